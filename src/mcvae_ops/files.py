@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all: written beside, flushed to disk, renamed."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield a sibling path to write to; on success it takes the place of `path`.
+
+    The suffix of `path` is kept, since many writers choose their format by it. On an
+    exception the sibling is deleted and `path` stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield partial
+        with open(partial, "rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write `text` as UTF-8."""
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_npy(array: np.ndarray, path: str | Path) -> None:
+    """Write an array as .npy, readable with ``np.load(path, mmap_mode="r")``."""
+    with whole_file(path) as partial:
+        np.save(partial, array, allow_pickle=False)
+
+
+def write_parquet(table, path: str | Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a pyarrow Table or a pandas DataFrame (its index is dropped) as parquet.
+
+    Parameters
+    ----------
+    table
+        The rows.
+    path
+        Target; appears whole or not at all.
+    metadata
+        Strings for the schema metadata, read back with ``pq.read_schema(path).metadata``.
+    """
+    if not isinstance(table, pa.Table):
+        table = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    if metadata is not None:
+        table = table.replace_schema_metadata(metadata)
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
