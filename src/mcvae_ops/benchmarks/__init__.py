@@ -1,0 +1,1 @@
+"""Benchmarks of the learnt spaces, each under the published and under a strict protocol."""

@@ -1,0 +1,94 @@
+"""The one tidy table of all benchmarks: one row per estimate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.files import write_parquet
+
+PROTOCOLS = ("published", "strict")
+COLUMNS = {
+    "benchmark": "str",  # complexes, covariates, functions, features, mitosis
+    "protocol": "str",  # published | strict
+    "model": "str",
+    "space": "str",  # combined | salient | background
+    "seed": "int64",  # training seed of the model
+    "cells": "str",  # all | train | test | held_out_guide
+    "metric": "str",
+    "item": "str",  # what is measured: a covariate, a group, a source of pairs
+    "against": "str",  # what it is set against: the predicted group, the batch
+    "level": "float64",  # percentile or k
+    "value": "float64",
+    "low": "float64",  # 95 % interval
+    "high": "float64",
+    "n": "int64",  # how many cells, guides, genes or pairs the estimate rests on
+}
+
+
+def row(
+    *,
+    benchmark: str,
+    protocol: str,
+    model: str,
+    space: str,
+    seed: int,
+    cells: str,
+    metric: str,
+    value: float,
+    n: int,
+    item: str = "",
+    against: str = "",
+    level: float = np.nan,
+    low: float = np.nan,
+    high: float = np.nan,
+) -> dict[str, str | int | float]:
+    """Return one estimate as a row.
+
+    Parameters
+    ----------
+    benchmark, protocol, model, space, seed, cells
+        What was measured on; see `COLUMNS`.
+    metric
+        The name of the estimate ("recall").
+    value, low, high
+        The estimate and its 95 % interval (NaN where there is none).
+    n
+        How many cells, guides, genes or pairs it rests on.
+    item, against, level
+        What tells estimates of one metric apart.
+
+    Raises
+    ------
+    ValueError
+        If `protocol` is neither published nor strict.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r}: expected one of {PROTOCOLS}")
+    return {
+        "benchmark": benchmark,
+        "protocol": protocol,
+        "model": model,
+        "space": space,
+        "seed": int(seed),
+        "cells": cells,
+        "metric": metric,
+        "item": item,
+        "against": against,
+        "level": float(level),
+        "value": float(value),
+        "low": float(low),
+        "high": float(high),
+        "n": int(n),
+    }
+
+
+def to_frame(rows: Sequence[dict]) -> pd.DataFrame:
+    """Return the rows as a table with the columns and types of `COLUMNS`, in their order."""
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def write(rows: Sequence[dict], path: str | Path) -> None:
+    """Write rows as a benchmark table (parquet)."""
+    write_parquet(to_frame(rows), path)

@@ -1,0 +1,46 @@
+"""Which columns of an embedding or profile table form which latent space."""
+
+import re
+from collections.abc import Iterable
+
+from mcvae_ops.errors import InputError
+
+LATENT = re.compile(r"^[sz]_\d+$")
+
+
+def latent_columns(columns: Iterable[str]) -> list[str]:
+    """Return the latent columns (``s_00``.., ``z_00``..) in the order of the table."""
+    return [column for column in columns if LATENT.match(column)]
+
+
+def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
+    """Return the columns of each latent space of a table.
+
+    Parameters
+    ----------
+    columns
+        All column names of an embedding or profile table.
+
+    Returns
+    -------
+    ``{"combined": s and z, "salient": s, "background": z}`` where the table has both
+    ``s_`` and ``z_`` columns, else ``{"combined": z}``: a model with one space.
+
+    Raises
+    ------
+    InputError
+        If there is no ``z_`` column.
+    """
+    latent = latent_columns(columns)
+    salient = [column for column in latent if column.startswith("s_")]
+    background = [column for column in latent if column.startswith("z_")]
+    if not background:
+        raise InputError(
+            where="embedding table",
+            found="no column z_00, z_01, ...",
+            expected="latent columns s_00.. and z_00.., or z_00.. alone",
+            fix="name the latent dimensions s_NN and z_NN",
+        )
+    if not salient:
+        return {"combined": background}
+    return {"combined": salient + background, "salient": salient, "background": background}
