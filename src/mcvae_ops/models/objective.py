@@ -1,0 +1,110 @@
+"""The objective, term by term, in nats per cell."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference, Posterior
+
+TERMS = ("loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "wasserstein")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the Kullback-Leibler terms, after their ramp, and of the Wasserstein term."""
+
+    kl_weight: float
+    kl_ramp_steps: int
+    wasserstein_weight: float
+
+    def kl_at(self, step: int) -> float:
+        """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
+        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
+
+
+def kl_to_unit_gaussian(posterior: Posterior, prior_mean: Tensor) -> Tensor:
+    """Return KL(q || N(prior_mean, I)) of each cell, in nats, shape (cell,)."""
+    squared = (posterior.mean - prior_mean) ** 2
+    variance = torch.exp(posterior.log_variance)
+    return 0.5 * (squared + variance - posterior.log_variance - 1.0).sum(dim=1)
+
+
+def wasserstein_to_zero(posterior: Posterior) -> Tensor:
+    """Return the squared 2-Wasserstein distance of q to the point mass at 0, shape (cell,).
+
+    References
+    ----------
+    Weinberger et al. 2022, "Moment matching deep contrastive latent variable models".
+    """
+    return (posterior.mean**2 + torch.exp(posterior.log_variance)).sum(dim=1)
+
+
+def squared_error(images: Tensor, reconstruction: Tensor) -> Tensor:
+    """Return the summed squared error of each cell, shape (cell,)."""
+    return ((images - reconstruction) ** 2).sum(dim=(1, 2, 3))
+
+
+def log_sigma_of(model: ContrastiveVAE, error: Tensor, n_values: int) -> Tensor:
+    """Return the log standard deviation of the pixels.
+
+    Parameters
+    ----------
+    model
+        Its setting `sigma` decides; "analytic" maximises the likelihood of these very cells, and
+        its gradient is that of n_values / 2 log(mean squared error) per cell.
+    error
+        Summed squared error of each cell, shape (cell,).
+    n_values
+        Channels times pixels of a cell.
+
+    References
+    ----------
+    Rybkin et al. 2021, "Simple and effective VAE training with calibrated decoders".
+    """
+    if model.log_sigma is not None:
+        return model.log_sigma
+    if model.settings.sigma == "analytic":
+        return 0.5 * torch.log(error.detach().mean() / n_values)
+    return error.new_tensor(math.log(model.settings.sigma))
+
+
+def gaussian_nll(error: Tensor, n_values: int, log_sigma: Tensor) -> Tensor:
+    """Return the negative log likelihood of each cell under N(reconstruction, sigma^2 I)."""
+    constant = n_values * (log_sigma + 0.5 * math.log(2.0 * math.pi))
+    return 0.5 * error * torch.exp(-2.0 * log_sigma) + constant
+
+
+def objective(
+    model: ContrastiveVAE,
+    images: Tensor,
+    label: Tensor,
+    inference: Inference,
+    kl_weight: float,
+    wasserstein_weight: float,
+) -> dict[str, Tensor]:
+    """Return the terms of the objective (`TERMS`), scalars in nats per cell.
+
+    `loss` is what training minimises and `negative_elbo` is `loss` without the Wasserstein term;
+    both are means over all cells. `kl_s` is the mean over perturbed cells and `wasserstein` the
+    mean over NTC cells: NTC has no KL of s, perturbed cells have no Wasserstein term.
+    """
+    is_ntc = label == NTC_LABEL
+    error = squared_error(images, inference.reconstruction)
+    n_values = images[0].numel()
+    nll = gaussian_nll(error, n_values, log_sigma_of(model, error, n_values))
+    kl_z = kl_to_unit_gaussian(inference.z, inference.prior_z)
+    kl_s = wasserstein = torch.zeros_like(nll)
+    if inference.s is not None and inference.prior_s is not None:
+        kl_s = kl_to_unit_gaussian(inference.s, inference.prior_s).masked_fill(is_ntc, 0.0)
+        wasserstein = wasserstein_to_zero(inference.s).masked_fill(~is_ntc, 0.0)
+    negative_elbo = (nll + kl_weight * (kl_s + kl_z)).mean()
+    return {
+        "loss": negative_elbo + wasserstein_weight * wasserstein.mean(),
+        "negative_elbo": negative_elbo,
+        "negative_log_likelihood": nll.mean(),
+        "kl_s": kl_s.sum() / (~is_ntc).sum().clamp(min=1),
+        "kl_z": kl_z.mean(),
+        "wasserstein": wasserstein.sum() / is_ntc.sum().clamp(min=1),
+    }

@@ -1,0 +1,104 @@
+"""What training needs to go on after any interruption, and how it is asked to stop."""
+
+import hashlib
+import io
+import json
+import logging
+import pickle
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from mcvae_ops import __version__
+from mcvae_ops.files import whole_file
+
+logger = logging.getLogger(__name__)
+
+
+def identity_of(settings: dict, paths: list[str]) -> str:
+    """Return a hash of the settings, the content of the files at `paths`, and this version."""
+    digest = hashlib.sha256(json.dumps([settings, __version__], sort_keys=True).encode())
+    for path in paths:
+        with open(path, "rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def save_torch(content: dict, path: Path | str) -> None:
+    """Write tensors and plain values, whole or not at all; equal content gives equal bytes."""
+    # torch.save names the archive inside after the file, which is a random sibling here.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with whole_file(path) as partial:
+        partial.write_bytes(buffer.getbuffer())
+
+
+class Checkpoint:
+    """One file in a folder outside the outputs, valid only for one identity.
+
+    Parameters
+    ----------
+    folder
+        Where the file lies.
+    identity
+        Of settings and data; a file of another identity is not read and is overwritten.
+    interval_s
+        Least time between two saves that are merely due.
+    """
+
+    def __init__(self, folder: str, identity: str, interval_s: float) -> None:
+        self.path = Path(folder) / "checkpoint.pt"
+        self.identity, self.interval_s = identity, interval_s
+        self.saved_s = time.monotonic()
+
+    def load(self, device: torch.device) -> dict | None:
+        """Return the saved state, or None when training must start anew."""
+        if not self.path.exists():
+            return None
+        try:
+            saved = torch.load(self.path, map_location=device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            logger.warning("%s cannot be read (%s); training starts anew", self.path, error)
+            return None
+        if saved["identity"] != self.identity:
+            logger.info("%s belongs to other settings or data; training starts anew", self.path)
+            return None
+        return saved["state"]
+
+    def save(self, state: dict) -> None:
+        """Write the state now."""
+        save_torch({"identity": self.identity, "state": state}, self.path)
+        self.saved_s = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Tell whether `interval_s` have passed since the last one."""
+        return time.monotonic() - self.saved_s >= self.interval_s
+
+    def remove(self) -> None:
+        """Delete the file, once training is complete and its outputs are written."""
+        self.path.unlink(missing_ok=True)
+
+
+class StopRequest:
+    """Whether the process was asked to end (SIGTERM of a scheduler)."""
+
+    signal: int | None = None
+
+
+@contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """Note SIGTERM instead of dying of it, so that a checkpoint can be written first."""
+    request = StopRequest()
+
+    def note(number: int, _frame: object) -> None:
+        request.signal = number
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield request
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,114 @@
+"""Small shards in the format of the pipeline, with a planted effect per gene."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from mcvae_ops.files import write_parquet
+from mcvae_ops.shards.format import write_shard
+
+CHANNELS = ["A594", "AF750", "DAPI", "GFP"]
+TRAINING = {
+    "seeds": [0],
+    "network": "conv64",
+    "base_width": 4,
+    "input_size_px": 16,
+    "arcsinh_cofactor": 250.0,
+    "arcsinh_offset": 1.5,
+    "arcsinh_scale": 2.5,
+    "condition_on_batch": False,
+    "sigma": "analytic",
+    "kl_weight": 1.0,
+    "kl_ramp_steps": 5,
+    "wasserstein_weight": 1.0,
+    "epochs": 3,
+    "batch_size": 16,
+    "learning_rate": 0.004,
+    "schedule": "cosine",
+    "gradient_clip_norm": 10.0,
+    "early_stopping_patience": 5,
+    "checkpoint_minutes": 10.0,
+    "device": "cpu",
+}
+MCVAE = {
+    "salient_latent": 4,
+    "background_latent": 6,
+    "prior_s_per_label": True,
+    "prior_z_per_label": True,
+    "training": {},
+}
+VAE = MCVAE | {"salient_latent": 0, "prior_s_per_label": False, "prior_z_per_label": False}
+
+
+def blobs(n_cells: int, size_px: int, gene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return discs of random radius, uint16 (cell, channel, y, x); each gene has its own ring."""
+    y, x = np.mgrid[:size_px, :size_px] / size_px - 0.5
+    distance = np.hypot(y, x)[None, None]
+    radius = rng.uniform(0.2, 0.35, (n_cells, 1, 1, 1))
+    brightness = rng.uniform(0.5, 1.5, (n_cells, 4, 1, 1))
+    ring = np.exp(-(((distance - 0.05 * gene[:, None, None, None]) / 0.04) ** 2))
+    effect = ring * (gene > 0)[:, None, None, None] * np.array([1, 0, 0, 1])[:, None, None]
+    disc = 1 / (1 + np.exp((distance - radius) * 40))
+    counts = 100 + 2500 * brightness * disc * (1 + effect)
+    return rng.poisson(counts).clip(max=65_535).astype(np.uint16)
+
+
+def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes: int = 4) -> Path:
+    """Write two shards, the index and the splits below `root`; return the folder of the index."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for number, arm in enumerate(("ntc", "perturbed")):
+        n = n_cells // 4 if arm == "ntc" else n_cells - n_cells // 4
+        gene = np.zeros(n, int) if arm == "ntc" else rng.integers(1, n_genes + 1, n)
+        names = np.where(gene == 0, "NTC", np.char.add("GENE", gene.astype(str)))
+        cells = {
+            "cell_id": [f"P_A1_{number:04d}_{k:05d}" for k in range(n)],
+            "plate": ["P"] * n,
+            "well": [f"A{1 + k % 2}" for k in range(n)],
+            "gene": names.tolist(),
+            "is_ntc": (gene == 0).tolist(),
+        }
+        shard = f"crops/P/A1/000.{arm}.npy"
+        crops = blobs(n, size_px, gene, rng)
+        write_shard(crops, np.arange(n), pa.table(cells), CHANNELS, root / shard)
+        rows = {"shard": [shard] * n, "row": pa.array(range(n), pa.int32())}
+        tables.append(pa.table(rows | cells))
+    index = pa.concat_tables(tables)
+    split = rng.choice(["train", "validation", "test"], index.num_rows, p=[0.7, 0.15, 0.15])
+    write_parquet(index, root / "shards/index.parquet")
+    write_parquet(
+        pa.table({"cell_id": index["cell_id"], "split": split}), root / "shards/splits.parquet"
+    )
+    return root / "shards"
+
+
+def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) -> dict:
+    """Return the keyword arguments of `train_model`."""
+    return {
+        "index": str(shards / "index.parquet"),
+        "splits": str(shards / "splits.parquet"),
+        "model": model,
+        "training": training,
+        "model_name": "mcvae" if model["salient_latent"] else "vae",
+        "seed": 0,
+        "channels": CHANNELS,
+        "checkpoint_dir": str(out / "checkpoint"),
+        "weights": str(out / "weights.pt"),
+        "metrics": str(out / "metrics.parquet"),
+    }
+
+
+if __name__ == "__main__":
+    # Train in a process of its own, which a test may kill: fake_shards.py ARGUMENTS.json
+    import logging
+    import sys
+
+    import torch
+
+    from mcvae_ops.training.train import train_model
+
+    logging.basicConfig(level=logging.INFO)
+    torch.set_num_threads(1)
+    train_model(**json.loads(Path(sys.argv[1]).read_text()))
