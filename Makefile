@@ -1,0 +1,45 @@
+# make demo   the simulated screen, from archive to report
+# make test   the tests
+# make lint   ruff, snakefmt, snakemake --lint
+# make bench  measurements (tests/performance)
+# make docs   config/README.md from the schema
+# make help   this list
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help demo test lint bench docs
+
+help:
+	@sed -n 's/^# //p' Makefile | head -n 6
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+# The kernel gives the lock back when the last process of a killed run is gone, so a run that
+# waits for it may clear Snakemake's own lock.
+demo: .venv/installed
+	mkdir -p results
+	flock results/.lock bash -c '$(SNAKEMAKE) --unlock --quiet all && $(SNAKEMAKE) --cores all'
+	@echo "Report: results/simulated/report.html   Figures: results/simulated/figures/"
+
+test: .venv/installed
+	$(BIN)/pytest tests/unit tests/workflow tests/integration
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(SNAKEMAKE) --lint
+
+bench: .venv/installed
+	$(BIN)/pytest tests/performance --override-ini=addopts= -s
+
+docs: .venv/installed
+	$(BIN)/python -m mcvae_ops.reference workflow/schemas/config.schema.yaml > config/README.md

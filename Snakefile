@@ -1,0 +1,40 @@
+from mcvae_ops.workflow import Names, local_paths, read_configuration, select, without
+
+
+# A file given with --configfile is the whole configuration: merged into the default, it would
+# inherit the simulated screen's plates.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+config = read_configuration(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+NAMES = Names(config)
+PANELS = config["figures"]["panels"]
+
+
+wildcard_constraints:
+    screen=config["screen"]["name"],
+    plate="[^/]+",
+    well="[^/]+",
+    chunk=r"\d+",
+    model="[a-z][a-z0-9_]*",
+    seed=r"\d+",
+
+
+rule all:
+    """The report, and with it every figure, its data, the claims and the exports."""
+    input:
+        report=f"results/{config['screen']['name']}/report.html",
+        exports=expand(
+            f"results/{config['screen']['name']}/profiles/{{model}}/{{seed}}/{{level}}.h5ad",
+            zip,
+            **NAMES.exports,
+        ),
+
+
+include: "workflow/rules/annotations.smk"
+include: f"workflow/rules/source_{config['source']}.smk"
+include: "workflow/rules/benchmarks.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,205 @@
+"""The configuration: checked against its schema and against itself, before the first job."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from mcvae_ops.errors import InputError
+
+
+def check_configuration(config: dict, schema: Path) -> dict:
+    """Return the configuration with ``{screen}`` filled in, or say in one sentence what is wrong.
+
+    Parameters
+    ----------
+    config
+        As read from the YAML file.
+    schema
+        ``config.schema.yaml``; the schema of the simulation lies beside it.
+
+    Raises
+    ------
+    InputError
+        Names the key, what stands there, what is expected and what to change.
+    """
+    validator = jsonschema.Draft202012Validator(load_schema(schema))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(config))
+    if error is not None:
+        raise _explain(error)
+    for check in (_check_channels, _check_tiles, _check_split, _check_models, _check_source):
+        check(config)
+    return config | {"archive": _fill_in(config["archive"], config["screen"]["name"])}
+
+
+def load_schema(path: Path) -> dict:
+    """Read the schema, with the simulation's own schema in its place."""
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    reference = schema["properties"]["simulate"]["$ref"]
+    schema["properties"]["simulate"] = yaml.safe_load(
+        (path.parent / reference).read_text(encoding="utf-8")
+    )
+    return schema
+
+
+def is_address(place: str) -> bool:
+    """Tell an address (``https://...``) from a path."""
+    return "://" in place
+
+
+def local_paths(places: Iterable[str | None]) -> list[str]:
+    """Keep the places that are paths on this machine: those that a rule can take as input."""
+    return [place for place in places if place is not None and not is_address(place)]
+
+
+def _explain(error: jsonschema.ValidationError) -> InputError:
+    where = "configuration key " + (".".join(str(part) for part in error.absolute_path) or "(top)")
+    match error.validator:
+        case "additionalProperties":
+            known = sorted(error.schema["properties"])
+            unknown = sorted(set(error.instance) - set(known))
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            fix = f"write {near[0]!r} instead" if near else "remove it"
+            return InputError(
+                where, f"unknown key {unknown[0]!r}", f"one of {', '.join(known)}", fix
+            )
+        case "required":
+            missing = next(key for key in error.validator_value if key not in error.instance)
+            return InputError(
+                where,
+                "no key " + repr(missing),
+                "every key to be set",
+                f"add {missing!r} (see config/README.md)",
+            )
+        case "type":
+            wanted = error.validator_value
+            wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            expected = f"{wanted}{_described(error)}"
+            return InputError(where, repr(error.instance), expected, "correct the value")
+        case "enum":
+            choices = ", ".join(map(str, error.validator_value))
+            return InputError(
+                where, repr(error.instance), f"one of {choices}", "choose one of them"
+            )
+        case _:
+            rule = f"{error.validator} {error.validator_value}"
+            return InputError(
+                where, repr(error.instance), rule + _described(error), "correct the value"
+            )
+
+
+def _described(error: jsonschema.ValidationError) -> str:
+    description = error.schema.get("description") if isinstance(error.schema, dict) else None
+    return f" ({description.rstrip('.')})" if description else ""
+
+
+def _wrong(key: str, found: str, expected: str, fix: str) -> InputError:
+    return InputError(f"configuration key {key}", found, expected, fix)
+
+
+def _check_channels(config: dict) -> None:
+    names = [channel["name"] for channel in config["screen"]["channels"]]
+    alignment = config["alignment"]
+    named = {"alignment.reference": [alignment["reference"]]}
+    named["alignment.measure"] = [*alignment["measure"], *alignment["measure"].values()]
+    for key, channels in named.items():
+        for channel in channels:
+            if channel not in names:
+                raise _wrong(
+                    key,
+                    f"channel {channel!r}",
+                    f"a channel of the screen ({', '.join(names)})",
+                    "correct its name",
+                )
+
+
+def _check_tiles(config: dict) -> None:
+    screen = config["screen"]
+    tiles = screen["tiles"]
+    if tiles["last"] < tiles["first"]:
+        raise _wrong(
+            "screen.tiles",
+            f"last {tiles['last']} before first {tiles['first']}",
+            "first <= last",
+            "correct them",
+        )
+    on_grid = sum(screen["well_grid"]["column_heights"])
+    if tiles["last"] >= on_grid:
+        raise _wrong(
+            "screen.tiles.last",
+            str(tiles["last"]),
+            f"a tile of the well grid (0 to {on_grid - 1})",
+            "correct it or screen.well_grid.column_heights",
+        )
+    if config["crop"]["size_px"] > screen["tile_size_px"]:
+        raise _wrong(
+            "crop.size_px",
+            str(config["crop"]["size_px"]),
+            f"at most the tile size ({screen['tile_size_px']} px)",
+            "make the crops smaller",
+        )
+
+
+def _check_split(config: dict) -> None:
+    total = sum(config["split"]["fractions"].values())
+    if abs(total - 1) > 1e-9:
+        raise _wrong(
+            "split.fractions", f"a sum of {total:g}", "a sum of 1", "correct the fractions"
+        )
+    wells = {f"{p}/{w}" for p, ws in config["screen"]["plates"].items() for w in ws}
+    for well in config["split"]["held_out_wells"]:
+        if well not in wells:
+            raise _wrong(
+                "split.held_out_wells", repr(well), "a plate/well of screen.plates", "correct it"
+            )
+
+
+def _check_models(config: dict) -> None:
+    main, models = config["profiles"]["main_model"], config["models"]
+    if main not in models:
+        raise _wrong(
+            "profiles.main_model",
+            repr(main),
+            f"one of models ({', '.join(models)})",
+            "choose one of them",
+        )
+    judge = config["benchmarks"]["functions"]["significance"]
+    if judge not in {*models, "cellprofiler"}:
+        raise _wrong(
+            "benchmarks.functions.significance",
+            repr(judge),
+            f"cellprofiler or one of models ({', '.join(models)})",
+            "choose one of them",
+        )
+
+
+def _check_source(config: dict) -> None:
+    source, archive = config["source"], config["archive"]
+    needed = {"simulated": "simulate", "archive": None, "profiles": "profiles"}[source]
+    holder, prefix = (config, "") if source == "simulated" else (archive, "archive.")
+    if needed is not None and holder.get(needed) is None:
+        raise _wrong(
+            prefix + needed, "nothing", f"a value, as source is {source}", f"set {prefix}{needed}"
+        )
+    if source == "simulated":
+        return
+    annotations = archive["annotations"]
+    places = [archive["study"], archive["files"], archive["dataset"]]
+    places += [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+    places += [*annotations["pairs"].values(), *(archive["profiles"] or {}).values()]
+    for path in local_paths(places):
+        if not Path(path).exists():
+            raise _wrong(
+                "archive",
+                f"the path {path}, which does not exist",
+                "an existing file or an https address",
+                "place the file there or correct the path",
+            )
+
+
+def _fill_in(value, screen: str):
+    if isinstance(value, dict):
+        return {key: _fill_in(item, screen) for key, item in value.items()}
+    return value.replace("{screen}", screen) if isinstance(value, str) else value

@@ -1,0 +1,143 @@
+"""What the rules and scripts need of Snakemake; the only module that knows it."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from threadpoolctl import threadpool_limits
+
+from mcvae_ops.configuration import check_configuration, local_paths
+from mcvae_ops.errors import InputError
+
+__all__ = ["Names", "job", "local_paths", "read_configuration", "select", "without"]
+
+BASELINES = ("cellprofiler", "random")
+PROFILE_TABLES = ("complexes", "functions", "mitosis")
+CELL_TABLES = ("covariates", "features")
+PANEL_TABLES = {
+    "fig1": (),
+    "fig2a": ("complexes",),
+    "fig2b": ("complexes",),
+    "fig2c": ("complexes",),
+    "fig3a": ("umap_cells",),
+    "fig3b": ("covariates",),
+    "fig4a": ("umap_guides",),
+    "fig4b": ("functions",),
+    "fig4c": ("functions",),
+    "fig4d": ("features",),
+    "fig4e": ("features",),
+    "fig5a": ("mitosis_points",),
+    "fig5b": ("mitosis_points",),
+    "fig5c": ("mitosis", "mitosis_points"),
+}
+
+
+def read_configuration(config: dict, schema: str) -> dict:
+    """Check the configuration; a mistake ends Snakemake with one sentence and no traceback."""
+    try:
+        return check_configuration(config, Path(schema))
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def select(section: dict, *keys: str) -> dict:
+    """Keep some keys of a section, so that a job runs again only for what it reads."""
+    return {key: section[key] for key in keys}
+
+
+def without(section: dict, *keys: str) -> dict:
+    """Drop some keys of a section, as `select` keeps some."""
+    return {key: value for key, value in section.items() if key not in keys}
+
+
+class Names:
+    """The names of a run; wildcard values are keyword arguments for ``expand(..., zip, **values)``.
+
+    The configuration fixes all of them, so no rule has to wait to learn the names of its inputs.
+
+    Attributes
+    ----------
+    annotations
+        Paths and addresses of the annotations, None where a source is left out.
+    batches, chunks, shards
+        plate and well; and chunk of tiles; and arm (ntc, perturbed).
+    embeddings
+        model and seed of every embedding: trained models and baselines.
+    judged, judged_profiles
+        Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
+    main, significance
+        "model/seed" of the UMAPs, and of the test of the guides' significance.
+    level
+        Profiles that functions are predicted from: "guides" or "genes".
+    exports
+        model, seed and level (guides, genes) of every table that is exported.
+    tables
+        Names of the benchmark tables.
+    """
+
+    def __init__(self, config: dict) -> None:
+        screen, archive = config["screen"], config["archive"]
+        from_cells = config["source"] != "profiles"
+        self.from_cells = from_cells
+        annotations = archive["annotations"]
+        lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+        self.annotations = [*lists, *annotations["pairs"].values()]
+
+        n_tiles = screen["tiles"]["last"] - screen["tiles"]["first"] + 1
+        n_chunks = -(-n_tiles // config["crop"]["tiles_per_chunk"])
+        batches = [(p, w) for p, wells in screen["plates"].items() for w in wells]
+        chunks = [(p, w, f"{k:03d}") for p, w in batches for k in range(n_chunks)]
+        shards = [(*chunk, arm) for chunk in chunks for arm in ("ntc", "perturbed")]
+        self.batches = _columns(batches, "plate", "well")
+        self.chunks = _columns(chunks, "plate", "well", "chunk")
+        self.shards = _columns(shards, "plate", "well", "chunk", "arm")
+
+        seeds, main = config["training"]["seeds"], config["profiles"]["main_model"]
+        trained = [(model, seed) for model in config["models"] for seed in seeds]
+        baselines = [(model, 0) for model in BASELINES] if from_cells else []
+        judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
+        self.level = level = config["benchmarks"]["functions"]["level"] + "s"
+        exported = ("guides", "genes") if from_cells else ("genes",)
+        exports = [(*pair, table) for pair in trained + baselines for table in exported]
+        self.trained = _columns(trained, "model", "seed")
+        self.embeddings = _columns(trained + baselines, "model", "seed")
+        self.judged = _columns(judged, "model", "seed")
+        self.judged_profiles = _columns([(*p, level) for p in judged], "model", "seed", "level")
+        self.exports = _columns(exports, "model", "seed", "level")
+        judge = config["benchmarks"]["functions"]["significance"]
+        self.main = f"{main}/{seeds[0]}"
+        self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
+        self.tables = PROFILE_TABLES + (CELL_TABLES if from_cells else ())
+
+    def panel_tables(self, wildcards) -> dict[str, str]:
+        """Input function: the tables that one panel reads, by name."""
+        folder = f"results/{wildcards.screen}/benchmarks"
+        return {table: f"{folder}/{table}.parquet" for table in PANEL_TABLES[wildcards.panel]}
+
+
+def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+@contextmanager
+def job(snakemake) -> Iterator[None]:
+    """Log to the rule's log file, keep to its threads, and end a user's mistake in one sentence."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(name)s: %(message)s",
+        filename=snakemake.log[0],
+        filemode="w",
+        force=True,
+    )
+    try:
+        with threadpool_limits(snakemake.threads):
+            yield
+    except InputError as error:
+        logging.getLogger(__name__).error("%s", error)
+        sys.exit(1)
+    except Exception:
+        logging.getLogger(__name__).exception("%s failed", snakemake.rule)
+        raise

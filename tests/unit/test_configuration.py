@@ -1,0 +1,92 @@
+"""Wrong configurations end in one sentence that names the key and the way out."""
+
+import copy
+
+import pytest
+import yaml
+
+from mcvae_ops.configuration import check_configuration, load_schema
+from mcvae_ops.errors import InputError
+from mcvae_ops.reference import reference
+from tests.conftest import ROOT
+
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+CONFIGURATIONS = sorted((ROOT / "config").glob("*.yaml"))
+
+
+@pytest.fixture
+def config() -> dict:
+    return yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def change(config: dict, key: str, value) -> dict:
+    config = copy.deepcopy(config)
+    *parents, last = key.split(".")
+    section = config
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return config
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_shipped_configurations_hold(path, shared, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    checked = check_configuration(yaml.safe_load(path.read_text()), SCHEMA)
+    assert "{screen}" not in str(checked["archive"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("crop.sise_px", 48, ["crop", "unknown key 'sise_px'", "write 'size_px' instead"]),
+        ("training.epochs", "ten", ["training.epochs", "'ten'", "integer"]),
+        ("training.network", "conv65", ["training.network", "conv64, conv96"]),
+        ("alignment.reference", "DAPPI", ["alignment.reference", "'DAPPI'", "A594, AF750, DAPI"]),
+        ("alignment.measure", {"A594": "DAPY"}, ["alignment.measure", "'DAPY'"]),
+        ("split.fractions", {"train": 0.9, "validation": 0.2, "test": 0.1}, ["sum of 1.2"]),
+        ("split.held_out_wells", ["P/A9"], ["split.held_out_wells", "P/A9"]),
+        ("profiles.main_model", "mcvea", ["profiles.main_model", "'mcvea'", "mcvae"]),
+        ("benchmarks.functions.significance", "cp", ["benchmarks.functions.significance"]),
+        ("screen.tiles", {"first": 0, "last": 99}, ["screen.tiles.last", "99", "0 to 20"]),
+        ("screen.tiles", {"first": 9, "last": 1}, ["last 1 before first 9"]),
+        ("crop.size_px", 4000, ["crop.size_px", "4000", "640"]),
+        ("training.batch_size", 63, ["training.batch_size", "63"]),
+        ("models.mcvae.training", {"seeds": [1]}, ["models.mcvae.training"]),
+        ("models.cellprofiler", {}, ["models"]),
+    ],
+)
+def test_mistake_is_named(config, key, value, words):
+    with pytest.raises(InputError) as caught:
+        check_configuration(change(config, key, value), SCHEMA)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+def test_missing_key_is_named(config):
+    del config["training"]["learning_rate"]
+    with pytest.raises(InputError, match="training: found no key 'learning_rate'"):
+        check_configuration(config, SCHEMA)
+
+
+def test_missing_file_is_named(config):
+    config = change(config, "source", "archive")
+    config = change(config, "archive.study", "nowhere/S-X.json")
+    with pytest.raises(InputError, match=r"nowhere/S-X\.json, which does not exist"):
+        check_configuration(config, SCHEMA)
+
+
+def test_every_key_has_a_description():
+    def walk(entry: dict, where: str):
+        for name, child in entry.get("properties", {}).items():
+            assert "description" in child or "$ref" in child, f"{where}.{name}"
+            walk(child, f"{where}.{name}")
+            walk(child.get("items", {}), f"{where}.{name}[]")
+
+    walk(load_schema(SCHEMA), "")
+
+
+def test_reference_is_up_to_date():
+    assert (ROOT / "config/README.md").read_text() == reference(load_schema(SCHEMA))

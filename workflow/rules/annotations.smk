@@ -1,0 +1,35 @@
+"""
+Annotations: what is known of the genes, from CORUM, pair lists and gene lists.
+
+INPUTS
+    the files of archive.annotations                  paths or addresses
+OUTPUTS
+    results/{screen}/annotations/*.parquet            tidy tables
+    results/{screen}/annotations/licences.tsv         what was used, under which licence
+"""
+
+
+rule annotations:
+    """Read every annotation into a tidy table; note the licences."""
+    input:
+        local_paths(NAMES.annotations),
+    output:
+        complexes="results/{screen}/annotations/complexes.parquet",
+        pairs="results/{screen}/annotations/pairs.parquet",
+        functional_groups="results/{screen}/annotations/functional_groups.parquet",
+        mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
+        licences="results/{screen}/annotations/licences.tsv",
+    log:
+        "logs/{screen}/annotations.log",
+    benchmark:
+        "benchmarks/{screen}/annotations.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        sources=config["archive"]["annotations"],
+        commercial_use=config["commercial_use"],
+    script:
+        "../scripts/annotations.py"

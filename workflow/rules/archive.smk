@@ -1,0 +1,98 @@
+"""
+Archive: what the study holds, and the cells that were called in it.
+
+INPUTS
+    archive.study, archive.dataset                    paths or addresses
+OUTPUTS
+    results/{screen}/manifest/files.parquet           one row per image file
+    results/{screen}/manifest/feature_parts.parquet   one row per part of the feature table
+    results/{screen}/cells/{plate}/{well}.parquet     one row per cell
+    results/{screen}/features/{plate}/{well}.parquet  its classical features, row-aligned
+"""
+
+
+rule list_files:
+    """List the image files of the study that belong to the screen."""
+    input:
+        local_paths([config["archive"]["study"], config["archive"]["files"]]),
+    output:
+        manifest="results/{screen}/manifest/files.parquet",
+    log:
+        "logs/{screen}/list_files.log",
+    benchmark:
+        "benchmarks/{screen}/list_files.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+        archive_slots=1,
+    params:
+        study=config["archive"]["study"],
+        files=config["archive"]["files"],
+        screen=select(
+            config["screen"], "plates", "tiles", "path_pattern", "acquisition", "channels"
+        ),
+    retries: 3
+    script:
+        "../scripts/list_files.py"
+
+
+rule list_feature_parts:
+    """List the parts of the study's feature table."""
+    input:
+        local_paths([config["archive"]["dataset"]]),
+    output:
+        feature_parts="results/{screen}/manifest/feature_parts.parquet",
+    log:
+        "logs/{screen}/list_feature_parts.log",
+    benchmark:
+        "benchmarks/{screen}/list_feature_parts.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime="30m",
+        archive_slots=1,
+    params:
+        dataset=config["archive"]["dataset"],
+    retries: 3
+    script:
+        "../scripts/list_feature_parts.py"
+
+
+rule split_cells:
+    """Stream the feature table into one table of cells, and one of features, per well."""
+    input:
+        feature_parts="results/{screen}/manifest/feature_parts.parquet",
+    output:
+        cells=expand(
+            "results/{screen}/cells/{plate}/{well}.parquet",
+            zip,
+            **NAMES.batches,
+            allow_missing=True,
+        ),
+        features=expand(
+            "results/{screen}/features/{plate}/{well}.parquet",
+            zip,
+            **NAMES.batches,
+            allow_missing=True,
+        ),
+    log:
+        "logs/{screen}/split_cells.log",
+    benchmark:
+        "benchmarks/{screen}/split_cells.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="12h",
+        archive_slots=1,
+    params:
+        screen=select(
+            config["screen"], "plates", "tiles", "columns", "not_features", "control"
+        ),
+        cache="results/{screen}/archive/features",
+    retries: 3
+    script:
+        "../scripts/split_cells.py"

@@ -1,0 +1,231 @@
+"""
+Benchmarks: one tidy table each, by the published and by a strict protocol.
+
+INPUTS
+    results/{screen}/profiles/, embeddings/, features/, annotations/
+OUTPUTS
+    results/{screen}/benchmarks/{benchmark}.parquet   one row per estimate
+    results/{screen}/claims.tsv                       the paper's claims, tested
+"""
+
+
+rule complexes:
+    """Fig. 2: precision and recall of protein complexes."""
+    input:
+        genes=expand(
+            "results/{screen}/profiles/{model}/{seed}/genes.parquet",
+            zip,
+            **NAMES.embeddings,
+            allow_missing=True,
+        ),
+        complexes="results/{screen}/annotations/complexes.parquet",
+        pairs="results/{screen}/annotations/pairs.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/complexes.parquet",
+    log:
+        "logs/{screen}/complexes.log",
+    benchmark:
+        "benchmarks/{screen}/complexes.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        settings=config["benchmarks"]["complexes"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/complexes.py"
+
+
+rule covariates:
+    """Fig. 3B: what control cells tell of batch, field of view and well."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **NAMES.judged,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/covariates.parquet",
+    log:
+        "logs/{screen}/covariates.log",
+    benchmark:
+        "benchmarks/{screen}/covariates.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime="4h",
+    params:
+        screen=select(config["screen"], "tile_size_px", "well_grid"),
+        settings=config["benchmarks"]["covariates"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/covariates.py"
+
+
+rule functions:
+    """Fig. 4B, 4C: functional groups predicted from profiles."""
+    input:
+        profiles=expand(
+            "results/{screen}/profiles/{model}/{seed}/{level}.parquet",
+            zip,
+            **NAMES.judged_profiles,
+            allow_missing=True,
+        ),
+        groups="results/{screen}/annotations/functional_groups.parquet",
+        significance="results/{screen}/profiles/guide_significance.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/functions.parquet",
+    log:
+        "logs/{screen}/functions.log",
+    benchmark:
+        "benchmarks/{screen}/functions.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="4h",
+    params:
+        settings=config["benchmarks"]["functions"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/functions.py"
+
+
+rule feature_ranking:
+    """Fig. 4D, 4E: the classical features that a group of genes alters most."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        features=expand(
+            "results/{screen}/features/{plate}/{well}.parquet",
+            zip,
+            **NAMES.batches,
+            allow_missing=True,
+        ),
+        groups="results/{screen}/annotations/functional_groups.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/features.parquet",
+    log:
+        "logs/{screen}/feature_ranking.log",
+    benchmark:
+        "benchmarks/{screen}/feature_ranking.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime="4h",
+    params:
+        settings=config["benchmarks"]["features"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/feature_ranking.py"
+
+
+rule mitosis:
+    """Fig. 5: mitotic factors from the norms of the salient and background profiles."""
+    input:
+        genes=expand(
+            "results/{screen}/profiles/{model}/{seed}/genes.parquet",
+            zip,
+            **NAMES.embeddings,
+            allow_missing=True,
+        ),
+        mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
+        mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/mitosis.parquet",
+        points="results/{screen}/benchmarks/mitosis_points.parquet",
+    log:
+        "logs/{screen}/mitosis.log",
+    benchmark:
+        "benchmarks/{screen}/mitosis.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        settings=config["benchmarks"]["mitosis"],
+        seed=config["benchmarks"]["seed"],
+        main_model=config["profiles"]["main_model"],
+    script:
+        "../scripts/mitosis.py"
+
+
+rule umap_cells:
+    """Fig. 3A: UMAP of single cells, one per space."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        embedding=f"results/{{screen}}/embeddings/{NAMES.main}.parquet",
+    output:
+        coordinates="results/{screen}/benchmarks/umap_cells.parquet",
+    log:
+        "logs/{screen}/umap_cells.log",
+    benchmark:
+        "benchmarks/{screen}/umap_cells.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime="4h",
+    params:
+        screen=select(config["screen"], "tile_size_px", "well_grid"),
+        settings=config["benchmarks"]["umap"] | config["benchmarks"]["covariates"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/umap_cells.py"
+
+
+rule umap_guides:
+    """Fig. 4A: UMAP of guides."""
+    input:
+        profiles=f"results/{{screen}}/profiles/{NAMES.main}/{NAMES.level}.parquet",
+        groups="results/{screen}/annotations/functional_groups.parquet",
+        significance="results/{screen}/profiles/guide_significance.parquet",
+    output:
+        coordinates="results/{screen}/benchmarks/umap_guides.parquet",
+    log:
+        "logs/{screen}/umap_guides.log",
+    benchmark:
+        "benchmarks/{screen}/umap_guides.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        settings=config["benchmarks"]["functions"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/umap_guides.py"
+
+
+rule claims:
+    """The claims of the paper: estimate, interval, verdict."""
+    input:
+        tables=expand(
+            "results/{screen}/benchmarks/{table}.parquet",
+            table=NAMES.tables,
+            allow_missing=True,
+        ),
+    output:
+        claims="results/{screen}/claims.tsv",
+    log:
+        "logs/{screen}/claims.log",
+    benchmark:
+        "benchmarks/{screen}/claims.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        main_model=config["profiles"]["main_model"],
+        shifting_group=config["benchmarks"]["features"]["shifting_group"],
+        novel_group=config["benchmarks"]["features"]["novel_group"],
+    script:
+        "../scripts/claims.py"

@@ -1,0 +1,39 @@
+"""
+Figures: every panel of the paper, drawn from its table.
+
+INPUTS
+    results/{screen}/benchmarks/*.parquet
+OUTPUTS
+    results/{screen}/figures/{panel}.{pdf,svg,png}   the panel
+    results/{screen}/figures/{panel}.csv             every number in it
+"""
+
+
+rule draw_figure:
+    """Draw one panel."""
+    input:
+        unpack(NAMES.panel_tables),
+    output:
+        pdf="results/{screen}/figures/{panel}.pdf",
+        svg="results/{screen}/figures/{panel}.svg",
+        png=report(
+            "results/{screen}/figures/{panel}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"panel": "{panel}"},
+        ),
+        csv="results/{screen}/figures/{panel}.csv",
+    log:
+        "logs/{screen}/draw_figure/{panel}.log",
+    benchmark:
+        "benchmarks/{screen}/draw_figure/{panel}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    params:
+        published_values=config["figures"]["published_values"],
+        settings=select(config, "screen", "models", "training", "profiles"),
+    script:
+        "../scripts/draw_figure.py"

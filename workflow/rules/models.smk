@@ -1,0 +1,106 @@
+"""
+Models: one training per model and seed, and the embedding of every cell.
+
+INPUTS
+    results/{screen}/shards/{index,splits}.parquet
+OUTPUTS
+    results/{screen}/models/{model}/{seed}/weights.pt          best weights and their settings
+    results/{screen}/models/{model}/{seed}/metrics.parquet     the course of the training
+    results/{screen}/embeddings/{model}/{seed}.parquet         one row per cell, as in the index
+"""
+
+
+rule train_model:
+    """Train one model with one seed; a killed training goes on from its checkpoint."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+    output:
+        weights="results/{screen}/models/{model}/{seed}/weights.pt",
+        metrics="results/{screen}/models/{model}/{seed}/metrics.parquet",
+    log:
+        "logs/{screen}/train_model/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/train_model/{model}/{seed}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="24h",
+    params:
+        model=lookup(dpath="models/{model}", within=config),
+        training=without(config["training"], "seeds"),
+        channels=config["screen"]["channels"],
+        checkpoint_dir="results/{screen}/checkpoints/{model}/{seed}",
+    script:
+        "../scripts/train_model.py"
+
+
+rule embed_cells:
+    """Embed every cell: the means of the posterior."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        weights="results/{screen}/models/{model}/{seed}/weights.pt",
+    output:
+        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
+    log:
+        "logs/{screen}/embed_cells/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/embed_cells/{model}/{seed}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="6h",
+    script:
+        "../scripts/embed_cells.py"
+
+
+rule cellprofiler_pca:
+    """Principal components of the classical features: CellProfiler as one more model."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        features=expand(
+            "results/{screen}/features/{plate}/{well}.parquet",
+            zip,
+            **NAMES.batches,
+            allow_missing=True,
+        ),
+    output:
+        embedding="results/{screen}/embeddings/cellprofiler/0.parquet",
+    log:
+        "logs/{screen}/cellprofiler_pca.log",
+    benchmark:
+        "benchmarks/{screen}/cellprofiler_pca.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime="6h",
+    params:
+        components=config["profiles"]["cellprofiler_components"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/cellprofiler_pca.py"
+
+
+rule random_embedding:
+    """A random vector for every cell: what chance scores."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+    output:
+        embedding="results/{screen}/embeddings/random/0.parquet",
+    log:
+        "logs/{screen}/random_embedding.log",
+    benchmark:
+        "benchmarks/{screen}/random_embedding.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    params:
+        latent=config["profiles"]["cellprofiler_components"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/random_embedding.py"

@@ -1,0 +1,96 @@
+"""
+Profiles: cells become guides, guides become genes.
+
+INPUTS
+    results/{screen}/shards/{index,splits}.parquet
+    results/{screen}/embeddings/{model}/{seed}.parquet
+OUTPUTS
+    results/{screen}/profiles/{model}/{seed}/{guides,genes}.parquet   and .h5ad
+    results/{screen}/profiles/guide_significance.parquet              which guides do anything
+    results/{screen}/profiles/mitotic_index.parquet                   of genes and control guides
+"""
+
+
+rule aggregate_profiles:
+    """Mean per guide, unweighted mean of the guides of a gene, minus the controls."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
+    output:
+        guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
+        genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+    log:
+        "logs/{screen}/aggregate_profiles/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/aggregate_profiles/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime="1h",
+    script:
+        "../scripts/aggregate_profiles.py"
+
+
+rule guide_significance:
+    """Permutation test of every guide against the control cells."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        embedding=f"results/{{screen}}/embeddings/{NAMES.significance}.parquet",
+    output:
+        significance="results/{screen}/profiles/guide_significance.parquet",
+    log:
+        "logs/{screen}/guide_significance.log",
+    benchmark:
+        "benchmarks/{screen}/guide_significance.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=16000,
+        runtime="6h",
+    params:
+        permutations=config["profiles"]["permutations"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/guide_significance.py"
+
+
+rule mitotic_index:
+    """Change of the mitotic fraction against the controls."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+    output:
+        mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
+    log:
+        "logs/{screen}/mitotic_index.log",
+    benchmark:
+        "benchmarks/{screen}/mitotic_index.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    script:
+        "../scripts/mitotic_index.py"
+
+
+rule export_anndata:
+    """Export guides and genes as AnnData."""
+    input:
+        guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
+        genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+    output:
+        guides_h5ad="results/{screen}/profiles/{model}/{seed}/guides.h5ad",
+        genes_h5ad="results/{screen}/profiles/{model}/{seed}/genes.h5ad",
+    log:
+        "logs/{screen}/export_anndata/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/export_anndata/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="1h",
+    script:
+        "../scripts/export_anndata.py"

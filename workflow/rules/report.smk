@@ -1,0 +1,55 @@
+"""
+Report: what a scientist reads, in one file.
+
+INPUTS
+    results/{screen}/figures/, claims.tsv, benchmarks/, qc/, models/*/metrics.parquet
+OUTPUTS
+    results/{screen}/report.html                      self-contained
+"""
+
+
+rule report:
+    """Write the report of the run."""
+    input:
+        claims="results/{screen}/claims.tsv",
+        figures=expand(
+            "results/{screen}/figures/{panel}.png", panel=PANELS, allow_missing=True
+        ),
+        data=expand("results/{screen}/figures/{panel}.csv", panel=PANELS, allow_missing=True),
+        tables=expand(
+            "results/{screen}/benchmarks/{table}.parquet",
+            table=NAMES.tables,
+            allow_missing=True,
+        ),
+        licences="results/{screen}/annotations/licences.tsv",
+        alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
+        dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
+        index=branch(NAMES.from_cells, then="results/{screen}/shards/index.parquet"),
+        splits=branch(NAMES.from_cells, then="results/{screen}/shards/splits.parquet"),
+        metrics=branch(
+            NAMES.from_cells,
+            then=expand(
+                "results/{screen}/models/{model}/{seed}/metrics.parquet",
+                zip,
+                **NAMES.trained,
+                allow_missing=True,
+            ),
+        ),
+    output:
+        html=report(
+            "results/{screen}/report.html", caption="../report/report.rst", category="Report"
+        ),
+    log:
+        "logs/{screen}/report.log",
+    benchmark:
+        "benchmarks/{screen}/report.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="30m",
+    params:
+        screen=config["screen"],
+        timings="benchmarks/{screen}",
+    script:
+        "../scripts/report.py"

@@ -1,0 +1,79 @@
+"""
+Shards: all crops of the screen as one data set, with its splits and statistics.
+
+INPUTS
+    results/{screen}/crops/{plate}/{well}/{chunk}.*.npy   crops
+OUTPUTS
+    results/{screen}/shards/index.parquet                 one row per crop
+    results/{screen}/shards/splits.parquet                its part in training, row-aligned
+    results/{screen}/shards/statistics.parquet            one row per batch and channel
+"""
+
+
+rule index_shards:
+    """List every crop of the screen."""
+    input:
+        shards=expand(
+            "results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.npy",
+            zip,
+            **NAMES.shards,
+            allow_missing=True,
+        ),
+    output:
+        index="results/{screen}/shards/index.parquet",
+    log:
+        "logs/{screen}/index_shards.log",
+    benchmark:
+        "benchmarks/{screen}/index_shards.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="1h",
+    params:
+        root="results/{screen}",
+    script:
+        "../scripts/index_shards.py"
+
+
+rule assign_splits:
+    """Decide which cells are trained on, validated on, and held out."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+    output:
+        splits="results/{screen}/shards/splits.parquet",
+    log:
+        "logs/{screen}/assign_splits.log",
+    benchmark:
+        "benchmarks/{screen}/assign_splits.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="1h",
+    params:
+        split=config["split"],
+    script:
+        "../scripts/assign_splits.py"
+
+
+rule shard_statistics:
+    """Mean, spread and percentiles of the control crops of every batch and channel."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+    output:
+        statistics="results/{screen}/shards/statistics.parquet",
+    log:
+        "logs/{screen}/shard_statistics.log",
+    benchmark:
+        "benchmarks/{screen}/shard_statistics.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="2h",
+    params:
+        channels=config["screen"]["channels"],
+    script:
+        "../scripts/shard_statistics.py"

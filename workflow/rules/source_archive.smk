@@ -1,0 +1,10 @@
+"""
+An archived screen: from the archive's files to profiles.
+"""
+
+
+include: "archive.smk"
+include: "tiles.smk"
+include: "shards.smk"
+include: "models.smk"
+include: "profiles.smk"

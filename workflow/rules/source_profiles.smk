@@ -1,0 +1,37 @@
+"""
+Published profiles: the benchmarks start from a table of gene profiles that others made.
+
+INPUTS
+    archive.profiles                                           the published tables
+OUTPUTS
+    results/{screen}/profiles/{model}/{seed}/genes.parquet     one row per gene
+    results/{screen}/profiles/mitotic_index.parquet
+    results/{screen}/profiles/guide_significance.parquet
+"""
+
+
+rule published_profiles:
+    """Bring the published tables into the pipeline's form."""
+    input:
+        embedding=config["archive"]["profiles"]["genes"],
+        significance=config["archive"]["profiles"]["guide_significance"],
+    output:
+        genes=expand(
+            "results/{screen}/profiles/{model}/{seed}/genes.parquet",
+            zip,
+            **NAMES.embeddings,
+            allow_missing=True,
+        ),
+        mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
+        guide_significance="results/{screen}/profiles/guide_significance.parquet",
+    log:
+        "logs/{screen}/published_profiles.log",
+    benchmark:
+        "benchmarks/{screen}/published_profiles.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    script:
+        "../scripts/published_profiles.py"

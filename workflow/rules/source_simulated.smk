@@ -1,0 +1,135 @@
+"""
+Simulated screen: a study with planted truth, written in the shape of the real archive.
+
+OUTPUTS
+    results/{screen}/study/Files/screenA/{plate}/      images, label images, genotype calls
+    results/{screen}/study/S-SIM1.json                 the study and its list of files
+    results/{screen}/study/dataset.json                the feature tables, measured from the images
+    results/{screen}/study/annotations/                complexes, functional groups, mitotic factors
+    results/{screen}/truth/                            what was planted; read by tests only
+"""
+
+
+include: "source_archive.smk"
+
+
+rule simulate_library:
+    """Draw the library, its annotations and the effect of every guide."""
+    output:
+        library="results/{screen}/study/library.csv",
+        corum="results/{screen}/study/annotations/corum_humanComplexes.txt",
+        functional_groups="results/{screen}/study/annotations/functional_groups.tsv",
+        mitotic_factors="results/{screen}/study/annotations/mitotic_factors.tsv",
+        truth="results/{screen}/truth/effects.parquet",
+    log:
+        "logs/{screen}/simulate_library.log",
+    benchmark:
+        "benchmarks/{screen}/simulate_library.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        simulate=config["simulate"],
+        screen=config["screen"],
+    script:
+        "../scripts/simulate_library.py"
+
+
+rule simulate_plate:
+    """Render the tiles of one plate, with label images and genotype calls."""
+    input:
+        truth="results/{screen}/truth/effects.parquet",
+    output:
+        images=directory("results/{screen}/study/Files/screenA/{plate}"),
+        truth_cells="results/{screen}/truth/cells/{plate}.parquet",
+        truth_tiles="results/{screen}/truth/tiles/{plate}.parquet",
+    log:
+        "logs/{screen}/simulate_plate/{plate}.log",
+    benchmark:
+        "benchmarks/{screen}/simulate_plate/{plate}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="1h",
+    params:
+        simulate=config["simulate"],
+        screen=config["screen"],
+    script:
+        "../scripts/simulate_plate.py"
+
+
+rule simulate_study:
+    """List the study as BioStudies does."""
+    input:
+        plates=expand(
+            "results/{screen}/study/Files/screenA/{plate}",
+            plate=config["screen"]["plates"],
+            allow_missing=True,
+        ),
+    output:
+        study="results/{screen}/study/S-SIM1.json",
+        file_list="results/{screen}/study/Files/S-SIM1.json",
+    log:
+        "logs/{screen}/simulate_study.log",
+    benchmark:
+        "benchmarks/{screen}/simulate_study.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    params:
+        screen=select(config["screen"], "name"),
+    script:
+        "../scripts/simulate_study.py"
+
+
+rule measure_features:
+    """Measure the cells of one well with cp-measure, standardised to its controls."""
+    input:
+        images="results/{screen}/study/Files/screenA/{plate}",
+        consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+    output:
+        interphase="results/{screen}/study/interphase-reclassified_cp_phenotype_normalized.parquet/{plate}_{well}.parquet",
+        mitotic="results/{screen}/study/mitotic-reclassified_cp_phenotype_normalized.parquet/{plate}_{well}.parquet",
+    log:
+        "logs/{screen}/measure_features/{plate}/{well}.log",
+    benchmark:
+        "benchmarks/{screen}/measure_features/{plate}/{well}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="2h",
+    params:
+        screen=config["screen"],
+        alignment=config["alignment"],
+    script:
+        "../scripts/measure_features.py"
+
+
+rule simulate_dataset:
+    """List the feature tables as Dataverse does."""
+    input:
+        parts=expand(
+            "results/{screen}/study/{stage}-reclassified_cp_phenotype_normalized.parquet/{batch}.parquet",
+            stage=["interphase", "mitotic"],
+            batch=expand("{plate}_{well}", zip, **NAMES.batches),
+            allow_missing=True,
+        ),
+    output:
+        dataset="results/{screen}/study/dataset.json",
+    log:
+        "logs/{screen}/simulate_dataset.log",
+    benchmark:
+        "benchmarks/{screen}/simulate_dataset.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime="10m",
+    script:
+        "../scripts/simulate_dataset.py"

@@ -1,0 +1,105 @@
+"""
+Tiles: one chunk of a well's tiles becomes crops of its cells.
+
+INPUTS
+    results/{screen}/manifest/files.parquet                  one row per image file
+    results/{screen}/cells/{plate}/{well}.parquet            one row per cell
+OUTPUTS
+    results/{screen}/alignment/{plate}.consensus.parquet     the shift that a plate agrees on
+    results/{screen}/crops/{plate}/{well}/{chunk}.*          crops and their index, NTC apart
+    results/{screen}/alignment/{plate}/{well}/{chunk}.parquet  one row per tile and channel
+    results/{screen}/qc/{alignment,dropped}.parquet          the whole screen
+"""
+
+
+rule plate_shifts:
+    """Measure the channel shifts of a few tiles of a plate: its consensus."""
+    input:
+        files="results/{screen}/manifest/files.parquet",
+    output:
+        consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+    log:
+        "logs/{screen}/plate_shifts/{plate}.log",
+    benchmark:
+        "benchmarks/{screen}/plate_shifts/{plate}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=4000,
+        runtime="2h",
+        archive_slots=1,
+    params:
+        screen=select(config["screen"], "channels", "tile_size_px", "z_planes", "projection"),
+        alignment=config["alignment"],
+        archive=select(config["archive"], "streams", "retries", "timeout_s"),
+        cache="results/{screen}/archive/plates/{plate}",
+    retries: 3
+    script:
+        "../scripts/plate_shifts.py"
+
+
+rule crop_chunk:
+    """Fetch, project, align, clip and crop the tiles of one chunk."""
+    input:
+        files="results/{screen}/manifest/files.parquet",
+        cells="results/{screen}/cells/{plate}/{well}.parquet",
+        consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+    output:
+        ntc="results/{screen}/crops/{plate}/{well}/{chunk}.ntc.npy",
+        ntc_index="results/{screen}/crops/{plate}/{well}/{chunk}.ntc.parquet",
+        perturbed="results/{screen}/crops/{plate}/{well}/{chunk}.perturbed.npy",
+        perturbed_index="results/{screen}/crops/{plate}/{well}/{chunk}.perturbed.parquet",
+        alignment_table="results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
+        dropped="results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
+    log:
+        "logs/{screen}/crop_chunk/{plate}/{well}/{chunk}.log",
+    benchmark:
+        "benchmarks/{screen}/crop_chunk/{plate}/{well}/{chunk}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="2h",
+        archive_slots=1,
+    params:
+        screen=select(
+            config["screen"], "tiles", "channels", "tile_size_px", "z_planes", "projection"
+        ),
+        alignment=config["alignment"],
+        crop=config["crop"],
+        archive=select(config["archive"], "streams", "retries", "timeout_s"),
+        cache="results/{screen}/archive/chunks/{plate}/{well}/{chunk}",
+    retries: 3
+    script:
+        "../scripts/crop_chunk.py"
+
+
+rule summarise_tiles:
+    """Gather the alignment and the dropped cells of the whole screen."""
+    input:
+        alignments=expand(
+            "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
+            zip,
+            **NAMES.chunks,
+            allow_missing=True,
+        ),
+        dropped=expand(
+            "results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
+            zip,
+            **NAMES.chunks,
+            allow_missing=True,
+        ),
+    output:
+        alignment_table="results/{screen}/qc/alignment.parquet",
+        dropped_table="results/{screen}/qc/dropped.parquet",
+    log:
+        "logs/{screen}/summarise_tiles.log",
+    benchmark:
+        "benchmarks/{screen}/summarise_tiles.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="30m",
+    script:
+        "../scripts/summarise_tiles.py"

@@ -1,0 +1,13 @@
+from mcvae_ops.archive.annotations import annotations
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    annotations(
+        sources=snakemake.params.sources,
+        commercial_use=snakemake.params.commercial_use,
+        complexes=snakemake.output.complexes,
+        pairs=snakemake.output.pairs,
+        functional_groups=snakemake.output.functional_groups,
+        mitotic_factors=snakemake.output.mitotic_factors,
+        licences=snakemake.output.licences,
+    )

@@ -1,0 +1,9 @@
+from mcvae_ops.shards.split import assign_splits
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    assign_splits(
+        index=snakemake.input.index,
+        split=snakemake.params.split,
+        splits=snakemake.output.splits,
+    )

@@ -1,0 +1,12 @@
+from mcvae_ops.benchmarks.covariates import covariates
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    covariates(
+        index=snakemake.input.index,
+        embeddings=snakemake.input.embeddings,
+        screen=snakemake.params.screen,
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+        benchmark=snakemake.output.benchmark,
+    )

@@ -1,0 +1,14 @@
+from mcvae_ops.figures.draw import draw_figure
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    draw_figure(
+        panel=snakemake.wildcards.panel,
+        tables=dict(snakemake.input.items()),
+        published_values=snakemake.params.published_values,
+        settings=snakemake.params.settings,
+        pdf=snakemake.output.pdf,
+        svg=snakemake.output.svg,
+        png=snakemake.output.png,
+        csv=snakemake.output.csv,
+    )

@@ -1,0 +1,12 @@
+from mcvae_ops.benchmarks.features import feature_ranking
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    feature_ranking(
+        index=snakemake.input.index,
+        features=snakemake.input.features,
+        groups=snakemake.input.groups,
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+        benchmark=snakemake.output.benchmark,
+    )

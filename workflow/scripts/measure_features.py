@@ -1,0 +1,14 @@
+from mcvae_ops.features.measure import measure_features
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    measure_features(
+        screen=snakemake.params.screen,
+        alignment=snakemake.params.alignment,
+        plate=snakemake.wildcards.plate,
+        well=snakemake.wildcards.well,
+        images=snakemake.input.images,
+        consensus=snakemake.input.consensus,
+        interphase=snakemake.output.interphase,
+        mitotic=snakemake.output.mitotic,
+    )

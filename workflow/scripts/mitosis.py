@@ -1,0 +1,14 @@
+from mcvae_ops.benchmarks.mitosis import mitosis
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    mitosis(
+        genes=snakemake.input.genes,
+        mitotic_index=snakemake.input.mitotic_index,
+        mitotic_factors=snakemake.input.mitotic_factors,
+        settings=snakemake.params.settings,
+        seed=snakemake.params.seed,
+        main_model=snakemake.params.main_model,
+        benchmark=snakemake.output.benchmark,
+        points=snakemake.output.points,
+    )

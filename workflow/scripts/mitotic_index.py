@@ -1,0 +1,8 @@
+from mcvae_ops.profiles.mitotic import mitotic_index
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    mitotic_index(
+        index=snakemake.input.index,
+        mitotic_index=snakemake.output.mitotic_index,
+    )

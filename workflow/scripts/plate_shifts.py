@@ -1,0 +1,13 @@
+from mcvae_ops.tiles.align import plate_shifts
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    plate_shifts(
+        files=snakemake.input.files,
+        screen=snakemake.params.screen,
+        alignment=snakemake.params.alignment,
+        archive=snakemake.params.archive,
+        plate=snakemake.wildcards.plate,
+        cache=snakemake.params.cache,
+        consensus=snakemake.output.consensus,
+    )

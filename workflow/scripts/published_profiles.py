@@ -1,0 +1,11 @@
+from mcvae_ops.profiles.published import published_profiles
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    published_profiles(
+        embedding=snakemake.input.embedding,
+        significance=snakemake.input.significance,
+        genes=snakemake.output.genes,
+        mitotic_index=snakemake.output.mitotic_index,
+        guide_significance=snakemake.output.guide_significance,
+    )

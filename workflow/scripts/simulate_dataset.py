@@ -1,0 +1,8 @@
+from mcvae_ops.simulate.dataset import simulate_dataset
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    simulate_dataset(
+        parts=snakemake.input.parts,
+        dataset=snakemake.output.dataset,
+    )

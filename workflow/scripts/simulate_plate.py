@@ -1,0 +1,13 @@
+from mcvae_ops.simulate.plate import simulate_plate
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    simulate_plate(
+        simulate=snakemake.params.simulate,
+        screen=snakemake.params.screen,
+        plate=snakemake.wildcards.plate,
+        truth=snakemake.input.truth,
+        images=snakemake.output.images,
+        truth_cells=snakemake.output.truth_cells,
+        truth_tiles=snakemake.output.truth_tiles,
+    )

@@ -1,0 +1,11 @@
+from mcvae_ops.archive.cells import split_cells
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    split_cells(
+        feature_parts=snakemake.input.feature_parts,
+        screen=snakemake.params.screen,
+        cache=snakemake.params.cache,
+        cells=snakemake.output.cells,
+        features=snakemake.output.features,
+    )
