@@ -9,12 +9,13 @@ import pandas as pd
 from mcvae_ops.files import write_parquet
 
 PROTOCOLS = ("published", "strict")
+OVER_SEEDS = -1  # in the column seed: an estimate over all training seeds
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis
     "protocol": "str",  # published | strict
     "model": "str",
     "space": "str",  # combined | salient | background
-    "seed": "int64",  # training seed of the model
+    "seed": "int64",  # training seed, or OVER_SEEDS  # training seed of the model
     "cells": "str",  # all | train | test | held_out_guide
     "metric": "str",
     "item": "str",  # what is measured: a covariate, a group, a source of pairs

@@ -1,9 +1,15 @@
 """Which columns of an embedding or profile table form which latent space."""
 
+import logging
 import re
 from collections.abc import Iterable
 
+import numpy as np
+import pandas as pd
+
 from mcvae_ops.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 LATENT = re.compile(r"^[sz]_\d+$")
 
@@ -44,3 +50,23 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
     if not salient:
         return {"combined": background}
     return {"combined": salient + background, "salient": salient, "background": background}
+
+
+def finite_genes(genes: pd.DataFrame) -> pd.DataFrame:
+    """Keep the targeting genes whose profile is finite; what is dropped is logged.
+
+    Parameters
+    ----------
+    genes
+        Columns gene, is_ntc and latent columns.
+    """
+    targeting = genes[~genes["is_ntc"]]
+    finite = np.isfinite(targeting[latent_columns(genes.columns)].to_numpy()).all(axis=1)
+    if not finite.all():
+        dropped = targeting["gene"][~finite]
+        logger.warning(
+            "%d genes without a finite profile are left out: %s",
+            len(dropped),
+            ", ".join(dropped.head(10)),
+        )
+    return targeting[finite].reset_index(drop=True)

@@ -1,0 +1,14 @@
+"""95 % percentile intervals."""
+
+import numpy as np
+
+PERCENTILES = (2.5, 97.5)
+
+
+def interval(rounds: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of bootstrap rounds; NaN where no round is finite."""
+    finite = rounds[np.isfinite(rounds)]
+    if len(finite) == 0:
+        return np.nan, np.nan
+    low, high = np.percentile(finite, PERCENTILES)
+    return float(low), float(high)
