@@ -1,6 +1,5 @@
 from mcvae_ops.workflow import Names, local_paths, read_configuration, select, without
 
-
 # A file given with --configfile is the whole configuration: merged into the default, it would
 # inherit the simulated screen's plates.
 if not workflow.overwrite_configfiles:
@@ -8,7 +7,9 @@ if not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
-config = read_configuration(config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml")
+config = read_configuration(
+    config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
+)
 NAMES = Names(config)
 PANELS = config["figures"]["panels"]
 
@@ -25,6 +26,10 @@ wildcard_constraints:
 rule all:
     """The report, and with it every figure, its data, the claims and the exports."""
     input:
+        statistics=branch(
+            NAMES.from_cells,
+            then=f"results/{config['screen']['name']}/shards/statistics.parquet",
+        ),
         report=f"results/{config['screen']['name']}/report.html",
         exports=expand(
             f"results/{config['screen']['name']}/profiles/{{model}}/{{seed}}/{{level}}.h5ad",

@@ -48,7 +48,7 @@ def reference(schema: dict) -> str:
 def _rows(section: dict, schema: dict, prefix: str) -> Iterator[str]:
     named = section.get("properties", {}).items()
     rest = section.get("additionalProperties")
-    unnamed = [("*name*", rest)] if isinstance(rest, dict) else []
+    unnamed = [("<name>", rest)] if isinstance(rest, dict) and "properties" in rest else []
     for name, entry in [*named, *unnamed]:
         repeated = "$ref" in entry and prefix
         entry = _resolved(entry, schema)

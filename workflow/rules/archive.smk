@@ -21,6 +21,7 @@ rule list_files:
         "logs/{screen}/list_files.log",
     benchmark:
         "benchmarks/{screen}/list_files.tsv"
+    retries: 3
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -31,9 +32,13 @@ rule list_files:
         study=config["archive"]["study"],
         files=config["archive"]["files"],
         screen=select(
-            config["screen"], "plates", "tiles", "path_pattern", "acquisition", "channels"
+            config["screen"],
+            "plates",
+            "tiles",
+            "path_pattern",
+            "acquisition",
+            "channels",
         ),
-    retries: 3
     script:
         "../scripts/list_files.py"
 
@@ -48,6 +53,7 @@ rule list_feature_parts:
         "logs/{screen}/list_feature_parts.log",
     benchmark:
         "benchmarks/{screen}/list_feature_parts.tsv"
+    retries: 3
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -56,7 +62,6 @@ rule list_feature_parts:
         archive_slots=1,
     params:
         dataset=config["archive"]["dataset"],
-    retries: 3
     script:
         "../scripts/list_feature_parts.py"
 
@@ -82,6 +87,7 @@ rule split_cells:
         "logs/{screen}/split_cells.log",
     benchmark:
         "benchmarks/{screen}/split_cells.tsv"
+    retries: 3
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -93,6 +99,5 @@ rule split_cells:
             config["screen"], "plates", "tiles", "columns", "not_features", "control"
         ),
         cache="results/{screen}/archive/features",
-    retries: 3
     script:
         "../scripts/split_cells.py"

@@ -47,6 +47,8 @@ rule embed_cells:
         "logs/{screen}/embed_cells/{model}/{seed}.log",
     benchmark:
         "benchmarks/{screen}/embed_cells/{model}/{seed}.tsv"
+    wildcard_constraints:
+        model="|".join(config["models"]),
     conda:
         "../../envs/gpu.yaml"
     resources:

@@ -15,7 +15,9 @@ rule report:
         figures=expand(
             "results/{screen}/figures/{panel}.png", panel=PANELS, allow_missing=True
         ),
-        data=expand("results/{screen}/figures/{panel}.csv", panel=PANELS, allow_missing=True),
+        data=expand(
+            "results/{screen}/figures/{panel}.csv", panel=PANELS, allow_missing=True
+        ),
         tables=expand(
             "results/{screen}/benchmarks/{table}.parquet",
             table=NAMES.tables,
@@ -37,7 +39,9 @@ rule report:
         ),
     output:
         html=report(
-            "results/{screen}/report.html", caption="../report/report.rst", category="Report"
+            "results/{screen}/report.html",
+            caption="../report/report.rst",
+            category="Report",
         ),
     log:
         "logs/{screen}/report.log",

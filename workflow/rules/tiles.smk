@@ -22,6 +22,7 @@ rule plate_shifts:
         "logs/{screen}/plate_shifts/{plate}.log",
     benchmark:
         "benchmarks/{screen}/plate_shifts/{plate}.tsv"
+    retries: 3
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -29,11 +30,12 @@ rule plate_shifts:
         runtime="2h",
         archive_slots=1,
     params:
-        screen=select(config["screen"], "channels", "tile_size_px", "z_planes", "projection"),
+        screen=select(
+            config["screen"], "channels", "tile_size_px", "z_planes", "projection"
+        ),
         alignment=config["alignment"],
         archive=select(config["archive"], "streams", "retries", "timeout_s"),
         cache="results/{screen}/archive/plates/{plate}",
-    retries: 3
     script:
         "../scripts/plate_shifts.py"
 
@@ -55,6 +57,7 @@ rule crop_chunk:
         "logs/{screen}/crop_chunk/{plate}/{well}/{chunk}.log",
     benchmark:
         "benchmarks/{screen}/crop_chunk/{plate}/{well}/{chunk}.tsv"
+    retries: 3
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -63,13 +66,17 @@ rule crop_chunk:
         archive_slots=1,
     params:
         screen=select(
-            config["screen"], "tiles", "channels", "tile_size_px", "z_planes", "projection"
+            config["screen"],
+            "tiles",
+            "channels",
+            "tile_size_px",
+            "z_planes",
+            "projection",
         ),
         alignment=config["alignment"],
         crop=config["crop"],
         archive=select(config["archive"], "streams", "retries", "timeout_s"),
         cache="results/{screen}/archive/chunks/{plate}/{well}/{chunk}",
-    retries: 3
     script:
         "../scripts/crop_chunk.py"
 

@@ -1,0 +1,163 @@
+"""The tiny screen from archive to report, then again, changed, and killed."""
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.workflow.runs import (
+    command,
+    environment,
+    jobs,
+    snakemake,
+    tiny_configuration,
+    write_configuration,
+)
+
+PANELS = tiny_configuration()["figures"]["panels"]
+
+
+def results(folder: Path) -> Path:
+    return folder / "results/tiny"
+
+
+def digests(folder: Path, patterns: list[str]) -> dict[str, str]:
+    paths = [path for pattern in patterns for path in sorted(results(folder).glob(pattern))]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.is_file()
+    }
+
+
+def test_every_figure_exists_with_its_data(tiny_run):
+    for panel in PANELS:
+        for suffix in ("pdf", "svg", "png", "csv"):
+            path = results(tiny_run) / f"figures/{panel}.{suffix}"
+            assert path.stat().st_size > 100, path
+    assert (results(tiny_run) / "report.html").stat().st_size > 100_000
+
+
+def test_claims_have_a_row_each(tiny_run):
+    claims = pd.read_csv(results(tiny_run) / "claims.tsv", sep="\t")
+    assert set(claims["claim"]) == {f"C{k}" for k in range(1, 8)}
+    assert set(claims["verdict"]) <= {"holds", "does not hold", "undecided"}
+
+
+def test_shifts_are_the_planted_ones(tiny_run):
+    found = pd.read_parquet(results(tiny_run) / "qc/alignment.parquet")
+    paths = (results(tiny_run) / "truth/tiles").glob("*.parquet")
+    planted = pd.concat(map(pd.read_parquet, paths))
+    both = found.merge(planted, on=["plate", "well", "tile", "channel"], suffixes=("", "_planted"))
+    assert len(both) == len(found)
+    error_px = (both[["dy_px", "dx_px"]] - both[["dy_px_planted", "dx_px_planted"]].values).abs()
+    assert (error_px.max(axis=1) < 0.5).mean() >= 0.99
+
+
+def test_nothing_is_left_to_do(tiny_run):
+    assert jobs(tiny_run) == {}
+
+
+def test_a_deleted_figure_is_drawn_alone(tiny_run):
+    figure = results(tiny_run) / "figures/fig2a.pdf"
+    before = figure.read_bytes()
+    figure.unlink()
+    planned = jobs(tiny_run, "results/tiny/figures/fig2a.pdf")
+    assert planned == {"draw_figure": 1, "total": 1}
+    done = snakemake(tiny_run, "--cores", "1", "results/tiny/figures/fig2a.pdf")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert figure.read_bytes() == before
+
+
+def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
+    config = tiny_configuration()
+    config["models"]["cvae"]["training"] = {"learning_rate": 0.001}
+    write_configuration(config, tiny_run)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        write_configuration(tiny_configuration(), tiny_run)
+    assert planned["train_model"] == 1
+    assert planned["embed_cells"] == 1
+    assert planned["aggregate_profiles"] == 1
+    assert not {"crop_chunk", "simulate_plate", "measure_features", "covariates"} & set(planned)
+
+
+def test_killed_twice_gives_the_same(tiny_run, tmp_path):
+    write_configuration(tiny_configuration(), tmp_path)
+    target = "results/tiny/profiles/mcvae/0/genes.parquet"
+    chance = random.Random(0)
+    for _ in range(2):
+        run = subprocess.Popen(
+            command(tmp_path, target, "--cores", "2"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env=environment(), start_new_session=True,
+        )  # fmt: skip
+        time.sleep(chance.uniform(8, 20))
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        snakemake(tmp_path, "--unlock")
+    done = snakemake(tmp_path, target, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    patterns = [
+        "crops/**/*.npy",
+        "alignment/**/*.parquet",
+        "shards/*.parquet",
+        "models/mcvae/**/*.pt",
+    ]
+    patterns += ["embeddings/mcvae/*.parquet", "profiles/mcvae/0/g*.parquet"]
+    again = digests(tmp_path, patterns)
+    undisturbed = digests(tiny_run, patterns)
+    assert len(again) > 10
+    assert {path: undisturbed[path] for path in again} == again
+    assert not list(results(tmp_path).rglob(".*.npy")), "a partial file was left behind"
+
+
+@pytest.fixture
+def copied_run(tiny_run, tmp_path) -> Path:
+    """A copy of the finished run, to be broken."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+def rerun(folder: Path, target: str) -> str:
+    """Ask for one file, without retries; return what the user sees of the failure."""
+    done = snakemake(folder, f"results/tiny/{target}", "--cores", "2", "--retries", "0")
+    assert done.returncode != 0
+    return done.stdout
+
+
+WELL = "20260105_6W-SIM001A/A1"
+WRONG_SETTINGS = {
+    "control label": ("control", "safe-targeting", f"cells/{WELL}.parquet", "safe-targeting"),
+    "path pattern": ("path_pattern", "{plate}-{well}-{group}-{tile}", "manifest/files.parquet", "path_pattern"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG_SETTINGS)
+def test_a_wrong_setting_ends_in_one_sentence(case, copied_run):
+    key, value, target, sentence = WRONG_SETTINGS[case]
+    config = tiny_configuration()
+    config["screen"][key] = value
+    write_configuration(config, copied_run)
+    assert sentence in rerun(copied_run, target)
+
+
+def test_a_feature_part_without_a_column_ends_in_one_sentence(copied_run):
+    part = next(results(copied_run).glob("study/interphase*/*.parquet"))
+    pd.read_parquet(part).drop(columns="sgRNA_0").to_parquet(part)
+    (results(copied_run) / f"cells/{WELL}.parquet").unlink()
+    assert "sgRNA_0" in rerun(copied_run, f"cells/{WELL}.parquet")
+
+
+def test_truncated_images_end_in_one_sentence(copied_run):
+    for path in results(copied_run).glob("study/Files/**/*_A1_A594_*.tif"):
+        os.truncate(path, path.stat().st_size // 2)
+    (results(copied_run) / f"crops/{WELL}/000.ntc.npy").unlink()
+    assert "max_failed_fraction" in rerun(copied_run, f"crops/{WELL}/000.ntc.npy")
