@@ -1,0 +1,1 @@
+"""The archive: what it holds, and how files and tables come from it."""

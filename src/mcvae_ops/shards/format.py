@@ -1,0 +1,152 @@
+"""The shard: crops as .npy, and one row per crop in a parquet file beside it."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import whole_file, write_parquet
+
+SCHEMA_VERSION = "1"
+_BLOCK_CELLS = 256
+
+
+@dataclass(frozen=True)
+class Shard:
+    """An open shard.
+
+    Attributes
+    ----------
+    crops
+        uint16 (cell, channel, y, x), counts; mapped, not read.
+    cells
+        One row per crop, in the same order.
+    channels
+        Names along the channel axis.
+    """
+
+    crops: np.ndarray
+    cells: pa.Table
+    channels: tuple[str, ...]
+
+
+def index_path(path: str | Path) -> Path:
+    """Return the path of the parquet file beside a shard's .npy."""
+    return Path(path).with_suffix(".parquet")
+
+
+def write_shard(
+    crops: np.ndarray,
+    order: np.ndarray,
+    cells,
+    channels: Sequence[str],
+    path: str | Path,
+    index: str | Path | None = None,
+) -> None:
+    """Write a shard: first the crops, then the rows that vouch for them.
+
+    Parameters
+    ----------
+    crops
+        uint16 (cell, channel, y, x), counts; may hold more cells than are written.
+    order
+        Rows of `crops`, in the order in which they are written.
+    cells
+        pyarrow Table or pandas DataFrame, row-aligned with `order`.
+    channels
+        Names along the channel axis.
+    path, index
+        Targets: .npy, and .parquet (by default beside it).
+
+    Raises
+    ------
+    ValueError
+        If shapes, type or numbers of rows disagree.
+    """
+    if not isinstance(cells, pa.Table):
+        cells = pa.Table.from_pandas(cells, preserve_index=False)
+    if crops.dtype != np.uint16 or crops.ndim != 4 or crops.shape[2] != crops.shape[3]:
+        raise ValueError(f"crops are {crops.dtype} {crops.shape}, not uint16 (cell, channel, y, x)")
+    if len(channels) != crops.shape[1] or cells.num_rows != len(order):
+        raise ValueError(
+            f"{len(channels)} channels for crops {crops.shape}, "
+            f"{cells.num_rows} rows for {len(order)} crops"
+        )
+    with whole_file(path) as partial:
+        _write_in_order(crops, order, partial)
+        digest = _sha256(partial)
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "channels": json.dumps(list(channels)),
+        "crop_size_px": str(crops.shape[2]),
+        "sha256": digest,
+    }
+    write_parquet(cells, index or index_path(path), metadata)
+
+
+def open_shard(path: str | Path, verify: bool = False) -> Shard:
+    """Open a shard without reading its crops.
+
+    Parameters
+    ----------
+    path
+        The .npy; its rows lie in the .parquet beside it.
+    verify
+        Also read the whole file and compare its SHA-256.
+
+    Raises
+    ------
+    InputError
+        If the shard is of another version, or crops and rows do not belong together.
+    """
+    metadata = read_metadata(path)
+    crops = np.load(path, mmap_mode="r", allow_pickle=False)
+    cells = pq.read_table(index_path(path))
+    channels = tuple(json.loads(metadata["channels"]))
+    size_px = int(metadata["crop_size_px"])
+    expected = (cells.num_rows, len(channels), size_px, size_px)
+    if crops.shape != expected or crops.dtype != np.uint16:
+        raise _mismatch(path, f"crops {crops.dtype} {crops.shape}", f"uint16 {expected}")
+    if verify and _sha256(path) != metadata["sha256"]:
+        raise _mismatch(path, "other bytes than were written", f"SHA-256 {metadata['sha256']}")
+    return Shard(crops, cells, channels)
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Return the metadata of a shard (given by its .npy), its version checked.
+
+    Raises
+    ------
+    InputError
+        If the parquet file carries no metadata, or those of another version.
+    """
+    found = pq.read_schema(index_path(path)).metadata or {}
+    metadata = {key.decode(): value.decode() for key, value in found.items()}
+    version = metadata.get("schema_version", "none")
+    if version != SCHEMA_VERSION:
+        raise _mismatch(path, f"schema version {version}", f"version {SCHEMA_VERSION}")
+    return metadata
+
+
+def _write_in_order(crops: np.ndarray, order: np.ndarray, path: Path) -> None:
+    header = {"descr": "<u2", "fortran_order": False, "shape": (len(order), *crops.shape[1:])}
+    with open(path, "wb") as handle:
+        np.lib.format.write_array_header_1_0(handle, header)
+        for first in range(0, len(order), _BLOCK_CELLS):
+            block = np.take(crops, order[first : first + _BLOCK_CELLS], axis=0)
+            handle.write(block.astype("<u2", copy=False).tobytes())
+
+
+def _sha256(path: str | Path) -> str:
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _mismatch(path: str | Path, found: str, expected: str) -> InputError:
+    return InputError(f"shard {path}", found, expected, "delete it, and Snakemake makes it again")

@@ -1,0 +1,1 @@
+"""Tiles: read, project, align, clip, crop."""
