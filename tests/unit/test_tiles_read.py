@@ -1,0 +1,95 @@
+"""Tiles are read by their own axes; what is broken is said."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from mcvae_ops.errors import TileError
+from mcvae_ops.screen import Channel
+from mcvae_ops.tiles.read import project, read_tile
+
+SIZE = 48
+CHANNELS = [
+    Channel("actin", "phalloidin", "far", 0, "red"),
+    Channel("DNA", "DAPI", "near", 0, "blue"),
+    Channel("tubulin", "antibody", "near", 1, "green"),
+]
+
+
+@pytest.fixture
+def tile(tmp_path):
+    rng = np.random.default_rng(0)
+    near = rng.integers(0, 65536, (4, 2, SIZE, SIZE), dtype=np.uint16)
+    far = rng.integers(0, 65536, (4, SIZE, SIZE), dtype=np.uint16)
+    paths = {"near": tmp_path / "near.tif", "far": tmp_path / "far.tif"}
+    tifffile.imwrite(paths["near"], near, imagej=True, metadata={"axes": "ZCYX"})
+    tifffile.imwrite(paths["far"], far, imagej=True, metadata={"axes": "ZYX"})
+    return paths, near, far
+
+
+def read(paths, projection="max", z_planes=4, size=SIZE, channels=CHANNELS):
+    return read_tile(paths, channels, z_planes, projection, size)
+
+
+def test_maximum_over_planes_in_the_order_of_the_channels(tile):
+    paths, near, far = tile
+    expected = np.stack([far.max(0), near[:, 0].max(0), near[:, 1].max(0)])
+    np.testing.assert_array_equal(read(paths), expected)
+
+
+def test_one_plane(tile):
+    paths, near, far = tile
+    expected = np.stack([far[2], near[2, 0], near[2, 1]])
+    np.testing.assert_array_equal(read(paths, "plane:2"), expected)
+
+
+def test_best_focus_takes_the_sharpest_plane():
+    sharp = np.zeros((32, 32), np.uint16)
+    sharp[::4] = 1000
+    flat = np.full((32, 32), 500, np.uint16)
+    np.testing.assert_array_equal(project([flat, sharp, flat], "best_focus"), sharp)
+
+
+def test_a_file_without_z_is_one_plane(tmp_path):
+    image = np.random.default_rng(1).integers(0, 99, (2, SIZE, SIZE)).astype(np.uint16)
+    path = tmp_path / "flat.tif"
+    tifffile.imwrite(path, image, imagej=True, metadata={"axes": "CYX"})
+    channels = [Channel("b", "", "g", 1, ""), Channel("a", "", "g", 0, "")]
+    read_back = read({"g": path}, z_planes=1, channels=channels)
+    np.testing.assert_array_equal(read_back, image[::-1])
+
+
+@pytest.mark.parametrize("share", [0.0005, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_a_broken_tile(tile, share):
+    paths, _, _ = tile
+    data = paths["near"].read_bytes()
+    paths["near"].write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(TileError, match=r"near\.tif"):
+        read(paths)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"z_planes": 3}, "3 focal planes"),
+        ({"size": 64}, "64 x 64 px"),
+        ({"channels": [Channel("x", "", "near", 2, "")]}, "none at index 2"),
+        ({"channels": [Channel("x", "", "gone", 0, "")]}, "no file of gone"),
+    ],
+)
+def test_what_differs_is_said(tile, change, said):
+    with pytest.raises(TileError, match=said):
+        read(tile[0], **change)
+
+
+def test_time_axis_and_bytes_are_refused(tile, tmp_path):
+    paths, _, far = tile
+    tifffile.imwrite(paths["far"], far, imagej=True, metadata={"axes": "TYX"})
+    with pytest.raises(TileError, match="axes TYX"):
+        read(paths)
+    tifffile.imwrite(paths["far"], far.astype(np.uint8), imagej=True, metadata={"axes": "ZYX"})
+    with pytest.raises(TileError, match="uint8"):
+        read(paths)
+    paths["far"].write_text("<html>404</html>")
+    with pytest.raises(TileError, match=r"far\.tif"):
+        read(paths)
