@@ -34,7 +34,7 @@ TRAINING = {
 }
 MCVAE = {
     "salient_latent": 4,
-    "background_latent": 6,
+    "background_latent": 5,
     "prior_s_per_label": True,
     "prior_z_per_label": True,
     "training": {},
@@ -51,7 +51,7 @@ def blobs(n_cells: int, size_px: int, gene: np.ndarray, rng: np.random.Generator
     ring = np.exp(-(((distance - 0.05 * gene[:, None, None, None]) / 0.04) ** 2))
     effect = ring * (gene > 0)[:, None, None, None] * np.array([1, 0, 0, 1])[:, None, None]
     disc = 1 / (1 + np.exp((distance - radius) * 40))
-    counts = 100 + 2500 * brightness * disc * (1 + effect)
+    counts = 100 + 1500 * (brightness * disc + 2 * effect)
     return rng.poisson(counts).clip(max=65_535).astype(np.uint16)
 
 

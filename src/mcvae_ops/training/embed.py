@@ -14,7 +14,7 @@ from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.sampler import Crops, in_order, read_cells
-from mcvae_ops.training.train import choose_device
+from mcvae_ops.training.prepare import choose_device
 
 CELLS_AT_A_TIME = 1024
 CELLS_PER_ROW_GROUP = 65_536

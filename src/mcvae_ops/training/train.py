@@ -4,7 +4,7 @@ import logging
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,36 +13,27 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
+from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.models.objective import TERMS, Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.sampler import BalancedSampler, Cells, Crops, read_cells, read_split
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
-from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells, validate
+from mcvae_ops.training.prepare import (
+    Schedule,
+    check_range,
+    choose_device,
+    family_settings,
+    select,
+    validation_set,
+)
+from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
 
 VALIDATION_STEPS = 2000
 """A validation comes at the end of each epoch, and after so many steps in a longer one."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long, how fast; see the `training` section of the configuration."""
-
-    epochs: int
-    learning_rate: float
-    schedule: str
-    gradient_clip_norm: float
-    early_stopping_patience: int
-
-    def learning_rate_at(self, step: int, last_step: int) -> float:
-        """Return the learning rate of a step (from 0) of `last_step`."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / last_step))
 
 
 def train(
@@ -70,6 +61,8 @@ def train(
     ------
     SystemExit
         After SIGTERM, with the checkpoint written.
+    InputError
+        If the training diverges.
     """
     device = validation.crops.device
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
@@ -78,7 +71,7 @@ def train(
     every = min(sampler.steps_per_epoch, VALIDATION_STEPS)
     step, best, stale = 0, {"negative_elbo": math.inf, "weights": {}}, 0
     rows: list[dict] = []
-    sums, started_s = torch.zeros(len(TERMS), device=device), time.monotonic()
+    sums = torch.zeros(len(TERMS), device=device)
 
     saved = checkpoint.load(device)
     if saved is not None:
@@ -89,6 +82,7 @@ def train(
         )
         logger.info("resumed at step %d of %d", step, last_step)
 
+    started = step, time.monotonic()
     progress = Progress((last_step - step) * 2 * sampler.half, "cells", "train")
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
@@ -115,10 +109,11 @@ def train(
             progress.step(len(positions))
 
             if step % every == 0 or step == last_step:
+                seconds = time.monotonic() - started[1]
+                speed = (step - started[0]) * len(positions) / seconds
                 n_steps = (step - 1) % every + 1
-                speed = n_steps * len(positions) / (time.monotonic() - started_s)
                 means = dict(zip(TERMS, (sums / n_steps).tolist(), strict=True))
-                values = validate(model, validation, preprocess, weights)
+                values = check_finite(validate(model, validation, preprocess, weights), step)
                 where = {"step": step, "epoch": step / sampler.steps_per_epoch}
                 common = where | {"learning_rate": learning_rate}
                 rows.append({**common, "phase": "train", "cells_per_s": speed, **means})
@@ -130,7 +125,7 @@ def train(
                     best = {"negative_elbo": values["negative_elbo"], "weights": state}
                     stale = 0
                 sums.zero_()
-                started_s = time.monotonic()
+                started = step, time.monotonic()
 
             if stop.signal is not None or checkpoint.is_due():
                 state = {"step": step, "best": best, "stale": stale, "rows": rows, "sums": sums}
@@ -146,69 +141,20 @@ def _noise_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
+def check_finite(values: dict[str, float], step: int) -> dict[str, float]:
+    """Return the values of a validation, unless the training has diverged (InputError)."""
+    if not math.isfinite(values["negative_elbo"]):
+        raise InputError(
+            where=f"training, step {step}",
+            found=f"a negative ELBO of {values['negative_elbo']}",
+            expected="a finite one",
+            fix="lower training.learning_rate or training.gradient_clip_norm",
+        )
+    return values
+
+
 def _in_words(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of a configured name; "auto" takes CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySettings:
-    """Return the model's part of the merged configuration of a model."""
-    keys = set(FamilySettings.__dataclass_fields__) - {"n_channels", "n_labels", "n_batches"}
-    return FamilySettings(
-        **{key: settings[key] for key in keys},
-        n_channels=n_channels,
-        n_labels=len(cells.labels),
-        n_batches=len(cells.batches),
-    )
-
-
-def select(kind: type, settings: dict) -> object:
-    """Return the dataclass `kind` with its keys taken from the merged configuration."""
-    return kind(**{key: settings[key] for key in kind.__dataclass_fields__})
-
-
-def validation_set(
-    cells: Cells, crops: Crops, positions: np.ndarray, device: torch.device
-) -> ValidationSet:
-    """Return at most `CELLS_PER_ARM` perturbed and NTC cells of the validation split.
-
-    Raises
-    ------
-    InputError
-        If there is no validation cell of one arm.
-    """
-    arms = [positions[cells.label[positions] != 0], positions[cells.label[positions] == 0]]
-    if min(map(len, arms)) == 0:
-        raise InputError(
-            where="configuration key split.fractions.validation",
-            found=f"{len(arms[0])} perturbed and {len(arms[1])} NTC validation cells",
-            expected="cells of both",
-            fix="make the fraction larger",
-        )
-    chosen = np.concatenate([choose_cells(arm, CELLS_PER_ARM) for arm in arms])
-    return ValidationSet(
-        torch.from_numpy(crops.read(chosen)).to(device),
-        torch.from_numpy(cells.label[chosen]).to(device),
-        torch.from_numpy(cells.batch[chosen]).to(device),
-    )
-
-
-def check_range(images: torch.Tensor) -> None:
-    """Warn when much of the data lies outside (-1, 1), where the decoder cannot follow."""
-    outside = (images.abs() >= 1).float().mean().item()
-    logger.info("input: mean %.3g, sd %.3g", images.mean(), images.std())
-    if outside > 0.01:
-        logger.warning(
-            "%.1f %% of the pixels lie outside (-1, 1), which the decoder cannot reach; "
-            "change training.arcsinh_offset and training.arcsinh_scale",
-            100 * outside,
-        )
 
 
 def train_model(

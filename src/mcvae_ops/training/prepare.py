@@ -1,0 +1,93 @@
+"""From the configuration and the shards to what the training loop works on."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.models.family import FamilySettings
+from mcvae_ops.shards.sampler import Cells, Crops
+from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how fast; see the `training` section of the configuration."""
+
+    epochs: int
+    learning_rate: float
+    schedule: str
+    gradient_clip_norm: float
+    early_stopping_patience: int
+
+    def learning_rate_at(self, step: int, last_step: int) -> float:
+        """Return the learning rate of a step (from 0) of `last_step`."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / last_step))
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a configured name; "auto" takes CUDA where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySettings:
+    """Return the model's part of the merged configuration of a model."""
+    keys = set(FamilySettings.__dataclass_fields__) - {"n_channels", "n_labels", "n_batches"}
+    return FamilySettings(
+        **{key: settings[key] for key in keys},
+        n_channels=n_channels,
+        n_labels=len(cells.labels),
+        n_batches=len(cells.batches),
+    )
+
+
+def select(kind: type, settings: dict) -> object:
+    """Return the dataclass `kind` with its keys taken from the merged configuration."""
+    return kind(**{key: settings[key] for key in kind.__dataclass_fields__})
+
+
+def validation_set(
+    cells: Cells, crops: Crops, positions: np.ndarray, device: torch.device
+) -> ValidationSet:
+    """Return at most `CELLS_PER_ARM` perturbed and NTC cells of the validation split.
+
+    Raises
+    ------
+    InputError
+        If there is no validation cell of one arm.
+    """
+    arms = [positions[cells.label[positions] != 0], positions[cells.label[positions] == 0]]
+    if min(map(len, arms)) == 0:
+        raise InputError(
+            where="configuration key split.fractions.validation",
+            found=f"{len(arms[0])} perturbed and {len(arms[1])} NTC validation cells",
+            expected="cells of both",
+            fix="make the fraction larger",
+        )
+    chosen = np.concatenate([choose_cells(arm, CELLS_PER_ARM) for arm in arms])
+    return ValidationSet(
+        torch.from_numpy(crops.read(chosen)).to(device),
+        torch.from_numpy(cells.label[chosen]).to(device),
+        torch.from_numpy(cells.batch[chosen]).to(device),
+    )
+
+
+def check_range(images: torch.Tensor) -> None:
+    """Warn when much of the data lies outside (-1, 1), where the decoder cannot follow."""
+    outside = (images.abs() >= 1).float().mean().item()
+    logger.info("input: mean %.3g, sd %.3g", images.mean(), images.std())
+    if outside > 0.01:
+        logger.warning(
+            "%.1f %% of the pixels lie outside (-1, 1), which the decoder cannot reach; "
+            "change training.arcsinh_offset and training.arcsinh_scale",
+            100 * outside,
+        )

@@ -1,0 +1,119 @@
+"""Each term of the objective against an independent computation."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
+
+from mcvae_ops.models.family import ContrastiveVAE, FamilySettings, Inference, Posterior
+from mcvae_ops.models.objective import (
+    Weights,
+    gaussian_nll,
+    kl_to_unit_gaussian,
+    log_sigma_of,
+    objective,
+    squared_error,
+    wasserstein_to_zero,
+)
+
+SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, True, True, False, "analytic", 4, 2)
+
+
+@pytest.fixture
+def posterior() -> Posterior:
+    generator = torch.Generator().manual_seed(1)
+    return Posterior(*torch.randn(2, 5, 3, generator=generator, dtype=torch.float64))
+
+
+def test_kl_equals_that_of_torch_distributions(posterior):
+    prior = torch.linspace(-1, 1, 15, dtype=torch.float64).reshape(5, 3)
+    q = Independent(Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance)), 1)
+    p = Independent(Normal(prior, torch.ones_like(prior)), 1)
+    torch.testing.assert_close(kl_to_unit_gaussian(posterior, prior), kl_divergence(q, p))
+
+
+def test_wasserstein_is_the_mean_squared_distance_to_zero_by_integration(posterior):
+    # The only coupling with a point mass is the product, so W2^2 = E |s|^2, here by quadrature.
+    grid = torch.linspace(-60, 60, 200_001, dtype=torch.float64)
+    sd = torch.exp(0.5 * posterior.log_variance)
+    q = Normal(posterior.mean[..., None], sd[..., None])
+    expected = torch.trapezoid(grid**2 * q.log_prob(grid).exp(), grid).sum(dim=1)
+    torch.testing.assert_close(wasserstein_to_zero(posterior), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_likelihood_is_the_log_density_of_the_pixels():
+    images, reconstruction = torch.rand(2, 6, 2, 8, 8, dtype=torch.float64)
+    log_sigma = torch.tensor(-1.3, dtype=torch.float64)
+    nll = gaussian_nll(squared_error(images, reconstruction), 128, log_sigma)
+    density = Normal(reconstruction, log_sigma.exp()).log_prob(images)
+    torch.testing.assert_close(nll, -density.sum(dim=(1, 2, 3)))
+
+
+def test_analytic_sigma_maximises_the_likelihood_and_has_the_gradient_of_its_logarithm():
+    model = ContrastiveVAE(SETTINGS, 0)
+    images = torch.rand(6, 2, 8, 8, dtype=torch.float64)
+    reconstruction = torch.rand(6, 2, 8, 8, dtype=torch.float64, requires_grad=True)
+    error = squared_error(images, reconstruction)
+    log_sigma = log_sigma_of(model, error, 128)
+    nll = gaussian_nll(error, 128, log_sigma).mean()
+    for other in (-0.01, 0.01):
+        assert nll < gaussian_nll(error, 128, log_sigma + other).mean()
+    (gradient,) = torch.autograd.grad(nll, reconstruction, retain_graph=True)
+    closed = 64 * torch.log(error.mean() / 128)
+    (expected,) = torch.autograd.grad(closed, reconstruction)
+    torch.testing.assert_close(gradient, expected)
+    torch.testing.assert_close(nll, closed + 64 * (1 + math.log(2 * math.pi)))
+
+
+def test_a_fixed_sigma_is_used_as_it_is():
+    settings = FamilySettings(**{**SETTINGS.__dict__, "sigma": 0.25})
+    found = log_sigma_of(ContrastiveVAE(settings, 0), torch.ones(3), 128)
+    assert found.item() == pytest.approx(math.log(0.25))
+
+
+def test_elbo_of_a_linear_gaussian_model_is_its_log_marginal_likelihood():
+    # x = A v + b + noise with orthogonal columns of A: the true posterior is diagonal, and with it
+    # the bound is tight.
+    generator = torch.Generator().manual_seed(3)
+    double = {"dtype": torch.float64}
+    basis = torch.linalg.qr(torch.randn(32, 3, generator=generator, **double))[0]
+    loading = basis * torch.tensor([2.0, 1.0, 0.3], **double)
+    prior, sigma = torch.tensor([0.5, -1.0, 2.0], **double), 0.4
+    offset, x = torch.randn(2, 32, generator=generator, **double)
+    marginal = MultivariateNormal(
+        offset + loading @ prior, loading @ loading.T + sigma**2 * torch.eye(32, **double)
+    )
+    variance = 1 / (1 + (loading**2).sum(dim=0) / sigma**2)
+    mean = variance * (prior + loading.T @ (x - offset) / sigma**2)
+    n_samples = 200_000
+    posterior = Posterior(*(v.expand(n_samples, 3) for v in (mean, variance.log())))
+    reconstruction = posterior.sample(generator) @ loading.T + offset
+    error = squared_error(
+        x.expand(n_samples, 32).reshape(-1, 2, 4, 4), reconstruction.reshape(-1, 2, 4, 4)
+    )
+    nll = gaussian_nll(error, 32, torch.tensor(math.log(sigma), **double))
+    negative_elbo = (nll + kl_to_unit_gaussian(posterior, prior.expand(n_samples, 3))).mean()
+    assert negative_elbo.item() == pytest.approx(-marginal.log_prob(x).item(), abs=0.02)
+
+
+def test_terms_apply_to_their_arm_only():
+    model = ContrastiveVAE(SETTINGS, 0)
+    images, label = torch.rand(4, 2, 8, 8), torch.tensor([1, 2, 0, 0])
+    z, s = (Posterior(torch.randn(4, 3), torch.randn(4, 3)) for _ in range(2))
+    zeros = torch.zeros(4, 3)
+    inference = Inference(z, zeros, s, zeros, torch.rand(4, 2, 8, 8))
+    terms = objective(model, images, label, inference, 2.0, 8.0)
+    kl_s, kl_z = (kl_to_unit_gaussian(posterior, zeros) for posterior in (s, z))
+    torch.testing.assert_close(terms["kl_s"], kl_s[:2].mean())
+    torch.testing.assert_close(terms["kl_z"], kl_z.mean())
+    torch.testing.assert_close(terms["wasserstein"], wasserstein_to_zero(s)[2:].mean())
+    elbo = terms["negative_log_likelihood"] + 2 * (kl_z.mean() + kl_s[:2].sum() / 4)
+    torch.testing.assert_close(terms["negative_elbo"], elbo)
+    torch.testing.assert_close(terms["loss"], elbo + 8 * terms["wasserstein"] / 2)
+
+
+def test_kl_ramp_rises_once_and_stays():
+    weights = Weights(kl_weight=20.0, kl_ramp_steps=4, wasserstein_weight=1.0)
+    assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
+    assert Weights(1.0, 0, 1.0).kl_at(0) == 1.0

@@ -1,0 +1,129 @@
+"""The sampler: balanced, complete, the same from any step and from memory or disk."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.shards import sampler
+from mcvae_ops.shards.sampler import (
+    BalancedSampler,
+    Crops,
+    in_order,
+    read_cells,
+    read_split,
+    shuffled,
+)
+
+from .fake_shards import write_fake_screen
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    return write_fake_screen(tmp_path_factory.mktemp("screen"))
+
+
+@pytest.fixture(scope="module")
+def cells(screen):
+    return read_cells(str(screen / "index.parquet"))
+
+
+@pytest.fixture(scope="module")
+def crops(screen, cells):
+    return Crops(screen.parent, cells)
+
+
+def arms(cells):
+    return np.flatnonzero(cells.label != 0), np.flatnonzero(cells.label == 0)
+
+
+def test_cells_carry_labels_and_batches(screen, cells):
+    table = pq.read_table(screen / "index.parquet").to_pydict()
+    assert cells.labels == ["NTC", "GENE1", "GENE2", "GENE3", "GENE4"]
+    assert [cells.labels[k] for k in cells.label] == table["gene"]
+    assert cells.batches == ["P/A1", "P/A2"]
+    names = [f"{p}/{w}" for p, w in zip(table["plate"], table["well"], strict=True)]
+    assert [cells.batches[k] for k in cells.batch] == names
+
+
+def test_crops_are_those_of_the_shard_in_any_order(screen, cells, crops):
+    positions = np.random.default_rng(0).permutation(len(cells))[:100]
+    found = crops.read(positions)
+    table = pq.read_table(screen / "index.parquet").to_pydict()
+    for position, crop in zip(positions, found, strict=True):
+        shard = np.load(screen.parent / table["shard"][position])
+        assert np.array_equal(crop, shard[table["row"][position]])
+
+
+def test_batches_are_balanced_and_an_epoch_is_one_pass_over_the_perturbed(cells, crops):
+    perturbed, controls = arms(cells)
+    batches = BalancedSampler(crops, perturbed, controls, 16, 0)
+    assert batches.steps_per_epoch == len(perturbed) // 8
+    for epoch in range(2):
+        first = epoch * batches.steps_per_epoch
+        seen = [batches.batch(first + k)[0] for k in range(batches.steps_per_epoch)]
+        for positions in seen:
+            assert (cells.label[positions[:8]] != 0).all()
+            assert (cells.label[positions[8:]] == 0).all()
+        used = np.concatenate([positions[:8] for positions in seen])
+        assert len(np.unique(used)) == len(used)
+    # Two epochs differ in their order, and all controls come equally often.
+    assert not np.array_equal(seen[0], batches.batch(0)[0])
+    steps = len(controls) // 4
+    used = np.concatenate([batches.batch(k)[0][8:] for k in range(steps)])
+    counts = np.bincount(used, minlength=len(cells))[controls]
+    assert set(counts[counts > 0]) <= {1, 2, 3} and counts.sum() == 8 * steps
+
+
+def test_a_batch_is_a_function_of_seed_and_step(cells, crops):
+    first = BalancedSampler(crops, *arms(cells), 16, 3)
+    expected = [first.batch(step) for step in range(60)]
+    second = BalancedSampler(crops, *arms(cells), 16, 3)
+    for step in (59, 0, 31, 12):
+        for found, wanted in zip(second.batch(step), expected[step], strict=True):
+            assert np.array_equal(found, wanted)
+    other = BalancedSampler(crops, *arms(cells), 16, 4)
+    assert not np.array_equal(other.batch(0)[0], expected[0][0])
+
+
+def test_from_disk_in_pools_come_the_right_crops(cells, crops, monkeypatch):
+    monkeypatch.setattr(sampler, "POOL_CELLS", 50)
+    monkeypatch.setattr(sampler, "BLOCK_CELLS", 8)
+    held = BalancedSampler(crops, *arms(cells), 16, 0)
+    monkeypatch.setattr(sampler, "HELD_BYTES", 0)
+    read = BalancedSampler(crops, *arms(cells), 16, 0)
+    for step in range(2 * held.steps_per_epoch):
+        positions, found = read.batch(step)
+        assert np.array_equal(positions, held.batch(step)[0])
+        assert np.array_equal(found, held.batch(step)[1])
+        assert np.array_equal(found, crops.read(positions))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 400), st.integers(0, 5))
+def test_shuffled_is_a_permutation(n_cells, block, pool, seed):
+    order = shuffled(n_cells, block, pool, np.random.default_rng(seed))
+    assert np.array_equal(np.sort(order), np.arange(n_cells))
+
+
+def test_in_order_runs_through_the_index(cells, crops):
+    parts = list(in_order(crops, 77))
+    assert np.array_equal(np.concatenate([p for p, _ in parts]), np.arange(len(cells)))
+    assert sum(len(images) for _, images in parts) == len(cells)
+
+
+def test_mistakes_are_named(screen, cells, crops, tmp_path):
+    perturbed, controls = arms(cells)
+    for wrong in ((perturbed, controls, 15), (perturbed[:3], controls, 16)):
+        with pytest.raises(InputError, match="batch_size"):
+            BalancedSampler(crops, *wrong, 0)
+    with pytest.raises(InputError, match="0 NTC cells"):
+        BalancedSampler(crops, perturbed, controls[:0], 16, 0)
+    splits = str(tmp_path / "splits.parquet")
+    write_parquet(pa.table({"cell_id": ["other"], "split": ["train"]}), splits)
+    with pytest.raises(InputError, match="assign_splits"):
+        read_split(str(screen / "index.parquet"), splits, cells)

@@ -1,0 +1,201 @@
+"""Training and embedding on small shards, and going on after any interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.models.objective import TERMS
+from mcvae_ops.shards.sampler import Crops, read_cells
+from mcvae_ops.training.embed import embed_cells, load_model
+from mcvae_ops.training.prepare import Schedule
+from mcvae_ops.training.train import train_model
+
+from .fake_shards import MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
+
+LONG = TRAINING | {"epochs": 15, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_fake_screen(tmp_path_factory.mktemp("screen"))
+
+
+@pytest.fixture(scope="module")
+def trained(shards, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained")
+    arguments = train_model_arguments(shards, out, MCVAE, TRAINING | {"epochs": 40})
+    train_model(**arguments)
+    return arguments
+
+
+def metrics_of(arguments: dict, phase: str) -> list[dict]:
+    return [row for row in pq.read_table(arguments["metrics"]).to_pylist() if row["phase"] == phase]
+
+
+def test_validation_improves_and_the_terms_add_up(trained):
+    rows = metrics_of(trained, "validation")
+    assert len(rows) == 40 and rows[-1]["epoch"] == 40
+    assert rows[-1]["negative_elbo"] < rows[0]["negative_elbo"] - 500
+    assert min(row["negative_elbo"] for row in rows) == pytest.approx(
+        rows[-1]["negative_elbo"], abs=50
+    )
+    row = metrics_of(trained, "train")[-1]
+    assert all(np.isfinite(row[name]) for name in TERMS) and row["cells_per_s"] > 0
+    terms = row["negative_log_likelihood"] + row["kl_z"] + row["kl_s"] / 2
+    assert row["negative_elbo"] == pytest.approx(terms, rel=1e-5)
+
+
+def test_the_planted_effect_is_in_the_salient_space(trained, tmp_path):
+    # Each gene has its own ring; the radius and the brightness of a cell are its background.
+    row = metrics_of(trained, "validation")[-1]
+    assert row["active_units_s"] >= 1 and row["nats_without_s"] > 5
+    embedding = tmp_path / "embedding.parquet"
+    embed_cells(trained["index"], trained["weights"], "mcvae", 0, str(embedding))
+    table = pq.read_table(embedding)
+    s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
+    label = read_cells(trained["index"]).label
+    is_train = pq.read_table(trained["splits"])["split"].to_numpy() == "train"
+    fitted, held_out = is_train & (label > 0), ~is_train & (label > 0)
+    coefficients = np.linalg.lstsq(s[fitted], np.eye(5)[label[fitted]], rcond=None)[0]
+    found = (s[held_out] @ coefficients).argmax(axis=1)
+    assert (found == label[held_out]).mean() > 0.5  # chance: 0.25
+
+
+def test_equal_runs_write_equal_bytes_and_leave_no_checkpoint(shards, tmp_path):
+    written = []
+    for name in ("a", "b"):
+        arguments = train_model_arguments(shards, tmp_path / name, MCVAE, TRAINING)
+        train_model(**arguments)
+        written.append(Path(arguments["weights"]).read_bytes())
+        assert not list(Path(arguments["checkpoint_dir"]).glob("*"))
+    assert written[0] == written[1]
+
+
+def test_a_model_may_change_keys_of_training(shards, tmp_path):
+    model = VAE | {"training": {"epochs": 1, "network": "conv96", "condition_on_batch": True}}
+    arguments = train_model_arguments(shards, tmp_path, model, TRAINING)
+    train_model(**arguments)
+    content = torch.load(arguments["weights"], weights_only=True)
+    assert content["family"]["network"] == "conv96"
+    (row,) = metrics_of(arguments, "validation")
+    assert row["epoch"] == 1 and row["kl_s"] is None
+    embedding = tmp_path / "embedding.parquet"
+    embed_cells(arguments["index"], arguments["weights"], "vae", 0, str(embedding))
+    assert pq.read_schema(embedding).names == ["cell_id", *(f"z_{k:02d}" for k in range(5))]
+
+
+def test_the_best_weights_are_kept_and_stale_training_stops(shards, tmp_path):
+    # With a rate of 0 nothing improves after the first validation.
+    training = TRAINING | {"learning_rate": 0.0, "epochs": 50, "early_stopping_patience": 2}
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**arguments)
+    assert len(metrics_of(arguments, "validation")) == 3
+
+
+def test_divergence_is_an_error_not_a_result(shards, tmp_path):
+    training = TRAINING | {"learning_rate": 1e9, "schedule": "constant"}
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
+    with pytest.raises(InputError, match="learning_rate"):
+        train_model(**arguments)
+    assert not Path(arguments["weights"]).exists()
+
+
+def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp_path):
+    embedding = tmp_path / "embedding.parquet"
+    embed_cells(trained["index"], trained["weights"], "mcvae", 0, str(embedding))
+    table = pq.read_table(embedding)
+    assert table.schema.metadata == {b"model": b"mcvae", b"seed": b"0"}
+    assert table["cell_id"].equals(pq.read_table(trained["index"])["cell_id"])
+    assert table.schema.names[1:] == [*(f"s_{k:02d}" for k in range(4)),
+                                      *(f"z_{k:02d}" for k in range(5))]  # fmt: skip
+    model, preprocess = load_model(trained["weights"], "mcvae", 0, torch.device("cpu"))
+    crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
+    positions = np.array([200, 3, 77])
+    with torch.no_grad():
+        s, z = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
+    rows = table.take(positions).to_pydict()
+    found = np.array([rows[name] for name in table.schema.names[1:]]).T
+    np.testing.assert_allclose(found, torch.cat([s, z], dim=1).numpy(), atol=1e-5)
+    with pytest.raises(InputError, match="cvae, seed 0"):
+        embed_cells(trained["index"], trained["weights"], "cvae", 0, str(embedding))
+
+
+def start(arguments: dict, out: Path) -> subprocess.Popen:
+    path = out / "arguments.json"
+    path.write_text(json.dumps(arguments))
+    script = Path(__file__).with_name("fake_shards.py")
+    return subprocess.Popen([sys.executable, str(script), str(path)], stderr=subprocess.PIPE)
+
+
+def wait_for_checkpoint(arguments: dict, other_than: int = 0) -> None:
+    path = Path(arguments["checkpoint_dir"]) / "checkpoint.pt"
+    deadline_s = time.monotonic() + 60
+    while not path.exists() or path.stat().st_mtime_ns == other_than:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def test_killed_and_stopped_runs_go_on_to_the_same_weights(shards, tmp_path):
+    whole = train_model_arguments(shards, tmp_path / "whole", MCVAE, LONG)
+    train_model(**whole)
+    (tmp_path / "broken").mkdir()
+    broken = train_model_arguments(shards, tmp_path / "broken", MCVAE, LONG)
+    checkpoint = Path(broken["checkpoint_dir"]) / "checkpoint.pt"
+    for number, expected in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + 15)):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = start(broken, tmp_path / "broken")
+        wait_for_checkpoint(broken, before)
+        time.sleep(0.3)
+        os.kill(process.pid, number)
+        assert process.wait(60) == expected
+        assert not Path(broken["weights"]).exists()
+    process = start(broken, tmp_path / "broken")
+    assert b"resumed at step" in process.communicate(timeout=120)[1]
+    assert process.returncode == 0
+    assert Path(broken["weights"]).read_bytes() == Path(whole["weights"]).read_bytes()
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(shards, tmp_path):
+    expected = train_model_arguments(shards, tmp_path / "new", MCVAE, TRAINING)
+    train_model(**expected)
+    folder = tmp_path / "old" / "checkpoint"
+    folder.mkdir(parents=True)
+    torch.save({"identity": "another", "state": {}}, folder / "checkpoint.pt")
+    found = train_model_arguments(shards, tmp_path / "old", MCVAE, TRAINING)
+    train_model(**found)
+    assert Path(found["weights"]).read_bytes() == Path(expected["weights"]).read_bytes()
+
+
+def test_cosine_schedule_falls_to_zero():
+    schedule = Schedule(1, 0.4, "cosine", 1.0, 1)
+    rates = [schedule.learning_rate_at(step, 100) for step in (0, 50, 100)]
+    assert rates == pytest.approx([0.4, 0.2, 0.0])
+    assert Schedule(1, 0.4, "constant", 1.0, 1).learning_rate_at(99, 100) == 0.4
+
+
+def test_the_rooms_import_with_torch_numpy_and_pyarrow_alone():
+    code = """
+import sys
+for name in ("pandas", "scipy", "sklearn", "yaml", "skimage", "matplotlib", "snakemake"):
+    sys.modules[name] = None
+import mcvae_ops.training.train, mcvae_ops.training.embed
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
