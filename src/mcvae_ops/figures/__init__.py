@@ -1,0 +1,1 @@
+"""One function per panel of the figures, one style, one way of saving."""

@@ -1,0 +1,161 @@
+"""
+Fig. 2: do genes of one complex have similar profiles?
+
+TABLES
+    complexes    recall and precision per percentile (published), average precision (strict)
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.published import METHODS, ONE_MODEL, curves_of
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed, over_seeds
+
+SOURCE = "CORUM"  # of the pairs; lists of other pairs stand in the table
+MARKED_LEVEL = 95  # the percentile that the paper quotes
+CELLS = {  # cells of the strict estimate -> how they are drawn and called
+    "all": ("s", "all cells"),
+    "test": ("o", "held-out cells"),
+    "held_out_guide": ("D", "held-out guides"),
+}
+Series = Sequence[tuple[str, str, str, str]]  # model, space, colour, name
+
+
+def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw precision against recall of whole models, in the combined space."""
+    models = [name for name, entry in settings["models"].items() if not _is_ablation(entry)]
+    models += style.BASELINES
+    return _of_models(tables, published, models, "fig2a", "Complexes recovered by each model")
+
+
+def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw precision against recall of the spaces of the main model."""
+    model = settings["profiles"]["main_model"]
+    series = [
+        (model, space, style.SPACE_COLOURS[space], name)
+        for space, name in (("combined", "all"), ("salient", "salient"), ("background",) * 2)
+    ]
+    title = f"Complexes recovered by the spaces of {style.model_name(model)}"
+    curves = curves_of(published["curves"], ONE_MODEL)
+    return _precision_recall(tables["complexes"], curves, series, "fig2b", title)
+
+
+def fig2c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw precision against recall with and without label priors."""
+    entries = settings["models"]
+    main = _without_priors(entries[settings["profiles"]["main_model"]])
+    models = [name for name, entry in entries.items() if _without_priors(entry) == main]
+    return _of_models(tables, published, models, "fig2c", "What the label priors add")
+
+
+def _is_ablation(entry: dict) -> bool:
+    return entry["prior_s_per_label"] != entry["prior_z_per_label"]
+
+
+def _without_priors(entry: dict) -> dict:
+    return {key: value for key, value in entry.items() if not key.startswith("prior_")}
+
+
+def _of_models(
+    tables: dict, published: dict, models: Sequence[str], panel: str, title: str
+) -> tuple[Figure, pd.DataFrame]:
+    table = tables["complexes"]
+    series = [
+        (model, "combined", style.model_colour(model), style.model_name(model))
+        for model in models
+        if model in set(table["model"])
+    ]
+    curves = curves_of(published["curves"], METHODS)
+    return _precision_recall(table, curves, series, panel, title)
+
+
+def _precision_recall(
+    table: pd.DataFrame, paper: pd.DataFrame, series: Series, panel: str, title: str
+) -> tuple[Figure, pd.DataFrame]:
+    pairs = pd.MultiIndex.from_tuples([(model, space) for model, space, _, _ in series])
+    table = choose(table, item=SOURCE)
+    table = table[pd.MultiIndex.from_frame(table[["model", "space"]]).isin(pairs)]
+    paper = paper[pd.MultiIndex.from_frame(paper[["model", "space"]]).isin(pairs)]
+    curves = needed(_curves(table), f"figure {panel}, table complexes")
+    metrics = ["average_precision", "average_precision_null"]
+    strict = over_seeds(
+        choose(table, protocol="strict", metric=metrics, cells=list(CELLS)),
+        ["model", "space", "cells", "metric"],
+    )
+    figure = style.new_figure(8.6, 4.3)
+    left, right = figure.subplots(1, 2, width_ratios=[1.75, 1])
+    _draw_curves(left, curves, paper, series)
+    _draw_strict(right, strict, series)
+    n = int(curves["n"].max())
+    note = (
+        f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
+        f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
+        "strict protocol, similar tail only; tick: permuted labels. Intervals: bootstrap over "
+        f"complexes. {style.counted(n, 'genes')} in complexes; "
+        f"mean of {style.seeds_note(table['seed'])}."
+    )
+    style.finish(figure, panel, title, note)
+    return figure, drawn((RUN, curves), (RUN, strict), (PAPER, paper))
+
+
+def _curves(table: pd.DataFrame) -> pd.DataFrame:
+    """Return recall, precision, their intervals and chance per model, space and level."""
+    metrics = ["recall", "precision", "chance_precision"]
+    rows = choose(table, protocol="published", metric=metrics, cells="all")
+    keys = ["model", "space", "level"]
+    tidy = over_seeds(rows, [*keys, "metric"])
+    wide = tidy.pivot(index=[*keys, "n", "n_seeds"], columns="metric")
+    wide = wide[["value", "low", "high"]].dropna(axis=1, how="all")
+    names = {"value": ""}
+    wide.columns = ["_".join(filter(None, (m, names.get(what, what)))) for what, m in wide.columns]
+    return wide.reset_index()
+
+
+def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series) -> None:
+    for model, space, colour, name in series:
+        one = choose(curves, model=model, space=space).sort_values("level")
+        axes.plot(one["recall"], one["precision"], "-", color=colour, label=name, zorder=3)
+        face = [colour if level == MARKED_LEVEL else "white" for level in one["level"]]
+        axes.scatter(one["recall"], one["precision"], 16, c=face, edgecolors=colour, zorder=4)
+        _draw_interval(axes, one[one["level"] == MARKED_LEVEL], colour)
+        theirs = choose(paper, model=model, space=space).sort_values("level")
+        axes.plot(theirs["recall"], theirs["precision"], "--", color=colour, lw=1.1, zorder=2)
+    chance = curves["chance_precision"].mean()
+    axes.axhline(chance, color=style.FAINT, ls=":", lw=1.3, label=f"chance ({chance:.3f})")
+    if len(paper):
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
+    axes.legend(loc="upper right")
+
+
+def _draw_interval(axes: Axes, one: pd.DataFrame, colour: str) -> None:
+    """Draw the intervals of recall and precision at the marked percentile as a cross."""
+    for here in one.itertuples():
+        axes.plot([here.recall_low, here.recall_high], [here.precision] * 2, color=colour, lw=0.9)
+        axes.plot(
+            [here.recall] * 2, [here.precision_low, here.precision_high], color=colour, lw=0.9
+        )
+
+
+def _draw_strict(axes: Axes, strict: pd.DataFrame, series: Series) -> None:
+    kinds = [cells for cells in CELLS if cells in set(strict["cells"])]
+    for y, (model, space, colour, _) in enumerate(series):
+        for offset, cells in enumerate(kinds):
+            height = y + 0.22 * (offset - (len(kinds) - 1) / 2)
+            rows = choose(strict, model=model, space=space, cells=cells)
+            for one in choose(rows, metric="average_precision").itertuples():
+                axes.plot([one.low, one.high], [height, height], color=colour, lw=1.6)
+                axes.plot(one.value, height, CELLS[cells][0], color=colour, ms=5.5)
+            for null in choose(rows, metric="average_precision_null")["value"]:
+                axes.plot([null] * 2, [height - 0.09, height + 0.09], color=style.FAINT, lw=1.5)
+    for cells in kinds:
+        marker, name = CELLS[cells]
+        axes.plot([], [], marker, color=style.FAINT, ms=5.5, label=name)
+    axes.set_yticks(range(len(series)), [name for *_, name in series])
+    axes.set(xlabel="average precision", xlim=(0, None), ylim=(len(series) - 0.4, -0.6))
+    axes.grid(False, axis="y")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, columnspacing=1.0)

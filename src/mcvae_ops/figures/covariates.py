@@ -1,0 +1,93 @@
+"""
+Fig. 3B: what do control cells tell of batch, field of view and well?
+
+TABLES
+    covariates    macro F1 and AUROC per covariate and space, both protocols and baselines
+"""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.published import covariates_of
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed, over_seeds
+
+COVARIATES = {
+    "batch": "batch",
+    "position_in_fov": "position\nin FOV",
+    "position_in_well": "position\nin well",
+}
+METRICS = {"macro_f1": "macro F1", "auroc": "macro AUROC"}
+KEYS = ["protocol", "model", "space", "item", "metric"]
+BASELINES = {"chance": ("-", "guessing"), "density": (":", "cell density alone")}
+WIDTH = 0.2  # of a bar; the distance of two covariates is 1
+
+
+def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw how well each space predicts technical covariates of control cells."""
+    main = settings["profiles"]["main_model"]
+    series = [(main, space) for space in ("salient", "background", "combined")]
+    series.append(("cellprofiler", "combined"))
+    # Rows that are set against a batch are that batch's own: the figure draws the median.
+    table = choose(tables["covariates"], metric=list(METRICS), against="")
+    estimates = needed(over_seeds(table, KEYS), "figure fig3b, table covariates")
+    paper = covariates_of(published["covariates"], main)
+    figure = style.new_figure(9.4, 4.6)
+    for axes, (metric, name) in zip(figure.subplots(1, 2), METRICS.items(), strict=True):
+        _draw_bars(axes, choose(estimates, metric=metric), choose(paper, metric=metric), series)
+        _draw_baselines(axes, choose(estimates, metric=metric))
+        axes.set(ylabel=name, ylim=(0, 1.02))
+        axes.set_xticks(range(len(COVARIATES)), COVARIATES.values())
+        axes.tick_params(axis="x", length=0)
+        axes.grid(False, axis="x")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    bars_first = sorted(range(len(labels)), key=lambda i: isinstance(handles[i], Line2D))
+    figure.legend(
+        [handles[i] for i in bars_first], [labels[i] for i in bars_first],
+        loc="outside right center",
+    )  # fmt: skip
+    mine = choose(table, model=main)
+    n = int(choose(estimates, protocol="published", item="batch")["n"].max())
+    note = (
+        f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')} for batch; "
+        f"{style.model_name(main)}, mean of {style.seeds_note(mine['seed'])}; positions are fitted "
+        "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
+        "sides) with 95 % bootstrap interval. Baselines are strict."
+    )
+    style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
+    return figure, drawn((RUN, estimates), (PAPER, paper))
+
+
+def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series: list) -> None:
+    for i, (model, space) in enumerate(series):
+        colour = style.space_colour(model, space)
+        mine = choose(estimates, model=model, space=space).set_index("item")
+        theirs = choose(paper, model=model, space=space).set_index("item")
+        for x, item in enumerate(COVARIATES):
+            place = x + WIDTH * (i - (len(series) - 1) / 2)
+            bar = choose(mine, protocol="published").loc[[item], "value"]
+            label = style.space_name(model, space) if x == 0 else None
+            axes.bar(place, bar, WIDTH * 0.9, color=colour, alpha=0.8, label=label)
+            for one in choose(mine, protocol="strict").loc[[item]].itertuples():
+                axes.plot([place] * 2, [one.low, one.high], color=style.INK, lw=1.2)
+                axes.plot(place, one.value, "D", ms=4.5, mfc="white", mec=style.INK)
+            for value in theirs.loc[theirs.index == item, "value"]:
+                axes.plot(
+                    [place - WIDTH / 2, place + WIDTH / 2], [value] * 2, color=style.INK, lw=2.2
+                )
+    axes.plot([], [], "D-", ms=4.5, mfc="white", color=style.INK, lw=1.2, label="strict")
+    if len(paper):
+        axes.plot([], [], color=style.INK, lw=2.2, label="paper")
+
+
+def _draw_baselines(axes: Axes, estimates: pd.DataFrame) -> None:
+    for space, (line, name) in BASELINES.items():
+        rows = choose(estimates, space=space, protocol="strict", item=list(COVARIATES))
+        for i, one in enumerate(rows.itertuples()):
+            x = list(COVARIATES).index(one.item)
+            label = name if i == 0 else None
+            axes.plot(
+                [x - 0.46, x + 0.46], [one.value] * 2, line, color=style.FAINT, lw=1.5, label=label
+            )

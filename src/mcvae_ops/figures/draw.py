@@ -1,0 +1,87 @@
+"""Every panel by name, and how a panel is saved: the same bytes on every run."""
+
+from collections.abc import Callable
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.figures import (
+    complexes,
+    covariates,
+    design,
+    features,
+    functions,
+    mitosis,
+    style,
+    umaps,
+)
+from mcvae_ops.figures.published import read_published
+from mcvae_ops.files import whole_file
+
+PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
+    "fig1": design.fig1,
+    "fig2a": complexes.fig2a,
+    "fig2b": complexes.fig2b,
+    "fig2c": complexes.fig2c,
+    "fig3a": umaps.fig3a,
+    "fig3b": covariates.fig3b,
+    "fig4a": umaps.fig4a,
+    "fig4b": functions.fig4b,
+    "fig4c": functions.fig4c,
+    "fig4d": features.fig4d,
+    "fig4e": features.fig4e,
+    "fig5a": mitosis.fig5a,
+    "fig5b": mitosis.fig5b,
+    "fig5c": mitosis.fig5c,
+}
+# Dates and versions would make two runs differ.
+METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Save a figure in the format of the path's suffix, without a date."""
+    kind = path.rsplit(".", 1)[-1]
+    with whole_file(path) as partial:
+        figure.savefig(partial, format=kind, metadata=METADATA[kind])
+
+
+def draw_figure(
+    panel: str,
+    tables: dict[str, str],
+    published_values: str | None,
+    settings: dict,
+    pdf: str,
+    svg: str,
+    png: str,
+    csv: str,
+) -> None:
+    """Draw one panel and write every number in it.
+
+    Parameters
+    ----------
+    panel
+        A key of `PANELS`.
+    tables
+        Name -> path of the tables that the panel's module names at its top.
+    published_values
+        Folder with the paper's numbers; None where the screen is not the paper's.
+    settings
+        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration.
+    pdf, svg, png, csv
+        Targets; text stays text in the first two.
+    """
+    if panel not in PANELS:
+        raise InputError(
+            where="configuration key figures.panels",
+            found=repr(panel),
+            expected=f"one of {', '.join(PANELS)}",
+            fix="choose one of them",
+        )
+    frames = {name: pd.read_parquet(path) for name, path in tables.items()}
+    with style.house():
+        figure, source = PANELS[panel](frames, read_published(published_values), settings)
+        for path in (pdf, svg, png):
+            save_figure(figure, path)
+    with whole_file(csv) as partial:
+        source.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")

@@ -1,0 +1,88 @@
+"""
+Fig. 4D, 4E: the classical features that a group of genes alters most.
+
+TABLES
+    features    ranked features with robust z, and what the first k explain of NTC cells
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed
+
+GROUP_COLOURS = ("#D5402B", "#7B3FA0")  # the shifting group, the novel one
+PAPER_GROUPS = ("actin_adhesion", "tubulin")  # the same, as the paper's numbers name them
+LISTED = 5
+COLUMNS = ((0.02, "left"), (0.05, "left"), (0.86, "right"), (0.99, "right"))
+
+
+def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw how much the first k features of each group explain of PC1 of control cells."""
+    table = choose(tables["features"], metric="r2")
+    needed(table, "figure fig4d, table features")
+    theirs = published["variance"]
+    groups = list(dict.fromkeys(table["item"]))
+    figure = style.new_figure(6.4, 4.4)
+    axes = figure.subplots()
+    for group, name, colour in zip(groups, PAPER_GROUPS, GROUP_COLOURS, strict=False):
+        one = choose(table, item=group).sort_values("level")
+        mine, strict = choose(one, protocol="published"), choose(one, protocol="strict")
+        axes.plot(mine["level"], mine["value"], "o-", color=colour, ms=4.5, label=group)
+        axes.plot(strict["level"], strict["value"], "D", mfc="white", color=colour, ms=4.5, lw=1)
+        axes.vlines(strict["level"], strict["low"], strict["high"], color=colour, lw=1)
+        paper = choose(theirs, group=name)
+        axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
+    axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
+    if len(theirs):
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
+    axes.set(xlabel="first k features of the group", ylabel="R² of PC1 of NTC cells")
+    axes.set(ylim=(min(0, table["value"].min()) - 0.02, 1.02))
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.2, fontsize=8.5
+    )
+    n = int(choose(table, protocol="published")["n"].max())
+    note = (
+        f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
+        "protocol on held-out batches, with 95 % interval over batches."
+    )
+    style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
+    renamed = theirs.rename(
+        columns={"group": "item", "top_k": "level", "ntc_pc1_variance_explained": "value"}
+    )
+    columns = ["protocol", "metric", "item", "level", "value", "low", "high", "n"]
+    return figure, drawn((RUN, table[columns]), (PAPER, renamed))
+
+
+def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw the table of the first features of each group."""
+    table = choose(tables["features"], protocol="published", metric=["robust_z", "n_batches"])
+    needed(table, "figure fig4e, table features")
+    wide = table.pivot(index=["item", "level", "against", "n"], columns="metric", values="value")
+    wide = wide.reset_index()
+    wide = wide[wide["level"] <= LISTED]
+    groups = list(dict.fromkeys(table["item"]))
+    figure = style.new_figure(8.6, 1.5 + 0.3 * (LISTED + 2) * len(groups))
+    axes = figure.subplots()
+    style.bare(axes)
+    line = 0.0
+    for group, colour in zip(groups, GROUP_COLOURS, strict=False):
+        _write(axes, line, ("", group, "robust z", "batches"), fontweight="bold", color=colour)
+        axes.axhline(line + 0.5, color=colour, lw=1.2)
+        for one in wide[wide["item"] == group].sort_values("level").itertuples():
+            line += 1
+            cells = (f"{one.level:.0f}", one.against, style.signed(one.robust_z, 2))
+            _write(axes, line, (*cells, f"{one.n_batches:.0f} of {one.n}"))
+        line += 1.6
+    axes.set(xlim=(0, 1), ylim=(line - 0.9, -0.7))
+    note = (
+        "Published protocol: ordered by the number of batches in which a feature is among the "
+        "most altered; robust z against NTC cells of the batch, median over batches."
+    )
+    style.finish(figure, "fig4e", "The features that each group alters most", note)
+    return figure, drawn((RUN, wide))
+
+
+def _write(axes, line: float, cells: tuple[str, str, str, str], **how: str) -> None:
+    for (x, side), text in zip(COLUMNS, cells, strict=True):
+        axes.text(x, line, text, ha=side, va="center", fontsize=10, **how)

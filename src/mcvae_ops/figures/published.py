@@ -1,0 +1,87 @@
+"""The numbers of the paper's figures, in the terms of the benchmark tables."""
+
+from pathlib import Path
+
+import pandas as pd
+
+METHODS = {  # the paper's method -> (model, space)
+    "VAE": ("vae", "combined"),
+    "cVAE": ("cvae", "combined"),
+    "cVAE prior-s": ("cvae_prior_s", "combined"),
+    "cVAE prior-z": ("cvae_prior_z", "combined"),
+    "mcVAE": ("mcvae", "combined"),
+    "CellProfiler": ("cellprofiler", "combined"),
+}
+ONE_MODEL = {  # Fig. 2B draws another checkpoint of mcVAE than Fig. 2A
+    "mcVAE all": ("mcvae", "combined"),
+    "mcVAE salient": ("mcvae", "salient"),
+    "mcVAE background": ("mcvae", "background"),
+}
+FILES = {
+    "curves": ("fig2_corum_precision_recall.tsv", ("method", "percentile", "recall", "precision")),
+    "covariates": ("fig3b_technical_covariates.tsv", ("space", "covariate", "metric", "value")),
+    "confusion": (
+        "fig4b_confusion.tsv", ("space", "true_group", "predicted_group", "fraction"),
+    ),
+    "recall_difference": (
+        "fig4c_recall_difference.tsv", ("group", "recall_background_minus_salient"),
+    ),
+    "variance": (
+        "fig4d_ntc_variance_explained.tsv", ("group", "top_k", "ntc_pc1_variance_explained"),
+    ),
+    "points": (
+        "fig5b_significant_genes.tsv",
+        ("gene", "mitotic_index_percent", "relative_background_norm", "is_mitotic_factor"),
+    ),
+    "auroc": ("fig5c_auroc.tsv", ("score", "auroc")),
+}  # fmt: skip
+
+
+def read_published(folder: str | None) -> dict[str, pd.DataFrame]:
+    """Read the paper's numbers, or tables without a row where there is no folder.
+
+    Parameters
+    ----------
+    folder
+        Holds the files of `FILES`; None where the screen is not the paper's.
+
+    Returns
+    -------
+    One table per key of `FILES`. Empty tables have the same columns, so that a figure draws
+    an overlay without asking whether there is one.
+    """
+    if folder is None:
+        return {name: pd.DataFrame(columns=list(columns)) for name, (_, columns) in FILES.items()}
+    return {
+        name: pd.read_csv(Path(folder) / file, sep="\t", usecols=list(columns))
+        for name, (file, columns) in FILES.items()
+    }
+
+
+def curves_of(curves: pd.DataFrame, methods: dict[str, tuple[str, str]]) -> pd.DataFrame:
+    """Return recall and precision per (model, space, level) of some of the paper's methods."""
+    kept = curves[curves["method"].isin(methods)]
+    pairs = [methods[method] for method in kept["method"]]
+    return pd.DataFrame(
+        {
+            "model": [model for model, _ in pairs],
+            "space": [space for _, space in pairs],
+            "level": kept["percentile"].to_numpy(float),
+            "recall": kept["recall"].to_numpy(float),
+            "precision": kept["precision"].to_numpy(float),
+        }
+    )
+
+
+def covariates_of(covariates: pd.DataFrame, main_model: str) -> pd.DataFrame:
+    """Return one row per model, space, item and metric."""
+    is_baseline = covariates["space"] == "cellprofiler"
+    return pd.DataFrame(
+        {
+            "model": is_baseline.map({True: "cellprofiler", False: main_model}),
+            "space": covariates["space"].where(~is_baseline, "combined"),
+            "item": covariates["covariate"],
+            "metric": covariates["metric"],
+            "value": covariates["value"].astype(float),
+        }
+    )

@@ -1,0 +1,163 @@
+"""One style for all figures: sizes, colours, names, titles and notes."""
+
+import colorsys
+import textwrap
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+INK, FAINT, GRID = "#222222", "#5f6368", "#e3e5e8"
+# Okabe & Ito's palette, which stays distinct under colour blindness (jfly.uni-koeln.de/color).
+PALETTE = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#4B3F72",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+SPACE_COLOURS = {"salient": "#7B3FA0", "background": "#D5402B", "combined": "#009E73"}
+MODEL_COLOURS = {
+    "vae": "#0072B2",
+    "cvae": "#E69F00",
+    "cvae_prior_s": "#CC79A7",
+    "cvae_prior_z": "#8C6D1F",
+    "mcvae": "#009E73",
+    "cellprofiler": "#6E6E6E",
+    "random": "#B0B0B0",
+}
+MODEL_NAMES = {
+    "vae": "VAE",
+    "cvae": "cVAE",
+    "cvae_prior_s": "cVAE prior-s",
+    "cvae_prior_z": "cVAE prior-z",
+    "mcvae": "mcVAE",
+    "cellprofiler": "CellProfiler",
+    "random": "random",
+}
+BASELINES = ("cellprofiler", "random")  # embeddings that are not trained, with one space
+SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "axes.titlesize": 10.5,
+    "axes.titlepad": 6.0,
+    "axes.labelsize": 10.0,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.color": INK,
+    "lines.linewidth": 1.8,
+    "legend.fontsize": 9.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "figure.dpi": 100.0,
+    "savefig.dpi": 200.0,
+    "figure.facecolor": "white",
+    "pdf.fonttype": 42,  # text stays text in an editor
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mcvae-ops",  # otherwise element names are drawn at random
+}
+
+
+def house() -> AbstractContextManager:
+    """Return the context in which every figure is drawn and saved."""
+    return mpl.rc_context(SETTINGS)
+
+
+def model_colour(model: str) -> str:
+    """Return the paper's colour of a model, or a stable one for a model it does not know."""
+    return MODEL_COLOURS.get(model, PALETTE[sum(map(ord, model)) % len(PALETTE)])
+
+
+def model_name(model: str) -> str:
+    """Return the name of a model as the paper writes it."""
+    return MODEL_NAMES.get(model, model)
+
+
+def space_colour(model: str, space: str) -> str:
+    """Return the colour of a space of the main model, or of a model with one space."""
+    return MODEL_COLOURS[model] if model in BASELINES else SPACE_COLOURS[space]
+
+
+def space_name(model: str, space: str) -> str:
+    """Return how a space is called in a legend."""
+    return model_name(model) if model in BASELINES else space
+
+
+def group_styles(groups: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return (colour, marker) per group: no two share both, up to 80 groups."""
+    n = len(PALETTE)
+    return {
+        group: (PALETTE[i % n], MARKERS[(i // n) % len(MARKERS)]) for i, group in enumerate(groups)
+    }
+
+
+def batch_colours(batches: Sequence[str]) -> dict[str, str]:
+    """Return a colour per ``plate/well``: hue says the plate, lightness the well."""
+    plates = sorted({batch.rsplit("/", 1)[0] for batch in batches})
+    colours = {}
+    for i, plate in enumerate(plates):
+        wells = sorted(batch for batch in batches if batch.rsplit("/", 1)[0] == plate)
+        hue, _, saturation = colorsys.rgb_to_hls(*to_rgb(PALETTE[i % len(PALETTE)]))
+        for j, batch in enumerate(wells):
+            lightness = 0.25 + 0.5 * (j + 0.5) / len(wells)
+            colours[batch] = mpl.colors.to_hex(colorsys.hls_to_rgb(hue, lightness, saturation))
+    return colours
+
+
+def text_on(colour: str) -> str:
+    """Return the ink that can be read on a colour."""
+    red, green, blue = to_rgb(colour)
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else INK
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure; sizes suit a slide at 200 dpi."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def finish(figure: Figure, panel: str, title: str, note: str) -> None:
+    """Add the panel letter, the title and the note on n, seeds and protocol."""
+    note = "\n".join(
+        textwrap.fill(line, int(17.5 * figure.get_figwidth())) for line in note.split("\n")
+    )
+    letter = panel.removeprefix("fig").upper()
+    x_in, width_in = 0.08, figure.get_figwidth()
+    figure.suptitle(
+        f"{letter}    {title}", x=x_in / width_in, ha="left", fontsize=12.5, fontweight="bold"
+    )
+    figure.supxlabel(note, x=x_in / width_in, ha="left", fontsize=8.0, color=FAINT)
+
+
+def bare(axes: Axes, title: str = "") -> None:
+    """Remove ticks, grid and frame: for pictures whose axes carry no unit."""
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def counted(n: int, unit: str) -> str:
+    """Return a number with its unit: ``1,263 genes``; a trailing s goes where n is 1."""
+    return f"{n:,} {unit.removesuffix('s') if n == 1 else unit}"
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, and a minus that is as long as a plus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def seeds_note(seeds: Sequence[int]) -> str:
+    """Return how many trainings an estimate rests on."""
+    seeds = sorted({int(seed) for seed in seeds})
+    return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"

@@ -1,0 +1,115 @@
+"""
+Fig. 3A, 4A: what lies near what, in two dimensions.
+
+TABLES
+    umap_cells     one row per cell and space (Fig. 3A)
+    umap_guides    one row per guide (or gene) and space (Fig. 4A)
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.source import RUN, drawn, needed
+
+POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
+ELSEWHERE = "#DADDE1"
+MOST_NAMED = 12  # batches that a legend still names
+COLUMNS = {"batch": "batch", "fov": "position in FOV", "well_position": "position in well"}
+LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletextpad": 0.2}
+
+
+def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw single cells in both spaces, coloured by each technical covariate."""
+    cells = needed(tables["umap_cells"], "figure fig3a, table umap_cells")
+    spaces = [space for space in ("salient", "background") if space in set(cells["space"])]
+    spaces = spaces or ["combined"]
+    # Rows come batch by batch: drawn in that order, the last batch would cover the others.
+    mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
+    batches = sorted(set(cells["batch"]))
+    fullest = cells["batch"].value_counts().sort_index().idxmax()
+    figure = style.new_figure(9.6, 3.0 * len(spaces) + 1.4)
+    every = figure.subplots(len(spaces), len(COLUMNS), squeeze=False)
+    for row, space in zip(every, spaces, strict=True):
+        here = mixed[mixed["space"] == space]
+        _draw_batches(row[0], here, style.batch_colours(batches))
+        for axes, column in zip(row[1:], ("fov", "well_position"), strict=True):
+            _draw_position(axes, here, here["batch"] == fullest, column)
+        row[0].set_ylabel(f"{space} space", color=style.SPACE_COLOURS[space], fontweight="bold")
+    for axes, name in zip(every[0], COLUMNS.values(), strict=True):
+        axes.set_title(name)
+    _add_legends(every[-1], len(batches))
+    n = style.counted(cells["cell_id"].nunique(), "cells")
+    note = (
+        f"UMAP of {n} from {style.counted(len(batches), 'batches')}; "
+        f"{style.model_name(settings['profiles']['main_model'])}, one training. Positions are "
+        f"coloured in one batch ({fullest}) only, so that batches do not stand in for them."
+    )
+    style.finish(figure, "fig3a", "Single cells by batch and position", note)
+    return figure, drawn((RUN, cells))
+
+
+def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw guides (or genes) in each space, coloured by the functional group of their gene."""
+    guides = needed(tables["umap_guides"], "figure fig4a, table umap_guides")
+    order = [space for space in style.SPACE_COLOURS if space in set(guides["space"])]
+    grouped = guides[guides["group"] != ""]
+    styles = style.group_styles(sorted(set(grouped["group"]), key=str.lower))
+    figure = style.new_figure(3.6 * len(order) + 2.4, 4.3)
+    every = figure.subplots(1, len(order), squeeze=False)[0]
+    for axes, space in zip(every, order, strict=True):
+        style.bare(axes, f"{space} space")
+        here = guides[guides["space"] == space]
+        rest = here[here["group"] == ""]
+        axes.scatter(rest["x"], rest["y"], 5, c=ELSEWHERE, lw=0, rasterized=True)
+        for group, (colour, marker) in styles.items():
+            one = here[here["group"] == group]
+            axes.scatter(
+                one["x"], one["y"], 32, c=colour, marker=marker, lw=0.3, edgecolors="white",
+                rasterized=True, label=group,
+            )  # fmt: skip
+    handles, labels = every[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize=8.5, handletextpad=0.2)
+    one_space = guides[guides["space"] == order[0]]
+    n = int((one_space["group"] != "").sum())
+    note = (
+        f"UMAP of {style.counted(n, 'profiles')} in {style.counted(len(styles), 'groups')}"
+        f" (one per point); {style.model_name(settings['profiles']['main_model'])}, one training."
+    )
+    style.finish(figure, "fig4a", "Profiles by functional group", note)
+    return figure, drawn((RUN, guides))
+
+
+def _draw_batches(axes: Axes, cells: pd.DataFrame, colours: dict[str, str]) -> None:
+    style.bare(axes)
+    size = _point_size(len(cells))
+    axes.scatter(cells["x"], cells["y"], size, c=cells["batch"].map(colours), lw=0, rasterized=True)
+    for batch, colour in colours.items():
+        axes.scatter([], [], 30, color=colour, label=batch)
+
+
+def _draw_position(axes: Axes, cells: pd.DataFrame, chosen: pd.Series, column: str) -> None:
+    style.bare(axes)
+    rest, size = cells[~chosen], _point_size(len(cells))
+    axes.scatter(rest["x"], rest["y"], size, c=ELSEWHERE, lw=0, rasterized=True)
+    for position, colour in POSITION_COLOURS.items():
+        one = cells[chosen & (cells[column] == position)]
+        axes.scatter(one["x"], one["y"], 2 * size, c=colour, lw=0, rasterized=True)
+        axes.scatter([], [], 30, color=colour, label=position)
+
+
+def _point_size(n: int) -> float:
+    """Return a marker area that keeps about the same share of the panel covered."""
+    return float(np.clip(12_000 / max(n, 1), 0.4, 10.0))
+
+
+def _add_legends(row: np.ndarray, n_batches: int) -> None:
+    """Name batches below the first column where they are few, positions below the others."""
+    if n_batches <= MOST_NAMED:
+        row[0].legend(ncols=2, fontsize=7, columnspacing=0.6, **LEGEND_BELOW)
+    else:
+        row[0].set_xlabel("hue: plate, lightness: well", fontsize=9)
+    for axes in row[1:]:
+        axes.legend(ncols=2, **LEGEND_BELOW)
