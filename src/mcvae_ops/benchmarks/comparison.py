@@ -15,7 +15,7 @@ class Estimate:
 
     value: float
     rounds: np.ndarray
-    n_edges: int
+    n_genes: int
 
 
 def difference_rows(estimates: dict[tuple, Estimate], seed: int) -> list[dict]:
@@ -51,7 +51,7 @@ def difference_rows(estimates: dict[tuple, Estimate], seed: int) -> list[dict]:
                 benchmark="complexes", protocol="strict", model=one[0], space=one[1],
                 seed=table.OVER_SEEDS, cells=one[2], metric="average_precision_difference",
                 item=other[0], against=other[1], value=value, low=low, high=high,
-                n=next(iter(by_space[one].values())).n_edges,
+                n=next(iter(by_space[one].values())).n_genes,
             )
         )  # fmt: skip
     return rows

@@ -76,56 +76,74 @@ def build_sources(
     return sources
 
 
-def space_rows(
-    profiles: np.ndarray, sources: dict[str, Source], settings: dict, seed: int, row: Callable
-) -> tuple[list[dict], Estimate | None]:
-    """Evaluate one space of one model.
+def published_rows(
+    profiles: np.ndarray, source: Source, settings: dict, row: Callable
+) -> list[dict]:
+    """Evaluate one space of one model as the authors did: recall and precision in both tails.
 
     Parameters
     ----------
     profiles
         (gene, feature), z-scored over the genes of the library.
+    source
+        The complexes over the same library.
+    settings
+        ``first_percentile``, ``last_percentile``.
+    row
+        `table.row` with everything set that names the space.
+    """
+    ranking = rank_pairs(cosine_distances(profiles[source.graph.nodes]))
+    ranks = ranking.of(*source.graph.edges.T)
+    curve = both_tails_curve(ranking, ranks, _percentiles(settings), source.weights)
+    return _curve_rows(curve, source.graph, partial(row, protocol="published", item=COMPLEXES))
+
+
+def strict_rows(
+    profiles: np.ndarray, sources: dict[str, Source], settings: dict, seed: int, row: Callable
+) -> tuple[list[dict], Estimate | None]:
+    """Evaluate one space of one model, similar tail only, for the complexes and lists of pairs.
+
+    Parameters
+    ----------
+    profiles, row
+        As in `published_rows`.
     sources
         Graphs over the same library.
     settings
         ``first_percentile``, ``last_percentile``, ``permutations``.
     seed
         Of the permutations.
-    row
-        `table.row` with everything set that names the space.
 
     Returns
     -------
     Rows of the benchmark table, and the average precision for the complexes.
     """
-    percentiles = np.arange(settings["first_percentile"], settings["last_percentile"] + 1)
     rows, estimate = [], None
     for name, source in sources.items():
-        graph, weights = source.graph, source.weights
+        graph, rounds = source.graph, settings["permutations"]
+        here = partial(row, protocol="strict")
         distances = cosine_distances(profiles[graph.nodes])
         ranking = rank_pairs(distances)
-        ranks = ranking.of(graph.edges[:, 0], graph.edges[:, 1])
-        published = both_tails_curve(ranking, ranks, percentiles, weights)
-        strict = near_tail_curve(ranking, ranks, percentiles, weights)
-        rows += _curve_rows(published, name, graph, row, "published")
-        rows += _curve_rows(strict, name, graph, row, "strict")
+        ranks = ranking.of(*graph.edges.T)
+        curve = near_tail_curve(ranking, ranks, _percentiles(settings), source.weights)
+        rows += _curve_rows(curve, graph, partial(here, item=name))
         found = Estimate(
             float(average_precision(ranks)),
-            weighted_average_precision(ranks, weights),
-            len(graph.edges),
+            weighted_average_precision(ranks, source.weights),
+            len(graph.nodes),
         )
-        null = permuted_average_precision(ranking, graph.edges, settings["permutations"], seed)
-        rows += _average_precision_rows(found, null, name, row)
-        if graph.members is not None:
+        null = permuted_average_precision(ranking, graph.edges, rounds, seed)
+        rows += _average_precision_rows(found, null, partial(here, item=name))
+        if name == COMPLEXES:
             estimate = found
-            rows += _complex_rows(distances, graph, settings["permutations"], seed, row)
+            rows += _complex_rows(distances, graph, rounds, seed, here)
     return rows, estimate
 
 
 def evaluate(
     genes: pd.DataFrame, sources_of: Callable, settings: dict, seed: int
 ) -> tuple[list[dict], dict[tuple, Estimate]]:
-    """Evaluate all spaces of one trained model, for each set of cells.
+    """Evaluate all spaces of one trained model: published on all cells, strict on each set.
 
     Parameters
     ----------
@@ -151,30 +169,36 @@ def evaluate(
                 seed=training_seed, cells=cells,
             )  # fmt: skip
             profiles = zscore_features(part[columns].to_numpy(np.float64))
-            found, estimate = space_rows(profiles, sources, settings, seed, row)
+            if cells == "all" and COMPLEXES in sources:
+                rows += published_rows(profiles, sources[COMPLEXES], settings, row)
+            found, estimate = strict_rows(profiles, sources, settings, seed, row)
             rows += found
             if estimate is not None:
                 estimates[model, space, cells, training_seed] = estimate
     return rows, estimates
 
 
-def _curve_rows(curve: Curve, source: str, graph: Graph, row: Callable, protocol: str) -> list:
-    n_nodes, n_edges = len(graph.nodes), len(graph.edges)
-    prevalence = n_edges / (n_nodes * (n_nodes - 1) / 2)
+def _percentiles(settings: dict) -> np.ndarray:
+    return np.arange(settings["first_percentile"], settings["last_percentile"] + 1)
+
+
+def _curve_rows(curve: Curve, graph: Graph, row: Callable) -> list[dict]:
+    n = len(graph.nodes)
+    prevalence = len(graph.edges) / (n * (n - 1) / 2)
     rows = []
     for k, percentile in enumerate(curve.percentiles):
-        here = partial(row, protocol=protocol, item=source, level=percentile, n=n_edges)
+        here = partial(row, level=percentile, n=n)
         low, high = interval(curve.recall_rounds[:, k])
         rows.append(here(metric="recall", value=curve.recall[k], low=low, high=high))
         low, high = interval(curve.precision_rounds[:, k])
         rows.append(here(metric="precision", value=curve.precision[k], low=low, high=high))
-        rows.append(here(metric="recall_chance", value=curve.predicted[k]))
-        rows.append(here(metric="precision_chance", value=prevalence))
+        rows.append(here(metric="chance_recall", value=curve.predicted[k]))
+        rows.append(here(metric="chance_precision", value=prevalence))
     return rows
 
 
-def _average_precision_rows(found: Estimate, null: np.ndarray, source: str, row: Callable) -> list:
-    here = partial(row, protocol="strict", item=source, n=found.n_edges)
+def _average_precision_rows(found: Estimate, null: np.ndarray, row: Callable) -> list[dict]:
+    here = partial(row, n=found.n_genes)
     low, high = interval(found.rounds)
     null_low, null_high = interval(null)
     p_value = (1 + (null >= found.value).sum()) / (1 + len(null))
@@ -185,12 +209,14 @@ def _average_precision_rows(found: Estimate, null: np.ndarray, source: str, row:
     ]
 
 
-def _complex_rows(distances, graph: Graph, rounds: int, seed: int, row: Callable) -> list:
+def _complex_rows(
+    distances: np.ndarray, graph: Graph, rounds: int, seed: int, row: Callable
+) -> list[dict]:
     rows = []
     for name, score in complex_average_precision(distances, graph.complexes).items():
         n_members = len(graph.complexes[name])
         p_value = complex_p_value(score, n_members, len(graph.nodes), rounds, seed)
-        here = partial(row, protocol="strict", item=name, n=n_members)
+        here = partial(row, item=name, n=n_members)
         rows.append(here(metric="mean_average_precision", value=score))
         rows.append(here(metric="mean_average_precision_p_value", value=p_value))
     return rows

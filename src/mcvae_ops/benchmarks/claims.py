@@ -1,0 +1,265 @@
+"""The claims of the paper (C1 to C7), each tested on the strict rows of the benchmark tables.
+
+A claim may have parts (C1a, C1b, ...); it holds if all do, and its row is that of its weakest
+part. Held-out cells are used where the tables have them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mcvae_ops.benchmarks.evidence import Evidence, over_seeds, weakest, within
+from mcvae_ops.benchmarks.table import OVER_SEEDS
+from mcvae_ops.files import write_text
+
+# "about equal" (C1): within this share of the average precision of CellProfiler
+EQUAL_SHARE = 0.1
+# "predicts well" (C4): the AUROC from which discrimination is called acceptable
+# (Hosmer, Lemeshow & Sturdivant 2013, doi:10.1002/9781118548387)
+WELL_PREDICTED = 0.7
+# the number of features that the paper quotes (C6)
+TOP_FEATURES = 5
+
+COVARIATES = {
+    "batch": "batch",
+    "position_in_fov": "position in the FOV",
+    "position_in_well": "position in the well",
+}
+COLUMNS = ["claim", "statement", "estimate", "low", "high", "n_seeds", "verdict", "how"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One thing that a claim says: above 0 speaks for it."""
+
+    statement: str
+    evidence: Evidence
+    how: str
+
+
+class Tables:
+    """The strict rows of all benchmark tables, read for one main model."""
+
+    def __init__(self, rows: pd.DataFrame, main_model: str) -> None:
+        self.rows = rows[rows["protocol"] == "strict"]
+        self.main_model = main_model
+
+    def find(self, what: str, **where) -> Evidence:
+        """Return the mean over seeds of the rows that match `where`, on held-out cells if any."""
+        rows = self._match(**where)
+        return over_seeds(rows, what)
+
+    def _match(self, **where) -> pd.DataFrame:
+        rows = self.rows
+        for column, value in where.items():
+            rows = rows[rows[column] == value]
+        held_out = rows[rows["cells"] == "test"]
+        return rows[rows["cells"] == "all"] if held_out.empty else held_out
+
+    def precision_gain(self, model: str, over: str, space: str = "combined") -> Evidence:
+        """Return by how much one model's average precision exceeds another's (or a space's).
+
+        `space` is the space of the other; the first is always the combined one.
+        """
+        what = f"average precision of {model} against {over}, {space}"
+        rows = self._match(
+            benchmark="complexes", metric="average_precision_difference",
+            model=model, space="combined", item=over, against=space, seed=OVER_SEEDS,
+        )  # fmt: skip
+        found = over_seeds(rows, what)
+        n_seeds = min(self._n_seeds(name) for name in (model, over) if name != "cellprofiler")
+        return Evidence(found.estimate, found.low, found.high, n_seeds, found.missing)
+
+    def average_precision(self, model: str) -> Evidence:
+        """Return the average precision of CORUM pairs in the combined space."""
+        return self.find(
+            f"average precision of {model}", benchmark="complexes", model=model,
+            space="combined", metric="average_precision", item="CORUM",
+        )  # fmt: skip
+
+    def auroc(self, model: str, space: str, covariate: str) -> Evidence:
+        """Return the AUROC of a covariate, all batches taken together."""
+        return self.find(
+            f"AUROC of {covariate} from {model} {space}", benchmark="covariates", model=model,
+            space=space, metric="auroc", item=covariate, against="",
+        )  # fmt: skip
+
+    def _n_seeds(self, model: str) -> int:
+        rows = self._match(
+            benchmark="complexes", model=model, space="combined", metric="average_precision"
+        )
+        return rows["seed"].nunique()
+
+
+def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
+    """Return C1, C2 and C3: average precision of CORUM pairs."""
+    main = tables.main_model
+    how = "average precision of CORUM pairs, {}; interval over complexes and seeds"
+
+    def gain(model: str, over: str, space: str = "combined") -> Part:
+        names = (model, over) if space == "combined" else (f"{model} combined", f"{over} {space}")
+        evidence = tables.precision_gain(model, over, space)
+        return Part(f"{names[0]} > {names[1]}", evidence, how.format(" minus ".join(names)))
+
+    margin = EQUAL_SHARE * tables.average_precision("cellprofiler").estimate
+    about = within(tables.precision_gain(main, "cellprofiler"), margin)
+    equal = Part(
+        f"{main} is about CellProfiler", about,
+        f"{EQUAL_SHARE:.0%} of the average precision of CellProfiler ({margin:.3g}) minus the "
+        "distance between the two; interval over complexes and seeds",
+    )  # fmt: skip
+    priors = ("cvae_prior_s", "cvae_prior_z")
+    return {
+        "C1": [gain("cvae", "vae"), gain(main, "cvae"), equal],
+        "C2": [gain(main, main, "salient"), gain(main, main, "background")],
+        "C3": [part for p in priors for part in (gain(p, "cvae"), gain(main, p))],
+    }
+
+
+def covariates_parts(tables: Tables) -> list[Part]:
+    """Return C4: technical covariates from NTC cells."""
+    main = tables.main_model
+    others = ((main, "combined"), ("cellprofiler", "combined"))
+    how = (
+        "smallest AUROC of background, combined and CellProfiler minus salient; interval over "
+        "batches, which only background and salient share draw by draw"
+    )
+    parts = []
+    for covariate, name in COVARIATES.items():
+        salient = tables.auroc(main, "salient", covariate)
+        paired = tables.find(
+            f"AUROC difference of {covariate}", benchmark="covariates", model=main,
+            metric="auroc_difference", item=covariate, against="",
+        )  # fmt: skip
+        margins = [paired, *(tables.auroc(*other, covariate) - salient for other in others)]
+        parts.append(Part(f"salient predicts {name} worst", weakest(margins), how))
+    for model, space in ((main, "background"), ("cellprofiler", "combined")):
+        for covariate in ("position_in_fov", "position_in_well"):
+            name = "CellProfiler" if model == "cellprofiler" else space
+            parts.append(
+                Part(
+                    f"{name} predicts {COVARIATES[covariate]} well",
+                    tables.auroc(model, space, covariate) - WELL_PREDICTED,
+                    f"AUROC minus {WELL_PREDICTED}; interval over batches",
+                )
+            )
+    return parts
+
+
+def functions_parts(tables: Tables, shifting: str, novel: str) -> list[Part]:
+    """Return C5: recall of functional groups."""
+    difference = {
+        group: tables.find(
+            f"recall of {group}", benchmark="functions", model=tables.main_model,
+            metric="recall_difference", item=group,
+        )
+        for group in (shifting, novel)
+    }  # fmt: skip
+    how = "recall of the group, {}, cross-validated by gene; interval over genes and repeats"
+    return [
+        Part(
+            f"{shifting} (shifts existing states) is recalled better from background",
+            difference[shifting], how.format("background minus salient"),
+        ),
+        Part(
+            f"{novel} (novel phenotypes) is recalled better from salient",
+            -difference[novel], how.format("salient minus background"),
+        ),
+    ]  # fmt: skip
+
+
+def features_part(tables: Tables, shifting: str, novel: str) -> Part:
+    """Return C6: what the top features of a group explain of NTC cells."""
+    explained = [
+        tables.find(
+            f"R2 of {group}", benchmark="features", metric="r2", item=group,
+            level=float(TOP_FEATURES),
+        )
+        for group in (shifting, novel)
+    ]  # fmt: skip
+    return Part(
+        f"the top features of {shifting} explain more of NTC PC1 than those of {novel}",
+        explained[0] - explained[1],
+        f"R2 of {TOP_FEATURES} features on held-out batches, {shifting} minus {novel}; "
+        "intervals over batches taken as independent",
+    )
+
+
+def mitosis_part(tables: Tables) -> Part:
+    """Return C7: which score finds mitotic factors."""
+    difference = tables.find(
+        "AUROC difference", benchmark="mitosis", model=tables.main_model,
+        metric="auroc_difference", against="",
+    )  # fmt: skip
+    return Part(
+        "the relative background norm beats the mitotic index",
+        difference,
+        "AUROC of mitotic factors among significant genes, B/(S+B) minus mitotic index; "
+        "interval over genes and seeds",
+    )
+
+
+def claim_rows(rows: pd.DataFrame, main_model: str, shifting: str, novel: str) -> pd.DataFrame:
+    """Return the table of claims.
+
+    Parameters
+    ----------
+    rows
+        The rows of all benchmark tables.
+    main_model
+        The model that the paper calls mcVAE.
+    shifting, novel
+        A group that shifts existing states, and one with novel phenotypes.
+    """
+    tables = Tables(rows, main_model)
+    claims = complexes_parts(tables) | {
+        "C4": covariates_parts(tables),
+        "C5": functions_parts(tables, shifting, novel),
+        "C6": [features_part(tables, shifting, novel)],
+        "C7": [mitosis_part(tables)],
+    }
+    return pd.DataFrame(
+        [row for name, parts in claims.items() for row in _rows(name, parts)], columns=COLUMNS
+    )
+
+
+def _rows(claim: str, parts: list[Part]) -> Iterator[dict]:
+    if len(parts) == 1:
+        yield _row(claim, parts[0].statement, parts[0].evidence, parts[0].how)
+        return
+    least = weakest([part.evidence for part in parts])
+    decisive = next(part for part in parts if part.evidence is least)
+    letters = {id(part): f"{claim}{chr(ord('a') + k)}" for k, part in enumerate(parts)}
+    how = f"weakest part, {letters[id(decisive)]}: {decisive.how}"
+    yield _row(claim, "; ".join(part.statement for part in parts), least, how)
+    for part in parts:
+        yield _row(letters[id(part)], part.statement, part.evidence, part.how)
+
+
+def _row(claim: str, statement: str, evidence: Evidence, how: str) -> dict:
+    reason = f"{evidence.missing} ({how})" if evidence.missing else how
+    values = (
+        claim, statement, evidence.estimate, evidence.low, evidence.high, evidence.n_seeds,
+        evidence.verdict, reason,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def claims(
+    tables: list[str], main_model: str, shifting_group: str, novel_group: str, claims: str
+) -> None:
+    """Write the claims of the paper with estimate, 95 % interval and verdict.
+
+    Parameters
+    ----------
+    tables
+        Benchmark tables; a claim whose table is missing is undecided.
+    main_model, shifting_group, novel_group
+        As in `claim_rows`.
+    claims
+        Output: tab-separated text.
+    """
+    rows = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+    found = claim_rows(rows, main_model, shifting_group, novel_group)
+    write_text(found.to_csv(sep="\t", index=False, float_format="%.4g"), claims)

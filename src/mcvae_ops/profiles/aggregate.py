@@ -1,0 +1,169 @@
+"""From cells to guides to genes."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from scipy import sparse
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.spaces import latent_columns
+from mcvae_ops.screen import CONTROL
+
+logger = logging.getLogger(__name__)
+
+CELL_SETS = ("all", "train", "test", "held_out_guide")
+GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
+
+
+def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
+    """Return the mean of each guide's cells.
+
+    Parameters
+    ----------
+    cells
+        Columns guide, gene, is_ntc; one row per cell.
+    latent
+        (cell, dimension), row-aligned. A cell with a NaN is left out, with a warning.
+
+    Returns
+    -------
+    guide, gene, is_ntc, n_cells, then one column per dimension (integers), sorted by gene and
+    guide. A guide with one cell is that cell.
+    """
+    finite = np.isfinite(latent).all(axis=1)
+    if not finite.all():
+        logger.warning("%d cells without a finite embedding are left out", (~finite).sum())
+        cells, latent = cells[finite], latent[finite]
+    groups = cells.groupby(["gene", "guide", "is_ntc"], sort=True)
+    guide_of = groups.ngroup().to_numpy()
+    guides = groups.size().rename("n_cells").reset_index()
+    belongs = sparse.csr_array(
+        (np.ones(len(cells)), (guide_of, np.arange(len(cells)))), shape=(len(guides), len(cells))
+    )
+    means = (belongs @ latent.astype(np.float64)) / guides["n_cells"].to_numpy()[:, None]
+    return guides[[*GUIDE_COLUMNS, "n_cells"]].join(pd.DataFrame(means))
+
+
+def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return the unweighted mean of each gene's guides, minus that of NTC.
+
+    Parameters
+    ----------
+    guides
+        Columns gene, is_ntc, n_cells and the latent `columns`.
+    columns
+        Latent columns.
+
+    Returns
+    -------
+    gene, is_ntc, n_guides, n_cells and `columns`, sorted by gene. The NTC row stays, as zeros.
+
+    Raises
+    ------
+    InputError
+        If there is no NTC guide: nothing to subtract.
+    """
+    groups = guides.groupby(["gene", "is_ntc"], sort=True)
+    genes = groups[columns].mean().reset_index()
+    genes.insert(2, "n_guides", groups.size().to_numpy())
+    genes.insert(3, "n_cells", groups["n_cells"].sum().to_numpy())
+    if not genes["is_ntc"].any():
+        raise InputError(
+            where="guide profiles",
+            found="no NTC guide",
+            expected=f"cells of {CONTROL} in every set of cells",
+            fix="check screen.control and the split",
+        )
+    genes[columns] -= genes.loc[genes["is_ntc"], columns].to_numpy()
+    return genes
+
+
+def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
+    """Return which cells belong to a set of cells.
+
+    Parameters
+    ----------
+    cells
+        Column is_ntc.
+    split
+        train, validation, test, held_out_guide or held_out_well; row-aligned.
+    name
+        all, train, test (held-out cells of training guides and NTC) or held_out_guide (cells of
+        guides never trained on, with the NTC cells of test as controls).
+    """
+    if name == "all":
+        return np.ones(len(cells), bool)
+    chosen = (split == name).to_numpy()
+    if name == "held_out_guide" and chosen.any():
+        chosen |= cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
+    return chosen
+
+
+def read_embedded_cells(index: str, embedding: str) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+    """Read the cells of an embedding, its values and the names of its latent columns.
+
+    Returns
+    -------
+    cell_id, guide, gene, is_ntc; (cell, dimension) float32; latent column names.
+
+    Raises
+    ------
+    InputError
+        If the embedding is not row-aligned with the index.
+    """
+    cells = pd.read_parquet(index, columns=["cell_id", *GUIDE_COLUMNS])
+    columns = latent_columns(pq.read_schema(embedding).names)
+    table = pd.read_parquet(embedding, columns=["cell_id", *columns])
+    check_aligned(cells["cell_id"], table["cell_id"], embedding)
+    return cells, table[columns].to_numpy(np.float32), columns
+
+
+def check_aligned(expected: pd.Series, found: pd.Series, where: str) -> None:
+    """Raise InputError unless two tables hold the same cells in the same order."""
+    if not np.array_equal(expected.to_numpy(), found.to_numpy()):
+        raise InputError(
+            where=where,
+            found=f"{len(found)} cells that are not those of the index, or in another order",
+            expected=f"the {len(expected)} cells of the index, row by row",
+            fix="delete this file and run again",
+        )
+
+
+def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, genes: str) -> None:
+    """Write guide and gene profiles of one embedding, for each set of cells.
+
+    Parameters
+    ----------
+    index, splits, embedding
+        Tables of cells, row-aligned; the embedding's metadata names model and seed.
+    guides, genes
+        Outputs.
+    """
+    cells, latent, columns = read_embedded_cells(index, embedding)
+    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    metadata = pq.read_schema(embedding).metadata
+    model, seed = metadata[b"model"].decode(), int(metadata[b"seed"])
+    guide_tables, gene_tables = [], []
+    for name in CELL_SETS:
+        chosen = cell_set(cells, split["split"], name)
+        if not chosen.any():
+            logger.warning("no cells in the set %s", name)
+            continue
+        table = guide_profiles(cells[chosen], latent[chosen])
+        table.columns = [*GUIDE_COLUMNS, "n_cells", *columns]
+        named = {"model": model, "seed": seed, "cells": name}
+        guide_tables.append(_prepend(table, named))
+        gene_tables.append(_prepend(gene_profiles(table, columns), named))
+    write_parquet(pd.concat(guide_tables, ignore_index=True), guides)
+    write_parquet(pd.concat(gene_tables, ignore_index=True), genes)
+
+
+def _prepend(table: pd.DataFrame, values: dict) -> pd.DataFrame:
+    named = table.copy()
+    for position, (column, value) in enumerate(values.items()):
+        named.insert(position, column, value)
+    return named
