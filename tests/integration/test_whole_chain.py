@@ -134,9 +134,10 @@ def rerun(folder: Path, target: str) -> str:
 
 
 WELL = "20260105_6W-SIM001A/A1"
+FILES = "manifest/files.parquet"
 WRONG_SETTINGS = {
     "control label": ("control", "safe-targeting", f"cells/{WELL}.parquet", "safe-targeting"),
-    "path pattern": ("path_pattern", "{plate}-{well}-{group}-{tile}", "manifest/files.parquet", "path_pattern"),
+    "path pattern": ("path_pattern", "{plate}-{well}-{group}-{tile}", FILES, "path_pattern"),
 }  # fmt: skip
 
 
