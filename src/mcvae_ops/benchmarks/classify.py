@@ -1,0 +1,176 @@
+"""Logistic regression as every benchmark of prediction uses it: splits, fits, scores."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+logger = logging.getLogger(__name__)
+
+MAX_ITERATIONS = 1000
+
+
+def finite_rows(features: np.ndarray) -> np.ndarray:
+    """Mask the rows without a missing or infinite value, of shape (row,); the others are logged."""
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        logger.warning("%d of %d rows are left out: not finite", (~finite).sum(), len(finite))
+    return finite
+
+
+def with_two_units(labels: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Mask the rows of classes that hold two units or more, of shape (row,); others are logged."""
+    n_units = pd.Series(units).groupby(np.asarray(labels)).nunique()
+    small = n_units.index[n_units < 2]
+    if len(small):
+        logger.warning("left out, with fewer than two members: %s", ", ".join(small))
+    return ~np.isin(labels, small)
+
+
+def split_units(
+    labels: np.ndarray, units: np.ndarray, test_fraction: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Choose test rows such that all rows of one unit lie on one side.
+
+    Parameters
+    ----------
+    labels
+        Class of each row, of shape (row,).
+    units
+        What must not be torn apart (the row itself, its tile, its gene), of shape (row,).
+    test_fraction
+        Share of the units of each stratum that is held out: at least one, at most all but one.
+        A stratum holds the units that are purely of one class; mixed units form one more.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Mask of the test rows, of shape (row,).
+    """
+    names, unit_of_row = np.unique(units, return_inverse=True)
+    classes, class_of_row = np.unique(labels, return_inverse=True)
+    lowest = np.full(len(names), len(classes))
+    highest = np.full(len(names), -1)
+    np.minimum.at(lowest, unit_of_row, class_of_row)
+    np.maximum.at(highest, unit_of_row, class_of_row)
+    stratum = np.where(lowest == highest, lowest, len(classes))
+    test = np.zeros(len(names), bool)
+    for value in np.unique(stratum):
+        members = rng.permutation(np.flatnonzero(stratum == value))
+        n_test = min(max(1, round(test_fraction * len(members))), len(members) - 1)
+        test[members[:n_test]] = True
+    return test[unit_of_row]
+
+
+def grouped_folds(
+    labels: np.ndarray, units: np.ndarray, n_folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Deal units into folds, class by class, so that every class is spread evenly.
+
+    Parameters
+    ----------
+    labels
+        Class of each row, of shape (row,); all rows of a unit have the same one.
+    units
+        What must not be torn apart (the gene), of shape (row,).
+    n_folds
+        Number of folds. A class of two units or more never lies in one fold alone.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Fold of each row, of shape (row,).
+    """
+    names, first, unit_of_row = np.unique(units, return_index=True, return_inverse=True)
+    fold = np.empty(len(names), int)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels[first] == label))
+        fold[members] = (np.arange(len(members)) + rng.integers(n_folds)) % n_folds
+    return fold[unit_of_row]
+
+
+def class_probabilities(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, standardise: bool
+) -> np.ndarray:
+    """Fit a logistic regression (L2, C = 1, classes weighted to balance) and apply it.
+
+    Parameters
+    ----------
+    train, test
+        Features of shape (row, feature).
+    labels
+        Class of each row of `train`; at least two classes.
+    standardise
+        Bring features to mean 0 and standard deviation 1 on `train` first; a constant feature
+        becomes 0.
+
+    Returns
+    -------
+    Probabilities of shape (row of test, class), classes in sorted order.
+    """
+    train, test = np.asarray(train, float), np.asarray(test, float)
+    if standardise:
+        scaler = StandardScaler().fit(train)
+        train, test = scaler.transform(train), scaler.transform(test)
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=MAX_ITERATIONS)
+    model.fit(train, labels)
+    if model.n_iter_.max() >= MAX_ITERATIONS:
+        logger.warning("logistic regression stopped after %d iterations", MAX_ITERATIONS)
+    return model.predict_proba(test)
+
+
+def f1_per_class(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the F1 score of each class (0 where it is neither true nor predicted)."""
+    hits = np.bincount(truth[truth == predicted], minlength=n_classes)
+    total = np.bincount(truth, minlength=n_classes) + np.bincount(predicted, minlength=n_classes)
+    return 2 * hits / np.maximum(total, 1)
+
+
+def auroc_per_class(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the area under the ROC curve of each class against the rest.
+
+    Parameters
+    ----------
+    truth
+        Class of each row, 0.., of shape (row,); every class occurs, and so does another one.
+    probabilities
+        Of shape (row, class).
+    """
+    member = truth[:, None] == np.arange(probabilities.shape[1])
+    n_in = member.sum(axis=0)
+    ranks = np.where(member, rankdata(probabilities, axis=0), 0).sum(axis=0)
+    return (ranks - n_in * (n_in + 1) / 2) / (n_in * (len(truth) - n_in))
+
+
+def chance_f1_per_class(truth: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the F1 score of each class for guesses drawn evenly over the classes.
+
+    Precision is then the prevalence p, recall 1/K, and their harmonic mean 2p / (Kp + 1).
+    """
+    prevalence = np.bincount(truth, minlength=n_classes) / len(truth)
+    return 2 * prevalence / (n_classes * prevalence + 1)
+
+
+def bootstrap(values: np.ndarray, statistic, rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return a statistic of values drawn with replacement, of shape (round,).
+
+    Parameters
+    ----------
+    values
+        Independent values, of shape (unit,). Fewer than two give NaN: nothing is known of their
+        spread.
+    statistic
+        Function of an array and an axis, such as ``np.median``.
+    rounds
+        Bootstrap rounds.
+    rng
+        Source of randomness; equal ones draw the same units, so that two statistics are paired.
+    """
+    if len(values) < 2:
+        return np.full(rounds, np.nan)
+    return statistic(values[rng.integers(len(values), size=(rounds, len(values)))], axis=1)

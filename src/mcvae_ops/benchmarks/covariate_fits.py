@@ -1,0 +1,113 @@
+"""The fits behind figure 3B: which control cells, which class, which are held out, what score."""
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.benchmarks import classify
+from mcvae_ops.benchmarks.cells import named_rng
+from mcvae_ops.benchmarks.positions import UNUSED
+
+logger = logging.getLogger(__name__)
+
+COVARIATES = ("batch", "position_in_fov", "position_in_well")
+SPLITS = {"published": 1, "strict": 5}  # few tiles make one split by tile a matter of luck
+
+
+class Task(NamedTuple):
+    """What is fitted and scored on one set of control cells.
+
+    Attributes
+    ----------
+    covariate
+        What is predicted.
+    batch
+        The batch; "" for all batches.
+    rows
+        Control cells, of shape (row,).
+    labels
+        Their classes, of shape (row,).
+    tests
+        Which of them are held out in each split, of shape (split, row).
+    """
+
+    covariate: str
+    batch: str
+    rows: np.ndarray
+    labels: np.ndarray
+    tests: np.ndarray
+
+
+class Score(NamedTuple):
+    """Mean score over splits of each class, of shape (class,), and the number of cells."""
+
+    macro_f1: np.ndarray
+    auroc: np.ndarray
+    n: int
+
+
+def tasks(cells: pd.DataFrame, protocol: str, test_fraction: float, seed: int) -> Iterator[Task]:
+    """Yield every task of one protocol: over all batches for the batch, else one for each batch.
+
+    A class needs two units (cells, or tiles in the strict protocol), a task two classes; what has
+    fewer is left out and logged.
+
+    Parameters
+    ----------
+    cells
+        Control cells with tile, batch, position_in_fov, position_in_well.
+    protocol
+        "published" splits cells, "strict" splits tiles.
+    test_fraction
+        Share held out.
+    seed
+        Seed of the splits, which are the same for every predictor.
+    """
+    tile = cells.groupby(["batch", "tile"]).ngroup().to_numpy()
+    units = np.arange(len(cells)) if protocol == "published" else tile
+    of_batch = cells["batch"].to_numpy(dtype=str)
+    for covariate in COVARIATES:
+        labels = cells[covariate].to_numpy(dtype=str)
+        for batch in [""] if covariate == "batch" else np.unique(of_batch):
+            rows = np.flatnonzero((labels != UNUSED) & ((of_batch == batch) | (batch == "")))
+            rows = rows[classify.with_two_units(labels[rows], units[rows])]
+            rng = named_rng(seed, protocol, covariate, batch)
+            tests = [
+                classify.split_units(labels[rows], units[rows], test_fraction, rng)
+                for _ in range(SPLITS[protocol])
+            ]
+            tests = [test for test in tests if _has_all_classes(labels[rows], test)]
+            if tests:
+                yield Task(covariate, batch, rows, labels[rows], np.stack(tests))
+            else:
+                logger.warning("%s, %s %s: too few classes", protocol, covariate, batch)
+
+
+def _has_all_classes(labels: np.ndarray, test: np.ndarray) -> bool:
+    n_classes = [len(np.unique(part)) for part in (labels, labels[test], labels[~test])]
+    return n_classes[0] >= 2 and len(set(n_classes)) == 1
+
+
+def score(task: Task, features: np.ndarray, *, standardise: bool) -> Score:
+    """Fit one task on one predictor in every split and score the held-out cells."""
+    classes, truth = np.unique(task.labels, return_inverse=True)
+    x = features[task.rows]
+    scores = []
+    for test in task.tests:
+        probabilities = classify.class_probabilities(
+            x[~test], truth[~test], x[test], standardise=standardise
+        )
+        f1 = classify.f1_per_class(truth[test], probabilities.argmax(axis=1), len(classes))
+        scores.append((f1, classify.auroc_per_class(truth[test], probabilities)))
+    f1, auroc = np.mean(scores, axis=0)
+    return Score(f1, auroc, int(task.tests.any(axis=0).sum()))
+
+
+def chance(task: Task) -> Score:
+    """Return what guessing scores: F1 of guesses drawn evenly over the classes, AUROC 1/2."""
+    classes, truth = np.unique(task.labels, return_inverse=True)
+    f1 = classify.chance_f1_per_class(truth, len(classes))
+    return Score(f1, np.full(len(classes), 0.5), int(task.tests.any(axis=0).sum()))

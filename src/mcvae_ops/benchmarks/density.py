@@ -1,0 +1,37 @@
+"""How dense cells lie: what a classifier of positions could know without looking at a cell."""
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+DENSITY_WINDOWS = (1 / 8, 1 / 32)  # half edges of the windows, as fractions of the tile's edge
+
+
+def density_features(cells: pd.DataFrame) -> np.ndarray:
+    """Describe how dense cells lie, and nothing else.
+
+    Parameters
+    ----------
+    cells
+        All cells, with plate, well, tile, y_px, x_px.
+
+    Returns
+    -------
+    Cells in the tile, and other cells per px^2 in windows around the cell, of shape (cell, 3).
+    Windows are clipped to the area where cells are found, so that the rim of a tile is not
+    mistaken for a void; the cell itself is not counted and no logarithm is taken, since either
+    would tell how large the window is.
+    """
+    place = cells[["y_px", "x_px"]].to_numpy(float)
+    low, high = place.min(axis=0), place.max(axis=0)
+    tiles = cells.groupby(["plate", "well", "tile"], sort=False).indices.values()
+    features = np.empty((len(cells), 1 + len(DENSITY_WINDOWS)))
+    for rows in tiles:
+        tree = cKDTree(place[rows])
+        features[rows, 0] = len(rows)
+        for k, fraction in enumerate(DENSITY_WINDOWS, start=1):
+            half = max(fraction * (high - low).max(), 1.0)
+            count = tree.query_ball_point(place[rows], half, p=np.inf, return_length=True)
+            edges = np.minimum(place[rows] + half, high) - np.maximum(place[rows] - half, low)
+            features[rows, k] = (count - 1) / edges.prod(axis=1)
+    return features

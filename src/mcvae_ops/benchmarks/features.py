@@ -1,0 +1,271 @@
+"""Classical features that a group of genes alters most (figures 4D, 4E), published and strict.
+
+Per batch, each feature of the group's cells is set against the control cells (NTC) by Welch's t
+test (Bonferroni over features) and by a robust z: difference of medians over the MAD of NTC,
+without the factor 1.4826. Then: how much of the first principal component (PC1) of the standardised
+NTC features do the first k of the ranked features explain?
+
+Published (Wang et al. 2023): ordered by the number of batches in which a feature is among the top
+4; R^2 in sample. Strict: ordered by median absolute z over batches, among features significant in
+most batches; a MAD of zero leaves the feature out of that batch, where the authors made it
+infinite; R^2 on batches that neither the ranking, nor PC1, nor the regression saw.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from mcvae_ops.benchmarks import classify, table
+from mcvae_ops.benchmarks.cells import named_rng
+from mcvae_ops.benchmarks.control_variance import Moments, explained_variance, moments, pool
+from mcvae_ops.benchmarks.feature_tests import Comparison, compare, rank_published, rank_strict
+from mcvae_ops.benchmarks.groups import genes_of_group
+from mcvae_ops.benchmarks.intervals import interval
+from mcvae_ops.benchmarks.symbols import named_in
+from mcvae_ops.errors import InputError
+from mcvae_ops.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+BENCHMARK = "features"
+BOOTSTRAP_ROUNDS = 1000
+
+
+def ranking_rows(
+    names: list[str],
+    comparisons: Sequence[Comparison],
+    ranking: tuple[np.ndarray, np.ndarray],
+    settings: dict,
+    rng: np.random.Generator | None,
+    common: dict,
+) -> list[dict]:
+    """Return robust z (median over batches) and number of batches of the first features.
+
+    Parameters
+    ----------
+    names
+        Features.
+    comparisons
+        One for each batch.
+    ranking
+        Features in order, and their numbers of batches.
+    settings
+        max_features.
+    rng
+        For the interval over batches; None gives none.
+    common
+        What all the rows share.
+    """
+    order, n_batches = ranking
+    rows = []
+    for rank, feature in enumerate(order[: settings["max_features"]], start=1):
+        z = np.array([batch.z[feature] for batch in comparisons])
+        z = z[~np.isnan(z)] if rng is None else z[np.isfinite(z)]
+        limits = {}
+        if rng is not None:
+            low, high = interval(classify.bootstrap(z, np.median, BOOTSTRAP_ROUNDS, rng))
+            limits = {"low": low, "high": high}
+        place = common | dict(against=names[feature], level=rank, n=len(comparisons))
+        rows.append(table.row(**place, metric="robust_z", value=np.median(z), **limits))
+        rows.append(table.row(**place, metric="n_batches", value=n_batches[feature]))
+    return rows
+
+
+class BatchCells(NamedTuple):
+    """Control cells and the cells of each group in one batch, of shape (cell, feature) each."""
+
+    controls: np.ndarray
+    groups: dict[str, np.ndarray]
+
+
+def held_out_variance(
+    parts: Sequence[Moments], comparisons: Sequence[Comparison | None], max_features: int
+) -> np.ndarray:
+    """Return R^2 on each batch, with ranking, PC1 and regression from all other batches.
+
+    Parameters
+    ----------
+    parts
+        Moments of the NTC cells of each batch.
+    comparisons
+        Group against NTC in each batch; None where there was nothing to compare.
+    max_features
+        Largest number of features.
+
+    Returns
+    -------
+    Of shape (batch, k); NaN where fewer features qualify.
+    """
+    explained = np.full((len(parts), max_features), np.nan)
+    for batch, held_out in enumerate(parts):
+        others = [c for k, c in enumerate(comparisons) if k != batch and c is not None]
+        if others:
+            train = pool([part for k, part in enumerate(parts) if k != batch])
+            found = explained_variance(train, held_out, rank_strict(others)[0], max_features)
+            explained[batch, : len(found)] = found
+    return explained
+
+
+def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> list[dict]:
+    """Return R^2 for each k, as the mean over batches with its 95 % interval over them."""
+    rows = []
+    for k, values in enumerate(explained.T, start=1):
+        values = values[np.isfinite(values)]
+        if len(values) == 0:
+            continue
+        rounds = classify.bootstrap(values, np.mean, BOOTSTRAP_ROUNDS, named_rng(seed, "variance"))
+        low, high = interval(rounds)
+        rows.append(
+            table.row(**common, metric="r2", level=k, value=values.mean(), low=low, high=high, n=n)
+        )
+    return rows
+
+
+def group_rows(
+    group: str,
+    names: list[str],
+    comparisons: Sequence[Comparison | None],
+    parts: Sequence[Moments],
+    settings: dict,
+    seed: int,
+) -> list[dict]:
+    """Return all rows of one group by both protocols.
+
+    Parameters
+    ----------
+    group
+        Its name.
+    names
+        Features.
+    comparisons, parts
+        One for each batch; a comparison is None where the group has fewer than two cells.
+    settings
+        top, max_features.
+    seed
+        Seed of the bootstraps.
+    """
+    compared = [comparison for comparison in comparisons if comparison is not None]
+    if not compared:
+        logger.warning("group %s has cells in no batch, left out", group)
+        return []
+    largest, n_cells = settings["max_features"], sum(part.n for part in parts)
+    common = dict(benchmark=BENCHMARK, model="cellprofiler", space="features", seed=0, cells="all")
+    published = common | dict(protocol="published", item=group)
+    strict = common | dict(protocol="strict", item=group)
+    ranking = rank_published(compared, settings["top"])
+    rows = ranking_rows(names, compared, ranking, settings, None, published)
+    whole = pool(parts)
+    in_sample = explained_variance(whole, whole, ranking[0], largest)
+    rows += variance_rows(in_sample[None], seed, n_cells, published)
+    rng = named_rng(seed, "ranking", group)
+    rows += ranking_rows(names, compared, rank_strict(compared), settings, rng, strict)
+    held_out = held_out_variance(parts, comparisons, largest)
+    return rows + variance_rows(held_out, seed, n_cells, strict)
+
+
+def evaluate(
+    names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
+) -> list[dict]:
+    """Return the rows of both groups; batches are visited once and may come from a generator."""
+    groups = list(dict.fromkeys([settings["shifting_group"], settings["novel_group"]]))
+    parts: list[Moments] = []
+    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
+    for batch in batches:
+        if len(batch.controls) < 2:
+            continue
+        parts.append(moments(batch.controls))
+        for group in groups:
+            members = batch.groups[group]
+            enough = len(members) >= 2
+            comparisons[group].append(compare(members, batch.controls) if enough else None)
+    rows = []
+    for group in groups if parts else ():
+        rows += group_rows(group, names, comparisons[group], parts, settings, seed)
+    return rows
+
+
+def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Read the control cells and the cells of some groups from the shard index.
+
+    Returns
+    -------
+    Rows by cell_id; boolean columns is_ntc and one for each group.
+    """
+    cells = pq.read_table(index, columns=["cell_id", "gene", "is_ntc"])
+    library = pc.unique(cells["gene"]).to_pylist()
+    wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
+    for name in names:
+        named = named_in(library, genes_of_group(name, groups))
+        members = pd.Series(library, dtype=object)[named]
+        wanted[name] = pc.is_in(cells["gene"], pa.array(members, pa.string())).to_numpy()
+        wanted[name] &= ~wanted["is_ntc"]
+    wanted.index = cells["cell_id"].to_pandas()
+    return wanted[wanted.any(axis=1)]
+
+
+def read_batches(
+    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+) -> Iterator[BatchCells]:
+    """Yield the wanted cells of each feature table (one for each batch).
+
+    Raises
+    ------
+    InputError
+        If the tables do not hold the same features.
+    """
+    progress = Progress(len(features), "batches", "feature ranking")
+    keep = pc.field("cell_id").isin(pa.array(wanted.index, pa.string()))
+    for path in features:
+        found = feature_names(path)
+        if found != list(names):
+            raise InputError(
+                where=path,
+                found=f"{len(found)} features",
+                expected=f"the {len(names)} features of {features[0]}",
+                fix="measure the features of all wells anew",
+            )
+        part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
+        values, kinds = part.to_numpy(float), wanted.loc[part.index]
+        yield BatchCells(
+            values[kinds["is_ntc"].to_numpy()],
+            {name: values[kinds[name].to_numpy()] for name in kinds.columns[1:]},
+        )
+        progress.step()
+
+
+def feature_names(path: str) -> list[str]:
+    """Return the feature columns of a feature table."""
+    return [name for name in pq.read_schema(path).names if name != "cell_id"]
+
+
+def feature_ranking(
+    index: str, features: list[str], groups: str, settings: dict, seed: int, benchmark: str
+) -> None:
+    """Rank the classical features that two groups alter, and what they explain of NTC cells.
+
+    Parameters
+    ----------
+    index
+        Shard index (parquet).
+    features
+        Feature tables, one for each plate and well.
+    groups
+        Functional groups (parquet): gene, group.
+    settings
+        The section benchmarks.features.
+    seed
+        Seed of the bootstraps.
+    benchmark
+        Output table (parquet).
+    """
+    names = feature_names(features[0])
+    chosen = list(dict.fromkeys([settings["shifting_group"], settings["novel_group"]]))
+    wanted = read_wanted(index, pd.read_parquet(groups), chosen)
+    table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)

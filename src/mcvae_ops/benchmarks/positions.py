@@ -1,0 +1,143 @@
+"""Where a cell lies: in its field of view (FOV), and where its tile lies in the well."""
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.errors import InputError
+
+CENTRE, EDGE, UNUSED = "centre", "edge", ""
+
+
+def batch_names(cells: pd.DataFrame) -> np.ndarray:
+    """Return ``plate/well`` of each cell."""
+    return (cells["plate"].astype(str) + "/" + cells["well"].astype(str)).to_numpy(dtype=str)
+
+
+def fov_position(
+    y_px: np.ndarray,
+    x_px: np.ndarray,
+    tile_size_px: int,
+    centre_fraction: float,
+    edge_fraction: float,
+) -> np.ndarray:
+    """Tell cells at the centre of their tile from cells at its edge.
+
+    Parameters
+    ----------
+    y_px, x_px
+        Position in the tile, of shape (cell,), px; the first pixel's centre is 0.
+    tile_size_px
+        Edge of the square tile, px.
+    centre_fraction, edge_fraction
+        Cells nearer to the tile's centre than the first fraction of the tile's edge are centre
+        cells, those at least the second fraction away are edge cells; distances are Chebyshev.
+
+    Returns
+    -------
+    "centre", "edge" or "" (neither, or no position), of shape (cell,).
+
+    References
+    ----------
+    Wang et al. 2023, figure 3: 450 and 1200 of 2960 px.
+    """
+    middle_px = (tile_size_px - 1) / 2
+    offset = np.stack([np.asarray(y_px, float), np.asarray(x_px, float)]) - middle_px
+    fraction = np.abs(offset).max(axis=0) / tile_size_px
+    return np.select(
+        [fraction < centre_fraction, fraction >= edge_fraction], [CENTRE, EDGE], UNUSED
+    )
+
+
+def well_grid(column_heights: list[int]) -> np.ndarray:
+    """Return (row, column) of each tile of a well, of shape (tile, 2).
+
+    Tiles are counted column by column in a snake: the first column downwards, the next one
+    upwards. Columns are centred on one another (rounded up where heights differ by an odd number).
+    """
+    tallest = max(column_heights)
+    places = []
+    for column, height in enumerate(column_heights):
+        rows = (tallest - height) // 2 + np.arange(height)
+        rows = rows if column % 2 == 0 else rows[::-1]
+        places.append(np.column_stack([rows, np.full(height, column)]))
+    return np.concatenate(places)
+
+
+def well_position(column_heights: list[int], centre_tiles: int) -> np.ndarray:
+    """Tell tiles at the centre of the well from tiles at its edge.
+
+    Parameters
+    ----------
+    column_heights
+        Tiles in each column of the well's grid.
+    centre_tiles
+        So many tiles nearest to the middle of the well are its centre (Euclidean; of tiles
+        equally far, those first counted).
+
+    Returns
+    -------
+    "edge" for tiles that miss one of their 8 neighbours, else "centre" or "", of shape (tile,).
+    """
+    places = well_grid(column_heights)
+    middle = np.array([(max(column_heights) - 1) / 2, (len(column_heights) - 1) / 2])
+    distance = np.square(places - middle).sum(axis=1)
+    position = np.full(len(places), UNUSED, dtype="<U6")
+    position[np.argsort(distance, kind="stable")[:centre_tiles]] = CENTRE
+    position[~_has_all_neighbours(places)] = EDGE
+    return position
+
+
+def _has_all_neighbours(places: np.ndarray) -> np.ndarray:
+    grid = np.zeros(places.max(axis=0) + 3, dtype=int)
+    row, column = places.T + 1
+    grid[row, column] = 1
+    around = sum(grid[row + dr, column + dc] for dr in (-1, 0, 1) for dc in (-1, 0, 1))
+    return around == 9
+
+
+def cell_positions(cells: pd.DataFrame, screen: dict, fractions: dict) -> pd.DataFrame:
+    """Return the technical covariates of cells.
+
+    Parameters
+    ----------
+    cells
+        Cells with plate, well, tile, y_px, x_px.
+    screen
+        The screen's configuration (tile_size_px, well_grid).
+    fractions
+        fov_centre_fraction and fov_edge_fraction.
+
+    Returns
+    -------
+    batch, position_in_fov, position_in_well, row-aligned with `cells`.
+
+    Raises
+    ------
+    InputError
+        If a tile lies outside the well's grid.
+    """
+    grid = screen["well_grid"]
+    of_tile = well_position(grid["column_heights"], grid["centre_tiles"])
+    tile = cells["tile"].to_numpy()
+    outside = tile[(tile < 0) | (tile >= len(of_tile))]
+    if outside.size:
+        raise InputError(
+            where="configuration key screen.well_grid.column_heights",
+            found=f"a grid of {len(of_tile)} tiles, while a cell lies on tile {outside[0]}",
+            expected="a place on the grid for every tile",
+            fix="correct the heights of the columns",
+        )
+    in_fov = fov_position(
+        cells["y_px"].to_numpy(),
+        cells["x_px"].to_numpy(),
+        screen["tile_size_px"],
+        fractions["fov_centre_fraction"],
+        fractions["fov_edge_fraction"],
+    )
+    return pd.DataFrame(
+        {
+            "batch": batch_names(cells),
+            "position_in_fov": in_fov,
+            "position_in_well": of_tile[tile],
+        }
+    )

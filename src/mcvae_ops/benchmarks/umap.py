@@ -1,0 +1,144 @@
+"""Maps of cells and of guides in two dimensions (figures 3A, 4A).
+
+As the authors did: features standardised, cosine metric, other settings of UMAP at their defaults
+(McInnes et al. 2018, arXiv:1802.03426). One thread and a fixed seed: the same map each time.
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import StandardScaler
+
+from mcvae_ops.benchmarks import classify
+from mcvae_ops.benchmarks.cells import read_cells, read_embedding
+from mcvae_ops.benchmarks.groups import label_profiles
+from mcvae_ops.benchmarks.positions import cell_positions
+from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.spaces import spaces_of
+
+logger = logging.getLogger(__name__)
+
+NEIGHBOURS = 15
+FEWEST_POINTS = 10
+
+
+def map_points(features: np.ndarray, seed: int) -> np.ndarray:
+    """Map standardised features to two dimensions by UMAP.
+
+    Parameters
+    ----------
+    features
+        Finite, of shape (point, feature).
+    seed
+        Random state of UMAP.
+
+    Returns
+    -------
+    x and y of shape (point, 2); NaN for fewer than 10 points, which make no map.
+    """
+    if len(features) < FEWEST_POINTS:
+        logger.warning("%d points are too few for a map", len(features))
+        return np.full((len(features), 2), np.nan)
+    from umap import UMAP  # takes ten seconds
+
+    mapper = UMAP(
+        n_neighbors=min(NEIGHBOURS, len(features) - 1), metric="cosine", random_state=seed, n_jobs=1
+    )
+    return mapper.fit_transform(StandardScaler().fit_transform(features.astype(np.float32)))
+
+
+def map_spaces(described: pd.DataFrame, spaces: dict[str, np.ndarray], seed: int) -> pd.DataFrame:
+    """Map each space of the same points.
+
+    Parameters
+    ----------
+    described
+        What is known of the points, one row each.
+    spaces
+        Features of shape (point, feature) by name of the space. A point with a value that is not
+        finite in a space is left out there.
+    seed
+        Random state of UMAP.
+
+    Returns
+    -------
+    The columns of `described`, space, x, y: one row for each point and space.
+    """
+    maps = []
+    for space, features in spaces.items():
+        finite = classify.finite_rows(features)
+        x, y = map_points(features[finite], seed).T
+        maps.append(described[finite].assign(space=space, x=x, y=y))
+    return pd.concat(maps, ignore_index=True)
+
+
+def umap_cells(
+    index: str, embedding: str, screen: dict, settings: dict, seed: int, coordinates: str
+) -> None:
+    """Map single cells in the background and the salient space (or the only one).
+
+    Parameters
+    ----------
+    index
+        Shard index (parquet).
+    embedding
+        Embedding table, row-aligned with the index.
+    screen
+        tile_size_px and well_grid.
+    settings
+        cell_fraction (every so-many-th cell is mapped), fov_centre_fraction, fov_edge_fraction.
+    seed
+        Random state of UMAP.
+    coordinates
+        Output: cell_id, space, batch, fov, well_position, x, y.
+    """
+    cells = read_cells(index)
+    rows = np.arange(0, len(cells), max(1, round(1 / settings["cell_fraction"])))
+    read = read_embedding(embedding, cells, rows)
+    spaces = {name: read.spaces[name] for name in ("background", "salient") if name in read.spaces}
+    chosen = cells.iloc[rows].reset_index(drop=True)
+    described = pd.concat([chosen["cell_id"], cell_positions(chosen, screen, settings)], axis=1)
+    described = described.rename(
+        columns={"position_in_fov": "fov", "position_in_well": "well_position"}
+    )
+    mapped = map_spaces(described, spaces or read.spaces, seed)
+    columns = ["cell_id", "space", "batch", "fov", "well_position", "x", "y"]
+    write_parquet(mapped[columns], coordinates)
+
+
+def umap_guides(
+    profiles: str, groups: str, significance: str, settings: dict, seed: int, coordinates: str
+) -> None:
+    """Map the guides (or genes) that are classified in figure 4B, in each space.
+
+    Parameters
+    ----------
+    profiles
+        Guide profiles, or gene profiles where settings["level"] is "gene"; those of all cells
+        are mapped.
+    groups
+        Functional groups (parquet): gene, group.
+    significance
+        Guide significance (parquet): guide, gene, p_value.
+    settings
+        The section benchmarks.functions (level, max_p_value).
+    seed
+        Random state of UMAP.
+    coordinates
+        Output: guide (the gene at gene level), gene, group, space, x, y.
+    """
+    table = pd.read_parquet(profiles)
+    labelled = label_profiles(
+        table[table["cells"] == "all"],
+        pd.read_parquet(groups),
+        pd.read_parquet(significance),
+        settings,
+        split_merged=True,
+    )
+    described = labelled.assign(guide=labelled[settings["level"]])[["guide", "gene", "group"]]
+    spaces = {
+        space: labelled[columns].to_numpy(np.float32)
+        for space, columns in spaces_of(labelled.columns).items()
+    }
+    write_parquet(map_spaces(described, spaces, seed), coordinates)
