@@ -1,0 +1,168 @@
+"""Claims: verdicts follow the intervals, parts combine, what is missing is said."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcvae_ops.benchmarks import table
+from mcvae_ops.benchmarks.claims import claim_rows, claims
+from mcvae_ops.benchmarks.evidence import Evidence, absent, over_seeds, weakest, within
+
+SAME = {"protocol": "strict", "cells": "test", "n": 10}
+
+
+def seeds_frame(values, half=0.1):
+    values = np.asarray(values, float)
+    seeds = range(len(values))
+    return pd.DataFrame(
+        {"seed": seeds, "value": values, "low": values - half, "high": values + half}
+    )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.1, 0.3, "holds"), (-0.3, -0.1, "does not hold"), (-0.1, 0.3, "undecided"),
+     (np.nan, np.nan, "undecided")],
+)  # fmt: skip
+def test_verdict_follows_the_interval(low, high, verdict):
+    assert Evidence((low + high) / 2, low, high, 3).verdict == verdict
+
+
+def test_one_seed_keeps_its_own_interval_and_several_widen_it():
+    one = over_seeds(seeds_frame([0.5]), "x")
+    assert (one.low, one.high, one.n_seeds) == (pytest.approx(0.4), pytest.approx(0.6), 1)
+    three = over_seeds(seeds_frame([0.4, 0.5, 0.6]), "x")
+    half = np.hypot(0.1, 4.302653 * 0.1 / np.sqrt(3))
+    assert three.estimate == pytest.approx(0.5)
+    assert (three.low, three.high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+    assert over_seeds(seeds_frame([]), "x").missing == "no x"
+    assert over_seeds(seeds_frame([0.5], np.nan), "x").missing == "no interval of x"
+
+
+def test_independent_differences_add_in_quadrature():
+    difference = Evidence(1, 0.7, 1.3, 3) - Evidence(0.5, 0.1, 0.9, 2)
+    assert difference.estimate == 0.5
+    assert (difference.low, difference.high) == (pytest.approx(0), pytest.approx(1))
+    assert difference.n_seeds == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(-0.05, 0.08, "holds"), (-0.05, 0.2, "undecided"), (0.12, 0.2, "does not hold"),
+     (-0.4, -0.2, "does not hold")],
+)  # fmt: skip
+def test_about_equal_needs_the_whole_interval_within_the_margin(low, high, verdict):
+    assert within(Evidence((low + high) / 2, low, high, 1), 0.1).verdict == verdict
+
+
+def test_the_weakest_part_decides():
+    good, open_, bad = Evidence(2, 1, 3, 1), Evidence(0, -1, 1, 1), Evidence(-2, -3, -1, 1)
+    assert weakest([good, open_]) is open_
+    assert weakest([good, open_, bad, absent("x")]) is bad
+    assert weakest([good, absent("x")]).verdict == "undecided"
+
+
+def planted_rows(sign=1):
+    """Rows of all tables in which every claim holds (sign 1) or none does (sign -1)."""
+    rows = []
+
+    def add(benchmark, metric, value, seed=0, half=0.01, **where):
+        where = {"model": "mcvae", "space": "combined"} | where
+        rows.append(
+            table.row(
+                benchmark=benchmark, metric=metric, seed=seed, value=value,
+                low=value - half, high=value + half, **SAME, **where,
+            )
+        )  # fmt: skip
+
+    models = ("vae", "cvae", "cvae_prior_s", "cvae_prior_z", "mcvae")
+    for model in (*models, "cellprofiler"):
+        for seed in (0, 1, 2) if model != "cellprofiler" else (0,):
+            add("complexes", "average_precision", 0.5, seed, model=model, item="CORUM")
+            add("complexes", "average_precision", 0.9, seed, model=model, item="STRING")
+
+    def gain(model, other, space="combined", value=0.1):
+        add(
+            "complexes", "average_precision_difference", sign * value, table.OVER_SEEDS,
+            model=model, item=other, against=space,
+        )  # fmt: skip
+
+    for model, other in (("cvae", "vae"), ("mcvae", "cvae")):
+        gain(model, other)
+    gain("mcvae", "cellprofiler", value=0.01 if sign > 0 else 0.2)
+    for prior in ("cvae_prior_s", "cvae_prior_z"):
+        gain(prior, "cvae")
+        gain("mcvae", prior)
+    for space in ("salient", "background"):
+        gain("mcvae", "mcvae", space)
+    for covariate in ("batch", "position_in_fov", "position_in_well"):
+        for model, space, auroc in (
+            ("mcvae", "salient", 0.6),
+            ("mcvae", "background", 0.6 + sign * 0.2),
+            ("mcvae", "combined", 0.6 + sign * 0.21),
+            ("cellprofiler", "combined", 0.6 + sign * 0.22),
+        ):
+            add("covariates", "auroc", auroc, model=model, space=space, item=covariate)
+        add(
+            "covariates", "auroc_difference", sign * 0.2, space="background-salient",
+            item=covariate,
+        )  # fmt: skip
+    add("functions", "recall_difference", sign * 0.3, space="background-salient", item="actin")
+    add("functions", "recall_difference", -sign * 0.3, space="background-salient", item="tubulin")
+    for group, value in (("actin", 0.5), ("tubulin", 0.5 - sign * 0.3)):
+        add("features", "r2", value, model="cellprofiler", space="features", item=group, level=5)
+        add("features", "r2", 0.9, model="cellprofiler", space="features", item=group, level=6)
+    for seed in (0, 1, 2):
+        add("mitosis", "auroc_difference", sign * 0.2, seed)
+        add("mitosis", "auroc_difference", -sign * 0.2, seed, against="percentile 95")
+    return table.to_frame(rows)
+
+
+@pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold")])
+def test_planted_claims(sign, verdict):
+    found = claim_rows(planted_rows(sign), "mcvae", "actin", "tubulin").set_index("claim")
+    whole = found[found.index.str.len() == 2]
+    assert whole.index.tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
+    assert (whole["verdict"] == verdict).all()
+    assert whole.loc[["C1", "C2", "C3", "C7"], "n_seeds"].tolist() == [3, 3, 3, 3]
+    assert found.loc["C1c", "statement"] == "mcvae is about CellProfiler"
+
+
+def test_one_failing_part_fails_the_claim():
+    rows = planted_rows()
+    wrong = (rows["metric"] == "recall_difference") & (rows["item"] == "tubulin")
+    rows.loc[wrong, ["value", "low", "high"]] = [0.3, 0.2, 0.4]
+    found = claim_rows(rows, "mcvae", "actin", "tubulin").set_index("claim")["verdict"]
+    assert (found["C5"], found["C5a"], found["C5b"]) == ("does not hold", "holds", "does not hold")
+
+
+def test_published_rows_are_no_evidence():
+    rows = planted_rows().assign(protocol="published")
+    found = claim_rows(rows, "mcvae", "actin", "tubulin")
+    assert (found["verdict"] == "undecided").all()
+
+
+def test_cells_that_were_held_out_come_first():
+    rows = planted_rows()
+    doubled = pd.concat([rows, planted_rows(-1).assign(cells="all")])
+    found = claim_rows(doubled, "mcvae", "actin", "tubulin").set_index("claim")["verdict"]
+    assert (found == "holds").all()
+
+
+def test_a_missing_table_leaves_its_claims_undecided_with_the_reason(tmp_path):
+    rows = planted_rows()
+    table.write(rows[rows["benchmark"] == "mitosis"].to_dict("records"), tmp_path / "m.parquet")
+    claims([str(tmp_path / "m.parquet")], "mcvae", "actin", "tubulin", str(tmp_path / "c.tsv"))
+    found = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("claim")
+    assert found.loc["C7", "verdict"] == "holds"
+    assert (found.drop(index="C7")["verdict"] == "undecided").all()
+    assert found.loc["C6", "how"].startswith("no R2 of actin")
+    assert found["estimate"].drop(index="C7").isna().all()
+
+
+def test_table_refuses_an_unknown_protocol():
+    with pytest.raises(ValueError, match="protocol"):
+        table.row(
+            benchmark="b", protocol="loose", model="m", space="s", seed=0, cells="all",
+            metric="x", value=0, n=0,
+        )  # fmt: skip

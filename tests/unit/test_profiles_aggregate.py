@@ -1,0 +1,188 @@
+"""Profiles: means over cells, guides and genes, against hand-computed values."""
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_profiles, guide_profiles
+from mcvae_ops.profiles.export import export_anndata
+from mcvae_ops.profiles.mitotic import mitotic_indices
+from mcvae_ops.profiles.normalise import zscore_features
+from mcvae_ops.profiles.significance import distance_from_ntc
+from mcvae_ops.profiles.spaces import finite_genes, spaces_of
+
+CELLS = pd.DataFrame(
+    {
+        "cell_id": [f"c{k}" for k in range(8)],
+        "guide": ["a1", "a1", "a1", "a2", "b1", "b1", "n1", "n2"],
+        "gene": ["A", "A", "A", "A", "B", "B", "NTC", "NTC"],
+        "is_ntc": [False] * 6 + [True] * 2,
+        "cell_cycle_stage": np.where([1, 0, 0, 0, 0, 1, 1, 0], "mitotic", "interphase"),
+        "split": [
+            "train",
+            "test",
+            "train",
+            "held_out_guide",
+            "validation",
+            "test",
+            "test",
+            "train",
+        ],
+    }
+)
+LATENT = np.array([[1, 0], [2, 0], [3, 3], [10, 5], [4, 4], [6, 8], [1, 1], [3, 1]], np.float32)
+
+
+def test_a_guide_is_the_mean_of_its_cells_and_one_cell_is_enough():
+    guides = guide_profiles(CELLS, LATENT).set_index("guide")
+    assert guides["n_cells"].to_dict() == {"a1": 3, "a2": 1, "b1": 2, "n1": 1, "n2": 1}
+    np.testing.assert_allclose(guides.loc["a1", [0, 1]].astype(float), [2, 1])
+    np.testing.assert_allclose(guides.loc["a2", [0, 1]].astype(float), [10, 5])
+
+
+def test_a_gene_is_the_unweighted_mean_of_its_guides_minus_ntc():
+    genes = gene_profiles(guide_profiles(CELLS, LATENT), [0, 1]).set_index("gene")
+    np.testing.assert_allclose(genes.loc["A", [0, 1]].astype(float), [6 - 2, 3 - 1])
+    np.testing.assert_allclose(genes.loc["B", [0, 1]].astype(float), [5 - 2, 6 - 1])
+    np.testing.assert_allclose(genes.loc["NTC", [0, 1]].astype(float), [0, 0])
+    assert genes.loc["A", "n_guides"] == 2
+    assert genes.loc["A", "n_cells"] == 4
+
+
+def test_cells_with_nan_are_left_out(caplog):
+    latent = LATENT.copy()
+    latent[0, 0] = np.nan
+    guides = guide_profiles(CELLS, latent).set_index("guide")
+    assert guides.loc["a1", "n_cells"] == 2
+    np.testing.assert_allclose(guides.loc["a1", [0, 1]].astype(float), [2.5, 1.5])
+    assert "1 cells without a finite embedding" in caplog.text
+
+
+def test_without_ntc_there_is_no_profile():
+    with pytest.raises(InputError, match="no NTC guide"):
+        gene_profiles(guide_profiles(CELLS[~CELLS["is_ntc"]], LATENT[:6]), [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("all", range(8)), ("train", [0, 2, 7]), ("test", [1, 5, 6]), ("held_out_guide", [3, 6])],
+)
+def test_sets_of_cells(name, rows):
+    assert np.flatnonzero(cell_set(CELLS, CELLS["split"], name)).tolist() == list(rows)
+
+
+def test_tables_on_disk_and_as_anndata(tmp_path):
+    columns = ["cell_id", "guide", "gene", "is_ntc"]
+    write_parquet(CELLS[columns], tmp_path / "index.parquet")
+    write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
+    embedding = CELLS[["cell_id"]].assign(s_00=LATENT[:, 0], z_00=LATENT[:, 1])
+    write_parquet(embedding, tmp_path / "e.parquet", {"model": "mcvae", "seed": "3"})
+    aggregate_profiles(
+        *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
+        guides=str(tmp_path / "guides.parquet"),
+        genes=str(tmp_path / "genes.parquet"),
+    )
+    genes = pd.read_parquet(tmp_path / "genes.parquet")
+    assert list(genes.columns) == [
+        *("model", "seed", "cells", "gene", "is_ntc", "n_guides", "n_cells", "s_00", "z_00")
+    ]
+    assert set(genes["cells"]) == {"all", "train", "test", "held_out_guide"}
+    held_out = genes[(genes["cells"] == "held_out_guide") & (genes["gene"] == "A")].iloc[0]
+    assert (held_out["seed"], held_out["s_00"], held_out["z_00"]) == (3, 9, 4)
+    paths = [str(tmp_path / n) for n in ("guides.parquet", "genes.parquet", "u.h5ad", "e.h5ad")]
+    export_anndata(*paths)
+    first = (tmp_path / "e.h5ad").read_bytes()
+    export_anndata(*paths)
+    assert (tmp_path / "e.h5ad").read_bytes() == first
+    exported = anndata.read_h5ad(tmp_path / "e.h5ad")
+    assert exported.shape == (len(genes), 2)
+    assert exported.var["space"].tolist() == ["salient", "background"]
+    assert exported["A/held_out_guide"].X.tolist() == [[9, 4]]
+
+
+def test_an_embedding_of_other_cells_is_refused(tmp_path):
+    write_parquet(CELLS[["cell_id", "guide", "gene", "is_ntc"]], tmp_path / "index.parquet")
+    write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
+    embedding = CELLS[["cell_id"]].assign(z_00=LATENT[:, 1])[::-1]
+    write_parquet(embedding, tmp_path / "e.parquet", {"model": "vae", "seed": "0"})
+    with pytest.raises(InputError, match="in another order"):
+        aggregate_profiles(
+            *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
+            guides=str(tmp_path / "guides.parquet"),
+            genes=str(tmp_path / "genes.parquet"),
+        )
+
+
+def test_spaces_of_a_table():
+    assert spaces_of(["gene", "z_00", "s_00", "s_sum"]) == {
+        "combined": ["s_00", "z_00"],
+        "salient": ["s_00"],
+        "background": ["z_00"],
+    }
+    assert spaces_of(["z_00", "z_01"]) == {"combined": ["z_00", "z_01"]}
+    with pytest.raises(InputError, match="no column z_00"):
+        spaces_of(["gene", "s_00"])
+
+
+def test_genes_without_a_finite_profile_are_left_out_and_named(caplog):
+    genes = pd.DataFrame(
+        {"gene": ["A", "B", "NTC"], "is_ntc": [False, False, True], "z_00": [1, np.nan, 0]}
+    )
+    assert finite_genes(genes)["gene"].tolist() == ["A"]
+    assert "1 genes without a finite profile are left out: B" in caplog.text
+
+
+def test_zscores_and_constant_features():
+    values = np.array([[1.0, 0.1], [2.0, 0.1], [6.0, 0.1]])
+    scores = zscore_features(values)
+    np.testing.assert_allclose(scores[:, 0], (values[:, 0] - 3) / np.std(values[:, 0]))
+    assert (scores[:, 1] == 0).all()
+
+
+def test_mitotic_index_is_the_signed_change_against_ntc():
+    index = mitotic_indices(CELLS).set_index("name")
+    assert index.loc["A", "mitotic_fraction"] == 0.25
+    assert index.loc["A", "mitotic_index_percent"] == -50
+    assert index.loc["B", "mitotic_index_percent"] == 0
+    assert index.loc["n1", ["level", "mitotic_index_percent"]].tolist() == ["ntc_guide", 100]
+    with pytest.raises(InputError, match="no mitotic cell among 2 NTC cells"):
+        mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"))
+
+
+def test_significance_is_uniform_without_effect_and_small_with_one():
+    rng = np.random.default_rng(0)
+    n_guides, sizes = 300, [1, 8, 30]
+    guide = np.repeat(np.arange(n_guides), np.resize(sizes, n_guides))
+    latent = rng.normal(size=(2000 + len(guide), 5))
+    shifted = guide < 30
+    latent[2000:][shifted] += 1.5
+    is_ntc = np.arange(len(latent)) < 2000
+    cells = pd.DataFrame({"guide": np.r_[np.full(2000, -1), guide], "gene": "g", "is_ntc": is_ntc})
+    guides = guide_profiles(cells, latent)
+    _, p_values = distance_from_ntc(latent, is_ntc, guides, 400, 1)
+    planted = guides["guide"].between(0, 29) & (guides["n_cells"] > 1)
+    assert p_values[planted].max() < 0.02
+    null = p_values[(guides["guide"] >= 30).to_numpy()]
+    assert 0.4 < null.mean() < 0.6
+    assert abs((null < 0.1).mean() - 0.1) < 0.06
+    assert p_values.min() >= 1 / 401
+
+
+def test_significance_agrees_with_drawing_subsets_for_each_guide():
+    rng = np.random.default_rng(2)
+    latent = rng.normal(size=(206, 3))
+    is_ntc = np.arange(206) < 200
+    cells = pd.DataFrame({"guide": np.where(is_ntc, "n", "g"), "gene": "g", "is_ntc": is_ntc})
+    guides = guide_profiles(cells, latent)
+    statistic, p_values = distance_from_ntc(latent, is_ntc, guides, 4000, 0)
+    controls, row = latent[is_ntc], guides.index[guides["guide"] == "g"][0]
+    expected = np.linalg.norm(latent[~is_ntc].mean(0) - controls.mean(0))
+    assert statistic[row] == pytest.approx(expected)
+    null = [
+        np.linalg.norm(controls[rng.choice(200, 6, replace=False)].mean(0) - controls.mean(0))
+        for _ in range(4000)
+    ]
+    assert p_values[row] == pytest.approx((1 + np.sum(null >= expected)) / 4001, abs=0.03)
