@@ -1,10 +1,14 @@
 """Fetch one file: whole, of the published size, resumed where it broke off."""
 
 import email.utils
+import json
 import logging
 import os
 import random
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -99,6 +103,28 @@ def fetch(
         os.fsync(handle.fileno())
     os.replace(partial, target)
     return target
+
+
+@contextmanager
+def opened(place: str) -> Iterator[Path]:
+    """Yield a small file as a path on this machine; a copy of a remote one goes afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield fetch(place, Path(folder) / "file")
+
+
+def read_json(place: str):
+    """Read a JSON file or answer.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    """
+    with opened(place) as path:
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(place, f"no JSON ({error})", "JSON", "correct the address") from None
 
 
 def _attempt(address: str, partial: Path, size_bytes: int | None, timeout_s: float) -> None:

@@ -1,81 +1,47 @@
-"""Shifts between the channels of a tile: estimated, and guarded by the plate's consensus.
+"""The shift on which the tiles of a plate agree."""
 
-A shift (dy, dx) in px is added to a channel's coordinates to land in the reference frame.
-"""
-
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.screen import Channel
-from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
+from mcvae_ops.errors import TileError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.progress import Progress
+from mcvae_ops.screen import Channel, channels_from
+from mcvae_ops.tiles.load import load_image
+from mcvae_ops.tiles.shifts import Shifts, believable, estimate_shifts
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Shifts:
-    """Shifts of the channels of one tile.
-
-    Attributes
-    ----------
-    px
-        float (channel, 2), (dy, dx).
-    confidence
-        float (channel,), in [0, 1]; 1 for the reference.
-    method
-        Per channel ``reference``, ``measured`` or ``consensus``.
-    """
-
-    px: np.ndarray
-    confidence: np.ndarray
-    method: tuple[str, ...]
-
-
-def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str | None]:
-    """Say for each channel what it is brought onto, each after what it depends on.
-
-    Returns
-    -------
-    ``{channel: target}``; the target is None for the reference and for channels recorded in one
-    file with it. A channel that is not measured itself rides on a channel of its file.
-
-    Raises
-    ------
-    InputError
-        If the configuration leaves a channel without a way to the reference.
-    """
-    reference, measure = alignment["reference"], alignment["measure"]
-    group = {channel.name: channel.group for channel in channels}
-    settled: dict[str, str | None] = {reference: None}
-    waiting = [channel.name for channel in channels if channel.name != reference]
-    while waiting:
-        for name in waiting:
-            riding = [other for other in settled if group[other] == group[name]]
-            target = measure.get(name) or next(iter(riding), None)
-            if target in settled:
-                same_frame = name not in measure and settled[target] is None
-                settled[name] = None if same_frame else target
-                waiting.remove(name)
-                break
-        else:
-            raise InputError(
-                "configuration key alignment.measure",
-                f"no way from {waiting[0]} to {reference}",
-                "each channel measured against another, or in one file with a settled one",
-                f"add {waiting[0]}: {reference}",
-            )
-    return settled
-
-
-def estimate_shifts(image: np.ndarray, channels: Sequence[Channel], alignment: dict) -> Shifts:
-    """Measure the shift of every channel of a tile, along the chain to the reference.
+def spread_tiles(files: pd.DataFrame, n_tiles: int) -> list[tuple[str, int]]:
+    """Choose tiles evenly over the wells of a plate, and over the sites of each.
 
     Parameters
     ----------
-    image
-        uint16 (channel, y, x), counts.
+    files
+        Files table of one plate.
+    n_tiles
+        How many are wanted.
+
+    Returns
+    -------
+    (well, tile), fewer than `n_tiles` only where the plate has fewer.
+    """
+    tiles = sorted(set(zip(files["well"], files["tile"], strict=True)))
+    n_tiles = min(n_tiles, len(tiles))
+    return [tiles[int((k + 0.5) * len(tiles) / n_tiles)] for k in range(n_tiles)]
+
+
+def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: dict) -> pd.DataFrame:
+    """Find the shift of each channel on which believable tiles agree.
+
+    Parameters
+    ----------
+    measured
+        Shifts of some tiles.
     channels
         Along the channel axis.
     alignment
@@ -83,75 +49,43 @@ def estimate_shifts(image: np.ndarray, channels: Sequence[Channel], alignment: d
 
     Returns
     -------
-    Shifts; along a chain shifts add up, and the least confidence counts.
-
-    Raises
-    ------
-    TileError
-        If a channel is constant: its shift is undefined.
+    Columns channel, dy_px, dx_px (median), n_tiles (believable ones) and spread_px (median
+    distance from the median); the shift is NaN where no tile is believable.
     """
-    chain = resolve_chain(channels, alignment)
-    position = {channel.name: k for k, channel in enumerate(channels)}
-    for name, k in position.items():
-        if image[k].min() == image[k].max():
-            raise TileError(f"channel {name} is constant, so it cannot be aligned")
-    used = {name for pair in _edges(chain, alignment) for name in pair}
-    spectra = {name: spectrum_of(image[position[name]], alignment) for name in sorted(used)}
-    px = np.zeros((len(channels), 2))
-    confidence = np.ones(len(channels))
-    for name, target in chain.items():
-        if target is None:
-            continue
-        k, onto = position[name], position[target]
-        px[k], confidence[k] = px[onto], confidence[onto]
-        if name in alignment["measure"]:
-            shift, sure = measure_shift(spectra[name], spectra[target], alignment)
-            px[k] += shift
-            confidence[k] = min(confidence[k], sure)
-    method = ("reference" if chain[channel.name] is None else "measured" for channel in channels)
-    return Shifts(px, confidence, tuple(method))
+    trusted = np.array([believable(one, alignment) for one in measured], bool)
+    rows = []
+    for k, channel in enumerate(channels):
+        px = np.array([one.px[k] for one, ok in zip(measured, trusted, strict=True) if ok[k]])
+        dy, dx = np.median(px, axis=0) if len(px) else (np.nan, np.nan)
+        spread = np.median(np.hypot(*(px - (dy, dx)).T)) if len(px) else np.nan
+        rows.append((channel.name, dy, dx, len(px), spread))
+    return pd.DataFrame(rows, columns=["channel", "dy_px", "dx_px", "n_tiles", "spread_px"])
 
 
-def guard(
-    measured: Shifts, channels: Sequence[Channel], alignment: dict, consensus: pd.DataFrame
-) -> Shifts:
-    """Put the plate's consensus in the place of shifts that are not to be believed.
-
-    A shift is believed if its confidence is at least ``alignment.min_confidence`` and both its
-    components are at most ``alignment.max_shift_px``.
-
-    Parameters
-    ----------
-    measured
-        Shifts of one tile.
-    consensus
-        Columns channel, dy_px, dx_px of this plate; NaN where the plate has no consensus.
-
-    Raises
-    ------
-    TileError
-        If a shift is not believed and the plate has no consensus either.
-    """
-    fallback = consensus.set_index("channel")[["dy_px", "dx_px"]]
-    px, method = measured.px.copy(), list(measured.method)
-    for k in np.flatnonzero(~believable(measured, alignment)):
-        name = channels[k].name
-        if name not in fallback.index or fallback.loc[name].isna().any():
-            dy, dx = measured.px[k]
-            raise TileError(
-                f"channel {name}: shift ({dy:.1f}, {dx:.1f}) px at confidence "
-                f"{measured.confidence[k]:.2f} is not to be believed, "
-                "and the plate has no consensus"
-            )
-        px[k], method[k] = fallback.loc[name], "consensus"
-    return Shifts(px, measured.confidence, tuple(method))
-
-
-def believable(measured: Shifts, alignment: dict) -> np.ndarray:
-    """Tell per channel whether a shift is sure and small enough, bool (channel,)."""
-    within = (np.abs(measured.px) <= alignment["max_shift_px"]).all(axis=1)
-    return within & (measured.confidence >= alignment["min_confidence"])
-
-
-def _edges(chain: dict[str, str | None], alignment: dict) -> list[tuple[str, str]]:
-    return [(a, b) for a, b in chain.items() if b is not None and a in alignment["measure"]]
+def plate_shifts(
+    files: str,
+    screen: dict,
+    alignment: dict,
+    archive: dict,
+    plate: str,
+    cache: str,
+    consensus: str,
+) -> None:
+    """Rule plate_shifts: measure some tiles of a plate, write its consensus."""
+    table = pd.read_parquet(files, filters=[("plate", "==", plate)])
+    channels = channels_from(screen["channels"])
+    chosen = spread_tiles(table, alignment["consensus_tiles"])
+    progress = Progress(len(chosen), "tiles", f"measure {plate}")
+    measured = []
+    for well, tile in chosen:
+        of_tile = table[(table["well"] == well) & (table["tile"] == tile)]
+        try:
+            image = load_image(of_tile, screen, cache, archive)
+            measured.append(estimate_shifts(image, channels, alignment))
+        except TileError as error:
+            logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
+        progress.step()
+    result = agree(measured, channels, alignment)
+    logger.info("consensus of %s:\n%s", plate, result.to_string(index=False))
+    result.insert(0, "plate", plate)
+    write_parquet(result, consensus)

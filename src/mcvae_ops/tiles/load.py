@@ -12,9 +12,9 @@ import pandas as pd
 from mcvae_ops.archive.transfer import fetch, is_remote
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import channels_from
-from mcvae_ops.tiles.align import Shifts, estimate_shifts, guard
 from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
+from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard
 
 
 @dataclass(frozen=True)

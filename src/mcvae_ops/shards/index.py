@@ -1,0 +1,87 @@
+"""The index: one row per crop of the screen, in the order in which its shards are read."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.shards.format import open_shard, read_metadata
+
+
+def shard_rows(path: str | Path, name: str) -> pa.Table:
+    """Return the rows of a shard, with its `name` and the row of each crop in front."""
+    cells = open_shard(path).cells.replace_schema_metadata(None)
+    rows = pa.array(np.arange(cells.num_rows, dtype=np.int32))
+    names = pa.repeat(name, cells.num_rows)
+    return cells.add_column(0, "shard", names).add_column(1, "row", rows)
+
+
+def chunk_key(path: str | Path) -> tuple[str, str, str, str]:
+    """Return (plate, well, chunk, arm) of ``.../{plate}/{well}/{chunk}.{arm}.npy``."""
+    path = Path(path)
+    chunk, arm, _ = path.name.split(".")
+    return path.parts[-3], path.parts[-2], chunk, arm
+
+
+def check_alike(shards: Sequence[str]) -> dict[str, str]:
+    """Return the metadata that all shards share: version, channels and crop size.
+
+    Raises
+    ------
+    InputError
+        If a shard differs from the first.
+    """
+    keys = ("schema_version", "channels", "crop_size_px")
+    first = {key: read_metadata(shards[0])[key] for key in keys}
+    for shard in shards[1:]:
+        metadata = read_metadata(shard)
+        for key in keys:
+            if metadata[key] != first[key]:
+                raise InputError(
+                    f"shard {shard}",
+                    f"{key} {metadata[key]}",
+                    f"{first[key]} as in {shards[0]}",
+                    "delete the older one, and Snakemake makes it again",
+                )
+    return first
+
+
+def index_channels(path: str | Path) -> list[str]:
+    """Return the channel names of the crops that an index lists."""
+    return json.loads(pq.read_schema(path).metadata[b"channels"])
+
+
+def index_shards(shards: Sequence[str], root: str, index: str) -> None:
+    """Rule index_shards: list every crop, by plate, well, chunk, arm and row.
+
+    Raises
+    ------
+    InputError
+        If shards differ, no cell is left, or a cell occurs twice.
+    """
+    shards = sorted(shards, key=chunk_key)
+    shared = check_alike(shards)
+    tables = [shard_rows(path, Path(path).relative_to(root).as_posix()) for path in shards]
+    table = pa.concat_tables(tables)
+    if table.num_rows == 0:
+        raise InputError(
+            f"the {len(shards)} shards of {root}",
+            "no cell",
+            "cells to train on",
+            "read crops/*/*/*.dropped.parquet for what became of them",
+        )
+    n_cells = pc.count_distinct(table["cell_id"]).as_py()
+    if n_cells != table.num_rows:
+        raise InputError(
+            f"the shards of {root}",
+            f"{table.num_rows} crops of {n_cells} cells",
+            "each cell once",
+            "delete the folder crops, and Snakemake makes it again",
+        )
+    write_parquet(table, index, shared)

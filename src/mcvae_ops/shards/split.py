@@ -1,0 +1,100 @@
+"""Which cells are trained on: decided by names alone, not by the order of files or cells."""
+
+import hashlib
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+
+SPLITS = ("train", "validation", "test")
+
+
+def uniform_of(name: str, seed: int) -> float:
+    """Return a number in [0, 1) that depends on a name and a seed only."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8, key=str(seed).encode()).digest()
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
+
+
+def choose_guides(guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: int) -> set[str]:
+    """Choose the guides that are held out.
+
+    Parameters
+    ----------
+    guides, genes
+        Guide and gene of each perturbed cell.
+    per_gene
+        Guides held out of each gene; of a gene with as many or fewer, one is kept for training.
+    seed
+        Of the choice.
+    """
+    by_gene = defaultdict(set)
+    for guide, gene in set(zip(guides, genes, strict=True)):
+        by_gene[gene].add(guide)
+    held_out = set()
+    for names in by_gene.values():
+        shuffled = sorted(names, key=lambda name: uniform_of(f"guide {name}", seed))
+        held_out.update(shuffled[: min(per_gene, len(shuffled) - 1)])
+    return held_out
+
+
+def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
+    """Assign each cell to train, validation, test, held_out_guide or held_out_well.
+
+    A held-out well comes first, then a held-out guide; other cells are drawn by `fractions`.
+    NTC guides are never held out.
+
+    Parameters
+    ----------
+    cells
+        Columns cell_id, plate, well, guide, gene, is_ntc.
+    split
+        Section of the configuration.
+
+    Returns
+    -------
+    str (cell,).
+    """
+    seed, fractions = split["seed"], split["fractions"]
+    bounds = np.cumsum([fractions[name] for name in SPLITS])[:-1]
+    drawn = np.array([uniform_of(f"cell {name}", seed) for name in cells["cell_id"]])
+    result = np.array(SPLITS, object)[np.searchsorted(bounds, drawn, side="right")]
+    perturbed = ~cells["is_ntc"]
+    held_out = choose_guides(
+        cells["guide"][perturbed],
+        cells["gene"][perturbed],
+        split["held_out_guides_per_gene"],
+        seed,
+    )
+    of_guide = np.array([guide in held_out for guide in cells["guide"]], bool)
+    result[perturbed & of_guide] = "held_out_guide"
+    wells = set(split["held_out_wells"])
+    names = zip(cells["plate"], cells["well"], strict=True)
+    result[np.array([f"{plate}/{well}" in wells for plate, well in names], bool)] = "held_out_well"
+    return result
+
+
+def assign_splits(index: str, split: dict, splits: str) -> None:
+    """Rule assign_splits: one row per row of the index.
+
+    Raises
+    ------
+    InputError
+        If no NTC or no perturbed cell is left to train on.
+    """
+    columns = ["cell_id", "plate", "well", "guide", "gene", "is_ntc"]
+    table = pq.read_table(index, columns=columns)
+    cells = {name: table[name].to_numpy() for name in columns}
+    assigned = split_by_names(cells, split)
+    for arm, chosen in (("NTC", cells["is_ntc"]), ("perturbed", ~cells["is_ntc"])):
+        if not (assigned[chosen] == "train").any():
+            raise InputError(
+                index,
+                f"no {arm} cell to train on among {chosen.sum()}",
+                "at least one",
+                "correct split or screen.control in the configuration",
+            )
+    write_parquet(pa.table({"cell_id": table["cell_id"], "split": pa.array(assigned)}), splits)

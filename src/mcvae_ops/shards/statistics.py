@@ -1,0 +1,85 @@
+"""Intensities of the control crops of each batch: what another batch is compared with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.progress import Progress
+from mcvae_ops.shards.format import open_shard
+from mcvae_ops.shards.index import index_channels
+
+N_COUNTS = 1 << 16
+_BLOCK_CELLS = 256
+
+
+def count_histogram(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Count how often each intensity occurs, int64 (channel, count), over some rows of a shard."""
+    histogram = np.zeros((crops.shape[1], N_COUNTS), np.int64)
+    for first in range(0, len(rows), _BLOCK_CELLS):
+        block = np.take(crops, rows[first : first + _BLOCK_CELLS], axis=0)
+        for k in range(crops.shape[1]):
+            histogram[k] += np.bincount(block[:, k].ravel(), minlength=N_COUNTS)
+    return histogram
+
+
+def describe(histogram: np.ndarray) -> dict[str, float]:
+    """Return mean, sd (of the population) and exact percentiles of a histogram of counts.
+
+    Percentiles are counts that occur (``numpy.percentile(..., method="inverted_cdf")``).
+    """
+    counts, n = np.arange(N_COUNTS, dtype=np.float64), histogram.sum()
+    mean = (histogram @ counts) / n
+    variance = (histogram @ (counts - mean) ** 2) / n
+    cumulative = np.cumsum(histogram)
+    described = {"mean": float(mean), "sd": float(np.sqrt(variance))}
+    for percent in (1, 50, 99):
+        rank = np.ceil(percent / 100 * n)
+        described[f"p{percent:02d}"] = float(np.searchsorted(cumulative, rank))
+    return described
+
+
+def shard_statistics(index: str, splits: str, channels: Sequence[dict], statistics: str) -> None:
+    """Rule shard_statistics: one row per plate, well and channel, over training NTC crops.
+
+    Raises
+    ------
+    InputError
+        If the channels of the configuration are not those of the crops.
+    """
+    names = [channel["name"] for channel in channels]
+    if names != index_channels(index):
+        raise InputError(
+            "configuration key screen.channels",
+            ", ".join(names),
+            f"{', '.join(index_channels(index))}, as in {index}",
+            "run the rule crop_chunk again",
+        )
+    table = pq.read_table(index, columns=["shard", "row", "plate", "well", "is_ntc"])
+    trained = pc.equal(pq.read_table(splits)["split"], "train")
+    table = table.filter(pc.and_(table["is_ntc"], trained))
+    root = Path(index).parents[1]
+    batches = sorted(set(zip(table["plate"].to_pylist(), table["well"].to_pylist(), strict=True)))
+    progress = Progress(len(batches), "wells", "statistics")
+    rows = []
+    for plate, well in batches:
+        chosen = pc.and_(pc.equal(table["plate"], plate), pc.equal(table["well"], well))
+        histogram, n_cells = _of_batch(table.filter(chosen), root)
+        for name, counts in zip(names, histogram, strict=True):
+            batch = {"plate": plate, "well": well, "channel": name, "n_cells": n_cells}
+            rows.append(batch | describe(counts))
+        progress.step()
+    write_parquet(pa.Table.from_pylist(rows), statistics)
+
+
+def _of_batch(table: pa.Table, root: Path) -> tuple[np.ndarray, int]:
+    total = np.int64(0)
+    for shard in pc.unique(table["shard"]).to_pylist():
+        rows = table.filter(pc.equal(table["shard"], shard))["row"].to_numpy()
+        total = total + count_histogram(open_shard(root / shard).crops, rows)
+    return total, table.num_rows

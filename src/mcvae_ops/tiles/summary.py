@@ -1,0 +1,16 @@
+"""The alignment and the dropped cells of the whole screen, each in one table."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mcvae_ops.files import write_parquet
+
+
+def summarise_tiles(
+    alignments: Sequence[str], dropped: Sequence[str], alignment_table: str, dropped_table: str
+) -> None:
+    """Rule summarise_tiles: concatenate the tables of all chunks, in their given order."""
+    for parts, target in ((alignments, alignment_table), (dropped, dropped_table)):
+        write_parquet(pa.concat_tables([pq.read_table(part) for part in parts]), target)

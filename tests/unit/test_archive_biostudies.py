@@ -1,0 +1,165 @@
+"""The study's list of files becomes the files of the screen."""
+
+import json
+import time
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcvae_ops.archive.biostudies import (
+    file_lists_of,
+    list_files,
+    pattern_regex,
+    sections_of,
+    select_files,
+    stream_array,
+)
+from mcvae_ops.errors import InputError
+
+PATTERN = (
+    "screenA/{plate}/phenotype/images/input/{acquisition}/"
+    "20X_{acquisition}_{well}_{group}_Site-{tile}.tif"
+)
+ACQUISITION = "DAPI-GFP-A594-AF750"
+NAMES = st.text(st.characters(whitelist_categories=["L", "N"], whitelist_characters="-."),
+                min_size=1)  # fmt: skip
+
+
+def screen_of(plates, first=0, last=1280):
+    groups = ("A594", "AF750", "DAPI-GFP", "DAPI-GFP")
+    return {
+        "plates": plates,
+        "tiles": {"first": first, "last": last},
+        "path_pattern": PATTERN,
+        "acquisition": ACQUISITION,
+        "channels": [{"group": group} for group in groups],
+    }
+
+
+def path_of(plate="P1", acquisition=ACQUISITION, well="A1", group="A594", tile=3):
+    return PATTERN.format(plate=plate, acquisition=acquisition, well=well, group=group, tile=tile)
+
+
+def test_the_real_list_of_the_six_plates(shared, tmp_path):
+    wells = ["A1", "A2", "A3", "B1", "B2", "B3"]
+    plates = {f"20200202_6W-LaC024{p}": list(wells) for p in "ADEF"}
+    plates |= {f"20200206_6W-LaC025{p}": list(wells) for p in "AB"}
+    plates["20200202_6W-LaC024D"].remove("A3")
+    plates["20200202_6W-LaC024E"].remove("B1")
+    study = tmp_path / "S-BIAD394.json"
+    study.write_text("{}")
+    files = shared / "data" / "archive" / "s-biad394_six_plates.parquet"
+    list_files(str(study), str(files), screen_of(plates), str(tmp_path / "files.parquet"))
+    table = pd.read_parquet(tmp_path / "files.parquet")
+    assert len(table) == 130_662
+    assert len(table[["plate", "well", "tile"]].drop_duplicates()) == 43_554
+    assert len(table[["plate", "well"]].drop_duplicates()) == 34
+    assert table["size_bytes"].sum() == pytest.approx(12.2e12, rel=0.01)
+    assert table.dtypes.astype(str).loc[["size_bytes", "tile"]].tolist() == ["int64", "int32"]
+    assert table["address"][0] == f"{tmp_path.as_uri()}/Files/{table['path'][0]}"
+
+
+@given(NAMES, NAMES, NAMES, st.integers(0, 9999))
+def test_a_path_gives_back_its_names(plate, well, group, tile):
+    names = {"plate": plate, "well": well, "group": group, "tile": str(tile)}
+    match = pattern_regex(PATTERN).fullmatch(path_of(acquisition="X-Y", **names))
+    assert match.groupdict() == names | {"acquisition": "X-Y"}
+
+
+def test_what_is_not_of_the_screen_is_counted_by_kind():
+    paths = [
+        path_of(),
+        path_of(plate="P9"),
+        path_of(well="C1"),
+        path_of(tile=99),
+        path_of(group="GFP"),
+        path_of(acquisition="GFP"),
+        path_of().replace("/20X_DAPI", "/20X_GFP", 1),
+        "screenA/P1/phenotype/labels/a.tif",
+    ]
+    table, left_out = select_files([(path, 5) for path in paths], screen_of({"P1": ["A1"]}, last=9))
+    assert table["path"].tolist() == [path_of()]
+    assert left_out == {
+        "another plate": 1,
+        "another well": 1,
+        "another tile": 1,
+        "another channel group": 1,
+        "another acquisition": 1,
+        "path does not match": 2,
+    }
+
+
+def test_a_pattern_that_cannot_work_is_refused():
+    with pytest.raises(InputError, match=r"no \{tile\}"):
+        pattern_regex("{plate}/{well}/{group}.tif")
+    with pytest.raises(InputError, match=r"\{site\}"):
+        pattern_regex("{plate}/{well}/{group}_{site}.tif")
+
+
+STUDY = {
+    "accno": "S-1",
+    "section": {
+        "attributes": None,
+        "subsections": [
+            [{"type": "a", "attributes": [{"name": "File List", "value": "list.tsv"}]}],
+            {"type": "b", "subsections": {"files": [[{"path": "x/1"}], {"path": "x/2"}]}},
+            None,
+        ],
+        "files": None,
+    },
+}
+
+
+def test_sections_are_found_in_objects_lists_and_null():
+    assert sum(1 for _ in sections_of(STUDY)) == 4
+    assert file_lists_of(STUDY) == ["list.tsv"]
+
+
+def test_a_local_study_is_listed(tmp_path):
+    (tmp_path / "Files").mkdir()
+    (tmp_path / "S-1.json").write_text(json.dumps(STUDY))
+    entries = [
+        {"path": path_of(tile=tile, group=group), "size": 7, "attributes": [], "type": "file"}
+        for tile in (10, 2)
+        for group in ("DAPI-GFP", "A594", "AF750")
+    ]
+    (tmp_path / "Files" / "list.json").write_text(json.dumps(entries, indent=1))
+    target = tmp_path / "out" / "files.parquet"
+    list_files(str(tmp_path / "S-1.json"), None, screen_of({"P1": ["A1"]}), str(target))
+    table = pd.read_parquet(target)
+    assert list(table.columns) == [
+        "path",
+        "address",
+        "size_bytes",
+        "plate",
+        "well",
+        "tile",
+        "group",
+    ]
+    assert table["tile"].tolist() == [2, 2, 2, 10, 10, 10]
+    assert table["group"].tolist()[:3] == ["A594", "AF750", "DAPI-GFP"]
+    with pytest.raises(InputError, match="6 another plate"):
+        list_files(str(tmp_path / "S-1.json"), None, screen_of({"P2": ["A1"]}), str(target))
+
+
+def test_two_files_of_one_place_are_refused(tmp_path):
+    table = pd.DataFrame({"path": [path_of(tile="03"), path_of(tile=3)], "size": [1, 1]})
+    table.to_csv(tmp_path / "files.tsv", sep="\t", index=False)
+    (tmp_path / "S-1.json").write_text("{}")
+    with pytest.raises(InputError, match="one file per plate"):
+        list_files(str(tmp_path / "S-1.json"), str(tmp_path / "files.tsv"),
+                   screen_of({"P1": ["A1"]}), str(tmp_path / "out.parquet"))  # fmt: skip
+
+
+def test_a_long_list_is_streamed(tmp_path):
+    entries = [{"path": "f" * 50 + str(k), "size": k, "attributes": None} for k in range(60_000)]
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(entries))
+    started_s = time.monotonic()
+    assert list(stream_array(path)) == entries
+    assert time.monotonic() - started_s < 10
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(InputError, match="breaks off"):
+        list(stream_array(path))
