@@ -73,7 +73,7 @@ def test_threshold_is_the_percentile_of_ntc_guides():
     assert benchmark.threshold_percent(index, SETTINGS, 50, signed=False) == 20
     given = SETTINGS | {"threshold_percent": 77}
     assert benchmark.threshold_percent(index, given, 50, signed=True) == 77
-    with pytest.raises(InputError, match="set benchmarks.mitosis.threshold_percent"):
+    with pytest.raises(InputError, match="threshold_percent"):
         benchmark.threshold_percent(index_of(["A"], [1]), SETTINGS, 50, signed=True)
 
 
