@@ -158,6 +158,9 @@ def test_planted_features_are_ranked_first_and_explain(screen, protocol):
     r2 = found[found["metric"] == "r2"].set_index(["item", "level"])["value"]
     assert r2["actin", 3] > 0.8 and r2["tubulin", 3] < 0.1
     assert (found[found["metric"] == "n_batches"].groupby("item")["value"].max() == 6).all()
+    more = found[found["metric"] == "r2_difference"].set_index("level")
+    assert len(more) == (0 if protocol == "published" else more.index.max())
+    assert protocol == "published" or more.loc[3, "low"] > 0.5
     has_interval = found.loc[found["metric"] != "n_batches", "low"].notna()
     assert has_interval.all() if protocol == "strict" else not has_interval.any()
 

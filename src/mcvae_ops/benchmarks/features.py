@@ -34,8 +34,8 @@ from mcvae_ops.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-BENCHMARK = "features"
 BOOTSTRAP_ROUNDS = 1000
+COMMON = dict(benchmark="features", model="cellprofiler", space="features", seed=0, cells="all")
 
 
 def ranking_rows(
@@ -114,7 +114,20 @@ def held_out_variance(
 
 
 def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> list[dict]:
-    """Return R^2 for each k, as the mean over batches with its 95 % interval over them."""
+    """Return the mean over batches for each k, with its 95 % interval over them.
+
+    Parameters
+    ----------
+    explained
+        R^2, or a difference of two, of shape (batch, k); NaN is left out. A single row (the
+        published protocol) has no interval.
+    seed
+        Seed of the bootstrap.
+    n
+        Number of control cells.
+    common
+        What all the rows share.
+    """
     rows = []
     for k, values in enumerate(explained.T, start=1):
         values = values[np.isfinite(values)]
@@ -122,10 +135,45 @@ def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> lis
             continue
         rounds = classify.bootstrap(values, np.mean, BOOTSTRAP_ROUNDS, named_rng(seed, "variance"))
         low, high = interval(rounds)
-        rows.append(
-            table.row(**common, metric="r2", level=k, value=values.mean(), low=low, high=high, n=n)
-        )
+        rows.append(table.row(**common, level=k, value=values.mean(), low=low, high=high, n=n))
     return rows
+
+
+def evaluate(
+    names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
+) -> list[dict]:
+    """Return the rows of both groups by both protocols.
+
+    Parameters
+    ----------
+    names
+        Features.
+    batches
+        Visited once: a generator will do. A batch with fewer than two control cells is left out;
+        a group is not compared in a batch where it has fewer than two cells.
+    settings
+        shifting_group, novel_group, top, max_features.
+    seed
+        Seed of the bootstraps.
+    """
+    groups = [settings["shifting_group"], settings["novel_group"]]
+    parts: list[Moments] = []
+    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
+    for batch in batches:
+        if len(batch.controls) < 2:
+            continue
+        parts.append(moments(batch.controls))
+        for group, compared in comparisons.items():
+            members = batch.groups[group]
+            compared.append(compare(members, batch.controls) if len(members) >= 2 else None)
+    rows, held_out = [], {}
+    for group, compared in comparisons.items():
+        held_out[group] = held_out_variance(parts, compared, settings["max_features"])
+        rows += group_rows(group, names, compared, parts, held_out[group], settings, seed)
+    difference = held_out[groups[0]] - held_out[groups[1]]
+    common = COMMON | dict(protocol="strict", item=groups[0], against=groups[1])
+    n = sum(part.n for part in parts)
+    return rows + variance_rows(difference, seed, n, common | {"metric": "r2_difference"})
 
 
 def group_rows(
@@ -133,6 +181,7 @@ def group_rows(
     names: list[str],
     comparisons: Sequence[Comparison | None],
     parts: Sequence[Moments],
+    held_out: np.ndarray,
     settings: dict,
     seed: int,
 ) -> list[dict]:
@@ -145,7 +194,9 @@ def group_rows(
     names
         Features.
     comparisons, parts
-        One for each batch; a comparison is None where the group has fewer than two cells.
+        One for each batch; a comparison is None where there was nothing to compare.
+    held_out
+        What `held_out_variance` returned.
     settings
         top, max_features.
     seed
@@ -153,42 +204,17 @@ def group_rows(
     """
     compared = [comparison for comparison in comparisons if comparison is not None]
     if not compared:
-        logger.warning("group %s has cells in no batch, left out", group)
+        logger.warning("group %s has too few cells in every batch, left out", group)
         return []
-    largest, n_cells = settings["max_features"], sum(part.n for part in parts)
-    common = dict(benchmark=BENCHMARK, model="cellprofiler", space="features", seed=0, cells="all")
-    published = common | dict(protocol="published", item=group)
-    strict = common | dict(protocol="strict", item=group)
+    n, whole = sum(part.n for part in parts), pool(parts)
+    published = COMMON | dict(protocol="published", item=group)
     ranking = rank_published(compared, settings["top"])
+    in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
     rows = ranking_rows(names, compared, ranking, settings, None, published)
-    whole = pool(parts)
-    in_sample = explained_variance(whole, whole, ranking[0], largest)
-    rows += variance_rows(in_sample[None], seed, n_cells, published)
-    rng = named_rng(seed, "ranking", group)
+    rows += variance_rows(in_sample[None], seed, n, published | {"metric": "r2"})
+    strict, rng = COMMON | dict(protocol="strict", item=group), named_rng(seed, "ranking", group)
     rows += ranking_rows(names, compared, rank_strict(compared), settings, rng, strict)
-    held_out = held_out_variance(parts, comparisons, largest)
-    return rows + variance_rows(held_out, seed, n_cells, strict)
-
-
-def evaluate(
-    names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
-) -> list[dict]:
-    """Return the rows of both groups; batches are visited once and may come from a generator."""
-    groups = list(dict.fromkeys([settings["shifting_group"], settings["novel_group"]]))
-    parts: list[Moments] = []
-    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
-    for batch in batches:
-        if len(batch.controls) < 2:
-            continue
-        parts.append(moments(batch.controls))
-        for group in groups:
-            members = batch.groups[group]
-            enough = len(members) >= 2
-            comparisons[group].append(compare(members, batch.controls) if enough else None)
-    rows = []
-    for group in groups if parts else ():
-        rows += group_rows(group, names, comparisons[group], parts, settings, seed)
-    return rows
+    return rows + variance_rows(held_out, seed, n, strict | {"metric": "r2"})
 
 
 def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -266,6 +292,6 @@ def feature_ranking(
         Output table (parquet).
     """
     names = feature_names(features[0])
-    chosen = list(dict.fromkeys([settings["shifting_group"], settings["novel_group"]]))
+    chosen = [settings["shifting_group"], settings["novel_group"]]
     wanted = read_wanted(index, pd.read_parquet(groups), chosen)
     table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)
