@@ -117,6 +117,7 @@ def screen(tmp_path_factory):
         x[:, 10:13] += 3 * (gene == "TUBB")[:, None] * np.array([1, -0.9, 0.8])
         x[:, 19] = 1.0
         x[rng.random(n) < 0.02, 5] = np.nan
+        x[rng.random(n) < 0.02, 6] = np.inf
         part = pd.DataFrame({"cell_id": [f"b{batch}_{k}" for k in range(n)], "gene": gene})
         part["is_ntc"] = part["gene"] == "NTC"
         table = pd.DataFrame(x.astype(np.float32), columns=[f"f{k:02d}" for k in range(20)])

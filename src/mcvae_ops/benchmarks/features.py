@@ -239,7 +239,7 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
 def read_batches(
     features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[BatchCells]:
-    """Yield the wanted cells of each feature table (one for each batch).
+    """Yield the wanted cells of each feature table (one for each batch); infinite counts as missing.
 
     Raises
     ------
@@ -258,7 +258,8 @@ def read_batches(
                 fix="measure the features of all wells anew",
             )
         part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
-        values, kinds = part.to_numpy(float), wanted.loc[part.index]
+        values, kinds = part.to_numpy(float, copy=True), wanted.loc[part.index]
+        values[~np.isfinite(values)] = np.nan
         yield BatchCells(
             values[kinds["is_ntc"].to_numpy()],
             {name: values[kinds[name].to_numpy()] for name in kinds.columns[1:]},
