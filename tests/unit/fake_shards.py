@@ -6,10 +6,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mcvae_ops.files import write_parquet
 from mcvae_ops.shards.format import write_shard
+from mcvae_ops.shards.index import index_shards
+from mcvae_ops.shards.split import assign_splits
 
 CHANNELS = ["A594", "AF750", "DAPI", "GFP"]
+SPLIT = {
+    "seed": 0,
+    "fractions": {"train": 0.7, "validation": 0.15, "test": 0.15},
+    "held_out_guides_per_gene": 0,
+    "held_out_wells": [],
+}
 TRAINING = {
     "seeds": [0],
     "network": "conv64",
@@ -58,29 +65,25 @@ def blobs(n_cells: int, size_px: int, gene: np.ndarray, rng: np.random.Generator
 def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes: int = 4) -> Path:
     """Write two shards, the index and the splits below `root`; return the folder of the index."""
     rng = np.random.default_rng(0)
-    tables = []
+    paths = []
     for number, arm in enumerate(("ntc", "perturbed")):
         n = n_cells // 4 if arm == "ntc" else n_cells - n_cells // 4
         gene = np.zeros(n, int) if arm == "ntc" else rng.integers(1, n_genes + 1, n)
-        names = np.where(gene == 0, "NTC", np.char.add("GENE", gene.astype(str)))
+        names = np.where(gene == 0, "NTC", np.char.add("GENE", gene.astype(str))).tolist()
         cells = {
             "cell_id": [f"P_A1_{number:04d}_{k:05d}" for k in range(n)],
             "plate": ["P"] * n,
             "well": [f"A{1 + k % 2}" for k in range(n)],
-            "gene": names.tolist(),
+            "guide": names,
+            "gene": names,
             "is_ntc": (gene == 0).tolist(),
         }
-        shard = f"crops/P/A1/000.{arm}.npy"
+        paths.append(f"{root}/crops/P/A1/000.{arm}.npy")
         crops = blobs(n, size_px, gene, rng)
-        write_shard(crops, np.arange(n), pa.table(cells), CHANNELS, root / shard)
-        rows = {"shard": [shard] * n, "row": pa.array(range(n), pa.int32())}
-        tables.append(pa.table(rows | cells))
-    index = pa.concat_tables(tables)
-    split = rng.choice(["train", "validation", "test"], index.num_rows, p=[0.7, 0.15, 0.15])
-    write_parquet(index, root / "shards/index.parquet")
-    write_parquet(
-        pa.table({"cell_id": index["cell_id"], "split": split}), root / "shards/splits.parquet"
-    )
+        write_shard(crops, np.arange(n), pa.table(cells), CHANNELS, paths[-1])
+    index, splits = (str(root / "shards" / f"{name}.parquet") for name in ("index", "splits"))
+    index_shards(paths, str(root), index)
+    assign_splits(index, SPLIT, splits)
     return root / "shards"
 
 
@@ -93,7 +96,10 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
         "training": training,
         "model_name": "mcvae" if model["salient_latent"] else "vae",
         "seed": 0,
-        "channels": CHANNELS,
+        "channels": [
+            {"name": name, "stain": "", "group": name, "index": 0, "colour": "#ffffff"}
+            for name in CHANNELS
+        ],
         "checkpoint_dir": str(out / "checkpoint"),
         "weights": str(out / "weights.pt"),
         "metrics": str(out / "metrics.parquet"),

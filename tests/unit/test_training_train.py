@@ -20,7 +20,7 @@ from mcvae_ops.training.embed import embed_cells, load_model
 from mcvae_ops.training.prepare import Schedule
 from mcvae_ops.training.train import train_model
 
-from .fake_shards import MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
+from .fake_shards import CHANNELS, MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
 
 LONG = TRAINING | {"epochs": 15, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
 
@@ -126,7 +126,7 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     assert table["cell_id"].equals(pq.read_table(trained["index"])["cell_id"])
     assert table.schema.names[1:] == [*(f"s_{k:02d}" for k in range(4)),
                                       *(f"z_{k:02d}" for k in range(5))]  # fmt: skip
-    model, preprocess = load_model(trained["weights"], "mcvae", 0, torch.device("cpu"))
+    model, preprocess = load_model(trained["weights"], "mcvae", 0, CHANNELS, torch.device("cpu"))
     crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
@@ -136,6 +136,14 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     np.testing.assert_allclose(found, torch.cat([s, z], dim=1).numpy(), atol=1e-5)
     with pytest.raises(InputError, match="cvae, seed 0"):
         embed_cells(trained["index"], trained["weights"], "cvae", 0, str(embedding))
+
+
+def test_crops_of_other_channels_are_refused(trained):
+    channels = trained["channels"][::-1]
+    with pytest.raises(InputError, match=r"A594, AF750, DAPI, GFP.*screen\.channels"):
+        train_model(**trained | {"channels": channels})
+    with pytest.raises(InputError, match="channels"):
+        load_model(trained["weights"], "mcvae", 0, CHANNELS[::-1], torch.device("cpu"))
 
 
 def start(arguments: dict, out: Path) -> subprocess.Popen:

@@ -28,9 +28,11 @@ class Preprocessing:
 
     def __call__(self, counts: Tensor) -> Tensor:
         """Return float32 (cell, channel, y, x), channels last in memory, of uint16 counts."""
-        images = counts.to(torch.float32, memory_format=torch.channels_last)
+        images = counts.to(torch.float32)
         size_px = (self.input_size_px, self.input_size_px)
         if images.shape[-2:] != size_px:
             images = interpolate(images, size_px, mode="bilinear", antialias=True)
-        images = torch.asinh(images / self.arcsinh_cofactor)
+        images = images.contiguous(memory_format=torch.channels_last) / self.arcsinh_cofactor
+        # torch.asinh takes three times as long on a CPU; counts are not negative
+        images = torch.log(images + torch.sqrt(images * images + 1.0))
         return (images - self.arcsinh_offset) / self.arcsinh_scale

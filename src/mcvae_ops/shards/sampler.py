@@ -20,6 +20,7 @@ from mcvae_ops.screen import CONTROL
 BLOCK_CELLS = 64
 POOL_CELLS = 16_384
 HELD_BYTES = 4 * 2**30
+OPEN_SHARDS = 256
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,24 @@ def read_split(index: str, splits: str, cells: Cells) -> np.ndarray:
 
 
 class Crops:
-    """The crops of all cells by their position in the index, uint16 (cell, channel, y, x)."""
+    """The crops of all cells by their position in the index, uint16 (cell, channel, y, x).
+
+    Parameters
+    ----------
+    root
+        Folder to which the paths of the shards are relative.
+    cells
+        See `read_cells`.
+    """
 
     def __init__(self, root: Path, cells: Cells) -> None:
-        self.cells = cells
-        self._maps = [np.load(root / shard, mmap_mode="r") for shard in cells.shards]
-        self.shape = self._maps[0].shape[1:]
+        self.cells, self.root = cells, root
+        # A screen has more shards than a process may have open files.
+        self._map = lru_cache(maxsize=OPEN_SHARDS)(self._open)
+        self.shape = self._map(0).shape[1:]
+
+    def _open(self, shard: int) -> np.ndarray:
+        return np.load(self.root / self.cells.shards[shard], mmap_mode="r")
 
     def read(self, positions: np.ndarray) -> np.ndarray:
         """Return the crops at `positions`, in their order; neighbours are read as one run."""
@@ -110,7 +123,7 @@ class Crops:
         breaks = np.flatnonzero((np.diff(shard) != 0) | (np.diff(row) > BLOCK_CELLS)) + 1
         for run in np.split(np.arange(len(order)), breaks):
             first, last = row[run[0]], row[run[-1]]
-            block = np.array(self._maps[shard[run[0]]][first : last + 1])
+            block = np.array(self._map(shard[run[0]])[first : last + 1])
             crops[order[run]] = block[row[run] - first]
         return crops
 

@@ -13,6 +13,7 @@ from mcvae_ops.files import whole_file
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
+from mcvae_ops.shards.index import index_channels
 from mcvae_ops.shards.sampler import Crops, in_order, read_cells
 from mcvae_ops.training.prepare import choose_device
 
@@ -39,22 +40,23 @@ def embed(
 
 
 def load_model(
-    weights: str, model_name: str, seed: int, device: torch.device
+    weights: str, model_name: str, seed: int, channels: list[str], device: torch.device
 ) -> tuple[ContrastiveVAE, Preprocessing]:
     """Return the trained model and its preprocessing.
 
     Raises
     ------
     InputError
-        If the weights are those of another model or seed.
+        If the weights are those of another model or seed, or of crops with other channels.
     """
     content = torch.load(weights, map_location=device, weights_only=True)
-    if (content["model"], content["seed"]) != (model_name, seed):
+    found = tuple(content[key] for key in ("model", "seed", "channels"))
+    if found != (model_name, seed, channels):
         raise InputError(
             where=weights,
-            found=f"weights of {content['model']}, seed {content['seed']}",
-            expected=f"{model_name}, seed {seed}",
-            fix="name the weights of this model",
+            found="weights of {}, seed {}, channels {}".format(*found),
+            expected=f"{model_name}, seed {seed}, channels {channels}",
+            fix="train this model on these crops",
         )
     model = ContrastiveVAE(FamilySettings(**content["family"]), seed)
     model.load_state_dict(content["state"])
@@ -78,19 +80,12 @@ def embed_cells(index: str, weights: str, model_name: str, seed: int, embedding:
     Raises
     ------
     InputError
-        If the crops have another number of channels than the model.
+        If the weights are of another model, seed or set of channels.
     """
     device = choose_device("auto")
-    model, preprocess = load_model(weights, model_name, int(seed), device)
+    model, preprocess = load_model(weights, model_name, int(seed), index_channels(index), device)
     cells = read_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
-    if crops.shape[0] != model.settings.n_channels:
-        raise InputError(
-            where=weights,
-            found=f"a model of {model.settings.n_channels} channels",
-            expected=f"one of {crops.shape[0]}, as the crops of {index} have",
-            fix="train the model on these crops",
-        )
     names = latent_names(model.settings)
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],

@@ -9,6 +9,8 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
+from mcvae_ops.screen import channels_from
+from mcvae_ops.shards.index import index_channels
 from mcvae_ops.shards.sampler import Cells, Crops
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
 
@@ -79,6 +81,20 @@ def validation_set(
         torch.from_numpy(cells.label[chosen]).to(device),
         torch.from_numpy(cells.batch[chosen]).to(device),
     )
+
+
+def check_channels(channels: list[dict], index: str) -> list[str]:
+    """Return the names of the configured channels; others than the crops have are an InputError."""
+    names = [channel.name for channel in channels_from(channels)]
+    found = index_channels(index)
+    if found != names:
+        raise InputError(
+            where=index,
+            found=f"crops of the channels {', '.join(found)}",
+            expected=f"{', '.join(names)} as in screen.channels",
+            fix="make the crops again",
+        )
+    return names
 
 
 def check_range(images: torch.Tensor) -> None:

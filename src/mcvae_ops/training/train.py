@@ -22,6 +22,7 @@ from mcvae_ops.shards.sampler import BalancedSampler, Cells, Crops, read_cells, 
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
 from mcvae_ops.training.prepare import (
     Schedule,
+    check_channels,
     check_range,
     choose_device,
     family_settings,
@@ -164,7 +165,7 @@ def train_model(
     training: dict,
     model_name: str,
     seed: int,
-    channels: list[str],
+    channels: list[dict],
     checkpoint_dir: str,
     weights: str,
     metrics: str,
@@ -180,7 +181,7 @@ def train_model(
     model_name, seed
         Names of the model and of the training, kept with the weights.
     channels
-        Names of the channels, in the order of the crops.
+        The screen's channels, in the order of the crops.
     checkpoint_dir
         Folder for the checkpoint of an interrupted training.
     weights, metrics
@@ -189,11 +190,12 @@ def train_model(
     settings = training | model | model["training"]
     seed = int(seed)
     device = choose_device(settings["device"])
+    names = check_channels(channels, index)
     cells = read_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
     split = read_split(index, splits, cells)
     train_cells = np.flatnonzero(split == "train")
-    family = family_settings(settings, len(channels), cells)
+    family = family_settings(settings, len(names), cells)
     network = ContrastiveVAE(family, seed).to(device)
     preprocess = select(Preprocessing, settings)
     validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
@@ -207,7 +209,7 @@ def train_model(
     )
     free = {"device", "checkpoint_minutes", "seeds", "training"}
     fixed = {key: value for key, value in settings.items() if key not in free}
-    identity = identity_of(fixed | {"seed": seed, "channels": channels}, [index, splits])
+    identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
     checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
     logger.info("%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device)
     best, rows = train(
@@ -221,7 +223,7 @@ def train_model(
         seed,
         checkpoint,
     )
-    content = {"model": model_name, "seed": seed, "channels": channels, "state": best}
+    content = {"model": model_name, "seed": seed, "channels": names, "state": best}
     content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
     save_torch(content, weights)
     write_parquet(metrics_table(rows), metrics)
