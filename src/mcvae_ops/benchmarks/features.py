@@ -239,7 +239,7 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
 def read_batches(
     features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[BatchCells]:
-    """Yield the wanted cells of each feature table (one for each batch); infinite counts as missing.
+    """Yield the wanted cells of each feature table (one a batch); infinite counts as missing.
 
     Raises
     ------
