@@ -80,7 +80,7 @@ def _precision_recall(
     table = choose(table, item=SOURCE)
     table = table[pd.MultiIndex.from_frame(table[["model", "space"]]).isin(pairs)]
     paper = paper[pd.MultiIndex.from_frame(paper[["model", "space"]]).isin(pairs)]
-    curves = needed(_curves(table), f"figure {panel}, table complexes")
+    curves = _curves(table, f"figure {panel}, table complexes")
     metrics = ["average_precision", "average_precision_null"]
     strict = over_seeds(
         choose(table, protocol="strict", metric=metrics, cells=list(CELLS)),
@@ -102,17 +102,18 @@ def _precision_recall(
     return figure, drawn((RUN, curves), (RUN, strict), (PAPER, paper))
 
 
-def _curves(table: pd.DataFrame) -> pd.DataFrame:
+def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return recall, precision, their intervals and chance per model, space and level."""
     metrics = ["recall", "precision", "chance_precision"]
     rows = choose(table, protocol="published", metric=metrics, cells="all")
     keys = ["model", "space", "level"]
-    tidy = over_seeds(rows, [*keys, "metric"])
-    wide = tidy.pivot(index=[*keys, "n", "n_seeds"], columns="metric")
-    wide = wide[["value", "low", "high"]].dropna(axis=1, how="all")
-    names = {"value": ""}
-    wide.columns = ["_".join(filter(None, (m, names.get(what, what)))) for what, m in wide.columns]
-    return wide.reset_index()
+    tidy = needed(over_seeds(rows, [*keys, "metric"]), where)
+    wide = tidy.pivot(index=keys, columns="metric", values=["value", "low", "high"])
+    wide.columns = [
+        metric if bound == "value" else f"{metric}_{bound}" for bound, metric in wide.columns
+    ]
+    wide = wide.drop(columns=["chance_precision_low", "chance_precision_high"])
+    return wide.join(tidy.groupby(keys)[["n", "n_seeds"]].max()).reset_index()
 
 
 def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series) -> None:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed, over_seeds
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed
 
 FACTOR, OTHER = "#D5402B", "#8F969E"
 SCORES = {  # score -> (its column among the points, its name, its colour)

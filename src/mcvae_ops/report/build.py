@@ -1,0 +1,214 @@
+"""The report of a run: one page that needs no other file.
+
+The same inputs give the same bytes, but for what lies between the marks ``<!-- timings -->`` and
+``<!-- /timings -->``.
+"""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mcvae_ops.figures import style
+from mcvae_ops.files import write_text
+from mcvae_ops.report import quality
+from mcvae_ops.report.comparison import COMPARED, compare
+from mcvae_ops.report.timings import read_timings
+from mcvae_ops.report.versions import versions
+
+VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
+
+
+def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) -> list[dict]:
+    """Return panel, image as data URI, caption and file names of each figure.
+
+    Parameters
+    ----------
+    figures, data
+        PNG and CSV of each panel, named after it.
+    captions
+        The caption file of Snakemake's own report: a template that asks for the wildcard panel.
+    """
+    template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
+    blocks = []
+    for png, csv in zip(map(Path, figures), map(Path, data), strict=True):
+        image = base64.b64encode(png.read_bytes()).decode("ascii")
+        wildcards = SimpleNamespace(wildcards=SimpleNamespace(panel=png.stem))
+        blocks.append(
+            {
+                "panel": png.stem,
+                "image": f"data:image/png;base64,{image}",
+                "caption": template.render(snakemake=wildcards).strip(),
+                "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
+                + [f"{csv.parent.name}/{csv.name}"],
+            }
+        )
+    return blocks
+
+
+def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
+    """Return the metrics of all trainings; model and seed stand in the paths."""
+    parts = []
+    for path in map(Path, paths):
+        model, seed = path.parts[-3:-1]
+        parts.append(pd.read_parquet(path).assign(model=model, seed=int(seed)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def cell_facts(index: str, splits: str) -> dict[str, str]:
+    """Return what a run holds of cells, genes and guides, in words."""
+    cells = pq.read_table(index, columns=["guide", "gene", "is_ntc", "plate", "well"])
+    targeting = cells.filter(pc.invert(cells["is_ntc"]))
+    n_ntc = cells.num_rows - targeting.num_rows
+    wells = cells.group_by(["plate", "well"]).aggregate([])
+    split = pq.read_table(splits, columns=["split"])["split"].value_counts().to_pylist()
+    counts = sorted(split, key=lambda part: -part["counts"])
+    return {
+        "cells": f"{cells.num_rows:,} cropped: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
+        f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
+        "library": f"{pc.count_distinct(targeting['gene']).as_py():,} genes, "
+        f"{pc.count_distinct(targeting['guide']).as_py():,} guides",
+        "split": ", ".join(f"{part['counts']:,} {_plain(part['values'])}" for part in counts),
+    }
+
+
+def screen_fact(screen: dict) -> str:
+    """Return plates, channels and pixels of a screen, in words."""
+    channels = ", ".join(
+        f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
+    )
+    return (
+        f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
+        f"{screen['pixel_size_um']:g} µm per px; {channels}"
+    )
+
+
+def model_fact(tables: Sequence[str]) -> str:
+    """Return models and seeds of the benchmarked profiles, in words."""
+    parts = [pd.read_parquet(path) for path in tables]
+    rows = pd.concat([part[["model", "seed"]] for part in parts if "model" in part])
+    rows = rows[(rows["model"] != "") & (rows["seed"] >= 0)].drop_duplicates()
+    seeds = rows.groupby("model", sort=False)["seed"].nunique()
+    return ", ".join(
+        style.model_name(model) + ("" if model in style.BASELINES else f" ({n} ×)")
+        for model, n in seeds.items()
+    )
+
+
+def number(value: float) -> str:
+    """Return a number for a table: three digits, nothing where there is none."""
+    return "" if pd.isna(value) else f"{value:.3g}".replace("-", "−")
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _records(table: pd.DataFrame | None) -> list[dict] | None:
+    return None if table is None else table.to_dict("records")
+
+
+def _quality(
+    alignment: str | None, dropped: str | None, metrics: Sequence[str], n_kept: int
+) -> dict:
+    """Return tables and warnings of alignment, cropping and training; None where there is none."""
+    found = {"alignment": None, "dropped": None, "training": None, "warnings": []}
+    if alignment:
+        table = pd.read_parquet(alignment)
+        found["alignment"] = quality.alignment_summary(table)
+        found["warnings"] += quality.alignment_warnings(table)
+    if dropped:
+        table = pd.read_parquet(dropped)
+        found["dropped"] = quality.dropped_summary(table)
+        found["warnings"] += quality.dropped_warnings(table, n_kept)
+    if metrics:
+        found["training"] = quality.training_summary(read_metrics(metrics))
+        found["warnings"] += quality.training_warnings(found["training"])
+    return found
+
+
+def report(
+    screen: dict,
+    claims: str,
+    figures: Sequence[str],
+    data: Sequence[str],
+    captions: str,
+    tables: Sequence[str],
+    alignment: str | None,
+    dropped: str | None,
+    index: str | None,
+    splits: str | None,
+    metrics: Sequence[str],
+    licences: str,
+    timings: str,
+    html: str,
+) -> None:
+    """Write the report of a run.
+
+    Parameters
+    ----------
+    screen
+        The section of the configuration.
+    claims
+        Claims with estimate, interval and verdict (tsv).
+    figures, data
+        PNG and CSV of each panel.
+    captions
+        Template of the captions.
+    tables
+        Benchmark tables (parquet); tables without a column ``model`` are passed over.
+    alignment, dropped, index, splits, metrics
+        Tables of a run that starts from cells; nothing where it starts from profiles.
+    licences
+        Licences of the annotations (tsv).
+    timings
+        Folder of Snakemake's benchmark files.
+    html
+        Output.
+    """
+    tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
+    facts = {"screen": screen_fact(screen)}
+    if index:
+        facts |= cell_facts(index, splits)
+    facts["models (trainings)"] = model_fact(tables)
+    n_kept = pq.read_metadata(index).num_rows if index else 0
+    checks = _quality(alignment, dropped, metrics, n_kept)
+    verdicts = tested["verdict"].value_counts()
+    facts["claims"] = ", ".join(f"{verdicts.get(word, 0)} {word}" for word in VERDICTS)
+    facts["warnings"] = str(len(checks["warnings"]) or "none")
+    compared = {
+        Path(path).stem: _records(compare(Path(path).stem, pd.read_csv(path)))
+        for path in data
+        if Path(path).stem in COMPARED
+    }
+    made_with = versions()
+    facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mcvae_ops.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {"number": number, "plain": _plain, "model": style.model_name}
+    page = environment.get_template("template.html").render(
+        name=screen["name"],
+        facts=facts,
+        claims=_records(tested),
+        verdicts=VERDICTS,
+        compared={panel: rows for panel, rows in compared.items() if rows},
+        figures=figure_blocks(figures, data, captions),
+        warnings=checks["warnings"],
+        alignment=_records(checks["alignment"]),
+        dropped=_records(checks["dropped"]),
+        training=_records(checks["training"]),
+        licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
+        timings=_records(read_timings(timings)),
+        versions=made_with,
+    )
+    write_text(page, html)

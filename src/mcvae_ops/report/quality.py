@@ -1,0 +1,117 @@
+"""Quality of alignment and training in numbers, and in plain words where something looks wrong."""
+
+import pandas as pd
+
+LEAST_NATS = 10.0  # below it, the decoder hardly uses s
+MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
+MOST_DROPPED = 0.05  # share of cells
+
+
+def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
+    """Return per plate and channel how tiles were aligned.
+
+    Parameters
+    ----------
+    alignment
+        One row per tile and channel.
+    """
+    measured = alignment["method"] == "measured"
+    shift_px = (alignment["dy_px"] ** 2 + alignment["dx_px"] ** 2) ** 0.5
+    marked = alignment.assign(
+        measured=measured,
+        consensus=alignment["method"] == "consensus",
+        failed=~alignment["passed"].astype(bool),
+        shift_px=shift_px,
+        confidence=alignment["confidence"].where(measured),
+    )
+    summary = marked.groupby(["plate", "channel"], sort=False).agg(
+        tiles=("tile", "size"),
+        measured=("measured", "sum"),
+        consensus=("consensus", "sum"),
+        failed=("failed", "sum"),
+        median_shift_px=("shift_px", "median"),
+        median_confidence=("confidence", "median"),
+    )
+    return summary.reset_index()
+
+
+def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
+    """Say in plain words what is wrong with the alignment; nothing if nothing is."""
+    warnings = []
+    tiles = alignment.drop_duplicates(["plate", "well", "tile"])
+    failed = alignment[~alignment["passed"].astype(bool)]
+    failed = failed.drop_duplicates(["plate", "well", "tile"])
+    if len(failed):
+        reasons = ", ".join(f"{n} × {why}" for why, n in failed["reason"].value_counts().items())
+        warnings.append(f"{len(failed)} of {len(tiles)} tiles could not be used: {reasons}.")
+    for one in alignment_summary(alignment).itertuples():
+        moved = one.measured + one.consensus
+        if moved and one.consensus / moved > MOST_CONSENSUS:
+            warnings.append(
+                f"Plate {one.plate}, channel {one.channel}: the shift of {one.consensus} of "
+                f"{moved} tiles could not be measured reliably, and the shift of the plate was "
+                "taken instead; look at a few of these tiles."
+            )
+    return warnings
+
+
+def dropped_summary(dropped: pd.DataFrame) -> pd.DataFrame:
+    """Return cells and tiles that were dropped, by reason."""
+    summary = dropped.groupby("reason").agg(cells=("n_cells", "sum"), tiles=("tile", "size"))
+    return summary.sort_values("cells", ascending=False).reset_index()
+
+
+def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[str]:
+    """Say in plain words whether many cells were dropped."""
+    n_dropped = int(dropped["n_cells"].sum())
+    share = n_dropped / max(n_dropped + n_kept, 1)
+    if share <= MOST_DROPPED:
+        return []
+    return [f"{share:.1%} of the cells were dropped ({n_dropped:,}); the reasons are below."]
+
+
+def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the best validation of each training.
+
+    Parameters
+    ----------
+    metrics
+        The metrics of all trainings below each other, with columns model and seed.
+    """
+    validated = metrics[metrics["phase"] == "validation"].reset_index(drop=True)
+    trainings = validated.groupby(["model", "seed"], sort=False)
+    best = validated.loc[trainings["negative_elbo"].idxmin()]
+    last = trainings[["step", "epoch"]].max().rename(columns=lambda name: f"last_{name}")
+    columns = [
+        "model", "seed", "epoch", "step", "negative_elbo", "kl_z", "kl_s", "active_units_z",
+        "active_units_s", "mean_abs_s_ntc", "mean_abs_s_perturbed", "nats_without_s",
+    ]  # fmt: skip
+    return best.reindex(columns=columns).merge(last, on=["model", "seed"])
+
+
+def training_warnings(summary: pd.DataFrame) -> list[str]:
+    """Say in plain words which trainings look wrong, from `training_summary`."""
+    warnings = []
+    for one in summary.itertuples():
+        name = f"{one.model}, seed {one.seed}"
+        if one.step == one.last_step:
+            warnings.append(
+                f"{name}: the last validation was the best one; more epochs may improve it."
+            )
+        if one.nats_without_s < LEAST_NATS:
+            warnings.append(
+                f"{name}: the decoder hardly uses the salient space (setting s to 0 costs "
+                f"{one.nats_without_s:.1f} nats per cell), so scores of s mean little."
+            )
+        if one.mean_abs_s_ntc >= one.mean_abs_s_perturbed:
+            warnings.append(
+                f"{name}: s is not smaller in control than in perturbed cells; the salient space "
+                "does not single out perturbations."
+            )
+    n_seeds = summary.groupby("model")["seed"].nunique().min()
+    if n_seeds < 3:
+        warnings.append(
+            f"Models were trained with {n_seeds} seed{'s' if n_seeds > 1 else ''}: differences "
+            "between models may be differences between trainings. Three or more are advised."
+        )
+    return warnings

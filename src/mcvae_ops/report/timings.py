@@ -1,0 +1,31 @@
+"""Time and memory of each rule, from the files that Snakemake's `benchmark:` writes."""
+
+from pathlib import Path
+
+import pandas as pd
+
+COLUMNS = ["rule", "jobs", "total_s", "longest_s", "peak_memory_mb"]
+
+
+def read_timings(folder: str) -> pd.DataFrame:
+    """Return one row per rule, the longest in total first.
+
+    Parameters
+    ----------
+    folder
+        Holds ``{rule}.tsv`` of rules with one job, ``{rule}/...tsv`` of others. A folder that
+        does not exist holds no rule.
+    """
+    root, rows = Path(folder), []
+    for path in sorted(root.rglob("*.tsv")):
+        rule = path.relative_to(root).parts[0].removesuffix(".tsv")
+        table = pd.read_csv(path, sep="\t", na_values=["-"])
+        rows += [(rule, one["s"], one["max_rss"]) for _, one in table.iterrows()]
+    jobs = pd.DataFrame(rows, columns=["rule", "s", "max_rss"])
+    rules = jobs.groupby("rule", as_index=False).agg(
+        jobs=("s", "size"),
+        total_s=("s", "sum"),
+        longest_s=("s", "max"),
+        peak_memory_mb=("max_rss", "max"),
+    )
+    return rules.sort_values("total_s", ascending=False)[COLUMNS].reset_index(drop=True)

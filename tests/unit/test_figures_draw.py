@@ -1,0 +1,144 @@
+"""Every panel: drawn from its tables, complete in its source data, the same bytes twice."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+from torch import nn
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.figures import style
+from mcvae_ops.figures.draw import PANELS, draw_figure
+from mcvae_ops.figures.networks import build_model, decoder_layers, encoder_layers, layers_of
+from mcvae_ops.figures.plates import well_places
+from mcvae_ops.models.networks import n_parameters
+from tests.unit import report_inputs
+from tests.unit.figure_tables import PANEL_TABLES
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory) -> dict[str, str]:
+    return report_inputs.write_tables(tmp_path_factory.mktemp("tables"))
+
+
+@pytest.fixture(scope="module")
+def drawn(tables, tmp_path_factory) -> dict[str, dict[str, str]]:
+    """Every panel, drawn once: panel -> kind -> path."""
+    folder = tmp_path_factory.mktemp("figures")
+    return {panel: report_inputs.draw(panel, tables, folder) for panel in PANELS}
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_text_stays_text_and_there_is_no_date(panel, drawn):
+    contents = {kind: Path(path).read_bytes() for kind, path in drawn[panel].items()}
+    assert b"<text" in contents["svg"] and b"<dc:date>" not in contents["svg"]
+    assert b"/Type3" not in contents["pdf"] and b"CreationDate" not in contents["pdf"]
+    with Image.open(drawn[panel]["png"]) as image:
+        assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+        assert set(image.info) == {"dpi"}
+    assert len(pd.read_csv(drawn[panel]["csv"])) > 0
+
+
+@pytest.mark.parametrize("panel", ["fig1", "fig2a", "fig3a", "fig4b", "fig4e", "fig5b"])
+def test_same_bytes_on_a_second_run(panel, drawn, tables, tmp_path):
+    again = report_inputs.draw(panel, tables, tmp_path)
+    for kind, path in drawn[panel].items():
+        assert Path(path).read_bytes() == Path(again[kind]).read_bytes(), kind
+
+
+@pytest.mark.parametrize("panel", ["fig2b", "fig3b", "fig4c", "fig4d", "fig5b", "fig5c"])
+def test_the_papers_values_are_overlaid(panel, tables, tmp_path, shared):
+    targets = report_inputs.draw(panel, tables, tmp_path, str(shared / "reference"))
+    assert set(pd.read_csv(targets["csv"])["source"]) == {"this run", "paper"}
+    assert b">paper" in Path(targets["svg"]).read_bytes() or panel == "fig5c"
+
+
+def test_source_data_hold_what_is_drawn(drawn, tables):
+    data = pd.read_csv(drawn["fig2a"]["csv"])
+    table = pd.read_parquet(tables["complexes"])
+    rows = table[(table["model"] == "mcvae") & (table["space"] == "combined")]
+    rows = rows[(rows["metric"] == "recall") & (rows["level"] == 95)]
+    mine = data[(data["model"] == "mcvae") & (data["level"] == 95)]
+    assert mine["recall"].item() == pytest.approx(rows["value"].mean(), rel=1e-5)
+    assert mine["n_seeds"].item() == 2
+    assert set(data["model"]) == {"vae", "cvae", "mcvae", "cellprofiler", "random"}
+
+
+def test_fig2c_holds_the_members_that_differ_in_priors_only(drawn):
+    data = pd.read_csv(drawn["fig2c"]["csv"])
+    assert set(data["model"]) == {"cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"}
+
+
+def test_nothing_to_draw_is_said_in_one_sentence(tables, tmp_path):
+    empty = tmp_path / "complexes.parquet"
+    pd.read_parquet(tables["complexes"]).iloc[:0].to_parquet(empty)
+    targets = {kind: str(tmp_path / f"x.{kind}") for kind in ("pdf", "svg", "png", "csv")}
+    with pytest.raises(InputError, match="figure fig2b, table complexes: found no row to draw"):
+        draw_figure(
+            "fig2b", {"complexes": str(empty)}, None, report_inputs.CONFIGURATION, **targets
+        )
+    with pytest.raises(InputError, match=r"figures\.panels: found 'fig9'"):
+        draw_figure("fig9", {}, None, report_inputs.CONFIGURATION, **targets)
+
+
+def test_layers_are_those_of_the_network():
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3, 2, 1), nn.GroupNorm(1, 3), nn.GELU(), nn.Flatten(), nn.Linear(48, 5)
+    )
+    first, last = layers_of(network, torch.zeros(1, 2, 8, 8))
+    assert (first.kind, first.shape, first.followed_by) == ("Conv2d", (3, 4, 4), "GroupNorm GELU")
+    assert first.n_parameters == 2 * 3 * 9 + 3 + 2 * 3
+    assert (last.kind, last.shape, last.n_parameters) == ("Linear", (5,), 48 * 5 + 5)
+
+
+def test_drawn_layers_hold_all_parameters_of_the_networks():
+    model = build_model(report_inputs.CONFIGURATION, "mcvae")
+    parts = [encoder_layers(model.salient_encoder, model.settings), decoder_layers(model)]
+    parts.append(encoder_layers(model.background_encoder, model.settings))
+    priors = n_parameters(model.prior_s) + n_parameters(model.prior_z)
+    drawn = sum(layer.n_parameters for part in parts for layer in part)
+    assert drawn == n_parameters(model) - priors
+
+
+def test_wells_lie_where_their_names_say():
+    assert well_places(["A1", "B3"]) == {"A1": (0, 0), "B3": (1, 2)}
+    assert well_places(["left", "right"]) == {"left": (0, 0), "right": (0, 1)}
+
+
+def test_colours_of_models_and_spaces_stay_apart_under_deuteranopia():
+    # Machado et al. 2009, doi:10.1109/TVCG.2009.113, severity 1, on linear RGB.
+    matrix = np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.01182, 0.04294, 0.968881],
+        ]
+    )
+    for names in (
+        ("vae", "cvae", "mcvae", "cellprofiler"),
+        ("cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"),
+    ):
+        assert_apart([style.MODEL_COLOURS[name] for name in names], matrix)
+    assert_apart([*style.SPACE_COLOURS.values(), style.MODEL_COLOURS["cellprofiler"]], matrix)
+
+
+def assert_apart(colours: list[str], matrix: np.ndarray) -> None:
+    seen = np.array([matrix @ np.power(to_rgb(colour), 2.2) for colour in colours])
+    seen = np.power(np.clip(seen, 0, 1), 1 / 2.2)
+    distance = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+    assert distance[np.triu_indices(len(colours), 1)].min() > 0.12
+
+
+def test_group_styles_are_unique():
+    styles = style.group_styles([str(k) for k in range(40)])
+    assert len(set(styles.values())) == 40
+
+
+def test_every_panel_has_its_tables_and_a_caption():
+    captions = (report_inputs.ROOT / "workflow" / "report" / "figure.rst").read_text("utf-8")
+    assert set(PANEL_TABLES) == set(PANELS)
+    assert all(f'panel == "{panel}"' in captions for panel in PANELS)

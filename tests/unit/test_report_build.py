@@ -1,0 +1,123 @@
+"""The report: complete, self-contained, and the same bytes twice."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mcvae_ops.report import quality
+from mcvae_ops.report.build import report
+from mcvae_ops.report.comparison import compare
+from mcvae_ops.report.timings import read_timings
+from tests.unit import report_inputs
+
+PANELS = ("fig2a", "fig5c")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> dict:
+    """Arguments of `report` for a run that starts from cells."""
+    root = tmp_path_factory.mktemp("run")
+    tables = report_inputs.write_tables(root / "benchmarks")
+    drawn = [report_inputs.draw(panel, tables, root / "figures") for panel in PANELS]
+    report_inputs.write_claims(root / "claims.tsv")
+    report_inputs.write_licences(root / "licences.tsv")
+    report_inputs.write_timings(root / "timings")
+    return {
+        "screen": report_inputs.CONFIGURATION["screen"],
+        "claims": str(root / "claims.tsv"),
+        "figures": [targets["png"] for targets in drawn],
+        "data": [targets["csv"] for targets in drawn],
+        "captions": str(report_inputs.ROOT / "workflow" / "report" / "figure.rst"),
+        "tables": list(tables.values()),
+        "licences": str(root / "licences.tsv"),
+        "timings": str(root / "timings"),
+        **report_inputs.write_qc(root / "qc"),
+    }
+
+
+def text_of(page: str) -> str:
+    """Return what a reader sees."""
+    parser, parts = HTMLParser(), []
+    parser.handle_data = parts.append
+    parser.feed(page)
+    return re.sub(r"\s+", " ", " ".join(parts))
+
+
+def write(inputs: dict, path: Path) -> str:
+    """Write the report and return the page."""
+    report(**inputs, html=str(path))
+    return path.read_text(encoding="utf-8")
+
+
+def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
+    text = text_of(write(inputs, tmp_path / "report.html"))
+    for phrase in (
+        "2,000 cropped: 1,800 perturbed, 200 control (NTC), from 8 wells",
+        "VAE (2 ×), cVAE (2 ×)",
+        "1 holds, 1 does not hold, 2 undecided",
+        "2 of 168 tiles could not be used: 2 × file truncated.",
+        "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
+        "cvae, seed 0: the decoder hardly uses the salient space",
+        "Models were trained with 1 seed:",
+        "6.5% of the cells were dropped (138)",
+        "window leaves the tile 20 2",
+        "CC BY-NC 4.0",
+        "average precision of the similar tail only",
+    ):
+        assert phrase in text
+
+
+def test_needs_no_other_file_and_no_network(inputs, tmp_path):
+    page = write(inputs, tmp_path / "report.html")
+    assert page.count('src="data:image/png;base64,') == len(PANELS)
+    assert not re.search(r'(src|href)="(https?:|//)', page)
+    assert "<script" not in page and "@import" not in page
+
+
+def test_same_bytes_but_for_the_timings(inputs, tmp_path):
+    other = tmp_path / "timings"
+    report_inputs.write_timings(other)
+    (other / "complexes.tsv").write_text(
+        (other / "complexes.tsv").read_text().replace("12.5", "99")
+    )
+    first = write(inputs, tmp_path / "1.html")
+    second = write(inputs | {"timings": str(other)}, tmp_path / "2.html")
+    assert first != second
+    timed = re.compile(r"<!-- timings -->.*?<!-- /timings -->", re.S)
+    assert timed.sub("", first) == timed.sub("", second)
+
+
+def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
+    absent = {"alignment": None, "dropped": None, "index": None, "splits": None, "metrics": []}
+    text = text_of(write(inputs | absent, tmp_path / "report.html"))
+    assert text.count("This run starts from published profiles") == 3
+    assert "No values of the paper were given" in text
+
+
+def test_lays_the_papers_numbers_beside_ours(shared, tmp_path):
+    tables = report_inputs.write_tables(tmp_path)
+    targets = report_inputs.draw("fig2a", tables, tmp_path, str(shared / "reference"))
+    rows = compare("fig2a", pd.read_csv(targets["csv"])).set_index("what")
+    assert rows.loc["mcVAE, combined, recall", "theirs"] == pytest.approx(0.304, abs=1e-3)
+    assert rows.loc["CellProfiler, combined, precision", "theirs"] == pytest.approx(0.071, abs=1e-3)
+    assert len(rows) == 8
+
+
+def test_timings_are_summed_by_rule(tmp_path):
+    report_inputs.write_timings(tmp_path)
+    rows = read_timings(str(tmp_path)).set_index("rule")
+    assert rows.loc["train_model"].tolist() == [2, 120.0, 61.0, 900.0]
+    assert rows.index.tolist() == ["train_model", "complexes"]
+    assert read_timings(str(tmp_path / "none")).empty
+
+
+def test_a_sound_training_raises_no_warning():
+    rows = [
+        {"model": "mcvae", "seed": seed, "epoch": 3, "last_epoch": 5, "step": 30, "last_step": 50}
+        | {"nats_without_s": 200.0, "mean_abs_s_ntc": 0.1, "mean_abs_s_perturbed": 0.6}
+        for seed in range(3)
+    ]
+    assert quality.training_warnings(pd.DataFrame(rows)) == []
