@@ -21,7 +21,6 @@ from mcvae_ops.errors import InputError
 logger = logging.getLogger(__name__)
 
 USER_AGENT = f"mcvae-ops/{__version__}"
-_BLOCK_BYTES = 1 << 20
 _PATIENCE_S = 60.0
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
@@ -144,7 +143,8 @@ def _attempt(address: str, partial: Path, size_bytes: int | None, timeout_s: flo
         resumed = _check_answer(answer, address, partial, done)
         total = size_bytes if size_bytes is not None else _announced(answer, resumed and done)
         with open(partial, "ab" if resumed else "wb") as handle:
-            for block in answer.iter_raw(_BLOCK_BYTES):
+            # Blocks as they come: what httpx gathers into larger ones is lost when the line breaks.
+            for block in answer.iter_raw():
                 handle.write(block)
     found = partial.stat().st_size
     if total is not None and found != total:

@@ -73,6 +73,8 @@ def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[n
     """
     cross = fixed.values * np.conj(moving.values)
     rings, sizes = _rings(cross.shape)
+    if alignment["method"] == "bandpass":
+        cross = _without_fixed_pattern(cross, rings)
     power = np.sqrt(_ring_sums(fixed.values, rings) * _ring_sums(moving.values, rings))
     power = np.maximum(power, np.finfo(np.float32).tiny)
     match alignment["method"]:
@@ -135,6 +137,15 @@ def _rings(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 def _ring_sums(values: np.ndarray, rings: np.ndarray) -> np.ndarray:
     power = values.real.astype(np.float64) ** 2 + values.imag.astype(np.float64) ** 2
     return np.bincount(rings.ravel(), power.ravel(), minlength=_RINGS + 1)
+
+
+def _without_fixed_pattern(cross: np.ndarray, rings: np.ndarray) -> np.ndarray:
+    """Take the camera's fixed pattern, which lies at shift zero, out of a cross-power spectrum.
+
+    The gains of pixels are white, so their cross-power is one real constant at all frequencies,
+    and alone in the corners beyond the optics' reach.
+    """
+    return cross - cross.real[rings == _RINGS].mean()
 
 
 def _band(shape: tuple[int, int]) -> np.ndarray:
