@@ -60,11 +60,12 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "1 holds, 1 does not hold, 2 undecided",
         "2 of 168 tiles could not be used: 2 × file truncated.",
         "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
-        "cvae, seed 0: the decoder hardly uses the salient space",
+        "cVAE, seed 0: the decoder hardly uses the salient space",
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
         "CC BY-NC 4.0",
+        "168 aligned and cropped, 2 failed",
         "average precision of the similar tail only",
     ):
         assert phrase in text
@@ -72,7 +73,7 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
 
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     page = write(inputs, tmp_path / "report.html")
-    assert page.count('src="data:image/png;base64,') == len(PANELS)
+    assert page.count(' src="data:image/png;base64,') == len(PANELS)
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "<script" not in page and "@import" not in page
 

@@ -45,7 +45,9 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
         "layer are channels (or features), below it the edge in px; under each network, what "
         "follows its layers. Parameters without the label means."
     )
-    style.finish(figure, "fig1", f"{style.model_name(main)} and the screen {screen['name']}", note)
+    style.finish(
+        figure, "fig1", f"{style.model_name(main)} and the screen “{screen['name']}”", note
+    )
     return figure, drawn((RUN, layers), (RUN, family))
 
 

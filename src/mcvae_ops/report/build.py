@@ -37,12 +37,14 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
     template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
     blocks = []
     for png, csv in zip(map(Path, figures), map(Path, data), strict=True):
-        image = base64.b64encode(png.read_bytes()).decode("ascii")
+        content = png.read_bytes()
+        image = base64.b64encode(content).decode("ascii")
         wildcards = SimpleNamespace(wildcards=SimpleNamespace(panel=png.stem))
         blocks.append(
             {
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
+                "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
                 "caption": template.render(snakemake=wildcards).strip(),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
@@ -101,8 +103,16 @@ def model_fact(tables: Sequence[str]) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number for a table: three digits, nothing where there is none."""
-    return "" if pd.isna(value) else f"{value:.3g}".replace("-", "−")
+    """Return a number for a table, nothing where there is none."""
+    if pd.isna(value):
+        return ""
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    return f"{value:,.{digits}f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """Return a whole number for a table, nothing where there is none."""
+    return "" if pd.isna(value) else f"{int(value):,}"
 
 
 def _plain(name: str) -> str:
@@ -173,6 +183,8 @@ def report(
     """
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
     facts = {"screen": screen_fact(screen)}
+    if alignment:
+        facts["tiles"] = quality.tile_fact(pd.read_parquet(alignment))
     if index:
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
@@ -195,7 +207,12 @@ def report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "plain": _plain, "model": style.model_name}
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "plain": _plain,
+        "model": style.model_name,
+    }
     page = environment.get_template("template.html").render(
         name=screen["name"],
         facts=facts,

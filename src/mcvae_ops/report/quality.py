@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from mcvae_ops.figures import style
+
 LEAST_NATS = 10.0  # below it, the decoder hardly uses s
 MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
@@ -35,15 +37,24 @@ def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()
 
 
+def tile_fact(alignment: pd.DataFrame) -> str:
+    """Return how many tiles were read and how many of them failed, in words."""
+    n_failed = len(_tiles(alignment[~alignment["passed"].astype(bool)]))
+    return f"{len(_tiles(alignment)):,} aligned and cropped, {n_failed or 'none'} failed"
+
+
+def _tiles(alignment: pd.DataFrame) -> pd.DataFrame:
+    return alignment.drop_duplicates(["plate", "well", "tile"])
+
+
 def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
     """Say in plain words what is wrong with the alignment; nothing if nothing is."""
     warnings = []
-    tiles = alignment.drop_duplicates(["plate", "well", "tile"])
-    failed = alignment[~alignment["passed"].astype(bool)]
-    failed = failed.drop_duplicates(["plate", "well", "tile"])
+    failed = _tiles(alignment[~alignment["passed"].astype(bool)])
     if len(failed):
         reasons = ", ".join(f"{n} × {why}" for why, n in failed["reason"].value_counts().items())
-        warnings.append(f"{len(failed)} of {len(tiles)} tiles could not be used: {reasons}.")
+        n_tiles = len(_tiles(alignment))
+        warnings.append(f"{len(failed)} of {n_tiles} tiles could not be used: {reasons}.")
     for one in alignment_summary(alignment).itertuples():
         moved = one.measured + one.consensus
         if moved and one.consensus / moved > MOST_CONSENSUS:
@@ -89,15 +100,19 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
 
+def _training(one) -> str:
+    return f"{style.model_name(one.model)}, seed {one.seed}"
+
+
 def training_warnings(summary: pd.DataFrame) -> list[str]:
     """Say in plain words which trainings look wrong, from `training_summary`."""
     warnings = []
+    unfinished = summary[summary["step"] == summary["last_step"]]
+    if len(unfinished):
+        names = "; ".join(_training(one) for one in unfinished.itertuples())
+        warnings.append(f"{names}: the last validation was the best; more epochs may help.")
     for one in summary.itertuples():
-        name = f"{one.model}, seed {one.seed}"
-        if one.step == one.last_step:
-            warnings.append(
-                f"{name}: the last validation was the best one; more epochs may improve it."
-            )
+        name = _training(one)
         if one.nats_without_s < LEAST_NATS:
             warnings.append(
                 f"{name}: the decoder hardly uses the salient space (setting s to 0 costs "
