@@ -179,6 +179,7 @@ def test_killed_and_stopped_runs_go_on_to_the_same_weights(shards, tmp_path):
     assert b"resumed at step" in process.communicate(timeout=120)[1]
     assert process.returncode == 0
     assert Path(broken["weights"]).read_bytes() == Path(whole["weights"]).read_bytes()
+    assert not list(checkpoint.parent.iterdir())
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(shards, tmp_path):

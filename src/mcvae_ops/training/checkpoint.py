@@ -79,8 +79,9 @@ class Checkpoint:
         return time.monotonic() - self.saved_s >= self.interval_s
 
     def remove(self) -> None:
-        """Delete the file, once training is complete and its outputs are written."""
-        self.path.unlink(missing_ok=True)
+        """Delete the file, and what was half written when a run was killed."""
+        for path in (self.path, *self.path.parent.glob(f".{self.path.stem}.*")):
+            path.unlink(missing_ok=True)
 
 
 class StopRequest:

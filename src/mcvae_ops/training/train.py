@@ -34,7 +34,7 @@ from mcvae_ops.training.validate import ValidationSet, validate
 logger = logging.getLogger(__name__)
 
 VALIDATION_STEPS = 2000
-"""A validation comes at the end of each epoch, and after so many steps in a longer one."""
+"""Validations come after each epoch, or after so many steps where an epoch is longer."""
 
 
 def train(
