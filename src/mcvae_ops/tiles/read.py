@@ -85,6 +85,9 @@ class _Planes(Sequence):
     def __init__(
         self, tif: tifffile.TiffFile, channel: Channel, z_planes: int, tile_size_px: int
     ) -> None:
+        named = (tif.imagej_metadata or {}).get("images", 1)
+        if len(tif.pages) < named:
+            raise TileError(f"damaged TIFF ({len(tif.pages)} of the {named} images it names)")
         self.series = tif.series[0]
         axes = dict(zip(self.series.axes, self.series.shape, strict=True))
         n_channels = axes.get("C", 1)
