@@ -1,5 +1,9 @@
 """From files on disk to shards: consensus, crops, and what becomes of broken tiles."""
 
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -225,6 +229,23 @@ def test_a_channel_that_cannot_be_measured_takes_the_consensus(run, well, tmp_pa
     assert row["method"] == "consensus" and row["passed"] and row["confidence"] < 0.5
     agreed = consensus.set_index("channel").loc["actin"]
     assert (row["dy_px"], row["dx_px"]) == (agreed["dy_px"], agreed["dx_px"])
+
+
+def test_tiles_from_a_server_leave_nothing_behind(run, well, tmp_path):
+    files, expected = well[0].copy(), crops_by_cell(run()[0])
+    folder = files["address"][0].removeprefix("file://").rpartition("/")[0]
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    files["address"] = f"http://127.0.0.1:{server.server_port}/" + files["path"]
+    try:
+        found = crops_by_cell(run(files=files)[0])
+    finally:
+        server.shutdown()
+        server.server_close()
+    for cell_id, crop in expected.items():
+        np.testing.assert_array_equal(found[cell_id], crop)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
 
 def test_an_arm_without_cells_keeps_its_columns(run, well):

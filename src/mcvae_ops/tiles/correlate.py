@@ -110,9 +110,9 @@ def _central(image: np.ndarray, fraction: float) -> np.ndarray:
 
 def _bin(image: np.ndarray, binning: int) -> np.ndarray:
     height, width = (n // binning for n in image.shape)
-    blocks = image[: height * binning, : width * binning]
-    blocks = blocks.reshape(height, binning, width, binning)
-    return blocks.sum(axis=(1, 3), dtype=np.float32)
+    blocks = image[: height * binning, : width * binning].reshape(height, binning, -1)
+    rows = blocks.sum(axis=1, dtype=np.float32)
+    return rows.reshape(height, width, binning).sum(axis=2)
 
 
 def _logarithm(pixels: np.ndarray) -> np.ndarray:

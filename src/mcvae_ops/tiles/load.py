@@ -94,10 +94,10 @@ def fetched(files: pd.DataFrame, cache: str | Path, archive: dict) -> Iterator[d
     rows = list(files.itertuples())
     try:
         with ThreadPoolExecutor(archive["streams"]) as pool:
-            paths = dict(zip(files["group"], pool.map(fetch_one, rows), strict=True))
+            yield dict(zip(files["group"], pool.map(fetch_one, rows), strict=True))
     except InputError as error:
         raise TileError(str(error)) from error
-    yield paths
-    for row in rows:
-        if is_remote(row.address):
-            paths[row.group].unlink()
+    finally:
+        for row in rows:
+            if is_remote(row.address):
+                (Path(cache) / row.path).unlink(missing_ok=True)
