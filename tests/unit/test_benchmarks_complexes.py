@@ -29,10 +29,6 @@ COMPLEXES = pd.DataFrame(
 )
 
 
-def no_weights(n_edges):
-    return np.empty((n_edges, 0))
-
-
 def named_edges(graph):
     return {tuple(np.array(LIBRARY)[graph.nodes[edge]]) for edge in graph.edges}
 
@@ -66,10 +62,16 @@ def test_sources_without_edges_are_left_out_with_a_warning(caplog):
 
 def test_bootstrap_weights_are_one_on_average_and_shared_by_libraries():
     graph = complex_graph(LIBRARY, COMPLEXES)
-    weights = resampled_weights(graph, 20_000, 0)
-    np.testing.assert_allclose(weights.mean(axis=1), 1, atol=0.05)
+    edges, nodes = resampled_weights(graph, 20_000, 0)
+    np.testing.assert_allclose(edges.mean(axis=1), 1, atol=0.05)
+    np.testing.assert_allclose(nodes.mean(axis=1), 1, atol=0.05)
+    # A is held by one and three, as the edge A-B; B by one, two and three; C1&C2 by two
+    np.testing.assert_allclose(nodes[0], edges[0])
+    np.testing.assert_allclose(nodes[1], (2 * edges[0] + edges[1]) / 3)
+    np.testing.assert_allclose(nodes[2], edges[1])
     smaller = complex_graph(("A", "B"), COMPLEXES)
-    np.testing.assert_array_equal(resampled_weights(smaller, 20_000, 0)[0], weights[0])
+    np.testing.assert_array_equal(resampled_weights(smaller, 20_000, 0)[0][0], edges[0])
+    assert resampled_weights(pair_graph(LIBRARY, NO_PAIRS), 10, 0)[0].shape == (0, 0)
 
 
 def brute_force_curve(profiles, truth, percentiles):
@@ -94,8 +96,9 @@ def test_published_curve_equals_brute_force(seed):
     ranking = retrieval.rank_pairs(retrieval.cosine_distances(profiles))
     ranks = ranking.of(*edges.T)
     percentiles = np.arange(80, 100)
-    curve = retrieval.both_tails_curve(ranking, ranks, percentiles, no_weights(len(edges)))
-    found = np.stack([curve.recall, curve.precision, curve.predicted], axis=1)
+    tails, n_pairs = retrieval.both_tails(ranking, percentiles), len(ranking.order)
+    recall, precision = retrieval.recall_and_precision(tails, ranks, n_pairs)
+    found = np.stack([recall, precision, tails.size(n_pairs) / n_pairs], axis=1)
     np.testing.assert_allclose(found, list(brute_force_curve(profiles, truth, percentiles)))
 
 
@@ -116,13 +119,22 @@ def test_strict_curve_by_hand():
     upper = np.triu_indices(4, 1)
     distances[upper] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     ranking = retrieval.rank_pairs(distances + distances.T)
-    ranks = np.array([1, 4])
-    curve = retrieval.near_tail_curve(ranking, ranks, [50, 80], no_weights(2))
-    np.testing.assert_allclose(curve.recall, [0.5, 0.5])
-    np.testing.assert_allclose(curve.precision, [1 / 3, 1 / 2])
+    edges = np.array([[0, 1], [1, 2]])
+    ranks = ranking.of(*edges.T)
+    assert ranks.tolist() == [1, 4]
+    tails = retrieval.near_tail(ranking, np.array([50, 80]))
+    recall, precision = retrieval.recall_and_precision(tails, ranks, 6)
+    np.testing.assert_allclose(recall, [0.5, 0.5])
+    np.testing.assert_allclose(precision, [1 / 3, 1 / 2])
     assert retrieval.average_precision(ranks) == pytest.approx((1 + 2 / 4) / 2)
-    rounds = retrieval.weighted_average_precision(ranks, np.array([[1, 2.0, 0], [1, 0, 0]]))
-    np.testing.assert_allclose(rounds, [0.75, 1, np.nan])
+    weights = np.array([[1, 2.0, 0, 1], [1, 0, 0, 1]]), np.ones((4, 4))
+    weights[1][2, 3] = 0  # in the last round node 2 was not drawn: pair 0-2, of rank 2, is gone
+    resampling = retrieval.resample_pairs(ranking, edges, weights, [tails])
+    rounds = retrieval.resampled_average_precision(ranks, resampling)
+    np.testing.assert_allclose(rounds, [0.75, 1, np.nan, (1 + 2 / 3) / 2])
+    recall, precision = retrieval.resampled_recall_and_precision(tails, ranks, resampling)
+    np.testing.assert_allclose(recall[[0, 1]], [[0.5, 0.5], [1, 1]])
+    np.testing.assert_allclose(precision[[0, 1, 3], 0], [1 / 3, 2 / 4, 1 / 2])
 
 
 @pytest.mark.parametrize("decimals", [12, 1])  # 1: many ties
@@ -139,12 +151,13 @@ def test_average_precision_equals_scikit_learn(decimals):
     labels = labels[np.triu_indices(n, 1)]
     expected = average_precision_score(labels, scores)
     assert retrieval.average_precision(ranks) == pytest.approx(expected, abs=1e-12)
-    weights = rng.integers(0, 3, size=(len(edges), 3)).astype(float)
-    edge_of = ranking.of(*edges.T)
-    found = retrieval.weighted_average_precision(edge_of, weights)
+    weights = [rng.integers(0, 3, size=(m, 3)).astype(float) for m in (len(edges), n)]
+    resampling = retrieval.resample_pairs(ranking, edges, weights, [])
+    found = retrieval.resampled_average_precision(ranks, resampling)
+    first, second = np.triu_indices(n, 1)
     for k in range(3):
-        sample = np.ones(len(labels))
-        sample[np.flatnonzero(labels)] = weights[:, k]
+        sample = weights[1][first, k] * weights[1][second, k]
+        sample[labels] = weights[0][:, k]
         expected = average_precision_score(labels, scores, sample_weight=sample)
         assert found[k] == pytest.approx(expected, abs=1e-12)
 
@@ -226,13 +239,16 @@ def test_chance_is_what_shuffling_gives():
 
 
 def test_the_bootstrap_interval_covers_the_spread_over_complexes():
-    estimates, widths = [], []
-    for seed in range(25):
+    found = []
+    for seed in range(40):
         profiles, complexes = planted(seed, 1.0)
-        rows = average_precision_of(profiles, complexes).loc["strict", "average_precision"].iloc[0]
-        estimates.append(rows["value"])
-        widths.append((rows["high"] - rows["low"]) / 3.92)
-    assert 0.6 < np.mean(widths) / np.std(estimates) < 1.6
+        rows = average_precision_of(profiles, complexes).loc["strict", "average_precision"]
+        found.append(rows.iloc[0][["value", "low", "high"]].astype(float))
+    found = pd.DataFrame(found)
+    mean = found["value"].mean()
+    widths = (found["high"] - found["low"]) / 3.92
+    assert 0.75 < widths.mean() / found["value"].std() < 1.35
+    assert found["low"].le(mean).mul(found["high"].ge(mean)).mean() > 0.85
 
 
 def test_a_space_that_collapsed_scores_at_chance():
@@ -298,10 +314,10 @@ def test_real_embedding_against_the_published_curve(shared):
         ("mcVAE background", slice(32, 64), 0.282),
     ):
         ranking = retrieval.rank_pairs(retrieval.cosine_distances(values[:, columns]))
-        curve = retrieval.both_tails_curve(
-            ranking, ranking.of(*graph.edges.T), np.arange(80, 100), no_weights(19297)
-        )
+        tails = retrieval.both_tails(ranking, np.arange(80, 100))
+        ranks = ranking.of(*graph.edges.T)
+        recall, _ = retrieval.recall_and_precision(tails, ranks, len(ranking.order))
         theirs = paper[paper["method"] == name].sort_values("percentile")["recall"].to_numpy()
-        assert curve.recall[15] == pytest.approx(expected, abs=5e-4)
-        assert np.corrcoef(curve.recall, theirs)[0, 1] > 0.995
-        assert np.abs(curve.recall - theirs).max() < 0.1
+        assert recall[15] == pytest.approx(expected, abs=5e-4)
+        assert np.corrcoef(recall, theirs)[0, 1] > 0.995
+        assert np.abs(recall - theirs).max() < 0.1

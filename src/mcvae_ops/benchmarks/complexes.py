@@ -20,14 +20,18 @@ from mcvae_ops.benchmarks.complex_map import complex_average_precision, complex_
 from mcvae_ops.benchmarks.graph import Graph, complex_graph, pair_graph, resampled_weights
 from mcvae_ops.benchmarks.intervals import interval
 from mcvae_ops.benchmarks.retrieval import (
-    Curve,
+    Resampling,
+    Tails,
     average_precision,
-    both_tails_curve,
+    both_tails,
     cosine_distances,
-    near_tail_curve,
+    near_tail,
     permuted_average_precision,
     rank_pairs,
-    weighted_average_precision,
+    recall_and_precision,
+    resample_pairs,
+    resampled_average_precision,
+    resampled_recall_and_precision,
 )
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.spaces import finite_genes, spaces_of
@@ -40,10 +44,10 @@ COMPLEXES = "CORUM"
 
 @dataclass(frozen=True)
 class Source:
-    """A graph with its bootstrap weights, (edge, round); no rounds for a list of pairs."""
+    """A graph with the bootstrap weights of its edges and nodes; a list of pairs has no rounds."""
 
     graph: Graph
-    weights: np.ndarray
+    weights: tuple[np.ndarray, np.ndarray]
 
 
 def build_sources(
@@ -67,77 +71,73 @@ def build_sources(
         if len(graph.edges) == 0:
             logger.warning("%s: no two genes of the library belong together; left out", name)
             continue
-        weights = (
-            np.empty((len(graph.edges), 0))
-            if graph.members is None
-            else resampled_weights(graph, rounds, seed)
-        )
-        sources[name] = Source(graph, weights)
+        sources[name] = Source(graph, resampled_weights(graph, rounds, seed))
     return sources
 
 
-def published_rows(
-    profiles: np.ndarray, source: Source, settings: dict, row: Callable
-) -> list[dict]:
-    """Evaluate one space of one model as the authors did: recall and precision in both tails.
+def source_rows(
+    profiles: np.ndarray,
+    source: Source,
+    settings: dict,
+    seed: int,
+    row: Callable,
+    published: bool,
+) -> tuple[list[dict], Estimate]:
+    """Evaluate how one space of one model retrieves the pairs of one source.
 
     Parameters
     ----------
     profiles
         (gene, feature), z-scored over the genes of the library.
     source
-        The complexes over the same library.
-    settings
-        ``first_percentile``, ``last_percentile``.
-    row
-        `table.row` with everything set that names the space.
-    """
-    ranking = rank_pairs(cosine_distances(profiles[source.graph.nodes]))
-    ranks = ranking.of(*source.graph.edges.T)
-    curve = both_tails_curve(ranking, ranks, _percentiles(settings), source.weights)
-    return _curve_rows(curve, source.graph, partial(row, protocol="published", item=COMPLEXES))
-
-
-def strict_rows(
-    profiles: np.ndarray, sources: dict[str, Source], settings: dict, seed: int, row: Callable
-) -> tuple[list[dict], Estimate | None]:
-    """Evaluate one space of one model, similar tail only, for the complexes and lists of pairs.
-
-    Parameters
-    ----------
-    profiles, row
-        As in `published_rows`.
-    sources
-        Graphs over the same library.
+        A graph over the same library.
     settings
         ``first_percentile``, ``last_percentile``, ``permutations``.
     seed
         Of the permutations.
+    row
+        `table.row` with everything set that names the space and the source.
+    published
+        Whether the published protocol is wanted beside the strict one.
 
     Returns
     -------
-    Rows of the benchmark table, and the average precision for the complexes.
+    Rows of the benchmark table, and the average precision.
     """
-    rows, estimate = [], None
-    for name, source in sources.items():
-        graph, rounds = source.graph, settings["permutations"]
-        here = partial(row, protocol="strict")
-        distances = cosine_distances(profiles[graph.nodes])
-        ranking = rank_pairs(distances)
-        ranks = ranking.of(*graph.edges.T)
-        curve = near_tail_curve(ranking, ranks, _percentiles(settings), source.weights)
-        rows += _curve_rows(curve, graph, partial(here, item=name))
-        found = Estimate(
-            float(average_precision(ranks)),
-            weighted_average_precision(ranks, source.weights),
-            len(graph.nodes),
-        )
-        null = permuted_average_precision(ranking, graph.edges, rounds, seed)
-        rows += _average_precision_rows(found, null, partial(here, item=name))
-        if name == COMPLEXES:
-            estimate = found
-            rows += _complex_rows(distances, graph, rounds, seed, here)
-    return rows, estimate
+    graph = source.graph
+    ranking = rank_pairs(cosine_distances(profiles[graph.nodes]))
+    percentiles = np.arange(settings["first_percentile"], settings["last_percentile"] + 1)
+    tails = {"strict": near_tail(ranking, percentiles)}
+    if published:
+        tails["published"] = both_tails(ranking, percentiles)
+    resampling = resample_pairs(ranking, graph.edges, source.weights, list(tails.values()))
+    ranks = ranking.of(*graph.edges.T)
+    rows = []
+    for protocol, called in tails.items():
+        here = partial(row, protocol=protocol, n=len(graph.nodes))
+        rows += _curve_rows(called, percentiles, ranks, len(ranking.order), resampling, here)
+    found = Estimate(
+        float(average_precision(ranks)),
+        resampled_average_precision(ranks, resampling),
+        len(graph.nodes),
+    )
+    null = permuted_average_precision(ranking, graph.edges, settings["permutations"], seed)
+    return rows + _average_precision_rows(found, null, partial(row, protocol="strict")), found
+
+
+def complex_rows(
+    profiles: np.ndarray, graph: Graph, settings: dict, seed: int, row: Callable
+) -> list[dict]:
+    """Return the mean average precision of each complex and its p value; see `complex_map`."""
+    distances, rounds = cosine_distances(profiles[graph.nodes]), settings["permutations"]
+    rows = []
+    for name, score in complex_average_precision(distances, graph.complexes).items():
+        n_members = len(graph.complexes[name])
+        p_value = complex_p_value(score, n_members, len(graph.nodes), rounds, seed)
+        here = partial(row, protocol="strict", item=name, n=n_members)
+        rows.append(here(metric="mean_average_precision", value=score))
+        rows.append(here(metric="mean_average_precision_p_value", value=p_value))
+    return rows
 
 
 def evaluate(
@@ -153,7 +153,7 @@ def evaluate(
     sources_of
         Library (tuple of symbols) -> `build_sources` of it.
     settings, seed
-        As in `space_rows`.
+        As in `source_rows`.
 
     Returns
     -------
@@ -169,31 +169,37 @@ def evaluate(
                 seed=training_seed, cells=cells,
             )  # fmt: skip
             profiles = zscore_features(part[columns].to_numpy(np.float64))
-            if cells == "all" and COMPLEXES in sources:
-                rows += published_rows(profiles, sources[COMPLEXES], settings, row)
-            found, estimate = strict_rows(profiles, sources, settings, seed, row)
-            rows += found
-            if estimate is not None:
-                estimates[model, space, cells, training_seed] = estimate
+            for name, source in sources.items():
+                published = cells == "all" and name == COMPLEXES
+                here = partial(row, item=name)
+                found, estimate = source_rows(profiles, source, settings, seed, here, published)
+                rows += found
+                if name == COMPLEXES:
+                    estimates[model, space, cells, training_seed] = estimate
+                    rows += complex_rows(profiles, source.graph, settings, seed, row)
     return rows, estimates
 
 
-def _percentiles(settings: dict) -> np.ndarray:
-    return np.arange(settings["first_percentile"], settings["last_percentile"] + 1)
-
-
-def _curve_rows(curve: Curve, graph: Graph, row: Callable) -> list[dict]:
-    n = len(graph.nodes)
-    prevalence = len(graph.edges) / (n * (n - 1) / 2)
+def _curve_rows(
+    tails: Tails,
+    percentiles: np.ndarray,
+    ranks: np.ndarray,
+    n_pairs: int,
+    resampling: Resampling,
+    row: Callable,
+) -> list[dict]:
+    estimates = recall_and_precision(tails, ranks, n_pairs)
+    rounds = resampled_recall_and_precision(tails, ranks, resampling)
+    chance = (tails.size(n_pairs) / n_pairs, np.full(len(percentiles), len(ranks) / n_pairs))
     rows = []
-    for k, percentile in enumerate(curve.percentiles):
-        here = partial(row, level=percentile, n=n)
-        low, high = interval(curve.recall_rounds[:, k])
-        rows.append(here(metric="recall", value=curve.recall[k], low=low, high=high))
-        low, high = interval(curve.precision_rounds[:, k])
-        rows.append(here(metric="precision", value=curve.precision[k], low=low, high=high))
-        rows.append(here(metric="chance_recall", value=curve.predicted[k]))
-        rows.append(here(metric="chance_precision", value=prevalence))
+    for metric, values, drawn, expected in zip(
+        ("recall", "precision"), estimates, rounds, chance, strict=True
+    ):
+        for k, percentile in enumerate(percentiles):
+            low, high = interval(drawn[:, k])
+            here = partial(row, level=percentile)
+            rows.append(here(metric=metric, value=values[k], low=low, high=high))
+            rows.append(here(metric=f"chance_{metric}", value=expected[k]))
     return rows
 
 
@@ -207,19 +213,6 @@ def _average_precision_rows(found: Estimate, null: np.ndarray, row: Callable) ->
         here(metric="average_precision_null", value=null.mean(), low=null_low, high=null_high),
         here(metric="average_precision_p_value", value=p_value),
     ]
-
-
-def _complex_rows(
-    distances: np.ndarray, graph: Graph, rounds: int, seed: int, row: Callable
-) -> list[dict]:
-    rows = []
-    for name, score in complex_average_precision(distances, graph.complexes).items():
-        n_members = len(graph.complexes[name])
-        p_value = complex_p_value(score, n_members, len(graph.nodes), rounds, seed)
-        here = partial(row, item=name, n=n_members)
-        rows.append(here(metric="mean_average_precision", value=score))
-        rows.append(here(metric="mean_average_precision_p_value", value=p_value))
-    return rows
 
 
 def complexes(

@@ -94,17 +94,16 @@ def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
     return Graph(nodes, edges, None, {})
 
 
-def resampled_weights(graph: Graph, rounds: int, seed: int) -> np.ndarray:
-    """Draw complexes with replacement and weigh each edge by how often its complexes came.
+def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw complexes with replacement and weigh edges and nodes by how often theirs came.
 
-    The weight of an edge is the mean count of its complexes: 1 on average, so prevalence (on
-    which precision depends) keeps its expectation. An edge of weight 0 is left out: it is
-    neither right nor wrong in that round.
+    The weight of an edge (a node) is the mean count of the complexes that hold it: 1 on average,
+    so that prevalence, on which precision depends, keeps its expectation.
 
     Parameters
     ----------
     graph
-        A graph with complexes.
+        A graph with complexes, or a list of pairs: there is nothing to draw, no round.
     rounds
         Number of resamples.
     seed
@@ -112,13 +111,24 @@ def resampled_weights(graph: Graph, rounds: int, seed: int) -> np.ndarray:
 
     Returns
     -------
-    (edge, round) float64.
+    (edge, round) and (node, round).
     """
+    n_nodes, n_edges = len(graph.nodes), len(graph.edges)
+    if graph.members is None:
+        return np.empty((n_edges, 0)), np.empty((n_nodes, 0))
     n_complexes = graph.members.shape[1]
     rng = np.random.default_rng([seed, 1])
-    counts = rng.multinomial(n_complexes, np.full(n_complexes, 1 / n_complexes), size=rounds)
-    n_owners = graph.members.sum(axis=1)
-    return (graph.members @ counts.T) / n_owners[:, None]
+    counts = rng.multinomial(n_complexes, np.full(n_complexes, 1 / n_complexes), size=rounds).T
+    ends = sparse.csr_array(
+        (np.ones(2 * n_edges), (graph.edges.T.ravel(), np.tile(np.arange(n_edges), 2))),
+        shape=(n_nodes, n_edges),
+    )
+    holders = ((ends @ graph.members) > 0).astype(np.float64)  # (node, complex)
+    return _mean_count(graph.members, counts), _mean_count(holders, counts)
+
+
+def _mean_count(members: sparse.csr_array, counts: np.ndarray) -> np.ndarray:
+    return (members @ counts) / members.sum(axis=1)[:, None]
 
 
 def _index(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

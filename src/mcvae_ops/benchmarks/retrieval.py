@@ -23,6 +23,8 @@ class Ranking:
         n.
     sorted_distances
         (n (n - 1) / 2,) ascending.
+    order
+        (n (n - 1) / 2,): the sorted pairs, as positions in ``np.triu_indices(n, 1)``.
     ranks
         (n (n - 1) / 2,) of each pair, in the order of ``np.triu_indices(n, 1)``: how many pairs
         are at most as distant. Ties share the largest rank.
@@ -30,25 +32,59 @@ class Ranking:
 
     n_nodes: int
     sorted_distances: np.ndarray
+    order: np.ndarray
     ranks: np.ndarray
 
-    def of(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the ranks of the pairs (first, second) of nodes, in either order."""
+    def position(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the positions of pairs of nodes, in either order, in ``np.triu_indices(n, 1)``."""
         i, j = np.minimum(first, second), np.maximum(first, second)
-        return self.ranks[i * (2 * self.n_nodes - i - 1) // 2 + j - i - 1]
+        return i * (2 * self.n_nodes - i - 1) // 2 + j - i - 1
+
+    def of(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return the ranks of pairs of nodes, in either order."""
+        return self.ranks[self.position(first, second)]
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Recall and precision at each percentile; `predicted` is the share of pairs called positive,
-    which is the recall to be expected by chance."""
+class Tails:
+    """Which pairs are called positive at each percentile, by their rank.
 
-    percentiles: np.ndarray
-    recall: np.ndarray
-    precision: np.ndarray
-    predicted: np.ndarray
-    recall_rounds: np.ndarray
-    precision_rounds: np.ndarray
+    Those of a rank up to `near`, and those of a rank above `far`.
+    """
+
+    near: np.ndarray
+    far: np.ndarray
+
+    def contain(self, ranks: np.ndarray) -> np.ndarray:
+        """Return which ranks are called positive, (rank, percentile)."""
+        return (ranks[:, None] <= self.near) | (ranks[:, None] > self.far)
+
+    def size(self, n_pairs: int) -> np.ndarray:
+        """Return how many of all pairs are called positive, (percentile,)."""
+        return np.minimum(self.near + n_pairs - self.far, n_pairs)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Bootstrap rounds: what true and false pairs weigh in each.
+
+    Attributes
+    ----------
+    true
+        (edge, round): weight of each true pair; 0 leaves it out, it is neither right nor wrong.
+    cuts
+        (cut,) ranks, ascending, from 0 on; the last is the number of pairs.
+    false
+        (cut, round): weight of all false pairs of a rank up to each cut.
+    """
+
+    true: np.ndarray
+    cuts: np.ndarray
+    false: np.ndarray
+
+    def false_up_to(self, ranks: np.ndarray) -> np.ndarray:
+        """Return the weight of the false pairs up to some of the cuts, (rank, round)."""
+        return self.false[np.searchsorted(self.cuts, ranks)]
 
 
 def cosine_distances(profiles: np.ndarray) -> np.ndarray:
@@ -70,49 +106,32 @@ def rank_pairs(distances: np.ndarray) -> Ranking:
     ordered = pairs[order]
     ranks = np.empty(len(pairs), np.int64)
     ranks[order] = np.searchsorted(ordered, ordered, side="right")
-    return Ranking(len(distances), ordered, ranks)
+    return Ranking(len(distances), ordered, order, ranks)
 
 
-def both_tails_curve(
-    ranking: Ranking, edge_ranks: np.ndarray, percentiles: Sequence[float], weights: np.ndarray
-) -> Curve:
+def both_tails(ranking: Ranking, percentiles: np.ndarray) -> Tails:
     """Call a pair positive if it is among the most similar or the most dissimilar (published).
 
     For percentile p, D <= percentile(100 - p) or D >= percentile(p) of the flattened matrix,
     its diagonal included; every ordered pair counts.
 
-    Parameters
-    ----------
-    ranking, edge_ranks
-        All pairs, and the ranks of the true ones.
-    percentiles
-        The p.
-    weights
-        (edge, round) bootstrap weights; no column for no bootstrap.
-
     References
     ----------
     The criterion of Celik et al. 2024, doi:10.1371/journal.pcbi.1012463, at many percentiles.
     """
-    percentiles = np.asarray(percentiles, float)
     near = full_matrix_percentiles(ranking, 100 - percentiles)
     far = full_matrix_percentiles(ranking, percentiles)
-    n_near = np.searchsorted(ranking.sorted_distances, near, side="right")
-    n_below_far = np.searchsorted(ranking.sorted_distances, far, side="left")
-    return _curve(ranking, edge_ranks, percentiles, n_near, n_below_far, weights)
+    return Tails(
+        np.searchsorted(ranking.sorted_distances, near, side="right"),
+        np.searchsorted(ranking.sorted_distances, far, side="left"),
+    )
 
 
-def near_tail_curve(
-    ranking: Ranking, edge_ranks: np.ndarray, percentiles: Sequence[float], weights: np.ndarray
-) -> Curve:
+def near_tail(ranking: Ranking, percentiles: np.ndarray) -> Tails:
     """Call the (100 - p) percent most similar of the unordered pairs positive (strict)."""
-    percentiles = np.asarray(percentiles, float)
     near = np.percentile(ranking.sorted_distances, 100 - percentiles)
     n_near = np.searchsorted(ranking.sorted_distances, near, side="right")
-    n_pairs = len(ranking.sorted_distances)
-    return _curve(
-        ranking, edge_ranks, percentiles, n_near, np.full(len(percentiles), n_pairs), weights
-    )
+    return Tails(n_near, np.full(len(n_near), len(ranking.sorted_distances)))
 
 
 def full_matrix_percentiles(ranking: Ranking, percentiles: np.ndarray) -> np.ndarray:
@@ -132,6 +151,66 @@ def full_matrix_percentiles(ranking: Ranking, percentiles: np.ndarray) -> np.nda
     return low + (high - low) * (where - below)
 
 
+def resample_pairs(
+    ranking: Ranking,
+    edges: np.ndarray,
+    weights: tuple[np.ndarray, np.ndarray],
+    tails: Sequence[Tails],
+) -> Resampling:
+    """Weigh pairs in each bootstrap round: true pairs by their edge, false ones by their nodes.
+
+    A false pair weighs the product of the weights of its nodes: it is there as often as both are.
+    Were false pairs left at 1, intervals would be far too narrow, as the genes of a complex lie
+    near or far from all others together.
+
+    Parameters
+    ----------
+    ranking
+        All pairs.
+    edges
+        (edge, 2) nodes of the true pairs.
+    weights
+        (edge, round) and (node, round).
+    tails
+        What the rounds will be asked for, beside the ranks of the edges.
+    """
+    edge_weights, node_weights = weights
+    n_pairs = len(ranking.order)
+    ranks = ranking.of(*edges.T)
+    cuts = np.unique(np.concatenate([[0, n_pairs], ranks, *((t.near, t.far) for t in tails)], None))
+    first, second = (ends[ranking.order] for ends in np.triu_indices(ranking.n_nodes, 1))
+    is_true = np.zeros(n_pairs, bool)
+    is_true[ranking.position(*edges.T)] = True
+    true = np.flatnonzero(is_true[ranking.order])
+    false = np.zeros((len(cuts), edge_weights.shape[1]))
+    for k, one in enumerate(np.ascontiguousarray(node_weights.T, dtype=np.float32)):
+        pairs = one[first] * one[second]
+        pairs[true] = 0
+        false[1:, k] = np.cumsum(np.add.reduceat(pairs, cuts[:-1]), dtype=np.float64)
+    return Resampling(edge_weights, cuts, false)
+
+
+def recall_and_precision(
+    tails: Tails, edge_ranks: np.ndarray, n_pairs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return recall and precision at each percentile; precision is NaN where nothing is called."""
+    true, called = tails.contain(edge_ranks).sum(axis=0), tails.size(n_pairs)
+    with np.errstate(invalid="ignore"):
+        return true / len(edge_ranks), true / called
+
+
+def resampled_recall_and_precision(
+    tails: Tails, edge_ranks: np.ndarray, resampling: Resampling
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return recall and precision in each bootstrap round, (round, percentile) each."""
+    true = resampling.true.T @ tails.contain(edge_ranks)
+    all_false = resampling.false[-1]
+    beyond = all_false - resampling.false_up_to(tails.far)
+    false = np.minimum(resampling.false_up_to(tails.near) + beyond, all_false).T
+    with np.errstate(invalid="ignore"):
+        return true / resampling.true.sum(axis=0)[:, None], true / (true + false)
+
+
 def average_precision(edge_ranks: np.ndarray) -> np.ndarray:
     """Return the mean, over true pairs, of the precision at their rank.
 
@@ -148,37 +227,20 @@ def average_precision(edge_ranks: np.ndarray) -> np.ndarray:
     return (_true_up_to(ranks) / ranks).mean(axis=-1)
 
 
-def weighted_average_precision(edge_ranks: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the average precision with weighted true pairs.
-
-    Parameters
-    ----------
-    edge_ranks
-        (edge,).
-    weights
-        (edge, round), not negative. False pairs weigh 1; a true pair of weight 0 is left out.
-
-    Returns
-    -------
-    (round,), NaN where all weights are 0.
-    """
+def resampled_average_precision(edge_ranks: np.ndarray, resampling: Resampling) -> np.ndarray:
+    """Return the average precision in each bootstrap round, (round,); NaN if no true pair is in."""
     order = np.argsort(edge_ranks, kind="stable")
-    ranks, weights = edge_ranks[order], weights[order]
+    ranks, weights = edge_ranks[order], resampling.true[order]
     last = _true_up_to(ranks)
-    n_false = (ranks - last)[:, None]
     results = np.full(weights.shape[1], np.nan)
     step = max(1, BLOCK // len(ranks))
     for start in range(0, weights.shape[1], step):
-        block = weights[:, start : start + step]
-        true = np.cumsum(block, axis=0)[last - 1]
-        precision = np.divide(true, true + n_false, out=np.zeros_like(true), where=true > 0)
-        total = block.sum(axis=0)
-        np.divide(
-            (block * precision).sum(axis=0),
-            total,
-            out=results[start : start + step],
-            where=total > 0,
-        )
+        block = slice(start, start + step)
+        true = np.cumsum(weights[:, block], axis=0)[last - 1]
+        called = true + resampling.false_up_to(ranks)[:, block]
+        precision = np.divide(true, called, out=np.zeros_like(true), where=true > 0)
+        hits, total = (weights[:, block] * precision).sum(axis=0), weights[:, block].sum(axis=0)
+        np.divide(hits, total, out=results[block], where=total > 0)
     return results
 
 
@@ -195,25 +257,6 @@ def permuted_average_precision(
         permuted = ranking.of(labels[:, edges[:, 0]], labels[:, edges[:, 1]])
         results[start : start + n_rounds] = average_precision(permuted)
     return results
-
-
-def _curve(ranking, edge_ranks, percentiles, n_near, n_below_far, weights) -> Curve:
-    n_pairs = len(ranking.sorted_distances)
-    n_predicted = np.minimum(n_near + n_pairs - n_below_far, n_pairs)
-    hit = (edge_ranks[:, None] <= n_near) | (edge_ranks[:, None] > n_below_far)
-    true = hit.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        weighted = weights.T @ hit
-        recall_rounds = weighted / weights.sum(axis=0)[:, None]
-        precision_rounds = weighted / (weighted + (n_predicted - true))
-        return Curve(
-            percentiles,
-            true / len(edge_ranks),
-            true / n_predicted,
-            n_predicted / n_pairs,
-            recall_rounds,
-            precision_rounds,
-        )
 
 
 def _true_up_to(sorted_ranks: np.ndarray) -> np.ndarray:
