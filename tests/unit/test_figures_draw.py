@@ -15,6 +15,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import PANELS, draw_figure
 from mcvae_ops.figures.networks import build_model, decoder_layers, encoder_layers, layers_of
 from mcvae_ops.figures.plates import well_places
+from mcvae_ops.figures.published import read_published
 from mcvae_ops.models.networks import n_parameters
 from tests.unit import report_inputs
 from tests.unit.figure_tables import PANEL_TABLES
@@ -102,6 +103,13 @@ def test_drawn_layers_hold_all_parameters_of_the_networks():
     priors = n_parameters(model.prior_s) + n_parameters(model.prior_z)
     drawn = sum(layer.n_parameters for part in parts for layer in part)
     assert drawn == n_parameters(model) - priors
+
+
+def test_the_papers_groups_are_those_of_its_tables(shared):
+    ours = pd.read_csv(shared / "data" / "published" / "functional_groups_894.tsv", sep="\t")
+    theirs = read_published(str(shared / "reference"))
+    assert set(theirs["recall_difference"]["group"]) == set(ours["group"])
+    assert set(theirs["confusion"]["true_group"]) == set(ours["group"])
 
 
 def test_wells_lie_where_their_names_say():

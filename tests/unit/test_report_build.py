@@ -57,7 +57,7 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
     for phrase in (
         "2,000 cropped: 1,800 perturbed, 200 control (NTC), from 8 wells",
         "VAE (2 ×), cVAE (2 ×)",
-        "1 holds, 1 does not hold, 2 undecided",
+        "holds: 1, does not hold: 1, undecided: 2",
         "2 of 168 tiles could not be used: 2 × file truncated.",
         "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
         "cVAE, seed 0: the decoder hardly uses the salient space",

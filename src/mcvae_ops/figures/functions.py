@@ -28,7 +28,8 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     pairs.append(("cellprofiler", "combined"))
     pairs = [(m, s) for m, s in pairs if len(choose(shares, model=m, space=s))]
     groups = sorted(set(shares["item"]), key=str.lower)
-    figure = style.new_figure(2.75 * len(pairs) + 2.2, 5.0)
+    side_in, names_in = max(2.5, 0.19 * len(groups)), 0.075 * max(map(len, groups)) + 0.3
+    figure = style.new_figure(names_in + (side_in + 0.3) * len(pairs) + 0.9, side_in + 1.6)
     every = figure.subplots(1, len(pairs), squeeze=False)[0]
     for axes, (model, space) in zip(every, pairs, strict=True):
         one = choose(shares, model=model, space=space)
@@ -65,7 +66,7 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     theirs = published["recall_difference"].rename(
         columns={"group": "item", "recall_background_minus_salient": "value"}
     )
-    figure = style.new_figure(7.0, 1.6 + 0.27 * len(bars))
+    figure = style.new_figure(7.6, 1.8 + 0.27 * len(bars))
     axes = figure.subplots()
     colours = [style.SPACE_COLOURS["background" if v >= 0 else "salient"] for v in bars["value"]]
     axes.barh(bars.index, bars["value"], 0.7, color=colours, alpha=0.8)
@@ -113,8 +114,10 @@ def _recall_text(recall: pd.DataFrame) -> str:
 
 def _label_groups(axes: Axes, groups: list[str], left: bool) -> None:
     axes.grid(False)
-    axes.set_xticks(range(len(groups)), groups, rotation=90, fontsize=8)
-    axes.set_yticks(range(len(groups)), groups if left else [], fontsize=8)
+    places = range(len(groups))
+    names = [f"{group}  {place + 1}" for place, group in zip(places, groups, strict=True)]
+    axes.set_xticks(places, [str(place + 1) for place in places], fontsize=8)
+    axes.set_yticks(places, names if left else [""] * len(groups), fontsize=9)
     axes.tick_params(length=0)
 
 
@@ -126,4 +129,6 @@ def _legend(axes: Axes, has_paper: bool) -> None:
     handles += axes.plot([], [], "D-", ms=4.5, mfc="white", color=style.INK, lw=1.2, label="strict")
     if has_paper:
         handles += axes.plot([], [], color=style.INK, lw=2.2, label="paper")
-    axes.legend(handles=handles, loc="lower right")
+    axes.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=1.0
+    )

@@ -74,8 +74,8 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     both = np.concatenate([both, theirs[list(PAPER_COLUMNS)].to_numpy(float)])
     _name_genes(axes, known.nlargest(LABELLED, "mitotic_index_percent"), both)
     note = (
-        f"{_described(points)};\n{style.counted(len(known), 'genes')} beyond the NTC guides, "
-        f"{int(known['is_mitotic_factor'].sum())} of them mitotic factors."
+        f"{_described(points)};\n{style.counted(len(known), 'genes')} with a significant mitotic "
+        f"index, {int(known['is_mitotic_factor'].sum())} of them mitotic factors."
     )
     style.finish(figure, "fig5b", "Mitotic index and relative background norm", note)
     columns = [
@@ -138,14 +138,15 @@ def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
 
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> None:
+    size = float(np.clip(40_000 / len(x), 16, 28))
     for value, colour, marker, name in (
         (False, OTHER, "o", "other gene"),
         (True, FACTOR, "^", "mitotic factor"),
     ):
         chosen = is_factor == value
         axes.scatter(
-            x[chosen], y[chosen], 22 if value else 14, c=colour, marker=marker, lw=0,
-            alpha=0.85, rasterized=True, label=name,
+            x[chosen], y[chosen], size if value else 0.6 * size, c=colour, marker=marker,
+            lw=0.4 if value else 0, edgecolors="white", rasterized=True, label=name,
         )  # fmt: skip
     axes.legend(loc="best")
 
@@ -161,7 +162,7 @@ def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None
                 gene.gene, (gene.relative_background, gene.mitotic_index_percent), (offset, 0),
                 textcoords="offset points", fontsize=8.5, style="italic", ha=side, va="center",
             )  # fmt: skip
-            box = text.get_window_extent()
+            box = text.get_window_extent().padded(2)
             if not box.count_contains(points) and not box.count_overlaps(taken):
                 taken.append(box)
                 break

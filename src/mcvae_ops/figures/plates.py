@@ -34,7 +34,7 @@ def draw_plates(axes: Axes, plates: dict[str, list[str]]) -> None:
         left = (i % PLATES_PER_ROW) * (n_columns + 0.7)
         frame = (left - 0.5, top - 0.5)
         axes.add_patch(Rectangle(frame, n_columns, n_rows, fc="none", ec=style.INK, lw=1))
-        axes.text(left - 0.5, top - 0.6, plate, fontsize=7.5, va="bottom")
+        axes.text(left - 0.5, top - 0.6, plate, fontsize=6.5, va="bottom")
         for well, (row, column) in places.items():
             colour = colours[f"{plate}/{well}"] if well in wells else "#FFFFFF"
             disc = Circle((left + column, top + row), 0.42, fc=colour, ec=style.FAINT, lw=0.8)

@@ -17,6 +17,11 @@ ONE_MODEL = {  # Fig. 2B draws another checkpoint of mcVAE than Fig. 2A
     "mcVAE salient": ("mcvae", "salient"),
     "mcVAE background": ("mcvae", "background"),
 }
+GROUPS = {  # functional groups that the paper's figures abbreviate -> as its tables name them
+    "Actin/Adhesion": "Actin cytoskeleton & Adhesion",
+    "General TF": "General transcription factors, mRNA export",
+    "Translation": "Translation initiation & tRNA ligases",
+}
 FILES = {
     "curves": ("fig2_corum_precision_recall.tsv", ("method", "percentile", "recall", "precision")),
     "covariates": ("fig3b_technical_covariates.tsv", ("space", "covariate", "metric", "value")),
@@ -53,7 +58,7 @@ def read_published(folder: str | None) -> dict[str, pd.DataFrame]:
     if folder is None:
         return {name: pd.DataFrame(columns=list(columns)) for name, (_, columns) in FILES.items()}
     return {
-        name: pd.read_csv(Path(folder) / file, sep="\t", usecols=list(columns))
+        name: pd.read_csv(Path(folder) / file, sep="\t", usecols=list(columns)).replace(GROUPS)
         for name, (file, columns) in FILES.items()
     }
 

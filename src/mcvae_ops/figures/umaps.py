@@ -59,6 +59,7 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     styles = style.group_styles(sorted(set(grouped["group"]), key=str.lower))
     figure = style.new_figure(3.6 * len(order) + 2.4, 4.3)
     every = figure.subplots(1, len(order), squeeze=False)[0]
+    size = float(np.clip(36_000 / len(guides), 12, 32))
     for axes, space in zip(every, order, strict=True):
         style.bare(axes, f"{space} space")
         here = guides[guides["space"] == space]
@@ -67,11 +68,14 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         for group, (colour, marker) in styles.items():
             one = here[here["group"] == group]
             axes.scatter(
-                one["x"], one["y"], 32, c=colour, marker=marker, lw=0.3, edgecolors="white",
+                one["x"], one["y"], size, c=colour, marker=marker, lw=0.3, edgecolors="white",
                 rasterized=True, label=group,
             )  # fmt: skip
     handles, labels = every[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", fontsize=8.5, handletextpad=0.2)
+    figure.legend(
+        handles, labels, loc="outside right center", fontsize=8.5, handletextpad=0.2,
+        markerscale=(32 / size) ** 0.5,
+    )  # fmt: skip
     one_space = guides[guides["space"] == order[0]]
     n = int((one_space["group"] != "").sum())
     note = (

@@ -107,7 +107,7 @@ def number(value: float) -> str:
     if pd.isna(value):
         return ""
     digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{digits}f}".replace("-", "−")
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
 
 
 def count(value: float) -> str:
@@ -190,8 +190,9 @@ def report(
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
     checks = _quality(alignment, dropped, metrics, n_kept)
-    verdicts = tested["verdict"].value_counts()
-    facts["claims"] = ", ".join(f"{verdicts.get(word, 0)} {word}" for word in VERDICTS)
+    is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
+    verdicts = tested.loc[~is_part, "verdict"].value_counts()
+    facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
     facts["warnings"] = str(len(checks["warnings"]) or "none")
     compared = {
         Path(path).stem: _records(compare(Path(path).stem, pd.read_csv(path)))
@@ -216,7 +217,8 @@ def report(
     page = environment.get_template("template.html").render(
         name=screen["name"],
         facts=facts,
-        claims=_records(tested),
+        claims=_records(tested[~is_part]),
+        parts=_records(tested[is_part]),
         verdicts=VERDICTS,
         compared={panel: rows for panel, rows in compared.items() if rows},
         figures=figure_blocks(figures, data, captions),
