@@ -24,7 +24,7 @@ _REACH = 2.0
 _PEAK_RADIUS = 4.0
 _MAX_COHERENCE = 0.98
 _SEARCH_MARGIN = 1.2
-_TOLERANCE_PX = 0.3
+_TOLERANCE_PX = 0.25
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[n
     Notes
     -----
     The confidence is the product of how far the peak stands above the next one (1 from twice as
-    high on) and of ``exp(-(s / 0.3 px)^2)``, s being the standard error that the coherence of the
+    high on) and of ``exp(-(s / 0.25 px)^2)``, s being the standard error that the coherence of the
     two images allows (Cramer-Rao bound).
     """
     cross = fixed.values * np.conj(moving.values)
