@@ -74,6 +74,14 @@ def test_fig2c_holds_the_members_that_differ_in_priors_only(drawn):
     assert set(data["model"]) == {"cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"}
 
 
+def test_a_screen_of_one_batch_has_no_bar_for_it(tables, tmp_path):
+    one_batch = tmp_path / "covariates.parquet"
+    rows = pd.read_parquet(tables["covariates"])
+    rows[rows["item"] != "batch"].to_parquet(one_batch)
+    data = report_inputs.draw("fig3b", {"covariates": str(one_batch)}, tmp_path)["csv"]
+    assert set(pd.read_csv(data)["item"]) == {"position_in_fov", "position_in_well"}
+
+
 def test_nothing_to_draw_is_said_in_one_sentence(tables, tmp_path):
     empty = tmp_path / "complexes.parquet"
     pd.read_parquet(tables["complexes"]).iloc[:0].to_parquet(empty)

@@ -130,7 +130,9 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: 
     if len(paper):
         axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
-    axes.legend(loc="upper right")
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, columnspacing=1.0, handlelength=1.4
+    )
 
 
 def _draw_interval(axes: Axes, one: pd.DataFrame, colour: str) -> None:

@@ -49,9 +49,9 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         loc="outside right center",
     )  # fmt: skip
     mine = choose(table, model=main)
-    n = int(choose(estimates, protocol="published", item="batch")["n"].max())
+    n = int(choose(estimates, protocol="published")["n"].max())
     note = (
-        f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')} for batch; "
+        f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
         f"{style.model_name(main)}, mean of {style.seeds_note(mine['seed'])}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
         "sides) with 95 % bootstrap interval. Baselines are strict."
@@ -63,20 +63,19 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series: list) -> None:
     for i, (model, space) in enumerate(series):
         colour = style.space_colour(model, space)
-        mine = choose(estimates, model=model, space=space).set_index("item")
-        theirs = choose(paper, model=model, space=space).set_index("item")
+        mine = choose(estimates, model=model, space=space)
+        theirs = choose(paper, model=model, space=space)
+        axes.bar(0, 0, color=colour, alpha=0.8, label=style.space_name(model, space))
         for x, item in enumerate(COVARIATES):
             place = x + WIDTH * (i - (len(series) - 1) / 2)
-            bar = choose(mine, protocol="published").loc[[item], "value"]
-            label = style.space_name(model, space) if x == 0 else None
-            axes.bar(place, bar, WIDTH * 0.9, color=colour, alpha=0.8, label=label)
-            for one in choose(mine, protocol="strict").loc[[item]].itertuples():
+            for one in choose(mine, item=item, protocol="published").itertuples():
+                axes.bar(place, one.value, 0.9 * WIDTH, color=colour, alpha=0.8)
+            for one in choose(mine, item=item, protocol="strict").itertuples():
                 axes.plot([place] * 2, [one.low, one.high], color=style.INK, lw=1.2)
                 axes.plot(place, one.value, "D", ms=4.5, mfc="white", mec=style.INK)
-            for value in theirs.loc[theirs.index == item, "value"]:
-                axes.plot(
-                    [place - WIDTH / 2, place + WIDTH / 2], [value] * 2, color=style.INK, lw=2.2
-                )
+            for value in choose(theirs, item=item)["value"]:
+                edges = [place - WIDTH / 2, place + WIDTH / 2]
+                axes.plot(edges, [value] * 2, color=style.INK, lw=2.2)
     axes.plot([], [], "D-", ms=4.5, mfc="white", color=style.INK, lw=1.2, label="strict")
     if len(paper):
         axes.plot([], [], color=style.INK, lw=2.2, label="paper")

@@ -33,7 +33,9 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     every = figure.subplots(1, len(pairs), squeeze=False)[0]
     for axes, (model, space) in zip(every, pairs, strict=True):
         one = choose(shares, model=model, space=space)
-        matrix = one.pivot(index="item", columns="against", values="value").loc[groups, groups]
+        matrix = one.pivot(index="item", columns="against", values="value").reindex(
+            index=groups, columns=groups
+        )
         image = axes.imshow(matrix, vmin=0, vmax=1, cmap="cividis")
         _label_groups(axes, groups, left=axes is every[0])
         recall = choose(table, metric="macro_recall", model=model, space=space)
