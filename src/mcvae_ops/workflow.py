@@ -100,7 +100,7 @@ class Names:
         baselines = [(model, 0) for model in BASELINES] if from_cells else []
         judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
         self.level = level = config["benchmarks"]["functions"]["level"] + "s"
-        exported = ("guides", "genes") if from_cells else ("genes",)
+        exported = ("guides", "genes") if from_cells else ()
         exports = [(*pair, table) for pair in trained + baselines for table in exported]
         self.trained = _columns(trained, "model", "seed")
         self.embeddings = _columns(trained + baselines, "model", "seed")
@@ -119,7 +119,7 @@ class Names:
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
-    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
 
 
 @contextmanager

@@ -33,5 +33,10 @@ rule published_profiles:
     resources:
         mem_mb=2000,
         runtime="10m",
+    params:
+        control=config["screen"]["control"],
+        columns=config["screen"]["columns"],
+        model=config["profiles"]["main_model"],
+        seed=config["training"]["seeds"][0],
     script:
         "../scripts/published_profiles.py"

@@ -5,6 +5,10 @@ with job(snakemake):
     published_profiles(
         embedding=snakemake.input.embedding,
         significance=snakemake.input.significance,
+        control=snakemake.params.control,
+        columns=snakemake.params.columns,
+        model=snakemake.params.model,
+        seed=snakemake.params.seed,
         genes=snakemake.output.genes,
         mitotic_index=snakemake.output.mitotic_index,
         guide_significance=snakemake.output.guide_significance,

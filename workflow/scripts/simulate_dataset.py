@@ -1,4 +1,4 @@
-from mcvae_ops.simulate.dataset import simulate_dataset
+from mcvae_ops.simulate.study import simulate_dataset
 from mcvae_ops.workflow import job
 
 with job(snakemake):

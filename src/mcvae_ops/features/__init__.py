@@ -1,0 +1,1 @@
+"""Classical features: measured with cp-measure, and the baselines made of them."""

@@ -1,0 +1,1 @@
+"""A screen with planted truth, written in the layout of the real archive."""

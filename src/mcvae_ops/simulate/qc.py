@@ -1,0 +1,43 @@
+"""Checks of a simulated screen against itself: can its complexes be found at all?"""
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.simulate.library import EFFECTS
+
+
+def effect_recovery(effects: pd.DataFrame) -> float:
+    """Return the average precision of same-complex pairs by cosine of the planted gene effects.
+
+    An upper bound for every embedding of the screen's cells.
+
+    Parameters
+    ----------
+    effects
+        One row per guide, see `mcvae_ops.simulate.library.draw_guides`.
+    """
+    members = effects[effects["complex"] != ""]
+    mean_effect = (
+        members[EFFECTS].mul(members["penetrance"], axis=0).groupby(members["gene"]).mean()
+    )
+    complexes = members.groupby("gene")["complex"].first().to_numpy()
+    scaled = mean_effect.to_numpy() / mean_effect.to_numpy().std(axis=0)
+    return pair_average_precision(scaled, complexes)
+
+
+def pair_average_precision(profiles: np.ndarray, complexes: np.ndarray) -> float:
+    """Return the average precision of same-complex pairs among all pairs, ranked by cosine.
+
+    Parameters
+    ----------
+    profiles
+        (gene, feature).
+    complexes
+        Complex of each gene, (gene,).
+    """
+    unit = profiles / np.linalg.norm(profiles, axis=1, keepdims=True)
+    first, second = np.triu_indices(len(unit), k=1)
+    order = np.argsort(-(unit @ unit.T)[first, second], kind="stable")
+    hits = (complexes[first] == complexes[second])[order]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].mean())
