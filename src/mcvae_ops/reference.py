@@ -11,8 +11,9 @@ from mcvae_ops.configuration import load_schema
 
 HEAD = """# Configuration
 
-One YAML file describes a run: the screen, where its files are, how they are read, what is trained,
-what is measured. Every key must be set; an unknown one is refused before the first job. This page is
+One YAML file describes a run: the screen, where its files are, how they are read, what is
+trained, what is measured. Every key must be set; an unknown one is refused before the first job.
+This page is
 written from `workflow/schemas/config.schema.yaml` (`make docs`).
 
 | file | screen |
@@ -22,7 +23,7 @@ written from `workflow/schemas/config.schema.yaml` (`make docs`).
 | `funk2022.yaml` | the paper's screen, S-BIAD394: 12.2 TB |
 | `funk2022_pilot.yaml` | the first tiles of eight of its wells: 9 GB |
 
-`snakemake --cores 8 --configfile config/funk2022_pilot.yaml` takes that file instead of the default.
+`--configfile config/funk2022_pilot.yaml` takes that file instead of the default.
 Several files after `--configfile` are merged, later ones over earlier ones.
 """
 

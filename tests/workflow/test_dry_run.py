@@ -26,7 +26,7 @@ def test_one_figure_needs_only_its_chain(tmp_path):
     assert "complexes" not in planned
 
 
-@pytest.mark.parametrize(("name", "chunks"), [("funk2022", 374), ("funk2022_pilot", 8)])
+@pytest.mark.parametrize(("name", "chunks"), [("funk2022", 714), ("funk2022_pilot", 8)])
 def test_real_study_is_planned_from_its_real_manifest(name, chunks, shared, tmp_path):
     config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
     config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")

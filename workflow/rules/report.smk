@@ -55,5 +55,6 @@ rule report:
     params:
         screen=config["screen"],
         timings="benchmarks/{screen}",
+        captions=workflow.source_path("../report/figure.rst"),
     script:
         "../scripts/report.py"

@@ -28,6 +28,9 @@ OF_PAIR = ("pearson",)
 # cp-measure reads intensities as fractions of this: about the brightest pixel of a 13-bit range,
 # so that its 256 grey levels of texture are used.
 FULL_SCALE_COUNTS = 8192.0
+LABELS_PATH = (
+    "phenotype/images/labels/{acquisition}/20X_{acquisition}_{well}_labels_Site-{tile}.tif"
+)
 
 
 def measure_tile(

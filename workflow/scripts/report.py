@@ -1,0 +1,20 @@
+from mcvae_ops.report.build import report
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    report(
+        claims=snakemake.input.claims,
+        figures=snakemake.input.figures,
+        data=snakemake.input.data,
+        captions=snakemake.params.captions,
+        tables=snakemake.input.tables,
+        licences=snakemake.input.licences,
+        alignment=snakemake.input.alignment,
+        dropped=snakemake.input.dropped,
+        index=snakemake.input.index,
+        splits=snakemake.input.splits,
+        metrics=snakemake.input.metrics,
+        screen=snakemake.params.screen,
+        timings=snakemake.params.timings,
+        html=snakemake.output.html,
+    )
