@@ -12,6 +12,7 @@ config = read_configuration(
 )
 NAMES = Names(config)
 PANELS = config["figures"]["panels"]
+FETCHING = select(config["archive"], "streams", "retries", "timeout_s", "keep_raw")
 
 
 wildcard_constraints:

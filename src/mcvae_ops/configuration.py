@@ -8,6 +8,7 @@ import jsonschema
 import yaml
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import tile_numbers
 
 
 def check_configuration(config: dict, schema: Path) -> dict:
@@ -117,20 +118,20 @@ def _check_channels(config: dict) -> None:
 
 def _check_tiles(config: dict) -> None:
     screen = config["screen"]
-    tiles = screen["tiles"]
-    if tiles["last"] < tiles["first"]:
+    tiles = tile_numbers(screen["tiles"])
+    on_grid = sum(screen["well_grid"]["column_heights"])
+    if not tiles:
         raise _wrong(
             "screen.tiles",
-            f"last {tiles['last']} before first {tiles['first']}",
-            "first <= last",
+            repr(screen["tiles"]),
+            "ranges whose first tile is not above the last",
             "correct them",
         )
-    on_grid = sum(screen["well_grid"]["column_heights"])
-    if tiles["last"] >= on_grid:
+    if tiles[-1] >= on_grid:
         raise _wrong(
-            "screen.tiles.last",
-            str(tiles["last"]),
-            f"a tile of the well grid (0 to {on_grid - 1})",
+            "screen.tiles",
+            str(tiles[-1]),
+            f"tiles of the well grid (0 to {on_grid - 1})",
             "correct it or screen.well_grid.column_heights",
         )
     if config["crop"]["size_px"] > screen["tile_size_px"]:
@@ -186,7 +187,7 @@ def _check_source(config: dict) -> None:
     if source == "simulated":
         return
     annotations = archive["annotations"]
-    places = [archive["study"], archive["files"], archive["dataset"]]
+    places = [archive["study"], archive["root"], archive["files"], archive["dataset"]]
     places += [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
     places += [*annotations["pairs"].values(), *(archive["profiles"] or {}).values()]
     for path in local_paths(places):

@@ -60,3 +60,10 @@ def write_parquet(table, path: str | Path, metadata: dict[str, str] | None = Non
         table = table.replace_schema_metadata(metadata)
     with whole_file(path) as partial:
         pq.write_table(table, partial, compression="zstd")
+
+
+@contextmanager
+def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """Yield a writer of a table that is larger than memory, as `write_parquet` would write it."""
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as one:
+        yield one

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import tile_numbers
 
 __all__ = ["Names", "job", "local_paths", "read_configuration", "select", "without"]
 
@@ -86,7 +87,7 @@ class Names:
         lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
         self.annotations = [*lists, *annotations["pairs"].values()]
 
-        n_tiles = screen["tiles"]["last"] - screen["tiles"]["first"] + 1
+        n_tiles = len(tile_numbers(screen["tiles"]))
         n_chunks = -(-n_tiles // config["crop"]["tiles_per_chunk"])
         batches = [(p, w) for p, wells in screen["plates"].items() for w in wells]
         chunks = [(p, w, f"{k:03d}") for p, w in batches for k in range(n_chunks)]

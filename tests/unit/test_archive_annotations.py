@@ -5,6 +5,9 @@ import pytest
 
 from mcvae_ops.archive.annotations import annotations, parse_complexes, parse_pairs
 from mcvae_ops.errors import InputError
+from tests.conftest import ROOT
+
+ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 
 V5 = (
     "complex_id\tcomplex_name\torganism\tsubunits_gene_name\tcomment\n"
@@ -64,7 +67,8 @@ def run(tmp_path):
     } | {"licences": str(tmp_path / "licences.tsv")}
 
     def call(sources, commercial_use=False):
-        annotations(sources, commercial_use, **outputs)
+        recorded = str(ROOT / "resources/SOURCES.tsv")
+        annotations(sources, commercial_use, ARCHIVE, recorded, **outputs)
         tables = {k: pd.read_parquet(v) for k, v in outputs.items() if k != "licences"}
         return tables, pd.read_csv(outputs["licences"], sep="\t")
 
@@ -88,6 +92,9 @@ def test_real_sources_and_their_licences(shared, run):
     assert (tables["pairs"]["gene_a"] < tables["pairs"]["gene_b"]).all()
     assert not tables["pairs"].duplicated().any()
     assert licences["used"].all()
+    assert (licences["checksum"] == "as recorded").all() and licences["sha256"].str.len().eq(
+        64
+    ).all()
     tables, licences = run(sources, commercial_use=True)
     assert tables["complexes"].empty
     assert set(tables["pairs"]["source"]) == {"Reactome", "hu.MAP", "STRING"}

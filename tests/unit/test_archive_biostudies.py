@@ -1,20 +1,25 @@
 """The study's list of files becomes the files of the screen."""
 
+import contextlib
 import json
 import time
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcvae_ops.archive.biostudies import (
-    file_lists_of,
     list_files,
     pattern_regex,
-    sections_of,
     select_files,
+)
+from mcvae_ops.archive.pagetab import (
+    file_lists_of,
+    sections_of,
     stream_array,
+    stream_table,
+    study_entries,
 )
 from mcvae_ops.errors import InputError
 
@@ -22,6 +27,7 @@ PATTERN = (
     "screenA/{plate}/phenotype/images/input/{acquisition}/"
     "20X_{acquisition}_{well}_{group}_Site-{tile}.tif"
 )
+ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 ACQUISITION = "DAPI-GFP-A594-AF750"
 NAMES = st.text(st.characters(whitelist_categories=["L", "N"], whitelist_characters="-."),
                 min_size=1)  # fmt: skip
@@ -31,11 +37,18 @@ def screen_of(plates, first=0, last=1280):
     groups = ("A594", "AF750", "DAPI-GFP", "DAPI-GFP")
     return {
         "plates": plates,
-        "tiles": {"first": first, "last": last},
+        "tiles": f"{first}-{last}",
         "path_pattern": PATTERN,
         "acquisition": ACQUISITION,
         "channels": [{"group": group} for group in groups],
     }
+
+
+def listed(study, files, screen, manifest, root=None):
+    left_out = str(manifest) + ".left_out.tsv"
+    list_files(study and str(study), root, files and str(files), screen, ARCHIVE, str(manifest),
+               left_out)  # fmt: skip
+    return pd.read_parquet(manifest)
 
 
 def path_of(plate="P1", acquisition=ACQUISITION, well="A1", group="A594", tile=3):
@@ -51,8 +64,7 @@ def test_the_real_list_of_the_six_plates(shared, tmp_path):
     study = tmp_path / "S-BIAD394.json"
     study.write_text("{}")
     files = shared / "data" / "archive" / "s-biad394_six_plates.parquet"
-    list_files(str(study), str(files), screen_of(plates), str(tmp_path / "files.parquet"))
-    table = pd.read_parquet(tmp_path / "files.parquet")
+    table = listed(study, files, screen_of(plates), tmp_path / "files.parquet")
     assert len(table) == 130_662
     assert len(table[["plate", "well", "tile"]].drop_duplicates()) == 43_554
     assert len(table[["plate", "well"]].drop_duplicates()) == 34
@@ -81,7 +93,8 @@ def test_what_is_not_of_the_screen_is_counted_by_kind():
     ]
     table, left_out = select_files([(path, 5) for path in paths], screen_of({"P1": ["A1"]}, last=9))
     assert table["path"].tolist() == [path_of()]
-    assert left_out == {
+    assert left_out["size_bytes"].sum() == 35 and set(left_out["example"]) < set(paths)
+    assert left_out.set_index("kind")["n_files"].to_dict() == {
         "another plate": 1,
         "another well": 1,
         "another tile": 1,
@@ -127,8 +140,7 @@ def test_a_local_study_is_listed(tmp_path):
     ]
     (tmp_path / "Files" / "list.json").write_text(json.dumps(entries, indent=1))
     target = tmp_path / "out" / "files.parquet"
-    list_files(str(tmp_path / "S-1.json"), None, screen_of({"P1": ["A1"]}), str(target))
-    table = pd.read_parquet(target)
+    table = listed(tmp_path / "S-1.json", None, screen_of({"P1": ["A1"]}), target)
     assert list(table.columns) == [
         "path",
         "address",
@@ -141,7 +153,7 @@ def test_a_local_study_is_listed(tmp_path):
     assert table["tile"].tolist() == [2, 2, 2, 10, 10, 10]
     assert table["group"].tolist()[:3] == ["A594", "AF750", "DAPI-GFP"]
     with pytest.raises(InputError, match="6 another plate"):
-        list_files(str(tmp_path / "S-1.json"), None, screen_of({"P2": ["A1"]}), str(target))
+        listed(tmp_path / "S-1.json", None, screen_of({"P2": ["A1"]}), target)
 
 
 def test_two_files_of_one_place_are_refused(tmp_path):
@@ -149,8 +161,8 @@ def test_two_files_of_one_place_are_refused(tmp_path):
     table.to_csv(tmp_path / "files.tsv", sep="\t", index=False)
     (tmp_path / "S-1.json").write_text("{}")
     with pytest.raises(InputError, match="one file per plate"):
-        list_files(str(tmp_path / "S-1.json"), str(tmp_path / "files.tsv"),
-                   screen_of({"P1": ["A1"]}), str(tmp_path / "out.parquet"))  # fmt: skip
+        listed(tmp_path / "S-1.json", tmp_path / "files.tsv", screen_of({"P1": ["A1"]}),
+               tmp_path / "out.parquet")  # fmt: skip
 
 
 def test_a_long_list_is_streamed(tmp_path):
@@ -163,3 +175,85 @@ def test_a_long_list_is_streamed(tmp_path):
     path.write_text(path.read_text()[:-40])
     with pytest.raises(InputError, match="breaks off"):
         list(stream_array(path))
+
+
+def test_a_file_list_as_table(tmp_path):
+    path = tmp_path / "list.tsv"
+    path.write_text("Files\tsize\tnote\na/b.tif\t12\tx\nc.tif\n")
+    assert list(stream_table(path)) == [
+        {"path": "a/b.tif", "size": "12"},
+        {"path": "c.tif", "size": None},
+    ]
+    (tmp_path / "Files").mkdir()
+    path.rename(tmp_path / "Files" / "list.tsv")
+    (tmp_path / "S-1.json").write_text(json.dumps(STUDY))
+    entries = list(
+        study_entries(str(tmp_path / "S-1.json"), tmp_path.as_uri() + "/Files/", ARCHIVE)
+    )
+    assert entries == [("x/1", -1), ("x/2", -1), ("a/b.tif", 12), ("c.tif", -1)]
+
+
+def test_a_hand_placed_list_and_root_need_no_study(tmp_path):
+    pd.DataFrame({"path": [path_of()], "size": [7]}).to_csv(tmp_path / "f.tsv", sep="\t")
+    table = listed(None, tmp_path / "f.tsv", screen_of({"P1": ["A1"]}), tmp_path / "out.parquet",
+                   "https://host/root")  # fmt: skip
+    assert table["address"].tolist() == [f"https://host/root/{path_of()}"]
+    with pytest.raises(InputError, match=r"archive\.files and archive\.root"):
+        listed(None, tmp_path / "f.tsv", screen_of({"P1": ["A1"]}), tmp_path / "out.parquet")
+
+
+def test_a_file_without_a_size_is_said(tmp_path):
+    study = {"section": {"files": [{"path": path_of(), "size": None}]}}
+    (tmp_path / "S-1.json").write_text(json.dumps(study))
+    with pytest.raises(InputError, match="no size of screenA"):
+        listed(tmp_path / "S-1.json", None, screen_of({"P1": ["A1"]}), tmp_path / "out.parquet")
+
+
+KEYS = st.sampled_from(
+    ["section", "subsections", "files", "path", "size", "attributes", "name", "value", "accno", "x"]
+)
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["File List", "list.tsv", "a/../b", path_of(), "\ud800"])
+)
+PAGETAB = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=30
+)
+GENTLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@GENTLE
+@given(PAGETAB | st.builds(lambda section: {"section": section}, PAGETAB), PAGETAB)
+def test_any_study_gives_entries_or_our_error(tmp_path, study, list_content):
+    (tmp_path / "Files").mkdir(exist_ok=True)
+    (tmp_path / "S-1.json").write_text(json.dumps(study))
+    (tmp_path / "Files" / "list.json").write_text(json.dumps(list_content))
+    with contextlib.suppress(InputError):
+        root = tmp_path.as_uri() + "/Files/"
+        for path, size in study_entries(str(tmp_path / "S-1.json"), root, ARCHIVE):
+            assert path and isinstance(size, int) and size >= -1
+
+
+@GENTLE
+@given(st.binary() | st.text().map(lambda text: ("[" + text).encode("utf-8", "surrogatepass")))
+def test_any_bytes_are_a_list_or_our_error(tmp_path, content):
+    (tmp_path / "list").write_bytes(content)
+    for read in (stream_array, stream_table):
+        with contextlib.suppress(InputError):
+            list(read(tmp_path / "list"))
+
+
+@given(st.text(alphabet="{}platewigrouncqs-_/.0!:[]\\", max_size=60), st.text())
+def test_any_pattern_is_a_regular_expression_or_our_error(pattern, path):
+    with contextlib.suppress(InputError):
+        pattern_regex(pattern).fullmatch(path)
+
+
+@given(st.text(), st.integers())
+def test_any_path_is_kept_or_counted(path, size):
+    table, left_out = select_files([(path, size)], screen_of({"P1": ["A1"]}))
+    assert len(table) + left_out["n_files"].sum() == 1

@@ -21,11 +21,12 @@ COLUMNS = {
 }
 SCREEN = {
     "plates": {"P1": ["A1", "A2"]},
-    "tiles": {"first": 0, "last": 5},
+    "tiles": "0-5",
     "columns": COLUMNS,
     "not_features": ["i_0", "j_0"],
     "control": "nontargeting",
 }
+ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]
 
 
@@ -68,12 +69,12 @@ def run(tmp_path):
         dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
         (tmp_path / "dataset.json").write_text(json.dumps(dataset))
         listed = str(tmp_path / "parts.parquet")
-        list_feature_parts(str(tmp_path / "dataset.json"), listed)
+        list_feature_parts(str(tmp_path / "dataset.json"), ARCHIVE, listed)
         targets = [
             [str(tmp_path / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
             for kind in ("cells", "features")
         ]
-        split_cells(listed, screen, str(tmp_path / "cache"), *targets)
+        split_cells(listed, screen, ARCHIVE, str(tmp_path / "cache"), *targets)
         assert not (tmp_path / "cache").exists()
         return [[pd.read_parquet(path) for path in paths] for paths in targets]
 

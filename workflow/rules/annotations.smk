@@ -23,6 +23,7 @@ rule annotations:
         "logs/{screen}/annotations.log",
     benchmark:
         "benchmarks/{screen}/annotations.tsv"
+    retries: 3
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -30,6 +31,8 @@ rule annotations:
         runtime="30m",
     params:
         sources=config["archive"]["annotations"],
+        archive=FETCHING,
+        recorded=workflow.source_path("../../resources/SOURCES.tsv"),
         commercial_use=config["commercial_use"],
     script:
         "../scripts/annotations.py"

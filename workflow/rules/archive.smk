@@ -5,9 +5,11 @@ INPUTS
     archive.study, archive.dataset                    paths or addresses
 OUTPUTS
     results/{screen}/manifest/files.parquet           one row per image file
+    results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
     results/{screen}/manifest/feature_parts.parquet   one row per part of the feature table
     results/{screen}/cells/{plate}/{well}.parquet     one row per cell
     results/{screen}/features/{plate}/{well}.parquet  its classical features, row-aligned
+    results/{screen}/plan.tsv                         what the run will cost (target: plan)
 """
 
 
@@ -17,6 +19,7 @@ rule list_files:
         local_paths([config["archive"]["study"], config["archive"]["files"]]),
     output:
         manifest="results/{screen}/manifest/files.parquet",
+        left_out="results/{screen}/manifest/left_out.tsv",
     log:
         "logs/{screen}/list_files.log",
     benchmark:
@@ -30,7 +33,9 @@ rule list_files:
         archive_slots=1,
     params:
         study=config["archive"]["study"],
+        root=config["archive"]["root"],
         files=config["archive"]["files"],
+        archive=FETCHING,
         screen=select(
             config["screen"],
             "plates",
@@ -62,6 +67,7 @@ rule list_feature_parts:
         archive_slots=1,
     params:
         dataset=config["archive"]["dataset"],
+        archive=FETCHING,
     script:
         "../scripts/list_feature_parts.py"
 
@@ -98,6 +104,38 @@ rule split_cells:
         screen=select(
             config["screen"], "plates", "tiles", "columns", "not_features", "control"
         ),
+        archive=FETCHING,
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"
+
+
+rule plan:
+    """Say what the run will cost; stop if the disk cannot hold it. Runs whenever it is asked for."""
+    input:
+        files=f"results/{config['screen']['name']}/manifest/files.parquet",
+        left_out=f"results/{config['screen']['name']}/manifest/left_out.tsv",
+        feature_parts=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
+    log:
+        f"logs/{config['screen']['name']}/plan.log",
+    benchmark:
+        f"benchmarks/{config['screen']['name']}/plan.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime="10m",
+    params:
+        settings=select(
+            config,
+            "screen",
+            "archive",
+            "alignment",
+            "crop",
+            "models",
+            "training",
+            "plan",
+        ),
+        results=f"results/{config['screen']['name']}",
+    script:
+        "../scripts/plan.py"

@@ -34,8 +34,8 @@ rule plate_shifts:
             config["screen"], "channels", "tile_size_px", "z_planes", "projection"
         ),
         alignment=config["alignment"],
-        archive=select(config["archive"], "streams", "retries", "timeout_s"),
-        cache="results/{screen}/archive/plates/{plate}",
+        archive=FETCHING,
+        cache="results/{screen}/archive",
     script:
         "../scripts/plate_shifts.py"
 
@@ -75,8 +75,8 @@ rule crop_chunk:
         ),
         alignment=config["alignment"],
         crop=config["crop"],
-        archive=select(config["archive"], "streams", "retries", "timeout_s"),
-        cache="results/{screen}/archive/chunks/{plate}/{well}/{chunk}",
+        archive=FETCHING,
+        cache="results/{screen}/archive",
     script:
         "../scripts/crop_chunk.py"
 

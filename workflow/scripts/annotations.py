@@ -5,6 +5,8 @@ with job(snakemake):
     annotations(
         sources=snakemake.params.sources,
         commercial_use=snakemake.params.commercial_use,
+        archive=snakemake.params.archive,
+        recorded=snakemake.params.recorded,
         complexes=snakemake.output.complexes,
         pairs=snakemake.output.pairs,
         functional_groups=snakemake.output.functional_groups,

@@ -4,5 +4,6 @@ from mcvae_ops.workflow import job
 with job(snakemake):
     list_feature_parts(
         dataset=snakemake.params.dataset,
+        archive=snakemake.params.archive,
         feature_parts=snakemake.output.feature_parts,
     )

@@ -5,6 +5,7 @@ with job(snakemake):
     split_cells(
         feature_parts=snakemake.input.feature_parts,
         screen=snakemake.params.screen,
+        archive=snakemake.params.archive,
         cache=snakemake.params.cache,
         cells=snakemake.output.cells,
         features=snakemake.output.features,

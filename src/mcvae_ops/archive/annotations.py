@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mcvae_ops.archive.content import digest_of
 from mcvae_ops.archive.transfer import opened
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet, write_text
@@ -83,25 +84,58 @@ def parse_table(text: str, columns: list[str], where: str) -> pd.DataFrame:
     return table[columns].drop_duplicates(ignore_index=True)
 
 
-def read_text(place: str) -> str:
+def read_text(place: str, archive: dict) -> tuple[str, str]:
     """Read a text file, or the first one of a zip archive.
+
+    Returns
+    -------
+    The text, and the sha256 of the file.
 
     Raises
     ------
     InputError
-        If it is a web page: some servers answer so for files that have moved.
+        If it is a web page (some servers answer so for files that have moved), or no text.
     """
-    with opened(place) as path:
-        content = Path(path).read_bytes()
-    if content.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            content = archive.read(archive.namelist()[0])
-    text = content.decode("utf-8-sig")
+    with opened(place, archive) as path:
+        content, sha256 = Path(path).read_bytes(), digest_of(path)
+    try:
+        if content.startswith(b"PK"):
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                content = packed.read(packed.namelist()[0])
+        text = content.decode("utf-8-sig")
+    except (zipfile.BadZipFile, IndexError, UnicodeDecodeError) as error:
+        raise InputError(place, f"no text ({error})", "a table", "replace the file") from None
     if text.lstrip()[:200].lower().startswith(("<!doctype", "<html")):
         raise InputError(
             place, "a web page (HTML)", "a table", "correct the address, or place the file by hand"
         )
-    return text
+    return text, sha256
+
+
+def compare_checksums(received: dict[str, str], recorded: pd.DataFrame) -> dict[str, str]:
+    """Say of each source whether its file is the recorded one.
+
+    Parameters
+    ----------
+    received
+        sha256 by source.
+    recorded
+        Columns name and sha256 (empty where none is known) of ``resources/SOURCES.tsv``.
+
+    Returns
+    -------
+    "as recorded", "differs" or "not recorded", by source.
+    """
+    known = {_plain(name): sha256 for name, sha256 in recorded[["name", "sha256"]].values}
+    verdicts = {}
+    for source, sha256 in received.items():
+        if sha256 in known.values():
+            verdicts[source] = "as recorded"
+        else:
+            verdicts[source] = "differs" if known.get(_plain(source)) else "not recorded"
+        if verdicts[source] == "differs":
+            logger.warning("%s: not the file that resources/SOURCES.tsv records", source)
+    return verdicts
 
 
 def licence_table(sources: dict, commercial_use: bool) -> pd.DataFrame:
@@ -117,9 +151,16 @@ def licence_table(sources: dict, commercial_use: bool) -> pd.DataFrame:
     for source, address in places.items():
         if address is None:
             continue
-        licence = LICENCES.get(source.lower().replace(".", "").replace("-", ""), UNKNOWN)
+        licence = LICENCES.get(_plain(source), UNKNOWN)
         non_commercial = "NC" in licence
         used = not (commercial_use and non_commercial)
+        if not used:
+            logger.warning(
+                "%s is left out of every table and figure: its licence (%s) forbids commercial "
+                "use, and commercial_use is true",
+                source,
+                licence,
+            )
         if commercial_use and licence == UNKNOWN:
             logger.warning("%s: its licence is unknown; check that you may use it", source)
         rows.append((source, address, licence, non_commercial, used))
@@ -129,42 +170,55 @@ def licence_table(sources: dict, commercial_use: bool) -> pd.DataFrame:
 def annotations(
     sources: dict,
     commercial_use: bool,
+    archive: dict,
+    recorded: str,
     complexes: str,
     pairs: str,
     functional_groups: str,
     mitotic_factors: str,
     licences: str,
 ) -> None:
-    """Rule annotations: read each source into a tidy table; sources left out give no rows."""
+    """Rule annotations: read each source into a tidy table; sources left out give no rows.
+
+    Beside them: licence, sha256 as received, and whether it is that of ``SOURCES.tsv``
+    (`recorded`).
+    """
     table = licence_table(sources, commercial_use)
     used = dict(table.loc[table["used"], ["source", "address"]].itertuples(index=False))
-    of_source = {}
-    for source in sources["pairs"]:
-        if source in used:
-            of_source[source] = parse_pairs(read_text(used[source]), used[source])
+    texts = {source: read_text(address, archive) for source, address in used.items()}
     empty = pd.DataFrame({"source": [], "gene_a": [], "gene_b": []}, dtype=str)
-    listed = [found.assign(source=source) for source, found in of_source.items()]
-    written = {
-        complexes: _read(used, "corum", ["complex", "gene"], parse_complexes),
-        pairs: pd.concat([empty, *listed], ignore_index=True)[list(empty.columns)],
+    listed = [
+        parse_pairs(texts[source][0], used[source]).assign(source=source)
+        for source in sources["pairs"]
+        if source in used
+    ]
+    parsers = {
+        "corum": (complexes, ["complex", "gene"], parse_complexes),
+        "functional_groups": (functional_groups, ["gene", "group"], None),
+        "mitotic_factors": (mitotic_factors, ["gene"], None),
     }
-    for name, columns, path in (
-        ("functional_groups", ["gene", "group"], functional_groups),
-        ("mitotic_factors", ["gene"], mitotic_factors),
-    ):
-        written[path] = _read(
-            used, name, columns, lambda text, where, c=columns: parse_table(text, c, where)
-        )
+    written = {pairs: pd.concat([empty, *listed], ignore_index=True)[list(empty.columns)]}
+    for source, (path, columns, parse) in parsers.items():
+        if source not in used:
+            written[path] = pd.DataFrame({column: [] for column in columns}, dtype=str)
+        elif parse is None:
+            written[path] = parse_table(texts[source][0], columns, used[source])
+        else:
+            written[path] = parse(texts[source][0], used[source])
     for path, found in written.items():
         logger.info("%s: %d rows", path, len(found))
         write_parquet(found.astype("string"), path)
+    received = {source: sha256 for source, (_, sha256) in texts.items()}
+    verdicts = compare_checksums(
+        received, pd.read_csv(recorded, sep="\t", dtype=str, keep_default_na=False)
+    )
+    table["sha256"] = [received.get(source, "") for source in table["source"]]
+    table["checksum"] = [verdicts.get(source, "") for source in table["source"]]
     write_text(table.to_csv(sep="\t", index=False), licences)
 
 
-def _read(used: dict, source: str, columns: list[str], parse) -> pd.DataFrame:
-    if source not in used:
-        return pd.DataFrame({column: [] for column in columns}, dtype=str)
-    return parse(read_text(used[source]), used[source])
+def _plain(source: str) -> str:
+    return source.lower().replace(".", "").replace("-", "")
 
 
 def _table_complexes(rows: list[dict], columns: dict[str, str]) -> pd.DataFrame:

@@ -1,27 +1,23 @@
-"""The study: which of its files are images of the screen, and where they lie.
+"""The screen's images among a study's files: chosen by their path, put into one table."""
 
-BioStudies JSON has a trap: an element of ``subsections`` or ``files`` is an object or a list of
-objects, and values can be null.
-"""
-
-import json
 import logging
 import re
 import string
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from urllib.parse import quote
 
 import pandas as pd
 
-from mcvae_ops.archive.transfer import is_remote, local_path, opened, read_json
+from mcvae_ops.archive.pagetab import study_entries
+from mcvae_ops.archive.transfer import is_remote, local_path, read_json
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.screen import tile_numbers
 
 logger = logging.getLogger(__name__)
 
-_BLOCK_CHARACTERS = 1 << 20
 _FIELDS = ("plate", "well", "tile", "group", "acquisition")
 
 
@@ -37,7 +33,11 @@ def pattern_regex(pattern: str) -> re.Pattern:
         If the pattern has a field that is not known, or lacks one that is needed.
     """
     parts, seen = [], set()
-    for text, field, _, _ in string.Formatter().parse(pattern):
+    try:
+        pieces = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        raise _wrong_pattern(f"{pattern!r} ({error})") from None
+    for text, field, _, _ in pieces:
         parts.append(re.escape(text))
         if field is None:
             continue
@@ -51,7 +51,9 @@ def pattern_regex(pattern: str) -> re.Pattern:
     return re.compile("".join(parts))
 
 
-def select_files(entries: Iterable[tuple[str, int]], screen: dict) -> tuple[pd.DataFrame, Counter]:
+def select_files(
+    entries: Iterable[tuple[str, int]], screen: dict
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Keep the files whose path names a plate, well, tile and channel group of the screen.
 
     Parameters
@@ -63,102 +65,54 @@ def select_files(entries: Iterable[tuple[str, int]], screen: dict) -> tuple[pd.D
 
     Returns
     -------
-    Columns path, size_bytes, plate, well, tile, group; and how many files were left out, by kind.
+    Columns path, size_bytes, plate, well, tile, group; and what was left out: columns kind,
+    n_files, size_bytes, example.
     """
     regex = pattern_regex(screen["path_pattern"])
     groups = {channel["group"] for channel in screen["channels"]}
-    rows, left_out = [], Counter()
+    tiles = frozenset(tile_numbers(screen["tiles"]))
+    rows, n_files, size_of, example = [], Counter(), Counter(), {}
     for path, size_bytes in entries:
         match = regex.fullmatch(path)
         found = match.groupdict() if match else {}
-        kind = _why_left_out(found, screen, groups)
+        kind = _why_left_out(found, screen, groups, tiles)
         if kind:
-            left_out[kind] += 1
+            n_files[kind] += 1
+            size_of[kind] += max(size_bytes, 0)
+            example.setdefault(kind, path)
         else:
-            rows.append((path, size_bytes, found["plate"], found["well"], found["tile"],
-                         found["group"]))  # fmt: skip
-    columns = ["path", "size_bytes", "plate", "well", "tile", "group"]
+            # Interned, since 130,662 rows repeat a few names.
+            names = (sys.intern(found[field]) for field in ("plate", "well", "group"))
+            rows.append((path, size_bytes, int(found["tile"]), *names))
+    columns = ["path", "size_bytes", "tile", "plate", "well", "group"]
     table = pd.DataFrame(rows, columns=columns).astype({"size_bytes": "int64", "tile": "int32"})
-    return table.sort_values(["plate", "well", "tile", "group"], ignore_index=True), left_out
+    table = table[["path", "size_bytes", "plate", "well", "tile", "group"]]
+    left_out = [(kind, n, size_of[kind], example[kind]) for kind, n in n_files.most_common()]
+    return (
+        table.sort_values(["plate", "well", "tile", "group"], ignore_index=True),
+        pd.DataFrame(left_out, columns=["kind", "n_files", "size_bytes", "example"]),
+    )
 
 
-def stream_array(path: str | Path) -> Iterator:
-    """Yield the elements of a JSON array one by one: a file list can be larger than memory."""
-    decoder, buffer, position = json.JSONDecoder(), "", 0
-    with open(path, encoding="utf-8") as handle:
-        if handle.read(1) != "[":
-            raise InputError(str(path), "no JSON array", "a list of files", "replace the file")
-        while True:
-            while position < len(buffer) and buffer[position] in " \t\r\n,":
-                position += 1
-            if buffer[position : position + 1] == "]":
-                return
-            try:
-                element, position = decoder.raw_decode(buffer, position)
-                yield element
-            except json.JSONDecodeError:
-                more = handle.read(_BLOCK_CHARACTERS)
-                if not more:
-                    raise InputError(
-                        str(path), "a JSON array that breaks off", "a whole one", "fetch it again"
-                    ) from None
-                buffer, position = buffer[position:] + more, 0
-
-
-def sections_of(study: dict) -> Iterator[dict]:
-    """Yield the section of a study and all sections below it."""
-    waiting = [study.get("section")]
-    while waiting:
-        for section in flat(waiting.pop()):
-            yield section
-            waiting.append(section.get("subsections"))
-
-
-def flat(value) -> Iterator[dict]:
-    """Yield the objects of what may be an object, a list (of lists) of them, or null."""
-    if isinstance(value, dict):
-        yield value
-    elif isinstance(value, list):
-        for item in value:
-            yield from flat(item)
-
-
-def file_lists_of(study: dict) -> list[str]:
-    """Return the names of the file lists that a study refers to."""
-    return [
-        attribute["value"]
-        for section in sections_of(study)
-        for attribute in flat(section.get("attributes"))
-        if str(attribute.get("name")).casefold() == "file list" and attribute.get("value")
-    ]
-
-
-def files_root(study: str) -> str:
+def files_root(study: str, archive: dict) -> str:
     """Return the address below which a study's files lie, with a slash at its end."""
-    if is_remote(study):
-        return read_json(f"{study.rstrip('/')}/info")["httpLink"].rstrip("/") + "/Files/"
-    return (local_path(study).resolve().parent / "Files").as_uri() + "/"
-
-
-def study_entries(study: str, root: str) -> Iterator[tuple[str, int]]:
-    """Yield (path, size in bytes) of all files that a study names, in its lists or itself."""
-    content = read_json(study)
-    if "ftpHttp_link" in content:
-        accession = content.get("accno") or study.rstrip("/").rpartition("/")[2]
-        content = read_json(f"{content['ftpHttp_link'].rstrip('/')}/{accession}.json")
-    for section in sections_of(content):
-        yield from map(_entry, flat(section.get("files")))
-    for name in file_lists_of(content):
-        # A list handed in as .tsv is published as .json too, with the sizes.
-        with opened(root + quote(str(Path(name).with_suffix(".json")))) as path:
-            for element in stream_array(path):
-                yield from map(_entry, flat(element))
+    if not is_remote(study):
+        return (local_path(study).resolve().parent / "Files").as_uri() + "/"
+    info = read_json(f"{study.rstrip('/')}/info", archive)
+    if not isinstance(info, dict) or not isinstance(info.get("httpLink"), str):
+        raise InputError(
+            f"{study}/info", "no httpLink", "the address of the files", "set archive.root to it"
+        )
+    return info["httpLink"].rstrip("/") + "/Files/"
 
 
 def table_entries(path: str) -> list[tuple[str, int]]:
     """Return (path, size in bytes) of a hand-placed table of files (parquet, or tsv)."""
     is_parquet = path.endswith((".parquet", ".pq"))
-    table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, sep="\t")
+    try:
+        table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, sep="\t")
+    except (ValueError, OSError) as error:
+        raise InputError(path, f"no table ({error})", "parquet or tsv", "replace it") from None
     if missing := {"path", "size"} - set(table.columns):
         raise InputError(
             path, f"no column {min(missing)!r}", "columns path and size", "add the column"
@@ -166,52 +120,88 @@ def table_entries(path: str) -> list[tuple[str, int]]:
     return list(zip(table["path"], table["size"].astype("int64"), strict=True))
 
 
-def list_files(study: str, files: str | None, screen: dict, manifest: str) -> None:
-    """Rule list_files: one row per image file of the screen.
+def list_files(
+    study: str | None,
+    root: str | None,
+    files: str | None,
+    screen: dict,
+    archive: dict,
+    manifest: str,
+    left_out: str,
+) -> None:
+    """Rule list_files: one row per image file of the screen; and what was left out, by kind.
+
+    Parameters
+    ----------
+    study
+        Path or address of the study; not needed where both `root` and `files` are given.
+    root
+        Folder or address below which the files lie; None asks the study.
+    files
+        A hand-placed table of files, instead of the study's own list; or None.
 
     Raises
     ------
     InputError
-        If no file belongs to the screen, or two files claim the same place.
+        If no file belongs to the screen, one has no size, or two claim the same place.
     """
-    root = files_root(study)
-    entries = study_entries(study, root) if files is None else table_entries(files)
-    table, left_out = select_files(entries, screen)
-    for kind, n in sorted(left_out.items()):
-        logger.info("%d files left out: %s", n, kind)
-    if table.empty:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in left_out.most_common())
+    if study is None and (root is None or files is None):
         raise InputError(
-            files or study,
+            "configuration key archive.study",
+            "nothing",
+            "a study, or archive.files and archive.root",
+            "set it",
+        )
+    root = files_root(study, archive) if root is None else _as_root(root)
+    entries = study_entries(study, root, archive) if files is None else table_entries(files)
+    table, rest = select_files(entries, screen)
+    for row in rest.itertuples():
+        logger.info("%d files left out: %s (as %s)", row.n_files, row.kind, row.example)
+    check_files(table, rest, files or study, screen["path_pattern"])
+    table.insert(1, "address", [root + quote(path) for path in table["path"]])
+    tiles = table.groupby(["plate", "well", "tile"]).size()
+    wells = table[["plate", "well"]].drop_duplicates()
+    logger.info("%d files, %d wells, %d tiles, %.3g GB", len(table), len(wells), len(tiles),
+                table["size_bytes"].sum() / 1e9)  # fmt: skip
+    if incomplete := (tiles < table["group"].nunique()).sum():
+        logger.warning("%d tiles lack a file", incomplete)
+    write_parquet(table, manifest)
+    write_text(rest.to_csv(sep="\t", index=False), left_out)
+
+
+def check_files(table: pd.DataFrame, rest: pd.DataFrame, where: str, pattern: str) -> None:
+    """Raise an `InputError` if the table is empty, lacks a size, or names a place twice."""
+    if table.empty:
+        kinds = ", ".join(f"{row.n_files} {row.kind}" for row in rest.itertuples())
+        raise InputError(
+            where,
             f"no image of the screen ({kinds or 'no file at all'})",
-            f"paths like {screen['path_pattern']}",
+            f"paths like {pattern}",
             "correct screen.path_pattern, screen.plates or screen.acquisition",
         )
-    place = ["plate", "well", "tile", "group"]
-    if table.duplicated(place).any():
-        twice = table[table.duplicated(place, keep=False)]
+    if (table["size_bytes"] < 0).any():
         raise InputError(
-            files or study,
+            where,
+            f"no size of {table['path'][table['size_bytes'] < 0].iloc[0]}",
+            "the size of every file in bytes",
+            "place a table with the columns path and size by hand and name it in archive.files",
+        )
+    twice = table[table.duplicated(["plate", "well", "tile", "group"], keep=False)]
+    if len(twice):
+        raise InputError(
+            where,
             f"{twice['path'].iloc[0]} and {twice['path'].iloc[1]}",
             "one file per plate, well, tile and channel group",
             "make screen.path_pattern more exact",
         )
-    table.insert(1, "address", [root + quote(path) for path in table["path"]])
-    tiles = table.groupby(["plate", "well", "tile"]).size()
-    n_groups = table["group"].nunique()
-    wells = table[["plate", "well"]].drop_duplicates()
-    logger.info("%d files, %d wells, %d tiles, %.3g GB", len(table), len(wells), len(tiles),
-                table["size_bytes"].sum() / 1e9)  # fmt: skip
-    if (tiles < n_groups).any():
-        logger.warning("%d tiles lack a file", (tiles < n_groups).sum())
-    write_parquet(table, manifest)
 
 
-def _entry(element: dict) -> tuple[str, int]:
-    return element["path"], int(element.get("size") or 0)
+def _as_root(root: str) -> str:
+    root = root if is_remote(root) else local_path(root).resolve().as_uri()
+    return root.rstrip("/") + "/"
 
 
-def _why_left_out(found: dict, screen: dict, groups: set[str]) -> str:
+def _why_left_out(found: dict, screen: dict, groups: set[str], tiles: frozenset[int]) -> str:
     if not found:
         return "path does not match"
     if found["plate"] not in screen["plates"]:
@@ -222,7 +212,8 @@ def _why_left_out(found: dict, screen: dict, groups: set[str]) -> str:
         return "another acquisition"
     if found["group"] not in groups:
         return "another channel group"
-    if not screen["tiles"]["first"] <= int(found["tile"]) <= screen["tiles"]["last"]:
+    # Digits beyond those of any tile are not even turned into a number.
+    if len(found["tile"]) > 9 or int(found["tile"]) not in tiles:
         return "another tile"
     return ""
 

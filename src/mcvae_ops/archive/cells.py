@@ -4,23 +4,25 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mcvae_ops.archive.transfer import fetch, is_remote
+from mcvae_ops.archive.cut import Cut, CutWriter
+from mcvae_ops.archive.parts import batches_of, members_of, stage_of
+from mcvae_ops.archive.stream import stream_files
+from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import parquet_writer
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL
+from mcvae_ops.screen import CONTROL, tile_numbers
 
 logger = logging.getLogger(__name__)
 
-STAGES = ("interphase", "mitotic")
 CELL_COLUMNS = [
     "cell_id",
     "plate",
@@ -35,26 +37,13 @@ CELL_COLUMNS = [
 ]
 
 
-def stage_of(directory: str) -> str:
-    """Return the cell cycle stage that the name of a part's directory begins with."""
-    for stage in STAGES:
-        if directory.rpartition("/")[2].startswith(stage):
-            return stage
-    raise InputError(
-        "the feature table",
-        f"a part in the directory {directory!r}",
-        f"directories that begin with {' or '.join(STAGES)}",
-        "rename the directory or correct archive.dataset",
-    )
-
-
-def read_part(path: Path, name: str, screen: dict) -> pa.Table:
-    """Read the wells of the screen from one part, its columns renamed to the pipeline's.
+def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
+    """Give the columns of a part the pipeline's names and types.
 
     Parameters
     ----------
-    path
-        Parquet file.
+    table
+        Some rows of the part.
     name
         Named in errors.
     screen
@@ -70,12 +59,6 @@ def read_part(path: Path, name: str, screen: dict) -> pa.Table:
     InputError
         If a column of ``screen.columns`` is missing, or a feature is not a number.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"feature part {name}", f"damage ({error})", "a parquet file", "replace it"
-        ) from None
     columns = screen["columns"]
     for ours, theirs in columns.items():
         if theirs not in table.column_names:
@@ -104,13 +87,9 @@ def usable(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
     -------
     The kept rows, and how many were dropped, by reason.
     """
-    tiles = screen["tiles"]
     tests = {
         "outside the screen": pc.and_(
-            pc.and_(
-                pc.greater_equal(table["tile"], tiles["first"]),
-                pc.less_equal(table["tile"], tiles["last"]),
-            ),
+            pc.is_in(table["tile"], pa.array(tile_numbers(screen["tiles"]), pa.int32())),
             pc.is_in(table["plate"], pa.array(list(screen["plates"]))),
         ),
         "without a position": pc.and_(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"])),
@@ -126,27 +105,28 @@ def usable(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
     return table.filter(pa.array(kept)), dropped
 
 
-def number_cells(cells: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Order the cells of a well by tile and position, drop duplicates, and name each.
+def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
+    """Order cells of a well by tile and position, drop duplicates, and name each.
 
     A cell found twice (same tile and position) is kept once, as it first stands.
 
     Parameters
     ----------
     cells
-        The columns of the cells table but cell_id, and any others.
+        The columns of the cells table but cell_id, and any others; all cells of its tiles.
 
     Returns
     -------
     The cells, with cell_id; and how many duplicates were dropped.
     """
-    place = ["tile", "y_px", "x_px"]
-    ordered = cells.sort_values(place, kind="stable", ignore_index=True)
-    unique = ordered.drop_duplicates(place, ignore_index=True)
-    rank = unique.groupby("tile").cumcount()
-    names = zip(unique["plate"], unique["well"], unique["tile"], rank, strict=True)
+    place = cells.select(["tile", "y_px", "x_px"]).to_pandas()
+    place = place.sort_values(["tile", "y_px", "x_px"], kind="stable").drop_duplicates()
+    rank = place.groupby("tile").cumcount()
+    kept = cells.take(pa.array(place.index.to_numpy()))
+    names = zip(kept["plate"].to_pylist(), kept["well"].to_pylist(), place["tile"], rank,
+                strict=True)  # fmt: skip
     ids = [f"{plate}_{well}_{tile:04d}_{n:05d}" for plate, well, tile, n in names]
-    return unique.assign(cell_id=ids), len(cells) - len(unique)
+    return kept.append_column("cell_id", pa.array(ids, pa.string())), len(cells) - len(kept)
 
 
 def check_control(genes: Counter, control: str) -> None:
@@ -162,83 +142,111 @@ def check_control(genes: Counter, control: str) -> None:
 
 
 def split_cells(
-    feature_parts: str, screen: dict, cache: str, cells: Sequence[str], features: Sequence[str]
+    feature_parts: str,
+    screen: dict,
+    archive: dict,
+    cache: str,
+    cells: Sequence[str],
+    features: Sequence[str],
 ) -> None:
     """Rule split_cells: write ``.../{plate}/{well}.parquet``, cells and row-aligned features.
 
-    The parts are streamed: each is cut up by well in `cache`, then each well is put together.
+    The parts are streamed: each is cut up by well and tiles in `cache`, then each well is put
+    together, some tiles at a time. Memory is bounded by a batch of a part, and by the cells of
+    `TILES_PER_CUT` tiles. Parts that an interrupted job had cut are not fetched again.
     """
     parts = pq.read_table(feature_parts).to_pylist()
-    shutil.rmtree(cache, ignore_errors=True)
-    genes, dropped, columns = Counter(), Counter(), None
-    progress = Progress(len(parts), "parts", "split cells")
-    for number, part in enumerate(parts):
-        table, lost = usable(_fetch_part(part, screen, cache), screen)
-        dropped += lost
-        if columns is not None and set(columns) != set(table.column_names):
-            odd = min(set(columns) ^ set(table.column_names)).removeprefix("feature/")
-            raise InputError(
-                f"feature part {part['directory']}/{part['name']}",
-                f"other columns than in {parts[0]['directory']}/{parts[0]['name']} ({odd!r})",
-                "the same columns in all parts",
-                "replace it or name the column in screen.not_features",
-            )
-        columns = columns or table.column_names
-        for count in pc.value_counts(table["gene"]).to_pylist():
-            genes[count["values"]] += count["counts"]
-        stage = stage_of(part["directory"])
-        table = table.select(columns).append_column(
-            "cell_cycle_stage", pa.repeat(stage, table.num_rows)
-        )
-        _cut_by_well(table, cache, number)
-        progress.step()
-    check_control(genes, screen["control"])
-    for reason, n in sorted(dropped.items()):
+    cuts = _cut_parts(parts, screen, archive, Path(cache))
+    check_columns(cuts)
+    check_control(sum((cut.genes for cut in cuts), Counter()), screen["control"])
+    for reason, n in sorted(sum((cut.dropped for cut in cuts), Counter()).items()):
         logger.info("%d cells dropped: %s", n, reason)
+    progress = Progress(len(cells), "wells", "join cells")
     for cells_path, features_path in zip(cells, features, strict=True):
         plate, well = Path(cells_path).parent.name, Path(cells_path).stem
-        _join_well(Path(cache) / plate / well, screen["control"], cells_path, features_path)
+        _join_well(cuts, plate, well, screen["control"], cells_path, features_path)
+        progress.step()
     shutil.rmtree(cache)
 
 
-def _fetch_part(part: dict, screen: dict, cache: str) -> pa.Table:
-    target = Path(cache) / "parts" / part["directory"] / part["name"]
-    path = fetch(part["address"], target, part["size_bytes"])
-    table = read_part(path, f"{part['directory']}/{part['name']}", screen)
-    if is_remote(part["address"]):
-        path.unlink()
-    return table
+def check_columns(cuts: Sequence[Cut]) -> None:
+    """Raise an `InputError` if two parts have other columns than one another."""
+    for cut in cuts:
+        if odd := set(cut.columns) ^ set(cuts[0].columns):
+            raise InputError(
+                f"feature part {cut.name}",
+                f"other columns than in {cuts[0].name} ({min(odd).removeprefix('feature/')!r})",
+                "the same columns in all parts",
+                "replace it or name the column in screen.not_features",
+            )
 
 
-def _cut_by_well(table: pa.Table, cache: str, number: int) -> None:
-    pairs = table.select(["plate", "well"]).group_by(["plate", "well"]).aggregate([])
-    for pair in pairs.to_pylist():
-        chosen = pc.and_(
-            pc.equal(table["plate"], pair["plate"]), pc.equal(table["well"], pair["well"])
-        )
-        folder = Path(cache) / pair["plate"] / pair["well"]
-        write_parquet(table.filter(chosen), folder / f"{number:06d}.parquet")
+def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> list[Cut]:
+    names = [f"{part['directory']}/{part['name']}" for part in parts]
+    begun = {
+        number: CutWriter(cache / "cut" / f"{number:06d}", names[number], [screen, part])
+        for number, part in enumerate(parts)
+    }
+    wanted = {
+        number: [Wanted(part["address"], cache / "raw" / names[number].lstrip("/"),
+                        part["size_bytes"], part["md5"])]
+        for number, part in enumerate(parts)
+        if begun[number].finished() is None
+    }  # fmt: skip
+    progress = Progress(len(wanted), "parts", "cut parts")
+    for number, paths in stream_files(wanted, archive):
+        if isinstance(paths, InputError):
+            raise paths
+        with begun[number] as writer:
+            for member, path in members_of(paths[0], names[number]):
+                stage = stage_of(member)
+                for batch in batches_of(path, member):
+                    writer.add(*usable(named_columns(batch, member, screen), screen), stage)
+        progress.step()
+    return [begun[number].finished() for number in range(len(parts))]
 
 
-def _join_well(folder: Path, control: str, cells_path: str, features_path: str) -> None:
-    pieces = sorted(folder.glob("*.parquet"))
-    if not pieces:
+def _join_well(
+    cuts: Sequence[Cut], plate: str, well: str, control: str, cells_path: str, features_path: str
+) -> None:
+    numbers = sorted({key[2] for cut in cuts for key in cut.blocks if key[:2] == (plate, well)})
+    if not numbers:
         raise InputError(
             "the feature table",
-            f"no cell of plate {folder.parent.name} well {folder.name}",
+            f"no cell of plate {plate} well {well}",
             "cells of every well of screen.plates",
             "leave the well out of screen.plates or complete the table",
         )
-    table = pa.concat_tables([pq.read_table(piece) for piece in pieces]).to_pandas()
-    table["is_ntc"] = table["gene"] == control
-    table.loc[table["is_ntc"], "gene"] = CONTROL
-    table, n_duplicates = number_cells(table)
-    name = f"{folder.parent.name}/{folder.name}"
-    logger.info("%s: %d cells, %d duplicates dropped", name, len(table), n_duplicates)
-    named = [column for column in table if column.startswith("feature/")]
-    features = table[["cell_id", *named]].rename(columns=lambda c: c.removeprefix("feature/"))
-    write_parquet(table[CELL_COLUMNS], cells_path)
-    write_parquet(features, features_path)
+    n_cells = n_duplicates = 0
+    columns = cuts[0].columns
+    named = [column for column in columns if column.startswith("feature/")]
+    with ExitStack() as stack:
+        writers = []
+        for number in numbers:
+            blocks = [block for cut in cuts for block in cut.read((plate, well, number))]
+            table = pa.concat_tables([block.select(columns) for block in blocks])
+            table, n_twice = number_cells(_with_control(table, control))
+            n_duplicates += n_twice
+            n_cells += len(table)
+            features = table.select(["cell_id", *named])
+            features = features.rename_columns([c.removeprefix("feature/") for c in
+                                                features.column_names])  # fmt: skip
+            tables = (table.select(CELL_COLUMNS), features)
+            if not writers:
+                writers = [
+                    stack.enter_context(parquet_writer(path, one.schema))
+                    for path, one in zip((cells_path, features_path), tables, strict=True)
+                ]
+            for writer, one in zip(writers, tables, strict=True):
+                writer.write_table(one)
+    logger.info("%s/%s: %d cells, %d duplicates dropped", plate, well, n_cells, n_duplicates)
+
+
+def _with_control(table: pa.Table, control: str) -> pa.Table:
+    is_ntc = pc.equal(table["gene"], control)
+    at = table.column_names.index("gene")
+    table = table.set_column(at, "gene", pc.if_else(is_ntc, CONTROL, table["gene"]))
+    return table.append_column("is_ntc", is_ntc)
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, part: str) -> pa.ChunkedArray:

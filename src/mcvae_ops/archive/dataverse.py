@@ -6,6 +6,7 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
+from mcvae_ops.archive.parts import ARCHIVES, PARQUET
 from mcvae_ops.archive.transfer import is_remote, local_path, read_json
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
@@ -16,7 +17,7 @@ COLUMNS = ["name", "directory", "address", "size_bytes", "md5"]
 
 
 def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
-    """List the parquet parts of a data set.
+    """List the parts of a data set: parquet files, and archives that may hold some.
 
     Parameters
     ----------
@@ -35,9 +36,10 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the data set cannot be had, has no parquet part, or one that is restricted.
+        If the data set cannot be had, has no part, or one that is restricted.
     """
-    if content.get("status") != "OK":
+    if not isinstance(content, dict) or content.get("status") != "OK":
+        content = content if isinstance(content, dict) else {}
         raise InputError(
             root,
             f"status {content.get('status')}: {content.get('message')}",
@@ -45,11 +47,18 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
             "correct archive.dataset",
         )
     rows = []
-    files = content["data"]["latestVersion"]["files"]
+    try:
+        files = content["data"]["latestVersion"]["files"]
+    except (KeyError, TypeError):
+        raise InputError(
+            root, "no data.latestVersion.files", "a data set", "correct archive.dataset"
+        ) from None
     for entry in files:
         name, directory = entry["label"], entry.get("directoryLabel") or ""
-        if PurePosixPath(name).suffix not in {".parquet", ".pq"}:
+        if not name.lower().endswith(PARQUET + ARCHIVES):
             continue
+        if ".." in PurePosixPath(directory, name).parts:
+            raise InputError(root, f"the part {directory}/{name}", "a name", "place a copy by hand")
         if entry.get("restricted"):
             raise InputError(
                 root, f"{directory}/{name} restricted", "an open file", "place a copy by hand"
@@ -62,19 +71,21 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
         else:
             address = f"{root}/{quote(str(PurePosixPath(directory, name)))}"
         size_bytes = data.get("originalFileSize") if converted else data["filesize"]
-        md5 = None if converted else data.get("md5")
+        md5 = None if converted else _md5_of(data)
         rows.append((name, directory, address, size_bytes, md5))
-    logger.info("%d parquet parts, %d other files", len(rows), len(files) - len(rows))
+    logger.info("%d parts, %d other files", len(rows), len(files) - len(rows))
     if not rows:
         raise InputError(
-            root, f"{len(files)} files, none of them parquet", "parts of a feature table",
+            root,
+            f"{len(files)} files, none of them parquet, tar or zip",
+            "parts of a feature table",
             "correct archive.dataset",
-        )  # fmt: skip
+        )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"size_bytes": "Int64"})
     return table.sort_values(["directory", "name"], ignore_index=True)
 
 
-def list_feature_parts(dataset: str, feature_parts: str) -> None:
+def list_feature_parts(dataset: str, archive: dict, feature_parts: str) -> None:
     """Rule list_feature_parts: one row per part of the feature table."""
     remote = is_remote(dataset)
     if remote:
@@ -82,4 +93,11 @@ def list_feature_parts(dataset: str, feature_parts: str) -> None:
         root = f"{parts.scheme}://{parts.netloc}"
     else:
         root = local_path(dataset).resolve().parent.as_uri()
-    write_parquet(parts_of(read_json(dataset), root, remote), feature_parts)
+    write_parquet(parts_of(read_json(dataset, archive), root, remote), feature_parts)
+
+
+def _md5_of(data: dict) -> str | None:
+    checksum = data.get("checksum") or {}
+    if checksum.get("type") == "MD5":
+        return checksum.get("value")
+    return data.get("md5")

@@ -1,36 +1,45 @@
-"""Fetch one file: whole, of the published size, resumed where it broke off."""
+"""Fetch files: whole, of the published size and kind, resumed where they broke off."""
 
-import email.utils
 import json
 import logging
 import os
 import random
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from mcvae_ops import __version__
+from mcvae_ops.archive.content import digest_of, fault_of
+from mcvae_ops.archive.http import ContentError, TransferError, append_rest, discard
+from mcvae_ops.archive.receipts import note_receipt, received
 from mcvae_ops.errors import InputError
+
+__all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",
+           "opened", "read_json"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
-USER_AGENT = f"mcvae-ops/{__version__}"
 _PATIENCE_S = 60.0
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST_WAIT_S = 600.0
+_PROGRESS_BYTES = 1 << 14
+_LINE_EVERY_S = 10.0
 
 
-class TransferError(OSError):
-    """An attempt failed in a way that another one may mend."""
+@dataclass(frozen=True)
+class Wanted:
+    """A file to be fetched: where from, where to, and what is published of it."""
 
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+    address: str
+    target: Path
+    size_bytes: int | None = None
+    md5: str | None = None
 
 
 def is_remote(address: str) -> bool:
@@ -47,28 +56,30 @@ def local_path(address: str) -> Path:
 def fetch(
     address: str,
     target: str | Path,
+    archive: dict,
     size_bytes: int | None = None,
-    retries: int = 5,
-    timeout_s: float = 60.0,
+    md5: str | None = None,
 ) -> Path:
     """Make a file available on this machine.
 
     A local file is not copied. A remote one is written to ``{target}.part``, which outlives a
-    killed process, so that the next attempt asks only for the rest (``Range``); it takes its
-    name once it is whole and on disk.
+    killed process, so that the next attempt asks only for the rest (``Range``). It takes its name
+    once its size, checksum and kind (TIFF, parquet, zip, tar; no web page) are right and it is on
+    disk. Its sha256 is noted in ``received.tsv`` beside it; a file that comes again must have it.
 
     Parameters
     ----------
     address
         A path, or an address beginning with ``file://``, ``http://`` or ``https://``.
     target
-        Where a remote file is put.
+        Where a remote file is put; its suffix says what it must hold.
+    archive
+        Section of the configuration: retries counts attempts that bring nothing, one after the
+        other; timeout_s is the longest silence of a connection.
     size_bytes
         Published size; None where none is published, then the server's own statement counts.
-    retries
-        Attempts after a failed one, with growing pauses between them.
-    timeout_s
-        Longest silence of a connection, s.
+    md5
+        Published checksum, or None.
 
     Returns
     -------
@@ -77,9 +88,9 @@ def fetch(
     Raises
     ------
     InputError
-        If the file is missing, forbidden, a web page, or of another size.
+        If the file is missing, forbidden, not what it should be, or not what it was before.
     TransferError
-        If the last attempt failed.
+        If the archive does not answer: what has come stays for the next run.
     """
     if not is_remote(address):
         return _check_local(local_path(address), size_bytes)
@@ -88,30 +99,45 @@ def fetch(
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
-    for attempt in range(retries + 1):
-        try:
-            _attempt(address, partial, size_bytes, timeout_s)
-            break
-        except (httpx.TransportError, TransferError) as error:
-            if attempt == retries:
-                raise TransferError(f"{address}: {error}, after {retries + 1} attempts") from error
-            wait_s = _pause_s(attempt, getattr(error, "wait_s", None))
-            logger.warning("%s: %r, again in %.1f s", address, error, wait_s)
-            time.sleep(wait_s)
+    _bring(address, target, partial, archive, size_bytes, md5)
+    _note(address, target, partial)
     with open(partial, "rb") as handle:
         os.fsync(handle.fileno())
     os.replace(partial, target)
+    discard(partial)
     return target
 
 
+def fetch_all(wanted: Sequence[Wanted], archive: dict) -> list[Path]:
+    """Fetch files over ``archive["streams"]`` connections at a time; see `fetch`.
+
+    A line in the log says every 10 s how many files and bytes have come, the rate and the time
+    left. The first error stops what has not begun.
+    """
+    counter = _Counter(wanted)
+
+    def one(want: Wanted) -> Path:
+        path = fetch(want.address, want.target, archive, want.size_bytes, want.md5)
+        counter.step(path)
+        return path
+
+    with ThreadPoolExecutor(archive["streams"]) as pool:
+        futures = [pool.submit(one, want) for want in wanted]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 @contextmanager
-def opened(place: str) -> Iterator[Path]:
+def opened(place: str, archive: dict) -> Iterator[Path]:
     """Yield a small file as a path on this machine; a copy of a remote one goes afterwards."""
     with tempfile.TemporaryDirectory() as folder:
-        yield fetch(place, Path(folder) / "file")
+        yield fetch(place, Path(folder) / "file", archive)
 
 
-def read_json(place: str):
+def read_json(place: str, archive: dict):
     """Read a JSON file or answer.
 
     Raises
@@ -119,86 +145,89 @@ def read_json(place: str):
     InputError
         If it is not JSON.
     """
-    with opened(place) as path:
+    with opened(place, archive) as path:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(place, f"no JSON ({error})", "JSON", "correct the address") from None
 
 
-def _attempt(address: str, partial: Path, size_bytes: int | None, timeout_s: float) -> None:
-    done = partial.stat().st_size if partial.exists() else 0
-    if size_bytes is not None and done == size_bytes:
-        return
-    if size_bytes is not None and done > size_bytes:
-        partial.unlink()
-        done = 0
-    # Without "identity" a server may compress, and sizes and ranges mean other bytes.
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-    if done:
-        headers["Range"] = f"bytes={done}-"
-    with httpx.stream(
-        "GET", address, headers=headers, timeout=timeout_s, follow_redirects=True
-    ) as answer:
-        resumed = _check_answer(answer, address, partial, done)
-        total = size_bytes if size_bytes is not None else _announced(answer, resumed and done)
-        with open(partial, "ab" if resumed else "wb") as handle:
-            # Blocks as they come: what httpx gathers into larger ones is lost when the line breaks.
-            for block in answer.iter_raw():
-                handle.write(block)
-    found = partial.stat().st_size
-    if total is not None and found != total:
-        if found > total:
-            partial.unlink()
-        raise TransferError(f"{found} of {total} bytes arrived")
+def _bring(
+    address: str,
+    target: Path,
+    partial: Path,
+    archive: dict,
+    size_bytes: int | None,
+    md5: str | None,
+) -> None:
+    """Try until the partial file is whole and what it should be."""
+    idle = wrong = 0
+    while True:
+        before = partial.stat().st_size if partial.exists() else 0
+        try:
+            append_rest(address, partial, size_bytes, archive["timeout_s"])
+            _check_content(partial, target.name, md5)
+            return
+        except (httpx.TransportError, TransferError) as error:
+            came = partial.stat().st_size if partial.exists() else 0
+            # Of a connection that breaks now and then but brings something, one is patient.
+            least = _PROGRESS_BYTES if size_bytes is None else (size_bytes - before) // 20
+            idle = 0 if came - before >= max(1, min(least, _PROGRESS_BYTES)) else idle + 1
+            wrong += isinstance(error, ContentError)
+            if wrong > 1:
+                raise InputError(
+                    f"{target} from {address}",
+                    str(error),
+                    _expected(target, size_bytes, md5),
+                    f"correct the address, or place the file by hand as {target}",
+                ) from None
+            if idle > archive["retries"]:
+                raise TransferError(
+                    f"{target} from {address}: found {came} bytes and then, {idle} times, "
+                    f"{error or repr(error)}, expected {_expected(target, size_bytes, md5)}; "
+                    f"run again later, or place the file by hand as {target}."
+                ) from error
+            wait_s = _pause_s(max(idle, 1) - 1, getattr(error, "wait_s", None))
+            logger.warning("%s: %r, again in %.1f s", address, error, wait_s)
+            time.sleep(wait_s)
 
 
-def _check_answer(answer: httpx.Response, address: str, partial: Path, done: int) -> bool:
-    """Return whether the answer continues the partial file; raise where it is no file at all."""
-    status = answer.status_code
-    if status == 416:
-        partial.unlink()
-        raise TransferError("the server refused the range, starting anew", 0.0)
-    if status in _AGAIN:
-        raise TransferError(f"HTTP {status}", _retry_after_s(answer))
-    if status not in (200, 206):
+def _check_content(partial: Path, name: str, md5: str | None) -> None:
+    fault = fault_of(partial, name)
+    if not fault and md5 is not None:
+        found = digest_of(partial, "md5")
+        fault = "" if found == md5.lower() else f"md5 {found}"
+    if fault:
+        discard(partial)
+        raise ContentError(fault)
+
+
+def _note(address: str, target: Path, partial: Path) -> None:
+    now = partial.stat().st_size, digest_of(partial)
+    before = received(target)
+    if before is None:
+        note_receipt(target, *now)
+    elif before != now:
+        discard(partial)
         raise InputError(
-            address, f"HTTP {status}", "a file", "correct the address or the access to it"
+            f"{target} from {address}",
+            f"{now[0]} bytes, sha256 {now[1]}",
+            f"what first came: {before[0]} bytes, sha256 {before[1]}",
+            "find out why the archive's file has changed, then delete its line in received.tsv "
+            "and what was made of it",
         )
-    if "text/html" in answer.headers.get("Content-Type", ""):
-        raise InputError(
-            address, "a web page (HTML)", "a file", "correct the address, or place the file by hand"
-        )
-    if status == 206:
-        start = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-        if start != str(done):
-            partial.unlink(missing_ok=True)
-            raise TransferError(f"a range from {start or 'nowhere'} instead of {done}", 0.0)
-    return status == 206
 
 
-def _announced(answer: httpx.Response, done: int) -> int | None:
-    length = answer.headers.get("Content-Length")
-    return None if length is None else int(length) + done
-
-
-def _retry_after_s(answer: httpx.Response) -> float | None:
-    value = answer.headers.get("Retry-After")
-    if value is None:
-        return None
-    if value.isdigit():
-        return float(value)
-    try:
-        date = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+def _expected(target: Path, size_bytes: int | None, md5: str | None) -> str:
+    kind = target.suffix.removeprefix(".") or "file"
+    size = "" if size_bytes is None else f" of {size_bytes} bytes"
+    return f"a whole {kind}{size}" + ("" if md5 is None else f", md5 {md5}")
 
 
 def _pause_s(attempt: int, asked_s: float | None) -> float:
-    """Exponential pause with full jitter; not less than the server asked for."""
+    """Exponential pause with jitter; not less than the server asked for."""
     pause_s = random.uniform(0.5, 1.0) * min(2.0**attempt, _PATIENCE_S)
-    return pause_s if asked_s is None else max(min(asked_s, 600.0), 0.1 * pause_s)
+    return pause_s if asked_s is None else max(min(asked_s, _LONGEST_WAIT_S), 0.1 * pause_s)
 
 
 def _check_local(path: Path, size_bytes: int | None) -> Path:
@@ -210,3 +239,30 @@ def _check_local(path: Path, size_bytes: int | None) -> Path:
             str(path), f"{found} bytes", f"{size_bytes} bytes", "replace it by a whole copy"
         )
     return path
+
+
+class _Counter:
+    """Progress over files and bytes, counted by several threads."""
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        self.n_files = len(wanted)
+        sizes = [want.size_bytes for want in wanted]
+        self.total_bytes = None if None in sizes else sum(sizes)
+        self.files = self.bytes = 0
+        self.lock = threading.Lock()
+        self.started_s = self.logged_s = time.monotonic()
+
+    def step(self, path: Path) -> None:
+        with self.lock:
+            self.files += 1
+            self.bytes += path.stat().st_size
+            now_s = time.monotonic()
+            if now_s - self.logged_s < _LINE_EVERY_S and self.files < self.n_files:
+                return
+            self.logged_s = now_s
+            rate = self.bytes / max(now_s - self.started_s, 1e-9)
+            left = "unknown time"
+            if self.total_bytes is not None:
+                left = f"{(self.total_bytes - self.bytes) / max(rate, 1e-9):.0f} s"
+            logger.info("fetch: %d / %d files, %.3f GB, %.1f MB/s, %s left",
+                        self.files, self.n_files, self.bytes / 1e9, rate / 1e6, left)  # fmt: skip

@@ -15,6 +15,7 @@ from mcvae_ops.figures.networks import Layer, build_model, decoder_layers, encod
 from mcvae_ops.figures.plates import draw_plates, draw_well
 from mcvae_ops.figures.source import RUN, drawn
 from mcvae_ops.models.networks import n_parameters
+from mcvae_ops.screen import tile_numbers
 
 LAYER_COLOURS = {  # kind of layer -> colour, name
     "Conv2d": ("#9CC3E6", "convolution"),
@@ -37,7 +38,7 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
     family = _family(settings)
     _draw_tables(figure.add_subplot(grid[1, 2]), family, screen)
     n_wells = sum(len(wells) for wells in screen["plates"].values())
-    n_tiles = screen["tiles"]["last"] - screen["tiles"]["first"] + 1
+    n_tiles = len(tile_numbers(screen["tiles"]))
     note = (
         f"Screen {screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
         f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well of "

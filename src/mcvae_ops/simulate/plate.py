@@ -10,7 +10,7 @@ import tifffile
 
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, Channel, channels_from
+from mcvae_ops.screen import CONTROL, Channel, channels_from, tile_numbers
 from mcvae_ops.simulate.appearance import appearance_of
 from mcvae_ops.simulate.cells import call_cells, draw_cells
 from mcvae_ops.simulate.optics import (
@@ -230,7 +230,7 @@ def simulate_plate(
     )  # fmt: skip
     pitch_px = screen["tile_size_px"] - simulate["well"]["overlap_px"]
     origins = tile_origins(screen["well_grid"]["column_heights"], pitch_px)
-    tiles = range(screen["tiles"]["first"], screen["tiles"]["last"] + 1)
+    tiles = tile_numbers(screen["tiles"])
     wells = screen["plates"][plate]
     progress = Progress(len(wells) * len(tiles), "tiles", f"render {plate}")
     target = Path(images)

@@ -12,6 +12,7 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
 from mcvae_ops.tiles.load import load_image
 from mcvae_ops.tiles.shifts import Shifts, believable, estimate_shifts
+from mcvae_ops.tiles.stream import stream_tiles
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +78,13 @@ def plate_shifts(
     chosen = spread_tiles(table, alignment["consensus_tiles"])
     progress = Progress(len(chosen), "tiles", f"measure {plate}")
     measured = []
-    for well, tile in chosen:
-        of_tile = table[(table["well"] == well) & (table["tile"] == tile)]
+    by_tile = table.groupby(["well", "tile"])
+    wanted = {(well, tile): by_tile.get_group((well, tile)) for well, tile in chosen}
+    for (well, tile), paths in stream_tiles(wanted, cache, archive):
         try:
-            image = load_image(of_tile, screen, cache, archive)
+            if isinstance(paths, TileError):
+                raise paths
+            image = load_image(paths, screen)
             measured.append(estimate_shifts(image, channels, alignment))
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)

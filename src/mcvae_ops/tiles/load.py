@@ -1,16 +1,12 @@
 """One tile with the shifts of its channels: what both crops and features are taken from."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.archive.transfer import fetch, is_remote
-from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import channels_from
 from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
@@ -38,66 +34,39 @@ class AlignedTile:
 
 
 def aligned_tile(
-    files: pd.DataFrame,
+    paths: Mapping[str, str | Path],
     screen: dict,
     alignment: dict,
     consensus: pd.DataFrame,
-    cache: str | Path,
-    archive: dict,
 ) -> AlignedTile:
-    """Fetch, read and project one tile, and settle the shifts of its channels.
+    """Read and project one tile, and settle the shifts of its channels.
 
     Parameters
     ----------
-    files
-        Rows of the files table of one tile, one per channel group.
-    screen, alignment, archive
+    paths
+        ``{channel group: path}`` of the tile's files.
+    screen, alignment
         Sections of the configuration.
     consensus
         Consensus shifts of the plate.
-    cache
-        Folder for fetched files; they are deleted once the tile is read.
 
     Raises
     ------
     TileError
         If the tile cannot be read, or a channel has neither a shift of its own nor a consensus.
-    TransferError
-        If the archive does not answer: the job is to be run again.
     """
-    image = load_image(files, screen, cache, archive)
+    image = load_image(paths, screen)
     channels = channels_from(screen["channels"])
     measured = estimate_shifts(image, channels, alignment)
     return AlignedTile(image, guard(measured, channels, alignment, consensus))
 
 
-def load_image(files: pd.DataFrame, screen: dict, cache: str | Path, archive: dict) -> np.ndarray:
-    """Fetch, read and project one tile: uint16 (channel, y, x); see `aligned_tile`."""
-    with fetched(files, cache, archive) as paths:
-        return read_tile(
-            paths,
-            channels_from(screen["channels"]),
-            screen["z_planes"],
-            screen["projection"],
-            screen["tile_size_px"],
-        )
-
-
-@contextmanager
-def fetched(files: pd.DataFrame, cache: str | Path, archive: dict) -> Iterator[dict[str, Path]]:
-    """Yield ``{group: path}`` of a tile's files, several fetched at a time."""
-
-    def fetch_one(row) -> Path:
-        target = Path(cache) / row.path
-        return fetch(row.address, target, row.size_bytes, archive["retries"], archive["timeout_s"])
-
-    rows = list(files.itertuples())
-    try:
-        with ThreadPoolExecutor(archive["streams"]) as pool:
-            yield dict(zip(files["group"], pool.map(fetch_one, rows), strict=True))
-    except InputError as error:
-        raise TileError(str(error)) from error
-    finally:
-        for row in rows:
-            if is_remote(row.address):
-                (Path(cache) / row.path).unlink(missing_ok=True)
+def load_image(paths: Mapping[str, str | Path], screen: dict) -> np.ndarray:
+    """Read and project one tile: uint16 (channel, y, x); see `aligned_tile`."""
+    return read_tile(
+        paths,
+        channels_from(screen["channels"]),
+        screen["z_planes"],
+        screen["projection"],
+        screen["tile_size_px"],
+    )

@@ -1,0 +1,76 @@
+"""What a file is, judged by what it holds: a status 200 or a right size says little."""
+
+import hashlib
+import os
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tifffile
+
+_PAGE_STARTS = (b"<!doctype", b"<html")
+_TIFF_FAULTS = (OSError, ValueError, LookupError, TypeError, tifffile.TiffFileError)
+
+
+def fault_of(path: str | Path, name: str) -> str:
+    """Say what is wrong with a file that has arrived.
+
+    Parameters
+    ----------
+    path
+        The file, under any name.
+    name
+        The name it is to have; its suffix says what it must hold.
+
+    Returns
+    -------
+    What was found instead of a whole file of that kind; "" where nothing is wrong.
+    """
+    with open(path, "rb") as handle:
+        head = handle.read(1024)
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE_STARTS):
+        return "a web page (HTML)"
+    lower = name.lower()
+    if lower.endswith((".tif", ".tiff")):
+        return _tiff_fault(path)
+    if lower.endswith((".parquet", ".pq")):
+        return _parquet_fault(path)
+    if lower.endswith(".zip"):
+        return "" if zipfile.is_zipfile(path) else "no zip archive"
+    if lower.endswith((".tar", ".tar.gz", ".tgz")):
+        return "" if tarfile.is_tarfile(path) else "no tar archive"
+    return ""
+
+
+def digest_of(path: str | Path, algorithm: str = "sha256") -> str:
+    """Return a checksum of a file, in hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, algorithm).hexdigest()
+
+
+def _tiff_fault(path: str | Path) -> str:
+    size_bytes = os.path.getsize(path)
+    try:
+        with tifffile.TiffFile(path, name="") as tif:
+            page = tif.pages.first
+            last_byte = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)))
+            if page.is_contiguous and tif.imagej_metadata:
+                # ImageJ writes the planes one after the other, behind a single directory.
+                images = tif.imagej_metadata.get("images", 1)
+                if len(tif.pages) < images:
+                    last_byte += page.nbytes * (images - 1)
+    except _TIFF_FAULTS as error:
+        return f"no TIFF ({error})"
+    if last_byte > size_bytes:
+        return f"a TIFF whose pixels reach byte {last_byte} in {size_bytes} bytes"
+    return ""
+
+
+def _parquet_fault(path: str | Path) -> str:
+    try:
+        pq.ParquetFile(path).close()
+    except (OSError, pa.ArrowInvalid) as error:
+        return f"no parquet file ({error})"
+    return ""

@@ -1,0 +1,138 @@
+"""A part of the feature table cut up by well and tiles: Arrow blocks on disk, and their index."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcvae_ops.files import whole_file, write_text
+
+TILES_PER_CUT = 64
+_HELD_BYTES = 256 << 20
+
+Key = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a finished cut holds.
+
+    Attributes
+    ----------
+    name
+        Of the part.
+    columns
+        Of its blocks.
+    genes, dropped
+        Cells by label of the gene, and dropped cells by reason.
+    blocks
+        Numbers of the blocks by plate, well and tile // TILES_PER_CUT, in the order of the part.
+    """
+
+    path: Path
+    name: str
+    columns: list[str]
+    genes: Counter
+    dropped: Counter
+    blocks: dict[Key, list[int]]
+
+    def read(self, key: Key) -> list[pa.Table]:
+        """Return the blocks of a key, none where the part has no such cell."""
+        if key not in self.blocks:
+            return []
+        with pa.OSFile(str(self.path)) as source, pa.ipc.open_file(source) as blocks:
+            return [pa.Table.from_batches([blocks.get_batch(k)]) for k in self.blocks[key]]
+
+
+class CutWriter:
+    """Cut a part into blocks; its index is written last, and tells that the cut is whole.
+
+    Parameters
+    ----------
+    stem
+        Path of the cut, without suffix.
+    name
+        Of the part.
+    settings
+        What the cut depends on; a cut of other settings does not count as finished. JSON.
+    """
+
+    def __init__(self, stem: Path, name: str, settings: list) -> None:
+        self.data, self.index = stem.with_suffix(".arrow"), stem.with_suffix(".json")
+        self.name = name
+        text = json.dumps([settings, TILES_PER_CUT], sort_keys=True)
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+
+    def finished(self) -> Cut | None:
+        """Return the cut, or None where it is to be made."""
+        if not self.index.exists():
+            return None
+        index = json.loads(self.index.read_text(encoding="utf-8"))
+        if index["identity"] != self.identity:
+            return None
+        blocks = {(plate, well, number): at for plate, well, number, at in index["blocks"]}
+        return Cut(self.data, self.name, index["columns"], Counter(index["genes"]),
+                   Counter(index["dropped"]), blocks)  # fmt: skip
+
+    def __enter__(self) -> "CutWriter":
+        self.index.unlink(missing_ok=True)
+        self.genes, self.dropped = Counter(), Counter()
+        self.blocks: dict[Key, list[int]] = defaultdict(list)
+        self.held, self.held_bytes, self.n_blocks = [], 0, 0
+        self.columns: list[str] = []
+        self.context = whole_file(self.data)
+        self.partial = self.context.__enter__()
+        self.writer = None
+        return self
+
+    def add(self, table: pa.Table, dropped: Counter, stage: str) -> None:
+        """Add usable cells of one stage, and count what was dropped beside them."""
+        self.dropped += dropped
+        for count in pc.value_counts(table["gene"]).to_pylist():
+            self.genes[count["values"]] += count["counts"]
+        stages = pa.repeat(stage, table.num_rows)
+        table = table.append_column("cell_cycle_stage", stages)
+        if self.writer is None:
+            self.columns = table.column_names
+            self.writer = pa.ipc.new_file(str(self.partial), table.schema)
+        self.held.append(table.select(self.columns))
+        self.held_bytes += table.nbytes
+        if self.held_bytes > _HELD_BYTES:
+            self._spill()
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self._spill()
+        if self.writer is not None:
+            self.writer.close()
+        self.context.__exit__(kind, error, trace)
+        if kind is None:
+            index = {
+                "identity": self.identity,
+                "columns": self.columns,
+                "genes": self.genes,
+                "dropped": self.dropped,
+                "blocks": [[*key, at] for key, at in self.blocks.items()],
+            }
+            write_text(json.dumps(index), self.index)
+
+    def _spill(self) -> None:
+        if not self.held:
+            return
+        table = pa.concat_tables(self.held).combine_chunks()
+        self.held, self.held_bytes = [], 0
+        if not table.num_rows:
+            return
+        wells = table.select(["plate", "well", "tile"]).to_pandas()
+        wells["tile"] //= TILES_PER_CUT
+        for key, rows in wells.groupby(["plate", "well", "tile"]).indices.items():
+            block = table.take(pa.array(np.sort(rows))).combine_chunks()
+            for batch in block.to_batches():
+                self.writer.write_batch(batch)
+                self.blocks[(key[0], key[1], int(key[2]))].append(self.n_blocks)
+                self.n_blocks += 1

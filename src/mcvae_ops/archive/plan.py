@@ -1,0 +1,254 @@
+"""What a run will cost, before it begins: files, bytes, disk, hours; by stage."""
+
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from mcvae_ops.archive.stream import groups_ahead
+from mcvae_ops.archive.transfer import is_remote, local_path
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_text
+from mcvae_ops.screen import tile_numbers
+
+logger = logging.getLogger(__name__)
+
+STAGES = ("plate shifts", "images", "features", "crops", "training", "embeddings")
+COLUMNS = [
+    "stage",
+    "files",
+    "fetch_bytes",
+    "here_bytes",
+    "write_bytes",
+    "temporary_bytes",
+    "hours",
+    "gpu_hours",
+    "from",
+]
+_FLOAT_BYTES, _COUNT_BYTES = 4, 2
+_EMBEDDING_SPEEDUP = 2.0
+
+
+def image_costs(left: pd.DataFrame, is_here: pd.Series, settings: dict) -> list[dict]:
+    """Reckon the fetching of images: for the consensus of each plate, and for the crops.
+
+    Parameters
+    ----------
+    left
+        Files table of the tiles that are still to be cropped.
+    is_here
+        Whether a file lies on this machine, row-aligned.
+    settings
+        The configuration.
+    """
+    archive, rate = settings["archive"], settings["plan"]["bandwidth_mb_per_s"] * 1e6
+    away = left[~is_here]
+    n_tiles = left.groupby("plate")[["well", "tile"]].apply(lambda t: len(t.drop_duplicates()))
+    share = (settings["alignment"]["consensus_tiles"] / n_tiles).clip(upper=1)
+    # A mirror gives the same files again to the crops; without one they are fetched twice.
+    of_plate = away.groupby("plate")["size_bytes"].sum() * share
+    first = 0 if archive["keep_raw"] else int(of_plate.fillna(0).sum())
+    here_bytes, fetch_bytes = left["size_bytes"][is_here].sum(), away["size_bytes"].sum()
+    files_of_tile = len(left) / max(n_tiles.sum(), 1)
+    tile_bytes = left["size_bytes"].sum() / max(n_tiles.sum(), 1)
+    held = (groups_ahead(archive["streams"], round(files_of_tile)) + 1) * tile_bytes
+    held *= _jobs(left, settings) if len(away) else 0
+    return [
+        _row("plate shifts", 0, first, 0, 0, 0, hours=first / rate / 3600,
+             origin="alignment.consensus_tiles of each plate"),
+        _row("images", len(left), fetch_bytes, here_bytes,
+             fetch_bytes if archive["keep_raw"] else 0, 0 if archive["keep_raw"] else held,
+             hours=fetch_bytes / rate / 3600, origin="manifest, plan.bandwidth_mb_per_s"),
+    ]  # fmt: skip
+
+
+def feature_costs(parts: pd.DataFrame, settings: dict, n_cells: int, done: bool) -> dict:
+    """Reckon the feature tables: fetched, cut up (uncompressed) and written by well."""
+    remote = parts["address"].map(is_remote)
+    sizes = parts["size_bytes"].fillna(0)
+    fetch_bytes = 0 if done else int(sizes[remote].sum())
+    here_bytes = int(sizes[~remote].sum())
+    table_bytes = 0 if done else int(sizes.sum())
+    rate = settings["plan"]["bandwidth_mb_per_s"] * 1e6
+    origin = f"{len(parts)} parts, {n_cells} cells"
+    return _row("features", len(parts), fetch_bytes, here_bytes, table_bytes,
+                table_bytes, hours=fetch_bytes / rate / 3600, origin=origin)  # fmt: skip
+
+
+def crop_costs(left: pd.DataFrame, settings: dict, cells_left: int) -> dict:
+    """Reckon the crops that are still to be written, and the time to make them."""
+    crop, screen = settings["crop"], settings["screen"]
+    cell_bytes = len(screen["channels"]) * crop["size_px"] ** 2 * _COUNT_BYTES
+    n_tiles = len(left[["plate", "well", "tile"]].drop_duplicates())
+    jobs = _jobs(left, settings)
+    chunk_bytes = cell_bytes * cells_left * crop["tiles_per_chunk"] / max(n_tiles, 1)
+    return _row("crops", n_tiles, 0, 0, cell_bytes * cells_left, jobs * chunk_bytes,
+                hours=n_tiles * settings["plan"]["tile_s"] / 3600 / max(jobs, 1),
+                origin=f"{cells_left} cells of {cell_bytes} B, plan.tile_s, {jobs} jobs at a time",
+                )  # fmt: skip
+
+
+def model_costs(settings: dict, n_cells: int, measured: float | None) -> list[dict]:
+    """Reckon training (half of each batch is control cells) and embedding of all models."""
+    models, shared = settings["models"], settings["training"]
+    cells_per_s = measured or settings["plan"]["cells_per_s"]
+    origin = "measured cells/s" if measured else "plan.cells_per_s"
+    n_seeds = len(shared["seeds"])
+    epochs = sum((shared | model["training"])["epochs"] for model in models.values()) * n_seeds
+    latents = sum(m["salient_latent"] + m["background_latent"] for m in models.values()) * n_seeds
+    gpu_hours = 2 * epochs * n_cells / cells_per_s / 3600
+    embed_hours = n_seeds * len(models) * n_cells / (cells_per_s * _EMBEDDING_SPEEDUP) / 3600
+    return [
+        _row("training", len(models) * n_seeds, gpu_hours=gpu_hours, hours=gpu_hours,
+             origin=f"{origin}, {epochs} epochs in all"),
+        _row("embeddings", len(models) * n_seeds, write_bytes=latents * n_cells * _FLOAT_BYTES,
+             gpu_hours=embed_hours, hours=embed_hours, origin=origin),
+    ]  # fmt: skip
+
+
+def disk_peak_bytes(costs: pd.DataFrame) -> int:
+    """Return what the disk must hold beyond what it holds now: all results, and the largest stage.
+
+    The images of a crop job and its finished tiles exist together; the features are cut before.
+    """
+    temporary = costs.set_index("stage")["temporary_bytes"]
+    crops = temporary["images"] + temporary["crops"]
+    return int(costs["write_bytes"].sum() + max(temporary["features"], crops))
+
+
+def plan(files: str, left_out: str, feature_parts: str, settings: dict, results: str) -> None:
+    """Rule plan: write and print ``plan.tsv`` in the folder `results`.
+
+    Raises
+    ------
+    InputError
+        If the disk cannot hold the run.
+    """
+    screen = settings["screen"]
+    manifest = pd.read_parquet(files)
+    left = manifest[~_cropped(manifest, settings, Path(results))]
+    n_cells, known = count_cells(manifest, settings, Path(results))
+    tiles = manifest[["plate", "well", "tile"]].drop_duplicates()
+    n_left = len(left[["plate", "well", "tile"]].drop_duplicates())
+    rows = [
+        *image_costs(left, _is_here(left, Path(results) / "archive" / "raw"), settings),
+        feature_costs(pd.read_parquet(feature_parts), settings, n_cells, known),
+        crop_costs(left, settings, round(n_cells * n_left / len(tiles))),
+        *model_costs(settings, n_cells, measured_rate(Path(results))),
+    ]
+    costs = pd.DataFrame(rows, columns=COLUMNS)
+    peak, free = disk_peak_bytes(costs), _free_bytes(Path(results))
+    total = _row("total", len(manifest), *costs[COLUMNS[2:5]].sum(), peak,
+                 *costs[["hours", "gpu_hours"]].sum(), "temporary: disk peak")  # fmt: skip
+    costs = pd.concat([costs, pd.DataFrame([total])], ignore_index=True)
+    write_text(costs.to_csv(sep="\t", index=False, float_format="%.6g"), f"{results}/plan.tsv")
+    wells = manifest[["plate", "well"]].drop_duplicates()
+    lines = [
+        f"{screen['name']}: {len(manifest):,} files, {len(tiles):,} tiles, {len(wells)} wells, "
+        f"{manifest['size_bytes'].sum() / 1e12:.4g} TB; {n_cells:,} cells "
+        f"({'counted' if known else 'plan.cells_per_tile'})",
+        *_left_out_lines(left_out),
+        *_lines(costs),
+        f"disk: at most {peak / 1e9:,.1f} GB needed, {free / 1e9:,.1f} GB free",
+    ]
+    for line in lines:
+        logger.info("%s", line)
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+    if peak > free:
+        raise InputError(
+            f"the disk of {results}",
+            f"{free / 1e9:,.1f} GB free",
+            f"{peak / 1e9:,.1f} GB",
+            "free some, run in a larger folder (snakemake --directory), or take fewer "
+            "screen.plates or screen.tiles",
+        )
+
+
+def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[int, bool]:
+    """Return the number of cells, and whether it was counted in their tables or is reckoned."""
+    wells = manifest[["plate", "well"]].drop_duplicates()
+    tables = [results / "cells" / row.plate / f"{row.well}.parquet" for row in wells.itertuples()]
+    if all(table.exists() for table in tables):
+        return sum(pq.read_metadata(table).num_rows for table in tables), True
+    n_tiles = len(manifest[["plate", "well", "tile"]].drop_duplicates())
+    return round(n_tiles * settings["plan"]["cells_per_tile"]), False
+
+
+def measured_rate(results: Path) -> float | None:
+    """Return the median cells/s of the models trained so far, None before the first."""
+    tables = sorted((results / "models").glob("*/*/metrics.parquet"))
+    rates = [pd.read_parquet(table, columns=["cells_per_s"])["cells_per_s"] for table in tables]
+    return float(pd.concat(rates).median()) if rates else None
+
+
+def _cropped(manifest: pd.DataFrame, settings: dict, results: Path) -> pd.Series:
+    """Tell the files of chunks whose crops are written."""
+    tiles = tile_numbers(settings["screen"]["tiles"])
+    size = settings["crop"]["tiles_per_chunk"]
+    chunk_of = {tile: f"{k // size:03d}" for k, tile in enumerate(tiles)}
+    chunks = pd.DataFrame(
+        {"p": manifest["plate"], "w": manifest["well"], "c": manifest["tile"].map(chunk_of)}
+    )
+    folder = results / "crops"
+    done = [
+        (p, w, c)
+        for p, w, c in chunks.drop_duplicates().itertuples(index=False)
+        if (folder / p / w / f"{c}.dropped.parquet").exists()
+    ]
+    return pd.MultiIndex.from_frame(chunks).isin(done)
+
+
+def _is_here(files: pd.DataFrame, mirror: Path) -> pd.Series:
+    remote = files["address"].map(is_remote)
+    mirrored = mirror.exists()
+    here = [
+        mirrored and (mirror / path).is_file() if away else local_path(address).is_file()
+        for address, path, away in zip(files["address"], files["path"], remote, strict=True)
+    ]
+    return pd.Series(here, index=files.index, dtype=bool)
+
+
+def _jobs(left: pd.DataFrame, settings: dict) -> int:
+    """Return how many chunks are cropped at a time on this machine."""
+    n_tiles = len(left[["plate", "well", "tile"]].drop_duplicates())
+    n_chunks = -(-n_tiles // settings["crop"]["tiles_per_chunk"])
+    return min(os.cpu_count() or 1, n_chunks)
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
+
+
+def _row(
+    stage, files, fetch=0, here=0, write_bytes=0, temporary=0, hours=0.0, gpu_hours=0.0, origin=""
+) -> dict:
+    return dict(zip(COLUMNS, (stage, int(files), int(fetch), int(here), int(write_bytes),
+                              int(temporary), hours, gpu_hours, origin), strict=True))  # fmt: skip
+
+
+def _left_out_lines(left_out: str) -> list[str]:
+    table = pd.read_csv(left_out, sep="\t")
+    return [
+        f"left out: {row.n_files:,} files, {row.kind} (as {row.example})"
+        for row in table.itertuples()
+    ]
+
+
+def _lines(costs: pd.DataFrame) -> list[str]:
+    head = f"{'stage':<13}{'files':>9}{'fetch GB':>12}{'here GB':>11}{'write GB':>11}"
+    head += f"{'temp. GB':>10}{'hours':>9}{'GPU h':>8}"
+    lines = [head]
+    for row in costs.to_dict("records"):
+        giga = [row[key] / 1e9 for key in COLUMNS[2:6]]
+        lines.append(
+            f"{row['stage']:<13}{row['files']:>9,}{giga[0]:>12,.1f}{giga[1]:>11,.1f}"
+            f"{giga[2]:>11,.1f}{giga[3]:>10,.1f}{row['hours']:>9,.1f}{row['gpu_hours']:>8,.2f}"
+        )
+    return lines

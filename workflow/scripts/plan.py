@@ -1,0 +1,11 @@
+from mcvae_ops.archive.plan import plan
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    plan(
+        files=snakemake.input.files,
+        left_out=snakemake.input.left_out,
+        feature_parts=snakemake.input.feature_parts,
+        settings=snakemake.params.settings,
+        results=snakemake.params.results,
+    )
