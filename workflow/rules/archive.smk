@@ -29,8 +29,7 @@ rule list_files:
         runtime="1h",
         archive_slots=1,
     params:
-        study=config["archive"]["study"],
-        files=config["archive"]["files"],
+        archive=select(config["archive"], "study", "files"),
         screen=select(
             config["screen"],
             "plates",
@@ -61,7 +60,7 @@ rule list_feature_parts:
         runtime="30m",
         archive_slots=1,
     params:
-        dataset=config["archive"]["dataset"],
+        archive=select(config["archive"], "dataset"),
     script:
         "../scripts/list_feature_parts.py"
 

@@ -29,6 +29,8 @@ OF_PAIR = ("pearson",)
 # cp-measure reads intensities as fractions of this: about the brightest pixel of a 13-bit range,
 # so that its 256 grey levels of texture are used.
 FULL_SCALE_COUNTS = 8192.0
+# Where a cell lies in its tile is no feature of the cell.
+_PLACES = ("_Location_", "_Center_", "_BoundingBoxMinimum_", "_BoundingBoxMaximum_")
 
 
 def measure_tile(
@@ -119,7 +121,7 @@ def measure_features(
     Raises
     ------
     InputError
-        If the well holds no control cell.
+        If no tile of the well can be measured, or no cell is a control.
     """
     columns = screen["columns"]
     calls = pd.read_csv(Path(images) / CALLS_PATH.format(well=well))
@@ -140,6 +142,13 @@ def measure_features(
             f"none of {len(by_tile)} tiles usable (see above)",
             "images that can be read and aligned",
             "fetch the images again",
+        )
+    if not measured:
+        raise InputError(
+            f"well {plate} {well}",
+            f"not one of {len(by_tile)} tiles that can be measured",
+            "whole images of the called cells",
+            "see the warnings above",
         )
     table = pd.concat(measured, ignore_index=True)
     is_control = (table[columns["gene"]] == screen["control"]).to_numpy()
@@ -183,4 +192,5 @@ def _of_tile(
 
 
 def _named(prefix: str, measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{prefix}_{name}": np.asarray(values) for name, values in measures.items()}
+    named = {f"{prefix}_{name}": np.asarray(values) for name, values in measures.items()}
+    return {name: v for name, v in named.items() if not any(place in name for place in _PLACES)}
