@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from skimage.measure import regionprops
 
 from mcvae_ops.errors import InputError
@@ -13,8 +14,11 @@ from mcvae_ops.features.measure import (
     standardise_to_controls,
 )
 from mcvae_ops.files import write_parquet
-from mcvae_ops.screen import Channel
-from tests.unit.simulated import PLATE, draw_plate, small_screen
+from mcvae_ops.screen import Channel, channels_from
+from mcvae_ops.simulate.layout import LABELS_PATH
+from mcvae_ops.tiles.crop import resample
+from mcvae_ops.tiles.read import read_tile
+from tests.unit.simulated import PLATE, TILE_SIZE_PX, draw_plate, small_screen
 
 CHANNELS = [Channel("DAPI", "DNA", "near", 0, "blue"), Channel("actin", "", "far", 0, "red")]
 
@@ -151,13 +155,28 @@ def test_tables_hold_the_called_cells_by_stage_in_the_columns_of_the_archive(wel
     assert np.isfinite(cells.drop(columns=names).to_numpy()[:, varies]).mean() > 0.99
 
 
-def test_measured_where_the_cells_are(well):
-    """Area comes back as the label image has it, once the standardisation is undone."""
-    planted = pd.read_parquet(well["truth_cells"])
-    cells = pd.concat(measure(well).values())
-    size = cells.merge(planted, left_on="sgRNA_0", right_on="guide").drop_duplicates("sgRNA_0")
-    whole = size[size["y_px"].between(25, 295) & size["x_px"].between(25, 295)]
-    assert whole[["cell_Area", "size"]].corr(method="spearman").iloc[0, 1] > 0.5
+def test_measured_on_channels_brought_back_by_their_planted_shifts(well):
+    screen = well["config"]["screen"]
+    channels = channels_from(screen["channels"])
+    names = {"plate": PLATE, "well": "A1", "tile": 0, "acquisition": screen["acquisition"]}
+    paths = {
+        channel.group: well["images"].parents[1]
+        / screen["path_pattern"].format(group=channel.group, **names)
+        for channel in channels
+    }
+    image = read_tile(paths, channels, screen["z_planes"], "max", TILE_SIZE_PX)
+    shifts_px = pd.read_parquet(well["truth_tiles"])[["dy_px", "dx_px"]].to_numpy()
+    labels = tifffile.imread(well["images"] / LABELS_PATH.format(**names)).astype(np.int32)
+    expected = measure_tile(resample(image, shifts_px), labels, channels)
+
+    called = pd.read_csv(well["images"] / "phenotype/calls/A1.csv")
+    found = pd.concat(measure(well).values()).merge(called[["sgRNA_0", "cell_i", "label"]])
+    found = found.set_index("label").sort_index()
+    for channel in channels:
+        for measure_name in ("MeanIntensity", "MeanIntensityEdge", "MassDisplacement"):
+            name = f"{channel.name}_Intensity_{measure_name}"
+            both = np.corrcoef(found[name], expected.loc[found.index, name])
+            assert both[0, 1] > 0.98, name
 
 
 def test_a_well_without_controls_or_without_a_whole_tile_is_refused(well):
