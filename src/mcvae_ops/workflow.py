@@ -133,6 +133,7 @@ def job(snakemake) -> Iterator[None]:
         filemode="w",
         force=True,
     )
+    logging.captureWarnings(True)
     try:
         with threadpool_limits(snakemake.threads):
             yield

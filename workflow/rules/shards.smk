@@ -31,7 +31,7 @@ rule index_shards:
         mem_mb=8000,
         runtime="1h",
     params:
-        root="results/{screen}",
+        root=subpath(output.index, ancestor=2),
     script:
         "../scripts/index_shards.py"
 

@@ -31,8 +31,8 @@ rule simulate_library:
         mem_mb=1000,
         runtime="10m",
     params:
-        simulate=config["simulate"],
-        screen=config["screen"],
+        simulate=select(config["simulate"], "seed", "library"),
+        screen=select(config["screen"], "control"),
     script:
         "../scripts/simulate_library.py"
 
@@ -56,7 +56,7 @@ rule simulate_plate:
         runtime="1h",
     params:
         simulate=config["simulate"],
-        screen=config["screen"],
+        screen=without(config["screen"], "name", "pixel_size_um", "projection"),
     script:
         "../scripts/simulate_plate.py"
 
@@ -105,7 +105,7 @@ rule measure_features:
         mem_mb=2000,
         runtime="2h",
     params:
-        screen=config["screen"],
+        screen=without(config["screen"], "name", "pixel_size_um", "plates", "well_grid"),
         alignment=config["alignment"],
     script:
         "../scripts/measure_features.py"
