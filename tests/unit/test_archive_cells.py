@@ -1,11 +1,14 @@
 """Parts of the feature table become cells and features per well."""
 
 import json
+import tarfile
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.archive import cells as cells_module
 from mcvae_ops.archive.cells import split_cells
 from mcvae_ops.archive.dataverse import list_feature_parts
 from mcvae_ops.errors import InputError
@@ -155,3 +158,76 @@ def test_a_damaged_part_is_named(parts, run, tmp_path, monkeypatch):
     monkeypatch.setattr(pd.DataFrame, "to_parquet", damaged)
     with pytest.raises(InputError, match=r"A1\.parquet: found damage"):
         run(parts)
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
+    loose = run(parts)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    files = []
+    for number, directory in enumerate(NAMES):
+        name = f"{directory}{suffix}"
+        members = {n: tmp_path / d / n for d, n in parts if d == directory}
+        if suffix == ".zip":
+            with zipfile.ZipFile(packed / name, "w") as archive:
+                for member, path in members.items():
+                    archive.write(path, f"{directory}/{member}")
+        else:
+            with tarfile.open(packed / name, "w:gz" if suffix == ".tar.gz" else "w") as archive:
+                for member, path in members.items():
+                    archive.add(path, f"{directory}/{member}")
+        size = (packed / name).stat().st_size
+        files.append({"label": name, "dataFile": {"id": number, "filesize": size}})
+    dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
+    (packed / "dataset.json").write_text(json.dumps(dataset))
+    listed = str(packed / "parts.parquet")
+    list_feature_parts(str(packed / "dataset.json"), ARCHIVE, listed)
+    targets = [
+        [str(packed / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
+        for kind in ("cells", "features")
+    ]
+    split_cells(listed, SCREEN, ARCHIVE, str(packed / "cache"), *targets)
+    for paths, tables in zip(targets, loose, strict=True):
+        for path, table in zip(paths, tables, strict=True):
+            pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+
+
+def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, monkeypatch):
+    rng = np.random.default_rng(1)
+    screen = SCREEN | {"plates": {"P1": ["A1", "A2"]}, "tiles": "0-300"}
+    table = {}
+    for directory in NAMES:
+        for well in ("A1", "A2"):
+            table[directory, f"{well}.parquet"] = part_of(rng, 4000, well).assign(
+                tile=lambda t: rng.integers(0, 301, len(t))
+            )
+    whole = run(table, screen)
+    monkeypatch.setattr("mcvae_ops.archive.parts._BATCH_BYTES", 20_000)
+    monkeypatch.setattr("mcvae_ops.archive.cut._HELD_BYTES", 50_000)
+    again = run(table, screen)
+    for first, second in zip(whole, again, strict=True):
+        for one, other in zip(first, second, strict=True):
+            pd.testing.assert_frame_equal(one, other)
+    cells = whole[0][0]
+    assert cells["cell_id"].is_monotonic_increasing and len(cells) == 8000
+
+
+def test_parts_cut_before_an_interruption_are_not_read_again(parts, run, tmp_path, monkeypatch):
+    undisturbed = run(parts)
+    real, seen = cells_module.members_of, []
+
+    def interrupted(path, name):
+        seen.append(name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        yield from real(path, name)
+
+    monkeypatch.setattr(cells_module, "members_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(parts)
+    again = run(parts)
+    assert len(seen) == 3 + 2
+    for first, second in zip(undisturbed, again, strict=True):
+        for one, other in zip(first, second, strict=True):
+            pd.testing.assert_frame_equal(one, other)

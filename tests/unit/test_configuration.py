@@ -8,6 +8,7 @@ import yaml
 from mcvae_ops.configuration import check_configuration, load_schema
 from mcvae_ops.errors import InputError
 from mcvae_ops.reference import reference
+from mcvae_ops.screen import tile_numbers
 from tests.conftest import ROOT
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
@@ -91,3 +92,8 @@ def test_every_key_has_a_description():
 
 def test_reference_is_up_to_date():
     assert (ROOT / "config/README.md").read_text() == reference(load_schema(SCHEMA))
+
+
+def test_ranges_of_tiles():
+    assert tile_numbers("0-2, 7") == [0, 1, 2, 7]
+    assert tile_numbers("5,3-4,4") == [3, 4, 5]
