@@ -28,6 +28,9 @@ SCREEN = {
     "columns": COLUMNS,
     "not_features": ["i_0", "j_0"],
     "control": "nontargeting",
+    "duplicates": None,
+    "tile_size_px": 640,
+    "well_grid": {"column_heights": [3, 3]},
 }
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]
@@ -231,3 +234,25 @@ def test_parts_cut_before_an_interruption_are_not_read_again(parts, run, tmp_pat
     for first, second in zip(undisturbed, again, strict=True):
         for one, other in zip(first, second, strict=True):
             pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_cell_that_two_tiles_show_is_kept_where_it_is_nearer_to_the_middle(parts, run):
+    # Tile 0 lies above tile 1; tile 5 lies right of tile 0 (a snake); they overlap by 40 px.
+    shown = [(0, 620.0, 300.0), (1, 20.0, 301.0), (0, 100.0, 610.0), (5, 101.0, 10.0)]
+    first = parts[(NAMES[0], "A1.parquet")].iloc[:5].copy()
+    first["gene_symbol_0"], first["sgRNA_0"] = "nontargeting", "g"
+    for row, (tile, y, x) in zip(first.index, shown, strict=False):
+        first.loc[row, ["tile", "cell_i", "cell_j"]] = tile, y, x
+    # As near, but of another guide.
+    first.loc[first.index[4], ["tile", "cell_i", "cell_j", "sgRNA_0"]] = 1, 20.0, 299.0, "h"
+    first["tile"] = first["tile"].astype(int)
+    others = {key: table for key, table in parts.items() if key[1] == "A2.parquet"}
+    tables = others | {(NAMES[0], "A1.parquet"): first}
+    cells = run(tables)[0][0]
+    assert len(cells) == 5
+    settings = {"overlap_px": 40, "max_distance_px": 3}
+    (once, _), (kept, _) = run(tables, SCREEN | {"duplicates": settings})
+    places = once[["tile", "y_px", "x_px"]].values.tolist()
+    assert places == [[0, 100, 610], [1, 20, 299], [1, 20, 301]]
+    assert once["cell_id"].tolist() == kept["cell_id"].tolist()
+    assert set(once["cell_id"]) < set(cells["cell_id"])

@@ -13,6 +13,7 @@ rule annotations:
     """Read every annotation into a tidy table; note the licences."""
     input:
         local_paths(NAMES.annotations),
+        recorded=f"{workflow.basedir}/resources/SOURCES.tsv",
     output:
         complexes="results/{screen}/annotations/complexes.parquet",
         pairs="results/{screen}/annotations/pairs.parquet",
@@ -32,7 +33,6 @@ rule annotations:
     params:
         sources=config["archive"]["annotations"],
         archive=FETCHING,
-        recorded=workflow.source_path("../../resources/SOURCES.tsv"),
         commercial_use=config["commercial_use"],
     script:
         "../scripts/annotations.py"

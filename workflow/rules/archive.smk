@@ -102,7 +102,15 @@ rule split_cells:
         archive_slots=1,
     params:
         screen=select(
-            config["screen"], "plates", "tiles", "columns", "not_features", "control"
+            config["screen"],
+            "plates",
+            "tiles",
+            "tile_size_px",
+            "well_grid",
+            "columns",
+            "not_features",
+            "control",
+            "duplicates",
         ),
         archive=FETCHING,
         cache="results/{screen}/archive/features",

@@ -6,7 +6,7 @@ with job(snakemake):
         sources=snakemake.params.sources,
         commercial_use=snakemake.params.commercial_use,
         archive=snakemake.params.archive,
-        recorded=snakemake.params.recorded,
+        recorded=snakemake.input.recorded,
         complexes=snakemake.output.complexes,
         pairs=snakemake.output.pairs,
         functional_groups=snakemake.output.functional_groups,

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mcvae_ops.archive.cut import Cut, CutWriter
+from mcvae_ops.archive.cut import Cut, CutWriter, Key, other_columns
+from mcvae_ops.archive.overlap import seen_twice
 from mcvae_ops.archive.parts import batches_of, members_of, stage_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
@@ -171,7 +172,7 @@ def split_cells(
     progress = Progress(len(cells), "wells", "join cells")
     for cells_path, features_path in zip(cells, features, strict=True):
         plate, well = Path(cells_path).parent.name, Path(cells_path).stem
-        _join_well(cuts, plate, well, screen["control"], cells_path, features_path)
+        _join_well(cuts, plate, well, screen, cells_path, features_path)
         progress.step()
     shutil.rmtree(cache)
 
@@ -179,13 +180,8 @@ def split_cells(
 def check_columns(cuts: Sequence[Cut]) -> None:
     """Raise an `InputError` if two parts have other columns than one another."""
     for cut in cuts:
-        if odd := set(cut.columns) ^ set(cuts[0].columns):
-            raise InputError(
-                f"feature part {cut.name}",
-                f"other columns than in {cuts[0].name} ({min(odd).removeprefix('feature/')!r})",
-                "the same columns in all parts",
-                "replace it or name the column in screen.not_features",
-            )
+        if set(cut.columns) != set(cuts[0].columns):
+            raise other_columns(cut.name, cut.columns, cuts[0].name, cuts[0].columns)
 
 
 def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> list[Cut]:
@@ -214,7 +210,7 @@ def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> l
 
 
 def _join_well(
-    cuts: Sequence[Cut], plate: str, well: str, control: str, cells_path: str, features_path: str
+    cuts: Sequence[Cut], plate: str, well: str, screen: dict, cells_path: str, features_path: str
 ) -> None:
     numbers = sorted({key[2] for cut in cuts for key in cut.blocks if key[:2] == (plate, well)})
     if not numbers:
@@ -224,16 +220,14 @@ def _join_well(
             "cells of every well of screen.plates",
             "leave the well out of screen.plates or complete the table",
         )
-    n_cells = n_duplicates = 0
-    columns = cuts[0].columns
+    n_cells, columns = 0, cuts[0].columns
     named = [column for column in columns if column.startswith("feature/")]
+    n_duplicates, elsewhere = _duplicates(cuts, plate, well, numbers, screen)
     with ExitStack() as stack:
         writers = []
         for number in numbers:
-            blocks = [block for cut in cuts for block in cut.read((plate, well, number))]
-            table = pa.concat_tables([block.select(columns) for block in blocks])
-            table, n_twice = number_cells(_with_control(table, control))
-            n_duplicates += n_twice
+            table = _numbered(cuts, (plate, well, number), columns, screen["control"])[0]
+            table = table.filter(pc.invert(pc.is_in(table["cell_id"], elsewhere)))
             n_cells += len(table)
             features = table.select(["cell_id", *named])
             features = features.rename_columns([c.removeprefix("feature/") for c in
@@ -246,7 +240,29 @@ def _join_well(
                 ]
             for writer, one in zip(writers, tables, strict=True):
                 writer.write_table(one)
-    logger.info("%s/%s: %d cells, %d duplicates dropped", plate, well, n_cells, n_duplicates)
+    logger.info("%s/%s: %d cells, %d dropped that stand there twice, %d that another tile shows",
+                plate, well, n_cells, n_duplicates, len(elsewhere))  # fmt: skip
+
+
+def _duplicates(
+    cuts: Sequence[Cut], plate: str, well: str, numbers: Sequence[int], screen: dict
+) -> tuple[int, pa.Array]:
+    """Count cells that stand in the table twice; name those that another tile shows better."""
+    of_cells = [column for column in cuts[0].columns if not column.startswith("feature/")]
+    found = [_numbered(cuts, (plate, well, k), of_cells, screen["control"]) for k in numbers]
+    n_twice = sum(n for _, n in found)
+    if screen["duplicates"] is None:
+        return n_twice, pa.array([], pa.string())
+    needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
+    cells = pa.concat_tables([table.select(needed) for table, _ in found]).to_pandas()
+    return n_twice, pa.array(cells.loc[seen_twice(cells, screen), "cell_id"], pa.string())
+
+
+def _numbered(
+    cuts: Sequence[Cut], key: Key, columns: Sequence[str], control: str
+) -> tuple[pa.Table, int]:
+    blocks = [block for cut in cuts for block in cut.read(key, columns)]
+    return number_cells(_with_control(pa.concat_tables(blocks), control))
 
 
 def _with_control(table: pa.Table, control: str) -> pa.Table:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcvae_ops.errors import InputError
 from mcvae_ops.files import whole_file, write_text
 
 TILES_PER_CUT = 64
 _HELD_BYTES = 256 << 20
 
 Key = tuple[str, str, int]
+
+
+def other_columns(
+    name: str, columns: Iterable[str], first: str, expected: Iterable[str]
+) -> InputError:
+    """Return the error of a part whose columns differ from those of the first one."""
+    odd = min(set(columns) ^ set(expected)).removeprefix("feature/")
+    return InputError(
+        f"feature part {name}",
+        f"other columns than in {first} ({odd!r})",
+        "the same columns in all parts",
+        "replace it or name the column in screen.not_features",
+    )
 
 
 @dataclass(frozen=True)
@@ -41,12 +56,18 @@ class Cut:
     dropped: Counter
     blocks: dict[Key, list[int]]
 
-    def read(self, key: Key) -> list[pa.Table]:
-        """Return the blocks of a key, none where the part has no such cell."""
+    def read(self, key: Key, columns: Sequence[str]) -> list[pa.Table]:
+        """Return some columns of the blocks of a key, none where the part has no such cell."""
         if key not in self.blocks:
             return []
-        with pa.OSFile(str(self.path)) as source, pa.ipc.open_file(source) as blocks:
-            return [pa.Table.from_batches([blocks.get_batch(k)]) for k in self.blocks[key]]
+        fields = [self.columns.index(column) for column in columns]
+        options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+        with (
+            pa.OSFile(str(self.path)) as source,
+            pa.ipc.open_file(source, options=options) as blocks,
+        ):
+            tables = [pa.Table.from_batches([blocks.get_batch(k)]) for k in self.blocks[key]]
+        return [table.select(list(columns)) for table in tables]
 
 
 class CutWriter:
@@ -100,6 +121,8 @@ class CutWriter:
         if self.writer is None:
             self.columns = table.column_names
             self.writer = pa.ipc.new_file(str(self.partial), table.schema)
+        if set(table.column_names) != set(self.columns):
+            raise other_columns(self.name, table.column_names, self.name, self.columns)
         self.held.append(table.select(self.columns))
         self.held_bytes += table.nbytes
         if self.held_bytes > _HELD_BYTES:
