@@ -5,7 +5,8 @@ INPUTS
     results/{screen}/manifest/files.parquet                  one row per image file
     results/{screen}/cells/{plate}/{well}.parquet            one row per cell
 OUTPUTS
-    results/{screen}/alignment/{plate}.consensus.parquet     the shift that a plate agrees on
+    results/{screen}/alignment/{plate}.consensus.parquet     shift, light and focus that a plate agrees on
+    results/{screen}/alignment/{plate}.checks.parquet        known shifts, measured on tiles of the plate
     results/{screen}/crops/{plate}/{well}/{chunk}.*          crops and their index, NTC apart
     results/{screen}/alignment/{plate}/{well}/{chunk}.parquet  one row per tile and channel
     results/{screen}/qc/{alignment,dropped}.parquet          the whole screen
@@ -18,6 +19,7 @@ rule plate_shifts:
         files="results/{screen}/manifest/files.parquet",
     output:
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+        checks="results/{screen}/alignment/{plate}.checks.parquet",
     log:
         "logs/{screen}/plate_shifts/{plate}.log",
     benchmark:

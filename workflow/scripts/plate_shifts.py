@@ -10,4 +10,5 @@ with job(snakemake):
         plate=snakemake.wildcards.plate,
         cache=snakemake.params.cache,
         consensus=snakemake.output.consensus,
+        checks=snakemake.output.checks,
     )

@@ -214,9 +214,7 @@ def _without_fixed_pattern(cross: np.ndarray, at: _Frequencies) -> np.ndarray:
     return cross - cross.real.take(at.corners).mean(dtype=np.float64).astype(np.float32)
 
 
-def _highest_peak(
-    weighted: np.ndarray, at: _Frequencies, search: int
-) -> tuple[np.ndarray, float]:
+def _highest_peak(weighted: np.ndarray, at: _Frequencies, search: int) -> tuple[np.ndarray, float]:
     """Return the highest peak within `search` px, and by what share it tops the next one."""
     steps = np.arange(-search, search + 1)
     surface = scipy.fft.irfft2(weighted, at.shape)[np.ix_(steps, steps)]

@@ -13,6 +13,7 @@ from mcvae_ops.archive.transfer import fetch, is_remote
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import channels_from
 from mcvae_ops.tiles.crop import resample
+from mcvae_ops.tiles.faults import check_quality, tile_quality
 from mcvae_ops.tiles.read import read_tile
 from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard
 
@@ -54,19 +55,22 @@ def aligned_tile(
     screen, alignment, archive
         Sections of the configuration.
     consensus
-        Consensus shifts of the plate.
+        Consensus of the plate: shifts, light and focus.
     cache
         Folder for fetched files; they are deleted once the tile is read.
 
     Raises
     ------
     TileError
-        If the tile cannot be read, or a channel has neither a shift of its own nor a consensus.
+        If the tile cannot be read, its light or focus is at fault, or a channel has neither
+        a shift of its own nor a consensus.
     TransferError
         If the archive does not answer: the job is to be run again.
     """
     image = load_image(files, screen, cache, archive)
     channels = channels_from(screen["channels"])
+    names = [channel.name for channel in channels]
+    check_quality(tile_quality(image), names, consensus, alignment["faults"])
     measured = estimate_shifts(image, channels, alignment)
     return AlignedTile(image, guard(measured, channels, alignment, consensus))
 

@@ -74,7 +74,9 @@ def as_counts(image: np.ndarray) -> np.ndarray:
         return image
     low, high = float(image.min()), float(image.max())
     if not (low >= 0 and 1 < high <= 65535):
-        raise TileError(f"pixels from {low:g} to {high:g} where counts from 0 to 65535 are expected")
+        raise TileError(
+            f"pixels from {low:g} to {high:g} where counts from 0 to 65535 are expected"
+        )
     return np.rint(image)
 
 
@@ -117,7 +119,7 @@ class _Planes(Sequence):
         if channel.index >= n_channels:
             raise TileError(f"{n_channels} channels, none at index {channel.index}")
         kind, n_bytes = self.series.dtype.kind, self.series.dtype.itemsize
-        if not (kind == "u" and n_bytes <= 2 or kind == "f"):
+        if not ((kind == "u" and n_bytes <= 2) or kind == "f"):
             raise TileError(f"pixels are {self.series.dtype}, not uint8, uint16 or float")
         n_expected = int(np.prod(self.series.shape[:-2]))
         if len(self.series.pages) != n_expected:
