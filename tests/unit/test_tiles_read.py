@@ -87,7 +87,9 @@ def test_time_axis_and_signed_counts_are_refused(tile, tmp_path):
     tifffile.imwrite(paths["far"], far, imagej=True, metadata={"axes": "TYX"})
     with pytest.raises(TileError, match="axes TYX"):
         read(paths)
-    tifffile.imwrite(paths["far"], far.astype(np.int16), photometric="minisblack")
+    tifffile.imwrite(
+        paths["far"], far.astype(np.int16), photometric="minisblack", metadata={"axes": "ZYX"}
+    )
     with pytest.raises(TileError, match="int16"):
         read(paths)
     paths["far"].write_text("<html>404</html>")
