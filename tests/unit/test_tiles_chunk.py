@@ -86,7 +86,8 @@ def run(tmp_path, well):
         consensus = str(tmp_path / "consensus.parquet")
         settings = {"screen": SCREEN, "alignment": ALIGNMENT, "archive": ARCHIVE, "plate": "P1"}
         settings |= {"files": str(folder / "files.parquet"), "cache": str(tmp_path / "cache")}
-        plate_shifts(consensus=consensus, checks=str(tmp_path / "checks.parquet"), **settings)
+        more = {name: str(tmp_path / f"{name}.parquet") for name in ("checks", "overlay")}
+        plate_shifts(consensus=consensus, **more, **settings)
         crop_chunk(
             cells=str(folder / "cells.parquet"),
             consensus=consensus,
@@ -313,6 +314,8 @@ def test_the_summary_is_all_chunks_in_order(run, tmp_path):
         run(chunk, tiles_per_chunk=2)
     parts = [[str(tmp_path / c / f"{name}.parquet") for c in ("000", "001", "002")]
              for name in ("alignment", "dropped")]  # fmt: skip
-    targets = [str(tmp_path / "a.parquet"), str(tmp_path / "d.parquet")]
+    parts += [[str(tmp_path / f"{name}.parquet")] for name in ("checks", "overlay")]
+    targets = [str(tmp_path / f"{name}.parquet") for name in "adco"]
     summarise_tiles(*parts, *targets)
     assert pd.read_parquet(targets[0])["tile"].unique().tolist() == list(range(2, 8))
+    assert set(pd.read_parquet(targets[3])["moving"]) == {"foci", "actin"}

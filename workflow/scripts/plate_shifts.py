@@ -11,4 +11,5 @@ with job(snakemake):
         cache=snakemake.params.cache,
         consensus=snakemake.output.consensus,
         checks=snakemake.output.checks,
+        overlay=snakemake.output.overlay,
     )

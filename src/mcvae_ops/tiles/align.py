@@ -13,7 +13,7 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
 from mcvae_ops.tiles.faults import QUALITY, tile_quality
 from mcvae_ops.tiles.load import load_image
-from mcvae_ops.tiles.selfcheck import check_tile
+from mcvae_ops.tiles.selfcheck import check_tile, overlay_pixels
 from mcvae_ops.tiles.shifts import Shifts, believable, estimate_shifts
 
 CHECKS = pa.schema(
@@ -27,6 +27,11 @@ CHECKS = pa.schema(
         "error_px": pa.float64(),
         "confidence": pa.float64(),
     }
+)
+OVERLAY = pa.schema(
+    {"plate": pa.string(), "well": pa.string(), "tile": pa.int32()}
+    | {"moving": pa.string(), "fixed": pa.string()}
+    | dict.fromkeys(("y", "x", "fixed_counts", "before_counts", "after_counts"), pa.int32())
 )
 logger = logging.getLogger(__name__)
 
@@ -93,13 +98,14 @@ def plate_shifts(
     cache: str,
     consensus: str,
     checks: str,
+    overlay: str,
 ) -> None:
-    """Rule plate_shifts: measure some tiles of a plate; write its consensus and self-checks."""
+    """Rule plate_shifts: measure some tiles of a plate; write its consensus and what checks it."""
     table = pd.read_parquet(files, filters=[("plate", "==", plate)])
     channels = channels_from(screen["channels"])
     chosen = spread_tiles(table, alignment["consensus_tiles"])
     progress = Progress(len(chosen), "tiles", f"measure {plate}")
-    measured, qualities, checked = [], [], []
+    measured, qualities, checked, pictures = [], [], [], []
     for well, tile in chosen:
         of_tile = table[(table["well"] == well) & (table["tile"] == tile)]
         try:
@@ -107,6 +113,9 @@ def plate_shifts(
             measured.append(estimate_shifts(image, channels, alignment))
             qualities.append(tile_quality(image))
             found = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")
+            if not pictures and believable(measured[-1], alignment).all():
+                pairs = overlay_pixels(image, measured[-1].px, channels, alignment)
+                pictures = [pair.assign(plate=plate, well=well, tile=tile) for pair in pairs]
             checked += found.assign(plate=plate, well=well, tile=tile).to_dict("records")
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
@@ -116,3 +125,5 @@ def plate_shifts(
     result.insert(0, "plate", plate)
     write_parquet(result, consensus)
     write_parquet(pa.Table.from_pylist(checked, CHECKS), checks)
+    parts = [pa.Table.from_pandas(picture, OVERLAY, preserve_index=False) for picture in pictures]
+    write_parquet(pa.concat_tables([OVERLAY.empty_table(), *parts]), overlay)

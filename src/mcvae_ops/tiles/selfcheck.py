@@ -8,11 +8,12 @@ import pandas as pd
 
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
-from mcvae_ops.tiles.crop import resample
+from mcvae_ops.tiles.crop import resample, sample_shifted
 
 COLUMNS = ["check", "channel", "against", "error_px", "confidence"]
 PLANTED, SAME_FILE = "planted shift", "one file"
 _MARGIN_PX = 12
+_OVERLAY_PX = 160
 
 
 def plant_shift(plane: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -63,6 +64,38 @@ def check_tile(
         found, sure = measure_shift(*pair, alignment)
         rows.append((SAME_FILE, moving, fixed, np.hypot(*found), sure))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def overlay_pixels(
+    image: np.ndarray, shifts: np.ndarray, channels: Sequence[Channel], alignment: dict
+) -> list[pd.DataFrame]:
+    """Return the middle of a tile before and after its measured channels are shifted.
+
+    Parameters
+    ----------
+    image
+        uint16 (channel, y, x), counts.
+    shifts
+        (channel, 2), px.
+
+    Returns
+    -------
+    One table per measured channel: moving, fixed, y, x, fixed_counts, before_counts,
+    after_counts; both channels as they lie in the frame of the fixed one.
+    """
+    position = {channel.name: k for k, channel in enumerate(channels)}
+    size = min(_OVERLAY_PX, *image.shape[1:])
+    top, left = ((n - size) // 2 for n in image.shape[1:])
+    y, x = (axis.ravel() for axis in np.indices((size, size), np.int32))
+    tables = []
+    for moving, fixed in alignment["measure"].items():
+        pair = image[[position[fixed], position[moving], position[moving]]]
+        shift = shifts[position[moving]] - shifts[position[fixed]]
+        window = sample_shifted(pair, np.stack([0 * shift, 0 * shift, shift]), top, left, size)
+        counts = np.rint(window).astype(np.int32).reshape(3, -1)
+        values = dict(zip(("fixed_counts", "before_counts", "after_counts"), counts, strict=True))
+        tables.append(pd.DataFrame({"moving": moving, "fixed": fixed, "y": y, "x": x, **values}))
+    return tables
 
 
 def _in_one_file(channels: Sequence[Channel], reference: str) -> list[tuple[str, str]]:
