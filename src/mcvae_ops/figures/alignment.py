@@ -30,10 +30,11 @@ def figqc2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     left, right = figure.subplots(1, 2)
     bins = np.linspace(0, 1, N_BINS + 1)
     channels = sorted(set(moved["channel"]))
-    for k, channel in enumerate(channels):
-        values = moved.loc[moved["channel"] == channel, "confidence"]
-        left.hist(values, bins, histtype="step", lw=1.8, color=style.PALETTE[k % 8], label=channel)
+    values = [moved.loc[moved["channel"] == channel, "confidence"] for channel in channels]
+    colours = [style.PALETTE[k % len(style.PALETTE)] for k in range(len(channels))]
+    left.hist(values, bins, color=colours, label=channels)
     left.set(xlabel="confidence", ylabel="tiles", title="Measured shifts", yscale="log")
+    left.set_ylim(bottom=0.5)
     left.legend(loc="upper left")
     _draw_checks(right, checks)
     n_tiles = len(checks.drop_duplicates(["plate", "well", "tile"]))
