@@ -33,7 +33,13 @@ PANEL_TABLES = {
     "fig5a": ("mitosis_points",),
     "fig5b": ("mitosis_points",),
     "fig5c": ("mitosis", "mitosis_points"),
+    "figqc1": ("alignment",),
+    "figqc2": ("alignment", "checks"),
+    "figqc3": ("overlays",),
+    "figqc4": ("montage",),
+    "figqc5": ("cells_per_tile",),
 }
+QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -115,8 +121,14 @@ class Names:
 
     def panel_tables(self, wildcards) -> dict[str, str]:
         """Input function: the tables that one panel reads, by name."""
-        folder = f"results/{wildcards.screen}/benchmarks"
-        return {table: f"{folder}/{table}.parquet" for table in PANEL_TABLES[wildcards.panel]}
+        folders = {
+            table: "qc" if table in QC_TABLES else "benchmarks"
+            for table in PANEL_TABLES[wildcards.panel]
+        }
+        return {
+            table: f"results/{wildcards.screen}/{folder}/{table}.parquet"
+            for table, folder in folders.items()
+        }
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

@@ -14,6 +14,7 @@ CHANNELS = ["A594", "AF750", "DAPI", "GFP"]
 SPLIT = {
     "seed": 0,
     "fractions": {"train": 0.7, "validation": 0.15, "test": 0.15},
+    "by": "cell",
     "held_out_guides_per_gene": 0,
     "held_out_wells": [],
 }

@@ -231,6 +231,66 @@ def umap_guides() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def alignment() -> pd.DataFrame:
+    """Two wells of each plate: one shift per plate and channel, one tile by consensus."""
+    rng, rows = np.random.default_rng(5), []
+    for plate, well in (batch.split("/") for batch in BATCHES):
+        for tile in range(21):
+            for channel, shift in (("A594", 7.0), ("AF750", 11.0)):
+                dy, dx = shift + rng.normal(0, 0.1, 2)
+                method = "consensus" if tile == 3 else "measured"
+                rows.append((plate, well, tile, channel, dy, dx, rng.uniform(0.6, 1), method))
+    columns = ["plate", "well", "tile", "channel", "dy_px", "dx_px", "confidence", "method"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def checks() -> pd.DataFrame:
+    """Known shifts measured on four tiles."""
+    kinds = [("planted shift", "A594", "DAPI", 0.1), ("one file", "GFP", "DAPI", 0.4)]
+    rows = [
+        ("20260105_6W-SIM001A", "A1", tile, check, channel, against, error + 0.01 * tile, 0.9)
+        for tile in range(4)
+        for check, channel, against, error in kinds
+    ]
+    columns = ["plate", "well", "tile", "check", "channel", "against", "error_px", "confidence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def overlays() -> pd.DataFrame:
+    """A square that is shifted by three pixels, in each plate."""
+    y, x = (axis.ravel() for axis in np.indices((24, 24)))
+    inside = [np.where((abs(y - at) < 5) & (abs(x - at) < 5), 900, 100) for at in (12, 15)]
+    counts = {"fixed_counts": inside[0], "before_counts": inside[1], "after_counts": inside[0]}
+    return pd.concat(
+        pd.DataFrame({"plate": plate, "moving": moving, "fixed": "DAPI", "y": y, "x": x, **counts})
+        for plate in ("20260105_6W-SIM001A", "20260105_6W-SIM001B")
+        for moving in ("A594", "AF750")
+    )
+
+
+def montage() -> pd.DataFrame:
+    """Three crops of noise of either arm."""
+    rng = np.random.default_rng(6)
+    y, x = (axis.ravel() for axis in np.indices((12, 12)))
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "cell_id": f"{is_ntc}{k}", "is_ntc": is_ntc, "channel": channel, "y": y, "x": x,
+                "counts": rng.integers(0, 900, 144),
+            }
+        )
+        for is_ntc in (True, False)
+        for k in range(3)
+        for channel in ("A594", "AF750", "DAPI", "GFP")
+    )  # fmt: skip
+
+
+def cells_per_tile() -> pd.DataFrame:
+    """As many cells as the number of the tile."""
+    rows = [(*batch.split("/"), tile, 100 + tile) for batch in BATCHES for tile in range(21)]
+    return pd.DataFrame(rows, columns=["plate", "well", "tile", "n_cells"])
+
+
 TABLES = {
     "complexes": complexes,
     "covariates": covariates,
@@ -240,6 +300,11 @@ TABLES = {
     "mitosis_points": mitosis_points,
     "umap_cells": umap_cells,
     "umap_guides": umap_guides,
+    "alignment": alignment,
+    "checks": checks,
+    "overlays": overlays,
+    "montage": montage,
+    "cells_per_tile": cells_per_tile,
 }
 PANEL_TABLES = {
     "fig1": (),
@@ -256,4 +321,9 @@ PANEL_TABLES = {
     "fig5a": ("mitosis_points",),
     "fig5b": ("mitosis_points",),
     "fig5c": ("mitosis", "mitosis_points"),
+    "figqc1": ("alignment",),
+    "figqc2": ("alignment", "checks"),
+    "figqc3": ("overlays",),
+    "figqc4": ("montage",),
+    "figqc5": ("cells_per_tile",),
 }

@@ -44,7 +44,9 @@ def test_text_stays_text_and_there_is_no_date(panel, drawn):
     assert len(pd.read_csv(drawn[panel]["csv"])) > 0
 
 
-@pytest.mark.parametrize("panel", ["fig1", "fig2a", "fig3a", "fig4b", "fig4e", "fig5b"])
+@pytest.mark.parametrize(
+    "panel", ["fig1", "fig2a", "fig3a", "fig4b", "fig4e", "fig5b", "figqc1", "figqc3"]
+)
 def test_same_bytes_on_a_second_run(panel, drawn, tables, tmp_path):
     again = report_inputs.draw(panel, tables, tmp_path)
     for kind, path in drawn[panel].items():

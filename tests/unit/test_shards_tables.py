@@ -14,6 +14,7 @@ from mcvae_ops.shards.statistics import shard_statistics
 
 CHANNELS = ["a", "b"]
 SPLIT = {
+    "by": "cell",
     "seed": 0,
     "fractions": {"train": 0.8, "validation": 0.05, "test": 0.15},
     "held_out_guides_per_gene": 1,
@@ -28,6 +29,7 @@ def cells_of(rng, plate, well, chunk, is_ntc, n):
             "cell_id": [f"{plate}_{well}_{chunk}_{is_ntc}_{k}" for k in range(n)],
             "plate": plate,
             "well": well,
+            "tile": np.arange(n) // 5,
             "guide": [f"{g}-{k % 4}" for k, g in enumerate(gene)],
             "gene": gene,
             "is_ntc": is_ntc,
@@ -144,12 +146,29 @@ def test_one_guide_of_a_gene_stays():
     assert len(held_out) == 1 and held_out < {"b1", "b2"}
 
 
+@pytest.mark.parametrize("by", ["tile", "guide", "well"])
+def test_what_is_drawn_together_stays_together(by):
+    rng = np.random.default_rng(3)
+    tables = [cells_of(rng, f"P{k % 9}", f"A{k}", "0", False, 200) for k in range(60)]
+    table = pd.concat(tables, ignore_index=True)
+    table["guide"] = [f"g{k % 300}" for k in range(len(table))]
+    table["is_ntc"] = rng.random(len(table)) < 0.1
+    cells = {name: table[name].to_numpy() for name in table}
+    settings = SPLIT | {"by": by, "held_out_guides_per_gene": 0}
+    splits = pd.Series(split_by_names(cells, settings), name="split")
+    perturbed = table[~table["is_ntc"]]
+    unit = {"tile": ["plate", "well", "tile"], "guide": ["guide"], "well": ["plate", "well"]}[by]
+    assert (splits[perturbed.index].groupby([perturbed[u] for u in unit]).nunique() == 1).all()
+    share = splits.value_counts(normalize=True)
+    assert abs(share["train"] - 0.8) < 0.12 and set(share.index) == set(SPLIT["fractions"])
+
+
 def test_splits_are_aligned_and_need_both_arms(index, tmp_path):
     target = str(tmp_path / "splits.parquet")
     assign_splits(index, SPLIT, target)
     splits, cells = pd.read_parquet(target), pd.read_parquet(index)
     assert splits["cell_id"].tolist() == cells["cell_id"].tolist()
-    with pytest.raises(InputError, match="no NTC cell to train on among 90"):
+    with pytest.raises(InputError, match="no NTC cell for train among 90"):
         assign_splits(index, SPLIT | {"held_out_wells": ["P0/B1", "P1/A1"]}, target)
 
 

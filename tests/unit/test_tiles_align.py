@@ -9,6 +9,7 @@ from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.align import agree, spread_tiles
 from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
+from mcvae_ops.tiles.selfcheck import plant_shift
 from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard, resolve_chain
 from tests.unit.tile_scenes import STAINS, draw_scene, record, shift_image
 
@@ -141,6 +142,14 @@ def test_only_the_middle_is_used_when_asked():
     tile["foci"][:90] = rng.poisson(300, (90, 512))
     found, sure = measure(tile["foci"], tile["DNA"], window_fraction=0.6)
     assert np.hypot(*(found - (3, 4))) < 0.5 and sure > 0.5
+
+
+def test_a_planted_shift_is_the_shift_that_is_measured():
+    rng = np.random.default_rng(10)
+    image = record(rng, draw_scene(rng, 384, 60), {}, 0.0)["DNA"]
+    for shift in ((4, -7), (2.3, 5.6)):
+        found, _ = measure(plant_shift(image, shift), image)
+        np.testing.assert_allclose(found, shift, atol=0.15)
 
 
 def test_chain():

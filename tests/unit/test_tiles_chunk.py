@@ -7,7 +7,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.ndimage
 import tifffile
+from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.shards.format import open_shard
@@ -42,6 +44,7 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 4,
+    "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
 }
 CROP = {"size_px": 24, "clip_fraction": 0.001, "tiles_per_chunk": 6, "max_failed_fraction": 0.4}
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
@@ -84,7 +87,8 @@ def run(tmp_path, well):
         consensus = str(tmp_path / "consensus.parquet")
         settings = {"screen": SCREEN, "alignment": ALIGNMENT, "archive": ARCHIVE, "plate": "P1"}
         settings |= {"files": str(folder / "files.parquet"), "cache": str(tmp_path / "cache")}
-        plate_shifts(consensus=consensus, **settings)
+        more = {name: str(tmp_path / f"{name}.parquet") for name in ("checks", "overlay")}
+        plate_shifts(consensus=consensus, **more, **settings)
         crop_chunk(
             cells=str(folder / "cells.parquet"),
             consensus=consensus,
@@ -127,6 +131,16 @@ def test_the_consensus_is_what_was_planted(run):
         assert np.hypot(*(found - planted)) < 0.3
     assert (consensus["n_tiles"] == 4).all() and (consensus["plate"] == "P1").all()
     assert (consensus.loc[["DNA", "tubulin"], ["dy_px", "dx_px"]] == 0).all(axis=None)
+
+
+def test_known_shifts_come_back_from_tiles_of_the_run(run, tmp_path):
+    run()
+    checks = pd.read_parquet(tmp_path / "checks.parquet")
+    planted = checks[checks["check"] == "planted shift"]
+    assert len(planted) == 4 * 4 and set(planted["channel"]) == {"foci", "actin"}
+    assert planted["error_px"].max() < 0.5
+    same = checks[checks["check"] == "one file"]
+    assert len(same) == 4 and set(same["channel"] + same["against"]) == {"tubulinDNA"}
 
 
 def test_shards_hold_the_crops_of_their_cells(run, well):
@@ -173,9 +187,19 @@ def test_the_same_job_writes_the_same_bytes(run, tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "000").iterdir()} == first
 
 
+def test_crops_do_not_depend_on_the_threads(run, tmp_path):
+    written = []
+    for n_threads in (1, 3):
+        with threadpool_limits(n_threads):
+            run()
+        written.append([p.read_bytes() for p in sorted((tmp_path / "000").iterdir())])
+    assert written[0] == written[1]
+
+
 def test_aligned_stains_lie_on_each_other(well):
     files, _ = well
-    consensus = pd.DataFrame({"channel": [], "dy_px": [], "dx_px": []})
+    columns = ["channel", "dy_px", "dx_px", "range_counts", "focus"]
+    consensus = pd.DataFrame(columns=columns)
     aligned = aligned_tile(local(files[files["tile"] == 3]), SCREEN, ALIGNMENT, consensus)
     actin, _, _, tubulin = aligned.resampled()[:, 30:-30, 30:-30]
     before = aligned.image[:, 30:-30, 30:-30].astype(float)
@@ -224,15 +248,49 @@ def test_a_file_of_another_size_is_a_broken_tile(run, well):
 def test_a_channel_that_cannot_be_measured_takes_the_consensus(run, well, tmp_path):
     files = well[0].copy()
     at = files.index[(files["tile"] == 4) & (files["group"] == "far")][0]
-    path = tmp_path / "noise.tif"
-    noise = np.random.default_rng(1).poisson(300, (2, SIZE, SIZE)).astype(np.uint16)
-    tifffile.imwrite(path, noise, imagej=True, metadata={"axes": "ZYX"})
+    path = tmp_path / "other.tif"
+    other_cells = tifffile.imread(files.loc[at, "address"].removeprefix("file://"))[:, ::-1, ::-1]
+    tifffile.imwrite(path, other_cells, imagej=True, metadata={"axes": "ZYX"})
     files.loc[at, ["address", "size_bytes"]] = [path.as_uri(), path.stat().st_size]
     _, alignment, _, consensus = run(files=files)
     row = alignment[(alignment["tile"] == 4) & (alignment["channel"] == "actin")].iloc[0]
     assert row["method"] == "consensus" and row["passed"] and row["confidence"] < 0.5
     agreed = consensus.set_index("channel").loc["actin"]
     assert (row["dy_px"], row["dx_px"]) == (agreed["dy_px"], agreed["dx_px"])
+
+
+FAULTS = {
+    "constant": (lambda image: np.full_like(image, 300), "channel actin is constant"),
+    "saturated": (lambda image: np.minimum(image, 700), r"channel actin is saturated \("),
+    "dark": (lambda image: 300 + image // 50, "channel actin is too dark"),
+    "bright": (lambda image: np.minimum(image, 2500) * 24, "channel actin is too bright"),
+    "blurred": (
+        lambda image: np.rint(scipy.ndimage.gaussian_filter(image.astype(float), (0, 3, 3))),
+        "channel actin is out of focus",
+    ),
+    "shape": (lambda image: image[:, :-2], "axes ZYX"),
+    "plane": (lambda image: image[:1], "axes YX"),
+    "empty": (lambda image: None, "damaged TIFF"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_light_and_focus_are_broken_tiles(run, well, tmp_path, fault):
+    files, (change, said) = well[0].copy(), FAULTS[fault]
+    at = files.index[(files["tile"] == 4) & (files["group"] == "far")][0]
+    path = tmp_path / "fault.tif"
+    image = change(tifffile.imread(files.loc[at, "address"].removeprefix("file://")))
+    if image is None:
+        path.touch()
+    else:
+        image = image.astype(np.uint16)
+        axes = "ZYX" if len(image) > 1 else "YX"
+        tifffile.imwrite(path, image.squeeze(), imagej=True, metadata={"axes": axes})
+    files.loc[at, ["address", "size_bytes"]] = [path.as_uri(), path.stat().st_size]
+    _, alignment, dropped, _ = run(files=files)
+    failed = alignment[~alignment["passed"]]
+    assert failed["tile"].unique().tolist() == [4] and failed["reason"].str.contains(said).all()
+    assert dropped.loc[dropped["reason"] == "tile failed", "n_cells"].tolist() == [N_CELLS]
 
 
 def test_tiles_from_a_server_leave_nothing_behind(run, well, tmp_path):
@@ -270,6 +328,8 @@ def test_the_summary_is_all_chunks_in_order(run, tmp_path):
         run(chunk, tiles_per_chunk=2)
     parts = [[str(tmp_path / c / f"{name}.parquet") for c in ("000", "001", "002")]
              for name in ("alignment", "dropped")]  # fmt: skip
-    targets = [str(tmp_path / "a.parquet"), str(tmp_path / "d.parquet")]
+    parts += [[str(tmp_path / f"{name}.parquet")] for name in ("checks", "overlay")]
+    targets = [str(tmp_path / f"{name}.parquet") for name in "adco"]
     summarise_tiles(*parts, *targets)
     assert pd.read_parquet(targets[0])["tile"].unique().tolist() == list(range(2, 8))
+    assert set(pd.read_parquet(targets[3])["moving"]) == {"foci", "actin"}

@@ -82,14 +82,50 @@ def test_what_differs_is_said(tile, change, said):
         read(tile[0], **change)
 
 
-def test_time_axis_and_bytes_are_refused(tile, tmp_path):
+def test_time_axis_and_signed_counts_are_refused(tile, tmp_path):
     paths, _, far = tile
     tifffile.imwrite(paths["far"], far, imagej=True, metadata={"axes": "TYX"})
     with pytest.raises(TileError, match="axes TYX"):
         read(paths)
-    tifffile.imwrite(paths["far"], far.astype(np.uint8), imagej=True, metadata={"axes": "ZYX"})
-    with pytest.raises(TileError, match="uint8"):
+    tifffile.imwrite(
+        paths["far"], far.astype(np.int16), photometric="minisblack", metadata={"axes": "ZYX"}
+    )
+    with pytest.raises(TileError, match="int16"):
         read(paths)
     paths["far"].write_text("<html>404</html>")
     with pytest.raises(TileError, match=r"far\.tif"):
         read(paths)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("axes", ["ZCYX", "CZYX", "CYX", "ZYX", "YX"])
+@pytest.mark.parametrize("form", ["imagej", "imagej big-endian", "ome", "compressed"])
+def test_every_layout_gives_the_same_counts(tmp_path, kind, axes, form):
+    """The order of the axes stands in the file: ImageJ allows only its own."""
+    sizes = {"Z": 3, "C": 2, "Y": SIZE, "X": SIZE}
+    image = np.random.default_rng(2).integers(0, 256, [sizes[axis] for axis in axes])
+    path, options = tmp_path / "a.tif", {"metadata": {"axes": axes}}
+    if form.startswith("imagej"):
+        if axes == "CZYX" or kind is np.float64:
+            pytest.skip("ImageJ knows neither")
+        options |= {"imagej": True, "byteorder": ">" if "big" in form else "<"}
+    else:
+        options |= {"ome": True, "compression": "zlib" if form == "compressed" else None}
+    tifffile.imwrite(path, image.astype(kind), **options)
+    n_channels = sizes["C"] if "C" in axes else 1
+    channels = [Channel(f"c{k}", "", "g", k, "") for k in range(n_channels)]
+    found = read({"g": path}, z_planes=sizes["Z"] if "Z" in axes else 1, channels=channels)
+    expected = image.max(axes.index("Z")) if "Z" in axes else image
+    np.testing.assert_array_equal(found, expected.reshape(n_channels, SIZE, SIZE))
+
+
+def test_floats_are_rounded_and_fractions_refused(tmp_path):
+    image = np.random.default_rng(3).uniform(0, 900, (SIZE, SIZE)).astype(np.float32)
+    path, channel = tmp_path / "a.tif", [Channel("a", "", "g", 0, "")]
+    tifffile.imwrite(path, image)
+    found = read({"g": path}, z_planes=1, channels=channel)
+    np.testing.assert_array_equal(found[0], np.rint(image))
+    for wrong in (image / 900, image - 500, image * 100, np.where(image > 5, image, np.nan)):
+        tifffile.imwrite(path, wrong)
+        with pytest.raises(TileError, match="counts from 0 to 65535 are expected"):
+            read({"g": path}, z_planes=1, channels=channel)

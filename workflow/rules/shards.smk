@@ -7,6 +7,7 @@ OUTPUTS
     results/{screen}/shards/index.parquet                 one row per crop
     results/{screen}/shards/splits.parquet                its part in training, row-aligned
     results/{screen}/shards/statistics.parquet            one row per batch and channel
+    results/{screen}/qc/{cells_per_tile,montage}.parquet  what pictures show of the crops
 """
 
 
@@ -77,3 +78,23 @@ rule shard_statistics:
         channels=config["screen"]["channels"],
     script:
         "../scripts/shard_statistics.py"
+
+
+rule sample_crops:
+    """Count the cells of each tile, and read a few crops for a picture."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+    output:
+        cells_per_tile="results/{screen}/qc/cells_per_tile.parquet",
+        montage="results/{screen}/qc/montage.parquet",
+    log:
+        "logs/{screen}/sample_crops.log",
+    benchmark:
+        "benchmarks/{screen}/sample_crops.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=8000,
+        runtime="30m",
+    script:
+        "../scripts/sample_crops.py"

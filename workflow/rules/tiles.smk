@@ -5,10 +5,12 @@ INPUTS
     results/{screen}/manifest/files.parquet                  one row per image file
     results/{screen}/cells/{plate}/{well}.parquet            one row per cell
 OUTPUTS
-    results/{screen}/alignment/{plate}.consensus.parquet     the shift that a plate agrees on
+    results/{screen}/alignment/{plate}.consensus.parquet     shift, light and focus that a plate agrees on
+    results/{screen}/alignment/{plate}.checks.parquet        known shifts, measured on tiles of the plate
+    results/{screen}/alignment/{plate}.overlay.parquet       one of these tiles, before and after
     results/{screen}/crops/{plate}/{well}/{chunk}.*          crops and their index, NTC apart
     results/{screen}/alignment/{plate}/{well}/{chunk}.parquet  one row per tile and channel
-    results/{screen}/qc/{alignment,dropped}.parquet          the whole screen
+    results/{screen}/qc/{alignment,dropped,checks,overlays}.parquet  the whole screen
 """
 
 
@@ -18,6 +20,8 @@ rule plate_shifts:
         files="results/{screen}/manifest/files.parquet",
     output:
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+        checks="results/{screen}/alignment/{plate}.checks.parquet",
+        overlay="results/{screen}/alignment/{plate}.overlay.parquet",
     log:
         "logs/{screen}/plate_shifts/{plate}.log",
     benchmark:
@@ -82,7 +86,7 @@ rule crop_chunk:
 
 
 rule summarise_tiles:
-    """Gather the alignment and the dropped cells of the whole screen."""
+    """Gather alignment, dropped cells, checks and pictures of the whole screen."""
     input:
         alignments=expand(
             "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
@@ -96,9 +100,21 @@ rule summarise_tiles:
             **NAMES.chunks,
             allow_missing=True,
         ),
+        checks=expand(
+            "results/{screen}/alignment/{plate}.checks.parquet",
+            plate=config["screen"]["plates"],
+            allow_missing=True,
+        ),
+        overlays=expand(
+            "results/{screen}/alignment/{plate}.overlay.parquet",
+            plate=config["screen"]["plates"],
+            allow_missing=True,
+        ),
     output:
         alignment_table="results/{screen}/qc/alignment.parquet",
         dropped_table="results/{screen}/qc/dropped.parquet",
+        checks_table="results/{screen}/qc/checks.parquet",
+        overlays_table="results/{screen}/qc/overlays.parquet",
     log:
         "logs/{screen}/summarise_tiles.log",
     benchmark:

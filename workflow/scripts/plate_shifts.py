@@ -10,4 +10,6 @@ with job(snakemake):
         plate=snakemake.wildcards.plate,
         cache=snakemake.params.cache,
         consensus=snakemake.output.consensus,
+        checks=snakemake.output.checks,
+        overlay=snakemake.output.overlay,
     )

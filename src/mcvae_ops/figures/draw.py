@@ -7,14 +7,17 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.figures import (
+    alignment,
     complexes,
     covariates,
     design,
     features,
     functions,
     mitosis,
+    montage,
     style,
     umaps,
+    wells,
 )
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.files import whole_file
@@ -34,6 +37,11 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig5a": mitosis.fig5a,
     "fig5b": mitosis.fig5b,
     "fig5c": mitosis.fig5c,
+    "figqc1": wells.figqc1,
+    "figqc2": alignment.figqc2,
+    "figqc3": alignment.figqc3,
+    "figqc4": montage.figqc4,
+    "figqc5": wells.figqc5,
 }
 # Dates and versions would make two runs differ.
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}

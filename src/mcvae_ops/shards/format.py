@@ -1,6 +1,7 @@
 """The shard: crops as .npy, and one row per crop in a parquet file beside it."""
 
 import hashlib
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,8 +80,7 @@ def write_shard(
             f"{cells.num_rows} rows for {len(order)} crops"
         )
     with whole_file(path) as partial:
-        _write_in_order(crops, order, partial)
-        digest = _sha256(partial)
+        digest = _write_in_order(crops, order, partial)
     metadata = {
         "schema_version": SCHEMA_VERSION,
         "channels": json.dumps(list(channels)),
@@ -134,13 +134,22 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def _write_in_order(crops: np.ndarray, order: np.ndarray, path: Path) -> None:
-    header = {"descr": "<u2", "fortran_order": False, "shape": (len(order), *crops.shape[1:])}
+def _write_in_order(crops: np.ndarray, order: np.ndarray, path: Path) -> str:
+    """Write the crops, and return the SHA-256 of the file."""
+    header = io.BytesIO()
+    shape = (len(order), *crops.shape[1:])
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<u2", "fortran_order": False, "shape": shape}
+    )
+    digest = hashlib.sha256(header.getvalue())
     with open(path, "wb") as handle:
-        np.lib.format.write_array_header_1_0(handle, header)
+        handle.write(header.getvalue())
         for first in range(0, len(order), _BLOCK_CELLS):
             block = np.take(crops, order[first : first + _BLOCK_CELLS], axis=0)
-            handle.write(block.astype("<u2", copy=False).tobytes())
+            block = block.astype("<u2", copy=False)
+            handle.write(block.data)
+            digest.update(block.data)
+    return digest.hexdigest()
 
 
 def _sha256(path: str | Path) -> str:

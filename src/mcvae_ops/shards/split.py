@@ -41,16 +41,35 @@ def choose_guides(guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: in
     return held_out
 
 
+def drawn_names(cells: dict[str, np.ndarray], by: str) -> list[str]:
+    """Return for each cell the name that is drawn: cells with one name go together."""
+    alone = [f"cell {name}" for name in cells["cell_id"]]
+    wells = [f"{p}/{w}" for p, w in zip(cells["plate"], cells["well"], strict=True)]
+    match by:
+        case "cell":
+            return alone
+        case "tile":
+            return [f"tile {w}/{tile}" for w, tile in zip(wells, cells["tile"], strict=True)]
+        case "well":
+            return [f"well {well}" for well in wells]
+        case "guide":
+            rows = zip(cells["guide"], cells["is_ntc"], alone, strict=True)
+            return [name if is_ntc else f"drawn guide {guide}" for guide, is_ntc, name in rows]
+        case _:
+            raise ValueError(f"split.by is {by!r}, not cell, tile, guide or well")
+
+
 def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     """Assign each cell to train, validation, test, held_out_guide or held_out_well.
 
-    A held-out well comes first, then a held-out guide; other cells are drawn by `fractions`.
-    NTC guides are never held out.
+    A held-out well comes first, then a held-out guide; the others are drawn by `fractions`: each
+    cell for itself, or all cells of a tile, guide or well together (``split.by``). NTC guides are
+    never held out, and their cells are drawn one by one where others are drawn by guide.
 
     Parameters
     ----------
     cells
-        Columns cell_id, plate, well, guide, gene, is_ntc.
+        Columns cell_id, plate, well, tile, guide, gene, is_ntc.
     split
         Section of the configuration.
 
@@ -60,7 +79,7 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     """
     seed, fractions = split["seed"], split["fractions"]
     bounds = np.cumsum([fractions[name] for name in SPLITS])[:-1]
-    drawn = np.array([uniform_of(f"cell {name}", seed) for name in cells["cell_id"]])
+    drawn = np.array([uniform_of(name, seed) for name in drawn_names(cells, split["by"])])
     result = np.array(SPLITS, object)[np.searchsorted(bounds, drawn, side="right")]
     perturbed = ~cells["is_ntc"]
     held_out = choose_guides(
@@ -83,18 +102,19 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
     Raises
     ------
     InputError
-        If no NTC or no perturbed cell is left to train on.
+        If no NTC or no perturbed cell is left to train on, or to validate with.
     """
-    columns = ["cell_id", "plate", "well", "guide", "gene", "is_ntc"]
+    columns = ["cell_id", "plate", "well", "tile", "guide", "gene", "is_ntc"]
     table = pq.read_table(index, columns=columns)
     cells = {name: table[name].to_numpy() for name in columns}
     assigned = split_by_names(cells, split)
     for arm, chosen in (("NTC", cells["is_ntc"]), ("perturbed", ~cells["is_ntc"])):
-        if not (assigned[chosen] == "train").any():
-            raise InputError(
-                index,
-                f"no {arm} cell to train on among {chosen.sum()}",
-                "at least one",
-                "correct split or screen.control in the configuration",
-            )
+        for part in ("train", "validation"):
+            if not (assigned[chosen] == part).any():
+                raise InputError(
+                    index,
+                    f"no {arm} cell for {part} among {chosen.sum()}, split by {split['by']}",
+                    "at least one",
+                    "correct split or screen.control in the configuration",
+                )
     write_parquet(pa.table({"cell_id": table["cell_id"], "split": pa.array(assigned)}), splits)

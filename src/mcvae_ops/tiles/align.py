@@ -1,19 +1,39 @@
-"""The shift on which the tiles of a plate agree."""
+"""The shift on which the tiles of a plate agree, and their usual light and focus."""
 
 import logging
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mcvae_ops.errors import TileError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
+from mcvae_ops.tiles.faults import QUALITY, tile_quality
 from mcvae_ops.tiles.load import load_image
+from mcvae_ops.tiles.selfcheck import check_tile, overlay_pixels
 from mcvae_ops.tiles.shifts import Shifts, believable, estimate_shifts
 from mcvae_ops.tiles.stream import stream_tiles
 
+CHECKS = pa.schema(
+    {
+        "plate": pa.string(),
+        "well": pa.string(),
+        "tile": pa.int32(),
+        "check": pa.string(),
+        "channel": pa.string(),
+        "against": pa.string(),
+        "error_px": pa.float64(),
+        "confidence": pa.float64(),
+    }
+)
+OVERLAY = pa.schema(
+    {"plate": pa.string(), "well": pa.string(), "tile": pa.int32()}
+    | {"moving": pa.string(), "fixed": pa.string()}
+    | dict.fromkeys(("y", "x", "fixed_counts", "before_counts", "after_counts"), pa.int32())
+)
 logger = logging.getLogger(__name__)
 
 
@@ -63,6 +83,13 @@ def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: di
     return pd.DataFrame(rows, columns=["channel", "dy_px", "dx_px", "n_tiles", "spread_px"])
 
 
+def usual_quality(qualities: Sequence[np.ndarray], n_channels: int) -> pd.DataFrame:
+    """Return the medians over tiles of what `tile_quality` measures; NaN without a tile."""
+    if not qualities:
+        return pd.DataFrame(np.full((n_channels, len(QUALITY)), np.nan), columns=QUALITY)
+    return pd.DataFrame(np.median(qualities, axis=0), columns=QUALITY)
+
+
 def plate_shifts(
     files: str,
     screen: dict,
@@ -71,13 +98,15 @@ def plate_shifts(
     plate: str,
     cache: str,
     consensus: str,
+    checks: str,
+    overlay: str,
 ) -> None:
-    """Rule plate_shifts: measure some tiles of a plate, write its consensus."""
+    """Rule plate_shifts: measure some tiles of a plate; write its consensus and what checks it."""
     table = pd.read_parquet(files, filters=[("plate", "==", plate)])
     channels = channels_from(screen["channels"])
     chosen = spread_tiles(table, alignment["consensus_tiles"])
     progress = Progress(len(chosen), "tiles", f"measure {plate}")
-    measured = []
+    measured, qualities, checked, pictures = [], [], [], []
     by_tile = table.groupby(["well", "tile"])
     wanted = {(well, tile): by_tile.get_group((well, tile)) for well, tile in chosen}
     for (well, tile), paths in stream_tiles(wanted, cache, archive):
@@ -86,10 +115,19 @@ def plate_shifts(
                 raise paths
             image = load_image(paths, screen)
             measured.append(estimate_shifts(image, channels, alignment))
+            qualities.append(tile_quality(image))
+            found = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")
+            if not pictures and believable(measured[-1], alignment).all():
+                pairs = overlay_pixels(image, measured[-1].px, channels, alignment)
+                pictures = [pair.assign(plate=plate, well=well, tile=tile) for pair in pairs]
+            checked += found.assign(plate=plate, well=well, tile=tile).to_dict("records")
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()
-    result = agree(measured, channels, alignment)
+    result = agree(measured, channels, alignment).join(usual_quality(qualities, len(channels)))
     logger.info("consensus of %s:\n%s", plate, result.to_string(index=False))
     result.insert(0, "plate", plate)
     write_parquet(result, consensus)
+    write_parquet(pa.Table.from_pylist(checked, CHECKS), checks)
+    parts = [pa.Table.from_pandas(picture, OVERLAY, preserve_index=False) for picture in pictures]
+    write_parquet(pa.concat_tables([OVERLAY.empty_table(), *parts]), overlay)

@@ -11,6 +11,7 @@ Knapp and Carter 1976, doi:10.1109/TASSP.1976.1162830 (maximum-likelihood weight
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import scipy.fft
@@ -19,6 +20,7 @@ import scipy.signal
 _RINGS = 32
 _TAPER_FRACTION = 0.2
 _FINE_SIGMA, _COARSE_SIGMA = 1.0, 16.0
+_QUARTER = 4
 _REFINEMENTS = 3
 _REACH = 2.0
 _PEAK_RADIUS = 4.0
@@ -29,9 +31,21 @@ _TOLERANCE_PX = 0.25
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Fourier transform of one prepared image; `binning` px make one of its pixels."""
+    """Fourier transform of one prepared image; `binning` px make one of its pixels.
+
+    Attributes
+    ----------
+    values
+        complex64 (frequency in y, frequency in x >= 0): the other half mirrors it.
+    frequencies
+        What the values belong to.
+    power
+        Sum of the squared values per ring.
+    """
 
     values: np.ndarray
+    frequencies: "_Frequencies"
+    power: np.ndarray
     binning: int
 
 
@@ -49,13 +63,19 @@ def spectrum_of(image: np.ndarray, alignment: dict) -> Spectrum:
     image = _central(image, alignment["window_fraction"])
     binning = alignment["binning"] if alignment["method"] == "bandpass" else 1
     pixels = _bin(image, binning)
+    # The taper hides the border anyway, and a transform of an odd length takes twice the time.
+    height, width = (scipy.fft.prev_fast_len(n, real=True) for n in pixels.shape)
+    pixels = pixels[:height, :width]
     if alignment["method"] == "bandpass":
         pixels = _logarithm(pixels)
     pixels -= pixels.mean()
     for axis, n in enumerate(pixels.shape):
         window = scipy.signal.windows.tukey(n, _TAPER_FRACTION).astype(np.float32)
         pixels *= np.expand_dims(window, 1 - axis)
-    return Spectrum(scipy.fft.fft2(pixels), binning)
+    frequencies = _frequencies(pixels.shape)
+    values = scipy.fft.rfft2(pixels)
+    power = frequencies.ring_sums(values.real**2 + values.imag**2)
+    return Spectrum(values, frequencies, power, binning)
 
 
 def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[np.ndarray, float]:
@@ -71,32 +91,32 @@ def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[n
     high on) and of ``exp(-(s / 0.25 px)^2)``, s being the standard error that the coherence of the
     two images allows (Cramer-Rao bound).
     """
-    cross = fixed.values * np.conj(moving.values)
-    rings, sizes = _rings(cross.shape)
+    cross, at = fixed.values * np.conj(moving.values), fixed.frequencies
     if alignment["method"] == "bandpass":
-        cross = _without_fixed_pattern(cross, rings)
-    power = np.sqrt(_ring_sums(fixed.values, rings) * _ring_sums(moving.values, rings))
-    power = np.maximum(power, np.finfo(np.float32).tiny)
+        cross = _without_fixed_pattern(cross, at)
+    power = np.maximum(np.sqrt(fixed.power * moving.power), np.finfo(np.float32).tiny)
     match alignment["method"]:
         case "bandpass":
-            weighted = cross * ((sizes / power)[rings] * _band(cross.shape))
+            weighted = cross * ((at.sizes / power).astype(np.float32)[at.rings] * at.band)
         case "phase":
             weighted = cross / np.maximum(np.abs(cross), np.finfo(np.float32).tiny)
         case "none":
             weighted = cross
     search = int(np.ceil(_SEARCH_MARGIN * alignment["max_shift_px"] / fixed.binning))
-    coarse, distinctness = _highest_peak(weighted, search)
+    coarse, distinctness = _highest_peak(weighted, at, search)
     upsampling = alignment["upsample_factor"]
-    shift = _refine(weighted, coarse, upsampling)
+    shift = _refine(weighted, at, coarse, upsampling)
     if alignment["method"] == "bandpass":
         for _ in range(_REFINEMENTS):
-            coherence = _coherence(cross, shift, rings, sizes, power)
-            weights = coherence / (1 - coherence**2) * sizes / power
+            coherence = _coherence(cross, at, shift, power)
+            weights = coherence / (1 - coherence**2) * at.sizes / power
             if not weights.any():
                 return shift * fixed.binning, 0.0
-            shift = _refine(cross * weights[rings], shift, upsampling)
-    coherence = _coherence(cross, shift, rings, sizes, power)
-    error_px = _standard_error(coherence, rings, cross.shape) * fixed.binning
+            before, weighted = shift, cross * weights.astype(np.float32)[at.rings]
+            shift = _refine(weighted, at, shift, upsampling)
+            if (shift == before).all():
+                break
+    error_px = _standard_error(_coherence(cross, at, shift, power), at) * fixed.binning
     if np.abs(shift - coarse).max() > _REACH:
         distinctness = 0.0
     sure = min(2 * distinctness, 1.0) * np.exp(-((error_px / _TOLERANCE_PX) ** 2))
@@ -110,54 +130,94 @@ def _central(image: np.ndarray, fraction: float) -> np.ndarray:
 
 def _bin(image: np.ndarray, binning: int) -> np.ndarray:
     height, width = (n // binning for n in image.shape)
-    blocks = image[: height * binning, : width * binning].reshape(height, binning, -1)
-    rows = blocks.sum(axis=1, dtype=np.float32)
-    return rows.reshape(height, width, binning).sum(axis=2)
+    if binning == 1:
+        return image.astype(np.float32)
+    wide = np.uint32 if image.dtype.kind == "u" else np.float32
+    rows = np.add(image[: height * binning : binning], image[1 : height * binning : binning],
+                  dtype=wide)  # fmt: skip
+    for k in range(2, binning):
+        rows += image[k : height * binning : binning]
+    columns = rows[:, : width * binning : binning] + rows[:, 1 : width * binning : binning]
+    for k in range(2, binning):
+        columns += rows[:, k : width * binning : binning]
+    return columns.astype(np.float32)
 
 
 def _logarithm(pixels: np.ndarray) -> np.ndarray:
     """Log of the counts above background, offset by their median, so that noise stays small."""
-    background, median = np.quantile(pixels, [0.02, 0.5])
-    offset = max(median - background, 1.0)
-    return np.log(np.maximum(pixels - background, 0) + offset).astype(np.float32)
+    background, median = np.quantile(pixels[::2, ::2], [0.02, 0.5]).astype(np.float32)
+    offset = max(median - background, np.float32(1))
+    return np.log(np.maximum(pixels - background, 0) + offset)
 
 
-def _frequencies(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    ky, kx = (2 * np.pi * scipy.fft.fftfreq(n) for n in shape)
-    return ky[:, None], kx[None, :]
+@dataclass(frozen=True)
+class _Frequencies:
+    """The spatial frequencies of a real image of `shape`, radians per pixel."""
+
+    shape: tuple[int, int]
+
+    @cached_property
+    def ky(self) -> np.ndarray:
+        return (2 * np.pi * scipy.fft.fftfreq(self.shape[0]))[:, None]
+
+    @cached_property
+    def kx(self) -> np.ndarray:
+        return (2 * np.pi * scipy.fft.rfftfreq(self.shape[1]))[None, :]
+
+    @cached_property
+    def twice(self) -> np.ndarray:
+        """How often a column stands in the whole spectrum: once at 0 and Nyquist, else twice."""
+        n = self.shape[1]
+        twice = np.full((1, n // 2 + 1), 2.0, np.float32)
+        twice[0, [0, -1] if n % 2 == 0 else [0]] = 1
+        return twice
+
+    @cached_property
+    def rings(self) -> np.ndarray:
+        """Number of the ring of equal frequency; the last holds the corners beyond Nyquist."""
+        radius = np.hypot(self.ky, self.kx) / np.pi * _RINGS
+        return np.minimum(radius.astype(np.intp), _RINGS)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        return self.ring_sums(np.ones(self.rings.shape, np.float32))
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        return self.ring_sums(self.ky**2 + self.kx**2)
+
+    @cached_property
+    def band(self) -> np.ndarray:
+        squared = (self.ky**2 + self.kx**2).astype(np.float32) / 2
+        return np.exp(-squared * _FINE_SIGMA**2) - np.exp(-squared * _COARSE_SIGMA**2)
+
+    @cached_property
+    def corners(self) -> np.ndarray:
+        return np.flatnonzero(self.rings == _RINGS)
+
+    def ring_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum values of the half spectrum per ring, as over the whole spectrum."""
+        return np.bincount(self.rings.ravel(), (values * self.twice).ravel(), _RINGS + 1)
 
 
-def _rings(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Number the rings of equal spatial frequency; the last holds the corners beyond Nyquist."""
-    ky, kx = _frequencies(shape)
-    rings = np.minimum((np.hypot(ky, kx) / np.pi * _RINGS).astype(np.intp), _RINGS)
-    return rings, np.bincount(rings.ravel(), minlength=_RINGS + 1)
+@lru_cache(maxsize=2)
+def _frequencies(shape: tuple[int, int]) -> _Frequencies:
+    return _Frequencies(shape)
 
 
-def _ring_sums(values: np.ndarray, rings: np.ndarray) -> np.ndarray:
-    power = values.real.astype(np.float64) ** 2 + values.imag.astype(np.float64) ** 2
-    return np.bincount(rings.ravel(), power.ravel(), minlength=_RINGS + 1)
-
-
-def _without_fixed_pattern(cross: np.ndarray, rings: np.ndarray) -> np.ndarray:
+def _without_fixed_pattern(cross: np.ndarray, at: _Frequencies) -> np.ndarray:
     """Take the camera's fixed pattern, which lies at shift zero, out of a cross-power spectrum.
 
     The gains of pixels are white, so their cross-power is one real constant at all frequencies,
     and alone in the corners beyond the optics' reach.
     """
-    return cross - cross.real[rings == _RINGS].mean()
+    return cross - cross.real.take(at.corners).mean(dtype=np.float64).astype(np.float32)
 
 
-def _band(shape: tuple[int, int]) -> np.ndarray:
-    ky, kx = _frequencies(shape)
-    squared = (ky**2 + kx**2).astype(np.float32) / 2
-    return np.exp(-squared * _FINE_SIGMA**2) - np.exp(-squared * _COARSE_SIGMA**2)
-
-
-def _highest_peak(weighted: np.ndarray, search: int) -> tuple[np.ndarray, float]:
+def _highest_peak(weighted: np.ndarray, at: _Frequencies, search: int) -> tuple[np.ndarray, float]:
     """Return the highest peak within `search` px, and by what share it tops the next one."""
     steps = np.arange(-search, search + 1)
-    surface = scipy.fft.ifft2(weighted).real[np.ix_(steps, steps)]
+    surface = scipy.fft.irfft2(weighted, at.shape)[np.ix_(steps, steps)]
     peak = np.array(np.unravel_index(surface.argmax(), surface.shape))
     away = np.hypot(*np.ogrid[-peak[0] : len(steps) - peak[0], -peak[1] : len(steps) - peak[1]])
     others = surface[away > _PEAK_RADIUS]
@@ -167,38 +227,49 @@ def _highest_peak(weighted: np.ndarray, search: int) -> tuple[np.ndarray, float]
     return (peak - search).astype(np.float64), float(distinctness)
 
 
-def _refine(weighted: np.ndarray, near: np.ndarray, upsampling: int) -> np.ndarray:
-    """Find the peak within `_REACH` px of `near` on a grid of ``1 / upsampling`` px."""
+def _refine(
+    weighted: np.ndarray, at: _Frequencies, near: np.ndarray, upsampling: int
+) -> np.ndarray:
+    """Find the peak within `_REACH` px of `near` on a grid of ``1 / upsampling`` px.
+
+    First on a grid of quarters, which no peak of pixels slips through, then around the best.
+    """
     # Double precision: a result that hung on the order of sums would hang on the threads.
-    steps = np.arange(-_REACH * upsampling, _REACH * upsampling + 1) / upsampling
-    start = np.round(near * upsampling) / upsampling
-    ky, kx = _frequencies(weighted.shape)
-    rows = np.exp(1j * (start[0] + steps)[:, None] * ky.T)
-    columns = np.exp(1j * kx.T * (start[1] + steps)[None, :])
-    surface = (rows @ weighted.astype(np.complex128) @ columns).real
-    y, x = np.unravel_index(surface.argmax(), surface.shape)
-    return start + np.array([steps[y], steps[x]])
+    weighted = weighted.astype(np.complex128) * at.twice
+    step = max(upsampling // _QUARTER, 1)
+    reach = round(_REACH * upsampling)
+    start = np.round(near * upsampling)
+    best = _best_of(weighted, at, start, np.arange(-reach, reach + 1, step), upsampling)
+    return _best_of(weighted, at, best, np.arange(-step, step + 1), upsampling) / upsampling
+
+
+def _best_of(
+    weighted: np.ndarray, at: _Frequencies, start: np.ndarray, steps: np.ndarray, upsampling: int
+) -> np.ndarray:
+    y, x = ((k + steps) / upsampling for k in start)
+    rows = np.exp(1j * y[:, None] * at.ky.T)
+    columns = np.exp(1j * at.kx.T * x[None, :])
+    surface = ((rows @ weighted) @ columns).real
+    row, column = np.unravel_index(surface.argmax(), surface.shape)
+    return start + np.array([steps[row], steps[column]])
 
 
 def _coherence(
-    cross: np.ndarray, shift: np.ndarray, rings: np.ndarray, sizes: np.ndarray, power: np.ndarray
+    cross: np.ndarray, at: _Frequencies, shift: np.ndarray, power: np.ndarray
 ) -> np.ndarray:
     """Signed coherence of the two images per ring at a shift, 0 where it is within the noise."""
-    ky, kx = _frequencies(cross.shape)
-    aligned = (cross * np.exp(1j * shift[0] * ky) * np.exp(1j * shift[1] * kx)).real
-    sums = np.bincount(rings.ravel(), aligned.ravel(), minlength=_RINGS + 1)
-    coherence = np.clip(sums / power, -_MAX_COHERENCE, _MAX_COHERENCE)
+    rows, columns = np.exp(1j * shift[0] * at.ky), np.exp(1j * shift[1] * at.kx)
+    aligned = (cross * rows.astype(np.complex64) * columns.astype(np.complex64)).real
+    coherence = np.clip(at.ring_sums(aligned) / power, -_MAX_COHERENCE, _MAX_COHERENCE)
     # Values of real images come in conjugate pairs, so n of them are n / 2 independent ones.
-    variance = 2 / np.maximum(sizes, 1)
+    variance = 2 / np.maximum(at.sizes, 1)
     excess = np.sqrt(np.maximum(coherence**2 - variance, 0))
     coherence = np.where(coherence**2 > 2 * variance, np.sign(coherence) * excess, 0.0)
     coherence[_RINGS] = 0.0
     return coherence
 
 
-def _standard_error(coherence: np.ndarray, rings: np.ndarray, shape: tuple[int, int]) -> float:
+def _standard_error(coherence: np.ndarray, at: _Frequencies) -> float:
     """Cramer-Rao bound of the shift along one axis, in pixels of the spectrum."""
-    ky, kx = _frequencies(shape)
-    squared = np.bincount(rings.ravel(), (ky**2 + kx**2).ravel(), minlength=_RINGS + 1)
-    information = (squared / 4 * coherence**2 / (1 - coherence**2)).sum()
+    information = (at.squares / 4 * coherence**2 / (1 - coherence**2)).sum()
     return float(1 / np.sqrt(max(information, 1e-12)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 N_COUNTS = 1 << 16
+_BLOCK_PX = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ def clip_bounds(image: np.ndarray, fraction: float) -> tuple[int, int]:
     ----------
     Hyndman and Fan 1996, doi:10.1080/00031305.1996.10473566.
     """
-    cumulative = np.cumsum(np.bincount(image.ravel(), minlength=N_COUNTS))
+    counts, pixels = np.zeros(N_COUNTS, np.int64), image.reshape(-1)
+    # In blocks, since bincount widens what it counts to eight bytes.
+    for first in range(0, pixels.size, _BLOCK_PX):
+        counts += np.bincount(pixels[first : first + _BLOCK_PX], minlength=N_COUNTS)
+    cumulative = np.cumsum(counts)
     ranks = np.maximum(np.array([fraction, 1 - fraction]) * image.size, 1)
     lower, upper = np.searchsorted(cumulative, np.ceil(ranks))
     return int(lower), int(upper)
@@ -61,7 +66,11 @@ def clip(image: np.ndarray, fraction: float) -> np.ndarray:
     fraction
         Share of a channel's pixels at the top and at the bottom.
     """
-    return np.stack([np.clip(plane, *clip_bounds(plane, fraction)) for plane in image])
+    clipped = np.empty_like(image)
+    for plane, target in zip(image, clipped, strict=True):
+        lower, upper = (np.uint16(bound) for bound in clip_bounds(plane, fraction))
+        np.clip(plane, lower, upper, out=target)
+    return clipped
 
 
 def sample_shifted(image: np.ndarray, shifts: np.ndarray, y: int, x: int, size: int) -> np.ndarray:
@@ -113,9 +122,10 @@ def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size:
     reasons = np.array([_why_dropped(image.shape, shifts, c, size) for c in centres], object)
     kept = np.array([not reason for reason in reasons], bool)
     images = np.empty((int(kept.sum()), len(image), size, size), np.uint16)
-    for target, centre in zip(images, centres[kept], strict=True):
-        y, x = _corner(centre, size)
-        np.rint(sample_shifted(image, shifts, y, x, size), out=target, casting="unsafe")
+    corners = [_corner(centre, size) for centre in centres[kept]]
+    for k, (plane, (dy, dx)) in enumerate(zip(image, shifts, strict=True)):
+        for target, (y, x) in zip(images[:, k], corners, strict=True):
+            np.rint(_cut(plane, y - dy, x - dx, size), out=target, casting="unsafe")
     return Crops(images, kept, reasons)
 
 
@@ -137,6 +147,18 @@ def _why_dropped(shape: Sequence[int], shifts: np.ndarray, centre: np.ndarray, s
     return ""
 
 
+def _cut(plane: np.ndarray, top: float, left: float, size: int) -> np.ndarray:
+    """Cut a window that lies inside an image, bilinearly."""
+    y, x = int(np.floor(top)), int(np.floor(left))
+    if y == top and x == left:
+        return plane[y : y + size, x : x + size]
+    # One row and column more, unless the window ends at the border and needs none.
+    block = plane[y : y + size + 1, x : x + size + 1].astype(np.float32)
+    if block.shape != (size + 1, size + 1):
+        block = np.pad(block, [(0, size + 1 - n) for n in block.shape], mode="edge")
+    return _blend(block, np.float32(top - y), np.float32(left - x))
+
+
 def _sample(
     image: np.ndarray, shifts: np.ndarray, y: int, x: int, shape: tuple[int, int]
 ) -> np.ndarray:
@@ -144,10 +166,19 @@ def _sample(
     for plane, (dy, dx), target in zip(image, shifts, window, strict=True):
         rows, fy = _positions(y - dy, shape[0], plane.shape[0])
         columns, fx = _positions(x - dx, shape[1], plane.shape[1])
-        block = plane[np.ix_(rows, columns)].astype(np.float32)
-        block = block[:-1] + fy * (block[1:] - block[:-1])
-        np.add(block[:, :-1], fx * (block[:, 1:] - block[:, :-1]), out=target)
+        target[:] = _blend(plane[np.ix_(rows, columns)].astype(np.float32), fy, fx)
     return window
+
+
+def _blend(block: np.ndarray, fy: np.float32, fx: np.float32) -> np.ndarray:
+    """Interpolate between the rows, then between the columns of a block; both get one fewer."""
+    rows = block[1:] - block[:-1]
+    rows *= fy
+    rows += block[:-1]
+    columns = rows[:, 1:] - rows[:, :-1]
+    columns *= fx
+    columns += rows[:, :-1]
+    return columns
 
 
 def _positions(start: float, n: int, limit: int) -> tuple[np.ndarray, np.float32]:

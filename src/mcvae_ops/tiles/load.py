@@ -9,6 +9,7 @@ import pandas as pd
 
 from mcvae_ops.screen import channels_from
 from mcvae_ops.tiles.crop import resample
+from mcvae_ops.tiles.faults import check_quality, tile_quality
 from mcvae_ops.tiles.read import read_tile
 from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard
 
@@ -48,15 +49,18 @@ def aligned_tile(
     screen, alignment
         Sections of the configuration.
     consensus
-        Consensus shifts of the plate.
+        Consensus of the plate: shifts, light and focus.
 
     Raises
     ------
     TileError
-        If the tile cannot be read, or a channel has neither a shift of its own nor a consensus.
+        If the tile cannot be read, its light or focus is at fault, or a channel has neither
+        a shift of its own nor a consensus.
     """
     image = load_image(paths, screen)
     channels = channels_from(screen["channels"])
+    names = [channel.name for channel in channels]
+    check_quality(tile_quality(image), names, consensus, alignment["faults"])
     measured = estimate_shifts(image, channels, alignment)
     return AlignedTile(image, guard(measured, channels, alignment, consensus))
 

@@ -39,7 +39,7 @@ def read_tile(
 
     Returns
     -------
-    uint16 (channel, y, x), counts.
+    uint16 (channel, y, x), counts: 8-bit counts as they are, floats rounded.
 
     Raises
     ------
@@ -55,11 +55,29 @@ def read_tile(
             with tifffile.TiffFile(paths[group]) as tif:
                 for position, channel in members:
                     planes = _Planes(tif, channel, z_planes, tile_size_px)
-                    tile[position] = project(planes, projection)
+                    tile[position] = as_counts(project(planes, projection))
         except _DAMAGED as error:
             reason = str(error) if isinstance(error, TileError) else f"damaged TIFF ({error})"
             raise TileError(f"{Path(paths[group]).name}: {reason}") from error
     return tile
+
+
+def as_counts(image: np.ndarray) -> np.ndarray:
+    """Return an image as counts that fit 16 bits; floats are rounded.
+
+    Raises
+    ------
+    TileError
+        If floats are not numbers, leave 0 to 65535, or all lie within 0 to 1 and are no counts.
+    """
+    if image.dtype.kind == "u":
+        return image
+    low, high = float(image.min()), float(image.max())
+    if not (low >= 0 and 1 < high <= 65535):
+        raise TileError(
+            f"pixels from {low:g} to {high:g} where counts from 0 to 65535 are expected"
+        )
+    return np.rint(image)
 
 
 def project(planes: Sequence[np.ndarray], projection: str) -> np.ndarray:
@@ -100,8 +118,9 @@ class _Planes(Sequence):
             )
         if channel.index >= n_channels:
             raise TileError(f"{n_channels} channels, none at index {channel.index}")
-        if self.series.dtype != np.uint16:
-            raise TileError(f"pixels are {self.series.dtype}, not uint16")
+        kind, n_bytes = self.series.dtype.kind, self.series.dtype.itemsize
+        if not ((kind == "u" and n_bytes <= 2) or kind == "f"):
+            raise TileError(f"pixels are {self.series.dtype}, not uint8, uint16 or float")
         n_expected = int(np.prod(self.series.shape[:-2]))
         if len(self.series.pages) != n_expected:
             raise TileError(f"{len(self.series.pages)} images where {n_expected} are expected")

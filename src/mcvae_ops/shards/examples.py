@@ -1,0 +1,57 @@
+"""What pictures show of the crops: how many there are of each tile, and a few of them."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mcvae_ops.files import write_parquet
+from mcvae_ops.shards.format import open_shard
+from mcvae_ops.shards.index import index_channels
+
+N_EXAMPLES = 9
+
+
+def choose_examples(cell_ids: np.ndarray, n: int) -> np.ndarray:
+    """Return the rows of `n` cells that depend on the names alone."""
+    drawn = [zlib.crc32(f"example {cell_id}".encode()) for cell_id in cell_ids]
+    return np.sort(np.argsort(drawn, kind="stable")[:n])
+
+
+def pixels_of(crop: np.ndarray, channels: list[str], cell_id: str, is_ntc: bool) -> pa.Table:
+    """Return a crop (channel, y, x) as one row per pixel."""
+    channel, y, x = (axis.ravel() for axis in np.indices(crop.shape, np.int32))
+    return pa.table(
+        {
+            "cell_id": pa.repeat(cell_id, crop.size),
+            "is_ntc": pa.repeat(is_ntc, crop.size),
+            "channel": np.array(channels)[channel],
+            "y": y,
+            "x": x,
+            "counts": np.ascontiguousarray(crop).ravel(),
+        }
+    )
+
+
+def sample_crops(index: str, cells_per_tile: str, montage: str) -> None:
+    """Rule sample_crops: count the cells of each tile; read some crops of either arm."""
+    columns = ["shard", "row", "cell_id", "plate", "well", "tile", "is_ntc"]
+    table = pq.read_table(index, columns=columns).replace_schema_metadata(None)
+    keys = ["plate", "well", "tile"]
+    counts = (
+        table.group_by(keys)
+        .aggregate([([], "count_all")])
+        .sort_by([(k, "ascending") for k in keys])
+    )
+    write_parquet(counts.rename_columns([*keys, "n_cells"]), cells_per_tile)
+    channels, root, parts = index_channels(index), Path(index).parents[1], []
+    is_ntc = table["is_ntc"].to_numpy()
+    for arm in (True, False):
+        rows = np.flatnonzero(is_ntc == arm)
+        chosen = table.take(rows[choose_examples(table["cell_id"].to_numpy()[rows], N_EXAMPLES)])
+        for one in chosen.to_pylist():
+            crop = open_shard(root / one["shard"]).crops[one["row"]]
+            parts.append(pixels_of(crop, channels, one["cell_id"], arm))
+    write_parquet(pa.concat_tables(parts), montage)

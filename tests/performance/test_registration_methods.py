@@ -1,0 +1,141 @@
+"""Ways to measure a shift, on inputs other than those on which ours was chosen.
+
+Ours was chosen on the scenes of tests/unit/tile_scenes.py and on real cells (BBBC, HT29). Here: the
+simulated screen with shifts up to 25 px, and two stains of a real tissue section, which
+scikit-image brings along.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+from skimage.color import rgb2hed
+from skimage.registration import phase_cross_correlation
+
+from mcvae_ops.screen import channels_from
+from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
+from mcvae_ops.tiles.read import read_tile
+from tests.unit.simulated import draw_plate, small_screen
+from tests.unit.tile_scenes import shift_image
+
+FIXED_PATTERNS = (0.003, 0.006, 0.01)
+SETTINGS = {"upsample_factor": 20, "window_fraction": 1.0, "max_shift_px": 30}
+PAIRS = {"A594": "DAPI", "AF750": "GFP"}
+MARGIN_PX, N_SECTION = 28, 40
+LEAST_CONFIDENCE = 0.5
+
+
+def ours(method: str, binning: int):
+    settings = SETTINGS | {"method": method, "binning": binning}
+
+    def measure(moving, fixed):
+        return measure_shift(spectrum_of(moving, settings), spectrum_of(fixed, settings), settings)
+
+    return measure
+
+
+def scikit_image(normalization):
+    def measure(moving, fixed):
+        images = (image.astype(np.float64) for image in (fixed, moving))
+        shift, *_ = phase_cross_correlation(
+            *images, upsample_factor=20, normalization=normalization
+        )
+        return shift, np.nan
+
+    return measure
+
+
+CANDIDATES = {
+    "scikit-image, normalization='phase'": scikit_image("phase"),
+    "scikit-image, normalization=None": scikit_image(None),
+    "phase": ours("phase", 1),
+    "none": ours("none", 1),
+    "bandpass, binning 1": ours("bandpass", 1),
+    "bandpass, binning 2": ours("bandpass", 2),
+    "bandpass, binning 4": ours("bandpass", 4),
+}
+
+
+def simulated(folder):
+    """Yield (input, moving, fixed, shift) of two stain pairs on tiles of the simulated screen."""
+    for number, fixed_pattern in enumerate(FIXED_PATTERNS * 2):
+        config = small_screen()
+        config["screen"]["tile_size_px"] = 512
+        config["simulate"]["seed"] = 100 + number
+        config["simulate"]["well"]["cells_per_tile"] = 90
+        config["simulate"]["optics"] |= {
+            "channel_shift_px": [0, 25],
+            "fixed_pattern_sd": fixed_pattern,
+        }
+        paths = draw_plate(config, folder / str(number))
+        channels = channels_from(config["screen"]["channels"])
+        truth = pd.read_parquet(paths["truth_tiles"])
+        names = [channel.name for channel in channels]
+        for (well, tile), shifts in truth.groupby(["well", "tile"]):
+            shift = shifts.set_index("channel").loc[names, ["dy_px", "dx_px"]].to_numpy()
+            files = {
+                group: next(paths["images"].rglob(f"*_{well}_{group}_Site-{tile}.tif"))
+                for group in {channel.group for channel in channels}
+            }
+            image = read_tile(files, channels, config["screen"]["z_planes"], "max", 512)
+            for moving, fixed in PAIRS.items():
+                k, onto = names.index(moving), names.index(fixed)
+                yield (
+                    f"simulated, {moving} to {fixed}",
+                    image[k],
+                    image[onto],
+                    shift[k] - shift[onto],
+                )
+
+
+def section():
+    """Yield haematoxylin and DAB of a tissue section, moved against each other, with noise."""
+    rng = np.random.default_rng(0)
+    stains = np.moveaxis(rgb2hed(skimage.data.immunohistochemistry()), -1, 0)[[0, 2]]
+    low, high = np.percentile(stains, [1, 99.5], axis=(1, 2))[..., None, None]
+    light = 300 + 3000 * np.clip((stains - low) / (high - low), 0, 1.5)
+    inner = np.s_[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
+    for number in range(N_SECTION):
+        shift = rng.uniform(-25, 25, 2) if number % 2 else rng.integers(-25, 26, 2)
+        moved = shift_image(np.pad(light[1], 16, mode="reflect"), shift)[16:-16, 16:-16]
+        gain = 1 + FIXED_PATTERNS[number % 3] * rng.standard_normal(light[0][inner].shape)
+        pair = [np.rint(rng.poisson(np.maximum(one[inner], 1)) * gain) for one in (moved, light[0])]
+        yield "tissue, DAB to haematoxylin", *(one.astype(np.uint16) for one in pair), shift
+
+
+@pytest.fixture(scope="module")
+def errors(tmp_path_factory):
+    """One row per input, candidate and trial: error in px, confidence."""
+    rows = []
+    folder = tmp_path_factory.mktemp("screens")
+    for name, moving, fixed, shift in [*simulated(folder), *section()]:
+        for candidate, measure in CANDIDATES.items():
+            found, sure = measure(moving, fixed)
+            rows.append((name, candidate, np.hypot(*(found - shift)), sure))
+    return pd.DataFrame(rows, columns=["input", "method", "error_px", "confidence"])
+
+
+def test_methods(errors):
+    errors["believed"] = errors["confidence"] >= LEAST_CONFIDENCE
+    rows = []
+    for (name, method), trials in errors.groupby(["input", "method"], sort=False):
+        error, believed = trials["error_px"], trials["believed"]
+        knows = trials["confidence"].notna().all()
+        rows.append(
+            {
+                "input": name,
+                "method": method,
+                "n": len(trials),
+                "median_px": error.median(),
+                "p99_px": error.quantile(0.99),
+                "within_half_px": (error < 0.5).mean(),
+                "believed": believed.mean() if knows else np.nan,
+                "worst_believed_px": error[believed].max(),
+            }
+        )
+    table = pd.DataFrame(rows)
+    print("\n" + table.to_string(index=False, float_format="%.3f", na_rep="-"))
+    chosen = errors[errors["method"] == "bandpass, binning 2"]
+    assert not (chosen.loc[chosen["believed"], "error_px"] > 1).any()
+    simulated_ones = chosen[chosen["input"].str.startswith("simulated")]
+    assert (simulated_ones["error_px"] < 0.5).mean() >= 0.99

@@ -1,0 +1,171 @@
+"""A full-size tile from files to crops on disk, against the obvious script of the same result."""
+
+import multiprocessing
+import os
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.ndimage
+import tifffile
+from skimage.registration import phase_cross_correlation
+
+from mcvae_ops.shards.format import write_shard
+from mcvae_ops.tiles.crop import clip, crop_cells
+from mcvae_ops.tiles.load import aligned_tile
+from tests.unit.tile_scenes import PAD_PX, draw_scene, record
+
+SIZE, PLANES, N_CELLS, CROP, ROUNDS = 2960, 4, 600, 100, 5
+SHIFTS = {"foci": (11.3, -7.6), "actin": (-14.2, 18.9)}
+GROUPS = {"near": ["DNA", "tubulin"], "red": ["foci"], "far": ["actin"]}
+SCREEN = {
+    "tile_size_px": SIZE,
+    "z_planes": PLANES,
+    "projection": "max",
+    "channels": [
+        {"name": "foci", "stain": "", "group": "red", "index": 0, "colour": ""},
+        {"name": "actin", "stain": "", "group": "far", "index": 0, "colour": ""},
+        {"name": "DNA", "stain": "", "group": "near", "index": 0, "colour": ""},
+        {"name": "tubulin", "stain": "", "group": "near", "index": 1, "colour": ""},
+    ],
+}
+ALIGNMENT = {
+    "reference": "DNA",
+    "measure": {"foci": "DNA", "actin": "tubulin"},
+    "method": "bandpass",
+    "binning": 4,
+    "upsample_factor": 40,
+    "window_fraction": 1.0,
+    "max_shift_px": 40,
+    "min_confidence": 0.5,
+    "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
+}
+ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5}
+NAMES = [channel["name"] for channel in SCREEN["channels"]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three ImageJ files; the cells are those of a quarter-size scene, magnified."""
+    folder, rng = tmp_path_factory.mktemp("tile"), np.random.default_rng(0)
+    inner = np.s_[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
+    scene = {
+        stain: np.pad(scipy.ndimage.zoom(image[inner], 4, order=1), PAD_PX, mode="reflect")
+        for stain, image in draw_scene(rng, SIZE // 4, 120).items()
+    }
+    tile = record(rng, scene, SHIFTS, 0.005)
+    for group, stains in GROUPS.items():
+        sharp = np.stack([tile[stain] for stain in stains]).squeeze()
+        planes = np.stack([sharp // 2, sharp, sharp // 3 * 2, sharp // 4])
+        axes = "ZCYX" if len(stains) > 1 else "ZYX"
+        tifffile.imwrite(folder / f"{group}.tif", planes, imagej=True, metadata={"axes": axes})
+    return folder
+
+
+def centres() -> np.ndarray:
+    return np.random.default_rng(1).uniform(0, SIZE, (N_CELLS, 2))
+
+
+def ours(folder: Path) -> np.ndarray:
+    paths = [folder / f"{group}.tif" for group in GROUPS]
+    files = pd.DataFrame(
+        [(p.name, p.as_uri(), p.stat().st_size, p.stem) for p in paths],
+        columns=["path", "address", "size_bytes", "group"],
+    )
+    columns = ["channel", "dy_px", "dx_px", "range_counts", "focus"]
+    plate = pd.DataFrame(columns=columns)
+    aligned = aligned_tile(files, SCREEN, ALIGNMENT, plate, folder / "cache", ARCHIVE)
+    image = clip(aligned.image, 0.001)
+    cut = crop_cells(image, aligned.shifts.px, centres(), CROP)
+    rows = pd.DataFrame({"cell": np.flatnonzero(cut.kept)})
+    write_shard(cut.images, np.arange(len(rows)), rows, NAMES, folder / "ours.npy")
+    return cut.images
+
+
+def script(folder: Path) -> np.ndarray:
+    near, red, far = (tifffile.imread(folder / f"{g}.tif").max(axis=0) for g in GROUPS)
+    tile = np.stack([red, far, near[0], near[1]]).astype(np.float64)
+    foci, *_ = phase_cross_correlation(tile[2], tile[0], upsample_factor=10, normalization=None)
+    actin, *_ = phase_cross_correlation(tile[3], tile[1], upsample_factor=10, normalization=None)
+    for k in range(4):
+        tile[k] = np.clip(tile[k], *np.percentile(tile[k], [0.1, 99.9]))
+    for k, shift in ((0, foci), (1, actin)):
+        tile[k] = scipy.ndimage.shift(tile[k], shift, order=1)
+    crops = []
+    for y, x in np.floor(centres() + 0.5).astype(int) - CROP // 2:
+        if min(y, x) >= 25 and max(y, x) + CROP <= SIZE - 25:
+            crops.append(tile[:, y : y + CROP, x : x + CROP])
+    crops = np.rint(np.stack(crops)).astype(np.uint16)
+    np.save(folder / "script.npy", crops)
+    return crops
+
+
+def plain(folder: Path) -> None:
+    """Read the bytes of the files and write the bytes of the crops, as a disk would have it."""
+    buffer = bytearray(1 << 24)
+    for group in GROUPS:
+        with open(folder / f"{group}.tif", "rb", buffering=0) as handle:
+            while handle.readinto(buffer):
+                pass
+    with open(folder / "plain.bin", "wb") as handle:
+        handle.write(bytes(N_CELLS * 4 * CROP * CROP * 2))
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def forget(folder: Path) -> None:
+    """Drop the files from the page cache, so that the next reading is a cold one."""
+    for path in folder.glob("*.tif"):
+        with open(path, "rb") as handle:
+            os.fsync(handle.fileno())
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def peak_bytes(work, folder: Path) -> int:
+    """Peak memory of a process that does nothing else."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_peak_bytes, (work, folder))
+
+
+def _peak_bytes(work, folder: Path) -> int:
+    work(folder)
+    # Not getrusage: its maximum survives from the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def timed(work, folder: Path, cold: bool) -> float:
+    for name in ("ours.npy", "script.npy", "plain.bin"):
+        (folder / name).unlink(missing_ok=True)
+    if cold:
+        forget(folder)
+    started_s = time.perf_counter()
+    work(folder)
+    return time.perf_counter() - started_s
+
+
+def test_tile_stage(folder):
+    works = (plain, ours, script)
+    found = ours(folder)
+    assert len(found) > 500 and len(script(folder)) > 500
+    medians_s = {}
+    for cold in (True, False):
+        rounds_s = [[timed(work, folder, cold) for work in works] for _ in range(ROUNDS)]
+        medians_s[cold] = [statistics.median(times) for times in zip(*rounds_s, strict=True)]
+        read_s, ours_s, script_s = medians_s[cold]
+        print(
+            f"\n{'cold' if cold else 'warm'}: tile stage {ours_s * 1e3:.0f} ms, script "
+            f"{script_s * 1e3:.0f} ms ({script_s / ours_s:.1f} x); plain reading and writing "
+            f"{read_s * 1e3:.0f} ms, {read_s / ours_s:.0%} of the tile stage "
+            f"(tile stage {ours_s / read_s:.1f} x)"
+        )
+    ours_bytes, script_bytes = (peak_bytes(work, folder) for work in (ours, script))
+    print(
+        f"peak memory: tile stage {ours_bytes / 1e6:.0f} MB, script {script_bytes / 1e6:.0f} MB "
+        f"({script_bytes / ours_bytes:.1f} x)"
+    )
+    assert medians_s[False][2] > 4 * medians_s[False][1]
+    assert script_bytes > 2 * ours_bytes

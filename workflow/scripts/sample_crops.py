@@ -1,0 +1,9 @@
+from mcvae_ops.shards.examples import sample_crops
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    sample_crops(
+        index=snakemake.input.index,
+        cells_per_tile=snakemake.output.cells_per_tile,
+        montage=snakemake.output.montage,
+    )
