@@ -64,7 +64,7 @@ def spectrum_of(image: np.ndarray, alignment: dict) -> Spectrum:
     binning = alignment["binning"] if alignment["method"] == "bandpass" else 1
     pixels = _bin(image, binning)
     # The taper hides the border anyway, and a transform of an odd length takes twice the time.
-    height, width = (scipy.fft.prev_fast_len(n, real=True) for n in pixels.shape)
+    height, width = (scipy.fft.prev_fast_len(n) for n in pixels.shape)
     pixels = pixels[:height, :width]
     if alignment["method"] == "bandpass":
         pixels = _logarithm(pixels)
