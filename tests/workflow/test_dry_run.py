@@ -26,6 +26,13 @@ def test_one_figure_needs_only_its_chain(tmp_path):
     assert "complexes" not in planned
 
 
+def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path):
+    config = tiny_configuration() | {"commercial_use": True}
+    write_configuration(config, tmp_path)
+    assert jobs(tmp_path)["draw_figure"] == 11
+    assert "left out of this run are its complexes and fig2a" in snakemake(tmp_path, "-n").stdout
+
+
 @pytest.mark.parametrize(("name", "chunks"), [("funk2022", 714), ("funk2022_pilot", 8)])
 def test_real_study_is_planned_from_its_real_manifest(name, chunks, shared, tmp_path):
     config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
