@@ -11,7 +11,7 @@ config = read_configuration(
     config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
 )
 NAMES = Names(config)
-PANELS = config["figures"]["panels"]
+PANELS = NAMES.panels
 FETCHING = select(config["archive"], "streams", "retries", "timeout_s", "keep_raw")
 
 

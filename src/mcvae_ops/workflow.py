@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger as terminal
 from threadpoolctl import threadpool_limits
 
+from mcvae_ops.archive.licences import is_non_commercial
 from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
@@ -83,6 +85,8 @@ class Names:
         model, seed and level (guides, genes) of every table that is exported.
     tables
         Names of the benchmark tables.
+    panels
+        Panels that are drawn: those of complexes need an annotation that may be used.
     """
 
     def __init__(self, config: dict) -> None:
@@ -117,6 +121,7 @@ class Names:
         judge = config["benchmarks"]["functions"]["significance"]
         self.main = f"{main}/{seeds[0]}"
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
+        self.panels = _drawn(config)
         self.tables = PROFILE_TABLES + (CELL_TABLES if from_cells else ())
 
     def panel_tables(self, wildcards) -> dict[str, str]:
@@ -129,6 +134,20 @@ class Names:
             table: f"results/{wildcards.screen}/{folder}/{table}.parquet"
             for table, folder in folders.items()
         }
+
+
+def _drawn(config: dict) -> list[str]:
+    """Return the panels, without those of complexes where CORUM's licence forbids its use."""
+    panels = config["figures"]["panels"]
+    if not (config["commercial_use"] and is_non_commercial("corum")):
+        return panels
+    drawn = [panel for panel in panels if PANEL_TABLES[panel] != ("complexes",)]
+    if left_out := [panel for panel in panels if panel not in drawn]:
+        terminal.warning(
+            f"commercial_use is true, and CORUM is for non-commercial use only: "
+            f"left out of this run are its complexes and {', '.join(left_out)}."
+        )
+    return drawn
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

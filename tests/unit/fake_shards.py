@@ -72,6 +72,7 @@ def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes
         gene = np.zeros(n, int) if arm == "ntc" else rng.integers(1, n_genes + 1, n)
         names = np.where(gene == 0, "NTC", np.char.add("GENE", gene.astype(str))).tolist()
         cells = {
+            "tile": np.arange(n) // 20,
             "cell_id": [f"P_A1_{number:04d}_{k:05d}" for k in range(n)],
             "plate": ["P"] * n,
             "well": [f"A{1 + k % 2}" for k in range(n)],

@@ -10,20 +10,30 @@ from tests.workflow.runs import jobs, snakemake, tiny_configuration, write_confi
 
 
 def test_default_plans_every_stage(tmp_path):
-    write_configuration(yaml.safe_load((ROOT / "config/config.yaml").read_text()), tmp_path)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    write_configuration(config, tmp_path)
     planned = jobs(tmp_path)
-    assert planned["draw_figure"] == 14
-    assert planned["train_model"] == 5
+    n_trainings = len(config["models"]) * len(config["training"]["seeds"])
+    assert planned["draw_figure"] == len(config["figures"]["panels"])
+    assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
-    assert planned["aggregate_profiles"] == 7
+    assert planned["aggregate_profiles"] == n_trainings + 2
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):
-    write_configuration(yaml.safe_load((ROOT / "config/config.yaml").read_text()), tmp_path)
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    write_configuration(config, tmp_path)
     planned = jobs(tmp_path, "results/simulated/figures/fig3b.pdf")
     assert planned["draw_figure"] == 1
-    assert planned["train_model"] == 1
+    assert planned["train_model"] == len(config["training"]["seeds"])
     assert "complexes" not in planned
+
+
+def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path):
+    config = tiny_configuration() | {"commercial_use": True}
+    write_configuration(config, tmp_path)
+    assert jobs(tmp_path)["draw_figure"] == 11
+    assert "left out of this run are its complexes and fig2a" in snakemake(tmp_path, "-n").stdout
 
 
 @pytest.mark.parametrize(("name", "chunks"), [("funk2022", 714), ("funk2022_pilot", 8)])

@@ -10,21 +10,13 @@ from pathlib import Path
 import pandas as pd
 
 from mcvae_ops.archive.content import digest_of
+from mcvae_ops.archive.licences import UNKNOWN, is_non_commercial, licence_of, plain_name
 from mcvae_ops.archive.transfer import opened
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet, write_text
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN = "unknown"
-LICENCES = {
-    "corum": "CC BY-NC 4.0",
-    "reactome": "CC0",
-    "humap": "CC BY 4.0",
-    "stringdb": "CC BY 4.0",
-    "string": "CC BY 4.0",
-    "signor": "CC BY-NC 4.0",
-}
 _CORUM_COLUMNS = [
     {"id": "complex_id", "name": "complex_name", "genes": "subunits_gene_name"},
     {"id": "ComplexID", "name": "ComplexName", "genes": "subunits(Gene name)"},
@@ -126,13 +118,13 @@ def compare_checksums(received: dict[str, str], recorded: pd.DataFrame) -> dict[
     -------
     "as recorded", "differs" or "not recorded", by source.
     """
-    known = {_plain(name): sha256 for name, sha256 in recorded[["name", "sha256"]].values}
+    known = {plain_name(name): sha256 for name, sha256 in recorded[["name", "sha256"]].values}
     verdicts = {}
     for source, sha256 in received.items():
         if sha256 in known.values():
             verdicts[source] = "as recorded"
         else:
-            verdicts[source] = "differs" if known.get(_plain(source)) else "not recorded"
+            verdicts[source] = "differs" if known.get(plain_name(source)) else "not recorded"
         if verdicts[source] == "differs":
             logger.warning("%s: not the file that resources/SOURCES.tsv records", source)
     return verdicts
@@ -151,8 +143,8 @@ def licence_table(sources: dict, commercial_use: bool) -> pd.DataFrame:
     for source, address in places.items():
         if address is None:
             continue
-        licence = LICENCES.get(_plain(source), UNKNOWN)
-        non_commercial = "NC" in licence
+        licence = licence_of(source)
+        non_commercial = is_non_commercial(source)
         used = not (commercial_use and non_commercial)
         if not used:
             logger.warning(
@@ -215,10 +207,6 @@ def annotations(
     table["sha256"] = [received.get(source, "") for source in table["source"]]
     table["checksum"] = [verdicts.get(source, "") for source in table["source"]]
     write_text(table.to_csv(sep="\t", index=False), licences)
-
-
-def _plain(source: str) -> str:
-    return source.lower().replace(".", "").replace("-", "")
 
 
 def _table_complexes(rows: list[dict], columns: dict[str, str]) -> pd.DataFrame:

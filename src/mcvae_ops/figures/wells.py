@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from mcvae_ops.benchmarks.positions import well_grid
 from mcvae_ops.figures import style
 from mcvae_ops.figures.plates import well_places
 from mcvae_ops.figures.source import RUN, drawn, needed
+from mcvae_ops.screen import well_grid
 
 GAP_TILES = 1
 MISSING = "#FFFFFF"
