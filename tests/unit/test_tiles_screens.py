@@ -22,7 +22,7 @@ ALIGNMENT = {
     "consensus_tiles": 4,
     "faults": FAULTS,
 }
-ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5}
+ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 CROP = {
     "size_px": CROP_PX,
     "clip_fraction": 0.001,
@@ -95,7 +95,7 @@ def test_a_screen_runs_by_configuration_alone(screen, tmp_path):
         "files": str(tmp_path / "files.parquet"),
         "screen": {
             "channels": channels,
-            "tiles": {"first": 0, "last": N_TILES - 1},
+            "tiles": f"0-{N_TILES - 1}",
             "tile_size_px": SIZE,
             "z_planes": 1,
             "projection": "max",
