@@ -32,10 +32,7 @@ rule list_files:
         runtime="1h",
         archive_slots=1,
     params:
-        study=config["archive"]["study"],
-        root=config["archive"]["root"],
-        files=config["archive"]["files"],
-        archive=FETCHING,
+        archive=FETCHING | select(config["archive"], "study", "root", "files"),
         screen=select(
             config["screen"],
             "plates",
@@ -66,8 +63,7 @@ rule list_feature_parts:
         runtime="30m",
         archive_slots=1,
     params:
-        dataset=config["archive"]["dataset"],
-        archive=FETCHING,
+        archive=FETCHING | select(config["archive"], "dataset"),
     script:
         "../scripts/list_feature_parts.py"
 
@@ -118,16 +114,16 @@ rule split_cells:
         "../scripts/split_cells.py"
 
 
+# Without any output, not even a benchmark, since such a rule runs whenever it is asked for: what is
+# here, and the room on the disk, change from hour to hour.
 rule plan:
-    """Say what the run will cost; stop if the disk cannot hold it. Runs whenever it is asked for."""
+    """Say what the run will cost; stop if the disk cannot hold it."""
     input:
         files=f"results/{config['screen']['name']}/manifest/files.parquet",
         left_out=f"results/{config['screen']['name']}/manifest/left_out.tsv",
         feature_parts=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
     log:
         f"logs/{config['screen']['name']}/plan.log",
-    benchmark:
-        f"benchmarks/{config['screen']['name']}/plan.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -144,6 +140,5 @@ rule plan:
             "training",
             "plan",
         ),
-        results=f"results/{config['screen']['name']}",
     script:
         "../scripts/plan.py"

@@ -3,7 +3,7 @@ from mcvae_ops.workflow import job
 
 with job(snakemake):
     list_feature_parts(
-        dataset=snakemake.params.dataset,
+        dataset=snakemake.params.archive["dataset"],
         archive=snakemake.params.archive,
         feature_parts=snakemake.output.feature_parts,
     )

@@ -3,9 +3,9 @@ from mcvae_ops.workflow import job
 
 with job(snakemake):
     list_files(
-        study=snakemake.params.study,
-        root=snakemake.params.root,
-        files=snakemake.params.files,
+        study=snakemake.params.archive["study"],
+        root=snakemake.params.archive["root"],
+        files=snakemake.params.archive["files"],
         screen=snakemake.params.screen,
         archive=snakemake.params.archive,
         manifest=snakemake.output.manifest,

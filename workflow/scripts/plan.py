@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from mcvae_ops.archive.plan import plan
 from mcvae_ops.workflow import job
 
@@ -7,5 +9,5 @@ with job(snakemake):
         left_out=snakemake.input.left_out,
         feature_parts=snakemake.input.feature_parts,
         settings=snakemake.params.settings,
-        results=snakemake.params.results,
+        results=str(Path(snakemake.input.files).parents[1]),
     )
