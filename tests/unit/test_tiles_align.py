@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
@@ -150,6 +151,18 @@ def test_a_planted_shift_is_the_shift_that_is_measured():
     for shift in ((4, -7), (2.3, 5.6)):
         found, _ = measure(plant_shift(image, shift), image)
         np.testing.assert_allclose(found, shift, atol=0.15)
+
+
+def test_a_shift_does_not_depend_on_the_threads():
+    """Nothing else of the way to the crops runs on several threads."""
+    rng = np.random.default_rng(12)
+    tile = record(rng, draw_scene(rng, 384, 60), {"actin": (4.2, -7.7)}, 0.005)
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads):
+            found.append(measure(tile["actin"], tile["tubulin"]))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
 
 
 def test_chain():

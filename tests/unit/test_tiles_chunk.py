@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import scipy.ndimage
 import tifffile
-from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.shards.format import open_shard
@@ -185,15 +184,6 @@ def test_the_same_job_writes_the_same_bytes(run, tmp_path):
     first = {path.name: path.read_bytes() for path in (tmp_path / "000").iterdir()}
     run()
     assert {path.name: path.read_bytes() for path in (tmp_path / "000").iterdir()} == first
-
-
-def test_crops_do_not_depend_on_the_threads(run, tmp_path):
-    written = []
-    for n_threads in (1, 3):
-        with threadpool_limits(n_threads):
-            run()
-        written.append([p.read_bytes() for p in sorted((tmp_path / "000").iterdir())])
-    assert written[0] == written[1]
 
 
 def test_aligned_stains_lie_on_each_other(well):
