@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 
-__all__ = ["Names", "job", "local_paths", "read_configuration", "select", "without"]
+__all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "select", "without"]
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
@@ -51,6 +51,15 @@ def select(section: dict, *keys: str) -> dict:
 def without(section: dict, *keys: str) -> dict:
     """Drop some keys of a section, as `select` keeps some."""
     return {key: value for key, value in section.items() if key not in keys}
+
+
+def growing(first: int) -> Callable:
+    """Amount of a resource (mem_mb, runtime in minutes): doubled with each further attempt."""
+
+    def amount(wildcards, attempt: int) -> int:
+        return first * 2 ** (attempt - 1)
+
+    return amount
 
 
 class Names:

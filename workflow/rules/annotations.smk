@@ -23,11 +23,12 @@ rule annotations:
         "logs/{screen}/annotations.log",
     benchmark:
         "benchmarks/{screen}/annotations.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         sources=config["archive"]["annotations"],
         commercial_use=config["commercial_use"],

@@ -50,8 +50,8 @@ rule report:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="30m",
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         screen=config["screen"],
         timings="benchmarks/{screen}",
