@@ -1,4 +1,5 @@
 # make demo   the simulated screen, from archive to report
+# make check  is what was planted in it found again? (after make demo)
 # make test   the tests
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
@@ -11,10 +12,10 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo test lint bench docs
+.PHONY: help demo check test lint bench docs
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 6
+	@sed -n 's/^# //p' Makefile | head -n 7
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,6 +29,9 @@ demo: .venv/installed
 	mkdir -p results
 	flock results/.lock bash -c '$(SNAKEMAKE) --unlock --quiet all && $(SNAKEMAKE) --cores all'
 	@echo "Report: results/simulated/report.html   Figures: results/simulated/figures/"
+
+check: .venv/installed
+	$(BIN)/pytest tests/demo
 
 test: .venv/installed
 	$(BIN)/pytest tests/unit tests/workflow tests/integration

@@ -141,6 +141,7 @@ def job(snakemake) -> Iterator[None]:
         filemode="w",
         force=True,
     )
+    logging.captureWarnings(True)
     try:
         with threadpool_limits(snakemake.threads):
             yield

@@ -47,7 +47,7 @@ def test_every_figure_exists_with_its_data(tiny_run):
 
 def test_claims_have_a_row_each(tiny_run):
     claims = pd.read_csv(results(tiny_run) / "claims.tsv", sep="\t")
-    assert set(claims["claim"]) == {f"C{k}" for k in range(1, 8)}
+    assert {f"C{k}" for k in range(1, 8)} <= set(claims["claim"])
     assert set(claims["verdict"]) <= {"holds", "does not hold", "undecided"}
 
 
@@ -122,8 +122,10 @@ def test_killed_twice_gives_the_same(tiny_run, tmp_path):
 
 @pytest.fixture
 def copied_run(tiny_run, tmp_path) -> Path:
-    """A copy of the finished run, to be broken."""
-    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    """A copy of the finished run, to be broken; its manifests still name the original's files."""
+    folder = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    shutil.rmtree(results(folder) / "manifest")
+    return folder
 
 
 def rerun(folder: Path, target: str) -> str:
@@ -134,31 +136,33 @@ def rerun(folder: Path, target: str) -> str:
 
 
 WELL = "20260105_6W-SIM001A/A1"
-FILES = "manifest/files.parquet"
-WRONG_SETTINGS = {
-    "control label": ("control", "safe-targeting", f"cells/{WELL}.parquet", "safe-targeting"),
-    "path pattern": ("path_pattern", "{plate}-{well}-{group}-{tile}", FILES, "path_pattern"),
-}  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG_SETTINGS)
-def test_a_wrong_setting_ends_in_one_sentence(case, copied_run):
-    key, value, target, sentence = WRONG_SETTINGS[case]
+def test_a_wrong_path_pattern_ends_in_one_sentence(copied_run):
     config = tiny_configuration()
-    config["screen"][key] = value
+    config["screen"]["path_pattern"] = "{plate}-{well}-{group}-{tile}"
     write_configuration(config, copied_run)
-    assert sentence in rerun(copied_run, target)
+    assert "screen.path_pattern" in rerun(copied_run, "manifest/files.parquet")
 
 
-def test_a_feature_part_without_a_column_ends_in_one_sentence(copied_run):
-    part = next(results(copied_run).glob("study/interphase*/*.parquet"))
-    pd.read_parquet(part).drop(columns="sgRNA_0").to_parquet(part)
+BROKEN_PARTS = {
+    "missing column": (lambda part: part.drop(columns="sgRNA_0"), "sgRNA_0"),
+    "no control": (lambda part: part.replace("nontargeting", "safe"), "'nontargeting'"),
+    "no cell": (lambda part: part.assign(tile=part["tile"] + 500), "no cell"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_PARTS)
+def test_a_broken_feature_table_ends_in_one_sentence(case, copied_run):
+    breaking, sentence = BROKEN_PARTS[case]
+    for part in results(copied_run).glob("study/*-reclassified*/*.parquet"):
+        breaking(pd.read_parquet(part)).to_parquet(part)
     (results(copied_run) / f"cells/{WELL}.parquet").unlink()
-    assert "sgRNA_0" in rerun(copied_run, f"cells/{WELL}.parquet")
+    assert sentence in rerun(copied_run, f"cells/{WELL}.parquet")
 
 
 def test_truncated_images_end_in_one_sentence(copied_run):
-    for path in results(copied_run).glob("study/Files/**/*_A1_A594_*.tif"):
+    for path in results(copied_run).glob("study/Files/**/*_A1_A594_Site-[0-4].tif"):
         os.truncate(path, path.stat().st_size // 2)
     (results(copied_run) / f"crops/{WELL}/000.ntc.npy").unlink()
     assert "max_failed_fraction" in rerun(copied_run, f"crops/{WELL}/000.ntc.npy")

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 def tiny_configuration() -> dict:
-    """The default configuration, made small: 2 wells of 21 tiles, 4 groups, 1 epoch."""
+    """The default configuration, made small: 2 wells, 4 groups, 3 models, 1 epoch, 7 panels."""
     config = copy.deepcopy(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
     config["screen"]["name"] = "tiny"
     config["screen"]["plates"] = {"20260105_6W-SIM001A": ["A1", "A2"]}
@@ -25,7 +25,9 @@ def tiny_configuration() -> dict:
     library["genes_without_effect"] = 4
     library["guides_per_gene"] = 2
     config["simulate"]["well"]["cells_per_tile"] = 40
-    config["training"] |= {"epochs": 1, "base_width": 4, "kl_ramp_steps": 10}
+    del config["models"]["cvae_prior_s"], config["models"]["cvae_prior_z"]
+    config["figures"]["panels"] = ["fig1", "fig2a", "fig3b", "fig4b", "fig4e", "fig5b", "fig5c"]
+    config["training"] |= {"seeds": [0], "epochs": 1, "base_width": 4, "kl_ramp_steps": 10}
     config["profiles"] |= {"cellprofiler_components": 16, "permutations": 100}
     benchmarks = config["benchmarks"]
     benchmarks["complexes"] |= {"bootstrap": 20, "permutations": 20}

@@ -30,8 +30,7 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        study=config["archive"]["study"],
-        files=config["archive"]["files"],
+        archive=select(config["archive"], "study", "files"),
         screen=select(
             config["screen"],
             "plates",
@@ -63,7 +62,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        dataset=config["archive"]["dataset"],
+        archive=select(config["archive"], "dataset"),
     script:
         "../scripts/list_feature_parts.py"
 

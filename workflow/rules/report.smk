@@ -23,6 +23,7 @@ rule report:
             table=NAMES.tables,
             allow_missing=True,
         ),
+        captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
         dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
@@ -55,6 +56,5 @@ rule report:
     params:
         screen=config["screen"],
         timings="benchmarks/{screen}",
-        captions=workflow.source_path("../report/figure.rst"),
     script:
         "../scripts/report.py"

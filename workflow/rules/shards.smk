@@ -31,7 +31,7 @@ rule index_shards:
         mem_mb=growing(8000),
         runtime=growing(60),
     params:
-        root="results/{screen}",
+        root=subpath(output.index, ancestor=2),
     script:
         "../scripts/index_shards.py"
 

@@ -32,8 +32,8 @@ rule simulate_library:
         mem_mb=growing(1000),
         runtime=growing(10),
     params:
-        simulate=config["simulate"],
-        screen=config["screen"],
+        simulate=select(config["simulate"], "seed", "library"),
+        screen=select(config["screen"], "control"),
     script:
         "../scripts/simulate_library.py"
 
@@ -57,7 +57,7 @@ rule simulate_plate:
         runtime=growing(60),
     params:
         simulate=config["simulate"],
-        screen=config["screen"],
+        screen=without(config["screen"], "name", "pixel_size_um", "projection"),
     script:
         "../scripts/simulate_plate.py"
 
@@ -107,7 +107,7 @@ rule measure_features:
         mem_mb=growing(2000),
         runtime=growing(120),
     params:
-        screen=config["screen"],
+        screen=without(config["screen"], "name", "pixel_size_um", "plates", "well_grid"),
         alignment=config["alignment"],
     script:
         "../scripts/measure_features.py"

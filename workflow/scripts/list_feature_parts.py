@@ -3,6 +3,6 @@ from mcvae_ops.workflow import job
 
 with job(snakemake):
     list_feature_parts(
-        dataset=snakemake.params.dataset,
+        dataset=snakemake.params.archive["dataset"],
         feature_parts=snakemake.output.feature_parts,
     )

@@ -3,8 +3,8 @@ from mcvae_ops.workflow import job
 
 with job(snakemake):
     list_files(
-        study=snakemake.params.study,
-        files=snakemake.params.files,
+        study=snakemake.params.archive["study"],
+        files=snakemake.params.archive["files"],
         screen=snakemake.params.screen,
         manifest=snakemake.output.manifest,
     )

@@ -6,7 +6,7 @@ with job(snakemake):
         claims=snakemake.input.claims,
         figures=snakemake.input.figures,
         data=snakemake.input.data,
-        captions=snakemake.params.captions,
+        captions=snakemake.input.captions,
         tables=snakemake.input.tables,
         licences=snakemake.input.licences,
         alignment=snakemake.input.alignment,

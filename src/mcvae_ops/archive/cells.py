@@ -151,6 +151,13 @@ def number_cells(cells: pd.DataFrame) -> tuple[pd.DataFrame, int]:
 
 def check_control(genes: Counter, control: str) -> None:
     """Raise an `InputError` if no cell bears the control's label; it lists the commonest."""
+    if not genes.total():
+        raise InputError(
+            "the feature table",
+            "no cell of the screen",
+            "cells of the plates, wells and tiles of the configuration",
+            "correct screen.plates, screen.tiles or screen.columns",
+        )
     if not genes[control]:
         commonest = ", ".join(repr(gene) for gene, _ in genes.most_common(5))
         raise InputError(

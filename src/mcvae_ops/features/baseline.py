@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import IncrementalPCA
+import scipy.linalg
 from sklearn.preprocessing import StandardScaler
 
 from mcvae_ops.errors import InputError
@@ -42,6 +42,17 @@ def features_of(
         features = pd.read_parquet(path).set_index("cell_id")
         features = features[features.index.isin(position.index)]
         yield position.loc[features.index].to_numpy(), features.to_numpy(np.float32)
+
+
+def principal_axes(scatter: np.ndarray, components: int) -> np.ndarray:
+    """Return the leading eigenvectors, (feature, component), of a scatter matrix.
+
+    The largest entry of each is positive, as in scikit-learn.
+    """
+    last = len(scatter) - 1
+    _, vectors = scipy.linalg.eigh(scatter, subset_by_index=[last + 1 - components, last])
+    axes = vectors[:, ::-1]
+    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(components)])
 
 
 def cellprofiler_pca(
@@ -91,12 +102,14 @@ def cellprofiler_pca(
             f"at most the {kept.sum()} usable features",
             "lower it",
         )
-    pca = IncrementalPCA(components)
+    scatter = np.zeros((kept.sum(), kept.sum()))
     for _, values in features_of(cells, features):
-        pca.partial_fit(_standardised(values, scaler, kept))
+        standardised = _standardised(values, scaler, kept)
+        scatter += standardised.T @ standardised
+    axes = principal_axes(scatter, components)
     latent = np.empty((len(cells), components), np.float32)
     for positions, values in features_of(cells, features):
-        latent[positions] = pca.transform(_standardised(values, scaler, kept))
+        latent[positions] = _standardised(values, scaler, kept) @ axes
     metadata = {"model": "cellprofiler", "seed": str(seed)}
     write_parquet(latent_table(cells["cell_id"], latent), embedding, metadata)
 
@@ -110,5 +123,5 @@ def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None
 
 
 def _standardised(values: np.ndarray, scaler: StandardScaler, kept: np.ndarray) -> np.ndarray:
-    finite = np.where(np.isfinite(values), values, np.nan)
+    finite = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
     return np.nan_to_num(scaler.transform(finite)[:, kept], nan=0.0)

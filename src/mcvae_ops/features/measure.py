@@ -14,6 +14,7 @@ from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
+from mcvae_ops.simulate.layout import CALLS_PATH, LABELS_PATH
 from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
 from mcvae_ops.tiles.shifts import estimate_shifts, guard
@@ -28,9 +29,8 @@ OF_PAIR = ("pearson",)
 # cp-measure reads intensities as fractions of this: about the brightest pixel of a 13-bit range,
 # so that its 256 grey levels of texture are used.
 FULL_SCALE_COUNTS = 8192.0
-LABELS_PATH = (
-    "phenotype/images/labels/{acquisition}/20X_{acquisition}_{well}_labels_Site-{tile}.tif"
-)
+# Where a cell lies in its tile is no feature of the cell.
+_PLACES = ("_Location_", "_Center_", "_BoundingBoxMinimum_", "_BoundingBoxMaximum_")
 
 
 def measure_tile(
@@ -121,10 +121,10 @@ def measure_features(
     Raises
     ------
     InputError
-        If the well holds no control cell.
+        If no tile of the well can be measured, or no cell is a control.
     """
     columns = screen["columns"]
-    calls = pd.read_csv(Path(images) / f"phenotype/calls/{well}.csv")
+    calls = pd.read_csv(Path(images) / CALLS_PATH.format(well=well))
     agreed = pd.read_parquet(consensus)
     by_tile = calls.groupby(columns["tile"])
     progress = Progress(len(by_tile), "tiles", f"measure {plate} {well}")
@@ -136,6 +136,20 @@ def measure_features(
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()
+    if not measured:
+        raise InputError(
+            f"well {plate} {well}",
+            f"none of {len(by_tile)} tiles usable (see above)",
+            "images that can be read and aligned",
+            "fetch the images again",
+        )
+    if not measured:
+        raise InputError(
+            f"well {plate} {well}",
+            f"not one of {len(by_tile)} tiles that can be measured",
+            "whole images of the called cells",
+            "see the warnings above",
+        )
     table = pd.concat(measured, ignore_index=True)
     is_control = (table[columns["gene"]] == screen["control"]).to_numpy()
     if not is_control.any():
@@ -164,8 +178,7 @@ def _of_tile(
     """Read, align and measure one tile of a plate's folder."""
     names = {"plate": plate, "well": well, "tile": tile, "acquisition": screen["acquisition"]}
     channels = channels_from(screen["channels"])
-    # The folder of a plate is the last but one part of the archive that its paths begin with.
-    root = images.parents[images.parts[::-1].index("Files") - 1]
+    root = images.parents[1]  # the folder of a plate is screenA/{plate} below the archive's files
     paths = {
         channel.group: root / screen["path_pattern"].format(group=channel.group, **names)
         for channel in channels
@@ -174,12 +187,10 @@ def _of_tile(
         paths, channels, screen["z_planes"], screen["projection"], screen["tile_size_px"]
     )
     shifts = guard(estimate_shifts(image, channels, alignment), channels, alignment, consensus)
-    pattern = (
-        "phenotype/images/labels/{acquisition}/20X_{acquisition}_{well}_labels_Site-{tile}.tif"
-    )
-    labels = tifffile.imread(images / pattern.format(**names)).astype(np.int32)
+    labels = tifffile.imread(images / LABELS_PATH.format(**names)).astype(np.int32)
     return measure_tile(resample(image, shifts.px), labels, channels)
 
 
 def _named(prefix: str, measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{prefix}_{name}": np.asarray(values) for name, values in measures.items()}
+    named = {f"{prefix}_{name}": np.asarray(values) for name, values in measures.items()}
+    return {name: v for name, v in named.items() if not any(place in name for place in _PLACES)}

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from mcvae_ops.simulate.library import AXES, EFFECTS, NATURAL_AXES
 
@@ -63,7 +63,7 @@ def call_cells(
     cells
         Planted cells: guide, is_mitotic, y_px, x_px and any other columns.
     guides
-        Guide and gene of the whole library.
+        Guide and gene of the whole library; two guides or more.
     calls
         Section ``simulate.calls`` of the configuration.
     rng
@@ -78,8 +78,9 @@ def call_cells(
         rng.uniform(size=n) < calls[f"{kind}_fraction"]
         for kind in ("wrong_guide", "wrong_stage", "uncalled")
     )
-    other = guides["guide"].to_numpy()[rng.integers(len(guides), size=n)]
-    called = np.where(wrong_guide, other, cells["guide"])
+    names = pd.Index(guides["guide"])
+    other = names.get_indexer(cells["guide"]) + rng.integers(1, len(names), size=n)
+    called = np.where(wrong_guide, names[other % len(names)], cells["guide"])
     jitter = rng.normal(0, calls["position_sd_px"], (n, 2))
     stage = np.where(cells["is_mitotic"] ^ wrong_stage, "mitotic", "interphase")
     return cells.assign(
@@ -89,8 +90,3 @@ def call_cells(
         y_px=cells["y_px"] + jitter[:, 0],
         x_px=cells["x_px"] + jitter[:, 1],
     )[~uncalled]
-
-
-def cell_cycle_phase(level: np.ndarray) -> np.ndarray:
-    """Return how far a cell has come from G1 (0) to G2 (1), from its level on ``cell_cycle``."""
-    return ndtr(level)

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet, write_text
 from mcvae_ops.screen import CONTROL
 
@@ -38,6 +39,11 @@ def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
     -------
     Columns gene, group, complex, kind ("shift": natural axes only, "novel", "none"), strength,
     penetrance and one ``effect_`` column per axis: weights, at strength and efficacy 1.
+
+    Raises
+    ------
+    InputError
+        If two groups share a symbol, hence the names of their genes.
     """
     rows = []
     for group in library["groups"]:
@@ -50,6 +56,13 @@ def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
     for number in range(1, library["genes_without_effect"] + 1):
         rows.append((f"NUL-{number}", "", "", "none") + (0.0,) * len(AXES))
     genes = pd.DataFrame(rows, columns=["gene", "group", "complex", "kind", *EFFECTS])
+    if genes["gene"].duplicated().any():
+        raise InputError(
+            "configuration key simulate.library.groups",
+            f"two genes {genes['gene'][genes['gene'].duplicated()].iloc[0]}",
+            "a symbol of its own for each group",
+            "rename one",
+        )
     genes.insert(4, "strength", rng.uniform(*library["strength"], len(genes)))
     genes.insert(5, "penetrance", rng.uniform(*library["penetrance"], len(genes)))
     return _spread(genes, library["gene_spread"], rng)

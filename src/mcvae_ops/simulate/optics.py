@@ -130,7 +130,7 @@ def expose(
             if defocus not in blurred:
                 blurred[defocus] = _defocused(plane, defocus, optics) * light
             counts = _noisy(blurred[defocus], optics, rng) + well.offset_counts[channel]
-            stack[channel, z] = np.clip(counts, 0, np.iinfo(np.uint16).max)
+            stack[channel, z] = np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max)
     return stack
 
 

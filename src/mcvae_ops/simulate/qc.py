@@ -9,7 +9,7 @@ from mcvae_ops.simulate.library import EFFECTS
 def effect_recovery(effects: pd.DataFrame) -> float:
     """Return the average precision of same-complex pairs by cosine of the planted gene effects.
 
-    An upper bound for every embedding of the screen's cells.
+    What an embedding would reach that saw nothing but the planted effects.
 
     Parameters
     ----------
@@ -21,8 +21,7 @@ def effect_recovery(effects: pd.DataFrame) -> float:
         members[EFFECTS].mul(members["penetrance"], axis=0).groupby(members["gene"]).mean()
     )
     complexes = members.groupby("gene")["complex"].first().to_numpy()
-    scaled = mean_effect.to_numpy() / mean_effect.to_numpy().std(axis=0)
-    return pair_average_precision(scaled, complexes)
+    return pair_average_precision(mean_effect.to_numpy(), complexes)
 
 
 def pair_average_precision(profiles: np.ndarray, complexes: np.ndarray) -> float:
