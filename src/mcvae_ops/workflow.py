@@ -1,6 +1,7 @@
 """What the rules and scripts need of Snakemake; the only module that knows it."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,12 +143,15 @@ def job(snakemake) -> Iterator[None]:
         force=True,
     )
     logging.captureWarnings(True)
+    logger = logging.getLogger(__name__)
+    place = (os.environ.get(name, "none") for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"))
+    logger.info("%d threads, SLURM job %s, CUDA_VISIBLE_DEVICES %s", snakemake.threads, *place)
     try:
         with threadpool_limits(snakemake.threads):
             yield
     except InputError as error:
-        logging.getLogger(__name__).error("%s", error)
+        logger.error("%s", error)
         sys.exit(1)
     except Exception:
-        logging.getLogger(__name__).exception("%s failed", snakemake.rule)
+        logger.exception("%s failed", snakemake.rule)
         raise
