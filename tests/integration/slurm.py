@@ -44,6 +44,7 @@ SchedulerParameters=sched_interval=1,bf_interval=1
 SlurmdParameters=config_overrides
 GresTypes=gpu
 MinJobAge=3600
+KillWait=2
 ReturnToService=2
 NodeName={host} NodeAddr=127.0.0.1 CPUs=16 RealMemory=128000 Gres=gpu:2 State=UNKNOWN
 PartitionName=cpu Nodes={host} State=UP

@@ -29,7 +29,7 @@ MADE_BY_JOBS = ("crops", "shards", "models", "embeddings", "benchmarks", "figure
 def longer_configuration() -> dict:
     """The tiny screen with a training that lasts long enough to be disturbed."""
     config = tiny_configuration()
-    config["training"] |= {"epochs": 12, "checkpoint_minutes": 0.001}
+    config["training"] |= {"epochs": 16, "checkpoint_minutes": 0.001}
     return config
 
 
@@ -37,12 +37,12 @@ def write_profile(folder: Path) -> Path:
     """Copy the profile as a site does, and change what a site may change."""
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
     profile["slurm-status-command"] = "squeue"
-    profile["slurm-init-seconds-before-status-checks"] = 5
+    profile["slurm-init-seconds-before-status-checks"] = 10
     profile["slurm-keep-successful-logs"] = True
     profile["latency-wait"] = 5
     # As the local run, to the last bit; and too little memory on the first attempt.
     profile["set-threads"]["train_model"] = 1
-    profile["set-resources"]["index_shards"] = {"mem_mb": "150 if attempt == 1 else 1500"}
+    profile["set-resources"]["cellprofiler_pca"] = {"mem_mb": "150 if attempt == 1 else 1500"}
     path = folder / "profile/config.yaml"
     path.parent.mkdir()
     path.write_text(yaml.safe_dump(profile))
@@ -110,6 +110,8 @@ def disturb_training(slurm: Slurm, folder: Path) -> None:
     job = job_of(slurm, "train_model")["id"]
     slurm.call("scancel", "--signal=TERM", job)
     wait_until(lambda: trains("1"), 90)
+    before = checkpoint.stat().st_mtime_ns
+    wait_until(lambda: checkpoint.stat().st_mtime_ns != before, 10)
     kill_node_of(slurm, job)
 
 
@@ -178,7 +180,7 @@ def test_gpu_rules_alone_had_a_gpu(run):
 
 
 def test_a_job_without_enough_memory_is_sent_again_with_more(run):
-    first, second = [job for job in run.jobs if job["rule"].startswith("rule_index_shards")]
+    first, second = [job for job in run.jobs if job["rule"].startswith("rule_cellprofiler_pca")]
     assert first["state"] in ("FAILED", "OUT_OF_MEMORY") and second["state"] == "COMPLETED"
     assert "exceeded memory limit" in "".join(
         path.read_text() for path in (run.folder / "logs/slurm").rglob(f"{first['id']}.log")
@@ -190,9 +192,9 @@ def test_a_job_that_always_fails_ends_with_its_log(run, slurm):
     config["training"]["batch_size"] = 100_000
     write_configuration(config, run.folder)
     done = subprocess.run(
-        command(run.folder, run.folder / "profile", WEIGHTS, "--retries", "1"),
+        command(run.folder, run.folder / "profile", WEIGHTS, "--retries", "0"),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=slurm.environment,
     )  # fmt: skip
     assert done.returncode != 0
-    assert done.stdout.count("has been submitted with SLURM jobid") == 2
+    assert done.stdout.count("has been submitted with SLURM jobid") == 1
     assert "configuration key training.batch_size: found 100000" in done.stdout

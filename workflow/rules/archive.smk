@@ -58,7 +58,7 @@ rule list_feature_parts:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1500),
         runtime=growing(30),
         archive_slots=1,
     params:

@@ -58,3 +58,16 @@ rule report:
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"
+
+
+rule print_resources:
+    """Print what each rule asked for against what it used in the runs so far."""
+    log:
+        "logs/print_resources.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        timings=f"benchmarks/{config['screen']['name']}",
+    script:
+        "../scripts/print_resources.py"

@@ -29,7 +29,7 @@ rule simulate_library:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1500),
         runtime=growing(10),
     params:
         simulate=select(config["simulate"], "seed", "library"),
@@ -81,7 +81,7 @@ rule simulate_study:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1500),
         runtime=growing(10),
     params:
         screen=select(config["screen"], "name"),
@@ -132,7 +132,7 @@ rule simulate_dataset:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(1000),
+        mem_mb=growing(1500),
         runtime=growing(10),
     script:
         "../scripts/simulate_dataset.py"
