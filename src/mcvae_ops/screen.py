@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 CONTROL = "NTC"
 
 
@@ -20,3 +22,18 @@ class Channel:
 def channels_from(entries: Sequence[dict]) -> list[Channel]:
     """Return the channels in the order of the crops' channel axis."""
     return [Channel(**entry) for entry in entries]
+
+
+def well_grid(column_heights: list[int]) -> np.ndarray:
+    """Return (row, column) of each tile of a well, of shape (tile, 2).
+
+    Tiles are counted column by column in a snake: the first column downwards, the next one
+    upwards. Columns are centred on one another (rounded up where heights differ by an odd number).
+    """
+    tallest = max(column_heights)
+    places = []
+    for column, height in enumerate(column_heights):
+        rows = (tallest - height) // 2 + np.arange(height)
+        rows = rows if column % 2 == 0 else rows[::-1]
+        places.append(np.column_stack([rows, np.full(height, column)]))
+    return np.concatenate(places)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import pdist
 
-from mcvae_ops.benchmarks.positions import well_grid
+from mcvae_ops.screen import well_grid
 from mcvae_ops.simulate.cells import call_cells, draw_cells
 from mcvae_ops.simulate.library import (
     AXES,
@@ -21,7 +21,6 @@ from mcvae_ops.simulate.wells import (
     local_density,
     place_cells,
     smooth_noise,
-    tile_origins,
 )
 from tests.unit.simulated import DEFAULT
 
@@ -42,12 +41,7 @@ def cells(effects) -> pd.DataFrame:
 
 def test_tiles_lie_on_a_snake_by_column():
     expected = [(1, 0), (2, 1), (1, 1), (0, 1), (1, 2)]
-    np.testing.assert_array_equal(tile_origins([1, 3, 1], 600), 600 * np.array(expected))
-
-
-@pytest.mark.parametrize("heights", [[3, 5, 5, 5, 3], [4], [2, 3, 2], [1, 2]])
-def test_the_grid_is_the_benchmarks(heights):
-    np.testing.assert_array_equal(tile_origins(heights, 1), well_grid(heights))
+    np.testing.assert_array_equal(well_grid([1, 3, 1]), expected)
 
 
 def test_cells_keep_their_distance():

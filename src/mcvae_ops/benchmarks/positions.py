@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import well_grid
 
 CENTRE, EDGE, UNUSED = "centre", "edge", ""
 
@@ -46,21 +47,6 @@ def fov_position(
     return np.select(
         [fraction < centre_fraction, fraction >= edge_fraction], [CENTRE, EDGE], UNUSED
     )
-
-
-def well_grid(column_heights: list[int]) -> np.ndarray:
-    """Return (row, column) of each tile of a well, of shape (tile, 2).
-
-    Tiles are counted column by column in a snake: the first column downwards, the next one
-    upwards. Columns are centred on one another (rounded up where heights differ by an odd number).
-    """
-    tallest = max(column_heights)
-    places = []
-    for column, height in enumerate(column_heights):
-        rows = (tallest - height) // 2 + np.arange(height)
-        rows = rows if column % 2 == 0 else rows[::-1]
-        places.append(np.column_stack([rows, np.full(height, column)]))
-    return np.concatenate(places)
 
 
 def well_position(column_heights: list[int], centre_tiles: int) -> np.ndarray:

@@ -1,16 +1,16 @@
 """Embeddings that no network made: principal components of classical features, and chance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import scipy.linalg
-from sklearn.preprocessing import StandardScaler
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 
 _INDEX_COLUMNS = ["cell_id", "plate", "well"]
+_MAX_MISSING = 0.05
 
 
 def latent_table(cell_id: pd.Series, latent: np.ndarray) -> pd.DataFrame:
@@ -44,15 +44,39 @@ def features_of(
         yield position.loc[features.index].to_numpy(), features.to_numpy(np.float32)
 
 
-def principal_axes(scatter: np.ndarray, components: int) -> np.ndarray:
-    """Return the leading eigenvectors, (feature, component), of a scatter matrix.
+def means_of(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return mean and number of the finite values of each feature, and the number of cells."""
+    total, n_finite, n_cells = 0.0, 0, 0
+    for values in blocks:
+        finite = np.isfinite(values)
+        total = total + np.where(finite, values, 0).sum(axis=0, dtype=np.float64)
+        n_finite = n_finite + finite.sum(axis=0)
+        n_cells += len(values)
+    return total / np.maximum(n_finite, 1), n_finite, n_cells
 
-    The largest entry of each is positive, as in scikit-learn.
+
+def principal_axes(scatter: np.ndarray, sd: np.ndarray, components: int) -> np.ndarray:
+    """Return what turns centred features into principal components of standardised ones.
+
+    Parameters
+    ----------
+    scatter
+        (feature, feature), sums of products of the centred features.
+    sd
+        Standard deviation of each feature, (feature,).
+    components
+        Number of components.
+
+    Returns
+    -------
+    (feature, component), by falling variance; the largest loading of each is positive.
     """
-    last = len(scatter) - 1
-    _, vectors = scipy.linalg.eigh(scatter, subset_by_index=[last + 1 - components, last])
-    axes = vectors[:, ::-1]
-    return axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(components)])
+    n = len(scatter)
+    leading = [n - components, n - 1]
+    _, vectors = scipy.linalg.eigh(scatter / np.outer(sd, sd), subset_by_index=leading)
+    loadings = vectors[:, ::-1]
+    largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(components)]
+    return loadings * np.sign(largest) / sd[:, None]
 
 
 def cellprofiler_pca(
@@ -83,33 +107,30 @@ def cellprofiler_pca(
         If there are fewer usable features than components, or cells without features.
     """
     cells = pd.read_parquet(index, columns=_INDEX_COLUMNS)
-    scaler, n_seen, n_missing = StandardScaler(), 0, 0
-    for _, values in features_of(cells, features):
-        finite = np.where(np.isfinite(values), values, np.nan)
-        scaler.partial_fit(finite)
-        n_seen += len(values)
-        n_missing = n_missing + np.isnan(finite).sum(axis=0)
-    if n_seen != len(cells):
+    mean, n_finite, n_cells = means_of(values for _, values in features_of(cells, features))
+    if n_cells != len(cells):
         raise InputError(
-            index, f"{len(cells)} cells, {n_seen} of them with features", "features of every cell",
+            index, f"{len(cells)} cells, {n_cells} of them with features", "features of every cell",
             "make the tables of features again",
         )  # fmt: skip
-    kept = (n_missing <= 0.05 * n_seen) & (scaler.var_ > 0)
-    if kept.sum() < components:
+    scatter = np.zeros((len(mean), len(mean)))
+    for _, values in features_of(cells, features):
+        centred = _centred(values, mean)
+        scatter += centred.T @ centred
+    sd = np.sqrt(np.diag(scatter) / np.maximum(n_finite, 1))
+    varies = sd > np.finfo(np.float32).eps * np.abs(mean)
+    kept = np.flatnonzero((n_finite >= (1 - _MAX_MISSING) * n_cells) & varies)
+    if len(kept) < components:
         raise InputError(
             "configuration key profiles.cellprofiler_components",
             str(components),
-            f"at most the {kept.sum()} usable features",
+            f"at most the {len(kept)} usable features",
             "lower it",
         )
-    scatter = np.zeros((kept.sum(), kept.sum()))
-    for _, values in features_of(cells, features):
-        standardised = _standardised(values, scaler, kept)
-        scatter += standardised.T @ standardised
-    axes = principal_axes(scatter, components)
+    axes = principal_axes(scatter[np.ix_(kept, kept)], sd[kept], components)
     latent = np.empty((len(cells), components), np.float32)
     for positions, values in features_of(cells, features):
-        latent[positions] = _standardised(values, scaler, kept) @ axes
+        latent[positions] = _centred(values, mean)[:, kept] @ axes
     metadata = {"model": "cellprofiler", "seed": str(seed)}
     write_parquet(latent_table(cells["cell_id"], latent), embedding, metadata)
 
@@ -122,6 +143,5 @@ def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None
     write_parquet(latent_table(cell_id, draws), embedding, metadata)
 
 
-def _standardised(values: np.ndarray, scaler: StandardScaler, kept: np.ndarray) -> np.ndarray:
-    finite = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    return np.nan_to_num(scaler.transform(finite)[:, kept], nan=0.0)
+def _centred(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values - mean, 0.0)

@@ -143,13 +143,6 @@ def measure_features(
             "images that can be read and aligned",
             "fetch the images again",
         )
-    if not measured:
-        raise InputError(
-            f"well {plate} {well}",
-            f"not one of {len(by_tile)} tiles that can be measured",
-            "whole images of the called cells",
-            "see the warnings above",
-        )
     table = pd.concat(measured, ignore_index=True)
     is_control = (table[columns["gene"]] == screen["control"]).to_numpy()
     if not is_control.any():

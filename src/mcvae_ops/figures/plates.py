@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Rectangle
 
-from mcvae_ops.benchmarks.positions import CENTRE, EDGE, UNUSED, well_grid, well_position
+from mcvae_ops.benchmarks.positions import CENTRE, EDGE, UNUSED, well_position
 from mcvae_ops.figures import style
+from mcvae_ops.screen import well_grid
 
 PLATES_PER_ROW = 3
 WELL = re.compile(r"^([A-Z])(\d+)$")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.screen import channels_from
+from mcvae_ops.screen import channels_from, well_grid
 from mcvae_ops.simulate.appearance import appearance_of
 from mcvae_ops.simulate.cells import call_cells, draw_cells
 from mcvae_ops.simulate.optics import (
@@ -17,7 +17,7 @@ from mcvae_ops.simulate.optics import (
     expose,
 )
 from mcvae_ops.simulate.render import patch_size, render_cells, texture_field
-from mcvae_ops.simulate.wells import generator, local_density, place_cells, tile_origins
+from mcvae_ops.simulate.wells import generator, local_density, place_cells
 
 _LABEL_THRESHOLD = 0.5
 _SPARE_MARGIN_PX = 3  # for the jitter of a shift from tile to tile, and the splines' reach
@@ -79,11 +79,9 @@ def cells_of_well(
 ) -> pd.DataFrame:
     """Draw the cells of a well: places in the well (y_px, x_px), guides and states."""
     rng = generator(simulate["seed"], plate, well, "cells")
-    heights = screen["well_grid"]["column_heights"]
     size_px = screen["tile_size_px"]
-    extent_px = (
-        tile_origins(heights, size_px - simulate["well"]["overlap_px"]).max(axis=0) + size_px
-    )
+    pitch_px = size_px - simulate["well"]["overlap_px"]
+    extent_px = well_grid(screen["well_grid"]["column_heights"]).max(axis=0) * pitch_px + size_px
     n = int(simulate["well"]["cells_per_tile"] * np.prod(extent_px / size_px))
     centres = place_cells(tuple(extent_px), n, simulate["well"], rng)
     density = local_density(centres, simulate["well"]["neighbourhood_px"])

@@ -8,11 +8,11 @@ import pandas as pd
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import channels_from
+from mcvae_ops.screen import channels_from, well_grid
 from mcvae_ops.simulate.imaging import draw_tile, draw_well
 from mcvae_ops.simulate.layout import write_calls, write_images, write_labels
 from mcvae_ops.simulate.optics import PlateOptics, draw_plate_optics
-from mcvae_ops.simulate.wells import generator, tile_origins
+from mcvae_ops.simulate.wells import generator
 
 
 def simulate_plate(
@@ -53,7 +53,7 @@ def simulate_plate(
     channels = channels_from(screen["channels"])
     optics = _optics_of(plate, simulate, screen)
     pitch_px = screen["tile_size_px"] - simulate["well"]["overlap_px"]
-    origins = tile_origins(screen["well_grid"]["column_heights"], pitch_px)
+    origins = well_grid(screen["well_grid"]["column_heights"]) * pitch_px
     numbers = range(screen["tiles"]["first"], screen["tiles"]["last"] + 1)
     wells = screen["plates"][plate]
     progress = Progress(len(wells) * len(numbers), "tiles", f"render {plate}")

@@ -12,20 +12,6 @@ def generator(seed: int, *names: str) -> np.random.Generator:
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
-def tile_origins(column_heights: list[int], pitch_px: int) -> np.ndarray:
-    """Return the first row and column of every tile in the well's frame, (tile, 2) as y, x, px.
-
-    Tiles are counted column by column in a snake; columns are centred on one another.
-    """
-    tallest = max(column_heights)
-    places = []
-    for column, height in enumerate(column_heights):
-        rows = (tallest - height) // 2 + np.arange(height)
-        rows = rows if column % 2 == 0 else rows[::-1]
-        places.append(np.column_stack([rows, np.full(height, column)]))
-    return np.concatenate(places) * pitch_px
-
-
 def density_field(size_px: tuple[int, int], well: dict, rng: np.random.Generator) -> np.ndarray:
     """Return the relative density of cells on a coarse grid, (y, x), at most 1.
 
