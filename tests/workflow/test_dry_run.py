@@ -23,16 +23,16 @@ def test_default_plans_every_stage(tmp_path):
     write_configuration(yaml.safe_load((ROOT / "config/config.yaml").read_text()), tmp_path)
     planned = jobs(tmp_path)
     assert planned["draw_figure"] == 14
-    assert planned["train_model"] == 5
+    assert planned["train_model"] == 10
     assert planned["crop_chunk"] == 8
-    assert planned["aggregate_profiles"] == 7
+    assert planned["aggregate_profiles"] == 12
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):
     write_configuration(yaml.safe_load((ROOT / "config/config.yaml").read_text()), tmp_path)
     planned = jobs(tmp_path, "results/simulated/figures/fig3b.pdf")
     assert planned["draw_figure"] == 1
-    assert planned["train_model"] == 1
+    assert planned["train_model"] == 2
     assert "complexes" not in planned
 
 
