@@ -106,10 +106,10 @@ def disturb_training(slurm: Slurm, folder: Path) -> None:
             and resumed == (restarts != "0")
         )
 
-    wait_until(lambda: trains("0"), 120)
+    wait_until(lambda: trains("0"), 300)
     job = job_of(slurm, "train_model")["id"]
     slurm.call("scancel", "--signal=TERM", job)
-    wait_until(lambda: trains("1"), 90)
+    wait_until(lambda: trains("1"), 180)
     before = checkpoint.stat().st_mtime_ns
     wait_until(lambda: checkpoint.stat().st_mtime_ns != before, 10)
     kill_node_of(slurm, job)
@@ -149,7 +149,7 @@ def run(slurm, tiny_run, tmp_path_factory) -> Run:
         )  # fmt: skip
         try:
             disturb_training(slurm, folder)
-            process.wait(120)
+            process.wait(300)
         finally:
             process.send_signal(signal.SIGTERM)
     text = (folder / "printed.txt").read_text()
