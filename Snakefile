@@ -1,4 +1,11 @@
-from mcvae_ops.workflow import Names, local_paths, read_configuration, select, without
+from mcvae_ops.workflow import (
+    Names,
+    growing,
+    local_paths,
+    read_configuration,
+    select,
+    without,
+)
 
 # A file given with --configfile is the whole configuration: merged into the default, it would
 # inherit the simulated screen's plates.

@@ -1,8 +1,9 @@
 """What the rules and scripts need of Snakemake; the only module that knows it."""
 
 import logging
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 
-__all__ = ["Names", "job", "local_paths", "read_configuration", "select", "without"]
+__all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "select", "without"]
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
@@ -60,6 +61,15 @@ def select(section: dict, *keys: str) -> dict:
 def without(section: dict, *keys: str) -> dict:
     """Drop some keys of a section, as `select` keeps some."""
     return {key: value for key, value in section.items() if key not in keys}
+
+
+def growing(first: int) -> Callable:
+    """Amount of a resource (mem_mb, runtime in minutes): doubled with each further attempt."""
+
+    def amount(wildcards, attempt: int) -> int:
+        return first * 2 ** (attempt - 1)
+
+    return amount
 
 
 class Names:
@@ -165,12 +175,15 @@ def job(snakemake) -> Iterator[None]:
         force=True,
     )
     logging.captureWarnings(True)
+    logger = logging.getLogger(__name__)
+    place = (os.environ.get(name, "none") for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"))
+    logger.info("%d threads, SLURM job %s, CUDA_VISIBLE_DEVICES %s", snakemake.threads, *place)
     try:
         with threadpool_limits(snakemake.threads):
             yield
     except InputError as error:
-        logging.getLogger(__name__).error("%s", error)
+        logger.error("%s", error)
         sys.exit(1)
     except Exception:
-        logging.getLogger(__name__).exception("%s failed", snakemake.rule)
+        logger.exception("%s failed", snakemake.rule)
         raise

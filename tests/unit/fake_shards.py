@@ -102,6 +102,8 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
             {"name": name, "stain": "", "group": name, "index": 0, "colour": "#ffffff"}
             for name in CHANNELS
         ],
+        "threads": 1,
+        "memory_mb": 1000,
         "checkpoint_dir": str(out / "checkpoint"),
         "weights": str(out / "weights.pt"),
         "metrics": str(out / "metrics.parquet"),

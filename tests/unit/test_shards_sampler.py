@@ -13,6 +13,7 @@ from mcvae_ops.shards import sampler
 from mcvae_ops.shards.sampler import (
     BalancedSampler,
     Crops,
+    ReadAhead,
     in_order,
     read_cells,
     read_split,
@@ -20,6 +21,8 @@ from mcvae_ops.shards.sampler import (
 )
 
 from .fake_shards import write_fake_screen
+
+HELD = 10**9
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,7 @@ def test_crops_are_those_of_the_shard_in_any_order(screen, cells, crops):
 
 def test_batches_are_balanced_and_an_epoch_is_one_pass_over_the_perturbed(cells, crops):
     perturbed, controls = arms(cells)
-    batches = BalancedSampler(crops, perturbed, controls, 16, 0)
+    batches = BalancedSampler(crops, perturbed, controls, 16, 0, HELD)
     assert batches.steps_per_epoch == len(perturbed) // 8
     for epoch in range(2):
         first = epoch * batches.steps_per_epoch
@@ -80,22 +83,21 @@ def test_batches_are_balanced_and_an_epoch_is_one_pass_over_the_perturbed(cells,
 
 
 def test_a_batch_is_a_function_of_seed_and_step(cells, crops):
-    first = BalancedSampler(crops, *arms(cells), 16, 3)
+    first = BalancedSampler(crops, *arms(cells), 16, 3, HELD)
     expected = [first.batch(step) for step in range(60)]
-    second = BalancedSampler(crops, *arms(cells), 16, 3)
+    second = BalancedSampler(crops, *arms(cells), 16, 3, HELD)
     for step in (59, 0, 31, 12):
         for found, wanted in zip(second.batch(step), expected[step], strict=True):
             assert np.array_equal(found, wanted)
-    other = BalancedSampler(crops, *arms(cells), 16, 4)
+    other = BalancedSampler(crops, *arms(cells), 16, 4, HELD)
     assert not np.array_equal(other.batch(0)[0], expected[0][0])
 
 
 def test_from_disk_in_pools_come_the_right_crops(cells, crops, monkeypatch):
     monkeypatch.setattr(sampler, "POOL_CELLS", 50)
     monkeypatch.setattr(sampler, "BLOCK_CELLS", 8)
-    held = BalancedSampler(crops, *arms(cells), 16, 0)
-    monkeypatch.setattr(sampler, "HELD_BYTES", 0)
-    read = BalancedSampler(crops, *arms(cells), 16, 0)
+    held = BalancedSampler(crops, *arms(cells), 16, 0, HELD)
+    read = ReadAhead(BalancedSampler(crops, *arms(cells), 16, 0, 0), threads=2)
     for step in range(2 * held.steps_per_epoch):
         positions, found = read.batch(step)
         assert np.array_equal(positions, held.batch(step)[0])
@@ -120,9 +122,9 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
     perturbed, controls = arms(cells)
     for wrong in ((perturbed, controls, 15), (perturbed[:3], controls, 16)):
         with pytest.raises(InputError, match="batch_size"):
-            BalancedSampler(crops, *wrong, 0)
+            BalancedSampler(crops, *wrong, 0, HELD)
     with pytest.raises(InputError, match="0 NTC cells"):
-        BalancedSampler(crops, perturbed, controls[:0], 16, 0)
+        BalancedSampler(crops, perturbed, controls[:0], 16, 0, HELD)
     splits = str(tmp_path / "splits.parquet")
     write_parquet(pa.table({"cell_id": ["other"], "split": ["train"]}), splits)
     with pytest.raises(InputError, match="assign_splits"):

@@ -25,11 +25,12 @@ rule annotations:
     benchmark:
         "benchmarks/{screen}/annotations.tsv"
     retries: 3
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         sources=config["archive"]["annotations"],
         archive=FETCHING,

@@ -25,11 +25,12 @@ rule list_files:
     benchmark:
         "benchmarks/{screen}/list_files.tsv"
     retries: 3
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
         archive_slots=1,
     params:
         archive=FETCHING | select(config["archive"], "study", "root", "files"),
@@ -56,11 +57,12 @@ rule list_feature_parts:
     benchmark:
         "benchmarks/{screen}/list_feature_parts.tsv"
     retries: 3
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
-        runtime="30m",
+        mem_mb=growing(1500),
+        runtime=growing(30),
         archive_slots=1,
     params:
         archive=FETCHING | select(config["archive"], "dataset"),
@@ -93,8 +95,8 @@ rule split_cells:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="12h",
+        mem_mb=growing(8000),
+        runtime=growing(720),
         archive_slots=1,
     params:
         screen=select(

@@ -29,8 +29,8 @@ rule complexes:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="4h",
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         settings=config["benchmarks"]["complexes"],
         seed=config["benchmarks"]["seed"],
@@ -57,8 +57,8 @@ rule covariates:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime="4h",
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
         screen=select(config["screen"], "tile_size_px", "well_grid"),
         settings=config["benchmarks"]["covariates"],
@@ -87,8 +87,8 @@ rule functions:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="4h",
+        mem_mb=growing(4000),
+        runtime=growing(240),
     params:
         settings=config["benchmarks"]["functions"],
         seed=config["benchmarks"]["seed"],
@@ -116,8 +116,8 @@ rule feature_ranking:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime="4h",
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
         settings=config["benchmarks"]["features"],
         seed=config["benchmarks"]["seed"],
@@ -146,8 +146,8 @@ rule mitosis:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=config["benchmarks"]["mitosis"],
         seed=config["benchmarks"]["seed"],
@@ -170,8 +170,8 @@ rule umap_cells:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime="4h",
+        mem_mb=growing(16000),
+        runtime=growing(240),
     params:
         screen=select(config["screen"], "tile_size_px", "well_grid"),
         settings=config["benchmarks"]["umap"] | config["benchmarks"]["covariates"],
@@ -195,8 +195,8 @@ rule umap_guides:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=config["benchmarks"]["functions"],
         seed=config["benchmarks"]["seed"],
@@ -221,8 +221,8 @@ rule claims:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         main_model=config["profiles"]["main_model"],
         shifting_group=config["benchmarks"]["features"]["shifting_group"],

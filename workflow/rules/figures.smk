@@ -30,8 +30,8 @@ rule draw_figure:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         published_values=config["figures"]["published_values"],
         settings=select(config, "screen", "models", "training", "profiles"),

@@ -25,8 +25,10 @@ rule train_model:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="24h",
+        mem_mb=growing(16000),
+        runtime=growing(1440),
+        gpu=1,
+        nodes=1,
     params:
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds"),
@@ -52,8 +54,9 @@ rule embed_cells:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="6h",
+        mem_mb=growing(16000),
+        runtime=growing(360),
+        gpu=1,
     script:
         "../scripts/embed_cells.py"
 
@@ -77,8 +80,8 @@ rule cellprofiler_pca:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime="6h",
+        mem_mb=growing(16000),
+        runtime=growing(360),
     params:
         components=config["profiles"]["cellprofiler_components"],
         seed=config["benchmarks"]["seed"],
@@ -99,8 +102,8 @@ rule random_embedding:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         latent=config["profiles"]["cellprofiler_components"],
         seed=config["benchmarks"]["seed"],

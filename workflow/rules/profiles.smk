@@ -27,8 +27,8 @@ rule aggregate_profiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime="1h",
+        mem_mb=growing(16000),
+        runtime=growing(60),
     script:
         "../scripts/aggregate_profiles.py"
 
@@ -47,8 +47,8 @@ rule guide_significance:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=16000,
-        runtime="6h",
+        mem_mb=growing(16000),
+        runtime=growing(360),
     params:
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
@@ -69,8 +69,8 @@ rule mitotic_index:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     script:
         "../scripts/mitotic_index.py"
 
@@ -90,7 +90,7 @@ rule export_anndata:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="1h",
+        mem_mb=growing(4000),
+        runtime=growing(60),
     script:
         "../scripts/export_anndata.py"

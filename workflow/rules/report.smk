@@ -51,10 +51,23 @@ rule report:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="30m",
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         screen=config["screen"],
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"
+
+
+rule print_resources:
+    """Print what each rule asked for against what it used in the runs so far."""
+    log:
+        "logs/print_resources.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        timings=f"benchmarks/{config['screen']['name']}",
+    script:
+        "../scripts/print_resources.py"

@@ -29,8 +29,8 @@ rule index_shards:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         root=subpath(output.index, ancestor=2),
     script:
@@ -50,8 +50,8 @@ rule assign_splits:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="1h",
+        mem_mb=growing(8000),
+        runtime=growing(60),
     params:
         split=config["split"],
     script:
@@ -72,8 +72,8 @@ rule shard_statistics:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="2h",
+        mem_mb=growing(8000),
+        runtime=growing(120),
     params:
         channels=config["screen"]["channels"],
     script:

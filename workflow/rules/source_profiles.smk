@@ -31,8 +31,8 @@ rule published_profiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="10m",
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         control=config["screen"]["control"],
         columns=config["screen"]["columns"],

@@ -25,11 +25,12 @@ rule simulate_library:
         "logs/{screen}/simulate_library.log",
     benchmark:
         "benchmarks/{screen}/simulate_library.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=growing(1500),
+        runtime=growing(10),
     params:
         simulate=select(config["simulate"], "seed", "library"),
         screen=select(config["screen"], "control"),
@@ -52,8 +53,8 @@ rule simulate_plate:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="1h",
+        mem_mb=growing(2000),
+        runtime=growing(60),
     params:
         simulate=config["simulate"],
         screen=without(config["screen"], "name", "pixel_size_um", "projection"),
@@ -76,11 +77,12 @@ rule simulate_study:
         "logs/{screen}/simulate_study.log",
     benchmark:
         "benchmarks/{screen}/simulate_study.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=growing(1500),
+        runtime=growing(10),
     params:
         screen=select(config["screen"], "name"),
     script:
@@ -102,8 +104,8 @@ rule measure_features:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="2h",
+        mem_mb=growing(2000),
+        runtime=growing(120),
     params:
         screen=without(config["screen"], "name", "pixel_size_um", "plates", "well_grid"),
         alignment=config["alignment"],
@@ -126,10 +128,11 @@ rule simulate_dataset:
         "logs/{screen}/simulate_dataset.log",
     benchmark:
         "benchmarks/{screen}/simulate_dataset.tsv"
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=1000,
-        runtime="10m",
+        mem_mb=growing(1500),
+        runtime=growing(10),
     script:
         "../scripts/simulate_dataset.py"

@@ -30,8 +30,8 @@ rule plate_shifts:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=4000,
-        runtime="2h",
+        mem_mb=growing(4000),
+        runtime=growing(120),
         archive_slots=1,
     params:
         screen=select(
@@ -65,8 +65,8 @@ rule crop_chunk:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
-        runtime="2h",
+        mem_mb=growing(8000),
+        runtime=growing(120),
         archive_slots=1,
     params:
         screen=select(
@@ -122,7 +122,7 @@ rule summarise_tiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=2000,
-        runtime="30m",
+        mem_mb=growing(2000),
+        runtime=growing(30),
     script:
         "../scripts/summarise_tiles.py"

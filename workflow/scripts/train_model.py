@@ -1,8 +1,10 @@
-from mcvae_ops.training.train import train_model
+from mcvae_ops.training.launch import launch_training
 from mcvae_ops.workflow import job
 
 with job(snakemake):
-    train_model(
+    launch_training(
+        gpus=snakemake.resources.gpu,
+        nodes=snakemake.resources.nodes,
         index=snakemake.input.index,
         splits=snakemake.input.splits,
         model=snakemake.params.model,
@@ -10,6 +12,8 @@ with job(snakemake):
         model_name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
         channels=snakemake.params.channels,
+        threads=snakemake.threads,
+        memory_mb=snakemake.resources.mem_mb,
         checkpoint_dir=snakemake.params.checkpoint_dir,
         weights=snakemake.output.weights,
         metrics=snakemake.output.metrics,

@@ -5,6 +5,7 @@ the next step. How crops are read (from memory, or in blocks from disk) never ch
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,6 @@ from mcvae_ops.screen import CONTROL
 
 BLOCK_CELLS = 64
 POOL_CELLS = 16_384
-HELD_BYTES = 4 * 2**30
 OPEN_SHARDS = 256
 
 
@@ -212,6 +212,8 @@ class BalancedSampler:
         Cells of a batch, even.
     seed
         Of the order.
+    memory_bytes
+        If all training crops fit, they are read once and held.
 
     Raises
     ------
@@ -226,6 +228,7 @@ class BalancedSampler:
         controls: np.ndarray,
         batch_size: int,
         seed: int,
+        memory_bytes: int,
     ) -> None:
         self.half = batch_size // 2
         if batch_size % 2 or len(perturbed) < self.half or len(controls) == 0:
@@ -238,7 +241,7 @@ class BalancedSampler:
             )
         self.steps_per_epoch = len(perturbed) // self.half
         cell_bytes = 2 * int(np.prod(crops.shape))
-        held = (len(perturbed) + len(controls)) * cell_bytes <= HELD_BYTES
+        held = (len(perturbed) + len(controls)) * cell_bytes <= memory_bytes
         source = HeldCrops(crops, np.union1d(perturbed, controls)) if held else crops
         window = self.half if held else POOL_CELLS
         self._perturbed = Stream(perturbed, [seed, 1], source, window)
@@ -254,6 +257,35 @@ class BalancedSampler:
             np.concatenate([perturbed, controls]),
             np.concatenate([perturbed_crops, control_crops]),
         )
+
+
+class ReadAhead:
+    """The batches of a sampler, the next one read in a thread while one is computed on.
+
+    Parameters
+    ----------
+    sampler
+        Whose batches; they stay the same.
+    threads
+        Of the job; with one, nothing is read ahead.
+    """
+
+    def __init__(self, sampler: BalancedSampler, threads: int) -> None:
+        self.half, self.steps_per_epoch = sampler.half, sampler.steps_per_epoch
+        self._sampler = sampler
+        self._pool = ThreadPoolExecutor(1) if threads > 1 else None
+        self._next: tuple[int, Future] | None = None
+
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and crops of the batch of a step, as `BalancedSampler.batch`."""
+        if self._pool is None:
+            return self._sampler.batch(step)
+        ahead = self._next
+        if ahead is None or ahead[0] != step:
+            ahead = step, self._pool.submit(self._sampler.batch, step)
+        batch = ahead[1].result()
+        self._next = step + 1, self._pool.submit(self._sampler.batch, step + 1)
+        return batch
 
 
 def in_order(crops: Crops, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

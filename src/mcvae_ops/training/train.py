@@ -2,10 +2,12 @@
 
 import logging
 import math
+import signal
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +20,16 @@ from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.models.objective import TERMS, Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
-from mcvae_ops.shards.sampler import BalancedSampler, Cells, Crops, read_cells, read_split
+from mcvae_ops.shards.sampler import (
+    BalancedSampler,
+    Cells,
+    Crops,
+    ReadAhead,
+    read_cells,
+    read_split,
+)
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
+from mcvae_ops.training.distributed import Ranks, joined
 from mcvae_ops.training.prepare import (
     Schedule,
     check_channels,
@@ -29,6 +39,7 @@ from mcvae_ops.training.prepare import (
     select,
     validation_set,
 )
+from mcvae_ops.training.requeue import requeue
 from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
@@ -39,7 +50,7 @@ VALIDATION_STEPS = 2000
 
 def train(
     model: ContrastiveVAE,
-    sampler: BalancedSampler,
+    sampler: ReadAhead,
     cells: Cells,
     validation: ValidationSet,
     preprocess: Preprocessing,
@@ -47,11 +58,13 @@ def train(
     schedule: Schedule,
     seed: int,
     checkpoint: Checkpoint,
+    ranks: Ranks,
 ) -> tuple[dict[str, torch.Tensor], list[dict]]:
     """Train until the last epoch or until validation stops improving.
 
     Every random draw of a step is a function of the seed and the step, so that a run that was
-    killed goes on from its checkpoint to the same weights, bit by bit (on one CPU thread).
+    killed goes on from its checkpoint to the same weights, bit by bit (on one CPU thread). With
+    several ranks each draws its own noise, and an analytic sigma is that of the rank's own cells.
 
     Returns
     -------
@@ -61,7 +74,7 @@ def train(
     Raises
     ------
     SystemExit
-        After SIGTERM, with the checkpoint written.
+        After SIGTERM, with the checkpoint written and a SLURM job back in its queue.
     InputError
         If the training diverges.
     """
@@ -87,12 +100,12 @@ def train(
     progress = Progress((last_step - step) * 2 * sampler.half, "cells", "train")
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
-            positions, crops = sampler.batch(step)
+            positions, crops = map(ranks.own, sampler.batch(step))
             images = preprocess(torch.from_numpy(crops).to(device))
             label = torch.from_numpy(cells.label[positions]).to(device)
             batch = torch.from_numpy(cells.batch[positions]).to(device)
 
-            generator.manual_seed(_noise_seed(seed, step))
+            generator.manual_seed(_noise_seed(seed, step) + ranks.rank)
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
             inference = model(images, label, batch, generator)
@@ -102,19 +115,21 @@ def train(
             )
             optimiser.zero_grad()
             terms["loss"].backward()
+            is_asked = ranks.average(model.parameters(), stop.signal is not None)
             torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip_norm)
             optimiser.step()
 
             step += 1
             sums += torch.stack([terms[name].detach() for name in TERMS])
-            progress.step(len(positions))
+            progress.step(ranks.size * len(positions))
 
             if step % every == 0 or step == last_step:
                 seconds = time.monotonic() - started[1]
-                speed = (step - started[0]) * len(positions) / seconds
+                speed = (step - started[0]) * ranks.size * len(positions) / seconds
                 n_steps = (step - 1) % every + 1
-                means = dict(zip(TERMS, (sums / n_steps).tolist(), strict=True))
-                values = check_finite(validate(model, validation, preprocess, weights), step)
+                means = dict(zip(TERMS, ranks.mean(sums / n_steps).tolist(), strict=True))
+                values = ranks.of_first(validate(model, validation, preprocess, weights))
+                check_finite(values, step)
                 where = {"step": step, "epoch": step / sampler.steps_per_epoch}
                 common = where | {"learning_rate": learning_rate}
                 rows.append({**common, "phase": "train", "cells_per_s": speed, **means})
@@ -128,22 +143,41 @@ def train(
                 sums.zero_()
                 started = step, time.monotonic()
 
-            if stop.signal is not None or checkpoint.is_due():
+            if is_asked or checkpoint.is_due():
                 state = {"step": step, "best": best, "stale": stale, "rows": rows, "sums": sums}
                 state |= {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
-                checkpoint.save(state)
-                if stop.signal is not None:
-                    logger.warning("asked to stop at step %d; checkpoint written", step)
-                    sys.exit(128 + stop.signal)
+                if ranks.rank == 0:
+                    checkpoint.save(state)
+                if is_asked:
+                    end_turn(step, ranks)
     return best["weights"], rows
+
+
+def check_shares(batch_size: int, ranks: Ranks) -> None:
+    """Raise an InputError unless every rank gets an equal share of each half of a batch."""
+    if batch_size % (2 * ranks.size):
+        raise InputError(
+            where="configuration key training.batch_size",
+            found=f"{batch_size} for {ranks.size} GPUs",
+            expected=f"a multiple of {2 * ranks.size}",
+            fix="change it, or the rule's resource gpu",
+        )
+
+
+def end_turn(step: int, ranks: Ranks) -> NoReturn:
+    """End the process as SIGTERM does, with its SLURM job back in the queue."""
+    if ranks.rank == 0:
+        logger.warning("asked to stop at step %d; checkpoint written", step)
+        requeue()
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _noise_seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def check_finite(values: dict[str, float], step: int) -> dict[str, float]:
-    """Return the values of a validation, unless the training has diverged (InputError)."""
+def check_finite(values: dict[str, float], step: int) -> None:
+    """Raise an InputError if the training has diverged."""
     if not math.isfinite(values["negative_elbo"]):
         raise InputError(
             where=f"training, step {step}",
@@ -151,7 +185,6 @@ def check_finite(values: dict[str, float], step: int) -> dict[str, float]:
             expected="a finite one",
             fix="lower training.learning_rate or training.gradient_clip_norm",
         )
-    return values
 
 
 def _in_words(values: dict[str, float]) -> str:
@@ -166,11 +199,15 @@ def train_model(
     model_name: str,
     seed: int,
     channels: list[dict],
+    threads: int,
+    memory_mb: int,
     checkpoint_dir: str,
     weights: str,
     metrics: str,
 ) -> None:
     """Train one model of the configuration; write its best weights and its metrics.
+
+    Under torchrun this process is one of several, see `mcvae_ops.training.distributed`.
 
     Parameters
     ----------
@@ -182,6 +219,9 @@ def train_model(
         Names of the model and of the training, kept with the weights.
     channels
         The screen's channels, in the order of the crops.
+    threads, memory_mb
+        Of the job: with more than one thread batches are read ahead; up to half of the memory
+        holds crops.
     checkpoint_dir
         Folder for the checkpoint of an interrupted training.
     weights, metrics
@@ -189,45 +229,51 @@ def train_model(
     """
     settings = training | model | model["training"]
     seed = int(seed)
-    device = choose_device(settings["device"])
     names = check_channels(channels, index)
     cells = read_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
     split = read_split(index, splits, cells)
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
-    network = ContrastiveVAE(family, seed).to(device)
     preprocess = select(Preprocessing, settings)
-    validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
-    check_range(preprocess(validation.crops))
-    sampler = BalancedSampler(
-        crops,
-        train_cells[cells.label[train_cells] != 0],
-        train_cells[cells.label[train_cells] == 0],
-        settings["batch_size"],
-        seed,
-    )
     free = {"device", "checkpoint_minutes", "seeds", "training"}
     fixed = {key: value for key, value in settings.items() if key not in free}
     identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
     checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
-    logger.info("%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device)
-    best, rows = train(
-        network,
-        sampler,
-        cells,
-        validation,
-        preprocess,
-        select(Weights, settings),
-        select(Schedule, settings),
-        seed,
-        checkpoint,
-    )
-    content = {"model": model_name, "seed": seed, "channels": names, "state": best}
-    content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
-    save_torch(content, weights)
-    write_parquet(metrics_table(rows), metrics)
-    checkpoint.remove()
+    with joined(choose_device(settings["device"])) as (ranks, device):
+        network = ContrastiveVAE(family, seed).to(device)
+        validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
+        check_range(preprocess(validation.crops))
+        check_shares(settings["batch_size"], ranks)
+        sampler = BalancedSampler(
+            crops,
+            train_cells[cells.label[train_cells] != 0],
+            train_cells[cells.label[train_cells] == 0],
+            settings["batch_size"],
+            seed,
+            memory_mb * 1_000_000 // (2 * ranks.size),
+        )
+        logger.info(
+            "%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device
+        )
+        best, rows = train(
+            network,
+            ReadAhead(sampler, threads),
+            cells,
+            validation,
+            preprocess,
+            select(Weights, settings),
+            select(Schedule, settings),
+            seed,
+            checkpoint,
+            ranks,
+        )
+    if ranks.rank == 0:
+        content = {"model": model_name, "seed": seed, "channels": names, "state": best}
+        content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
+        save_torch(content, weights)
+        write_parquet(metrics_table(rows), metrics)
+        checkpoint.remove()
 
 
 def metrics_table(rows: list[dict]) -> pa.Table:

@@ -1,0 +1,88 @@
+"""Start a training: in this process, or with torchrun in one process for each GPU."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from mcvae_ops.files import write_text
+from mcvae_ops.training.train import train_model
+
+logger = logging.getLogger(__name__)
+
+FIRST_PORT = 29_400
+
+
+def launch_training(gpus: int, nodes: int, **arguments) -> None:
+    """Train one model; the other arguments are those of `train_model`.
+
+    Parameters
+    ----------
+    gpus, nodes
+        With more than one GPU there is a process for each, on so many nodes of a SLURM job.
+    """
+    if gpus > 1:
+        train_in_ranks(arguments, gpus, nodes)
+    else:
+        train_model(**arguments)
+
+
+def torchrun_command(arguments: str, gpus: int, nodes: int, job: int, host: str) -> list[str]:
+    """Return the command that starts `gpus` ranks, in equal shares on `nodes` nodes.
+
+    Parameters
+    ----------
+    arguments
+        Path of the JSON file for `mcvae_ops.training.rank`.
+    gpus, nodes
+        Ranks in all; nodes of the SLURM job.
+    job
+        Its id, which tells the rendezvous of two jobs on one host apart.
+    host
+        The node on which the ranks find each other.
+    """
+    ranks = ["--nnodes", str(nodes), "--nproc-per-node", str(gpus // nodes)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *ranks]
+    if nodes == 1:
+        torchrun.append("--standalone")
+        return [*torchrun, "-m", "mcvae_ops.training.rank", arguments]
+    place = ["--rdzv-backend", "c10d", "--rdzv-id", str(job)]
+    place += ["--rdzv-endpoint", f"{host}:{FIRST_PORT + job % 1000}"]
+    steps = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", "--overlap"]
+    srun = ["srun", *steps, f"--gpus-per-node={gpus // nodes}"]
+    return [*srun, *torchrun, *place, "-m", "mcvae_ops.training.rank", arguments]
+
+
+def train_in_ranks(arguments: dict, gpus: int, nodes: int) -> None:
+    """Run `train_model` with these arguments in `gpus` ranks; what they print is logged.
+
+    Raises
+    ------
+    SystemExit
+        If a rank fails; with 143 after SIGTERM, which is passed on to the ranks.
+    """
+    path = Path(arguments["checkpoint_dir"]) / "arguments.json"
+    write_text(json.dumps(arguments), path)
+    job = int(os.environ.get("SLURM_JOB_ID", os.getpid()))
+    command = torchrun_command(str(path), gpus, nodes, job, socket.gethostname())
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    asked = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
+        process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        for line in process.stdout:
+            logger.info("%s", line.rstrip())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    code = process.wait()
+    path.unlink()
+    if code:
+        sys.exit(128 + asked[0] if asked else code)

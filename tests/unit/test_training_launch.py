@@ -1,0 +1,108 @@
+"""Training in several processes, and what a stopped training tells SLURM."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.training.distributed import Ranks
+from mcvae_ops.training.launch import launch_training, torchrun_command
+from mcvae_ops.training.requeue import requeue
+from mcvae_ops.training.train import check_shares
+
+from .fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
+
+LONG = TRAINING | {"epochs": 8, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
+
+PROGRAM = """
+import json, logging, sys
+from mcvae_ops.training.launch import launch_training
+logging.basicConfig(level=logging.INFO)
+launch_training(2, 1, **json.load(open(sys.argv[1])))
+"""
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_fake_screen(tmp_path_factory.mktemp("screen"))
+
+
+def start(arguments: dict, folder: Path) -> subprocess.Popen:
+    """Train in two ranks in a process of its own, which a test may stop."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "start.json"
+    path.write_text(json.dumps(arguments))
+    command = [sys.executable, "-c", PROGRAM, str(path)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def validations(arguments: dict) -> list[float]:
+    rows = pq.read_table(arguments["metrics"]).to_pylist()
+    return [row["negative_elbo"] for row in rows if row["phase"] == "validation"]
+
+
+def test_two_ranks_train_as_one_does_and_go_on_after_sigterm(shards, tmp_path):
+    one = train_model_arguments(shards, tmp_path / "one", MCVAE, LONG)
+    launch_training(1, 1, **one)
+    two = train_model_arguments(shards, tmp_path / "two", MCVAE, LONG)
+    process = start(two, tmp_path / "two")
+    log = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, log
+    elbo = [validations(arguments) for arguments in (one, two)]
+    gained = elbo[0][0] - elbo[0][-1]
+    assert gained > 200
+    assert elbo[1][-1] == pytest.approx(elbo[0][-1], abs=0.2 * gained)
+
+    stopped = train_model_arguments(shards, tmp_path / "stopped", MCVAE, LONG)
+    process = start(stopped, tmp_path / "stopped")
+    checkpoint = Path(stopped["checkpoint_dir"]) / "checkpoint.pt"
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    log = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + signal.SIGTERM, log
+    assert "asked to stop" in log and not Path(stopped["weights"]).exists()
+    process = start(stopped, tmp_path / "stopped")
+    assert "resumed at step" in process.communicate(timeout=120)[1]
+    assert Path(stopped["weights"]).read_bytes() == Path(two["weights"]).read_bytes()
+
+
+def test_a_batch_is_shared_equally():
+    batch = [*"PPPPCCCC"]
+    assert [Ranks(rank, 4).own(batch) for rank in range(4)] == [["P", "C"]] * 4
+    with pytest.raises(InputError, match="multiple of 8"):
+        check_shares(12, Ranks(0, 4))
+
+
+def test_one_node_needs_no_srun_and_several_meet_on_the_first():
+    alone = torchrun_command("a.json", gpus=4, nodes=1, job=77, host="n1")
+    assert alone[0] == sys.executable and "--standalone" in alone
+    assert alone[alone.index("--nproc-per-node") + 1] == "4"
+    several = torchrun_command("a.json", gpus=8, nodes=2, job=77, host="n1")
+    assert several[:3] == ["srun", "--nodes=2", "--ntasks=2"]
+    assert several[several.index("--nproc-per-node") + 1] == "4"
+    assert several[several.index("--rdzv-endpoint") + 1] == "n1:29477"
+
+
+@pytest.mark.parametrize(("state", "requeued"), [("RUNNING", True), ("CANCELLED", False)])
+def test_only_a_running_job_is_requeued(state, requeued, tmp_path, monkeypatch):
+    for name, script in (("squeue", f"echo {state}"), ("scontrol", f'echo "$@" > {tmp_path}/call')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    requeue()
+    assert not (tmp_path / "call").exists()
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    requeue()
+    assert (tmp_path / "call").exists() == requeued
+    if requeued:
+        assert (tmp_path / "call").read_text() == "requeue 12\n"
