@@ -1,6 +1,7 @@
 # make demo   the simulated screen, from archive to report
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
+# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make docs   config/README.md from the schema
@@ -12,10 +13,10 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo check test lint bench docs
+.PHONY: help demo check test test-slurm lint bench docs
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 7
+	@sed -n 's/^# //p' Makefile | head -n 9
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -34,7 +35,10 @@ check: .venv/installed
 	$(BIN)/pytest tests/demo
 
 test: .venv/installed
-	$(BIN)/pytest tests/unit tests/workflow tests/integration
+	$(BIN)/pytest tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
+
+test-slurm: .venv/installed
+	$(BIN)/pytest tests/integration/test_slurm.py
 
 lint: .venv/installed
 	$(BIN)/ruff check .
