@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: help demo check test test-slurm lint bench docs
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 9
+	@sed -n 's/^# //p' Makefile | head -n 8
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
