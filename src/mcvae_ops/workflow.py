@@ -42,6 +42,7 @@ PANEL_TABLES = {
     "figqc4": ("montage",),
     "figqc5": ("cells_per_tile",),
 }
+NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 
 
@@ -132,7 +133,26 @@ class Names:
         self.main = f"{main}/{seeds[0]}"
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self.panels = _drawn(config)
+        self._config = config
         self.tables = PROFILE_TABLES + (CELL_TABLES if from_cells else ())
+
+    def panel_settings(self, wildcards) -> dict:
+        """Function of a parameter: what of the configuration one panel reads, and no more.
+
+        Were all settings given to all panels, a learning rate would draw every figure again.
+        """
+        config, panel = self._config, wildcards.panel
+        settings = {"profiles": select(config["profiles"], "main_model")}
+        if panel.startswith(("fig1", "figqc")):
+            settings["screen"] = config["screen"]
+        if panel in ("fig1", "fig2a", "fig2c"):
+            settings["models"] = {
+                name: model | {"training": _kept(model["training"], NETWORK_KEYS)}
+                for name, model in config["models"].items()
+            }
+        if panel == "fig1":
+            settings["training"] = _kept(config["training"], NETWORK_KEYS)
+        return settings
 
     def panel_tables(self, wildcards) -> dict[str, str]:
         """Input function: the tables that one panel reads, by name."""
@@ -144,6 +164,10 @@ class Names:
             table: f"results/{wildcards.screen}/{folder}/{table}.parquet"
             for table, folder in folders.items()
         }
+
+
+def _kept(section: dict, keys: tuple[str, ...]) -> dict:
+    return {key: section[key] for key in keys if key in section}
 
 
 def _drawn(config: dict) -> list[str]:

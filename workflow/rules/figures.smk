@@ -34,6 +34,6 @@ rule draw_figure:
         runtime=growing(30),
     params:
         published_values=config["figures"]["published_values"],
-        settings=select(config, "screen", "models", "training", "profiles"),
+        settings=NAMES.panel_settings,
     script:
         "../scripts/draw_figure.py"
