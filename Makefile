@@ -35,7 +35,7 @@ check: .venv/installed
 	$(BIN)/pytest tests/demo
 
 test: .venv/installed
-	$(BIN)/pytest tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
 
 test-slurm: .venv/installed
 	$(BIN)/pytest tests/integration/test_slurm.py

@@ -49,7 +49,9 @@ def job(well, tmp_path):
         settings = {"screen": SCREEN, "alignment": ALIGNMENT, "archive": ARCHIVE | archive,
                     "plate": "P1", "cache": str(folder / "cache")}  # fmt: skip
         consensus = str(folder / "consensus.parquet")
-        plate_shifts(files=str(folder / "local.parquet"), consensus=consensus, **settings)
+        written = {name: str(folder / f"{name}.parquet") for name in ("checks", "overlay")}
+        local = str(folder / "local.parquet")
+        plate_shifts(files=local, consensus=consensus, **written, **settings)
         outputs = {arm: str(folder / f"out/{arm}.npy") for arm in ARMS}
         outputs |= {f"{arm}_index": str(folder / f"out/{arm}.parquet") for arm in ARMS}
         outputs |= {k: str(folder / f"out/{k}.parquet") for k in ("alignment_table", "dropped")}
