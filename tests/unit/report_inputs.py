@@ -7,6 +7,7 @@ import pandas as pd
 import yaml
 
 from mcvae_ops.figures.draw import draw_figure
+from mcvae_ops.workflow import PANEL_TABLES
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,7 @@ def write_tables(folder: Path) -> dict[str, str]:
 def draw(panel: str, tables: dict[str, str], folder: Path, published: str | None = None) -> dict:
     """Draw one panel; return kind -> path."""
     targets = {kind: str(folder / f"{panel}.{kind}") for kind in ("pdf", "svg", "png", "csv")}
-    read = {name: tables[name] for name in figure_tables.PANEL_TABLES[panel]}
+    read = {name: tables[name] for name in PANEL_TABLES[panel]}
     draw_figure(panel, read, published, CONFIGURATION, **targets)
     return targets
 

@@ -17,8 +17,8 @@ from mcvae_ops.figures.networks import build_model, decoder_layers, encoder_laye
 from mcvae_ops.figures.plates import well_places
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.models.networks import n_parameters
+from mcvae_ops.workflow import PANEL_TABLES
 from tests.unit import report_inputs
-from tests.unit.figure_tables import PANEL_TABLES
 
 
 @pytest.fixture(scope="module")
