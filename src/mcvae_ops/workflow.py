@@ -82,6 +82,8 @@ class Names:
     ----------
     annotations
         Paths and addresses of the annotations, None where a source is left out.
+    channels
+        In the order of the crops.
     batches, chunks, shards
         plate and well; and chunk of tiles; and arm (ntc, perturbed).
     embeddings
@@ -104,6 +106,7 @@ class Names:
         screen, archive = config["screen"], config["archive"]
         from_cells = config["source"] != "profiles"
         self.from_cells = from_cells
+        self.channels = [channel["name"] for channel in screen["channels"]]
         annotations = archive["annotations"]
         lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
         self.annotations = [*lists, *annotations["pairs"].values()]

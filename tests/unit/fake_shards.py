@@ -98,10 +98,7 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
         "training": training,
         "model_name": "mcvae" if model["salient_latent"] else "vae",
         "seed": 0,
-        "channels": [
-            {"name": name, "stain": "", "group": name, "index": 0, "colour": "#ffffff"}
-            for name in CHANNELS
-        ],
+        "channels": list(CHANNELS),
         "threads": 1,
         "memory_mb": 1000,
         "checkpoint_dir": str(out / "checkpoint"),

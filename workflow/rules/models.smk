@@ -32,7 +32,7 @@ rule train_model:
     params:
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds"),
-        channels=config["screen"]["channels"],
+        channels=NAMES.channels,
         checkpoint_dir="results/{screen}/checkpoints/{model}/{seed}",
     script:
         "../scripts/train_model.py"

@@ -9,7 +9,6 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
-from mcvae_ops.screen import channels_from
 from mcvae_ops.shards.index import index_channels
 from mcvae_ops.shards.sampler import Cells, Crops
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
@@ -83,9 +82,8 @@ def validation_set(
     )
 
 
-def check_channels(channels: list[dict], index: str) -> list[str]:
+def check_channels(names: list[str], index: str) -> list[str]:
     """Return the names of the configured channels; others than the crops have are an InputError."""
-    names = [channel.name for channel in channels_from(channels)]
     found = index_channels(index)
     if found != names:
         raise InputError(

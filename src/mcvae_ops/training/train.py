@@ -198,7 +198,7 @@ def train_model(
     training: dict,
     model_name: str,
     seed: int,
-    channels: list[dict],
+    channels: list[str],
     threads: int,
     memory_mb: int,
     checkpoint_dir: str,
