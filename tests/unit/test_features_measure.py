@@ -20,7 +20,7 @@ from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
 from tests.unit.simulated import PLATE, TILE_SIZE_PX, draw_plate, small_screen
 
-CHANNELS = [Channel("DAPI", "DNA", "near", 0, "blue"), Channel("actin", "", "far", 0, "red")]
+CHANNELS = [Channel("DAPI", "near", 0), Channel("actin", "far", 0)]
 
 
 def draw_labels(shift: int = 0) -> np.ndarray:

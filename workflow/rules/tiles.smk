@@ -34,11 +34,9 @@ rule plate_shifts:
         runtime=growing(120),
         archive_slots=1,
     params:
-        screen=select(
-            config["screen"], "channels", "tile_size_px", "z_planes", "projection"
-        ),
+        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
+        | {"channels": NAMES.recorded},
         alignment=config["alignment"],
-        archive=FETCHING,
         cache="results/{screen}/archive",
     script:
         "../scripts/plate_shifts.py"
@@ -70,16 +68,11 @@ rule crop_chunk:
         archive_slots=1,
     params:
         screen=select(
-            config["screen"],
-            "tiles",
-            "channels",
-            "tile_size_px",
-            "z_planes",
-            "projection",
-        ),
+            config["screen"], "tiles", "tile_size_px", "z_planes", "projection"
+        )
+        | {"channels": NAMES.recorded},
         alignment=config["alignment"],
         crop=config["crop"],
-        archive=FETCHING,
         cache="results/{screen}/archive",
     script:
         "../scripts/crop_chunk.py"

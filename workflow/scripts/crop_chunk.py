@@ -1,5 +1,5 @@
 from mcvae_ops.tiles.chunk import crop_chunk
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     crop_chunk(
@@ -9,7 +9,7 @@ with job(snakemake):
         screen=snakemake.params.screen,
         alignment=snakemake.params.alignment,
         crop=snakemake.params.crop,
-        archive=snakemake.params.archive,
+        archive=transfer(snakemake),
         plate=snakemake.wildcards.plate,
         well=snakemake.wildcards.well,
         chunk=snakemake.wildcards.chunk,
