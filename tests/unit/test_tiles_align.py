@@ -26,10 +26,10 @@ ALIGNMENT = {
     "consensus_tiles": 12,
 }
 CHANNELS = [
-    Channel("actin", "", "far", 0, ""),
-    Channel("foci", "", "red", 0, ""),
-    Channel("DNA", "", "near", 0, ""),
-    Channel("tubulin", "", "near", 1, ""),
+    Channel("actin", "far", 0),
+    Channel("foci", "red", 0),
+    Channel("DNA", "near", 0),
+    Channel("tubulin", "near", 1),
 ]
 NAMES = [channel.name for channel in CHANNELS]
 
@@ -168,7 +168,7 @@ def test_a_shift_does_not_depend_on_the_threads():
 def test_chain():
     chain = resolve_chain(CHANNELS, ALIGNMENT)
     assert chain == {"foci": "DNA", "DNA": None, "tubulin": None, "actin": "tubulin"}
-    riding = [*CHANNELS, Channel("dye", "", "far", 1, "")]
+    riding = [*CHANNELS, Channel("dye", "far", 1)]
     assert resolve_chain(riding, ALIGNMENT)["dye"] == "actin"
     with pytest.raises(InputError, match="no way from actin to DNA"):
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": {"foci": "DNA"}})
@@ -182,7 +182,7 @@ def test_shifts_add_up_along_a_chain():
     scene = draw_scene(rng, 512, 90)
     early = record(rng, scene, {"foci": (4.0, -6.5)}, 0.003)
     late = record(rng, scene, {"foci": (-3.0, 2.0)}, 0.003)
-    channels = [Channel(name, "", name, 0, "") for name in ("late", "DNA", "early")]
+    channels = [Channel(name, name, 0) for name in ("late", "DNA", "early")]
     settings = ALIGNMENT | {"measure": {"late": "early", "early": "DNA"}}
     image = np.stack([late["foci"], early["DNA"], early["foci"]])
     found = estimate_shifts(image, channels, settings)
