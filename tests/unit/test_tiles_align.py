@@ -24,6 +24,7 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 12,
+    "consensus_of": "plate",
 }
 CHANNELS = [
     Channel("actin", "far", 0),
@@ -36,7 +37,7 @@ NAMES = [channel.name for channel in CHANNELS]
 
 def measure(moving, fixed, **settings):
     settings = ALIGNMENT | settings
-    return measure_shift(spectrum_of(moving, settings), spectrum_of(fixed, settings), settings)
+    return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
 
 
 def planted(rng, number):
@@ -196,10 +197,13 @@ def test_a_constant_channel_is_refused():
         estimate_shifts(image, CHANNELS, ALIGNMENT)
 
 
-def shifts_of(px, confidence):
+def shifts_of(px, confidence, error_px=0.05):
     method = ("measured", "measured", "reference", "reference")
     return Shifts(
-        np.array([px, (1.0, 2.0), (0, 0), (0, 0)]), np.array([confidence, 1, 1, 1]), method
+        np.array([px, (1.0, 2.0), (0, 0), (0, 0)]),
+        np.array([confidence, 1, 1, 1]),
+        np.array([error_px, 0, 0, 0]),
+        method,
     )
 
 

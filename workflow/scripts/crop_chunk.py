@@ -6,6 +6,7 @@ with job(snakemake):
         files=snakemake.input.files,
         cells=snakemake.input.cells,
         consensus=snakemake.input.consensus,
+        illumination=snakemake.input.illumination or None,
         screen=snakemake.params.screen,
         alignment=snakemake.params.alignment,
         crop=snakemake.params.crop,
