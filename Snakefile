@@ -19,7 +19,6 @@ config = read_configuration(
 )
 NAMES = Names(config)
 PANELS = NAMES.panels
-FETCHING = select(config["archive"], "streams", "retries", "timeout_s", "keep_raw")
 
 
 wildcard_constraints:

@@ -16,7 +16,8 @@ from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 
-__all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "select", "without"]
+__all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "select", "transfer",
+           "without"]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
@@ -64,6 +65,14 @@ def without(section: dict, *keys: str) -> dict:
     return {key: value for key, value in section.items() if key not in keys}
 
 
+def transfer(snakemake) -> dict:
+    """Return how files are fetched, for a script; no parameter of its rule.
+
+    More streams or patience bring the same files: a change must not run a finished job again.
+    """
+    return select(snakemake.config["archive"], "streams", "retries", "timeout_s", "keep_raw")
+
+
 def growing(first: int) -> Callable:
     """Amount of a resource (mem_mb, runtime in minutes): doubled with each further attempt."""
 
@@ -82,8 +91,9 @@ class Names:
     ----------
     annotations
         Paths and addresses of the annotations, None where a source is left out.
-    channels
-        In the order of the crops.
+    channels, recorded, stained
+        In the order of the crops: their names; and the file and place of each; and its stain. What
+        only pictures show, such as the colour, is no reason to crop again.
     batches, chunks, shards
         plate and well; and chunk of tiles; and arm (ntc, perturbed).
     embeddings
@@ -106,7 +116,10 @@ class Names:
         screen, archive = config["screen"], config["archive"]
         from_cells = config["source"] != "profiles"
         self.from_cells = from_cells
-        self.channels = [channel["name"] for channel in screen["channels"]]
+        channels, place = screen["channels"], ("name", "group", "index")
+        self.channels = [channel["name"] for channel in channels]
+        self.recorded = [select(channel, *place) for channel in channels]
+        self.stained = [select(channel, *place, "stain") for channel in channels]
         annotations = archive["annotations"]
         lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
         self.annotations = [*lists, *annotations["pairs"].values()]

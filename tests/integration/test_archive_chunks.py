@@ -56,7 +56,8 @@ def job(well, tmp_path):
         outputs |= {f"{arm}_index": str(folder / f"out/{arm}.parquet") for arm in ARMS}
         outputs |= {k: str(folder / f"out/{k}.parquet") for k in ("alignment_table", "dropped")}
         inputs = {"files": str(folder / "files.parquet"), "cells": str(folder / "cells.parquet")}
-        names = {"well": "A1", "chunk": "000", "consensus": consensus, "crop": CROP}
+        names = {"well": "A1", "chunk": "000", "consensus": consensus, "crop": CROP,
+                 "illumination": None}  # fmt: skip
         return settings | inputs | outputs | names
 
     return call
@@ -98,13 +99,13 @@ def test_a_killed_chunk_goes_on_at_its_tile_and_gives_the_same(server, job, tmp_
     for n_finished in (1, 3):
         process = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(one)])
         deadline_s = time.monotonic() + 30
-        while len(list(finished.glob("[0-9]*.npz"))) < n_finished:
+        while len(list(finished.glob("[0-9]*.json"))) < n_finished:
             assert time.monotonic() < deadline_s and process.poll() is None
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert not os.path.exists(one["ntc"])
-    done = {path.stem for path in finished.glob("[0-9]*.npz")}
+    done = {path.stem for path in finished.glob("[0-9]*.json")}
     before = len(server.stats()["log"])
     chunks.crop_chunk(**one)
     asked = {entry["path"].rpartition("_")[2].removesuffix(".tif")

@@ -121,6 +121,17 @@ def test_a_file_that_comes_again_as_another_is_refused(server, tmp_path):
     assert not target.exists()
 
 
+def test_a_file_that_was_damaged_here_is_fetched_again(server, tmp_path):
+    target, content = tmp_path / "010.tif", source_of(server, "010.tif")
+    address = f"{server.address}/fine/Files/010.tif"
+    for n_requests in (1, 1, 2):
+        if n_requests == 2:
+            target.write_bytes(content[:-1] + b"?")
+        fetch(address, target, ARCHIVE, len(content))
+        assert target.read_bytes() == content
+        assert server.stats()["sent_bytes"]["/fine/Files/010.tif"] == n_requests * len(content)
+
+
 def test_the_process_of_a_lasting_fault_ends_with_an_exit_code(server, tmp_path):
     code = (
         "import sys; from mcvae_ops.archive import transfer; transfer._PATIENCE_S = 0.01;"

@@ -29,7 +29,7 @@ def ours(method: str, binning: int):
     settings = SETTINGS | {"method": method, "binning": binning}
 
     def measure(moving, fixed):
-        return measure_shift(spectrum_of(moving, settings), spectrum_of(fixed, settings), settings)
+        return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
 
     return measure
 

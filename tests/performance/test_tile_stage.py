@@ -43,7 +43,6 @@ ALIGNMENT = {
     "min_confidence": 0.5,
     "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
 }
-ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5}
 NAMES = [channel["name"] for channel in SCREEN["channels"]]
 
 
@@ -70,14 +69,9 @@ def centres() -> np.ndarray:
 
 
 def ours(folder: Path) -> np.ndarray:
-    paths = [folder / f"{group}.tif" for group in GROUPS]
-    files = pd.DataFrame(
-        [(p.name, p.as_uri(), p.stat().st_size, p.stem) for p in paths],
-        columns=["path", "address", "size_bytes", "group"],
-    )
-    columns = ["channel", "dy_px", "dx_px", "range_counts", "focus"]
-    plate = pd.DataFrame(columns=columns)
-    aligned = aligned_tile(files, SCREEN, ALIGNMENT, plate, folder / "cache", ARCHIVE)
+    paths = {group: folder / f"{group}.tif" for group in GROUPS}
+    plate = pd.DataFrame(columns=["channel", "dy_px", "dx_px", "range_counts", "focus"])
+    aligned = aligned_tile(paths, SCREEN, ALIGNMENT, plate)
     image = clip(aligned.image, 0.001)
     cut = crop_cells(image, aligned.shifts.px, centres(), CROP)
     rows = pd.DataFrame({"cell": np.flatnonzero(cut.kept)})

@@ -1,7 +1,9 @@
 """The cost of a run is known before it begins."""
 
 import copy
+import os
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -29,7 +31,7 @@ def planned(shared, tmp_path, monkeypatch):
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
         plan(paths["manifest"], paths["left_out"], str(tmp_path / "parts.parquet"), config,
-             str(tmp_path / "results"))  # fmt: skip
+             str(tmp_path / "results"), str(tmp_path / "timings"))  # fmt: skip
         return pd.read_csv(tmp_path / "results/plan.tsv", sep="\t").set_index("stage")
 
     return call
@@ -84,13 +86,32 @@ def test_what_is_here_is_not_fetched_and_what_is_cropped_not_planned(planned, tm
     assert cut == one["size_bytes"] + chunk["size_bytes"].sum()
 
 
-def test_a_measured_rate_takes_the_place_of_the_configured_one(planned, tmp_path):
-    folder = tmp_path / "results/models/mcvae/0"
-    folder.mkdir(parents=True)
-    pd.DataFrame({"cells_per_s": [1.0, 40_000.0, 40_000.0]}).to_parquet(folder / "metrics.parquet")
-    costs = planned("funk2022")
-    assert costs.loc["training", "gpu_hours"] == pytest.approx(
-        5 * 2 * 2 * 43_554 * 712 / 40_000 / 3600
+def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path, capsys):
+    results, timings = tmp_path / "results", tmp_path / "timings"
+    chunk = "20200202_6W-LaC024A/A1/000"
+    written = {
+        "models/mcvae/0/metrics": {"cells_per_s": [1.0, 40_000.0, 40_000.0, np.nan]},
+        "embeddings/mcvae/0": {"cell_id": ["a"] * 5_000},
+        f"alignment/{chunk}": {"tile": [0, 0, 1, 1, 2, 2, 3, 3]},
+    }
+    for name, columns in written.items():
+        (results / name).parent.mkdir(parents=True)
+        pd.DataFrame(columns).to_parquet(results / f"{name}.parquet")
+    for name, values in (("embed_cells/mcvae/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
+        (timings / name).parent.mkdir(parents=True)
+        (timings / f"{name}.tsv").write_text(f"s\tcpu_time\n{values}\n")
+    costs, n_cells = planned("funk2022"), 43_554 * 712
+    hours = costs["gpu_hours"]
+    assert hours["training"] == pytest.approx(5 * 2 * 2 * n_cells / 40_000 / 3600, rel=1e-5)
+    # Of five embeddings one is there: 5,000 cells in half a second.
+    assert hours["embeddings"] == pytest.approx(4 * n_cells / 10_000 / 3600, rel=1e-5)
+    jobs = os.cpu_count()
+    assert costs.loc["crops", "hours"] == pytest.approx(43_554 * 3 / 3600 / jobs, rel=1e-3)
+    assert "measured 4e+04 for plan.cells_per_s" in capsys.readouterr().out
+    # Of five models one is trained.
+    (results / "models/mcvae/0/weights.pt").touch()
+    assert planned("funk2022").loc["training", "gpu_hours"] == pytest.approx(
+        hours["training"] * 4 / 5, rel=1e-5
     )
 
 

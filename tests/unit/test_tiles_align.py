@@ -24,19 +24,20 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 12,
+    "consensus_of": "plate",
 }
 CHANNELS = [
-    Channel("actin", "", "far", 0, ""),
-    Channel("foci", "", "red", 0, ""),
-    Channel("DNA", "", "near", 0, ""),
-    Channel("tubulin", "", "near", 1, ""),
+    Channel("actin", "far", 0),
+    Channel("foci", "red", 0),
+    Channel("DNA", "near", 0),
+    Channel("tubulin", "near", 1),
 ]
 NAMES = [channel.name for channel in CHANNELS]
 
 
 def measure(moving, fixed, **settings):
     settings = ALIGNMENT | settings
-    return measure_shift(spectrum_of(moving, settings), spectrum_of(fixed, settings), settings)
+    return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
 
 
 def planted(rng, number):
@@ -168,7 +169,7 @@ def test_a_shift_does_not_depend_on_the_threads():
 def test_chain():
     chain = resolve_chain(CHANNELS, ALIGNMENT)
     assert chain == {"foci": "DNA", "DNA": None, "tubulin": None, "actin": "tubulin"}
-    riding = [*CHANNELS, Channel("dye", "", "far", 1, "")]
+    riding = [*CHANNELS, Channel("dye", "far", 1)]
     assert resolve_chain(riding, ALIGNMENT)["dye"] == "actin"
     with pytest.raises(InputError, match="no way from actin to DNA"):
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": {"foci": "DNA"}})
@@ -182,7 +183,7 @@ def test_shifts_add_up_along_a_chain():
     scene = draw_scene(rng, 512, 90)
     early = record(rng, scene, {"foci": (4.0, -6.5)}, 0.003)
     late = record(rng, scene, {"foci": (-3.0, 2.0)}, 0.003)
-    channels = [Channel(name, "", name, 0, "") for name in ("late", "DNA", "early")]
+    channels = [Channel(name, name, 0) for name in ("late", "DNA", "early")]
     settings = ALIGNMENT | {"measure": {"late": "early", "early": "DNA"}}
     image = np.stack([late["foci"], early["DNA"], early["foci"]])
     found = estimate_shifts(image, channels, settings)
@@ -196,10 +197,13 @@ def test_a_constant_channel_is_refused():
         estimate_shifts(image, CHANNELS, ALIGNMENT)
 
 
-def shifts_of(px, confidence):
+def shifts_of(px, confidence, error_px=0.05):
     method = ("measured", "measured", "reference", "reference")
     return Shifts(
-        np.array([px, (1.0, 2.0), (0, 0), (0, 0)]), np.array([confidence, 1, 1, 1]), method
+        np.array([px, (1.0, 2.0), (0, 0), (0, 0)]),
+        np.array([confidence, 1, 1, 1]),
+        np.array([error_px, 0, 0, 0]),
+        method,
     )
 
 

@@ -43,9 +43,16 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 4,
+    "consensus_of": "plate",
     "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
 }
-CROP = {"size_px": 24, "clip_fraction": 0.001, "tiles_per_chunk": 6, "max_failed_fraction": 0.4}
+CROP = {
+    "size_px": 24,
+    "clip_fraction": 0.001,
+    "illumination": None,
+    "tiles_per_chunk": 6,
+    "max_failed_fraction": 0.4,
+}
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 GROUPS = {"far": ["actin"], "red": ["foci"], "near": ["DNA", "tubulin"]}
 
@@ -91,6 +98,7 @@ def run(tmp_path, well):
         crop_chunk(
             cells=str(folder / "cells.parquet"),
             consensus=consensus,
+            illumination=None,
             crop=CROP | crop,
             well="A1",
             chunk=chunk,
