@@ -43,8 +43,18 @@ PANEL_TABLES = {
     "figqc4": ("montage",),
     "figqc5": ("cells_per_tile",),
 }
+# What a table cannot do without: a key of archive.annotations.
+ANNOTATION_OF = {
+    "complexes": "corum",
+    "functions": "functional_groups",
+    "umap_guides": "functional_groups",
+    "features": "functional_groups",
+    "mitosis": "mitotic_factors",
+    "mitosis_points": "mitotic_factors",
+}
 NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
+OF_CELLS = {*CELL_TABLES, *QC_TABLES, "umap_cells"}
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -107,9 +117,9 @@ class Names:
     exports
         model, seed and level (guides, genes) of every table that is exported.
     tables
-        Names of the benchmark tables.
-    panels
-        Panels that are drawn: those of complexes need an annotation that may be used.
+        Names of the benchmark tables that can be made.
+    panels, left_out
+        Panels that are drawn; and of the others of the configuration why not, by panel.
     """
 
     def __init__(self, config: dict) -> None:
@@ -148,9 +158,13 @@ class Names:
         judge = config["benchmarks"]["functions"]["significance"]
         self.main = f"{main}/{seeds[0]}"
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
-        self.panels = _drawn(config)
         self._config = config
-        self.tables = PROFILE_TABLES + (CELL_TABLES if from_cells else ())
+        self.tables = _made(config, PROFILE_TABLES + (CELL_TABLES if from_cells else ()))
+        self.left_out = _left_out(config)
+        self.panels = [p for p in config["figures"]["panels"] if p not in self.left_out]
+        for reason in dict.fromkeys(self.left_out.values()):
+            panels = ", ".join(p for p, why in self.left_out.items() if why == reason)
+            terminal.warning(f"Left out of this run, as {reason}: {panels}.")
 
     def panel_settings(self, wildcards) -> dict:
         """Function of a parameter: what of the configuration one panel reads, and no more.
@@ -158,9 +172,9 @@ class Names:
         Were all settings given to all panels, a learning rate would draw every figure again.
         """
         config, panel = self._config, wildcards.panel
-        settings = {"profiles": select(config["profiles"], "main_model")}
-        if panel.startswith(("fig1", "figqc")):
-            settings["screen"] = config["screen"]
+        of_screen = panel.startswith(("fig1", "figqc"))
+        screen = config["screen"] if of_screen else select(config["screen"], "words")
+        settings = {"profiles": select(config["profiles"], "main_model"), "screen": screen}
         if panel in ("fig1", "fig2a", "fig2c"):
             settings["models"] = {
                 name: model | {"training": _kept(model["training"], NETWORK_KEYS)}
@@ -186,18 +200,38 @@ def _kept(section: dict, keys: tuple[str, ...]) -> dict:
     return {key: section[key] for key in keys if key in section}
 
 
-def _drawn(config: dict) -> list[str]:
-    """Return the panels, without those of complexes where CORUM's licence forbids its use."""
-    panels = config["figures"]["panels"]
-    if not (config["commercial_use"] and is_non_commercial("corum")):
-        return panels
-    drawn = [panel for panel in panels if PANEL_TABLES[panel] != ("complexes",)]
-    if left_out := [panel for panel in panels if panel not in drawn]:
-        terminal.warning(
-            f"commercial_use is true, and CORUM is for non-commercial use only: "
-            f"left out of this run are its complexes and {', '.join(left_out)}."
-        )
-    return drawn
+def _forbidden(config: dict, source: str) -> str:
+    """Say why an annotation cannot be used; nothing if it can."""
+    if source in ANNOTATION_OF.values() and config["archive"]["annotations"][source] is None:
+        return f"archive.annotations.{source} is null"
+    if config["commercial_use"] and is_non_commercial(source):
+        return f"commercial_use is true and {source} is for non-commercial use only"
+    return ""
+
+
+def _made(config: dict, tables: tuple[str, ...]) -> list[str]:
+    """Return the benchmark tables whose annotation is there; lists of pairs do for complexes."""
+    pairs = [p for p in config["archive"]["annotations"]["pairs"] if not _forbidden(config, p)]
+    return [
+        table
+        for table in tables
+        if not _forbidden(config, ANNOTATION_OF.get(table, "")) or (table == "complexes" and pairs)
+    ]
+
+
+def _left_out(config: dict) -> dict[str, str]:
+    """Return the panels that cannot be drawn, and why."""
+    reasons = {}
+    for panel in config["figures"]["panels"]:
+        for table in PANEL_TABLES[panel]:
+            reason = _forbidden(config, ANNOTATION_OF.get(table, ""))
+            if config["source"] == "profiles" and table in OF_CELLS:
+                reason = "source is profiles, which has no cells"
+            if table == "overlays" and not config["alignment"]["measure"]:
+                reason = "alignment.measure is empty: no channel is shifted"
+            if reason:
+                reasons[panel] = reason
+    return reasons
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

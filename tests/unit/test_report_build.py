@@ -27,6 +27,7 @@ def inputs(tmp_path_factory) -> dict:
     report_inputs.write_timings(root / "timings")
     return {
         "screen": report_inputs.CONFIGURATION["screen"],
+        "left_out": {},
         "claims": str(root / "claims.tsv"),
         "figures": [targets["png"] for targets in drawn],
         "data": [targets["csv"] for targets in drawn],

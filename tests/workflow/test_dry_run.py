@@ -45,7 +45,11 @@ def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path)
     write_configuration(config, tmp_path)
     drawn = [panel for panel in config["figures"]["panels"] if not panel.startswith("fig2")]
     assert jobs(tmp_path)["draw_figure"] == len(drawn)
-    assert "left out of this run are its complexes and fig2a" in snakemake(tmp_path, "-n").stdout
+    sentence = (
+        "Left out of this run, as commercial_use is true and corum is for non-commercial use only: "
+        "fig2a."
+    )
+    assert sentence in snakemake(tmp_path, "-n").stdout
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
+        left_out=NAMES.left_out,
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"

@@ -15,6 +15,7 @@ with job(snakemake):
         splits=snakemake.input.splits,
         metrics=snakemake.input.metrics,
         screen=snakemake.params.screen,
+        left_out=snakemake.params.left_out,
         timings=snakemake.params.timings,
         html=snakemake.output.html,
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.figures import (
@@ -21,6 +22,7 @@ from mcvae_ops.figures import (
 )
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.files import whole_file
+from mcvae_ops.screen import reworded
 
 PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig1": design.fig1,
@@ -75,7 +77,8 @@ def draw_figure(
     published_values
         Folder with the paper's numbers; None where the screen is not the paper's.
     settings
-        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration.
+        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration;
+        ``screen.words`` is what the figure calls things (names along axes stay as they are).
     pdf, svg, png, csv
         Targets; text stays text in the first two.
     """
@@ -89,6 +92,8 @@ def draw_figure(
     frames = {name: pd.read_parquet(path) for name, path in tables.items()}
     with style.house():
         figure, source = PANELS[panel](frames, read_published(published_values), settings)
+        for text in figure.findobj(Text):
+            text.set_text(reworded(text.get_text(), settings["screen"]["words"]))
         for path in (pdf, svg, png):
             save_figure(figure, path)
     with whole_file(csv) as partial:

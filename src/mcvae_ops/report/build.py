@@ -20,11 +20,14 @@ from mcvae_ops.report import quality
 from mcvae_ops.report.comparison import COMPARED, compare
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.report.versions import versions
+from mcvae_ops.screen import reworded
 
 VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
 
 
-def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) -> list[dict]:
+def figure_blocks(
+    figures: Sequence[str], data: Sequence[str], captions: str, words: dict
+) -> list[dict]:
     """Return panel, image as data URI, caption and file names of each figure.
 
     Parameters
@@ -33,6 +36,8 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
         PNG and CSV of each panel, named after it.
     captions
         The caption file of Snakemake's own report: a template that asks for the wildcard panel.
+    words
+        What the screen calls genes, guides and controls.
     """
     template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
     blocks = []
@@ -45,7 +50,7 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
                 "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
-                "caption": template.render(snakemake=wildcards).strip(),
+                "caption": reworded(template.render(snakemake=wildcards).strip(), words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
             }
@@ -144,6 +149,7 @@ def _quality(
 
 def report(
     screen: dict,
+    left_out: dict[str, str],
     claims: str,
     figures: Sequence[str],
     data: Sequence[str],
@@ -164,6 +170,8 @@ def report(
     ----------
     screen
         The section of the configuration.
+    left_out
+        Panels that were not drawn, and why.
     claims
         Claims with estimate, interval and verdict (tsv).
     figures, data
@@ -200,6 +208,8 @@ def report(
         if Path(path).stem in COMPARED
     }
     made_with = versions()
+    if left_out:
+        facts["not drawn"] = "; ".join(f"{panel}: {why}" for panel, why in left_out.items())
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mcvae_ops.report", "."),
@@ -216,12 +226,12 @@ def report(
     }
     page = environment.get_template("template.html").render(
         name=screen["name"],
-        facts=facts,
+        facts={name: reworded(fact, screen["words"]) for name, fact in facts.items()},
         claims=_records(tested[~is_part]),
         parts=_records(tested[is_part]),
         verdicts=VERDICTS,
         compared={panel: rows for panel, rows in compared.items() if rows},
-        figures=figure_blocks(figures, data, captions),
+        figures=figure_blocks(figures, data, captions, screen["words"]),
         warnings=checks["warnings"],
         alignment=_records(checks["alignment"]),
         dropped=_records(checks["dropped"]),
