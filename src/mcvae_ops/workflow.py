@@ -42,6 +42,7 @@ PANEL_TABLES = {
     "figqc3": ("overlays",),
     "figqc4": ("montage",),
     "figqc5": ("cells_per_tile",),
+    "figqc6": ("samples", "metrics"),
 }
 # What a table cannot do without: a key of archive.annotations.
 ANNOTATION_OF = {
@@ -54,7 +55,8 @@ ANNOTATION_OF = {
 }
 NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
-OF_CELLS = {*CELL_TABLES, *QC_TABLES, "umap_cells"}
+TRAINING_TABLES = ("samples", "metrics")
+OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "umap_cells"}
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -186,9 +188,10 @@ class Names:
 
     def panel_tables(self, wildcards) -> dict[str, str]:
         """Input function: the tables that one panel reads, by name."""
+        places = {table: "qc" for table in QC_TABLES}
+        places |= {table: f"models/{self.main}" for table in TRAINING_TABLES}
         folders = {
-            table: "qc" if table in QC_TABLES else "benchmarks"
-            for table in PANEL_TABLES[wildcards.panel]
+            table: places.get(table, "benchmarks") for table in PANEL_TABLES[wildcards.panel]
         }
         return {
             table: f"results/{wildcards.screen}/{folder}/{table}.parquet"

@@ -104,6 +104,7 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
         "checkpoint_dir": str(out / "checkpoint"),
         "weights": str(out / "weights.pt"),
         "metrics": str(out / "metrics.parquet"),
+        "samples": str(out / "samples.parquet"),
     }
 
 

@@ -61,7 +61,9 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "holds: 1, does not hold: 1, undecided: 2",
         "2 of 168 tiles could not be used: 2 × file truncated.",
         "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
-        "cVAE, seed 0: the decoder hardly uses the salient space",
+        "cVAE, seed 0: the salient space is dead: s saves 4.0 nats per perturbed cell and costs",
+        "waiting tiles per batch",
+        "1,234 0.020 58.0 8.000",
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
@@ -119,7 +121,12 @@ def test_timings_are_summed_by_rule(tmp_path):
 def test_a_sound_training_raises_no_warning():
     rows = [
         {"model": "mcvae", "seed": seed, "epoch": 3, "last_epoch": 5, "step": 30, "last_step": 50}
-        | {"nats_without_s": 200.0, "mean_abs_s_ntc": 0.1, "mean_abs_s_perturbed": 0.6}
+        | {
+            "nats_without_s": 200.0,
+            "kl_s": 80.0,
+            "mean_abs_s_ntc": 0.1,
+            "mean_abs_s_perturbed": 0.6,
+        }
         for seed in range(3)
     ]
     assert quality.training_warnings(pd.DataFrame(rows)) == []

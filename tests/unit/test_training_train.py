@@ -15,8 +15,10 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.objective import TERMS
-from mcvae_ops.shards.sampler import Crops, read_cells
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops
 from mcvae_ops.training.embed import embed_cells, load_model
+from mcvae_ops.training.monitors import Watch, salient_warnings
 from mcvae_ops.training.prepare import Schedule
 from mcvae_ops.training.train import train_model
 
@@ -208,3 +210,54 @@ for name in ("pandas", "scipy", "sklearn", "yaml", "skimage", "matplotlib", "sna
 import mcvae_ops.training.train, mcvae_ops.training.embed
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_dead_salient_space_is_warned_of_and_a_sound_one_is_not(
+    trained, shards, tmp_path, caplog
+):
+    training = TRAINING | {"epochs": 20, "wasserstein_weight": 1e4}
+    collapsed = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**collapsed)
+    assert "the salient space is dead" in caplog.text
+    assert "salient_is_dead" in salient_warnings(metrics_of(collapsed, "validation")[-1])
+    assert salient_warnings(metrics_of(trained, "validation")[-1]) == {}
+
+
+def test_leaking_controls_are_warned_of_once(caplog):
+    sound = {"nats_without_s": 300.0, "kl_s": 80.0}
+    sound |= {"mean_abs_s_ntc": 0.1, "mean_abs_s_perturbed": 0.2}
+    leaking = sound | {"mean_abs_s_ntc": 0.2}
+    assert salient_warnings(sound) == {} == salient_warnings({"kl_z": 3.0})
+    assert "mean |s| is 0.2 in control" in salient_warnings(leaking)["controls_leak"]
+    watch = Watch()
+    with caplog.at_level("INFO"):
+        for step, values in enumerate([leaking] * 3 + [sound] + [leaking] * 5 + [sound] * 2):
+            watch.tell(values, step)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith("step 7: controls leak into the salient space")
+    assert told[1:] == ["step 9: no longer controls leak"]
+
+
+def test_metrics_tell_speed_mixing_and_the_kl_of_each_dimension(trained):
+    row = metrics_of(trained, "train")[-1]
+    assert 0 <= row["loader_wait_share"] < 1
+    assert row["wells_per_batch"] == 2 and 8 < row["tiles_per_batch"] <= 16
+    row = metrics_of(trained, "validation")[-1]
+    for space, n_dimensions in (("s", 4), ("z", 5)):
+        nats = row[f"kl_per_dimension_{space}"]
+        assert len(nats) == n_dimensions and sum(nats) == pytest.approx(
+            row[f"kl_{space}"], rel=1e-5
+        )
+
+
+def test_samples_show_cells_and_what_the_model_makes_of_them(trained):
+    samples = pq.read_table(trained["samples"])
+    arms = samples.group_by(["cell_id", "is_ntc"]).aggregate([([], "count_all")]).to_pylist()
+    assert {row["count_all"] for row in arms} == {4 * 16 * 16} and len(arms) == 10  # 4 NTC
+    shown, made, without = (
+        samples[name].to_numpy() for name in ("input", "reconstruction", "without_s")
+    )
+    is_ntc = samples["is_ntc"].to_numpy()
+    assert np.array_equal(made[is_ntc], without[is_ntc])
+    error = [((shown - other)[~is_ntc] ** 2).mean() for other in (made, without)]
+    assert error[0] < 0.95 * error[1] and error[0] < 0.1 * shown.var()

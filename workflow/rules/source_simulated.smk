@@ -57,7 +57,9 @@ rule simulate_plate:
         runtime=growing(60),
     params:
         simulate=config["simulate"],
-        screen=without(config["screen"], "name", "pixel_size_um", "projection", "words")
+        screen=without(
+            config["screen"], "name", "pixel_size_um", "projection", "words"
+        )
         | {"channels": NAMES.stained},
         reference=config["alignment"]["reference"],
     script:

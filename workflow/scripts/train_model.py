@@ -17,4 +17,5 @@ with job(snakemake):
         checkpoint_dir=snakemake.params.checkpoint_dir,
         weights=snakemake.output.weights,
         metrics=snakemake.output.metrics,
+        samples=snakemake.output.samples,
     )

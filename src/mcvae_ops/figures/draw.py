@@ -16,6 +16,7 @@ from mcvae_ops.figures import (
     functions,
     mitosis,
     montage,
+    samples,
     style,
     umaps,
     wells,
@@ -44,6 +45,7 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "figqc3": alignment.figqc3,
     "figqc4": montage.figqc4,
     "figqc5": wells.figqc5,
+    "figqc6": samples.figqc6,
 }
 # Dates and versions would make two runs differ.
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}

@@ -24,11 +24,16 @@ class Weights:
         return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
 
 
-def kl_to_unit_gaussian(posterior: Posterior, prior_mean: Tensor) -> Tensor:
-    """Return KL(q || N(prior_mean, I)) of each cell, in nats, shape (cell,)."""
+def kl_per_dimension(posterior: Posterior, prior_mean: Tensor) -> Tensor:
+    """Return KL(q || N(prior_mean, I)) of each cell and dimension, in nats, (cell, latent)."""
     squared = (posterior.mean - prior_mean) ** 2
     variance = torch.exp(posterior.log_variance)
-    return 0.5 * (squared + variance - posterior.log_variance - 1.0).sum(dim=1)
+    return 0.5 * (squared + variance - posterior.log_variance - 1.0)
+
+
+def kl_to_unit_gaussian(posterior: Posterior, prior_mean: Tensor) -> Tensor:
+    """Return KL(q || N(prior_mean, I)) of each cell, in nats, shape (cell,)."""
+    return kl_per_dimension(posterior, prior_mean).sum(dim=1)
 
 
 def wasserstein_to_zero(posterior: Posterior) -> Tensor:

@@ -132,7 +132,7 @@ def _quality(
     alignment: str | None, dropped: str | None, metrics: Sequence[str], n_kept: int
 ) -> dict:
     """Return tables and warnings of alignment, cropping and training; None where there is none."""
-    found = {"alignment": None, "dropped": None, "training": None, "warnings": []}
+    found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
         found["alignment"] = quality.alignment_summary(table)
@@ -142,7 +142,9 @@ def _quality(
         found["dropped"] = quality.dropped_summary(table)
         found["warnings"] += quality.dropped_warnings(table, n_kept)
     if metrics:
-        found["training"] = quality.training_summary(read_metrics(metrics))
+        courses = read_metrics(metrics)
+        found["training"] = quality.training_summary(courses)
+        found["speed"] = quality.training_speed(courses)
         found["warnings"] += quality.training_warnings(found["training"])
     return found
 
@@ -236,6 +238,7 @@ def report(
         alignment=_records(checks["alignment"]),
         dropped=_records(checks["dropped"]),
         training=_records(checks["training"]),
+        speed=_records(checks["speed"]),
         licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
         timings=_records(read_timings(timings)),
         versions=made_with,

@@ -13,8 +13,9 @@ from mcvae_ops.files import whole_file
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops, in_order
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.shards.sampler import Crops, in_order, read_cells
 from mcvae_ops.training.prepare import choose_device
 
 CELLS_AT_A_TIME = 1024

@@ -11,7 +11,7 @@ from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference
 from mcvae_ops.models.objective import (
     Weights,
     gaussian_nll,
-    kl_to_unit_gaussian,
+    kl_per_dimension,
     log_sigma_of,
     squared_error,
     wasserstein_to_zero,
@@ -26,8 +26,9 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed cells: crops uint16 (cell, channel, y, x); label and batch int64 (cell,)."""
+    """Fixed cells: positions in the index; crops uint16 (cell, channel, y, x); label, batch."""
 
+    positions: np.ndarray
     crops: Tensor
     label: Tensor
     batch: Tensor
@@ -62,7 +63,7 @@ def _per_cell(
     z, s = inference.z, inference.s
     columns = {
         "error": squared_error(images, inference.reconstruction),
-        "kl_z": kl_to_unit_gaussian(z, inference.prior_z),
+        "kl_z": kl_per_dimension(z, inference.prior_z),
         "mean_z": z.mean,
     }
     if s is None or inference.prior_s is None:
@@ -72,7 +73,7 @@ def _per_cell(
         for mean in (s.mean, torch.zeros_like(s.mean))
     )
     return columns | {
-        "kl_s": kl_to_unit_gaussian(s, inference.prior_s),
+        "kl_s": kl_per_dimension(s, inference.prior_s),
         "wasserstein": wasserstein_to_zero(s),
         "mean_s": s.mean,
         "error_added_without_s": without_s - with_s,
@@ -82,13 +83,15 @@ def _per_cell(
 @torch.no_grad()
 def validate(
     model: ContrastiveVAE, cells: ValidationSet, preprocess: Preprocessing, weights: Weights
-) -> dict[str, float]:
+) -> dict[str, float | list[float]]:
     """Return the objective at full weight, and the diagnostics.
 
     Returns
     -------
     The terms of `objective`, in nats per cell, with one sigma for all cells if it is analytic, and
 
+    kl_per_dimension_z, kl_per_dimension_s
+        Parts of ``kl_z`` and ``kl_s``, one for each latent dimension.
     active_units_z, active_units_s
         Dimensions whose posterior mean varies over (perturbed) cells by more than
         `ACTIVE_VARIANCE`.
@@ -109,11 +112,13 @@ def validate(
     n_values = model.settings.n_channels * model.settings.input_size_px**2
     log_sigma = log_sigma_of(model, columns["error"], n_values)
     nll = gaussian_nll(columns["error"], n_values, log_sigma).mean()
-    negative_elbo = nll + weights.kl_weight * columns["kl_z"].mean()
+    kl_z = columns["kl_z"].mean(dim=0)
+    negative_elbo = nll + weights.kl_weight * kl_z.sum()
     loss = negative_elbo
     values = {
         "negative_log_likelihood": nll,
-        "kl_z": columns["kl_z"].mean(),
+        "kl_z": kl_z.sum(),
+        "kl_per_dimension_z": kl_z,
         "active_units_z": (columns["mean_z"].var(dim=0) > ACTIVE_VARIANCE).sum(),
     }
     if model.salient_encoder is not None:
@@ -123,14 +128,16 @@ def validate(
         loss = negative_elbo + weights.wasserstein_weight * salient["wasserstein"] * share_ntc
         values |= salient
     values |= {"negative_elbo": negative_elbo, "loss": loss}
-    return {name: float(value) for name, value in values.items()}
+    return {name: value.tolist() for name, value in values.items()}
 
 
 def _salient(columns: dict[str, Tensor], is_ntc: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:
     mean_s = columns["mean_s"]
     added = columns["error_added_without_s"][~is_ntc].mean()
+    kl_s = columns["kl_s"][~is_ntc].mean(dim=0)
     return {
-        "kl_s": columns["kl_s"][~is_ntc].mean(),
+        "kl_s": kl_s.sum(),
+        "kl_per_dimension_s": kl_s,
         "wasserstein": columns["wasserstein"][is_ntc].mean(),
         "active_units_s": (mean_s[~is_ntc].var(dim=0) > ACTIVE_VARIANCE).sum(),
         "mean_abs_s_ntc": mean_s[is_ntc].abs().mean(),
