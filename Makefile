@@ -1,7 +1,7 @@
 # make demo   the simulated screen, from archive to report
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
-# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge)
+# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make docs   config/README.md from the schema
