@@ -115,6 +115,16 @@ def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path,
     )
 
 
+def test_tiles_that_show_the_light_are_fetched_once_more(planned):
+    def lit(config):
+        settings = {"tiles": 32, "smoothing_px": 200, "offset_counts": 100}
+        config["crop"] = config["crop"] | {"illumination": settings}
+
+    before, after = (planned("funk2022", change) for change in (lambda config: None, lit))
+    more = after.loc["plate shifts", "fetch_bytes"] - before.loc["plate shifts", "fetch_bytes"]
+    assert more == pytest.approx(34 * 32 * 280.4e6, rel=0.01)
+
+
 def test_a_mirror_is_written_once_and_fetched_once(planned):
     def mirror(config):
         config["archive"] = copy.deepcopy(config["archive"]) | {"keep_raw": True}
