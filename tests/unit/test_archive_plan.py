@@ -56,7 +56,7 @@ def test_the_screen_of_the_paper(planned, capsys):
 
 def test_the_pilot_is_small_and_holds_edge_and_centre(planned, capsys):
     costs = planned("funk2022_pilot")
-    assert "96 files, 32 tiles, 8 wells" in capsys.readouterr().out
+    assert "102 files, 34 tiles, 2 wells" in capsys.readouterr().out
     assert costs.loc["total", "fetch_bytes"] <= 10e9 + 1e9  # and 1 GB of features here
     assert costs.loc[["images", "plate shifts"], "fetch_bytes"].sum() <= 10e9
 
@@ -74,14 +74,14 @@ def test_what_is_here_is_not_fetched_and_what_is_cropped_not_planned(planned, tm
     done = tmp_path / "results/crops/20200202_6W-LaC024A/A1/000.dropped.parquet"
     done.parent.mkdir(parents=True)
     done.touch()
-    one = manifest[manifest["well"] == "B2"].iloc[0]
+    one = manifest.iloc[-1]
     here = tmp_path / "results/archive/raw" / one["path"]
     here.parent.mkdir(parents=True)
     here.touch()
     after = planned("funk2022_pilot")
-    assert after.loc["crops", "files"] == before.loc["crops", "files"] - 4
+    assert after.loc["crops", "files"] == before.loc["crops", "files"] - 5
     assert after.loc["images", "here_bytes"] == one["size_bytes"]
-    chunk = manifest[(manifest["plate"] == one["plate"]) & (manifest["well"] == "A1")]
+    chunk = manifest[manifest["plate"] == "20200202_6W-LaC024A"].iloc[: 5 * 3]
     cut = before.loc["images", "fetch_bytes"] - after.loc["images", "fetch_bytes"]
     assert cut == one["size_bytes"] + chunk["size_bytes"].sum()
 
@@ -113,6 +113,16 @@ def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path,
     assert planned("funk2022").loc["training", "gpu_hours"] == pytest.approx(
         hours["training"] * 4 / 5, rel=1e-5
     )
+
+
+def test_tiles_that_show_the_light_are_fetched_once_more(planned):
+    def lit(config):
+        settings = {"tiles": 32, "smoothing_px": 200, "offset_counts": 100}
+        config["crop"] = config["crop"] | {"illumination": settings}
+
+    before, after = (planned("funk2022", change) for change in (lambda config: None, lit))
+    more = after.loc["plate shifts", "fetch_bytes"] - before.loc["plate shifts", "fetch_bytes"]
+    assert more == pytest.approx(34 * 32 * 280.4e6, rel=0.01)
 
 
 def test_a_mirror_is_written_once_and_fetched_once(planned):

@@ -26,6 +26,7 @@ rule report:
         captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
+        known_shifts=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
         dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
         index=branch(NAMES.from_cells, then="results/{screen}/shards/index.parquet"),
         splits=branch(NAMES.from_cells, then="results/{screen}/shards/splits.parquet"),

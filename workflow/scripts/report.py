@@ -10,6 +10,7 @@ with job(snakemake):
         tables=snakemake.input.tables,
         licences=snakemake.input.licences,
         alignment=snakemake.input.alignment,
+        known_shifts=snakemake.input.known_shifts,
         dropped=snakemake.input.dropped,
         index=snakemake.input.index,
         splits=snakemake.input.splits,

@@ -18,7 +18,6 @@ from mcvae_ops.screen import tile_numbers
 
 logger = logging.getLogger(__name__)
 
-STAGES = ("plate shifts", "images", "features", "crops", "training", "embeddings")
 COLUMNS = [
     "stage",
     "files",
@@ -35,7 +34,7 @@ _EMBEDDING_SPEEDUP = 2.0
 
 
 def image_costs(left: pd.DataFrame, is_here: pd.Series, settings: dict) -> list[dict]:
-    """Reckon the fetching of images: for the consensus of each plate, and for the crops.
+    """Reckon the fetching of images: for what plates and wells share, and for the crops.
 
     Parameters
     ----------
@@ -48,19 +47,20 @@ def image_costs(left: pd.DataFrame, is_here: pd.Series, settings: dict) -> list[
     """
     archive, rate = settings["archive"], settings["plan"]["bandwidth_mb_per_s"] * 1e6
     away = left[~is_here]
-    n_tiles = left.groupby("plate")[["well", "tile"]].apply(lambda t: len(t.drop_duplicates()))
-    share = (settings["alignment"]["consensus_tiles"] / n_tiles).clip(upper=1)
+    n_tiles = len(left[["plate", "well", "tile"]].drop_duplicates())
+    first = _bytes_of_some(left, away, ["plate"], settings["alignment"]["consensus_tiles"])
+    if light := settings["crop"]["illumination"]:
+        first += _bytes_of_some(left, away, ["plate", "well"], light["tiles"])
     # A mirror gives the same files again to the crops; without one they are fetched twice.
-    of_plate = away.groupby("plate")["size_bytes"].sum() * share
-    first = 0 if archive["keep_raw"] else int(of_plate.fillna(0).sum())
+    first = 0 if archive["keep_raw"] else first
     here_bytes, fetch_bytes = left["size_bytes"][is_here].sum(), away["size_bytes"].sum()
-    files_of_tile = len(left) / max(n_tiles.sum(), 1)
-    tile_bytes = left["size_bytes"].sum() / max(n_tiles.sum(), 1)
+    files_of_tile = len(left) / max(n_tiles, 1)
+    tile_bytes = left["size_bytes"].sum() / max(n_tiles, 1)
     held = (groups_ahead(archive["streams"], round(files_of_tile)) + 1) * tile_bytes
     held *= _jobs(left, settings) if len(away) else 0
     return [
         _row("plate shifts", 0, first, 0, 0, 0, hours=first / rate / 3600,
-             origin="alignment.consensus_tiles of each plate"),
+             origin="alignment.consensus_tiles, crop.illumination"),
         _row("images", len(left), fetch_bytes, here_bytes,
              fetch_bytes if archive["keep_raw"] else 0, 0 if archive["keep_raw"] else held,
              hours=fetch_bytes / rate / 3600, origin="manifest, plan.bandwidth_mb_per_s"),
@@ -234,6 +234,13 @@ def _cropped(manifest: pd.DataFrame, settings: dict, results: Path) -> pd.Series
         if (folder / p / w / f"{c}.dropped.parquet").exists()
     ]
     return pd.MultiIndex.from_frame(chunks).isin(done)
+
+
+def _bytes_of_some(left: pd.DataFrame, away: pd.DataFrame, by: list[str], n_some: int) -> int:
+    """Return the bytes to fetch for some tiles of each plate or well."""
+    n_tiles = left.drop_duplicates(["plate", "well", "tile"]).groupby(by).size()
+    share = (n_some / n_tiles).clip(upper=1)
+    return int((away.groupby(by)["size_bytes"].sum() * share).fillna(0).sum())
 
 
 def _is_here(files: pd.DataFrame, mirror: Path) -> pd.Series:

@@ -129,7 +129,11 @@ def _records(table: pd.DataFrame | None) -> list[dict] | None:
 
 
 def _quality(
-    alignment: str | None, dropped: str | None, metrics: Sequence[str], n_kept: int
+    alignment: str | None,
+    known_shifts: str | None,
+    dropped: str | None,
+    metrics: Sequence[str],
+    n_kept: int,
 ) -> dict:
     """Return tables and warnings of alignment, cropping and training; None where there is none."""
     found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
@@ -137,6 +141,8 @@ def _quality(
         table = pd.read_parquet(alignment)
         found["alignment"] = quality.alignment_summary(table)
         found["warnings"] += quality.alignment_warnings(table)
+    if known_shifts:
+        found["warnings"] += quality.known_shift_warnings(pd.read_parquet(known_shifts))
     if dropped:
         table = pd.read_parquet(dropped)
         found["dropped"] = quality.dropped_summary(table)
@@ -158,6 +164,7 @@ def report(
     captions: str,
     tables: Sequence[str],
     alignment: str | None,
+    known_shifts: str | None,
     dropped: str | None,
     index: str | None,
     splits: str | None,
@@ -182,7 +189,7 @@ def report(
         Template of the captions.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
-    alignment, dropped, index, splits, metrics
+    alignment, known_shifts, dropped, index, splits, metrics
         Tables of a run that starts from cells; nothing where it starts from profiles.
     licences
         Licences of the annotations (tsv).
@@ -199,7 +206,7 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    checks = _quality(alignment, dropped, metrics, n_kept)
+    checks = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
