@@ -24,6 +24,7 @@ FAMILY = {
     "mcvae": MCVAE,
     "learned sigma, told the batch": replace(MCVAE, sigma="learned", condition_on_batch=True),
     "conv96": replace(MCVAE, network="conv96", input_size_px=40),
+    "resnet64": replace(MCVAE, network="resnet64", input_size_px=21),
 }
 LABEL, BATCH = torch.tensor([1, 2, 3, 0, 0, 0]), torch.tensor([0, 1, 2, 0, 1, 2])
 
@@ -84,9 +85,10 @@ def test_embedding_is_the_posterior_mean():
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("size_px", [32, 37, 50, 63, 96])
-@pytest.mark.parametrize("n_channels", [1, 7])
-def test_any_size_and_number_of_channels_comes_back(network, size_px, n_channels):
+@pytest.mark.parametrize(("n_channels", "n_latent"), [(1, 1), (7, 40)])
+def test_any_size_and_number_of_channels_comes_back(network, size_px, n_channels, n_latent):
     settings = replace(MCVAE, network=network, input_size_px=size_px, n_channels=n_channels)
+    settings = replace(settings, salient_latent=n_latent, background_latent=2 * n_latent)
     images = images_for(settings)
     reconstruction = inferred(ContrastiveVAE(settings, 0)).reconstruction
     assert reconstruction.shape == images.shape
@@ -124,7 +126,7 @@ def test_initial_weights_depend_on_the_seed_alone():
 
 
 def test_an_unknown_network_is_named():
-    with pytest.raises(InputError, match=r"conv65.*one of conv64, conv96"):
+    with pytest.raises(InputError, match=r"conv65.*one of conv64, conv96, resnet64"):
         ContrastiveVAE(replace(MCVAE, network="conv65"), 0)
 
 

@@ -23,6 +23,7 @@ LAYER_COLOURS = {  # kind of layer -> colour, name
     "Linear": ("#B9BDC2", "linear"),
 }
 TALLEST, STEP, BLOCK = 16.0, 6.6, 3.6  # units of the drawing, which is 110 wide
+WIDE = 6  # so many layers of a network fit; more are drawn narrower
 LANE = 12.5  # distance of both encoders' axes from the decoder's
 
 
@@ -66,19 +67,20 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     }
     parts["decoder"] = decoder_layers(model)
     longest = max(len(layers) for part, layers in parts.items() if part != "decoder")
-    latent_x = 8 + STEP * longest + 1.5
+    step = STEP * min(1.0, WIDE / max(map(len, parts.values())))
+    latent_x = 8 + step * longest + 1.5
     _draw_image(axes, -1.5, 0, channels, input_px)
     for space in encoders:
         y = {"background": LANE, "salient": -LANE}[space] if len(encoders) > 1 else 0
         layers = parts[f"{space} encoder"]
-        _draw_layers(axes, 8, y, layers, input_px)
+        _draw_layers(axes, 8, y, layers, input_px, step)
         _caption(axes, 8, y, f"{space} encoder", layers)
         _arrow(axes, (4.4, 0), (7.2, y))
         _draw_latent(axes, latent_x, y, space, model, settings["models"][main])
         _arrow(axes, (latent_x + 3.0, y), (latent_x + 10.2, 0))
-    _draw_layers(axes, latent_x + 11, 0, parts["decoder"], input_px)
+    _draw_layers(axes, latent_x + 11, 0, parts["decoder"], input_px, step)
     _caption(axes, latent_x + 11, 0, "decoder", parts["decoder"])
-    _draw_image(axes, latent_x + 11 + STEP * len(parts["decoder"]) + 6, 0, channels, input_px)
+    _draw_image(axes, latent_x + 11 + step * len(parts["decoder"]) + 6, 0, channels, input_px)
     for i, (colour, name) in enumerate(LAYER_COLOURS.values()):
         axes.add_patch(Rectangle((84, 20 - 3.8 * i), 2.6, 2.6, fc=colour, ec=style.INK, lw=0.6))
         axes.text(88, 21.3 - 3.8 * i, name, va="center", fontsize=9)
@@ -90,16 +92,21 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _draw_layers(axes: Axes, x: float, y: float, layers: list[Layer], input_px: int) -> None:
+def _draw_layers(
+    axes: Axes, x: float, y: float, layers: list[Layer], input_px: int, step: float
+) -> None:
+    block = BLOCK * step / STEP
     for i, layer in enumerate(layers):
         is_image = len(layer.shape) == 3
         height = TALLEST * (layer.shape[-1] / input_px) ** 0.5 if is_image else 9.0
-        width = BLOCK if is_image else BLOCK * 0.45
-        left = x + STEP * i + (BLOCK - width) / 2
+        width = block if is_image else block * 0.45
+        left = x + step * i + (block - width) / 2
         colour = LAYER_COLOURS[layer.kind][0]
         axes.add_patch(
             Rectangle((left, y - height / 2), width, height, fc=colour, ec=style.INK, lw=0.8)
         )
+        if step < STEP and i and layers[i - 1].shape == layer.shape:
+            continue  # no room for a number at every layer
         middle = left + width / 2
         axes.text(middle, y + height / 2 + 0.7, str(layer.shape[0]), ha="center", fontsize=8)
         if is_image:
