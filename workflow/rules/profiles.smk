@@ -6,6 +6,7 @@ INPUTS
     results/{screen}/embeddings/{model}/{seed}.parquet
 OUTPUTS
     results/{screen}/profiles/{model}/{seed}/{guides,genes}.parquet   and .h5ad
+    results/{screen}/profiles/{model}/{seed}/umap.parquet             their map in each space
     results/{screen}/profiles/guide_significance.parquet              which guides do anything
     results/{screen}/profiles/mitotic_index.parquet                   of genes and control guides
 """
@@ -73,6 +74,28 @@ rule mitotic_index:
         runtime=growing(60),
     script:
         "../scripts/mitotic_index.py"
+
+
+rule umap_profiles:
+    """UMAP of all guides and of all genes, in each space."""
+    input:
+        guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
+        genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+    output:
+        coordinates="results/{screen}/profiles/{model}/{seed}/umap.parquet",
+    log:
+        "logs/{screen}/umap_profiles/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/umap_profiles/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/umap_profiles.py"
 
 
 rule export_anndata:

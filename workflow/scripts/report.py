@@ -14,6 +14,7 @@ with job(snakemake):
         index=snakemake.input.index,
         splits=snakemake.input.splits,
         metrics=snakemake.input.metrics,
+        explorer=snakemake.input.explorer,
         screen=snakemake.params.screen,
         timings=snakemake.params.timings,
         html=snakemake.output.html,

@@ -18,6 +18,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality
 from mcvae_ops.report.comparison import COMPARED, compare
+from mcvae_ops.report.page import environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.report.versions import versions
 
@@ -75,7 +76,7 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
         f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
         "library": f"{pc.count_distinct(targeting['gene']).as_py():,} genes, "
         f"{pc.count_distinct(targeting['guide']).as_py():,} guides",
-        "split": ", ".join(f"{part['counts']:,} {_plain(part['values'])}" for part in counts),
+        "split": ", ".join(f"{part['counts']:,} {plain(part['values'])}" for part in counts),
     }
 
 
@@ -100,23 +101,6 @@ def model_fact(tables: Sequence[str]) -> str:
         style.model_name(model) + ("" if model in style.BASELINES else f" ({n} ×)")
         for model, n in seeds.items()
     )
-
-
-def number(value: float) -> str:
-    """Return a number for a table, nothing where there is none."""
-    if pd.isna(value):
-        return ""
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
-
-
-def count(value: float) -> str:
-    """Return a whole number for a table, nothing where there is none."""
-    return "" if pd.isna(value) else f"{int(value):,}"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
@@ -154,6 +138,7 @@ def report(
     index: str | None,
     splits: str | None,
     metrics: Sequence[str],
+    explorer: str | None,
     licences: str,
     timings: str,
     html: str,
@@ -174,6 +159,8 @@ def report(
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
     alignment, dropped, index, splits, metrics
         Tables of a run that starts from cells; nothing where it starts from profiles.
+    explorer
+        The page beside the report, if there is one.
     licences
         Licences of the annotations (tsv).
     timings
@@ -201,33 +188,25 @@ def report(
     }
     made_with = versions()
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mcvae_ops.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": number,
-        "count": count,
-        "plain": _plain,
-        "model": style.model_name,
-    }
-    page = environment.get_template("template.html").render(
-        name=screen["name"],
-        facts=facts,
-        claims=_records(tested[~is_part]),
-        parts=_records(tested[is_part]),
-        verdicts=VERDICTS,
-        compared={panel: rows for panel, rows in compared.items() if rows},
-        figures=figure_blocks(figures, data, captions),
-        warnings=checks["warnings"],
-        alignment=_records(checks["alignment"]),
-        dropped=_records(checks["dropped"]),
-        training=_records(checks["training"]),
-        licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
-        timings=_records(read_timings(timings)),
-        versions=made_with,
+    page = (
+        environment()
+        .get_template("report.html")
+        .render(
+            name=screen["name"],
+            facts=facts,
+            explorer=Path(explorer).name if explorer else None,
+            claims=_records(tested[~is_part]),
+            parts=_records(tested[is_part]),
+            verdicts=VERDICTS,
+            compared={panel: rows for panel, rows in compared.items() if rows},
+            figures=figure_blocks(figures, data, captions),
+            warnings=checks["warnings"],
+            alignment=_records(checks["alignment"]),
+            dropped=_records(checks["dropped"]),
+            training=_records(checks["training"]),
+            licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
+            timings=_records(read_timings(timings)),
+            versions=made_with,
+        )
     )
     write_text(page, html)
