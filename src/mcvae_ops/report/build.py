@@ -20,7 +20,7 @@ from mcvae_ops.report import quality
 from mcvae_ops.report.comparison import COMPARED, compare
 from mcvae_ops.report.page import environment, plain
 from mcvae_ops.report.timings import read_timings
-from mcvae_ops.report.versions import versions
+from mcvae_ops.versions import versions
 
 VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
 
