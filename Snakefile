@@ -31,7 +31,7 @@ wildcard_constraints:
 
 
 rule all:
-    """The report, and with it every figure, its data, the claims and the exports."""
+    """The report, and with it every figure, its data, the claims, the explorer and the exports."""
     input:
         statistics=branch(
             NAMES.from_cells,
@@ -39,9 +39,8 @@ rule all:
         ),
         report=f"results/{config['screen']['name']}/report.html",
         exports=expand(
-            f"results/{config['screen']['name']}/profiles/{{model}}/{{seed}}/{{level}}.h5ad",
-            zip,
-            **NAMES.exports,
+            f"results/{config['screen']['name']}/profiles/{{profiles}}.h5ad",
+            profiles=NAMES.exports,
         ),
 
 

@@ -117,7 +117,7 @@ class Names:
     level
         Profiles that functions are predicted from: "guides" or "genes".
     exports
-        model, seed and level (guides, genes) of every table that is exported.
+        "model/seed/level" (guides, genes) of the tables that a run exports: those of `main`.
     tables
         Names of the benchmark tables that can be made.
     panels, left_out
@@ -150,15 +150,13 @@ class Names:
         baselines = [(model, 0) for model in BASELINES] if from_cells else []
         judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
         self.level = level = config["benchmarks"]["functions"]["level"] + "s"
-        exported = ("guides", "genes") if from_cells else ()
-        exports = [(*pair, table) for pair in trained + baselines for table in exported]
         self.trained = _columns(trained, "model", "seed")
         self.embeddings = _columns(trained + baselines, "model", "seed")
         self.judged = _columns(judged, "model", "seed")
         self.judged_profiles = _columns([(*p, level) for p in judged], "model", "seed", "level")
-        self.exports = _columns(exports, "model", "seed", "level")
         judge = config["benchmarks"]["functions"]["significance"]
         self.main = f"{main}/{seeds[0]}"
+        self.exports = [f"{self.main}/{table}" for table in ("guides", "genes") if from_cells]
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self._config = config
         self.tables = _made(config, PROFILE_TABLES + (CELL_TABLES if from_cells else ()))

@@ -35,6 +35,7 @@ def inputs(tmp_path_factory) -> dict:
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "timings": str(root / "timings"),
+        "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
     }
 
@@ -96,8 +97,9 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
-    absent = dict.fromkeys(("alignment", "known_shifts", "dropped", "index", "splits"))
-    absent |= {"metrics": []}
+    absent = dict.fromkeys(
+        ("alignment", "known_shifts", "dropped", "index", "splits", "explorer")
+    ) | {"metrics": []}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
     assert text.count("This run starts from published profiles") == 3
     assert "No values of the paper were given" in text

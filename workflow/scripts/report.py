@@ -15,6 +15,7 @@ with job(snakemake):
         index=snakemake.input.index,
         splits=snakemake.input.splits,
         metrics=snakemake.input.metrics,
+        explorer=snakemake.input.explorer,
         screen=snakemake.params.screen,
         left_out=snakemake.params.left_out,
         timings=snakemake.params.timings,

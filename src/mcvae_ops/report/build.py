@@ -18,9 +18,10 @@ from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality
 from mcvae_ops.report.comparison import COMPARED, compare
+from mcvae_ops.report.page import environment, plain
 from mcvae_ops.report.timings import read_timings
-from mcvae_ops.report.versions import versions
 from mcvae_ops.screen import reworded
+from mcvae_ops.versions import versions
 
 VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
 
@@ -80,7 +81,7 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
         f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
         "library": f"{pc.count_distinct(targeting['gene']).as_py():,} genes, "
         f"{pc.count_distinct(targeting['guide']).as_py():,} guides",
-        "split": ", ".join(f"{part['counts']:,} {_plain(part['values'])}" for part in counts),
+        "split": ", ".join(f"{part['counts']:,} {plain(part['values'])}" for part in counts),
     }
 
 
@@ -105,23 +106,6 @@ def model_fact(tables: Sequence[str]) -> str:
         style.model_name(model) + ("" if model in style.BASELINES else f" ({n} ×)")
         for model, n in seeds.items()
     )
-
-
-def number(value: float) -> str:
-    """Return a number for a table, nothing where there is none."""
-    if pd.isna(value):
-        return ""
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
-
-
-def count(value: float) -> str:
-    """Return a whole number for a table, nothing where there is none."""
-    return "" if pd.isna(value) else f"{int(value):,}"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
@@ -169,6 +153,7 @@ def report(
     index: str | None,
     splits: str | None,
     metrics: Sequence[str],
+    explorer: str | None,
     licences: str,
     timings: str,
     html: str,
@@ -191,6 +176,8 @@ def report(
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
     alignment, known_shifts, dropped, index, splits, metrics
         Tables of a run that starts from cells; nothing where it starts from profiles.
+    explorer
+        The page beside the report, if there is one.
     licences
         Licences of the annotations (tsv).
     timings
@@ -220,34 +207,26 @@ def report(
     if left_out:
         facts["not drawn"] = "; ".join(f"{panel}: {why}" for panel, why in left_out.items())
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mcvae_ops.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": number,
-        "count": count,
-        "plain": _plain,
-        "model": style.model_name,
-    }
-    page = environment.get_template("template.html").render(
-        name=screen["name"],
-        facts={name: reworded(fact, screen["words"]) for name, fact in facts.items()},
-        claims=_records(tested[~is_part]),
-        parts=_records(tested[is_part]),
-        verdicts=VERDICTS,
-        compared={panel: rows for panel, rows in compared.items() if rows},
-        figures=figure_blocks(figures, data, captions, screen["words"]),
-        warnings=checks["warnings"],
-        alignment=_records(checks["alignment"]),
-        dropped=_records(checks["dropped"]),
-        training=_records(checks["training"]),
-        speed=_records(checks["speed"]),
-        licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
-        timings=_records(read_timings(timings)),
-        versions=made_with,
+    page = (
+        environment()
+        .get_template("report.html")
+        .render(
+            name=screen["name"],
+            facts={name: reworded(fact, screen["words"]) for name, fact in facts.items()},
+            explorer=Path(explorer).name if explorer else None,
+            claims=_records(tested[~is_part]),
+            parts=_records(tested[is_part]),
+            verdicts=VERDICTS,
+            compared={panel: rows for panel, rows in compared.items() if rows},
+            figures=figure_blocks(figures, data, captions, screen["words"]),
+            warnings=checks["warnings"],
+            alignment=_records(checks["alignment"]),
+            dropped=_records(checks["dropped"]),
+            training=_records(checks["training"]),
+            speed=_records(checks["speed"]),
+            licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
+            timings=_records(read_timings(timings)),
+            versions=made_with,
+        )
     )
     write_text(page, html)
