@@ -20,7 +20,7 @@ __all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "sele
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
-CELL_TABLES = ("covariates", "features")
+CELL_TABLES = ("covariates", "features", "guides")
 PANEL_TABLES = {
     "fig1": (),
     "fig2a": ("complexes",),
@@ -36,6 +36,8 @@ PANEL_TABLES = {
     "fig5a": ("mitosis_points",),
     "fig5b": ("mitosis_points",),
     "fig5c": ("mitosis", "mitosis_points"),
+    "figs1": ("guides",),
+    "figs2": ("corrections",),
     "figqc1": ("alignment",),
     "figqc2": ("alignment", "checks"),
     "figqc3": ("overlays",),
@@ -92,6 +94,8 @@ class Names:
         Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
     main, significance
         "model/seed" of the UMAPs, and of the test of the guides' significance.
+    is_trained
+        Whether the latter is a model that was trained, and no baseline.
     level
         Profiles that functions are predicted from: "guides" or "genes".
     exports
@@ -108,7 +112,7 @@ class Names:
         self.from_cells = from_cells
         self.channels = [channel["name"] for channel in screen["channels"]]
         annotations = archive["annotations"]
-        lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+        lists = [place for key, place in annotations.items() if key != "pairs"]
         self.annotations = [*lists, *annotations["pairs"].values()]
 
         n_tiles = len(tile_numbers(screen["tiles"]))
@@ -137,7 +141,9 @@ class Names:
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self.panels = _drawn(config)
         self._config = config
-        self.tables = PROFILE_TABLES + (CELL_TABLES if from_cells else ())
+        self.is_trained = judge not in BASELINES
+        corrected = ("corrections",) if config["profiles"]["corrections"] else ()
+        self.tables = PROFILE_TABLES + (CELL_TABLES + corrected if from_cells else ())
 
     def panel_settings(self, wildcards) -> dict:
         """Function of a parameter: what of the configuration one panel reads, and no more.
