@@ -167,11 +167,11 @@ def _check_models(config: dict) -> None:
             "choose one of them",
         )
     judge = config["benchmarks"]["functions"]["significance"]
-    if judge not in {*models, "cellprofiler"}:
+    if judge not in {*models, "cellprofiler", "random"}:
         raise _wrong(
             "benchmarks.functions.significance",
             repr(judge),
-            f"cellprofiler or one of models ({', '.join(models)})",
+            f"cellprofiler, random or one of models ({', '.join(models)})",
             "choose one of them",
         )
 
@@ -188,7 +188,7 @@ def _check_source(config: dict) -> None:
         return
     annotations = archive["annotations"]
     places = [archive["study"], archive["root"], archive["files"], archive["dataset"]]
-    places += [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+    places += [place for key, place in annotations.items() if key != "pairs"]
     places += [*annotations["pairs"].values(), *(archive["profiles"] or {}).values()]
     for path in local_paths(places):
         if not Path(path).exists():

@@ -21,7 +21,7 @@ __all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "sele
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
-CELL_TABLES = ("covariates", "features")
+CELL_TABLES = ("covariates", "features", "guides")
 PANEL_TABLES = {
     "fig1": (),
     "fig2a": ("complexes",),
@@ -37,6 +37,8 @@ PANEL_TABLES = {
     "fig5a": ("mitosis_points",),
     "fig5b": ("mitosis_points",),
     "fig5c": ("mitosis", "mitosis_points"),
+    "figs1": ("guides",),
+    "figs2": ("corrections",),
     "figqc1": ("alignment",),
     "figqc2": ("alignment", "checks"),
     "figqc3": ("overlays",),
@@ -47,6 +49,7 @@ PANEL_TABLES = {
 # What a table cannot do without: a key of archive.annotations.
 ANNOTATION_OF = {
     "complexes": "corum",
+    "corrections": "corum",
     "functions": "functional_groups",
     "umap_guides": "functional_groups",
     "features": "functional_groups",
@@ -56,7 +59,7 @@ ANNOTATION_OF = {
 NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
-OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "umap_cells"}
+OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -114,6 +117,8 @@ class Names:
         Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
     main, significance
         "model/seed" of the UMAPs, and of the test of the guides' significance.
+    is_trained
+        Whether the latter is a model that was trained, and no baseline.
     level
         Profiles that functions are predicted from: "guides" or "genes".
     exports
@@ -133,7 +138,7 @@ class Names:
         self.recorded = [select(channel, *place) for channel in channels]
         self.stained = [select(channel, *place, "stain") for channel in channels]
         annotations = archive["annotations"]
-        lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+        lists = [source for key, source in annotations.items() if key != "pairs"]
         self.annotations = [*lists, *annotations["pairs"].values()]
 
         n_tiles = len(tile_numbers(screen["tiles"]))
@@ -159,7 +164,10 @@ class Names:
         self.exports = [f"{self.main}/{table}" for table in ("guides", "genes") if from_cells]
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self._config = config
-        self.tables = _made(config, PROFILE_TABLES + (CELL_TABLES if from_cells else ()))
+        self.is_trained = judge not in BASELINES
+        corrected = ("corrections",) if config["profiles"]["corrections"] else ()
+        cell_tables = CELL_TABLES + corrected if from_cells else ()
+        self.tables = _made(config, PROFILE_TABLES + cell_tables)
         self.left_out = _left_out(config)
         self.panels = [p for p in config["figures"]["panels"] if p not in self.left_out]
         for reason in dict.fromkeys(self.left_out.values()):
@@ -230,6 +238,8 @@ def _left_out(config: dict) -> dict[str, str]:
                 reason = "source is profiles, which has no cells"
             if table == "overlays" and not config["alignment"]["measure"]:
                 reason = "alignment.measure is empty: no channel is shifted"
+            if table == "corrections" and not config["profiles"]["corrections"]:
+                reason = "profiles.corrections is empty"
             if reason:
                 reasons[panel] = reason
     return reasons

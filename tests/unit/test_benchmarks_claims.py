@@ -7,6 +7,7 @@ import pytest
 from mcvae_ops.benchmarks import table
 from mcvae_ops.benchmarks.claims import claim_rows, claims
 from mcvae_ops.benchmarks.evidence import Evidence, absent, over_seeds, weakest, within
+from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 
 SAME = {"protocol": "strict", "cells": "test", "n": 10}
 
@@ -107,11 +108,16 @@ def planted_rows(sign=1):
             "covariates", "auroc_difference", sign * 0.2, space="background-salient",
             item=covariate,
         )  # fmt: skip
-    add("functions", "recall_difference", sign * 0.3, space="background-salient", item="actin")
-    add("functions", "recall_difference", -sign * 0.3, space="background-salient", item="tubulin")
-    for group, value in (("actin", 0.5), ("tubulin", 0.5 - sign * 0.3)):
-        add("features", "r2", value, model="cellprofiler", space="features", item=group, level=5)
-        add("features", "r2", 0.9, model="cellprofiler", space="features", item=group, level=6)
+    for kind, value in ((SHIFTING, sign * 0.3), (NOVEL, -sign * 0.3)):
+        add(
+            "functions", "mean_recall_difference", value, space="background-salient", item=kind,
+        )  # fmt: skip
+        add("functions", "recall_difference", 0.0, space="background-salient", item=kind[0])
+    for level, value in ((5, sign * 0.3), (6, 0.0)):
+        add(
+            "features", "r2_difference", value, model="cellprofiler", space="features",
+            item=SHIFTING, against=NOVEL, level=level,
+        )  # fmt: skip
     for seed in (0, 1, 2):
         add("mitosis", "auroc_difference", sign * 0.2, seed)
         add("mitosis", "auroc_difference", -sign * 0.2, seed, against="percentile 95")
@@ -120,7 +126,7 @@ def planted_rows(sign=1):
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold")])
 def test_planted_claims(sign, verdict):
-    found = claim_rows(planted_rows(sign), "mcvae", "actin", "tubulin").set_index("claim")
+    found = claim_rows(planted_rows(sign), "mcvae", ["actin"], ["tubulin"]).set_index("claim")
     whole = found[found.index.str.len() == 2]
     assert whole.index.tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert (whole["verdict"] == verdict).all()
@@ -130,33 +136,33 @@ def test_planted_claims(sign, verdict):
 
 def test_one_failing_part_fails_the_claim():
     rows = planted_rows()
-    wrong = (rows["metric"] == "recall_difference") & (rows["item"] == "tubulin")
+    wrong = (rows["metric"] == "mean_recall_difference") & (rows["item"] == NOVEL)
     rows.loc[wrong, ["value", "low", "high"]] = [0.3, 0.2, 0.4]
-    found = claim_rows(rows, "mcvae", "actin", "tubulin").set_index("claim")["verdict"]
+    found = claim_rows(rows, "mcvae", ["actin"], ["tubulin"]).set_index("claim")["verdict"]
     assert (found["C5"], found["C5a"], found["C5b"]) == ("does not hold", "holds", "does not hold")
 
 
 def test_published_rows_are_no_evidence():
     rows = planted_rows().assign(protocol="published")
-    found = claim_rows(rows, "mcvae", "actin", "tubulin")
+    found = claim_rows(rows, "mcvae", ["actin"], ["tubulin"])
     assert (found["verdict"] == "undecided").all()
 
 
 def test_cells_that_were_held_out_come_first():
     rows = planted_rows()
     doubled = pd.concat([rows, planted_rows(-1).assign(cells="all")])
-    found = claim_rows(doubled, "mcvae", "actin", "tubulin").set_index("claim")["verdict"]
+    found = claim_rows(doubled, "mcvae", ["actin"], ["tubulin"]).set_index("claim")["verdict"]
     assert (found == "holds").all()
 
 
 def test_a_missing_table_leaves_its_claims_undecided_with_the_reason(tmp_path):
     rows = planted_rows()
     table.write(rows[rows["benchmark"] == "mitosis"].to_dict("records"), tmp_path / "m.parquet")
-    claims([str(tmp_path / "m.parquet")], "mcvae", "actin", "tubulin", str(tmp_path / "c.tsv"))
+    claims([str(tmp_path / "m.parquet")], "mcvae", ["actin"], ["tubulin"], str(tmp_path / "c.tsv"))
     found = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("claim")
     assert found.loc["C7", "verdict"] == "holds"
     assert (found.drop(index="C7")["verdict"] == "undecided").all()
-    assert found.loc["C6", "how"].startswith("no R2 of actin")
+    assert found.loc["C6", "how"].startswith("no R2 of both kinds")
     assert found["estimate"].drop(index="C7").isna().all()
 
 

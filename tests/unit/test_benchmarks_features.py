@@ -22,7 +22,12 @@ from mcvae_ops.benchmarks.features import feature_ranking
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 
-SETTINGS = {"shifting_group": "actin", "novel_group": "tubulin", "top": 4, "max_features": 15}
+SETTINGS = {
+    "shifting_groups": ["actin"],
+    "novel_groups": ["tubulin"],
+    "top": 4,
+    "max_features": 15,
+}
 
 
 def test_welch_and_bonferroni_agree_with_scipy_and_statsmodels():
@@ -178,7 +183,7 @@ def test_group_without_cells_and_unknown_group(screen):
     found = rank(screen, groups=str(folder / "few.parquet"))
     assert set(found["item"]) == {"actin"}
     with pytest.raises(InputError, match="one of actin, tubulin"):
-        rank(screen, settings=SETTINGS | {"novel_group": "microtubules"})
+        rank(screen, settings=SETTINGS | {"novel_groups": ["microtubules"]})
 
 
 def test_tables_of_different_features(screen, tmp_path):

@@ -23,6 +23,8 @@ SETTINGS = {
     "folds": 5,
     "repeats": 3,
     "test_fraction": 0.4,
+    "shifting_groups": ["group 0", "group 1"],
+    "novel_groups": ["group 2", "missing group"],
 }
 
 

@@ -59,7 +59,7 @@ def real_study(shared, tmp_path):
     def write(name: str) -> Path:
         config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
         config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        for key in ("functional_groups", "mitotic_factors"):
+        for key in ("functional_groups", "mitotic_factors", "wider_mitotic_factors"):
             relative = config["archive"]["annotations"][key].removeprefix("../shared/")
             config["archive"]["annotations"][key] = str(shared / relative)
         write_configuration(config, tmp_path)

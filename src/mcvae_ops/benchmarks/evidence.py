@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from mcvae_ops.benchmarks.seeds import mean_over_seeds
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
@@ -59,14 +60,12 @@ def absent(what: str) -> Evidence:
 
 
 def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
-    """Return the mean over training seeds of rows of a benchmark table.
+    """Return the mean over training seeds of rows of a benchmark table (`mean_over_seeds`).
 
     Parameters
     ----------
     rows
-        One row per training seed: value, low, high. Their own intervals rest on the same cells or
-        genes and do not shrink with seeds: their mean half width and the 95 % interval of the
-        mean over seeds (Student's t) add in quadrature.
+        One row per training seed: value, low, high.
     what
         What the rows are, for the reason where there are none.
     """
@@ -75,13 +74,9 @@ def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
         return absent(f"no {what}")
     if rows["seed"].duplicated().any():
         raise ValueError(f"{what}: more than one row per seed")
-    values, n = rows["value"], len(rows)
-    between = stats.t.ppf(0.975, n - 1) * values.std() / np.sqrt(n) if n > 1 else 0.0
-    down = np.hypot((values - rows["low"]).mean(), between)
-    up = np.hypot((rows["high"] - values).mean(), between)
-    missing = "" if np.isfinite(down + up) else f"no interval of {what}"
-    mean = float(values.mean())
-    return Evidence(mean, float(mean - down), float(mean + up), n, missing)
+    value, low, high, n = mean_over_seeds(rows.assign(one=0), ["one"]).iloc[0]
+    missing = "" if np.isfinite(high - low) else f"no interval of {what}"
+    return Evidence(float(value), float(low), float(high), int(n), missing)
 
 
 def within(difference: Evidence, margin: float) -> Evidence:

@@ -26,15 +26,14 @@ from mcvae_ops.benchmarks import classify, table
 from mcvae_ops.benchmarks.cells import named_rng
 from mcvae_ops.benchmarks.control_variance import Moments, explained_variance, moments, pool
 from mcvae_ops.benchmarks.feature_tests import Comparison, compare, rank_published, rank_strict
-from mcvae_ops.benchmarks.groups import genes_of_group
-from mcvae_ops.benchmarks.intervals import interval
+from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING, genes_of_group, kinds_of
+from mcvae_ops.benchmarks.intervals import BOOTSTRAP_ROUNDS, interval
 from mcvae_ops.benchmarks.symbols import named_in
 from mcvae_ops.errors import InputError
 from mcvae_ops.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-BOOTSTRAP_ROUNDS = 1000
 COMMON = dict(benchmark="features", model="cellprofiler", space="features", seed=0, cells="all")
 
 
@@ -142,7 +141,7 @@ def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> lis
 def evaluate(
     names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
 ) -> list[dict]:
-    """Return the rows of both groups by both protocols.
+    """Return the rows of all groups by both protocols.
 
     Parameters
     ----------
@@ -152,11 +151,11 @@ def evaluate(
         Visited once: a generator will do. A batch with fewer than two control cells is left out;
         a group is not compared in a batch where it has fewer than two cells.
     settings
-        shifting_group, novel_group, top, max_features.
+        shifting_groups, novel_groups, top, max_features.
     seed
         Seed of the bootstraps.
     """
-    groups = [settings["shifting_group"], settings["novel_group"]]
+    groups = kinds_of(settings)
     parts: list[Moments] = []
     comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
     for batch in batches:
@@ -169,15 +168,27 @@ def evaluate(
     rows, held_out = [], {}
     for group, compared in comparisons.items():
         held_out[group] = held_out_variance(parts, compared, settings["max_features"])
-        rows += group_rows(group, names, compared, parts, held_out[group], settings, seed)
-    difference = held_out[groups[0]] - held_out[groups[1]]
-    common = COMMON | dict(protocol="strict", item=groups[0], against=groups[1])
-    n = sum(part.n for part in parts)
-    return rows + variance_rows(difference, seed, n, common | {"metric": "r2_difference"})
+        where = {"item": group, "against": groups[group]}
+        rows += group_rows(where, names, compared, parts, held_out[group], settings, seed)
+    means = [
+        _mean_of_known([held_out[group] for group in groups if groups[group] == kind])
+        for kind in (SHIFTING, NOVEL)
+    ]
+    common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
+    return rows + variance_rows(means[0] - means[1], seed, sum(part.n for part in parts), common)
+
+
+def _mean_of_known(explained: list[np.ndarray]) -> np.ndarray:
+    """Return the mean over groups of what is known in each batch and for each k."""
+    stacked = np.stack(explained)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0).sum(axis=0)
+    n = known.sum(axis=0)
+    return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
 
 
 def group_rows(
-    group: str,
+    where: dict[str, str],
     names: list[str],
     comparisons: Sequence[Comparison | None],
     parts: Sequence[Moments],
@@ -189,8 +200,8 @@ def group_rows(
 
     Parameters
     ----------
-    group
-        Its name.
+    where
+        The group (item), and its kind (against) for the rows of R^2.
     names
         Features.
     comparisons, parts
@@ -204,15 +215,16 @@ def group_rows(
     """
     compared = [comparison for comparison in comparisons if comparison is not None]
     if not compared:
-        logger.warning("group %s has too few cells in every batch, left out", group)
+        logger.warning("group %s has too few cells in every batch, left out", where["item"])
         return []
     n, whole = sum(part.n for part in parts), pool(parts)
-    published = COMMON | dict(protocol="published", item=group)
+    published = COMMON | where | dict(protocol="published")
     ranking = rank_published(compared, settings["top"])
     in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
     rows = ranking_rows(names, compared, ranking, settings, None, published)
     rows += variance_rows(in_sample[None], seed, n, published | {"metric": "r2"})
-    strict, rng = COMMON | dict(protocol="strict", item=group), named_rng(seed, "ranking", group)
+    strict = COMMON | where | dict(protocol="strict")
+    rng = named_rng(seed, "ranking", where["item"])
     rows += ranking_rows(names, compared, rank_strict(compared), settings, rng, strict)
     return rows + variance_rows(held_out, seed, n, strict | {"metric": "r2"})
 
@@ -275,7 +287,7 @@ def feature_names(path: str) -> list[str]:
 def feature_ranking(
     index: str, features: list[str], groups: str, settings: dict, seed: int, benchmark: str
 ) -> None:
-    """Rank the classical features that two groups alter, and what they explain of NTC cells.
+    """Rank the classical features that each group alters, and what they explain of NTC cells.
 
     Parameters
     ----------
@@ -293,6 +305,5 @@ def feature_ranking(
         Output table (parquet).
     """
     names = feature_names(features[0])
-    chosen = [settings["shifting_group"], settings["novel_group"]]
-    wanted = read_wanted(index, pd.read_parquet(groups), chosen)
+    wanted = read_wanted(index, pd.read_parquet(groups), list(kinds_of(settings)))
     table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)

@@ -18,6 +18,7 @@ from mcvae_ops.figures import (
     montage,
     samples,
     style,
+    supplement,
     umaps,
     wells,
 )
@@ -40,6 +41,8 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig5a": mitosis.fig5a,
     "fig5b": mitosis.fig5b,
     "fig5c": mitosis.fig5c,
+    "figs1": supplement.figs1,
+    "figs2": supplement.figs2,
     "figqc1": wells.figqc1,
     "figqc2": alignment.figqc2,
     "figqc3": alignment.figqc3,

@@ -159,5 +159,5 @@ def signed(value: float, digits: int) -> str:
 
 def seeds_note(seeds: Sequence[int]) -> str:
     """Return how many trainings an estimate rests on."""
-    seeds = sorted({int(seed) for seed in seeds})
+    seeds = sorted({int(seed) for seed in seeds if seed >= 0})
     return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"
