@@ -11,7 +11,8 @@ from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import montage
 from mcvae_ops.report.explorer import choose, colours_of, explorer, points
-from mcvae_ops.shards.sampler import Crops, read_cells
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops
 from tests import browser
 from tests.conftest import OUTPUT
 from tests.unit import report_inputs

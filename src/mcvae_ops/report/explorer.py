@@ -21,7 +21,8 @@ from mcvae_ops.profiles.spaces import latent_columns, spaces_of
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import montage
 from mcvae_ops.report.page import environment
-from mcvae_ops.shards.sampler import Cells, Crops, read_cells
+from mcvae_ops.shards.cells import Cells, read_cells
+from mcvae_ops.shards.crops import Crops
 
 
 def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
