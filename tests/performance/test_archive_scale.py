@@ -13,7 +13,7 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.integration.archive_process import serving, write_tiffs
-from tests.integration.test_archive_faults import killed_rounds
+from tests.integration.test_archive_faults import BLOCK_BYTES, killed_rounds
 
 N_FILES, N_FEATURES, CELLS_PER_PART = 840_633, 1_084, 10_000
 WELLS = [f"A{k}" for k in range(1, 35)]
@@ -87,9 +87,9 @@ def test_twenty_kills(tmp_path):
     (tmp_path / "target").mkdir()
     with serving(tmp_path / "archive") as server:
         worst, sent, needed = killed_rounds(server, tmp_path / "target", 20, 12)
-    print(f"\n20 kills -9: at most {worst} bytes of a file fetched again, {sent / needed:.3f} x")
-    # What lay in the buffers of the sockets is lost too, more of it on a busy machine.
-    assert worst <= 1 << 20
+    print(f"\n20 kills -9: at most {worst} bytes of a file fetched again (a block: {BLOCK_BYTES}), "
+          f"{sent / needed:.3f} x")  # fmt: skip
+    assert worst <= BLOCK_BYTES
 
 
 def write_parts(folder, n_cells: int) -> list[dict]:
@@ -113,7 +113,7 @@ def write_parts(folder, n_cells: int) -> list[dict]:
     return parts
 
 
-@pytest.mark.parametrize("n_cells", [200_000, 1_000_000])
+@pytest.mark.parametrize("n_cells", [100_000, 200_000, 500_000])
 def test_a_feature_table_never_sits_in_memory(n_cells, tmp_path):
     columns = {"plate": "plate", "well": "well", "tile": "tile", "y_px": "y", "x_px": "x",
                "guide": "guide", "gene": "gene"}  # fmt: skip
