@@ -1,5 +1,5 @@
 # make demo   the simulated screen, from archive to report
-# make compounds   a second screen: compounds, doses, five stains; 5 minutes
+# make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge)
@@ -14,7 +14,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo compounds check test test-slurm lint bench docs
+.PHONY: help demo screens check test test-slurm lint bench docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,8 +37,9 @@ demo: .venv/installed
 	$(call RUN)
 	@echo "Report: results/simulated/report.html   Figures: results/simulated/figures/"
 
-compounds: .venv/installed
+screens: .venv/installed
 	$(call RUN,--configfile config/compounds.yaml)
+	$(BIN)/pytest tests/screens
 	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
 
 check: .venv/installed
