@@ -1,7 +1,9 @@
 """What the rules and scripts need of Snakemake; the only module that knows it."""
 
+import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +18,10 @@ from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 
-__all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "select", "transfer",
-           "without"]  # fmt: skip
+__all__ = [
+    "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
+    "transfer", "without",
+]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
@@ -56,6 +60,7 @@ ANNOTATION_OF = {
     "mitosis": "mitotic_factors",
     "mitosis_points": "mitotic_factors",
 }
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
@@ -126,7 +131,9 @@ class Names:
     tables
         Names of the benchmark tables that can be made.
     panels, left_out
-        Panels that are drawn; and of the others of the configuration why not, by panel.
+        Panels of the configuration that are drawn; and of the others why not, by panel.
+    drawable
+        Panels that can be asked for.
     """
 
     def __init__(self, config: dict) -> None:
@@ -168,8 +175,12 @@ class Names:
         corrected = ("corrections",) if config["profiles"]["corrections"] else ()
         cell_tables = CELL_TABLES + corrected if from_cells else ()
         self.tables = _made(config, PROFILE_TABLES + cell_tables)
-        self.left_out = _left_out(config)
-        self.panels = [p for p in config["figures"]["panels"] if p not in self.left_out]
+        reasons, panels = _undrawable(config), config["figures"]["panels"]
+        self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
+        self.left_out = {panel: reasons[panel] for panel in panels if panel in reasons}
+        self.panels = [panel for panel in panels if panel in self.drawable]
+        if not self.panels:
+            raise WorkflowError("configuration key figures.panels: none of them can be drawn.")
         for reason in dict.fromkeys(self.left_out.values()):
             panels = ", ".join(p for p, why in self.left_out.items() if why == reason)
             terminal.warning(f"Left out of this run, as {reason}: {panels}.")
@@ -228,15 +239,15 @@ def _made(config: dict, tables: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _left_out(config: dict) -> dict[str, str]:
+def _undrawable(config: dict) -> dict[str, str]:
     """Return the panels that cannot be drawn, and why."""
     reasons = {}
-    for panel in config["figures"]["panels"]:
-        for table in PANEL_TABLES[panel]:
+    for panel, tables in PANEL_TABLES.items():
+        for table in tables:
             reason = _forbidden(config, ANNOTATION_OF.get(table, ""))
             if config["source"] == "profiles" and table in OF_CELLS:
                 reason = "source is profiles, which has no cells"
-            if table == "overlays" and not config["alignment"]["measure"]:
+            if table in ("alignment", "overlays") and not config["alignment"]["measure"]:
                 reason = "alignment.measure is empty: no channel is shifted"
             if table == "corrections" and not config["profiles"]["corrections"]:
                 reason = "profiles.corrections is empty"
@@ -247,6 +258,47 @@ def _left_out(config: dict) -> dict[str, str]:
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
     return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+
+
+def say_targets(workflow, screen: str) -> None:
+    """Say what one can ask for, and end Snakemake, if it was called without any argument."""
+    if len(sys.argv) > 1:
+        return
+    rules = [
+        (rule.name, rule.docstring or "", list(map(str, rule.output))) for rule in workflow.rules
+    ]
+    print(targets_text(rules, screen))
+    sys.exit()
+
+
+def targets_text(rules: list[tuple[str, str, list[str]]], screen: str) -> str:
+    """Return what can be asked for: rules without files by name, others by their first file.
+
+    Parameters
+    ----------
+    rules
+        Name, docstring and output files of each rule.
+    screen
+        Name of the screen.
+    """
+    named = [(name, text) for name, text, files in rules if not files]
+    made = [(files[0], text) for _, text, files in rules if files]
+    # Wildcards without what they may be: {chunk,[0-9]+} is {chunk}.
+    made = [(re.sub(r"\{(\w+),[^}]*\}", r"{\1}", path), text) for path, text in made]
+    made = [(path.replace("{screen}", screen), text) for path, text in made]
+    width = max(len(what) for what, _ in named)
+    lines = [
+        "snakemake --cores 2              makes the report and all it needs (target: all)",
+        "snakemake --cores 2 TARGET ...   makes some of it; with -n, says what would be done",
+        "Add --configfile config/FILE.yaml for another screen than the simulated one.",
+        "",
+        "Targets",
+        *(f"  {name:{width}}  {text}" for name, text in named),
+        "",
+        "Files, for each {plate} and {well}, {model}, {seed} and {panel} of the configuration",
+        *(f"  {path}\n      {text}" for path, text in made),
+    ]
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -268,6 +320,14 @@ def job(snakemake) -> Iterator[None]:
             yield
     except InputError as error:
         logger.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            logger.exception("%s failed", snakemake.rule)
+            raise
+        place = error.filename or Path.cwd()
+        logger.error("%s: %s; free some space, or run elsewhere (snakemake --directory).",
+                     place, os.strerror(error.errno))  # fmt: skip
         sys.exit(1)
     except Exception:
         logger.exception("%s failed", snakemake.rule)

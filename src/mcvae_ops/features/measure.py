@@ -133,21 +133,22 @@ def measure_features(
     agreed = consensus_of_well(pd.read_parquet(consensus), well)
     by_tile = calls.groupby(columns["tile"])
     progress = Progress(len(by_tile), "tiles", f"measure {plate} {well}")
-    measured = []
+    measured, reason = [], "no cell"
     for tile, called in by_tile:
         try:
             tile_of = _aligned_tile(Path(images), screen, alignment, agreed, plate, well, tile)
             features = measure_tile(*tile_of, channels_from(screen["channels"]), bits)
             measured.append(called.join(features, on="label", how="inner"))
         except TileError as error:
+            reason = f"tile {tile}: {error}"
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()
     if not measured:
         raise InputError(
             f"well {plate} {well}",
-            f"none of {len(by_tile)} tiles usable (see above)",
+            f"none of {len(by_tile)} tiles usable ({reason})",
             "images that can be read and aligned",
-            "fetch the images again",
+            "correct the configuration of the screen (screen, alignment) or its files",
         )
     table = pd.concat(measured, ignore_index=True)
     is_control = (table[columns["gene"]] == screen["control"]).to_numpy()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.figures import (
@@ -24,7 +23,6 @@ from mcvae_ops.figures import (
 )
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.files import whole_file
-from mcvae_ops.screen import reworded
 
 PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig1": design.fig1,
@@ -95,10 +93,8 @@ def draw_figure(
             fix="choose one of them",
         )
     frames = {name: pd.read_parquet(path) for name, path in tables.items()}
-    with style.house():
+    with style.house(settings["screen"]["words"]):
         figure, source = PANELS[panel](frames, read_published(published_values), settings)
-        for text in figure.findobj(Text):
-            text.set_text(reworded(text.get_text(), settings["screen"]["words"]))
         for path in (pdf, svg, png):
             save_figure(figure, path)
     with whole_file(csv) as partial:
