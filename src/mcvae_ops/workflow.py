@@ -43,7 +43,14 @@ PANEL_TABLES = {
     "figqc5": ("cells_per_tile",),
     "figqc6": ("samples", "metrics"),
 }
-NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
+NETWORK_KEYS = (
+    "network",
+    "base_width",
+    "input_size_px",
+    "condition_on_batch",
+    "sigma",
+    "technical_latent",
+)
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
 

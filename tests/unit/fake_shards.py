@@ -28,6 +28,8 @@ TRAINING = {
     "arcsinh_scale": 2.5,
     "condition_on_batch": False,
     "sigma": "analytic",
+    "technical_latent": 0,
+    "hsic_weight": 0.0,
     "kl_weight": 1.0,
     "kl_ramp_steps": 5,
     "wasserstein_weight": 1.0,

@@ -104,6 +104,17 @@ def test_a_model_may_change_keys_of_training(shards, tmp_path):
     assert pq.read_schema(embedding).names == ["cell_id", *(f"z_{k:02d}" for k in range(5))]
 
 
+def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
+    training = TRAINING | {"technical_latent": 2, "hsic_weight": 10.0}
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**arguments)
+    row = metrics_of(arguments, "validation")[-1]
+    assert row["kl_t"] > 0 and len(row["kl_per_dimension_t"]) == 2 and -0.5 < row["hsic"] < 2
+    embedding = str(tmp_path / "embedding.parquet")
+    embed_cells(arguments["index"], arguments["weights"], "mcvae", 0, embedding)
+    assert pq.read_schema(embedding).names[-3:] == ["z_04", "t_00", "t_01"]
+
+
 def test_the_best_weights_are_kept_and_stale_training_stops(shards, tmp_path):
     # With a rate of 0 nothing improves after the first validation.
     training = TRAINING | {"learning_rate": 0.0, "epochs": 50, "early_stopping_patience": 2}
@@ -132,10 +143,10 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
-        s, z = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
+        means = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
     rows = table.take(positions).to_pydict()
     found = np.array([rows[name] for name in table.schema.names[1:]]).T
-    np.testing.assert_allclose(found, torch.cat([s, z], dim=1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, torch.cat([*means.values()], dim=1).numpy(), atol=1e-5)
     with pytest.raises(InputError, match="cvae, seed 0"):
         embed_cells(trained["index"], trained["weights"], "cvae", 0, str(embedding))
 

@@ -7,7 +7,7 @@ import pandas as pd
 from mcvae_ops.files import whole_file
 from mcvae_ops.profiles.spaces import latent_columns
 
-SPACE = {"s": "salient", "z": "background"}
+SPACE = {"s": "salient", "z": "background", "t": "technical"}
 
 
 def to_anndata(profiles: pd.DataFrame, name: str) -> anndata.AnnData:

@@ -5,6 +5,7 @@ import pandas as pd
 
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import guide_profiles, read_embedded_cells
+from mcvae_ops.profiles.spaces import spaces_of
 from mcvae_ops.progress import Progress
 
 
@@ -65,7 +66,8 @@ def guide_significance(
     significance
         Output: guide, gene, n_cells, statistic, p_value.
     """
-    cells, latent, _ = read_embedded_cells(index, embedding)
+    cells, latent, columns = read_embedded_cells(index, embedding)
+    latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
     finite = np.isfinite(latent).all(axis=1)
     guides = guide_profiles(cells, latent)
     statistics, p_values = distance_from_ntc(

@@ -102,10 +102,7 @@ def train(
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
             inference = model(images, cells.label, cells.batch, generator)
-            kl_weight = weights.kl_at(step)
-            terms = objective(
-                model, images, cells.label, inference, kl_weight, weights.wasserstein_weight
-            )
+            terms = objective(model, images, cells.label, inference, weights, step)
             optimiser.zero_grad()
             terms["loss"].backward()
             is_asked = ranks.average(model.parameters(), stop.signal is not None)
