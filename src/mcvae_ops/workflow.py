@@ -61,7 +61,14 @@ ANNOTATION_OF = {
     "mitosis_points": "mitotic_factors",
 }
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
+NETWORK_KEYS = (
+    "network",
+    "base_width",
+    "input_size_px",
+    "condition_on_batch",
+    "sigma",
+    "technical_latent",
+)
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
 OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}

@@ -122,6 +122,9 @@ def test_spaces_of_a_table():
         "background": ["z_00"],
     }
     assert spaces_of(["z_00", "z_01"]) == {"combined": ["z_00", "z_01"]}
+    technical = spaces_of(["s_00", "z_00", "t_00", "t_01"])
+    assert technical["combined"] == ["s_00", "z_00"]
+    assert technical["technical"] == ["t_00", "t_01"]
     with pytest.raises(InputError, match="no column z_00"):
         spaces_of(["gene", "s_00"])
 

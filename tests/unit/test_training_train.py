@@ -1,11 +1,7 @@
 """Training and embedding on small shards, and going on after any interruption."""
 
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +19,6 @@ from mcvae_ops.training.prepare import Schedule
 from mcvae_ops.training.train import train_model
 
 from .fake_shards import CHANNELS, MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
-
-LONG = TRAINING | {"epochs": 15, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,6 +98,17 @@ def test_a_model_may_change_keys_of_training(shards, tmp_path):
     assert pq.read_schema(embedding).names == ["cell_id", *(f"z_{k:02d}" for k in range(5))]
 
 
+def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
+    training = TRAINING | {"technical_latent": 2, "hsic_weight": 10.0}
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**arguments)
+    row = metrics_of(arguments, "validation")[-1]
+    assert row["kl_t"] > 0 and len(row["kl_per_dimension_t"]) == 2 and -0.5 < row["hsic"] < 2
+    embedding = str(tmp_path / "embedding.parquet")
+    embed_cells(arguments["index"], arguments["weights"], "mcvae", 0, embedding)
+    assert pq.read_schema(embedding).names[-3:] == ["z_04", "t_00", "t_01"]
+
+
 def test_the_best_weights_are_kept_and_stale_training_stops(shards, tmp_path):
     # With a rate of 0 nothing improves after the first validation.
     training = TRAINING | {"learning_rate": 0.0, "epochs": 50, "early_stopping_patience": 2}
@@ -132,10 +137,10 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
-        s, z = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
+        means = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
     rows = table.take(positions).to_pydict()
     found = np.array([rows[name] for name in table.schema.names[1:]]).T
-    np.testing.assert_allclose(found, torch.cat([s, z], dim=1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, torch.cat([*means.values()], dim=1).numpy(), atol=1e-5)
     with pytest.raises(InputError, match="cvae, seed 0"):
         embed_cells(trained["index"], trained["weights"], "cvae", 0, str(embedding))
 
@@ -146,42 +151,6 @@ def test_crops_of_other_channels_are_refused(trained):
         train_model(**trained | {"channels": channels})
     with pytest.raises(InputError, match="channels"):
         load_model(trained["weights"], "mcvae", 0, CHANNELS[::-1], torch.device("cpu"))
-
-
-def start(arguments: dict, out: Path) -> subprocess.Popen:
-    path = out / "arguments.json"
-    path.write_text(json.dumps(arguments))
-    script = Path(__file__).with_name("fake_shards.py")
-    return subprocess.Popen([sys.executable, str(script), str(path)], stderr=subprocess.PIPE)
-
-
-def wait_for_checkpoint(arguments: dict, other_than: int = 0) -> None:
-    path = Path(arguments["checkpoint_dir"]) / "checkpoint.pt"
-    deadline_s = time.monotonic() + 60
-    while not path.exists() or path.stat().st_mtime_ns == other_than:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-
-
-def test_killed_and_stopped_runs_go_on_to_the_same_weights(shards, tmp_path):
-    whole = train_model_arguments(shards, tmp_path / "whole", MCVAE, LONG)
-    train_model(**whole)
-    (tmp_path / "broken").mkdir()
-    broken = train_model_arguments(shards, tmp_path / "broken", MCVAE, LONG)
-    checkpoint = Path(broken["checkpoint_dir"]) / "checkpoint.pt"
-    for number, expected in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + 15)):
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = start(broken, tmp_path / "broken")
-        wait_for_checkpoint(broken, before)
-        time.sleep(0.3)
-        os.kill(process.pid, number)
-        assert process.wait(60) == expected
-        assert not Path(broken["weights"]).exists()
-    process = start(broken, tmp_path / "broken")
-    assert b"resumed at step" in process.communicate(timeout=120)[1]
-    assert process.returncode == 0
-    assert Path(broken["weights"]).read_bytes() == Path(whole["weights"]).read_bytes()
-    assert not list(checkpoint.parent.iterdir())
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(shards, tmp_path):
@@ -207,6 +176,7 @@ def test_the_rooms_import_with_torch_numpy_and_pyarrow_alone():
 import sys
 for name in ("pandas", "scipy", "sklearn", "yaml", "skimage", "matplotlib", "snakemake"):
     sys.modules[name] = None
+sys.modules["tensorboard"] = None
 import mcvae_ops.training.train, mcvae_ops.training.embed
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -248,6 +218,16 @@ def test_metrics_tell_speed_mixing_and_the_kl_of_each_dimension(trained):
         assert len(nats) == n_dimensions and sum(nats) == pytest.approx(
             row[f"kl_{space}"], rel=1e-5
         )
+
+
+def test_tensorboard_shows_the_same_numbers(trained):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(trained["tensorboard_dir"]).Reload()
+    for phase in ("train", "validation"):
+        found = [event.value for event in events.Scalars(f"negative_elbo/{phase}")]
+        expected = [row["negative_elbo"] for row in metrics_of(trained, phase)]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert "loader_wait_share/train" in events.Tags()["scalars"]
 
 
 def test_samples_show_cells_and_what_the_model_makes_of_them(trained):

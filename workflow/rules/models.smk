@@ -36,6 +36,7 @@ rule train_model:
         training=without(config["training"], "seeds"),
         channels=NAMES.channels,
         checkpoint_dir="results/{screen}/checkpoints/{model}/{seed}",
+        tensorboard_dir="logs/{screen}/tensorboard/{model}/{seed}",
     script:
         "../scripts/train_model.py"
 

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source import RUN, drawn, needed
+from mcvae_ops.models.family import SPACES
 
 STATES = {"input": "input", "reconstruction": "reconstruction", "without_s": "with s = 0"}
 SHOWN = (1, 99.8)  # percentiles of a channel's input: black and full colour
-SPACES = {"s": "salient", "z": "background"}
 
 
 def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:

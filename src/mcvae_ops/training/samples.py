@@ -26,13 +26,14 @@ def reconstruct(
     with s = 0 in all cells.
     """
     model.eval()
-    s, z = model.embed(images)
-    if s is None:
-        return {"reconstruction": model.decode(None, z, batch)}
-    own_s = s.masked_fill((label == NTC_LABEL)[:, None], 0.0)
+    latent = model.embed(images)
+    if "s" not in latent:
+        return {"reconstruction": model.decode(latent, batch)}
+    own_s = latent["s"].masked_fill((label == NTC_LABEL)[:, None], 0.0)
+    zero = torch.zeros_like(own_s)
     return {
-        "reconstruction": model.decode(own_s, z, batch),
-        "without_s": model.decode(torch.zeros_like(s), z, batch),
+        "reconstruction": model.decode(latent | {"s": own_s}, batch),
+        "without_s": model.decode(latent | {"s": zero}, batch),
     }
 
 

@@ -37,6 +37,7 @@ from mcvae_ops.training.prepare import (
 )
 from mcvae_ops.training.requeue import requeue
 from mcvae_ops.training.samples import sample_table
+from mcvae_ops.training.scalars import Scalars
 from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def train(
     schedule: Schedule,
     seed: int,
     checkpoint: Checkpoint,
+    tensorboard_dir: str,
     ranks: Ranks,
 ) -> tuple[dict[str, torch.Tensor], list[dict]]:
     """Train until the last epoch or until validation stops improving.
@@ -71,7 +73,7 @@ def train(
     Raises
     ------
     SystemExit
-        After SIGTERM, with the checkpoint written and a SLURM job back in its queue.
+        After SIGTERM or SIGUSR1, with the checkpoint written and a SLURM job back in its queue.
     InputError
         If the training diverges.
     """
@@ -92,6 +94,7 @@ def train(
         meter.load(saved["meter"])
         logger.info("resumed at step %d of %d", step, last_step)
 
+    scalars = Scalars(tensorboard_dir if ranks.rank == 0 else None, step)
     progress = Progress((last_step - step) * ranks.size * batches.n_cells, "cells", "train")
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
@@ -102,10 +105,7 @@ def train(
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
             inference = model(images, cells.label, cells.batch, generator)
-            kl_weight = weights.kl_at(step)
-            terms = objective(
-                model, images, cells.label, inference, kl_weight, weights.wasserstein_weight
-            )
+            terms = objective(model, images, cells.label, inference, weights, step)
             optimiser.zero_grad()
             terms["loss"].backward()
             is_asked = ranks.average(model.parameters(), stop.signal is not None)
@@ -125,6 +125,8 @@ def train(
                 rows.append({**common, "phase": "train", **means})
                 rows.append({**common, "phase": "validation", **values})
                 logger.info("step %d: %s; %s", step, _in_words(values), _in_words(means))
+                scalars.write("train", means, step)
+                scalars.write("validation", values, step)
                 watch.tell(values, step)
                 stale += 1
                 if values["negative_elbo"] < best["negative_elbo"]:
@@ -182,6 +184,7 @@ def train_model(
     threads: int,
     memory_mb: int,
     checkpoint_dir: str,
+    tensorboard_dir: str,
     weights: str,
     metrics: str,
     samples: str,
@@ -205,6 +208,8 @@ def train_model(
         holds crops.
     checkpoint_dir
         Folder for the checkpoint of an interrupted training.
+    tensorboard_dir
+        Folder for scalars that TensorBoard shows while the training runs.
     weights, metrics, samples
         Outputs; see `mcvae_ops.training.samples` for the last.
     """
@@ -249,6 +254,7 @@ def train_model(
             select(Schedule, settings),
             seed,
             checkpoint,
+            tensorboard_dir,
             ranks,
         )
     if ranks.rank == 0:
