@@ -20,6 +20,12 @@ def seeds_frame(values, half=0.1):
     )
 
 
+def folded(frame, **changes):
+    named = {"benchmark": "mitosis", "model": "mcvae", "space": "combined", "metric": "auroc"}
+    rows = [table.row(**SAME | named | one | changes) for one in frame.to_dict("records")]
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [(0.1, 0.3, "holds"), (-0.3, -0.1, "does not hold"), (-0.1, 0.3, "undecided"),
@@ -30,14 +36,34 @@ def test_verdict_follows_the_interval(low, high, verdict):
 
 
 def test_one_seed_keeps_its_own_interval_and_several_widen_it():
-    one = over_seeds(seeds_frame([0.5]), "x")
+    one = over_seeds(folded(seeds_frame([0.5])), "x")
     assert (one.low, one.high, one.n_seeds) == (pytest.approx(0.4), pytest.approx(0.6), 1)
-    three = over_seeds(seeds_frame([0.4, 0.5, 0.6]), "x")
+    three = over_seeds(folded(seeds_frame([0.4, 0.5, 0.6])), "x")
+    assert three.n_seeds == 3
     half = np.hypot(0.1, 4.302653 * 0.1 / np.sqrt(3))
     assert three.estimate == pytest.approx(0.5)
     assert (three.low, three.high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
-    assert over_seeds(seeds_frame([]), "x").missing == "no x"
-    assert over_seeds(seeds_frame([0.5], np.nan), "x").missing == "no interval of x"
+    assert over_seeds(folded(seeds_frame([])), "x").missing == "no x"
+    assert over_seeds(folded(seeds_frame([0.5], np.nan)), "x").missing == "no interval of x"
+
+
+def test_alike_estimates_share_the_spread_between_seeds():
+    first = seeds_frame([0.4, 0.5, 0.6]).assign(model="mcvae", metric="auroc")
+    other = seeds_frame([0.2, 0.2, 0.2]).assign(model="vae", metric="auroc")
+    rows = folded(pd.concat([first, other]))
+    rows = rows[rows["seed"] == table.OVER_SEEDS].set_index("model")
+    spread = np.sqrt(0.02 / 4)  # squares 0.02 and 0 with two degrees of freedom each
+    half = np.hypot(0.1, 2.776445 * spread / np.sqrt(3))
+    np.testing.assert_allclose(rows["high"] - rows["value"], half, rtol=1e-6)
+    assert rows["value"].to_dict() == pytest.approx({"mcvae": 0.5, "vae": 0.2})
+    elsewhere = folded(pd.concat([first, other.assign(metric="recall")]))
+    alone = elsewhere[(elsewhere["seed"] == table.OVER_SEEDS) & (elsewhere["model"] == "vae")]
+    assert (alone["high"] - alone["value"]).item() == pytest.approx(0.1)
+
+
+def test_the_published_protocol_is_left_as_it_is():
+    rows = folded(seeds_frame([0.4, 0.5, 0.6]), protocol="published")
+    assert (rows["seed"] >= 0).all()
 
 
 def test_independent_differences_add_in_quadrature():
@@ -121,7 +147,7 @@ def planted_rows(sign=1):
     for seed in (0, 1, 2):
         add("mitosis", "auroc_difference", sign * 0.2, seed)
         add("mitosis", "auroc_difference", -sign * 0.2, seed, against="percentile 95")
-    return table.to_frame(rows)
+    return table.with_seeds_folded(table.to_frame(rows))
 
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold")])
@@ -157,7 +183,8 @@ def test_cells_that_were_held_out_come_first():
 
 def test_a_missing_table_leaves_its_claims_undecided_with_the_reason(tmp_path):
     rows = planted_rows()
-    table.write(rows[rows["benchmark"] == "mitosis"].to_dict("records"), tmp_path / "m.parquet")
+    rows = rows[(rows["benchmark"] == "mitosis") & (rows["seed"] != table.OVER_SEEDS)]
+    table.write(rows.to_dict("records"), tmp_path / "m.parquet")
     claims([str(tmp_path / "m.parquet")], "mcvae", ["actin"], ["tubulin"], str(tmp_path / "c.tsv"))
     found = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("claim")
     assert found.loc["C7", "verdict"] == "holds"

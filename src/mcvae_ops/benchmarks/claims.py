@@ -47,12 +47,12 @@ class Tables:
         self.main_model = main_model
 
     def find(self, what: str, **where) -> Evidence:
-        """Return the mean over seeds of the rows that match `where`, on held-out cells if any."""
+        """Return the estimate of the rows that match `where`, on held-out cells if any."""
         rows = self._match(**where)
         return over_seeds(rows, what)
 
     def _match(self, **where) -> pd.DataFrame:
-        rows = self.rows[(self.rows["seed"] == OVER_SEEDS) == (where.get("seed") == OVER_SEEDS)]
+        rows = self.rows
         for column, value in where.items():
             rows = rows[rows[column] == value]
         held_out = rows[rows["cells"] == "test"]
@@ -90,7 +90,7 @@ class Tables:
         rows = self._match(
             benchmark="complexes", model=model, space="combined", metric="average_precision"
         )
-        return rows["seed"].nunique()
+        return rows.loc[rows["seed"] != OVER_SEEDS, "seed"].nunique()
 
 
 def complexes_parts(tables: Tables) -> dict[str, list[Part]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks.seeds import mean_over_seeds
+from mcvae_ops.benchmarks.table import OVER_SEEDS
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
@@ -60,12 +60,13 @@ def absent(what: str) -> Evidence:
 
 
 def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
-    """Return the mean over training seeds of rows of a benchmark table (`mean_over_seeds`).
+    """Return the estimate over training seeds among rows of a benchmark table.
 
     Parameters
     ----------
     rows
-        One row per training seed: value, low, high.
+        The rows of one estimate: one per training seed, and that over all of them (`OVER_SEEDS`)
+        where there are several.
     what
         What the rows are, for the reason where there are none.
     """
@@ -74,9 +75,11 @@ def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
         return absent(f"no {what}")
     if rows["seed"].duplicated().any():
         raise ValueError(f"{what}: more than one row per seed")
-    value, low, high, n = mean_over_seeds(rows.assign(one=0), ["one"]).iloc[0]
-    missing = "" if np.isfinite(high - low) else f"no interval of {what}"
-    return Evidence(float(value), float(low), float(high), int(n), missing)
+    folded = rows[rows["seed"] == OVER_SEEDS]
+    one = (folded if len(folded) else rows).iloc[0]
+    missing = "" if np.isfinite(one["high"] - one["low"]) else f"no interval of {what}"
+    n_seeds = max(len(rows) - len(folded), 1)
+    return Evidence(*one[["value", "low", "high"]].astype(float), n_seeds, missing)
 
 
 def within(difference: Evidence, margin: float) -> Evidence:

@@ -100,9 +100,9 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
     keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n")]
-    groups = each.groupby(keys, sort=False, dropna=False)
-    folded = mean_over_seeds(each, keys).join(groups["n"].max())
-    folded = folded[folded.pop("n_seeds") > 1].reset_index().assign(seed=OVER_SEEDS)
+    alike = [name for name in keys if name not in ("model", "space")]
+    n = each.groupby(keys, sort=False, dropna=False)["n"].max()
+    folded = mean_over_seeds(each, keys, alike).join(n).reset_index().assign(seed=OVER_SEEDS)
     return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
 
 

@@ -13,7 +13,6 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed
 
 KIND_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
-LINES = ("-", "--", ":", "-.")  # of the groups of one kind
 LISTED = 5
 COLUMNS = ((0.02, "left"), (0.05, "left"), (0.86, "right"), (0.99, "right"))
 
@@ -24,29 +23,33 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     needed(table, "figure fig4d, table features")
     theirs = published["variance"]
     groups = _groups(table)
-    figure = style.new_figure(6.4, 4.4 + 0.17 * len(groups))
+    figure = style.new_figure(6.4, 4.6)
     axes = figure.subplots()
-    for group, (colour, line) in groups.items():
+    first = _first_of_each_kind(groups)
+    for group, colour in groups.items():
         one = choose(table, item=group).sort_values("level")
         mine, strict = choose(one, protocol="published"), choose(one, protocol="strict")
-        axes.plot(mine["level"], mine["value"], f"o{line}", color=colour, ms=4, label=group)
+        if group not in first:
+            axes.plot(mine["level"], mine["value"], "-", color=colour, lw=0.8, alpha=0.45)
+            continue
+        axes.plot(mine["level"], mine["value"], "o-", color=colour, ms=4.5, label=group)
         axes.plot(strict["level"], strict["value"], "D", mfc="white", color=colour, ms=4.5, lw=1)
         axes.vlines(strict["level"], strict["low"], strict["high"], color=colour, lw=1)
         paper = choose(theirs, group=group)
-        axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], color=style.INK, lw=1.1)
+        axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
     axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
     if len(theirs):
-        axes.plot([], [], color=style.INK, lw=1.1, label="paper")
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
     axes.set(xlabel="first k features of the group", ylabel="R² of PC1 of NTC cells")
     axes.set(ylim=(min(0, table["value"].min()) - 0.02, 1.02))
     axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, columnspacing=1.2, fontsize=8.5
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.2, fontsize=8.5
     )
     n = int(choose(table, protocol="published")["n"].max())
     note = (
         f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
         "protocol on held-out batches, with 95 % interval over batches. Red: groups that shift "
-        "existing states, violet: groups with novel phenotypes."
+        "existing states, violet: groups with novel phenotypes; thin lines: further ones."
     )
     difference = choose(tables["features"], metric="r2_difference")
     for one in difference[difference["level"] == LISTED].itertuples():
@@ -92,20 +95,16 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     return figure, drawn((RUN, wide))
 
 
-def _groups(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
-    """Return colour and line of each group: its kind, and its place among those of the kind."""
+def _groups(table: pd.DataFrame) -> dict[str, str]:
+    """Return the colour of each group: that of its kind."""
     kinds = table.drop_duplicates("item").set_index("item")["against"]
-    place = kinds.groupby(kinds).cumcount()
-    return {
-        group: (KIND_COLOURS[kind], LINES[place[group] % len(LINES)])
-        for group, kind in kinds.items()
-    }
+    return {group: KIND_COLOURS[kind] for group, kind in kinds.items()}
 
 
-def _first_of_each_kind(groups: dict[str, tuple[str, str]]) -> dict[str, str]:
+def _first_of_each_kind(groups: dict[str, str]) -> dict[str, str]:
     """Return the first group of each colour, with the colour."""
-    first = {colour: group for group, (colour, _) in reversed(groups.items())}
-    return {group: colour for group, (colour, _) in groups.items() if first[colour] == group}
+    first = {colour: group for group, colour in reversed(groups.items())}
+    return {group: colour for group, colour in groups.items() if first[colour] == group}
 
 
 def _write(axes, line: float, cells: tuple[str, str, str, str], **how: str) -> None:
