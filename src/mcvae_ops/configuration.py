@@ -253,15 +253,15 @@ def _check_library(config: dict) -> None:
                 "correct one of the two",
             )
     groups = [group["name"] for group in library["groups"]]
-    for key in ("shifting_group", "novel_group"):
-        group = config["benchmarks"]["features"][key]
-        if group not in groups:
-            raise _wrong(
-                f"benchmarks.features.{key}",
-                f"group {group!r}",
-                f"one of simulate.library.groups ({', '.join(groups)})",
-                "choose one of them",
-            )
+    for key in ("shifting_groups", "novel_groups"):
+        for group in config["benchmarks"]["features"][key]:
+            if group not in groups:
+                raise _wrong(
+                    f"benchmarks.features.{key}",
+                    f"group {group!r}",
+                    f"groups of simulate.library.groups ({', '.join(groups)})",
+                    "correct the name or leave it out",
+                )
 
 
 CHECKS = (

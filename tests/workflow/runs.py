@@ -33,6 +33,10 @@ def tiny_configuration() -> dict:
     benchmarks["complexes"] |= {"bootstrap": 20, "permutations": 20}
     benchmarks["covariates"]["cells_per_batch"] = 200
     benchmarks["functions"] |= {"max_p_value": 1.0, "repeats": 1, "folds": 3}
+    benchmarks["features"] |= {
+        "shifting_groups": ["actin & adhesion", "chromosome alignment"],
+        "novel_groups": ["tubulin", "DNA damage"],
+    }
     benchmarks["mitosis"]["bootstrap"] = 20
     benchmarks["umap"]["cell_fraction"] = 0.3
     return config
