@@ -18,12 +18,14 @@ from tests.integration.test_archive_faults import BLOCK_BYTES, killed_rounds
 N_FILES, N_FEATURES, CELLS_PER_PART = 840_633, 1_084, 10_000
 WELLS = [f"A{k}" for k in range(1, 35)]
 
+# Not getrusage: its maximum survives from the process that started this one.
 MEASURED = """
-import json, resource, sys, time
+import json, time
 begun_s = time.perf_counter()
 {work}
+status = open("/proc/self/status").read()
 used = {{"seconds": time.perf_counter() - begun_s,
-        "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}}
+        "gigabytes": int(status.partition("VmHWM:")[2].split()[0]) / 1e6}}
 print(json.dumps(used))
 """
 LIST_AND_PLAN = """
@@ -113,7 +115,7 @@ def write_parts(folder, n_cells: int) -> list[dict]:
     return parts
 
 
-@pytest.mark.parametrize("n_cells", [100_000, 200_000, 500_000])
+@pytest.mark.parametrize("n_cells", [100_000, 400_000])
 def test_a_feature_table_never_sits_in_memory(n_cells, tmp_path):
     columns = {"plate": "plate", "well": "well", "tile": "tile", "y_px": "y", "x_px": "x",
                "guide": "guide", "gene": "gene"}  # fmt: skip

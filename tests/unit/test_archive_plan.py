@@ -11,7 +11,9 @@ import yaml
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.biostudies import list_files
 from mcvae_ops.archive.plan import plan
+from mcvae_ops.benchmarks.positions import well_position
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import tile_numbers
 from tests.conftest import ROOT
 
 ROOM = "https://host/Files"
@@ -54,7 +56,20 @@ def test_the_screen_of_the_paper(planned, capsys):
     assert costs.loc["images", "temporary_bytes"] < 100e9
 
 
-def test_the_pilot_is_small_and_holds_edge_and_centre(planned, capsys):
+def test_the_pilot_shows_enough_control_cells_at_edge_and_centre():
+    """Cells of a tile and share of controls as in the paper; see tests/performance/RESULTS.md."""
+    config = yaml.safe_load((ROOT / "config/funk2022_pilot.yaml").read_text())
+    grid, tiles = config["screen"]["well_grid"], tile_numbers(config["screen"]["tiles"])
+    position = well_position(grid["column_heights"], grid["centre_tiles"])[tiles]
+    assert {place: (position == place).sum() for place in ("edge", "centre")} == {
+        "edge": 8, "centre": 9
+    }  # fmt: skip
+    controls_of_well = len(tiles) * 23_625_194 / 43_554 * 250 / 20_445
+    in_centre = (2 * config["benchmarks"]["covariates"]["fov_centre_fraction"]) ** 2
+    assert controls_of_well * in_centre > 10
+
+
+def test_the_pilot_is_small(planned, capsys):
     costs = planned("funk2022_pilot")
     assert "102 files, 34 tiles, 2 wells" in capsys.readouterr().out
     assert costs.loc["total", "fetch_bytes"] <= 10e9 + 1e9  # and 1 GB of features here
