@@ -54,6 +54,21 @@ def write(inputs: dict, path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_speaks_the_screen_s_words_and_says_what_was_not_drawn(inputs, tmp_path):
+    words = {"perturbation": "compound", "guide": "dose", "control": "DMSO"}
+    changed = {
+        "screen": inputs["screen"] | {"words": words},
+        "left_out": {"fig2a": "archive.annotations.corum is null"},
+    }
+    text = text_of(write(inputs | changed, tmp_path / "report.html"))
+    for phrase in (
+        "200 control (DMSO)",
+        " compounds, ",
+        "fig2a: archive.annotations.corum is null",
+    ):
+        assert phrase in text, phrase
+
+
 def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
     text = text_of(write(inputs, tmp_path / "report.html"))
     for phrase in (
