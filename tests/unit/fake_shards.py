@@ -44,6 +44,8 @@ TRAINING = {
     "early_stopping_patience": 5,
     "checkpoint_minutes": 10.0,
     "device": "cpu",
+    "precision": "float32",
+    "compile": False,
 }
 MCVAE = {
     "salient_latent": 4,

@@ -241,3 +241,16 @@ def test_samples_show_cells_and_what_the_model_makes_of_them(trained):
     assert np.array_equal(made[is_ntc], without[is_ntc])
     error = [((shown - other)[~is_ntc] ** 2).mean() for other in (made, without)]
     assert error[0] < 0.95 * error[1] and error[0] < 0.1 * shown.var()
+
+
+@pytest.mark.parametrize("way", [{"precision": "bf16"}, {"precision": "tf32"}])
+def test_other_arithmetic_gives_nearly_the_same_training(way, shards, tmp_path):
+    elbo = []
+    for name, settings in (("plain", {}), ("other", way)):
+        training = TRAINING | {"epochs": 5} | settings
+        arguments = train_model_arguments(shards, tmp_path / name, MCVAE, training)
+        train_model(**arguments)
+        elbo.append([row["negative_elbo"] for row in metrics_of(arguments, "validation")])
+    gained = elbo[0][0] - elbo[0][-1]
+    assert gained > 100
+    assert elbo[1][-1] == pytest.approx(elbo[0][-1], abs=0.1 * gained)

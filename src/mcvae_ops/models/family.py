@@ -108,7 +108,8 @@ class Encoder(nn.Module):
         self.heads = nn.Linear(self.body.n_features, 2 * n_latent)
 
     def forward(self, images: Tensor) -> Posterior:
-        return Posterior(*self.heads(self.body(images)).chunk(2, dim=1))
+        # Under autocast the heads give bfloat16, too coarse for sampling and for the objective.
+        return Posterior(*self.heads(self.body(images)).to(images.dtype).chunk(2, dim=1))
 
 
 class ContrastiveVAE(nn.Module):
@@ -208,7 +209,7 @@ class ContrastiveVAE(nn.Module):
         parts = [latent[space] for space in self.settings.latent()]
         if self.batch_embedding is not None:
             parts.append(self.batch_embedding(batch))
-        return self.decoder(torch.cat(parts, dim=1))
+        return self.decoder(torch.cat(parts, dim=1)).to(parts[0].dtype)
 
     def embed(self, images: Tensor) -> dict[str, Tensor]:
         """Return the posterior means (cell, latent) of each space that the model has."""

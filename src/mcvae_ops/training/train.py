@@ -22,6 +22,7 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.sampler import BalancedSampler
+from mcvae_ops.training.arithmetic import Arithmetic
 from mcvae_ops.training.batches import Batches
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
 from mcvae_ops.training.distributed import Ranks, joined
@@ -54,6 +55,7 @@ def train(
     preprocess: Preprocessing,
     weights: Weights,
     schedule: Schedule,
+    arithmetic: Arithmetic,
     seed: int,
     checkpoint: Checkpoint,
     tensorboard_dir: str,
@@ -104,7 +106,8 @@ def train(
             generator.manual_seed(_noise_seed(seed, step) + ranks.rank)
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
-            inference = model(images, cells.label, cells.batch, generator)
+            with arithmetic.autocast(device):
+                inference = model(images, cells.label, cells.batch, generator)
             terms = objective(model, images, cells.label, inference, weights, step)
             optimiser.zero_grad()
             terms["loss"].backward()
@@ -222,12 +225,13 @@ def train_model(
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
     preprocess = select(Preprocessing, settings)
+    arithmetic = select(Arithmetic, settings)
     free = {"device", "checkpoint_minutes", "seeds", "training"}
     fixed = {key: value for key, value in settings.items() if key not in free}
     identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
     checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
     with joined(choose_device(settings["device"])) as (ranks, device):
-        network = ContrastiveVAE(family, seed).to(device)
+        network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
         check_range(preprocess(validation.crops))
         sampler = BalancedSampler(
@@ -252,6 +256,7 @@ def train_model(
             preprocess,
             select(Weights, settings),
             select(Schedule, settings),
+            arithmetic,
             seed,
             checkpoint,
             tensorboard_dir,
