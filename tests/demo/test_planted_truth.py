@@ -76,3 +76,10 @@ def test_every_trained_model_finds_complexes_far_beyond_chance():
         if key[0] in trained and key[2] == "all":
             assert found.loc[key, "low"] > 3 * null.loc[key, "high"], key
     assert (found.loc["random", "value"] < 3 * null.loc["random", "value"]).all()
+
+
+def test_guides_of_a_gene_agree_where_cells_are_seen_and_not_in_a_random_network():
+    table = pd.read_parquet(RESULTS / "benchmarks/guides.parquet")
+    share = table[(table["metric"] == "consistent_fraction") & (table["cells"] == "all")]
+    share = share[share["space"] == "combined"].groupby("model")["value"].mean()
+    assert share.drop("random").min() > 0.2 and share["random"] < 0.05
