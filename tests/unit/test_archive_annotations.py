@@ -54,6 +54,11 @@ def test_something_else_is_refused():
         parse_complexes("a\tb\tc\n1\t2\t3\n", "corum")
 
 
+def test_an_empty_complex_has_no_row():
+    found = parse_complexes("empty\t\nfull\tA B\n", "corum")
+    assert found["complex"].tolist() == ["full", "full"]
+
+
 def test_pairs_lose_their_direction():
     text = "entity1,entity2\nB,A\nA,B\nC,C\nNA,A\n"
     found = parse_pairs(text, "pairs")

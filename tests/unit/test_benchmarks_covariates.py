@@ -130,6 +130,8 @@ def test_the_same_fits_are_scored_on_cells_that_were_not_trained_on(table):
     np.testing.assert_allclose(share.astype(float), 1 / 3, atol=0.04)
     planted = both["value"].loc["background"]
     assert (planted > 0.93).all(axis=None)
+    noise = mine[mine["space"] == "salient"]
+    assert (noise["low"] < 0.52).all() and (noise["high"] > 0.48).all()
     assert set(pick(table, protocol="published")["cells"]) == {"all"}
 
 

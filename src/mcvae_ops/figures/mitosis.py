@@ -104,8 +104,9 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     figure = style.new_figure(5.2, 5.6)
     curves = _draw_roc(figure.subplots(), known, auroc, theirs)
     note = _described(known) + "".join(
-        f"\nStrict difference of AUROC: {style.signed(one.value, 3)}, 95 % interval "
-        f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}."
+        f"\nStrict difference of AUROC, {style.counted(one.n_seeds, 'training seeds')}: "
+        f"{style.signed(one.value, 3)}, 95 % interval {style.signed(one.low, 3)} to "
+        f"{style.signed(one.high, 3)}."
         for one in difference.itertuples()
     )
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
