@@ -11,5 +11,6 @@ with job(snakemake):
         pairs=snakemake.output.pairs,
         functional_groups=snakemake.output.functional_groups,
         mitotic_factors=snakemake.output.mitotic_factors,
+        wider_mitotic_factors=snakemake.output.wider_mitotic_factors,
         licences=snakemake.output.licences,
     )

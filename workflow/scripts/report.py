@@ -15,7 +15,9 @@ with job(snakemake):
         index=snakemake.input.index,
         splits=snakemake.input.splits,
         metrics=snakemake.input.metrics,
+        explorer=snakemake.input.explorer,
         screen=snakemake.params.screen,
+        left_out=snakemake.params.left_out,
         timings=snakemake.params.timings,
         html=snakemake.output.html,
     )

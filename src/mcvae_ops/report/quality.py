@@ -3,8 +3,8 @@
 import pandas as pd
 
 from mcvae_ops.figures import style
+from mcvae_ops.training.monitors import salient_warnings
 
-LEAST_NATS = 10.0  # below it, the decoder hardly uses s
 MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
 MOST_WRONG = 0.05  # share of the known shifts of a channel that are measured wrongly
@@ -138,6 +138,13 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
 
+def training_speed(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return median speed, wait for crops and mixing of each training, as in `Meter.means`."""
+    columns = ["cells_per_s", "loader_wait_share", "tiles_per_batch", "wells_per_batch"]
+    trained = metrics[metrics["phase"] == "train"]
+    return trained.groupby(["model", "seed"], sort=False)[columns].median().reset_index()
+
+
 def _training(one) -> str:
     return f"{style.model_name(one.model)}, seed {one.seed}"
 
@@ -150,17 +157,8 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
         names = "; ".join(_training(one) for one in unfinished.itertuples())
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
     for one in summary.itertuples():
-        name = _training(one)
-        if one.nats_without_s < LEAST_NATS:
-            warnings.append(
-                f"{name}: the decoder hardly uses the salient space (setting s to 0 costs "
-                f"{one.nats_without_s:.1f} nats per cell), so scores of s mean little."
-            )
-        if one.mean_abs_s_ntc >= one.mean_abs_s_perturbed:
-            warnings.append(
-                f"{name}: s is not smaller in control than in perturbed cells; the salient space "
-                "does not single out perturbations."
-            )
+        found = salient_warnings(one._asdict())
+        warnings += [f"{_training(one)}: {sentence}." for sentence in found.values()]
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:
         warnings.append(
