@@ -2,7 +2,7 @@
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
-# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge)
+# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make docs   config/README.md from the schema

@@ -20,7 +20,6 @@ config = read_configuration(
 )
 NAMES = Names(config)
 PANELS = NAMES.panels
-FETCHING = select(config["archive"], "streams", "retries", "timeout_s", "keep_raw")
 
 
 wildcard_constraints:
@@ -33,7 +32,7 @@ wildcard_constraints:
 
 
 rule all:
-    """The report, and with it every figure, its data, the claims and the exports."""
+    """The report, and with it every figure, its data, the claims, the explorer and the exports."""
     input:
         statistics=branch(
             NAMES.from_cells,
@@ -41,9 +40,8 @@ rule all:
         ),
         report=f"results/{config['screen']['name']}/report.html",
         exports=expand(
-            f"results/{config['screen']['name']}/profiles/{{model}}/{{seed}}/{{level}}.h5ad",
-            zip,
-            **NAMES.exports,
+            f"results/{config['screen']['name']}/profiles/{{profiles}}.h5ad",
+            profiles=NAMES.exports,
         ),
 
 

@@ -198,11 +198,11 @@ def _check_models(config: dict) -> None:
             "choose a contrastive model",
         )
     judge = config["benchmarks"]["functions"]["significance"]
-    if judge not in {*models, "cellprofiler"}:
+    if judge not in {*models, "cellprofiler", "random"}:
         raise _wrong(
             "benchmarks.functions.significance",
             repr(judge),
-            f"cellprofiler or one of models ({', '.join(models)})",
+            f"cellprofiler, random or one of models ({', '.join(models)})",
             "choose one of them",
         )
 
@@ -231,7 +231,7 @@ def _check_places(config: dict) -> None:
         "archive.profiles": archive["profiles"] or {},
         "archive.annotations.pairs": archive["annotations"]["pairs"],
     }
-    lists = ("corum", "functional_groups", "mitotic_factors")
+    lists = (key for key in archive["annotations"] if key != "pairs")
     parts["archive.annotations"] = {key: archive["annotations"][key] for key in lists}
     for section, places in parts.items():
         for key, place in places.items():
@@ -259,15 +259,15 @@ def _check_library(config: dict) -> None:
             )
     groups = [group["name"] for group in library["groups"]]
     is_used = config["archive"]["annotations"]["functional_groups"] is not None
-    for key in ("shifting_group", "novel_group"):
-        group = config["benchmarks"]["features"][key]
-        if is_used and group not in groups:
-            raise _wrong(
-                f"benchmarks.features.{key}",
-                f"group {group!r}",
-                f"one of simulate.library.groups ({', '.join(groups)})",
-                "choose one of them",
-            )
+    for key in ("shifting_groups", "novel_groups") if is_used else ():
+        for group in config["benchmarks"]["features"][key]:
+            if group not in groups:
+                raise _wrong(
+                    f"benchmarks.features.{key}",
+                    f"group {group!r}",
+                    f"groups of simulate.library.groups ({', '.join(groups)})",
+                    "correct the name or leave it out",
+                )
 
 
 CHECKS = (

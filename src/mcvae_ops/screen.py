@@ -15,10 +15,10 @@ class Channel:
     """One channel of the crops: `index` is its position on the channel axis of its file."""
 
     name: str
-    stain: str
     group: str
     index: int
-    colour: str
+    stain: str = ""
+    colour: str = ""
 
 
 def channels_from(entries: Sequence[dict]) -> list[Channel]:

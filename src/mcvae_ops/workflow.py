@@ -20,12 +20,12 @@ from mcvae_ops.screen import tile_numbers
 
 __all__ = [
     "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
-    "without",
+    "transfer", "without",
 ]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
-CELL_TABLES = ("covariates", "features")
+CELL_TABLES = ("covariates", "features", "guides")
 PANEL_TABLES = {
     "fig1": (),
     "fig2a": ("complexes",),
@@ -41,15 +41,19 @@ PANEL_TABLES = {
     "fig5a": ("mitosis_points",),
     "fig5b": ("mitosis_points",),
     "fig5c": ("mitosis", "mitosis_points"),
+    "figs1": ("guides",),
+    "figs2": ("corrections",),
     "figqc1": ("alignment",),
     "figqc2": ("alignment", "checks"),
     "figqc3": ("overlays",),
     "figqc4": ("montage",),
     "figqc5": ("cells_per_tile",),
+    "figqc6": ("samples", "metrics"),
 }
 # What a table cannot do without: a key of archive.annotations.
 ANNOTATION_OF = {
     "complexes": "corum",
+    "corrections": "corum",
     "functions": "functional_groups",
     "umap_guides": "functional_groups",
     "features": "functional_groups",
@@ -57,9 +61,17 @@ ANNOTATION_OF = {
     "mitosis_points": "mitotic_factors",
 }
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-NETWORK_KEYS = ("network", "base_width", "input_size_px", "condition_on_batch", "sigma")
+NETWORK_KEYS = (
+    "network",
+    "base_width",
+    "input_size_px",
+    "condition_on_batch",
+    "sigma",
+    "technical_latent",
+)
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
-OF_CELLS = {*CELL_TABLES, *QC_TABLES, "umap_cells"}
+TRAINING_TABLES = ("samples", "metrics")
+OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -80,6 +92,14 @@ def without(section: dict, *keys: str) -> dict:
     return {key: value for key, value in section.items() if key not in keys}
 
 
+def transfer(snakemake) -> dict:
+    """Return how files are fetched, for a script; no parameter of its rule.
+
+    More streams or patience bring the same files: a change must not run a finished job again.
+    """
+    return select(snakemake.config["archive"], "streams", "retries", "timeout_s", "keep_raw")
+
+
 def growing(first: int) -> Callable:
     """Amount of a resource (mem_mb, runtime in minutes): doubled with each further attempt."""
 
@@ -98,8 +118,9 @@ class Names:
     ----------
     annotations
         Paths and addresses of the annotations, None where a source is left out.
-    channels
-        In the order of the crops.
+    channels, recorded, stained
+        In the order of the crops: their names; and the file and place of each; and its stain. What
+        only pictures show, such as the colour, is no reason to crop again.
     batches, chunks, shards
         plate and well; and chunk of tiles; and arm (ntc, perturbed).
     embeddings
@@ -108,10 +129,12 @@ class Names:
         Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
     main, significance
         "model/seed" of the UMAPs, and of the test of the guides' significance.
+    is_trained
+        Whether the latter is a model that was trained, and no baseline.
     level
         Profiles that functions are predicted from: "guides" or "genes".
     exports
-        model, seed and level (guides, genes) of every table that is exported.
+        "model/seed/level" (guides, genes) of the tables that a run exports: those of `main`.
     tables
         Names of the benchmark tables that can be made.
     panels, left_out
@@ -124,9 +147,12 @@ class Names:
         screen, archive = config["screen"], config["archive"]
         from_cells = config["source"] != "profiles"
         self.from_cells = from_cells
-        self.channels = [channel["name"] for channel in screen["channels"]]
+        channels, place = screen["channels"], ("name", "group", "index")
+        self.channels = [channel["name"] for channel in channels]
+        self.recorded = [select(channel, *place) for channel in channels]
+        self.stained = [select(channel, *place, "stain") for channel in channels]
         annotations = archive["annotations"]
-        lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+        lists = [source for key, source in annotations.items() if key != "pairs"]
         self.annotations = [*lists, *annotations["pairs"].values()]
 
         n_tiles = len(tile_numbers(screen["tiles"]))
@@ -143,18 +169,19 @@ class Names:
         baselines = [(model, 0) for model in BASELINES] if from_cells else []
         judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
         self.level = level = config["benchmarks"]["functions"]["level"] + "s"
-        exported = ("guides", "genes") if from_cells else ()
-        exports = [(*pair, table) for pair in trained + baselines for table in exported]
         self.trained = _columns(trained, "model", "seed")
         self.embeddings = _columns(trained + baselines, "model", "seed")
         self.judged = _columns(judged, "model", "seed")
         self.judged_profiles = _columns([(*p, level) for p in judged], "model", "seed", "level")
-        self.exports = _columns(exports, "model", "seed", "level")
         judge = config["benchmarks"]["functions"]["significance"]
         self.main = f"{main}/{seeds[0]}"
+        self.exports = [f"{self.main}/{table}" for table in ("guides", "genes") if from_cells]
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self._config = config
-        self.tables = _made(config, PROFILE_TABLES + (CELL_TABLES if from_cells else ()))
+        self.is_trained = judge not in BASELINES
+        corrected = ("corrections",) if config["profiles"]["corrections"] else ()
+        cell_tables = CELL_TABLES + corrected if from_cells else ()
+        self.tables = _made(config, PROFILE_TABLES + cell_tables)
         reasons, panels = _undrawable(config), config["figures"]["panels"]
         self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
         self.left_out = {panel: reasons[panel] for panel in panels if panel in reasons}
@@ -185,9 +212,10 @@ class Names:
 
     def panel_tables(self, wildcards) -> dict[str, str]:
         """Input function: the tables that one panel reads, by name."""
+        places = {table: "qc" for table in QC_TABLES}
+        places |= {table: f"models/{self.main}" for table in TRAINING_TABLES}
         folders = {
-            table: "qc" if table in QC_TABLES else "benchmarks"
-            for table in PANEL_TABLES[wildcards.panel]
+            table: places.get(table, "benchmarks") for table in PANEL_TABLES[wildcards.panel]
         }
         return {
             table: f"results/{wildcards.screen}/{folder}/{table}.parquet"
@@ -228,6 +256,8 @@ def _undrawable(config: dict) -> dict[str, str]:
                 reason = "source is profiles, which has no cells"
             if table in ("alignment", "overlays") and not config["alignment"]["measure"]:
                 reason = "alignment.measure is empty: no channel is shifted"
+            if table == "corrections" and not config["profiles"]["corrections"]:
+                reason = "profiles.corrections is empty"
             if reason:
                 reasons[panel] = reason
     return reasons

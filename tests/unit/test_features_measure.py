@@ -20,7 +20,7 @@ from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
 from tests.unit.simulated import PLATE, TILE_SIZE_PX, draw_plate, small_screen
 
-CHANNELS = [Channel("DAPI", "DNA", "near", 0, "blue"), Channel("actin", "", "far", 0, "red")]
+CHANNELS = [Channel("DAPI", "near", 0), Channel("actin", "far", 0)]
 
 
 def draw_labels(shift: int = 0) -> np.ndarray:
@@ -117,6 +117,7 @@ def well(tmp_path_factory) -> dict:
     config["simulate"]["library"]["control_fraction"] = 0.4
     plate = draw_plate(config, folder)
     consensus = pd.read_parquet(plate["truth_tiles"])[["plate", "channel", "dy_px", "dx_px"]]
+    consensus["well"] = ""
     write_parquet(consensus, folder / "consensus.parquet")
     return {"folder": folder, "config": config, **plate}
 

@@ -52,6 +52,15 @@ def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path)
     assert sentence in snakemake(tmp_path, "-n").stdout
 
 
+def test_uneven_light_is_estimated_for_each_well_if_it_is_to_be_taken_out(tmp_path):
+    config = tiny_configuration()
+    config["crop"]["illumination"] = {"tiles": 9, "smoothing_px": 200, "offset_counts": 100}
+    write_configuration(config, tmp_path)
+    n_wells = sum(map(len, config["screen"]["plates"].values()))
+    planned = jobs(tmp_path)
+    assert planned["well_illumination"] == n_wells and planned["crop_chunk"] >= n_wells
+
+
 def test_what_lacks_its_annotation_is_left_out_with_the_reason():
     config = tiny_configuration()
     everything = Names(config)
@@ -86,7 +95,7 @@ def real_study(shared, tmp_path):
     def write(name: str) -> Path:
         config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
         config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        for key in ("functional_groups", "mitotic_factors"):
+        for key in ("functional_groups", "mitotic_factors", "wider_mitotic_factors"):
             relative = config["archive"]["annotations"][key].removeprefix("../shared/")
             config["archive"]["annotations"][key] = str(shared / relative)
         write_configuration(config, tmp_path)

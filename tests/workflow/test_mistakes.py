@@ -152,10 +152,10 @@ IN_CONFIGURATION = {
         "expected a model whose salient_latent is above 0; choose a contrastive model.",
     ),
     "unknown functional group": (
-        put("benchmarks.features.novel_group", "tubulins"),
-        "configuration key benchmarks.features.novel_group: found group 'tubulins', expected one "
-        "of simulate.library.groups (actin & adhesion, chromosome alignment, tubulin, DNA "
-        "damage); choose one of them.",
+        put("benchmarks.features.novel_groups", ["tubulins"]),
+        "configuration key benchmarks.features.novel_groups: found group 'tubulins', expected "
+        "groups of simulate.library.groups (actin & adhesion, chromosome alignment, tubulin, DNA "
+        "damage); correct the name or leave it out.",
     ),
     "guides and doses": (
         put("simulate.library.doses_um", [1, 10]),

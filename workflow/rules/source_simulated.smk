@@ -57,7 +57,10 @@ rule simulate_plate:
         runtime=growing(60),
     params:
         simulate=config["simulate"],
-        screen=without(config["screen"], "name", "pixel_size_um", "projection", "words"),
+        screen=without(
+            config["screen"], "name", "pixel_size_um", "projection", "words"
+        )
+        | {"channels": NAMES.stained},
         reference=config["alignment"]["reference"],
     script:
         "../scripts/simulate_plate.py"
@@ -110,7 +113,8 @@ rule measure_features:
     params:
         screen=without(
             config["screen"], "name", "pixel_size_um", "plates", "well_grid", "words"
-        ),
+        )
+        | {"channels": NAMES.recorded},
         alignment=config["alignment"],
         bits=config["simulate"]["optics"]["bits"],
     script:

@@ -17,7 +17,7 @@ from mcvae_ops.screen import Channel, channels_from
 from mcvae_ops.simulate.layout import CALLS_PATH, LABELS_PATH
 from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.tiles.shifts import estimate_shifts, guard
+from mcvae_ops.tiles.shifts import consensus_of_well, estimate_shifts, guard
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ def measure_features(
     """
     columns = screen["columns"]
     calls = pd.read_csv(Path(images) / CALLS_PATH.format(well=well))
-    agreed = pd.read_parquet(consensus)
+    agreed = consensus_of_well(pd.read_parquet(consensus), well)
     by_tile = calls.groupby(columns["tile"])
     progress = Progress(len(by_tile), "tiles", f"measure {plate} {well}")
     measured, reason = [], "no cell"

@@ -15,7 +15,9 @@ from mcvae_ops.figures import (
     functions,
     mitosis,
     montage,
+    samples,
     style,
+    supplement,
     umaps,
     wells,
 )
@@ -37,11 +39,14 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig5a": mitosis.fig5a,
     "fig5b": mitosis.fig5b,
     "fig5c": mitosis.fig5c,
+    "figs1": supplement.figs1,
+    "figs2": supplement.figs2,
     "figqc1": wells.figqc1,
     "figqc2": alignment.figqc2,
     "figqc3": alignment.figqc3,
     "figqc4": montage.figqc4,
     "figqc5": wells.figqc5,
+    "figqc6": samples.figqc6,
 }
 # Dates and versions would make two runs differ.
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}

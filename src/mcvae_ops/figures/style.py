@@ -20,7 +20,12 @@ PALETTE = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#4B3F72",
 )  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
-SPACE_COLOURS = {"salient": "#7B3FA0", "background": "#D5402B", "combined": "#009E73"}
+SPACE_COLOURS = {
+    "salient": "#7B3FA0",
+    "background": "#D5402B",
+    "combined": "#009E73",
+    "technical": "#56B4E9",
+}
 MODEL_COLOURS = {
     "vae": "#0072B2",
     "cvae": "#E69F00",
@@ -36,6 +41,7 @@ MODEL_NAMES = {
     "cvae_prior_s": "cVAE prior-s",
     "cvae_prior_z": "cVAE prior-z",
     "mcvae": "mcVAE",
+    "mcvae_technical": "mcVAE technical",
     "cellprofiler": "CellProfiler",
     "random": "random",
 }
@@ -177,5 +183,5 @@ def signed(value: float, digits: int) -> str:
 
 def seeds_note(seeds: Sequence[int]) -> str:
     """Return how many trainings an estimate rests on."""
-    seeds = sorted({int(seed) for seed in seeds})
+    seeds = sorted({int(seed) for seed in seeds if seed >= 0})
     return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"

@@ -9,8 +9,9 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
+from mcvae_ops.shards.cells import Cells
+from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.shards.sampler import Cells, Crops
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ def validation_set(
         )
     chosen = np.concatenate([choose_cells(arm, CELLS_PER_ARM) for arm in arms])
     return ValidationSet(
+        chosen,
         torch.from_numpy(crops.read(chosen)).to(device),
         torch.from_numpy(cells.label[chosen]).to(device),
         torch.from_numpy(cells.batch[chosen]).to(device),
