@@ -92,8 +92,8 @@ IN_CONFIGURATION = {
     ),
     "study that is not there": (
         lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive: found the path no.json, which does not exist, expected an "
-        "existing file or an https address; place the file there or correct the path.",
+        "configuration key archive.study: found the path no.json, which does not exist, expected "
+        "an existing file or an https address; place the file there or correct the path.",
     ),
     "no study": (
         lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
