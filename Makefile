@@ -4,6 +4,7 @@
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
+# make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
 # make docs   config/README.md from the schema
 # make help   this list
 SHELL := bash
@@ -13,10 +14,10 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo check test test-slurm lint bench docs
+.PHONY: help demo check test test-slurm lint bench bench-gpu docs
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 8
+	@sed -n 's/^# //p' Makefile | head -n 9
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -47,7 +48,10 @@ lint: .venv/installed
 	$(SNAKEMAKE) --lint
 
 bench: .venv/installed
-	$(BIN)/pytest tests/performance --override-ini=addopts= -s
+	$(BIN)/pytest tests/performance --override-ini=addopts= -s -m "not gpu"
+
+bench-gpu: .venv/installed
+	$(BIN)/pytest tests/performance/test_training_gpu.py --override-ini=addopts= -s -m gpu
 
 docs: .venv/installed
 	$(BIN)/python -m mcvae_ops.reference workflow/schemas/config.schema.yaml > config/README.md
