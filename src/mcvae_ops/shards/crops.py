@@ -93,8 +93,8 @@ class HeldCrops:
         return np.take(self._held, self._place[positions], axis=0, out=out, mode="clip")
 
 
-def in_order(crops: Crops, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield positions and crops of all cells in the order of the index, `n_cells` at a time."""
-    for first in range(0, len(crops.cells), n_cells):
-        positions = np.arange(first, min(first + n_cells, len(crops.cells)))
+def in_order(crops: Crops, cells: range, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield positions and crops of `cells`, rows of the index, `n_cells` at a time."""
+    for first in range(0, len(cells), n_cells):
+        positions = np.array(cells[first : first + n_cells])
         yield positions, crops.read(positions)
