@@ -40,6 +40,19 @@ def test_one_figure_needs_only_its_chain(tmp_path):
     assert "complexes" not in planned
 
 
+def test_cells_are_embedded_in_as_many_jobs_as_asked_for(tmp_path):
+    config = tiny_configuration()
+    write_configuration(config, tmp_path)
+    n_trainings = len(config["models"]) * len(config["training"]["seeds"])
+    whole = jobs(tmp_path)
+    assert whole["embed_cells"] == n_trainings and "join_embeddings" not in whole
+    config["profiles"]["embedding_jobs"] = 3
+    write_configuration(config, tmp_path)
+    parts = jobs(tmp_path)
+    assert parts["embed_cells"] == 3 * n_trainings
+    assert parts["join_embeddings"] == n_trainings
+
+
 def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path):
     config = tiny_configuration() | {"commercial_use": True}
     write_configuration(config, tmp_path)
