@@ -345,6 +345,25 @@ def cells_per_tile() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["plate", "well", "tile", "n_cells"])
 
 
+def samples() -> pd.DataFrame:
+    """Two cells of either arm, whose reconstruction lacks the noise."""
+    shown = montage()[lambda t: ~t["cell_id"].str.endswith("2")].drop(columns="counts")
+    signal = np.cos(shown["y"] / 3) * np.cos(shown["x"] / 3)
+    noise = np.random.default_rng(7).normal(0, 0.1, len(shown))
+    dimmed = signal.where(shown["is_ntc"], 0.5 * signal)
+    return shown.assign(input=signal + noise, reconstruction=signal, without_s=dimmed)
+
+
+def metrics() -> pd.DataFrame:
+    """Two validations, the first of which is the better one."""
+    rows = [
+        {"phase": "train", "negative_elbo": -1.0},
+        {"phase": "validation", "negative_elbo": -9.0, "kl_per_dimension_z": [0.5, 3.0]},
+        {"phase": "validation", "negative_elbo": -8.0, "kl_per_dimension_z": [7.0, 7.0]},
+    ]
+    return pd.DataFrame(rows).assign(kl_per_dimension_s=[None, [1.0, 0.25], [9.0, 9.0]])
+
+
 TABLES = {
     "complexes": complexes,
     "covariates": covariates,
@@ -361,4 +380,6 @@ TABLES = {
     "overlays": overlays,
     "montage": montage,
     "cells_per_tile": cells_per_tile,
+    "samples": samples,
+    "metrics": metrics,
 }

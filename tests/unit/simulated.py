@@ -53,6 +53,7 @@ def draw_plate(config: dict, folder: Path) -> dict[str, Path]:
     simulate_plate(
         simulate=config["simulate"],
         screen=config["screen"],
+        reference=config["alignment"]["reference"],
         plate=PLATE,
         truth=str(draw_library(config, folder)["truth"]),
         **{name: str(path) for name, path in paths.items()},

@@ -1,6 +1,5 @@
 """Profiles: means over cells, guides and genes, against hand-computed values."""
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_profiles, guide_profiles
-from mcvae_ops.profiles.export import export_anndata
 from mcvae_ops.profiles.mitotic import mitotic_indices
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.significance import distance_from_ntc
@@ -97,15 +95,6 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
     assert set(genes["cells"]) == {"all", "train", "test", "held_out_guide"}
     held_out = genes[(genes["cells"] == "held_out_guide") & (genes["gene"] == "A")].iloc[0]
     assert (held_out["seed"], held_out["s_00"], held_out["z_00"]) == (3, 9, 4)
-    paths = [str(tmp_path / n) for n in ("guides.parquet", "genes.parquet", "u.h5ad", "e.h5ad")]
-    export_anndata(*paths)
-    first = (tmp_path / "e.h5ad").read_bytes()
-    export_anndata(*paths)
-    assert (tmp_path / "e.h5ad").read_bytes() == first
-    exported = anndata.read_h5ad(tmp_path / "e.h5ad")
-    assert exported.shape == (len(genes), 2)
-    assert exported.var["space"].tolist() == ["salient", "background"]
-    assert exported["A/held_out_guide"].X.tolist() == [[9, 4]]
 
 
 def test_an_embedding_of_other_cells_is_refused(tmp_path):
@@ -133,6 +122,9 @@ def test_spaces_of_a_table():
         "background": ["z_00"],
     }
     assert spaces_of(["z_00", "z_01"]) == {"combined": ["z_00", "z_01"]}
+    technical = spaces_of(["s_00", "z_00", "t_00", "t_01"])
+    assert technical["combined"] == ["s_00", "z_00"]
+    assert technical["technical"] == ["t_00", "t_01"]
     with pytest.raises(InputError, match="no column z_00"):
         spaces_of(["gene", "s_00"])
 

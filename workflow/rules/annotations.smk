@@ -34,7 +34,6 @@ rule annotations:
         runtime=growing(30),
     params:
         sources=config["archive"]["annotations"],
-        archive=FETCHING,
         commercial_use=config["commercial_use"],
     script:
         "../scripts/annotations.py"

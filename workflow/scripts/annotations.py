@@ -1,11 +1,11 @@
 from mcvae_ops.archive.annotations import annotations
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     annotations(
         sources=snakemake.params.sources,
         commercial_use=snakemake.params.commercial_use,
-        archive=snakemake.params.archive,
+        archive=transfer(snakemake),
         recorded=snakemake.input.recorded,
         complexes=snakemake.output.complexes,
         pairs=snakemake.output.pairs,

@@ -48,7 +48,8 @@ def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the mitotic index against the relative background norm of every gene."""
     points = _points(tables, settings, "fig5b")
-    known = points[points["significant"]]
+    where = "figure fig5b, significant genes of table mitosis_points"
+    known = needed(points[points["significant"]], where)
     figure = style.new_figure(6.2, 4.9)
     axes = figure.subplots()
     rest = points[~points["significant"]]

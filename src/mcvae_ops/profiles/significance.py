@@ -12,6 +12,7 @@ from mcvae_ops.profiles.aggregate import (
     read_embedded_cells,
 )
 from mcvae_ops.profiles.energy import energy_from_ntc
+from mcvae_ops.profiles.spaces import spaces_of
 from mcvae_ops.progress import Progress
 
 
@@ -84,7 +85,8 @@ def guide_significance(
     significance
         Output: guide, gene, n_cells, statistic, p_value.
     """
-    cells, latent, _ = read_embedded_cells(index, embedding)
+    cells, latent, columns = read_embedded_cells(index, embedding)
+    latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
     split = pd.read_parquet(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     kept = np.isfinite(latent).all(axis=1)
