@@ -144,7 +144,7 @@ class Names:
         """
         config, panel = self._config, wildcards.panel
         settings = {"profiles": select(config["profiles"], "main_model")}
-        if panel.startswith(("fig1", "figqc")):
+        if panel.startswith(("fig1", "fig4e", "figqc")):
             settings["screen"] = config["screen"]
         if panel in ("fig1", "fig2a", "fig2c"):
             settings["models"] = {

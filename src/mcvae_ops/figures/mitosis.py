@@ -93,21 +93,27 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     same = {"model": known["model"].iloc[0], "cells": "all", "against": ""}
     table = choose(tables["mitosis"], **same, seed=[known["seed"].iloc[0]])
     auroc = choose(table, protocol="published", metric="auroc")
-    difference = choose(table, protocol="strict", metric="auroc_difference")
+    strict = choose(table, protocol="strict", metric=["auroc", "auroc_difference"])
     theirs = published["auroc"].replace({"relative_background_norm": "relative_background"})
     theirs = theirs.rename(columns={"score": "item", "auroc": "value"}).assign(metric="auroc")
     figure = style.new_figure(5.2, 5.6)
     curves = _draw_roc(figure.subplots(), known, auroc, theirs)
-    note = _described(known) + "".join(
-        f"\nStrict difference of AUROC: {style.signed(one.value, 3)}, 95 % interval "
-        f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}."
-        for one in difference.itertuples()
-    )
+    note = f"{_described(known)}." + "".join(map(_strict_text, strict.itertuples()))
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
-    estimates = pd.concat([auroc, difference])[
+    estimates = pd.concat([auroc, strict])[
         ["protocol", "model", "seed", "metric", "item", "value", "low", "high", "n"]
     ]
     return figure, drawn((RUN, estimates), (PAPER, theirs), (RUN, curves))
+
+
+def _strict_text(one) -> str:
+    if one.metric == "auroc":
+        name = SCORES[one.item][1]
+        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {one.low:.3f} to {one.high:.3f}"
+    else:
+        bounds = f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}"
+        text = f"difference: {style.signed(one.value, 3)}, 95 % interval {bounds}"
+    return f"\nStrict {text} (n = {one.n})."
 
 
 def _draw_roc(
