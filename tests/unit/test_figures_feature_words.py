@@ -17,13 +17,13 @@ CHANNELS = CONFIGURATION["screen"]["channels"]
         ("AF750_Intensity_MeanIntensityEdge", "mean phalloidin at the edge"),
         ("AF750_RadialDistribution_FracAtD_1of4", "share of phalloidin in ring 1 from the centre"),
         ("A594_DAPI_Correlation_Pearson", "correlation of gamma-H2AX and DNA over pixels"),
-        ("GFP_InfoMeas2_3_01_256", "texture of alpha-tubulin at 3 px: information shared by neighbours (2)"),
+        ("GFP_SumEntropy_3_01_9", "texture of alpha-tubulin at 3 px: entropy of the sum of pairs"),
         ("cell_MajorAxisLength", "length of the major axis"),
         ("nucleus_tubulin_haralick_5_3", "texture of tubulin at 5 px: variance, nucleus"),
         ("nucleus_manders_dapi_tubulin", "share of DNA where there is tubulin (Manders), nucleus"),
         ("my_own_feature", ""),
     ],
-)  # fmt: skip
+)
 def test_a_name_is_put_in_words(feature, words):
     assert describe(feature, CHANNELS) == words
 

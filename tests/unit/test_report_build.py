@@ -34,6 +34,8 @@ def inputs(tmp_path_factory) -> dict:
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "timings": str(root / "timings"),
+        "min_confidence": 0.5,
+        "checks": tables["checks"],
         "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
     }
@@ -94,7 +96,7 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     absent = {"alignment": None, "dropped": None, "index": None, "splits": None, "metrics": []}
-    absent["explorer"] = None
+    absent |= {"explorer": None, "checks": None}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
     assert text.count("This run starts from published profiles") == 3
     assert "No values of the paper were given" in text
@@ -115,6 +117,22 @@ def test_timings_are_summed_by_rule(tmp_path):
     assert rows.loc["train_model"].tolist() == [2, 120.0, 61.0, 900.0]
     assert rows.index.tolist() == ["train_model", "complexes"]
     assert read_timings(str(tmp_path / "none")).empty
+
+
+def test_known_shifts_that_are_measured_wrong_are_named():
+    checks = pd.DataFrame(
+        [
+            ("planted shift", "A", "DNA", 0.1, 0.9), ("planted shift", "A", "DNA", 3.2, 0.9),
+            ("planted shift", "B", "DNA", 9.0, 0.1), ("planted shift", "B", "DNA", 9.0, 0.2),
+            ("one file", "C", "DNA", 0.7, 0.9), ("one file", "D", "DNA", 7.0, 0.1),
+        ],
+        columns=["check", "channel", "against", "error_px", "confidence"],
+    )  # fmt: skip
+    file, wrong, unsure = quality.check_warnings(checks, 0.5)
+    assert "Channel A on DNA: 1 of 2 shifts" in wrong and "at worst 3.2 px" in wrong
+    assert "Channel B on DNA: only 0 of 2 shifts" in unsure
+    assert "Channel C on DNA: 1 of 1 shifts that must be zero" in file
+    assert quality.check_warnings(checks.iloc[:1], 0.5) == []
 
 
 def test_a_sound_training_raises_no_warning():

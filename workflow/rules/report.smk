@@ -55,6 +55,7 @@ rule report:
         captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
+        checks=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
         dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
         index=branch(NAMES.from_cells, then="results/{screen}/shards/index.parquet"),
         splits=branch(NAMES.from_cells, then="results/{screen}/shards/splits.parquet"),
@@ -85,6 +86,7 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
+        min_confidence=config["alignment"]["min_confidence"],
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"

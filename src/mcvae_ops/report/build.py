@@ -108,7 +108,12 @@ def _records(table: pd.DataFrame | None) -> list[dict] | None:
 
 
 def _quality(
-    alignment: str | None, dropped: str | None, metrics: Sequence[str], n_kept: int
+    alignment: str | None,
+    checks: str | None,
+    min_confidence: float,
+    dropped: str | None,
+    metrics: Sequence[str],
+    n_kept: int,
 ) -> dict:
     """Return tables and warnings of alignment, cropping and training; None where there is none."""
     found = {"alignment": None, "dropped": None, "training": None, "warnings": []}
@@ -116,6 +121,7 @@ def _quality(
         table = pd.read_parquet(alignment)
         found["alignment"] = quality.alignment_summary(table)
         found["warnings"] += quality.alignment_warnings(table)
+        found["warnings"] += quality.check_warnings(pd.read_parquet(checks), min_confidence)
     if dropped:
         table = pd.read_parquet(dropped)
         found["dropped"] = quality.dropped_summary(table)
@@ -128,12 +134,14 @@ def _quality(
 
 def report(
     screen: dict,
+    min_confidence: float,
     claims: str,
     figures: Sequence[str],
     data: Sequence[str],
     captions: str,
     tables: Sequence[str],
     alignment: str | None,
+    checks: str | None,
     dropped: str | None,
     index: str | None,
     splits: str | None,
@@ -149,6 +157,8 @@ def report(
     ----------
     screen
         The section of the configuration.
+    min_confidence
+        Below it, a shift was not believed.
     claims
         Claims with estimate, interval and verdict (tsv).
     figures, data
@@ -157,7 +167,7 @@ def report(
         Template of the captions.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
-    alignment, dropped, index, splits, metrics
+    alignment, checks, dropped, index, splits, metrics
         Tables of a run that starts from cells; nothing where it starts from profiles.
     explorer
         The page beside the report, if there is one.
@@ -176,11 +186,11 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    checks = _quality(alignment, dropped, metrics, n_kept)
+    found = _quality(alignment, checks, min_confidence, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
-    facts["warnings"] = str(len(checks["warnings"]) or "none")
+    facts["warnings"] = str(len(found["warnings"]) or "none")
     compared = {
         Path(path).stem: _records(compare(Path(path).stem, pd.read_csv(path)))
         for path in data
@@ -200,10 +210,10 @@ def report(
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
             figures=figure_blocks(figures, data, captions),
-            warnings=checks["warnings"],
-            alignment=_records(checks["alignment"]),
-            dropped=_records(checks["dropped"]),
-            training=_records(checks["training"]),
+            warnings=found["warnings"],
+            alignment=_records(found["alignment"]),
+            dropped=_records(found["dropped"]),
+            training=_records(found["training"]),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

@@ -3,7 +3,10 @@
 import pandas as pd
 
 from mcvae_ops.figures import style
+from mcvae_ops.tiles.selfcheck import PLANTED
 
+WRONG_PX = 0.5  # a known shift that is missed by more was measured wrong
+FEWEST_BELIEVED = 0.5  # share of known shifts
 LEAST_NATS = 10.0  # below it, the decoder hardly uses s
 MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
@@ -62,6 +65,38 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
                 f"Plate {one.plate}, channel {one.channel}: the shift of {one.consensus} of "
                 f"{moved} tiles could not be measured reliably, and the shift of the plate was "
                 "taken instead; look at a few of these tiles."
+            )
+    return warnings
+
+
+def check_warnings(checks: pd.DataFrame, min_confidence: float) -> list[str]:
+    """Say in plain words whether known shifts were measured wrong; nothing if none was.
+
+    Parameters
+    ----------
+    checks
+        One row per known shift: check, channel, against, error_px, confidence.
+    min_confidence
+        Below it a shift is not believed, and that of the plate is taken.
+    """
+    warnings = []
+    for (check, channel, against), rows in checks.groupby(["check", "channel", "against"]):
+        known = (
+            "put into tiles of this run" if check == PLANTED else "that must be zero, in one file"
+        )
+        believed = rows[rows["confidence"] >= min_confidence]
+        wrong = believed[believed["error_px"] > WRONG_PX]
+        pair = f"Channel {channel} on {against}"
+        if len(wrong):
+            warnings.append(
+                f"{pair}: {len(wrong)} of {len(rows)} shifts {known}, were "
+                f"measured wrong by more than {WRONG_PX} px (at worst "
+                f"{wrong['error_px'].max():.1f} px) and believed; see figure QC2."
+            )
+        elif check == PLANTED and len(believed) < FEWEST_BELIEVED * len(rows):
+            warnings.append(
+                f"{pair}: only {len(believed)} of {len(rows)} shifts {known} "
+                "were measured with confidence; most tiles take the shift of their plate."
             )
     return warnings
 
