@@ -15,6 +15,7 @@ const SPACES = Object.keys(DATA.gene.xy);
 const LEVELS = { gene: "genes", guide: "guides" };
 const state = { level: "gene", space: SPACES[0], colour: "group", group: null, chosen: null };
 let view = { k: 1, x: 0, y: 0 }, screenXY = new Float64Array(0), ranks = {};
+const hidden = new Set(); // channels that are switched off
 
 const canvas = $("map"), pen = canvas.getContext("2d");
 const points = () => DATA[state.level];
@@ -29,11 +30,12 @@ function element(tag, text, attributes = {}) {
   return made;
 }
 
-function chosenPoint() {
-  if (!state.chosen) return -1;
-  const { level, name } = state.chosen;
-  const names = points().name;
-  return names.indexOf(level === state.level ? name : geneOf(level, name));
+// The chosen point; of a gene on the map of guides, all of its guides.
+function chosenPoints() {
+  if (!state.chosen) return [];
+  const { level, name } = state.chosen, wanted = level === state.level ? name : geneOf(level, name);
+  const names = level === "gene" && state.level === "guide" ? points().gene : points().name;
+  return names.flatMap((one, i) => (one === wanted && !isNaN(screenXY[2 * i]) ? [i] : []));
 }
 
 function geneOf(level, name) {
@@ -74,10 +76,7 @@ function draw() {
     mark(ratio, i, colour, marker, r);
   }
   pen.globalAlpha = 1;
-  const chosen = chosenPoint();
-  if (chosen >= 0 && !isNaN(screenXY[2 * chosen])) {
-    label(ratio, chosen, r);
-  }
+  chosenPoints().forEach((i, k, all) => label(ratio, i, r, all.length > 1 ? "" : points().name[i]));
 }
 
 function mark(ratio, i, colour, marker, r) {
@@ -86,7 +85,7 @@ function mark(ratio, i, colour, marker, r) {
   pen.fill(PATHS[marker]);
 }
 
-function label(ratio, i, r) {
+function label(ratio, i, r, text) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   const x = screenXY[2 * i], y = screenXY[2 * i + 1];
   pen.lineWidth = 2.5;
@@ -95,7 +94,7 @@ function label(ratio, i, r) {
   pen.arc(x, y, r + 5, 0, 7);
   pen.stroke();
   pen.font = "600 14px system-ui, 'DejaVu Sans', sans-serif";
-  const text = points().name[i], right = x + r + 10 + pen.measureText(text).width < canvas.clientWidth;
+  const right = x + r + 10 + pen.measureText(text).width < canvas.clientWidth;
   pen.textAlign = right ? "left" : "right";
   pen.textBaseline = "middle";
   pen.lineWidth = 4;
@@ -175,27 +174,64 @@ function showDetails(level, i) {
   $("details").replaceChildren(...parts);
 }
 
+// The parts of the page that show crops; the picture holds grey channels, one below the other.
 function montage(gene, guide) {
   const { picture, crops } = DATA.montages[gene], n = crops.length / 2;
   const url = `${DATA.folder}/${String(picture).padStart(4, "0")}.webp`;
-  const loaded = new Image();
-  loaded.onerror = () => ($("problem").textContent = `The picture ${url} is missing: keep the folder ${DATA.folder} beside this page.`);
-  loaded.onload = () => ($("details").dataset.shown = gene);
-  delete $("details").dataset.shown;
-  loaded.src = url;
-  return [`${gene}`, "control (NTC), same wells"].flatMap((title, row) => {
+  const image = new Image(), canvases = [], switches = element("div", "", { className: "channels" });
+  const rows = [gene, "control (NTC), same wells"].flatMap((title, row) => {
     const grid = element("div", "", { className: "crops", role: "img", ariaLabel: `${n} crops: ${title}` });
     for (let k = 0; k < n; k++) {
       const [from, batch] = [crops[2 * k], DATA.batches[crops[2 * k + 1]]];
-      const crop = element("div", "", { title: row ? batch : `${batch}, guide ${DATA.guide.name[from]}` });
-      const x = n > 1 ? (100 * k) / (n - 1) : 0;
-      crop.style.background = `url("${url}") ${x}% ${100 * row}% / ${100 * n}% 200%`;
+      const crop = element("canvas", "", { title: row ? batch : `${batch}, guide ${DATA.guide.name[from]}` });
       if (guide !== null && from !== guide) crop.className = "other";
+      canvases.push([crop, k, row]);
       grid.append(crop);
     }
     const text = row || guide === null ? title : `${title}, crops of this guide highlighted`;
     return [element("h3", `${text} (${n} crops)`), grid];
   });
+  DATA.channels.forEach((channel, c) => {
+    const box = element("input", "", { type: "checkbox", checked: !hidden.has(c) }), wrapper = element("label", "");
+    const mark = element("b", " ■ ");
+    mark.style.color = channel.colour;
+    wrapper.append(box, mark, `${channel.name} (${channel.stain})`);
+    box.onchange = () => {
+      box.checked ? hidden.delete(c) : hidden.add(c);
+      paint(image, n, canvases);
+    };
+    switches.append(wrapper);
+  });
+  delete $("details").dataset.shown;
+  image.onerror = () => ($("problem").textContent = `The picture ${url} is missing: keep the folder ${DATA.folder} beside this page.`);
+  image.onload = () => {
+    paint(image, n, canvases);
+    $("details").dataset.shown = gene;
+  };
+  image.src = url;
+  return [switches, ...rows];
+}
+
+// Lay coloured channels over each other as slides on a screen: sums would turn white.
+function paint(image, n, canvases) {
+  const size = image.naturalWidth / n, coloured = DATA.channels.map((channel, c) => {
+    const strip = Object.assign(element("canvas", ""), { width: image.naturalWidth, height: 2 * size });
+    const brush = strip.getContext("2d");
+    brush.drawImage(image, 0, -2 * size * c);
+    brush.globalCompositeOperation = "multiply";
+    brush.fillStyle = channel.colour;
+    brush.fillRect(0, 0, strip.width, strip.height);
+    return strip;
+  });
+  for (const [canvas, k, row] of canvases) {
+    canvas.width = canvas.height = size;
+    const brush = canvas.getContext("2d");
+    brush.fillRect(0, 0, size, size);
+    brush.globalCompositeOperation = "screen";
+    coloured.forEach((strip, c) => {
+      if (!hidden.has(c)) brush.drawImage(strip, size * k, size * row, size, size, 0, 0, size, size);
+    });
+  }
 }
 
 function search(text) {

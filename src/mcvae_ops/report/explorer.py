@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from matplotlib.colors import to_rgb
 
 from mcvae_ops.benchmarks.groups import group_of_genes
 from mcvae_ops.figures import style
@@ -69,11 +68,6 @@ def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
     guides = pq.read_table(index, columns=["guide"])["guide"]
     found = pc.index_in(guides, value_set=pa.array(names, guides.type))
     return pc.fill_null(found, -1).to_numpy()
-
-
-def colours_of(screen: dict) -> np.ndarray:
-    """Return red, green and blue of each channel, (channel, 3) in [0, 1]."""
-    return np.array([to_rgb(channel["colour"]) for channel in screen["channels"]])
 
 
 def choose(cells: Cells, guide: np.ndarray, n: int) -> tuple[montage.Choice, list[np.ndarray]]:
@@ -169,12 +163,13 @@ def explorer(
     guide = _guide_numbers(index, data["guide"]["name"])
     chosen, controls = choose(cells, guide, crops_per_gene)
     crops = Crops(Path(index).parents[1], cells)
-    painter = montage.Painter(crops, controls, colours_of(screen))
+    painter = montage.Painter(crops, controls)
     with whole_folder(pictures) as partial:
         numbers = write_pictures(chosen, painter, cells.labels, partial)
     data["group"] = {gene: name for gene, name in group.items() if name}
     data["montages"] = montages(chosen, numbers, cells, guide)
     data["batches"] = cells.batches
+    data["channels"] = screen["channels"]
     data["folder"] = Path(pictures).name
     data["styles"] = style.group_styles(sorted(set(data["group"].values()), key=str.lower))
     first = profiles["gene"].iloc[0]
