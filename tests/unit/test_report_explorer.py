@@ -184,3 +184,13 @@ def test_the_page_draws_every_marker_of_a_group():
     source = (Path(montage.__file__).parent / "explorer.js").read_text()
     for marker in style.MARKERS:
         assert f'{marker}: "M' in source or f'"{marker}": "M' in source
+
+
+def test_without_a_browser_a_machine_skips_and_ci_fails(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no chromium"):
+        browser.needed_browser()
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="CI must run this test"):
+        browser.needed_browser()

@@ -60,7 +60,7 @@ OF_CHANNEL = {
     "(?:intensity_)?mass_displacement": "distance of {a}'s centre from the shape's",
     f"(?:intensity_)?{AMOUNT}": "{amount} {a}{edge}",
     f"(?:radial_distribution_)?frac_at_d{RING}": "share of {a} in ring {ring} from the centre",
-    f"(?:radial_distribution_)?mean_frac{RING}": "share of {a} in ring {ring} over its area",
+    f"(?:radial_distribution_)?mean_frac{RING}": "{a} per area in ring {ring} from the centre",
     f"(?:radial_distribution_)?radial_cv{RING}": "unevenness of {a} around ring {ring}",
     r"haralick_(?P<step>\d+)_(?P<texture>\d+)": TEXTURE,
     HARALICK: TEXTURE,

@@ -15,6 +15,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.source import RUN, drawn, needed
 
 ARMS = {True: "control (NTC)", False: "perturbed"}
+GAP_PX = 1  # between two crops
 SHOWN = (0.5, 99.8)  # percentiles of a channel over all crops: black and full colour
 
 
@@ -32,11 +33,12 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         of_arm = of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
         shown.append(_described(of_arm, name, arm).assign(black_counts=low, full_counts=high))
         crops = [
-            one.pivot(index="y", columns="x", values="counts").to_numpy(float) for _, one in of_arm
+            one.pivot(index="y", columns="x", values="counts").astype(float) for _, one in of_arm
         ]
+        apart = [np.pad(c, ((0, 0), (0, GAP_PX)), constant_values=np.nan) for c in crops]
         ramp = LinearSegmentedColormap.from_list(name, ["#000000", channels[name], "#FFFFFF"])
         style.bare(axes)
-        axes.imshow(np.hstack(crops), cmap=ramp, vmin=low, vmax=max(high, low + 1))
+        axes.imshow(np.hstack(apart), cmap=ramp, vmin=low, vmax=max(high, low + 1))
         axes.set_ylabel(f"{name}\n{ARMS[arm]}", fontsize=7.5, rotation=0, ha="right", va="center")
     n = style.counted(pixels["cell_id"].nunique(), "cells")
     width = pixels["x"].max() + 1
