@@ -145,6 +145,8 @@ def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> None:
     size = float(np.clip(40_000 / len(x), 16, 28))
+    # Thousands of genes lie over each other: where they are many shall look darker.
+    opacity = float(np.clip(1000 / len(x), 0.35, 1))
     for value, colour, marker, name in (
         (False, OTHER, "o", "other gene"),
         (True, FACTOR, "^", "mitotic factor"),
@@ -153,6 +155,7 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> No
         axes.scatter(
             x[chosen], y[chosen], size if value else 0.6 * size, c=colour, marker=marker,
             lw=0.4 if value else 0, edgecolors="white", rasterized=True, label=name,
+            alpha=1 if value else opacity,
         )  # fmt: skip
     axes.legend(loc="best")
 
