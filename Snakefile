@@ -3,6 +3,7 @@ from mcvae_ops.workflow import (
     growing,
     local_paths,
     read_configuration,
+    say_targets,
     select,
     without,
 )
@@ -19,7 +20,6 @@ config = read_configuration(
 )
 NAMES = Names(config)
 PANELS = NAMES.panels
-FETCHING = select(config["archive"], "streams", "retries", "timeout_s", "keep_raw")
 
 
 wildcard_constraints:
@@ -50,3 +50,7 @@ include: f"workflow/rules/source_{config['source']}.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+# `snakemake` alone says what one can ask for.
+say_targets(workflow, config["screen"]["name"])

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.report.build import read_metrics
+from mcvae_ops.report.quality import training_summary
 from mcvae_ops.simulate.qc import effect_recovery
+from mcvae_ops.training.monitors import salient_warnings
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "results/simulated"
@@ -76,3 +79,18 @@ def test_every_trained_model_finds_complexes_far_beyond_chance():
         if key[0] in trained and key[2] == "all":
             assert found.loc[key, "low"] > 3 * null.loc[key, "high"], key
     assert (found.loc["random", "value"] < 3 * null.loc["random", "value"]).all()
+
+
+def test_no_salient_space_has_collapsed():
+    paths = sorted(RESULTS.glob("models/*/*/metrics.parquet"))
+    summary = training_summary(read_metrics(paths))
+    assert summary["nats_without_s"].notna().sum() >= 4
+    for one in summary.to_dict("records"):
+        assert salient_warnings(one) == {}, one
+
+
+def test_guides_of_a_gene_agree_where_cells_are_seen_and_not_in_a_random_network():
+    table = pd.read_parquet(RESULTS / "benchmarks/guides.parquet")
+    share = table[(table["metric"] == "consistent_fraction") & (table["cells"] == "all")]
+    share = share[share["space"] == "combined"].groupby("model")["value"].mean()
+    assert share.drop("random").min() > 0.2 and share["random"] < 0.05

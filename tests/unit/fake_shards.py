@@ -1,14 +1,17 @@
 """Small shards in the format of the pipeline, with a planted effect per gene."""
 
-import json
+import logging
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
 from mcvae_ops.shards.split import assign_splits
+from mcvae_ops.training.train import train_model
 
 CHANNELS = ["A594", "AF750", "DAPI", "GFP"]
 SPLIT = {
@@ -28,6 +31,8 @@ TRAINING = {
     "arcsinh_scale": 2.5,
     "condition_on_batch": False,
     "sigma": "analytic",
+    "technical_latent": 0,
+    "hsic_weight": 0.0,
     "kl_weight": 1.0,
     "kl_ramp_steps": 5,
     "wasserstein_weight": 1.0,
@@ -39,6 +44,8 @@ TRAINING = {
     "early_stopping_patience": 5,
     "checkpoint_minutes": 10.0,
     "device": "cpu",
+    "precision": "float32",
+    "compile": False,
 }
 MCVAE = {
     "salient_latent": 4,
@@ -102,20 +109,16 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
         "threads": 1,
         "memory_mb": 1000,
         "checkpoint_dir": str(out / "checkpoint"),
+        "tensorboard_dir": str(out / "tensorboard"),
         "weights": str(out / "weights.pt"),
         "metrics": str(out / "metrics.parquet"),
+        "samples": str(out / "samples.parquet"),
     }
 
 
-if __name__ == "__main__":
-    # Train in a process of its own, which a test may kill: fake_shards.py ARGUMENTS.json
-    import logging
-    import sys
-
-    import torch
-
-    from mcvae_ops.training.train import train_model
-
-    logging.basicConfig(level=logging.INFO)
+def train_in_process(arguments: dict, variables: dict[str, str], log: str) -> None:
+    """Train in a process of its own, which a test may stop; what is logged goes to a file."""
+    os.environ |= variables
+    logging.basicConfig(level=logging.INFO, filename=log, filemode="w", force=True)
     torch.set_num_threads(1)
-    train_model(**json.loads(Path(sys.argv[1]).read_text()))
+    train_model(**arguments)

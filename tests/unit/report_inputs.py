@@ -53,6 +53,14 @@ def write_qc(folder: Path) -> dict:
                         }
                     )  # fmt: skip
     pd.DataFrame(rows).to_parquet(folder / "alignment.parquet")
+    checks = pd.DataFrame(
+        {
+            "plate": next(iter(PLATES)), "well": "A1", "tile": range(6), "check": "planted shift",
+            "channel": "A594", "against": "DAPI", "error_px": [0.1, 0.1, 0.1, 3, 4, 5],
+            "confidence": [0.9] * 5 + [0.2],
+        }
+    )  # fmt: skip
+    checks.to_parquet(folder / "known_shifts.parquet")
     dropped = pd.DataFrame(
         {
             "plate": next(iter(PLATES)), "well": "A1", "tile": [0, 1, 3],
@@ -78,7 +86,7 @@ def write_qc(folder: Path) -> dict:
         folder / "splits.parquet"
     )
     paths = [str(write_metrics(folder, model, 0)) for model in CONFIGURATION["models"]]
-    names = ("alignment", "dropped", "index", "splits")
+    names = ("alignment", "known_shifts", "dropped", "index", "splits")
     return {name: str(folder / f"{name}.parquet") for name in names} | {"metrics": paths}
 
 
@@ -86,7 +94,11 @@ def write_metrics(folder: Path, model: str, seed: int) -> Path:
     """Write the metrics of one training: three validations."""
     rows = []
     for epoch, elbo in ((1, 2100.0), (2, 1900.0), (3, 1880.0)):
-        rows.append({"step": 100 * epoch, "epoch": epoch, "phase": "train", "negative_elbo": elbo})
+        rows.append(
+            {"step": 100 * epoch, "epoch": epoch, "phase": "train", "negative_elbo": elbo}
+            | {"cells_per_s": 1234.0, "loader_wait_share": 0.02}
+            | {"tiles_per_batch": 58.0, "wells_per_batch": 8.0}
+        )
         validated = {"phase": "validation", "kl_z": 40.0, "active_units_z": 12}
         if model != "vae":
             validated |= {"kl_s": 20.0, "active_units_s": 9, "mean_abs_s_ntc": 0.3}

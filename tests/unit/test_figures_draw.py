@@ -45,7 +45,7 @@ def test_text_stays_text_and_there_is_no_date(panel, drawn):
 
 
 @pytest.mark.parametrize(
-    "panel", ["fig1", "fig2a", "fig3a", "fig4b", "fig4e", "fig5b", "figqc1", "figqc3"]
+    "panel", ["fig1", "fig2a", "fig3a", "fig4b", "fig4e", "fig5b", "figqc1", "figqc3", "figqc6"]
 )
 def test_same_bytes_on_a_second_run(panel, drawn, tables, tmp_path):
     again = report_inputs.draw(panel, tables, tmp_path)
@@ -165,3 +165,9 @@ def test_every_panel_has_its_tables_and_a_caption():
     captions = (report_inputs.ROOT / "workflow" / "report" / "figure.rst").read_text("utf-8")
     assert set(PANEL_TABLES) == set(PANELS)
     assert all(f'panel == "{panel}"' in captions for panel in PANELS)
+
+
+def test_the_kl_is_that_of_the_best_validation(drawn):
+    found = pd.read_csv(drawn["figqc6"]["csv"]).dropna(subset="dimension")
+    kl = dict(zip(found["dimension"], found["kl_nats"], strict=True))
+    assert kl == {"s_00": 1.0, "s_01": 0.25, "z_00": 0.5, "z_01": 3.0}

@@ -32,7 +32,7 @@ def test_every_feature_that_is_measured_has_words():
     labels = np.zeros((40, 40), int)
     labels[10:30, 8:28] = 1
     image = np.random.default_rng(0).uniform(0, 4000, (4, 40, 40)).astype(np.float32)
-    names = measure_tile(image, labels, channels_from(CHANNELS)).columns
+    names = measure_tile(image, labels, channels_from(CHANNELS), 16).columns
     assert len(names) > 300
     assert [name for name in names if not describe(name, CHANNELS)] == []
 

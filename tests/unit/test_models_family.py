@@ -9,10 +9,10 @@ import torch
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.networks import NETWORKS, n_parameters
-from mcvae_ops.models.objective import objective
+from mcvae_ops.models.objective import Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 
-MCVAE = FamilySettings("conv64", 4, 16, 3, 5, 6, True, True, False, "analytic", 4, 3)
+MCVAE = FamilySettings("conv64", 4, 16, 3, 5, 6, 0, True, True, False, "analytic", 4, 3)
 PAPER = replace(
     MCVAE, base_width=32, input_size_px=64, n_channels=4, salient_latent=32, background_latent=32
 )
@@ -22,9 +22,12 @@ FAMILY = {
     "cvae_prior_s": replace(MCVAE, prior_z_per_label=False),
     "cvae_prior_z": replace(MCVAE, prior_s_per_label=False),
     "mcvae": MCVAE,
+    "technical": replace(MCVAE, technical_latent=2),
     "learned sigma, told the batch": replace(MCVAE, sigma="learned", condition_on_batch=True),
     "conv96": replace(MCVAE, network="conv96", input_size_px=40),
+    "resnet64": replace(MCVAE, network="resnet64", input_size_px=21),
 }
+WEIGHTS = Weights(1.0, 0, 1.0, 1.0)
 LABEL, BATCH = torch.tensor([1, 2, 3, 0, 0, 0]), torch.tensor([0, 1, 2, 0, 1, 2])
 
 
@@ -42,7 +45,7 @@ def inferred(model: ContrastiveVAE):
 @pytest.mark.parametrize("name", FAMILY)
 def test_gradients_reach_every_parameter(name):
     model = ContrastiveVAE(FAMILY[name], 0)
-    terms = objective(model, images_for(FAMILY[name]), LABEL, inferred(model), 1.0, 1.0)
+    terms = objective(model, images_for(FAMILY[name]), LABEL, inferred(model), WEIGHTS, 0)
     terms["loss"].backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -67,7 +70,7 @@ def test_prior_means_start_at_zero_and_that_of_controls_stays_there():
     optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
     for _ in range(3):
         optimiser.zero_grad()
-        objective(model, images_for(MCVAE), LABEL, inferred(model), 1.0, 1.0)["loss"].backward()
+        objective(model, images_for(MCVAE), LABEL, inferred(model), WEIGHTS, 0)["loss"].backward()
         optimiser.step()
     for prior in (model.prior_s, model.prior_z):
         assert not prior.weight[0].any()
@@ -76,17 +79,19 @@ def test_prior_means_start_at_zero_and_that_of_controls_stays_there():
 
 def test_embedding_is_the_posterior_mean():
     model = ContrastiveVAE(MCVAE, 0)
-    s, z = model.embed(images_for(MCVAE))
-    inference = inferred(model)
-    assert torch.equal(s, inference.s.mean) and torch.equal(z, inference.z.mean)
-    assert ContrastiveVAE(FAMILY["vae"], 0).embed(images_for(MCVAE))[0] is None
+    found = model.embed(images_for(MCVAE))
+    posterior = inferred(model).posterior
+    assert [*found] == [*posterior] == ["s", "z"]
+    assert all(torch.equal(found[space], posterior[space].mean) for space in found)
+    assert [*ContrastiveVAE(FAMILY["vae"], 0).embed(images_for(MCVAE))] == ["z"]
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("size_px", [32, 37, 50, 63, 96])
-@pytest.mark.parametrize("n_channels", [1, 7])
-def test_any_size_and_number_of_channels_comes_back(network, size_px, n_channels):
+@pytest.mark.parametrize(("n_channels", "n_latent"), [(1, 1), (7, 40)])
+def test_any_size_and_number_of_channels_comes_back(network, size_px, n_channels, n_latent):
     settings = replace(MCVAE, network=network, input_size_px=size_px, n_channels=n_channels)
+    settings = replace(settings, salient_latent=n_latent, background_latent=2 * n_latent)
     images = images_for(settings)
     reconstruction = inferred(ContrastiveVAE(settings, 0)).reconstruction
     assert reconstruction.shape == images.shape
@@ -124,7 +129,7 @@ def test_initial_weights_depend_on_the_seed_alone():
 
 
 def test_an_unknown_network_is_named():
-    with pytest.raises(InputError, match=r"conv65.*one of conv64, conv96"):
+    with pytest.raises(InputError, match=r"conv65.*one of conv64, conv96, resnet64"):
         ContrastiveVAE(replace(MCVAE, network="conv65"), 0)
 
 

@@ -17,7 +17,7 @@ from mcvae_ops.models.objective import (
     wasserstein_to_zero,
 )
 
-SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, True, True, False, "analytic", 4, 2)
+SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, 0, True, True, False, "analytic", 4, 2)
 
 
 @pytest.fixture
@@ -102,8 +102,9 @@ def test_terms_apply_to_their_arm_only():
     images, label = torch.rand(4, 2, 8, 8), torch.tensor([1, 2, 0, 0])
     z, s = (Posterior(torch.randn(4, 3), torch.randn(4, 3)) for _ in range(2))
     zeros = torch.zeros(4, 3)
-    inference = Inference(z, zeros, s, zeros, torch.rand(4, 2, 8, 8))
-    terms = objective(model, images, label, inference, 2.0, 8.0)
+    priors = {"s": zeros, "z": zeros}
+    inference = Inference({"s": s, "z": z}, priors, torch.rand(4, 2, 8, 8))
+    terms = objective(model, images, label, inference, Weights(2.0, 0, 8.0, 5.0), 0)
     kl_s, kl_z = (kl_to_unit_gaussian(posterior, zeros) for posterior in (s, z))
     torch.testing.assert_close(terms["kl_s"], kl_s[:2].mean())
     torch.testing.assert_close(terms["kl_z"], kl_z.mean())
@@ -114,6 +115,6 @@ def test_terms_apply_to_their_arm_only():
 
 
 def test_kl_ramp_rises_once_and_stays():
-    weights = Weights(kl_weight=20.0, kl_ramp_steps=4, wasserstein_weight=1.0)
+    weights = Weights(20.0, 4, wasserstein_weight=1.0, hsic_weight=1.0)
     assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
-    assert Weights(1.0, 0, 1.0).kl_at(0) == 1.0
+    assert Weights(1.0, 0, 1.0, 1.0).kl_at(0) == 1.0

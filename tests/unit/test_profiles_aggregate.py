@@ -10,11 +10,13 @@ from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_prof
 from mcvae_ops.profiles.mitotic import mitotic_indices
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.significance import distance_from_ntc
-from mcvae_ops.profiles.spaces import finite_genes, spaces_of
+from mcvae_ops.profiles.spaces import finite_profiles, spaces_of
 
 CELLS = pd.DataFrame(
     {
         "cell_id": [f"c{k}" for k in range(8)],
+        "plate": "P1",
+        "well": "A1",
         "guide": ["a1", "a1", "a1", "a2", "b1", "b1", "n1", "n2"],
         "gene": ["A", "A", "A", "A", "B", "B", "NTC", "NTC"],
         "is_ntc": [False] * 6 + [True] * 2,
@@ -73,7 +75,7 @@ def test_sets_of_cells(name, rows):
 
 
 def test_tables_on_disk_and_as_anndata(tmp_path):
-    columns = ["cell_id", "guide", "gene", "is_ntc"]
+    columns = ["cell_id", "plate", "well", "guide", "gene", "is_ntc"]
     write_parquet(CELLS[columns], tmp_path / "index.parquet")
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(s_00=LATENT[:, 0], z_00=LATENT[:, 1])
@@ -82,6 +84,9 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
         *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
         guides=str(tmp_path / "guides.parquet"),
         genes=str(tmp_path / "genes.parquet"),
+        corrections=["centre"],
+        corrected_guides=str(tmp_path / "corrected_guides.parquet"),
+        corrected_genes=str(tmp_path / "corrected_genes.parquet"),
     )
     genes = pd.read_parquet(tmp_path / "genes.parquet")
     assert list(genes.columns) == [
@@ -93,7 +98,9 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
 
 
 def test_an_embedding_of_other_cells_is_refused(tmp_path):
-    write_parquet(CELLS[["cell_id", "guide", "gene", "is_ntc"]], tmp_path / "index.parquet")
+    write_parquet(
+        CELLS[["cell_id", "plate", "well", "guide", "gene", "is_ntc"]], tmp_path / "index.parquet"
+    )
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(z_00=LATENT[:, 1])[::-1]
     write_parquet(embedding, tmp_path / "e.parquet", {"model": "vae", "seed": "0"})
@@ -102,6 +109,9 @@ def test_an_embedding_of_other_cells_is_refused(tmp_path):
             *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
             guides=str(tmp_path / "guides.parquet"),
             genes=str(tmp_path / "genes.parquet"),
+            corrections=[],
+            corrected_guides=str(tmp_path / "corrected_guides.parquet"),
+            corrected_genes=str(tmp_path / "corrected_genes.parquet"),
         )
 
 
@@ -112,6 +122,9 @@ def test_spaces_of_a_table():
         "background": ["z_00"],
     }
     assert spaces_of(["z_00", "z_01"]) == {"combined": ["z_00", "z_01"]}
+    technical = spaces_of(["s_00", "z_00", "t_00", "t_01"])
+    assert technical["combined"] == ["s_00", "z_00"]
+    assert technical["technical"] == ["t_00", "t_01"]
     with pytest.raises(InputError, match="no column z_00"):
         spaces_of(["gene", "s_00"])
 
@@ -120,7 +133,7 @@ def test_genes_without_a_finite_profile_are_left_out_and_named(caplog):
     genes = pd.DataFrame(
         {"gene": ["A", "B", "NTC"], "is_ntc": [False, False, True], "z_00": [1, np.nan, 0]}
     )
-    assert finite_genes(genes)["gene"].tolist() == ["A"]
+    assert finite_profiles(genes)["gene"].tolist() == ["A"]
     assert "1 genes without a finite profile are left out: B" in caplog.text
 
 

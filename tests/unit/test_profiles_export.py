@@ -35,9 +35,9 @@ def run(tmp_path_factory) -> Path:
     cells[["cell_id"]].assign(split=split).to_parquet(folder / "splits.parquet")
     embedding = pd.concat([cells[["cell_id"]], latent], axis=1)
     write_parquet(embedding, folder / "e.parquet", {"model": "mcvae", "seed": "3"})
-    names = ("index", "splits", "e", "guides", "genes")
-    paths = [str(folder / f"{name}.parquet") for name in names]
-    aggregate_profiles(*paths)
+    inputs = [str(folder / f"{name}.parquet") for name in ("index", "splits", "e")]
+    outputs = ("guides", "genes", "corrected_guides", "corrected_genes")
+    aggregate_profiles(*inputs, [], *(str(folder / f"{name}.parquet") for name in outputs))
     maps = [
         pd.DataFrame({"level": level, "name": names, "space": space, "x": 1.5, "y": 2.5})
         for level, names in (("guide", cells["guide"].unique()), ("gene", ["A", "B"]))

@@ -29,6 +29,7 @@ def inputs(tmp_path_factory) -> dict:
     report_inputs.write_timings(root / "timings")
     return {
         "screen": report_inputs.CONFIGURATION["screen"],
+        "left_out": {},
         "claims": str(root / "claims.tsv"),
         "figures": [targets["png"] for targets in drawn],
         "data": [targets["csv"] for targets in drawn],
@@ -36,8 +37,6 @@ def inputs(tmp_path_factory) -> dict:
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "timings": str(root / "timings"),
-        "min_confidence": 0.5,
-        "checks": tables["checks"],
         "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
     }
@@ -57,6 +56,21 @@ def write(inputs: dict, path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_speaks_the_screen_s_words_and_says_what_was_not_drawn(inputs, tmp_path):
+    words = {"perturbation": "compound", "guide": "dose", "control": "DMSO"}
+    changed = {
+        "screen": inputs["screen"] | {"words": words},
+        "left_out": {"fig2a": "archive.annotations.corum is null"},
+    }
+    text = text_of(write(inputs | changed, tmp_path / "report.html"))
+    for phrase in (
+        "200 control (DMSO)",
+        " compounds, ",
+        "fig2a: archive.annotations.corum is null",
+    ):
+        assert phrase in text, phrase
+
+
 def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
     text = text_of(write(inputs, tmp_path / "report.html"))
     for phrase in (
@@ -65,7 +79,10 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "holds: 1, does not hold: 1, undecided: 2",
         "2 of 168 tiles could not be used: 2 × file truncated.",
         "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
-        "cVAE, seed 0: the decoder hardly uses the salient space",
+        "cVAE, seed 0: the salient space is dead: s saves 4.0 nats per perturbed cell and costs",
+        "waiting tiles per batch",
+        "1,234 0.020 58.0 8.000",
+        "A594 on DAPI: of 5 known shifts put into tiles of this run, 2 came back wrong",
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
@@ -111,8 +128,9 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
-    absent = {"alignment": None, "dropped": None, "index": None, "splits": None, "metrics": []}
-    absent |= {"explorer": None, "checks": None}
+    absent = dict.fromkeys(
+        ("alignment", "known_shifts", "dropped", "index", "splits", "explorer")
+    ) | {"metrics": []}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
     assert text.count("This run starts from published profiles") == 3
     assert "No values of the paper were given" in text
@@ -135,26 +153,25 @@ def test_timings_are_summed_by_rule(tmp_path):
     assert read_timings(str(tmp_path / "none")).empty
 
 
-def test_known_shifts_that_are_measured_wrong_are_named():
-    checks = pd.DataFrame(
-        [
-            ("planted shift", "A", "DNA", 0.1, 0.9), ("planted shift", "A", "DNA", 3.2, 0.9),
-            ("planted shift", "B", "DNA", 9.0, 0.1), ("planted shift", "B", "DNA", 9.0, 0.2),
-            ("one file", "C", "DNA", 0.7, 0.9), ("one file", "D", "DNA", 7.0, 0.1),
-        ],
-        columns=["check", "channel", "against", "error_px", "confidence"],
-    )  # fmt: skip
-    file, wrong, unsure = quality.check_warnings(checks, 0.5)
-    assert "Channel A on DNA: 1 of 2 shifts" in wrong and "at worst 3.2 px" in wrong
-    assert "Channel B on DNA: only 0 of 2 shifts" in unsure
-    assert "Channel C on DNA: 1 of 1 shifts that must be zero" in file
-    assert quality.check_warnings(checks.iloc[:1], 0.5) == []
+def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
+    sound = pd.DataFrame({"plate": "P", "check": "one file", "channel": "GFP", "against": "DAPI",
+                          "error_px": [0.1, 0.2, 9.0], "confidence": [0.9, 0.9, 0.1]})  # fmt: skip
+    assert quality.known_shift_warnings(sound) == []
+    apart = quality.known_shift_warnings(sound.assign(error_px=3.0))
+    assert len(apart) == 1 and "recorded in one file, yet 3.0 px apart" in apart[0]
+    unsure = quality.known_shift_warnings(sound.assign(confidence=0.1))
+    assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
 
 
 def test_a_sound_training_raises_no_warning():
     rows = [
         {"model": "mcvae", "seed": seed, "epoch": 3, "last_epoch": 5, "step": 30, "last_step": 50}
-        | {"nats_without_s": 200.0, "mean_abs_s_ntc": 0.1, "mean_abs_s_perturbed": 0.6}
+        | {
+            "nats_without_s": 200.0,
+            "kl_s": 80.0,
+            "mean_abs_s_ntc": 0.1,
+            "mean_abs_s_perturbed": 0.6,
+        }
         for seed in range(3)
     ]
     assert quality.training_warnings(pd.DataFrame(rows)) == []

@@ -1,5 +1,6 @@
 """The explorer: crops beside controls of their wells, and a page that works from a file."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import montage
 from mcvae_ops.report.explorer import choose, explorer, points
-from mcvae_ops.shards.sampler import Crops, read_cells
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops
 from tests import browser
 from tests.conftest import OUTPUT
 from tests.unit import report_inputs
@@ -162,7 +164,7 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
         page.until("document.getElementById('tip').textContent.startsWith('GENE2\\n')")
         page.mouse("click", x, y)
         page.until("document.getElementById('details').dataset.shown === 'GENE2'")
-        assert page.value("document.querySelector('h2').textContent") == "Guide GENE2"
+        assert page.value("document.querySelector('h2').textContent") == "guide GENE2"
         assert "DNA damage" in page.value("document.getElementById('details').textContent")
         fragment = "#gene=GENE4&space=background&colour=salient"
         page.open(path, 1400, fragment=fragment)
@@ -170,6 +172,21 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
         assert page.value("state.space") == "background"
     assert page.problems == []
     assert all(address.startswith(("file://", "data:")) for address in page.addresses)
+
+
+def test_things_are_called_as_the_screen_calls_them(run, tmp_path):
+    words = {"perturbation": "compound", "guide": "dose", "control": "DMSO"}
+    html = tmp_path / "explorer.html"
+    explorer(
+        **run | {"screen": SCREEN | {"words": words}, "html": str(html)}
+        | {"pictures": str(tmp_path / "explorer")}
+    )  # fmt: skip
+    with browser.page(tmp_path / "profile") as page:
+        page.open(html, 1400, fragment="#gene=GENE1")
+        page.until("document.getElementById('details').dataset.shown === 'GENE1'")
+        text = page.value("document.querySelector('main').innerText")
+        assert "compounds" in text and "distance from DMSO, salient" in text
+        assert not re.search(r"\b(genes?|guides?|NTC)\b", text, re.IGNORECASE)
 
 
 def test_a_lost_folder_is_named(run, tmp_path):

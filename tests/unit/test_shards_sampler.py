@@ -9,16 +9,12 @@ from hypothesis import strategies as st
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
+from mcvae_ops.shards import crops as crops_module
 from mcvae_ops.shards import sampler
-from mcvae_ops.shards.sampler import (
-    BalancedSampler,
-    Crops,
-    ReadAhead,
-    in_order,
-    read_cells,
-    read_split,
-    shuffled,
-)
+from mcvae_ops.shards.ahead import ReadAhead
+from mcvae_ops.shards.cells import read_cells, read_split
+from mcvae_ops.shards.crops import Crops, in_order
+from mcvae_ops.shards.sampler import BalancedSampler, shuffled
 
 from .fake_shards import write_fake_screen
 
@@ -51,6 +47,9 @@ def test_cells_carry_labels_and_batches(screen, cells):
     assert cells.batches == ["P/A1", "P/A2"]
     names = [f"{p}/{w}" for p, w in zip(table["plate"], table["well"], strict=True)]
     assert [cells.batches[k] for k in cells.batch] == names
+    places = list(zip(names, table["tile"], strict=True))
+    assert len(set(zip(cells.tile, places, strict=True))) == len(set(places))
+    assert len(np.unique(cells.tile)) == len(set(places))
 
 
 def test_crops_are_those_of_the_shard_in_any_order(screen, cells, crops):
@@ -93,22 +92,68 @@ def test_a_batch_is_a_function_of_seed_and_step(cells, crops):
     assert not np.array_equal(other.batch(0)[0], expected[0][0])
 
 
-def test_from_disk_in_pools_come_the_right_crops(cells, crops, monkeypatch):
-    monkeypatch.setattr(sampler, "POOL_CELLS", 50)
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Make pools and blocks so small that the fake screen has many."""
+    monkeypatch.setattr(sampler, "POOL_CELLS", 48)
     monkeypatch.setattr(sampler, "BLOCK_CELLS", 8)
+    monkeypatch.setattr(crops_module, "LARGEST_GAP", 8)
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+@pytest.mark.parametrize("memory_bytes", [0, 4 * 30 * 3200, HELD])
+def test_the_stream_does_not_depend_on_memory_or_threads(
+    cells, crops, small_blocks, memory_bytes, in_background
+):
     held = BalancedSampler(crops, *arms(cells), 16, 0, HELD)
-    read = ReadAhead(BalancedSampler(crops, *arms(cells), 16, 0, 0), threads=2)
+    other = BalancedSampler(crops, *arms(cells), 16, 0, memory_bytes, in_background=in_background)
+    read = ReadAhead(other.batch, lambda step: step + 1, in_background)
     for step in range(2 * held.steps_per_epoch):
-        positions, found = read.batch(step)
+        positions, found = read(step)
         assert np.array_equal(positions, held.batch(step)[0])
         assert np.array_equal(found, held.batch(step)[1])
         assert np.array_equal(found, crops.read(positions))
 
 
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_ranks_share_every_epoch_without_overlap(cells, crops, small_blocks, size):
+    samplers = [
+        BalancedSampler(crops, *arms(cells), 24, 0, 0, (rank, size)) for rank in range(size)
+    ]
+    steps = samplers[0].steps_per_epoch
+    for epoch in range(2):
+        seen = [
+            np.concatenate([one.batch(epoch * steps + k)[0][: one.half] for k in range(steps)])
+            for one in samplers
+        ]
+        assert {len(positions) for positions in seen} == {steps * 12 // size}
+        assert len(np.unique(np.concatenate(seen))) == steps * 12
+    for one in samplers:
+        positions, found = one.batch(1)
+        assert (cells.label[positions] != 0).tolist() == [True] * one.half + [False] * one.half
+        assert np.array_equal(found, crops.read(positions))
+
+
+def test_ranks_read_blocks_of_their_own():
+    order = shuffled(4096, 64, 1024, np.random.default_rng(0), 4)
+    for first in range(0, 4096, 1024):
+        blocks = [set(order[first + rank : first + 1024 : 4] // 64) for rank in range(4)]
+        assert sum(map(len, blocks)) == len(set.union(*blocks)) == 16
+
+
+def test_a_pool_mixes_the_tiles_of_a_real_screen():
+    # The cells of a chunk of 61 tiles lie in the shard in random order, 540 of each tile.
+    rng = np.random.default_rng(0)
+    tile = np.concatenate([rng.permutation(61 * 540) // 540 + 61 * chunk for chunk in range(40)])
+    order = shuffled(len(tile), sampler.BLOCK_CELLS, sampler.POOL_CELLS, rng)
+    distinct = [len(np.unique(tile[order[k : k + 1024]])) for k in range(0, len(tile) - 1024, 1024)]
+    assert min(distinct) > 600
+
+
 @settings(max_examples=50, deadline=None)
-@given(st.integers(1, 300), st.integers(1, 70), st.integers(1, 400), st.integers(0, 5))
-def test_shuffled_is_a_permutation(n_cells, block, pool, seed):
-    order = shuffled(n_cells, block, pool, np.random.default_rng(seed))
+@given(*(st.integers(1, most) for most in (300, 70, 100, 4, 5)))
+def test_shuffled_is_a_permutation(n_cells, block, pool, parts, seed):
+    order = shuffled(n_cells, block, pool * parts, np.random.default_rng(seed), parts)
     assert np.array_equal(np.sort(order), np.arange(n_cells))
 
 

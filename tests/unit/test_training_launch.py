@@ -11,11 +11,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mcvae_ops.errors import InputError
-from mcvae_ops.training.distributed import Ranks
 from mcvae_ops.training.launch import launch_training, torchrun_command
 from mcvae_ops.training.requeue import requeue
-from mcvae_ops.training.train import check_shares
 
 from .fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
 
@@ -73,13 +70,6 @@ def test_two_ranks_train_as_one_does_and_go_on_after_sigterm(shards, tmp_path):
     process = start(stopped, tmp_path / "stopped")
     assert "resumed at step" in process.communicate(timeout=120)[1]
     assert Path(stopped["weights"]).read_bytes() == Path(two["weights"]).read_bytes()
-
-
-def test_a_batch_is_shared_equally():
-    batch = [*"PPPPCCCC"]
-    assert [Ranks(rank, 4).own(batch) for rank in range(4)] == [["P", "C"]] * 4
-    with pytest.raises(InputError, match="multiple of 8"):
-        check_shares(12, Ranks(0, 4))
 
 
 def test_one_node_needs_no_srun_and_several_meet_on_the_first():

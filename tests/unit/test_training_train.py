@@ -1,11 +1,7 @@
 """Training and embedding on small shards, and going on after any interruption."""
 
-import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +11,14 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.objective import TERMS
-from mcvae_ops.shards.sampler import Crops, read_cells
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops
 from mcvae_ops.training.embed import embed_cells, load_model
+from mcvae_ops.training.monitors import Watch, salient_warnings
 from mcvae_ops.training.prepare import Schedule
 from mcvae_ops.training.train import train_model
 
 from .fake_shards import CHANNELS, MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
-
-LONG = TRAINING | {"epochs": 15, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -102,6 +98,17 @@ def test_a_model_may_change_keys_of_training(shards, tmp_path):
     assert pq.read_schema(embedding).names == ["cell_id", *(f"z_{k:02d}" for k in range(5))]
 
 
+def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
+    training = TRAINING | {"technical_latent": 2, "hsic_weight": 10.0}
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**arguments)
+    row = metrics_of(arguments, "validation")[-1]
+    assert row["kl_t"] > 0 and len(row["kl_per_dimension_t"]) == 2 and -0.5 < row["hsic"] < 2
+    embedding = str(tmp_path / "embedding.parquet")
+    embed_cells(arguments["index"], arguments["weights"], "mcvae", 0, embedding)
+    assert pq.read_schema(embedding).names[-3:] == ["z_04", "t_00", "t_01"]
+
+
 def test_the_best_weights_are_kept_and_stale_training_stops(shards, tmp_path):
     # With a rate of 0 nothing improves after the first validation.
     training = TRAINING | {"learning_rate": 0.0, "epochs": 50, "early_stopping_patience": 2}
@@ -130,10 +137,10 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
-        s, z = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
+        means = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
     rows = table.take(positions).to_pydict()
     found = np.array([rows[name] for name in table.schema.names[1:]]).T
-    np.testing.assert_allclose(found, torch.cat([s, z], dim=1).numpy(), atol=1e-5)
+    np.testing.assert_allclose(found, torch.cat([*means.values()], dim=1).numpy(), atol=1e-5)
     with pytest.raises(InputError, match="cvae, seed 0"):
         embed_cells(trained["index"], trained["weights"], "cvae", 0, str(embedding))
 
@@ -144,42 +151,6 @@ def test_crops_of_other_channels_are_refused(trained):
         train_model(**trained | {"channels": channels})
     with pytest.raises(InputError, match="channels"):
         load_model(trained["weights"], "mcvae", 0, CHANNELS[::-1], torch.device("cpu"))
-
-
-def start(arguments: dict, out: Path) -> subprocess.Popen:
-    path = out / "arguments.json"
-    path.write_text(json.dumps(arguments))
-    script = Path(__file__).with_name("fake_shards.py")
-    return subprocess.Popen([sys.executable, str(script), str(path)], stderr=subprocess.PIPE)
-
-
-def wait_for_checkpoint(arguments: dict, other_than: int = 0) -> None:
-    path = Path(arguments["checkpoint_dir"]) / "checkpoint.pt"
-    deadline_s = time.monotonic() + 60
-    while not path.exists() or path.stat().st_mtime_ns == other_than:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
-
-
-def test_killed_and_stopped_runs_go_on_to_the_same_weights(shards, tmp_path):
-    whole = train_model_arguments(shards, tmp_path / "whole", MCVAE, LONG)
-    train_model(**whole)
-    (tmp_path / "broken").mkdir()
-    broken = train_model_arguments(shards, tmp_path / "broken", MCVAE, LONG)
-    checkpoint = Path(broken["checkpoint_dir"]) / "checkpoint.pt"
-    for number, expected in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + 15)):
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = start(broken, tmp_path / "broken")
-        wait_for_checkpoint(broken, before)
-        time.sleep(0.3)
-        os.kill(process.pid, number)
-        assert process.wait(60) == expected
-        assert not Path(broken["weights"]).exists()
-    process = start(broken, tmp_path / "broken")
-    assert b"resumed at step" in process.communicate(timeout=120)[1]
-    assert process.returncode == 0
-    assert Path(broken["weights"]).read_bytes() == Path(whole["weights"]).read_bytes()
-    assert not list(checkpoint.parent.iterdir())
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(shards, tmp_path):
@@ -205,6 +176,81 @@ def test_the_rooms_import_with_torch_numpy_and_pyarrow_alone():
 import sys
 for name in ("pandas", "scipy", "sklearn", "yaml", "skimage", "matplotlib", "snakemake"):
     sys.modules[name] = None
+sys.modules["tensorboard"] = None
 import mcvae_ops.training.train, mcvae_ops.training.embed
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_dead_salient_space_is_warned_of_and_a_sound_one_is_not(
+    trained, shards, tmp_path, caplog
+):
+    training = TRAINING | {"epochs": 20, "wasserstein_weight": 1e4}
+    collapsed = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**collapsed)
+    assert "the salient space is dead" in caplog.text
+    assert "salient_is_dead" in salient_warnings(metrics_of(collapsed, "validation")[-1])
+    assert salient_warnings(metrics_of(trained, "validation")[-1]) == {}
+
+
+def test_leaking_controls_are_warned_of_once(caplog):
+    sound = {"nats_without_s": 300.0, "kl_s": 80.0}
+    sound |= {"mean_abs_s_ntc": 0.1, "mean_abs_s_perturbed": 0.2}
+    leaking = sound | {"mean_abs_s_ntc": 0.2}
+    assert salient_warnings(sound) == {} == salient_warnings({"kl_z": 3.0})
+    assert "mean |s| is 0.2 in control" in salient_warnings(leaking)["controls_leak"]
+    watch = Watch()
+    with caplog.at_level("INFO"):
+        for step, values in enumerate([leaking] * 3 + [sound] + [leaking] * 5 + [sound] * 2):
+            watch.tell(values, step)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith("step 7: controls leak into the salient space")
+    assert told[1:] == ["step 9: no longer controls leak"]
+
+
+def test_metrics_tell_speed_mixing_and_the_kl_of_each_dimension(trained):
+    row = metrics_of(trained, "train")[-1]
+    assert 0 <= row["loader_wait_share"] < 1
+    assert row["wells_per_batch"] == 2 and 8 < row["tiles_per_batch"] <= 16
+    row = metrics_of(trained, "validation")[-1]
+    for space, n_dimensions in (("s", 4), ("z", 5)):
+        nats = row[f"kl_per_dimension_{space}"]
+        assert len(nats) == n_dimensions and sum(nats) == pytest.approx(
+            row[f"kl_{space}"], rel=1e-5
+        )
+
+
+def test_tensorboard_shows_the_same_numbers(trained):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(trained["tensorboard_dir"]).Reload()
+    for phase in ("train", "validation"):
+        found = [event.value for event in events.Scalars(f"negative_elbo/{phase}")]
+        expected = [row["negative_elbo"] for row in metrics_of(trained, phase)]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert "loader_wait_share/train" in events.Tags()["scalars"]
+
+
+def test_samples_show_cells_and_what_the_model_makes_of_them(trained):
+    samples = pq.read_table(trained["samples"])
+    arms = samples.group_by(["cell_id", "is_ntc"]).aggregate([([], "count_all")]).to_pylist()
+    assert {row["count_all"] for row in arms} == {4 * 16 * 16} and len(arms) == 10  # 4 NTC
+    shown, made, without = (
+        samples[name].to_numpy() for name in ("input", "reconstruction", "without_s")
+    )
+    is_ntc = samples["is_ntc"].to_numpy()
+    assert np.array_equal(made[is_ntc], without[is_ntc])
+    error = [((shown - other)[~is_ntc] ** 2).mean() for other in (made, without)]
+    assert error[0] < 0.95 * error[1] and error[0] < 0.1 * shown.var()
+
+
+@pytest.mark.parametrize("way", [{"precision": "bf16"}, {"precision": "tf32"}])
+def test_other_arithmetic_gives_nearly_the_same_training(way, shards, tmp_path):
+    elbo = []
+    for name, settings in (("plain", {}), ("other", way)):
+        training = TRAINING | {"epochs": 5} | settings
+        arguments = train_model_arguments(shards, tmp_path / name, MCVAE, training)
+        train_model(**arguments)
+        elbo.append([row["negative_elbo"] for row in metrics_of(arguments, "validation")])
+    gained = elbo[0][0] - elbo[0][-1]
+    assert gained > 100
+    assert elbo[1][-1] == pytest.approx(elbo[0][-1], abs=0.1 * gained)

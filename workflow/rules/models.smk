@@ -6,6 +6,7 @@ INPUTS
 OUTPUTS
     results/{screen}/models/{model}/{seed}/weights.pt          best weights and their settings
     results/{screen}/models/{model}/{seed}/metrics.parquet     the course of the training
+    results/{screen}/models/{model}/{seed}/samples.parquet     pixels of cells and reconstructions
     results/{screen}/embeddings/{model}/{seed}.parquet         one row per cell, as in the index
 """
 
@@ -18,6 +19,7 @@ rule train_model:
     output:
         weights="results/{screen}/models/{model}/{seed}/weights.pt",
         metrics="results/{screen}/models/{model}/{seed}/metrics.parquet",
+        samples="results/{screen}/models/{model}/{seed}/samples.parquet",
     log:
         "logs/{screen}/train_model/{model}/{seed}.log",
     benchmark:
@@ -34,6 +36,7 @@ rule train_model:
         training=without(config["training"], "seeds"),
         channels=NAMES.channels,
         checkpoint_dir="results/{screen}/checkpoints/{model}/{seed}",
+        tensorboard_dir="logs/{screen}/tensorboard/{model}/{seed}",
     script:
         "../scripts/train_model.py"
 

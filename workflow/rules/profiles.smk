@@ -7,6 +7,7 @@ INPUTS
 OUTPUTS
     results/{screen}/profiles/{model}/{seed}/{guides,genes}.parquet   and .h5ad
     results/{screen}/profiles/{model}/{seed}/umap.parquet             their map in each space
+    results/{screen}/profiles/{model}/{seed}/corrected_{guides,genes}.parquet
     results/{screen}/profiles/guide_significance.parquet              which guides do anything
     results/{screen}/profiles/mitotic_index.parquet                   of genes and control guides
     results/{screen}/embeddings/{model}/{seed}/{plate}/{well}.h5ad    cells, on demand (target: cells_h5ad)
@@ -14,7 +15,7 @@ OUTPUTS
 
 
 rule aggregate_profiles:
-    """Mean per guide, unweighted mean of the guides of a gene, minus the controls."""
+    """Mean per guide, unweighted mean of a gene's guides, minus controls; batch-corrected too."""
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
@@ -22,6 +23,8 @@ rule aggregate_profiles:
     output:
         guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
         genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+        corrected_guides="results/{screen}/profiles/{model}/{seed}/corrected_guides.parquet",
+        corrected_genes="results/{screen}/profiles/{model}/{seed}/corrected_genes.parquet",
     log:
         "logs/{screen}/aggregate_profiles/{model}/{seed}.log",
     benchmark:
@@ -29,8 +32,10 @@ rule aggregate_profiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(24000),
         runtime=growing(60),
+    params:
+        corrections=config["profiles"]["corrections"],
     script:
         "../scripts/aggregate_profiles.py"
 
@@ -39,6 +44,7 @@ rule guide_significance:
     """Permutation test of every guide against the control cells."""
     input:
         index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
         embedding=f"results/{{screen}}/embeddings/{NAMES.significance}.parquet",
     output:
         significance="results/{screen}/profiles/guide_significance.parquet",
@@ -52,6 +58,8 @@ rule guide_significance:
         mem_mb=growing(16000),
         runtime=growing(360),
     params:
+        trained=NAMES.is_trained,
+        statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
     script:

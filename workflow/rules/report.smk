@@ -31,7 +31,7 @@ rule explorer:
         mem_mb=growing(16000),
         runtime=growing(120),
     params:
-        screen=select(config["screen"], "name", "channels", "pixel_size_um"),
+        screen=select(config["screen"], "name", "channels", "pixel_size_um", "words"),
         crops_per_gene=config["figures"]["crops_per_gene"],
     script:
         "../scripts/explorer.py"
@@ -55,7 +55,7 @@ rule report:
         captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
-        checks=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
+        known_shifts=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
         dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
         index=branch(NAMES.from_cells, then="results/{screen}/shards/index.parquet"),
         splits=branch(NAMES.from_cells, then="results/{screen}/shards/splits.parquet"),
@@ -86,7 +86,7 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
-        min_confidence=config["alignment"]["min_confidence"],
+        left_out=NAMES.left_out,
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"

@@ -76,7 +76,7 @@ rule shard_statistics:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        channels=config["screen"]["channels"],
+        channels=NAMES.channels,
     script:
         "../scripts/shard_statistics.py"
 

@@ -15,6 +15,8 @@ with job(snakemake):
         threads=snakemake.threads,
         memory_mb=snakemake.resources.mem_mb,
         checkpoint_dir=snakemake.params.checkpoint_dir,
+        tensorboard_dir=snakemake.params.tensorboard_dir,
         weights=snakemake.output.weights,
         metrics=snakemake.output.metrics,
+        samples=snakemake.output.samples,
     )

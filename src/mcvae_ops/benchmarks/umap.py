@@ -98,7 +98,8 @@ def umap_cells(
     read = read_embedding(embedding, cells, rows)
     spaces = {name: read.spaces[name] for name in ("background", "salient") if name in read.spaces}
     chosen = cells.iloc[rows].reset_index(drop=True)
-    described = pd.concat([chosen["cell_id"], cell_positions(chosen, screen, settings)], axis=1)
+    positions = cell_positions(chosen, screen, settings, "published")
+    described = pd.concat([chosen["cell_id"], positions], axis=1)
     described = described.rename(
         columns={"position_in_fov": "fov", "position_in_well": "well_position"}
     )

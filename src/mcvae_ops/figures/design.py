@@ -14,6 +14,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.networks import Layer, build_model, decoder_layers, encoder_layers
 from mcvae_ops.figures.plates import draw_plates, draw_well
 from mcvae_ops.figures.source import RUN, drawn
+from mcvae_ops.models.family import SPACES
 from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.screen import tile_numbers
 
@@ -23,7 +24,8 @@ LAYER_COLOURS = {  # kind of layer -> colour, name
     "Linear": ("#B9BDC2", "linear"),
 }
 TALLEST, STEP, BLOCK = 16.0, 6.6, 3.6  # units of the drawing, which is 110 wide
-LANE = 12.5  # distance of both encoders' axes from the decoder's
+WIDE = 6  # so many layers of a network fit; more are drawn narrower
+LANES = {"z": 12.5, "s": -12.5, "t": 0.0}  # the encoders' axes, relative to the decoder's
 
 
 def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -56,29 +58,33 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     """Draw encoders, latents and decoder; return the layers that were drawn."""
     channels = settings["screen"]["channels"]
     input_px = model.settings.input_size_px
-    axes.set(xlim=(-7, 115), ylim=(-24.5, 24.5), aspect="equal")
+    found = model.encoders()
+    spread = max(len(found) - 1, 1)  # a third encoder lies between the other two
+    half = 12.0 + LANES["z"] * spread
+    axes.set(xlim=(-7, 115), ylim=(-half, half), aspect="equal")
     style.bare(axes)
-    encoders = {"background": model.background_encoder, "salient": model.salient_encoder}
-    encoders = {space: encoder for space, encoder in encoders.items() if encoder is not None}
+    encoders = {symbol: found[symbol] for symbol in LANES if symbol in found}
     parts = {
-        f"{space} encoder": encoder_layers(encoder, model.settings)
-        for space, encoder in encoders.items()
+        f"{SPACES[symbol]} encoder": encoder_layers(encoder, model.settings)
+        for symbol, encoder in encoders.items()
     }
     parts["decoder"] = decoder_layers(model)
     longest = max(len(layers) for part, layers in parts.items() if part != "decoder")
-    latent_x = 8 + STEP * longest + 1.5
+    step = STEP * min(1.0, WIDE / max(map(len, parts.values())))
+    latent_x = 8 + step * longest + 1.5
     _draw_image(axes, -1.5, 0, channels, input_px)
-    for space in encoders:
-        y = {"background": LANE, "salient": -LANE}[space] if len(encoders) > 1 else 0
+    for symbol in encoders:
+        space = SPACES[symbol]
+        y = spread * LANES[symbol] if len(encoders) > 1 else 0
         layers = parts[f"{space} encoder"]
-        _draw_layers(axes, 8, y, layers, input_px)
+        _draw_layers(axes, 8, y, layers, input_px, step)
         _caption(axes, 8, y, f"{space} encoder", layers)
         _arrow(axes, (4.4, 0), (7.2, y))
-        _draw_latent(axes, latent_x, y, space, model, settings["models"][main])
+        _draw_latent(axes, latent_x, y, symbol, model)
         _arrow(axes, (latent_x + 3.0, y), (latent_x + 10.2, 0))
-    _draw_layers(axes, latent_x + 11, 0, parts["decoder"], input_px)
+    _draw_layers(axes, latent_x + 11, 0, parts["decoder"], input_px, step)
     _caption(axes, latent_x + 11, 0, "decoder", parts["decoder"])
-    _draw_image(axes, latent_x + 11 + STEP * len(parts["decoder"]) + 6, 0, channels, input_px)
+    _draw_image(axes, latent_x + 11 + step * len(parts["decoder"]) + 6, 0, channels, input_px)
     for i, (colour, name) in enumerate(LAYER_COLOURS.values()):
         axes.add_patch(Rectangle((84, 20 - 3.8 * i), 2.6, 2.6, fc=colour, ec=style.INK, lw=0.6))
         axes.text(88, 21.3 - 3.8 * i, name, va="center", fontsize=9)
@@ -90,16 +96,21 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _draw_layers(axes: Axes, x: float, y: float, layers: list[Layer], input_px: int) -> None:
+def _draw_layers(
+    axes: Axes, x: float, y: float, layers: list[Layer], input_px: int, step: float
+) -> None:
+    block = BLOCK * step / STEP
     for i, layer in enumerate(layers):
         is_image = len(layer.shape) == 3
         height = TALLEST * (layer.shape[-1] / input_px) ** 0.5 if is_image else 9.0
-        width = BLOCK if is_image else BLOCK * 0.45
-        left = x + STEP * i + (BLOCK - width) / 2
+        width = block if is_image else block * 0.45
+        left = x + step * i + (block - width) / 2
         colour = LAYER_COLOURS[layer.kind][0]
         axes.add_patch(
             Rectangle((left, y - height / 2), width, height, fc=colour, ec=style.INK, lw=0.8)
         )
+        if step < STEP and i and layers[i - 1].shape == layer.shape:
+            continue  # no room for a number at every layer
         middle = left + width / 2
         axes.text(middle, y + height / 2 + 0.7, str(layer.shape[0]), ha="center", fontsize=8)
         if is_image:
@@ -116,18 +127,17 @@ def _caption(axes: Axes, x: float, y: float, name: str, layers: list[Layer]) -> 
     axes.text(x, y - half - 3, text, fontsize=8, color=style.FAINT, va="top")
 
 
-def _draw_latent(axes: Axes, x: float, y: float, space: str, model, entry: dict) -> None:
-    symbol, key = {"salient": ("s", "salient_latent"), "background": ("z", "background_latent")}[
-        space
-    ]
-    colour = style.SPACE_COLOURS[space]
+def _draw_latent(axes: Axes, x: float, y: float, symbol: str, model) -> None:
+    colour = style.SPACE_COLOURS[SPACES[symbol]]
+    size = model.settings.latent()[symbol]
     box = FancyBboxPatch(
         (x - 2.2, y - 4), 4.4, 8, boxstyle="round,pad=0.4", fc="white", ec=colour, lw=2
     )
     axes.add_patch(box)
-    axes.text(x, y, f"{symbol}\n{entry[key]}", ha="center", va="center", color=colour, fontsize=11)
-    mean = f"$\\mu_{symbol}$[label]" if entry[f"prior_{symbol}_per_label"] else "0"
-    text = f"prior N({mean}, I)" + ("\nNTC: s = 0" if space == "salient" else "")
+    axes.text(x, y, f"{symbol}\n{size}", ha="center", va="center", color=colour, fontsize=11)
+    of = "batch" if symbol == "t" else "label"
+    mean = "0" if getattr(model, f"prior_{symbol}") is None else f"$\\mu_{symbol}$[{of}]"
+    text = f"prior N({mean}, I)" + ("\nNTC: s = 0" if symbol == "s" else "")
     side = 1 if y > 0 else -1
     place = {"ha": "left", "va": "bottom" if y > 0 else "top"}
     axes.text(x - 2.2, y + side * 5.3, text, fontsize=8.5, color=colour, **place)

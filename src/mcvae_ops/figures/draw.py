@@ -15,7 +15,9 @@ from mcvae_ops.figures import (
     functions,
     mitosis,
     montage,
+    samples,
     style,
+    supplement,
     umaps,
     wells,
 )
@@ -37,11 +39,14 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig5a": mitosis.fig5a,
     "fig5b": mitosis.fig5b,
     "fig5c": mitosis.fig5c,
+    "figs1": supplement.figs1,
+    "figs2": supplement.figs2,
     "figqc1": wells.figqc1,
     "figqc2": alignment.figqc2,
     "figqc3": alignment.figqc3,
     "figqc4": montage.figqc4,
     "figqc5": wells.figqc5,
+    "figqc6": samples.figqc6,
 }
 # Dates and versions would make two runs differ.
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
@@ -75,7 +80,8 @@ def draw_figure(
     published_values
         Folder with the paper's numbers; None where the screen is not the paper's.
     settings
-        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration.
+        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration;
+        ``screen.words`` is what the figure calls things (names along axes stay as they are).
     pdf, svg, png, csv
         Targets; text stays text in the first two.
     """
@@ -87,7 +93,7 @@ def draw_figure(
             fix="choose one of them",
         )
     frames = {name: pd.read_parquet(path) for name, path in tables.items()}
-    with style.house():
+    with style.house(settings["screen"]["words"]):
         figure, source = PANELS[panel](frames, read_published(published_values), settings)
         for path in (pdf, svg, png):
             save_figure(figure, path)

@@ -41,6 +41,7 @@ def build_model(settings: dict, name: str) -> ContrastiveVAE:
         n_channels=len(settings["screen"]["channels"]),
         salient_latent=entry["salient_latent"],
         background_latent=entry["background_latent"],
+        technical_latent=training["technical_latent"],
         prior_s_per_label=entry["prior_s_per_label"],
         prior_z_per_label=entry["prior_z_per_label"],
         condition_on_batch=training["condition_on_batch"],

@@ -1,4 +1,8 @@
-"""The family of Wang et al. 2023: vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are settings."""
+"""The family of Wang et al. 2023: all its members are settings of one set of parts.
+
+vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are the paper's; with a technical latent t, mcvae
+becomes the extension that its discussion asks for.
+"""
 
 from dataclasses import dataclass
 
@@ -10,6 +14,8 @@ from mcvae_ops.models.networks import NETWORKS, he_initialise
 
 BATCH_DIMENSIONS = 32
 NTC_LABEL = 0
+SPACES = {"s": "salient", "z": "background", "t": "technical"}
+"""The latent spaces, in the order in which the decoder and the embedding have them."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,9 @@ class FamilySettings:
         Shape of the input (cell, n_channels, input_size_px, input_size_px).
     salient_latent, background_latent
         Dimensions of s and z; ``salient_latent = 0`` is a plain VAE.
+    technical_latent
+        Dimensions of t, which all cells have: its prior mean is that of the cell's batch, and the
+        objective keeps it independent of label and s. 0 leaves it out.
     prior_s_per_label, prior_z_per_label
         Whether each perturbation label has its own prior mean of s, of z.
     condition_on_batch
@@ -43,12 +52,18 @@ class FamilySettings:
     n_channels: int
     salient_latent: int
     background_latent: int
+    technical_latent: int
     prior_s_per_label: bool
     prior_z_per_label: bool
     condition_on_batch: bool
     sigma: str | float
     n_labels: int
     n_batches: int
+
+    def latent(self) -> dict[str, int]:
+        """Return the dimensions of the spaces that the model has, in the order of `SPACES`."""
+        sizes = {space: getattr(self, f"{name}_latent") for space, name in SPACES.items()}
+        return {space: size for space, size in sizes.items() if size}
 
 
 @dataclass
@@ -66,22 +81,20 @@ class Posterior:
 
 @dataclass
 class Inference:
-    """What the model says of a batch of cells; everything about s is None in a plain VAE.
+    """What the model says of a batch of cells.
 
     Attributes
     ----------
-    z, s
-        Posteriors.
-    prior_z, prior_s
-        Prior means (cell, latent).
+    posterior
+        Of each space that the model has.
+    prior
+        Prior means (cell, latent) of each space.
     reconstruction
         (cell, channel, y, x), decoded from one sample; NTC with s = 0 exactly.
     """
 
-    z: Posterior
-    prior_z: Tensor
-    s: Posterior | None
-    prior_s: Tensor | None
+    posterior: dict[str, Posterior]
+    prior: dict[str, Tensor]
     reconstruction: Tensor
 
 
@@ -95,7 +108,8 @@ class Encoder(nn.Module):
         self.heads = nn.Linear(self.body.n_features, 2 * n_latent)
 
     def forward(self, images: Tensor) -> Posterior:
-        return Posterior(*self.heads(self.body(images)).chunk(2, dim=1))
+        # Under autocast the heads give bfloat16, too coarse for sampling and for the objective.
+        return Posterior(*self.heads(self.body(images)).to(images.dtype).chunk(2, dim=1))
 
 
 class ContrastiveVAE(nn.Module):
@@ -129,9 +143,10 @@ class ContrastiveVAE(nn.Module):
                 fix="choose one of them",
             )
         self.settings = settings
-        n_s, n_z = settings.salient_latent, settings.background_latent
-        self.background_encoder = Encoder(settings, n_z)
-        self.salient_encoder = Encoder(settings, n_s) if n_s else None
+        latent = settings.latent()
+        self.background_encoder = Encoder(settings, latent["z"])
+        self.salient_encoder = Encoder(settings, latent["s"]) if "s" in latent else None
+        self.technical_encoder = Encoder(settings, latent["t"]) if "t" in latent else None
         self.batch_embedding = (
             nn.Embedding(settings.n_batches, BATCH_DIMENSIONS)
             if settings.condition_on_batch
@@ -139,10 +154,14 @@ class ContrastiveVAE(nn.Module):
         )
         n_batch = BATCH_DIMENSIONS if settings.condition_on_batch else 0
         self.decoder = NETWORKS[settings.network][1](
-            n_s + n_z + n_batch, settings.n_channels, settings.base_width, settings.input_size_px
+            sum(latent.values()) + n_batch,
+            settings.n_channels,
+            settings.base_width,
+            settings.input_size_px,
         )
-        self.prior_s = _prior_means(settings, n_s) if settings.prior_s_per_label else None
-        self.prior_z = _prior_means(settings, n_z) if settings.prior_z_per_label else None
+        self.prior_s = _label_means(settings, "s") if settings.prior_s_per_label else None
+        self.prior_z = _label_means(settings, "z") if settings.prior_z_per_label else None
+        self.prior_t = _means(settings.n_batches, latent["t"]) if "t" in latent else None
         self.log_sigma = nn.Parameter(torch.zeros(())) if settings.sigma == "learned" else None
         self._initialise(torch.Generator().manual_seed(seed))
         self.to(memory_format=torch.channels_last)
@@ -166,35 +185,43 @@ class ContrastiveVAE(nn.Module):
         generator
             Source of the latent samples.
         """
-        z = self.background_encoder(images)
-        z_sample = z.sample(generator)
-        prior_z = _means_of(self.prior_z, label, z.mean)
-        if self.salient_encoder is None:
-            return Inference(z, prior_z, None, None, self.decode(None, z_sample, batch))
-        s = self.salient_encoder(images)
-        s_sample = s.sample(generator).masked_fill((label == NTC_LABEL)[:, None], 0.0)
-        prior_s = _means_of(self.prior_s, label, s.mean)
-        return Inference(z, prior_z, s, prior_s, self.decode(s_sample, z_sample, batch))
+        posterior = {space: encode(images) for space, encode in self.encoders().items()}
+        samples = {space: one.sample(generator) for space, one in reversed(posterior.items())}
+        if "s" in samples:
+            samples["s"] = samples["s"].masked_fill((label == NTC_LABEL)[:, None], 0.0)
+        prior = {
+            space: self._prior_means(space, label, batch, one.mean)
+            for space, one in posterior.items()
+        }
+        return Inference(posterior, prior, self.decode(samples, batch))
 
-    def decode(self, s: Tensor | None, z: Tensor, batch: Tensor) -> Tensor:
+    def encoders(self) -> dict[str, Encoder]:
+        """Return the encoders that the model has, in the order of `SPACES`."""
+        every = {space: getattr(self, f"{name}_encoder") for space, name in SPACES.items()}
+        return {space: encoder for space, encoder in every.items() if encoder is not None}
+
+    def _prior_means(self, space: str, label: Tensor, batch: Tensor, like: Tensor) -> Tensor:
+        means = {"s": self.prior_s, "z": self.prior_z, "t": self.prior_t}[space]
+        return torch.zeros_like(like) if means is None else means(batch if space == "t" else label)
+
+    def decode(self, latent: dict[str, Tensor], batch: Tensor) -> Tensor:
         """Return images (cell, channel, y, x) in [-1, 1] of latent vectors (cell, latent)."""
-        parts = [z] if s is None else [s, z]
+        parts = [latent[space] for space in self.settings.latent()]
         if self.batch_embedding is not None:
             parts.append(self.batch_embedding(batch))
-        return self.decoder(torch.cat(parts, dim=1))
+        return self.decoder(torch.cat(parts, dim=1)).to(parts[0].dtype)
 
-    def embed(self, images: Tensor) -> tuple[Tensor | None, Tensor]:
-        """Return the posterior means of s (None in a plain VAE) and z, (cell, latent) each."""
-        s = None if self.salient_encoder is None else self.salient_encoder(images).mean
-        return s, self.background_encoder(images).mean
+    def embed(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the posterior means (cell, latent) of each space that the model has."""
+        return {space: encode(images).mean for space, encode in self.encoders().items()}
 
 
-def _prior_means(settings: FamilySettings, n_latent: int) -> nn.Embedding:
+def _means(n_rows: int, n_latent: int, fixed_row: int | None = None) -> nn.Embedding:
     # The padding row never receives a gradient: NTC starts at 0 and stays there.
-    means = nn.Embedding(settings.n_labels, n_latent, padding_idx=NTC_LABEL)
+    means = nn.Embedding(n_rows, n_latent, padding_idx=fixed_row)
     nn.init.zeros_(means.weight)
     return means
 
 
-def _means_of(prior: nn.Embedding | None, label: Tensor, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if prior is None else prior(label)
+def _label_means(settings: FamilySettings, space: str) -> nn.Embedding:
+    return _means(settings.n_labels, settings.latent()[space], NTC_LABEL)

@@ -117,9 +117,64 @@ class Conv96Decoder(nn.Sequential):
         super().__init__(*layers, last, nn.Tanh())
 
 
+class ResidualBlock(nn.Module):
+    """Two normalised 3x3 convolutions, the result of which is added to their input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(*(layer for _ in range(2) for layer in _normalised(width)))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images + self.branch(images)
+
+
+def _normalised(width: int) -> list[nn.Module]:
+    return [nn.GroupNorm(1, width), nn.GELU(), nn.Conv2d(width, width, 3, 1, 1)]
+
+
+class Resnet64Encoder(nn.Sequential):
+    """Three convolutions of stride 2, each followed by two residual blocks: 15 layers deep.
+
+    Pre-activation blocks of He et al. 2016, doi:10.1007/978-3-319-46493-0_38, with the layer
+    normalisation of `Conv96Encoder`, as a batch is too uneven for batch normalisation.
+    """
+
+    BLOCKS = 2
+    KERNELS = (3, 3, 3)
+
+    def __init__(self, n_channels: int, base_width: int, size_px: int) -> None:
+        c = base_width
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise([n_channels, c, 2 * c, 4 * c]):
+            layers += [nn.Conv2d(n_in, n_out, 3, 2, 1)]
+            layers += [ResidualBlock(n_out) for _ in range(self.BLOCKS)]
+        super().__init__(*layers, nn.GroupNorm(1, 4 * c), nn.GELU(), nn.Flatten())
+        self.sizes_px = sizes_after(size_px, [(kernel, 2) for kernel in self.KERNELS])
+        self.n_features = 4 * c * self.sizes_px[-1] ** 2
+
+
+class Resnet64Decoder(nn.Sequential):
+    """Linear layer, then residual blocks before each of three upsamplings; ends in tanh."""
+
+    def __init__(self, n_latent: int, n_channels: int, base_width: int, size_px: int) -> None:
+        c = base_width
+        sizes_px = sizes_after(size_px, [(kernel, 2) for kernel in Resnet64Encoder.KERNELS])[::-1]
+        layers: list[nn.Module] = [
+            nn.Linear(n_latent, 4 * c * sizes_px[0] ** 2),
+            nn.Unflatten(1, (4 * c, sizes_px[0], sizes_px[0])),
+        ]
+        for (n_in, n_out), sizes in zip(
+            pairwise([4 * c, 2 * c, c, n_channels]), pairwise(sizes_px), strict=True
+        ):
+            layers += [ResidualBlock(n_in) for _ in range(Resnet64Encoder.BLOCKS)]
+            layers += [nn.GroupNorm(1, n_in), nn.GELU(), upsampling(n_in, n_out, 3, *sizes)]
+        super().__init__(*layers, nn.Tanh())
+
+
 NETWORKS: dict[str, tuple[type[nn.Sequential], type[nn.Sequential]]] = {
     "conv64": (Conv64Encoder, Conv64Decoder),
     "conv96": (Conv96Encoder, Conv96Decoder),
+    "resnet64": (Resnet64Encoder, Resnet64Decoder),
 }
 
 

@@ -7,28 +7,38 @@ import torch
 from torch import Tensor
 
 from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference, Posterior
+from mcvae_ops.models.independence import dependence, gaussian_kernel, label_kernel
 
-TERMS = ("loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "wasserstein")
+TERMS = (
+    "loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "kl_t", "wasserstein",
+    "hsic",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the Kullback-Leibler terms, after their ramp, and of the Wasserstein term."""
+    """Weights of the Kullback-Leibler terms, after their ramp, and of the two penalties."""
 
     kl_weight: float
     kl_ramp_steps: int
     wasserstein_weight: float
+    hsic_weight: float
 
     def kl_at(self, step: int) -> float:
         """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
         return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
 
 
-def kl_to_unit_gaussian(posterior: Posterior, prior_mean: Tensor) -> Tensor:
-    """Return KL(q || N(prior_mean, I)) of each cell, in nats, shape (cell,)."""
+def kl_per_dimension(posterior: Posterior, prior_mean: Tensor) -> Tensor:
+    """Return KL(q || N(prior_mean, I)) of each cell and dimension, in nats, (cell, latent)."""
     squared = (posterior.mean - prior_mean) ** 2
     variance = torch.exp(posterior.log_variance)
-    return 0.5 * (squared + variance - posterior.log_variance - 1.0).sum(dim=1)
+    return 0.5 * (squared + variance - posterior.log_variance - 1.0)
+
+
+def kl_to_unit_gaussian(posterior: Posterior, prior_mean: Tensor) -> Tensor:
+    """Return KL(q || N(prior_mean, I)) of each cell, in nats, shape (cell,)."""
+    return kl_per_dimension(posterior, prior_mean).sum(dim=1)
 
 
 def wasserstein_to_zero(posterior: Posterior) -> Tensor:
@@ -76,35 +86,58 @@ def gaussian_nll(error: Tensor, n_values: int, log_sigma: Tensor) -> Tensor:
     return 0.5 * error * torch.exp(-2.0 * log_sigma) + constant
 
 
+def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -> Tensor:
+    """Return how much t tells of the label, plus how much of s in perturbed cells; 0 to 2."""
+    kernel = gaussian_kernel(mean_t)
+    found = dependence(kernel, label_kernel(label))
+    is_perturbed = label != NTC_LABEL
+    if mean_s is not None:
+        of_perturbed = kernel[is_perturbed][:, is_perturbed]
+        found = found + dependence(of_perturbed, gaussian_kernel(mean_s[is_perturbed]))
+    return found
+
+
 def objective(
     model: ContrastiveVAE,
     images: Tensor,
     label: Tensor,
     inference: Inference,
-    kl_weight: float,
-    wasserstein_weight: float,
+    weights: Weights,
+    step: int,
 ) -> dict[str, Tensor]:
-    """Return the terms of the objective (`TERMS`), scalars in nats per cell.
+    """Return the terms of the objective (`TERMS`) at a training step.
 
-    `loss` is what training minimises and `negative_elbo` is `loss` without the Wasserstein term;
-    both are means over all cells. `kl_s` is the mean over perturbed cells and `wasserstein` the
-    mean over NTC cells: NTC has no KL of s, perturbed cells have no Wasserstein term.
+    All but `hsic` are scalars in nats per cell; `hsic` is `technical_dependence`, and its weight is
+    in nats. `loss` is what training minimises and `negative_elbo` is `loss` without the Wasserstein
+    and the HSIC term; both are means over all cells. `kl_s` is the mean over perturbed cells and
+    `wasserstein` the mean over NTC cells: NTC has no KL of s, perturbed cells have no Wasserstein
+    term. Terms of spaces that the model does not have are 0.
     """
     is_ntc = label == NTC_LABEL
     error = squared_error(images, inference.reconstruction)
     n_values = images[0].numel()
     nll = gaussian_nll(error, n_values, log_sigma_of(model, error, n_values))
-    kl_z = kl_to_unit_gaussian(inference.z, inference.prior_z)
-    kl_s = wasserstein = torch.zeros_like(nll)
-    if inference.s is not None and inference.prior_s is not None:
-        kl_s = kl_to_unit_gaussian(inference.s, inference.prior_s).masked_fill(is_ntc, 0.0)
-        wasserstein = wasserstein_to_zero(inference.s).masked_fill(~is_ntc, 0.0)
-    negative_elbo = (nll + kl_weight * (kl_s + kl_z)).mean()
+    posterior = inference.posterior
+    kl = dict.fromkeys(("s", "z", "t"), torch.zeros_like(nll)) | {
+        space: kl_to_unit_gaussian(one, inference.prior[space]) for space, one in posterior.items()
+    }
+    wasserstein = torch.zeros_like(nll)
+    if "s" in posterior:
+        kl["s"] = kl["s"].masked_fill(is_ntc, 0.0)
+        wasserstein = wasserstein_to_zero(posterior["s"]).masked_fill(~is_ntc, 0.0)
+    hsic = nll.new_zeros(())
+    if "t" in posterior:
+        mean_s = posterior["s"].mean if "s" in posterior else None
+        hsic = technical_dependence(posterior["t"].mean, mean_s, label)
+    negative_elbo = (nll + weights.kl_at(step) * (kl["s"] + kl["z"] + kl["t"])).mean()
+    penalties = weights.wasserstein_weight * wasserstein.mean() + weights.hsic_weight * hsic
     return {
-        "loss": negative_elbo + wasserstein_weight * wasserstein.mean(),
+        "loss": negative_elbo + penalties,
         "negative_elbo": negative_elbo,
         "negative_log_likelihood": nll.mean(),
-        "kl_s": kl_s.sum() / (~is_ntc).sum().clamp(min=1),
-        "kl_z": kl_z.mean(),
+        "kl_s": kl["s"].sum() / (~is_ntc).sum().clamp(min=1),
+        "kl_z": kl["z"].mean(),
+        "kl_t": kl["t"].mean(),
         "wasserstein": wasserstein.sum() / is_ntc.sum().clamp(min=1),
+        "hsic": hsic,
     }

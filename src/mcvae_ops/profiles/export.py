@@ -12,7 +12,7 @@ from mcvae_ops.profiles.aggregate import check_aligned
 from mcvae_ops.profiles.spaces import latent_columns, spaces_of
 from mcvae_ops.versions import versions
 
-SPACE = {"s": "salient", "z": "background"}
+SPACE = {"s": "salient", "z": "background", "t": "technical"}
 
 
 def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> anndata.AnnData:

@@ -11,11 +11,11 @@ from mcvae_ops.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-LATENT = re.compile(r"^[sz]_\d+$")
+LATENT = re.compile(r"^[szt]_\d+$")
 
 
 def latent_columns(columns: Iterable[str]) -> list[str]:
-    """Return the latent columns (``s_00``.., ``z_00``..) in the order of the table."""
+    """Return the latent columns (``s_00``.., ``z_00``.., ``t_00``..) in the order of the table."""
     return [column for column in columns if LATENT.match(column)]
 
 
@@ -30,7 +30,8 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
     Returns
     -------
     ``{"combined": s and z, "salient": s, "background": z}`` where the table has both
-    ``s_`` and ``z_`` columns, else ``{"combined": z}``: a model with one space.
+    ``s_`` and ``z_`` columns, else ``{"combined": z}``: a model with one space. Columns ``t_``
+    are the space "technical"; no profile is compared by them, so they are not in "combined".
 
     Raises
     ------
@@ -47,26 +48,32 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
             expected="latent columns s_00.. and z_00.., or z_00.. alone",
             fix="name the latent dimensions s_NN and z_NN",
         )
+    technical = [column for column in latent if column.startswith("t_")]
+    found = {"technical": technical} if technical else {}
     if not salient:
-        return {"combined": background}
-    return {"combined": salient + background, "salient": salient, "background": background}
+        return {"combined": background, **found}
+    combined = salient + background
+    return {"combined": combined, "salient": salient, "background": background, **found}
 
 
-def finite_genes(genes: pd.DataFrame) -> pd.DataFrame:
-    """Keep the targeting genes whose profile is finite; what is dropped is logged.
+def finite_profiles(profiles: pd.DataFrame, name: str = "gene") -> pd.DataFrame:
+    """Keep the targeting profiles that are finite; what is dropped is logged.
 
     Parameters
     ----------
-    genes
-        Columns gene, is_ntc and latent columns.
+    profiles
+        Columns `name`, is_ntc and latent columns.
+    name
+        What a profile is of: gene or guide.
     """
-    targeting = genes[~genes["is_ntc"]]
-    finite = np.isfinite(targeting[latent_columns(genes.columns)].to_numpy()).all(axis=1)
+    targeting = profiles[~profiles["is_ntc"]]
+    finite = np.isfinite(targeting[latent_columns(profiles.columns)].to_numpy()).all(axis=1)
     if not finite.all():
-        dropped = targeting["gene"][~finite]
+        dropped = targeting[name][~finite]
         logger.warning(
-            "%d genes without a finite profile are left out: %s",
+            "%d %ss without a finite profile are left out: %s",
             len(dropped),
+            name,
             ", ".join(dropped.head(10)),
         )
     return targeting[finite].reset_index(drop=True)

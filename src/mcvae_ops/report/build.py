@@ -20,12 +20,15 @@ from mcvae_ops.report import quality
 from mcvae_ops.report.comparison import COMPARED, compare
 from mcvae_ops.report.page import environment, plain
 from mcvae_ops.report.timings import read_timings
+from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
 
 VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
 
 
-def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) -> list[dict]:
+def figure_blocks(
+    figures: Sequence[str], data: Sequence[str], captions: str, words: dict
+) -> list[dict]:
     """Return panel, image as data URI, caption and file names of each figure.
 
     Parameters
@@ -34,6 +37,8 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
         PNG and CSV of each panel, named after it.
     captions
         The caption file of Snakemake's own report: a template that asks for the wildcard panel.
+    words
+        What the screen calls genes, guides and controls.
     """
     template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
     blocks = []
@@ -46,7 +51,7 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
                 "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
-                "caption": template.render(snakemake=wildcards).strip(),
+                "caption": reworded(template.render(snakemake=wildcards).strip(), words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
             }
@@ -109,39 +114,41 @@ def _records(table: pd.DataFrame | None) -> list[dict] | None:
 
 def _quality(
     alignment: str | None,
-    checks: str | None,
-    min_confidence: float,
+    known_shifts: str | None,
     dropped: str | None,
     metrics: Sequence[str],
     n_kept: int,
 ) -> dict:
     """Return tables and warnings of alignment, cropping and training; None where there is none."""
-    found = {"alignment": None, "dropped": None, "training": None, "warnings": []}
+    found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
         found["alignment"] = quality.alignment_summary(table)
         found["warnings"] += quality.alignment_warnings(table)
-        found["warnings"] += quality.check_warnings(pd.read_parquet(checks), min_confidence)
+    if known_shifts:
+        found["warnings"] += quality.known_shift_warnings(pd.read_parquet(known_shifts))
     if dropped:
         table = pd.read_parquet(dropped)
         found["dropped"] = quality.dropped_summary(table)
         found["warnings"] += quality.dropped_warnings(table, n_kept)
     if metrics:
-        found["training"] = quality.training_summary(read_metrics(metrics))
+        courses = read_metrics(metrics)
+        found["training"] = quality.training_summary(courses)
+        found["speed"] = quality.training_speed(courses)
         found["warnings"] += quality.training_warnings(found["training"])
     return found
 
 
 def report(
     screen: dict,
-    min_confidence: float,
+    left_out: dict[str, str],
     claims: str,
     figures: Sequence[str],
     data: Sequence[str],
     captions: str,
     tables: Sequence[str],
     alignment: str | None,
-    checks: str | None,
+    known_shifts: str | None,
     dropped: str | None,
     index: str | None,
     splits: str | None,
@@ -157,8 +164,8 @@ def report(
     ----------
     screen
         The section of the configuration.
-    min_confidence
-        Below it, a shift was not believed.
+    left_out
+        Panels that were not drawn, and why.
     claims
         Claims with estimate, interval and verdict (tsv).
     figures, data
@@ -167,7 +174,7 @@ def report(
         Template of the captions.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
-    alignment, checks, dropped, index, splits, metrics
+    alignment, known_shifts, dropped, index, splits, metrics
         Tables of a run that starts from cells; nothing where it starts from profiles.
     explorer
         The page beside the report, if there is one.
@@ -186,7 +193,7 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    found = _quality(alignment, checks, min_confidence, dropped, metrics, n_kept)
+    found = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
@@ -197,23 +204,26 @@ def report(
         if Path(path).stem in COMPARED
     }
     made_with = versions()
+    if left_out:
+        facts["not drawn"] = "; ".join(f"{panel}: {why}" for panel, why in left_out.items())
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
     page = (
         environment()
         .get_template("report.html")
         .render(
             name=screen["name"],
-            facts=facts,
+            facts={name: reworded(fact, screen["words"]) for name, fact in facts.items()},
             explorer=Path(explorer).name if explorer else None,
             claims=_records(tested[~is_part]),
             parts=_records(tested[is_part]),
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
-            figures=figure_blocks(figures, data, captions),
+            figures=figure_blocks(figures, data, captions, screen["words"]),
             warnings=found["warnings"],
             alignment=_records(found["alignment"]),
             dropped=_records(found["dropped"]),
             training=_records(found["training"]),
+            speed=_records(found["speed"]),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

@@ -5,16 +5,16 @@ function montage(gene, guide) {
   const { picture, crops } = DATA.montages[gene], n = crops.length / 2;
   const url = `${DATA.folder}/${String(picture).padStart(4, "0")}.webp`;
   const image = new Image(), canvases = [], switches = element("div", "", { className: "channels" });
-  const rows = [gene, "control (NTC), same wells"].flatMap((title, row) => {
+  const rows = [gene, `${NTC}, same wells`].flatMap((title, row) => {
     const grid = element("div", "", { className: "crops", role: "img", ariaLabel: `${n} crops: ${title}` });
     for (let k = 0; k < n; k++) {
       const [from, batch] = [crops[2 * k], DATA.batches[crops[2 * k + 1]]];
-      const crop = element("canvas", "", { title: row ? batch : `${batch}, guide ${DATA.guide.name[from]}` });
+      const crop = element("canvas", "", { title: row ? batch : `${batch}, ${say("guide")} ${DATA.guide.name[from]}` });
       if (guide !== null && from !== guide) crop.className = "other";
       canvases.push([crop, k, row]);
       grid.append(crop);
     }
-    const text = row || guide === null ? title : `${title}, crops of this guide highlighted`;
+    const text = row || guide === null ? title : `${title}, ${say("crops of this guide highlighted")}`;
     return [element("h3", `${text} (${n} crops)`), grid];
   });
   DATA.channels.forEach((channel, c) => {

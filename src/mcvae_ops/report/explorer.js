@@ -12,14 +12,17 @@ const PATHS = Object.fromEntries(Object.entries(SHAPES).map(([key, d]) => [key, 
 const CONTROL = ["#222222", "D"], OTHER = ["#b9bdc2", "o"];
 const RAMP = [[0, 34, 78], [65, 77, 108], [124, 123, 120], [188, 175, 111], [253, 231, 55]]; // cividis
 const SPACES = Object.keys(DATA.gene.xy);
-const LEVELS = { gene: "genes", guide: "guides" };
+// What the screen calls things: 2 genes may be 2 compounds.
+const say = (text) => text.replace(/\b(gene|guide|NTC)(s?)\b/g, (_, word, s) => DATA.words[word] + s);
+const LEVELS = { gene: say("genes"), guide: say("guides") };
+const NTC = say("control (NTC)");
 const state = { level: "gene", space: SPACES[0], colour: "group", group: null, chosen: null };
 let view = { k: 1, x: 0, y: 0 }, screenXY = new Float64Array(0), ranks = {};
 
 const canvas = $("map"), pen = canvas.getContext("2d");
 const points = () => DATA[state.level];
 const places = () => points().xy[state.space];
-const groupOf = (i) => (points().ntc[i] ? "control (NTC)" : DATA.group[points().gene[i]] || "");
+const groupOf = (i) => (points().ntc[i] ? NTC : DATA.group[points().gene[i]] || "");
 const styleOf = (i) => (points().ntc[i] ? CONTROL : DATA.styles[groupOf(i)] || OTHER);
 const rgb = (c) => `rgb(${c.map(Math.round).join()})`;
 
@@ -133,13 +136,13 @@ function nearest(x, y) {
 
 function facts(level, i) {
   const one = DATA[level], found = [];
-  if (level === "guide") found.push(["gene", one.gene[i]]);
-  found.push(["group", (one.ntc[i] && "control (NTC)") || DATA.group[one.gene[i]] || "none"]);
-  if (level === "gene") found.push(["guides", DATA.guide.gene.filter((g) => g === one.name[i]).length]);
+  if (level === "guide") found.push([say("gene"), one.gene[i]]);
+  found.push(["group", (one.ntc[i] && NTC) || DATA.group[one.gene[i]] || "none"]);
+  if (level === "gene") found.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === one.name[i]).length]);
   found.push(["cells", one.n[i].toLocaleString("en")]);
   for (const space of SPACES) {
     const value = one.distance[space][i];
-    found.push([`distance from NTC, ${space}`, value === null ? "none" : value.toPrecision(3)]);
+    found.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
   }
   return found;
 }
@@ -167,7 +170,7 @@ function choose(level, name) {
 function showDetails(level, i) {
   const name = DATA[level].name[i], gene = DATA[level].gene[i], list = element("dl", "");
   for (const [word, value] of facts(level, i)) list.append(element("dt", word), element("dd", value));
-  const parts = [element("h2", level === "gene" ? name : `Guide ${name}`), list];
+  const parts = [element("h2", level === "gene" ? name : `${say("guide")} ${name}`), list];
   if (DATA.montages[gene]) parts.push(...montage(gene, level === "guide" ? i : null));
   else parts.push(element("p", "No crops are shown: every picture has control crops in its lower half."));
   $("details").replaceChildren(...parts);
@@ -186,7 +189,7 @@ function search(text) {
       if (found !== undefined) return choose(level, found);
     }
   }
-  $("problem").textContent = `No gene or guide is called ${text.trim()}.`;
+  $("problem").textContent = `${say("No gene or guide is called")} ${text.trim()}.`;
 }
 
 function remember() {
@@ -236,7 +239,7 @@ function legend() {
   }
   const names = new Map(Object.entries(DATA.styles));
   names.set("", OTHER);
-  if (points().ntc.includes(1)) names.set("control (NTC)", CONTROL);
+  if (points().ntc.includes(1)) names.set(NTC, CONTROL);
   $("legend").replaceChildren(...[...names].map(([name, [colour, marker]]) => {
     const button = element("button", "", { type: "button", ariaPressed: String(state.group === name) });
     button.innerHTML = `<svg viewBox="-1.3 -1.3 2.6 2.6" aria-hidden="true"><path d="${SHAPES[marker]}" fill="${colour}"/></svg>`;
@@ -255,7 +258,7 @@ function start() {
   buttons("space", SPACES, (space) => space);
   $("colour").append(element("option", "functional group", { value: "group" }));
   for (const space of SPACES) {
-    $("colour").append(element("option", `distance from NTC, ${space}`, { value: space }));
+    $("colour").append(element("option", say(`distance from NTC, ${space}`), { value: space }));
   }
   $("names").append(...DATA.gene.name.map((value) => element("option", "", { value })));
   $("controls").addEventListener("change", (event) => {

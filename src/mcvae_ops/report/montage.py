@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mcvae_ops.shards.sampler import Crops
+from mcvae_ops.shards.crops import Crops
 
 SHOWN = (1.0, 99.8)  # percentiles of the controls of a well: black and full colour
 REFERENCE_CELLS = 48  # controls of a well that its percentiles are taken of

@@ -3,13 +3,13 @@
 import pandas as pd
 
 from mcvae_ops.figures import style
-from mcvae_ops.tiles.selfcheck import PLANTED
+from mcvae_ops.training.monitors import salient_warnings
 
-WRONG_PX = 0.5  # a known shift that is missed by more was measured wrong
-FEWEST_BELIEVED = 0.5  # share of known shifts
-LEAST_NATS = 10.0  # below it, the decoder hardly uses s
 MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
+MOST_WRONG = 0.05  # share of the known shifts of a channel that are measured wrongly
+WRONG_PX = 0.5
+LEAST_SURE = 0.5  # confidence
 
 
 def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
@@ -69,34 +69,37 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
     return warnings
 
 
-def check_warnings(checks: pd.DataFrame, min_confidence: float) -> list[str]:
-    """Say in plain words whether known shifts were measured wrong; nothing if none was.
+def known_shift_warnings(checks: pd.DataFrame) -> list[str]:
+    """Say in plain words where shifts that are known were not measured as such.
 
     Parameters
     ----------
     checks
-        One row per known shift: check, channel, against, error_px, confidence.
-    min_confidence
-        Below it a shift is not believed, and that of the plate is taken.
+        One row per known shift: plate, check ("planted shift" or "one file"), channel, against,
+        error_px, confidence.
     """
     warnings = []
-    for (check, channel, against), rows in checks.groupby(["check", "channel", "against"]):
-        known = (
-            "put into tiles of this run" if check == PLANTED else "that must be zero, in one file"
-        )
-        believed = rows[rows["confidence"] >= min_confidence]
-        wrong = believed[believed["error_px"] > WRONG_PX]
-        pair = f"Channel {channel} on {against}"
-        if len(wrong):
+    for (check, plate, channel, against), rows in checks.groupby(
+        ["check", "plate", "channel", "against"]
+    ):
+        sure = rows[rows["confidence"] >= LEAST_SURE]
+        wrong = sure[sure["error_px"] > WRONG_PX]
+        name = f"Plate {plate}, channel {channel} on {against}"
+        if len(sure) < len(rows) / 2:
             warnings.append(
-                f"{pair}: {len(wrong)} of {len(rows)} shifts {known}, were "
-                f"measured wrong by more than {WRONG_PX} px (at worst "
-                f"{wrong['error_px'].max():.1f} px) and believed; see figure QC2."
+                f"{name}: only {len(sure)} of {len(rows)} known shifts could be measured reliably, "
+                "so these two stains say little of each other; see alignment.measure."
             )
-        elif check == PLANTED and len(believed) < FEWEST_BELIEVED * len(rows):
+        elif len(wrong) > MOST_WRONG * len(sure) and check == "one file":
             warnings.append(
-                f"{pair}: only {len(believed)} of {len(rows)} shifts {known} "
-                "were measured with confidence; most tiles take the shift of their plate."
+                f"{name}: recorded in one file, yet {wrong['error_px'].median():.1f} px apart; "
+                "check screen.channels, or measure this channel too (alignment.measure)."
+            )
+        elif len(wrong) > MOST_WRONG * len(sure):
+            warnings.append(
+                f"{name}: of {len(sure)} known shifts put into tiles of this run, {len(wrong)} "
+                f"came back wrong by more than {WRONG_PX} px; do not trust this channel's "
+                "alignment before you have looked at it (alignment.method, binning)."
             )
     return warnings
 
@@ -135,6 +138,13 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
 
+def training_speed(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return median speed, wait for crops and mixing of each training, as in `Meter.means`."""
+    columns = ["cells_per_s", "loader_wait_share", "tiles_per_batch", "wells_per_batch"]
+    trained = metrics[metrics["phase"] == "train"]
+    return trained.groupby(["model", "seed"], sort=False)[columns].median().reset_index()
+
+
 def _training(one) -> str:
     return f"{style.model_name(one.model)}, seed {one.seed}"
 
@@ -147,17 +157,8 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
         names = "; ".join(_training(one) for one in unfinished.itertuples())
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
     for one in summary.itertuples():
-        name = _training(one)
-        if one.nats_without_s < LEAST_NATS:
-            warnings.append(
-                f"{name}: the decoder hardly uses the salient space (setting s to 0 costs "
-                f"{one.nats_without_s:.1f} nats per cell), so scores of s mean little."
-            )
-        if one.mean_abs_s_ntc >= one.mean_abs_s_perturbed:
-            warnings.append(
-                f"{name}: s is not smaller in control than in perturbed cells; the salient space "
-                "does not single out perturbations."
-            )
+        found = salient_warnings(one._asdict())
+        warnings += [f"{_training(one)}: {sentence}." for sentence in found.values()]
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:
         warnings.append(

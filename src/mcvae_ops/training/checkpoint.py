@@ -7,7 +7,7 @@ import logging
 import pickle
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -84,22 +84,34 @@ class Checkpoint:
             path.unlink(missing_ok=True)
 
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""By which a scheduler says that a job must end; SLURM sends what ``--signal`` names."""
+
+
 class StopRequest:
-    """Whether the process was asked to end (SIGTERM of a scheduler)."""
+    """Whether the process was asked to end."""
 
     signal: int | None = None
 
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Note SIGTERM instead of dying of it, so that a checkpoint can be written first."""
+    """Note `STOP_SIGNALS` instead of dying of them, so that a checkpoint can be written first."""
     request = StopRequest()
 
     def note(number: int, _frame: object) -> None:
         request.signal = number
 
-    before = signal.signal(signal.SIGTERM, note)
-    try:
+    with handled_by(note):
         yield request
+
+
+@contextmanager
+def handled_by(note: Callable[[int, object], None]) -> Iterator[None]:
+    """Have `note` called for `STOP_SIGNALS` for the time being."""
+    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""One training in several processes: each takes a slice of every batch; gradients are averaged.
+"""One training in several processes: each takes a share of every batch; gradients are averaged.
 
 The processes ("ranks") are started by torchrun, one per GPU, on one node or on several nodes of a
 SLURM job. All ranks hold the same weights at every step; rank 0 validates, saves and writes.
@@ -16,14 +16,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process, `rank` of `size`; a slice of a batch is every `size`-th cell of it."""
+    """This process, `rank` of `size`; each computes on cells of its own."""
 
     rank: int
     size: int
-
-    def own(self, cells):
-        """Return this rank's slice of an array of the batch; equal shares of each half."""
-        return cells[self.rank :: self.size]
 
     def average(self, parameters: Iterable[Tensor], stop: bool) -> bool:
         """Average the gradients over the ranks; return whether any rank was asked to stop."""

@@ -13,8 +13,9 @@ from mcvae_ops.files import whole_file
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops, in_order
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.shards.sampler import Crops, in_order, read_cells
 from mcvae_ops.training.prepare import choose_device
 
 CELLS_AT_A_TIME = 1024
@@ -22,21 +23,20 @@ CELLS_PER_ROW_GROUP = 65_536
 
 
 def latent_names(settings: FamilySettings) -> list[str]:
-    """Return the column names of the latent dimensions: s_00.., then z_00.."""
-    sizes = {"s": settings.salient_latent, "z": settings.background_latent}
-    return [f"{space}_{k:02d}" for space, size in sizes.items() for k in range(size)]
+    """Return the column names of the latent dimensions: s_00.., z_00.., t_00.."""
+    return [f"{space}_{k:02d}" for space, size in settings.latent().items() for k in range(size)]
 
 
 @torch.no_grad()
 def embed(
     model: ContrastiveVAE, crops: Crops, preprocess: Preprocessing, device: torch.device
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield positions and posterior means (cell, latent), s before z, in the order of the index."""
+    """Yield positions and posterior means (cell, latent) in the order of the index."""
     model.eval()
     for positions, counts in in_order(crops, CELLS_AT_A_TIME):
         images = preprocess(torch.from_numpy(counts).to(device))
-        parts = [part for part in model.embed(images) if part is not None]
-        yield positions, torch.cat(parts, dim=1).cpu().numpy()
+        means = model.embed(images)
+        yield positions, torch.cat([*means.values()], dim=1).cpu().numpy()
 
 
 def load_model(
@@ -75,7 +75,7 @@ def embed_cells(index: str, weights: str, model_name: str, seed: int, embedding:
     model_name, seed
         What the weights must be of; kept in the schema metadata.
     embedding
-        Output: cell_id, s_00.., z_00.. (float32).
+        Output: cell_id, s_00.., z_00.., t_00.. (float32), of the spaces that the model has.
 
     Raises
     ------

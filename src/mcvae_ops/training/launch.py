@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from mcvae_ops.files import write_text
+from mcvae_ops.training.checkpoint import handled_by
 from mcvae_ops.training.train import train_model
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def train_in_ranks(arguments: dict, gpus: int, nodes: int) -> None:
     Raises
     ------
     SystemExit
-        If a rank fails; with 143 after SIGTERM, which is passed on to the ranks.
+        If a rank fails; with 143 after a stop signal, which is passed on to the ranks.
     """
     path = Path(arguments["checkpoint_dir"]) / "arguments.json"
     write_text(json.dumps(arguments), path)
@@ -74,15 +75,12 @@ def train_in_ranks(arguments: dict, gpus: int, nodes: int) -> None:
 
     def pass_on(number: int, _frame: object) -> None:
         asked.append(number)
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)  # the one that torchrun gives to the ranks
 
-    before = signal.signal(signal.SIGTERM, pass_on)
-    try:
+    with handled_by(pass_on):
         for line in process.stdout:
             logger.info("%s", line.rstrip())
-    finally:
-        signal.signal(signal.SIGTERM, before)
     code = process.wait()
     path.unlink()
     if code:
-        sys.exit(128 + asked[0] if asked else code)
+        sys.exit(128 + signal.SIGTERM if asked else code)

@@ -9,8 +9,9 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
+from mcvae_ops.shards.cells import Cells
+from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.shards.sampler import Cells, Crops
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
 
 logger = logging.getLogger(__name__)
@@ -34,9 +35,23 @@ class Schedule:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a configured name; "auto" takes CUDA where there is one."""
+    """Return the device of a configured name; "auto" takes CUDA where there is one.
+
+    Raises
+    ------
+    InputError
+        If CUDA is asked for and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise InputError(
+            where="configuration key training.device",
+            found="'cuda', while PyTorch sees no GPU here",
+            expected="a GPU with its driver",
+            fix="set it to auto or cpu, or run the job on a node with a GPU",
+        )
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if has_gpu else "cpu"
     return torch.device(name)
 
 
@@ -76,6 +91,7 @@ def validation_set(
         )
     chosen = np.concatenate([choose_cells(arm, CELLS_PER_ARM) for arm in arms])
     return ValidationSet(
+        chosen,
         torch.from_numpy(crops.read(chosen)).to(device),
         torch.from_numpy(cells.label[chosen]).to(device),
         torch.from_numpy(cells.batch[chosen]).to(device),

@@ -4,7 +4,6 @@ import logging
 import math
 import signal
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -17,19 +16,17 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.models.objective import TERMS, Weights, objective
+from mcvae_ops.models.objective import Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
-from mcvae_ops.shards.sampler import (
-    BalancedSampler,
-    Cells,
-    Crops,
-    ReadAhead,
-    read_cells,
-    read_split,
-)
+from mcvae_ops.shards.cells import read_cells, read_split
+from mcvae_ops.shards.crops import Crops
+from mcvae_ops.shards.sampler import BalancedSampler
+from mcvae_ops.training.arithmetic import Arithmetic
+from mcvae_ops.training.batches import Batches
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
 from mcvae_ops.training.distributed import Ranks, joined
+from mcvae_ops.training.monitors import Meter, Watch
 from mcvae_ops.training.prepare import (
     Schedule,
     check_channels,
@@ -40,6 +37,8 @@ from mcvae_ops.training.prepare import (
     validation_set,
 )
 from mcvae_ops.training.requeue import requeue
+from mcvae_ops.training.samples import sample_table
+from mcvae_ops.training.scalars import Scalars
 from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
@@ -50,14 +49,16 @@ VALIDATION_STEPS = 2000
 
 def train(
     model: ContrastiveVAE,
-    sampler: ReadAhead,
-    cells: Cells,
+    batches: Batches,
+    meter: Meter,
     validation: ValidationSet,
     preprocess: Preprocessing,
     weights: Weights,
     schedule: Schedule,
+    arithmetic: Arithmetic,
     seed: int,
     checkpoint: Checkpoint,
+    tensorboard_dir: str,
     ranks: Ranks,
 ) -> tuple[dict[str, torch.Tensor], list[dict]]:
     """Train until the last epoch or until validation stops improving.
@@ -74,45 +75,40 @@ def train(
     Raises
     ------
     SystemExit
-        After SIGTERM, with the checkpoint written and a SLURM job back in its queue.
+        After SIGTERM or SIGUSR1, with the checkpoint written and a SLURM job back in its queue.
     InputError
         If the training diverges.
     """
     device = validation.crops.device
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
     generator = torch.Generator(device)
-    last_step = schedule.epochs * sampler.steps_per_epoch
-    every = min(sampler.steps_per_epoch, VALIDATION_STEPS)
+    last_step = schedule.epochs * batches.steps_per_epoch
+    every = min(batches.steps_per_epoch, VALIDATION_STEPS)
     step, best, stale = 0, {"negative_elbo": math.inf, "weights": {}}, 0
     rows: list[dict] = []
-    sums = torch.zeros(len(TERMS), device=device)
+    watch = Watch()
 
     saved = checkpoint.load(device)
     if saved is not None:
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
-        step, best, stale, rows, sums = (
-            saved[key] for key in ("step", "best", "stale", "rows", "sums")
-        )
+        step, best, stale, rows = (saved[key] for key in ("step", "best", "stale", "rows"))
+        meter.load(saved["meter"])
         logger.info("resumed at step %d of %d", step, last_step)
 
-    started = step, time.monotonic()
-    progress = Progress((last_step - step) * 2 * sampler.half, "cells", "train")
+    scalars = Scalars(tensorboard_dir if ranks.rank == 0 else None, step)
+    progress = Progress((last_step - step) * ranks.size * batches.n_cells, "cells", "train")
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
-            positions, crops = map(ranks.own, sampler.batch(step))
-            images = preprocess(torch.from_numpy(crops).to(device))
-            label = torch.from_numpy(cells.label[positions]).to(device)
-            batch = torch.from_numpy(cells.batch[positions]).to(device)
+            cells = batches.take(step)
+            images = preprocess(cells.crops)
 
             generator.manual_seed(_noise_seed(seed, step) + ranks.rank)
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
-            inference = model(images, label, batch, generator)
-            kl_weight = weights.kl_at(step)
-            terms = objective(
-                model, images, label, inference, kl_weight, weights.wasserstein_weight
-            )
+            with arithmetic.autocast(device):
+                inference = model(images, cells.label, cells.batch, generator)
+            terms = objective(model, images, cells.label, inference, weights, step)
             optimiser.zero_grad()
             terms["loss"].backward()
             is_asked = ranks.average(model.parameters(), stop.signal is not None)
@@ -120,48 +116,36 @@ def train(
             optimiser.step()
 
             step += 1
-            sums += torch.stack([terms[name].detach() for name in TERMS])
-            progress.step(ranks.size * len(positions))
+            meter.add(terms, cells.positions)
+            progress.step(ranks.size * batches.n_cells)
 
             if step % every == 0 or step == last_step:
-                seconds = time.monotonic() - started[1]
-                speed = (step - started[0]) * ranks.size * len(positions) / seconds
-                n_steps = (step - 1) % every + 1
-                means = dict(zip(TERMS, ranks.mean(sums / n_steps).tolist(), strict=True))
+                means = meter.means((step - 1) % every + 1, ranks)
                 values = ranks.of_first(validate(model, validation, preprocess, weights))
                 check_finite(values, step)
-                where = {"step": step, "epoch": step / sampler.steps_per_epoch}
-                common = where | {"learning_rate": learning_rate}
-                rows.append({**common, "phase": "train", "cells_per_s": speed, **means})
+                common = {"step": step, "epoch": step / batches.steps_per_epoch}
+                common |= {"learning_rate": learning_rate}
+                rows.append({**common, "phase": "train", **means})
                 rows.append({**common, "phase": "validation", **values})
-                logger.info("step %d: %s", step, _in_words(values))
+                logger.info("step %d: %s; %s", step, _in_words(values), _in_words(means))
+                scalars.write("train", means, step)
+                scalars.write("validation", values, step)
+                watch.tell(values, step)
                 stale += 1
                 if values["negative_elbo"] < best["negative_elbo"]:
                     state = {name: value.clone() for name, value in model.state_dict().items()}
                     best = {"negative_elbo": values["negative_elbo"], "weights": state}
                     stale = 0
-                sums.zero_()
-                started = step, time.monotonic()
 
             if is_asked or checkpoint.is_due():
-                state = {"step": step, "best": best, "stale": stale, "rows": rows, "sums": sums}
-                state |= {"model": model.state_dict(), "optimiser": optimiser.state_dict()}
+                state = {"step": step, "best": best, "stale": stale, "rows": rows}
+                state |= {"meter": meter.state(), "model": model.state_dict()}
+                state |= {"optimiser": optimiser.state_dict()}
                 if ranks.rank == 0:
                     checkpoint.save(state)
                 if is_asked:
                     end_turn(step, ranks)
     return best["weights"], rows
-
-
-def check_shares(batch_size: int, ranks: Ranks) -> None:
-    """Raise an InputError unless every rank gets an equal share of each half of a batch."""
-    if batch_size % (2 * ranks.size):
-        raise InputError(
-            where="configuration key training.batch_size",
-            found=f"{batch_size} for {ranks.size} GPUs",
-            expected=f"a multiple of {2 * ranks.size}",
-            fix="change it, or the rule's resource gpu",
-        )
 
 
 def end_turn(step: int, ranks: Ranks) -> NoReturn:
@@ -187,8 +171,9 @@ def check_finite(values: dict[str, float], step: int) -> None:
         )
 
 
-def _in_words(values: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(values.items()))
+def _in_words(values: dict[str, float | list[float]]) -> str:
+    numbers = {name: value for name, value in values.items() if not isinstance(value, list)}
+    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(numbers.items()))
 
 
 def train_model(
@@ -202,10 +187,12 @@ def train_model(
     threads: int,
     memory_mb: int,
     checkpoint_dir: str,
+    tensorboard_dir: str,
     weights: str,
     metrics: str,
+    samples: str,
 ) -> None:
-    """Train one model of the configuration; write its best weights and its metrics.
+    """Train one model of the configuration; write its best weights, its metrics, and pictures.
 
     Under torchrun this process is one of several, see `mcvae_ops.training.distributed`.
 
@@ -224,8 +211,10 @@ def train_model(
         holds crops.
     checkpoint_dir
         Folder for the checkpoint of an interrupted training.
-    weights, metrics
-        Outputs.
+    tensorboard_dir
+        Folder for scalars that TensorBoard shows while the training runs.
+    weights, metrics, samples
+        Outputs; see `mcvae_ops.training.samples` for the last.
     """
     settings = training | model | model["training"]
     seed = int(seed)
@@ -236,15 +225,15 @@ def train_model(
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
     preprocess = select(Preprocessing, settings)
+    arithmetic = select(Arithmetic, settings)
     free = {"device", "checkpoint_minutes", "seeds", "training"}
     fixed = {key: value for key, value in settings.items() if key not in free}
     identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
     checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
     with joined(choose_device(settings["device"])) as (ranks, device):
-        network = ContrastiveVAE(family, seed).to(device)
+        network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
         check_range(preprocess(validation.crops))
-        check_shares(settings["batch_size"], ranks)
         sampler = BalancedSampler(
             crops,
             train_cells[cells.label[train_cells] != 0],
@@ -252,27 +241,35 @@ def train_model(
             settings["batch_size"],
             seed,
             memory_mb * 1_000_000 // (2 * ranks.size),
+            (ranks.rank, ranks.size),
+            in_background=threads > 1,
         )
+        batches = Batches(sampler, cells, device, in_background=threads > 1)
         logger.info(
             "%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device
         )
         best, rows = train(
             network,
-            ReadAhead(sampler, threads),
-            cells,
+            batches,
+            Meter(batches, cells, device),
             validation,
             preprocess,
             select(Weights, settings),
             select(Schedule, settings),
+            arithmetic,
             seed,
             checkpoint,
+            tensorboard_dir,
             ranks,
         )
     if ranks.rank == 0:
+        network.load_state_dict(best)
+        table = sample_table(network, validation, cells, preprocess, names)
         content = {"model": model_name, "seed": seed, "channels": names, "state": best}
         content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
         save_torch(content, weights)
         write_parquet(metrics_table(rows), metrics)
+        write_parquet(table, samples)
         checkpoint.remove()
 
 

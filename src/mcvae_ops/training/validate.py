@@ -11,9 +11,10 @@ from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference
 from mcvae_ops.models.objective import (
     Weights,
     gaussian_nll,
-    kl_to_unit_gaussian,
+    kl_per_dimension,
     log_sigma_of,
     squared_error,
+    technical_dependence,
     wasserstein_to_zero,
 )
 from mcvae_ops.models.preprocess import Preprocessing
@@ -26,8 +27,9 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed cells: crops uint16 (cell, channel, y, x); label and batch int64 (cell,)."""
+    """Fixed cells: positions in the index; crops uint16 (cell, channel, y, x); label, batch."""
 
+    positions: np.ndarray
     crops: Tensor
     label: Tensor
     batch: Tensor
@@ -59,22 +61,20 @@ def _collect(
 def _per_cell(
     model: ContrastiveVAE, images: Tensor, batch: Tensor, inference: Inference
 ) -> dict[str, Tensor]:
-    z, s = inference.z, inference.s
-    columns = {
-        "error": squared_error(images, inference.reconstruction),
-        "kl_z": kl_to_unit_gaussian(z, inference.prior_z),
-        "mean_z": z.mean,
-    }
-    if s is None or inference.prior_s is None:
+    posterior = inference.posterior
+    columns = {"error": squared_error(images, inference.reconstruction)}
+    for space, one in posterior.items():
+        columns[f"mean_{space}"] = one.mean
+        columns[f"kl_{space}"] = kl_per_dimension(one, inference.prior[space])
+    if "s" not in posterior:
         return columns
+    means = {space: one.mean for space, one in posterior.items()}
     with_s, without_s = (
-        squared_error(images, model.decode(mean, z.mean, batch))
-        for mean in (s.mean, torch.zeros_like(s.mean))
+        squared_error(images, model.decode(means | {"s": mean}, batch))
+        for mean in (means["s"], torch.zeros_like(means["s"]))
     )
     return columns | {
-        "kl_s": kl_to_unit_gaussian(s, inference.prior_s),
-        "wasserstein": wasserstein_to_zero(s),
-        "mean_s": s.mean,
+        "wasserstein": wasserstein_to_zero(posterior["s"]),
         "error_added_without_s": without_s - with_s,
     }
 
@@ -82,16 +82,21 @@ def _per_cell(
 @torch.no_grad()
 def validate(
     model: ContrastiveVAE, cells: ValidationSet, preprocess: Preprocessing, weights: Weights
-) -> dict[str, float]:
+) -> dict[str, float | list[float]]:
     """Return the objective at full weight, and the diagnostics.
 
     Returns
     -------
-    The terms of `objective`, in nats per cell, with one sigma for all cells if it is analytic, and
+    The terms of `objective` that the model has, with one sigma for all cells if it is analytic, and
+    for each space (s of perturbed cells)
 
-    active_units_z, active_units_s
-        Dimensions whose posterior mean varies over (perturbed) cells by more than
-        `ACTIVE_VARIANCE`.
+    kl_per_dimension_s, kl_per_dimension_z, kl_per_dimension_t
+        Parts of ``kl_s``, ``kl_z``, ``kl_t``, one for each latent dimension.
+    active_units_s, active_units_z, active_units_t
+        Dimensions whose posterior mean varies over cells by more than `ACTIVE_VARIANCE`.
+
+    and with a salient space
+
     mean_abs_s_ntc, mean_abs_s_perturbed
         Mean absolute posterior mean of s; that of NTC should be the smaller.
     nats_without_s
@@ -109,31 +114,34 @@ def validate(
     n_values = model.settings.n_channels * model.settings.input_size_px**2
     log_sigma = log_sigma_of(model, columns["error"], n_values)
     nll = gaussian_nll(columns["error"], n_values, log_sigma).mean()
-    negative_elbo = nll + weights.kl_weight * columns["kl_z"].mean()
+    values = {"negative_log_likelihood": nll}
+    negative_elbo = nll
+    for space in model.settings.latent():
+        seen = ~is_ntc if space == "s" else torch.ones_like(is_ntc)
+        kl = columns[f"kl_{space}"][seen].mean(dim=0)
+        is_active = columns[f"mean_{space}"][seen].var(dim=0) > ACTIVE_VARIANCE
+        values |= {f"kl_{space}": kl.sum(), f"kl_per_dimension_{space}": kl}
+        values |= {f"active_units_{space}": is_active.sum()}
+        negative_elbo = negative_elbo + weights.kl_weight * kl.sum() * seen.float().mean()
     loss = negative_elbo
-    values = {
-        "negative_log_likelihood": nll,
-        "kl_z": columns["kl_z"].mean(),
-        "active_units_z": (columns["mean_z"].var(dim=0) > ACTIVE_VARIANCE).sum(),
-    }
-    if model.salient_encoder is not None:
-        salient = _salient(columns, is_ntc, log_sigma)
-        share_ntc = is_ntc.float().mean()
-        negative_elbo = negative_elbo + weights.kl_weight * salient["kl_s"] * (1 - share_ntc)
-        loss = negative_elbo + weights.wasserstein_weight * salient["wasserstein"] * share_ntc
-        values |= salient
+    if "mean_s" in columns:
+        values |= _salient(columns, is_ntc, log_sigma)
+        penalty = values["wasserstein"] * is_ntc.float().mean()
+        loss = loss + weights.wasserstein_weight * penalty
+    if "mean_t" in columns:
+        hsic = technical_dependence(columns["mean_t"], columns.get("mean_s"), cells.label)
+        loss = loss + weights.hsic_weight * hsic
+        values |= {"hsic": hsic}
     values |= {"negative_elbo": negative_elbo, "loss": loss}
-    return {name: float(value) for name, value in values.items()}
+    return {name: value.tolist() for name, value in values.items()}
 
 
 def _salient(columns: dict[str, Tensor], is_ntc: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:
-    mean_s = columns["mean_s"]
+    mean_s = columns["mean_s"].abs()
     added = columns["error_added_without_s"][~is_ntc].mean()
     return {
-        "kl_s": columns["kl_s"][~is_ntc].mean(),
         "wasserstein": columns["wasserstein"][is_ntc].mean(),
-        "active_units_s": (mean_s[~is_ntc].var(dim=0) > ACTIVE_VARIANCE).sum(),
-        "mean_abs_s_ntc": mean_s[is_ntc].abs().mean(),
-        "mean_abs_s_perturbed": mean_s[~is_ntc].abs().mean(),
+        "mean_abs_s_ntc": mean_s[is_ntc].mean(),
+        "mean_abs_s_perturbed": mean_s[~is_ntc].mean(),
         "nats_without_s": 0.5 * added * torch.exp(-2.0 * log_sigma),
     }

@@ -1,0 +1,87 @@
+"""What training reads of the shard index: names, labels, batches and places of the cells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.screen import CONTROL
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The columns of the shard index that training reads, row-aligned with it.
+
+    Attributes
+    ----------
+    cell_id
+        pyarrow array of strings.
+    shards, shard, row
+        Paths of the .npy files; position of each cell's file in it; row in that file.
+    labels, label
+        NTC, then the genes in order; position of each cell's gene in it (0 is NTC).
+    batches, batch
+        "plate/well" in order; position of each cell's batch in it.
+    tile
+        A number for each plate, well and tile.
+    """
+
+    cell_id: pa.ChunkedArray
+    shards: list[str]
+    shard: np.ndarray
+    row: np.ndarray
+    labels: list[str]
+    label: np.ndarray
+    batches: list[str]
+    batch: np.ndarray
+    tile: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+def read_cells(index: str) -> Cells:
+    """Read the shard index; labels and batches are sorted by name, NTC first."""
+    columns = ["cell_id", "shard", "row", "plate", "well", "tile", "gene", "is_ntc"]
+    table = pq.read_table(index, columns=columns)
+    shards, shard = _codes(table["shard"])
+    plate_well = pc.binary_join_element_wise(table["plate"], table["well"], "/")
+    batches, batch = _codes(plate_well)
+    is_ntc = table["is_ntc"].to_numpy()
+    genes, gene = _codes(pc.if_else(table["is_ntc"], CONTROL, table["gene"]))
+    names = [CONTROL, *(name for name in genes if name != CONTROL)]
+    place = {name: code for code, name in enumerate(names)}
+    code = np.array([place[name] for name in genes])
+    label = np.where(is_ntc, 0, code[gene])
+    row = table["row"].to_numpy().astype(np.int64)
+    site = table["tile"].to_numpy().astype(np.int64)
+    tile = batch * (site.max(initial=0) + 1) + site
+    return Cells(table["cell_id"], shards, shard, row, names, label, batches, batch, tile)
+
+
+def _codes(column) -> tuple[list[str], np.ndarray]:
+    names = sorted(pc.unique(column).to_pylist())
+    codes = pc.index_in(column, value_set=pa.array(names, column.type))
+    return names, codes.to_numpy().astype(np.int64)
+
+
+def read_split(index: str, splits: str, cells: Cells) -> np.ndarray:
+    """Return the split of each cell (str), after checking that the rows are aligned.
+
+    Raises
+    ------
+    InputError
+        If the splits belong to another index.
+    """
+    table = pq.read_table(splits, columns=["cell_id", "split"])
+    if not table["cell_id"].equals(cells.cell_id):
+        raise InputError(
+            where=splits,
+            found=f"{table.num_rows} rows that are not the cells of {index}",
+            expected=f"its {len(cells)} cells in the same order",
+            fix="run the rule assign_splits again",
+        )
+    return table["split"].to_numpy()

@@ -1,0 +1,112 @@
+"""Loader and step on a CPU, each against the obvious way of doing it, in turn."""
+
+import itertools
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from mcvae_ops.training.arithmetic import Arithmetic
+from mcvae_ops.training.batches import Batches
+from tests.performance import training
+
+CPU = torch.device("cpu")
+N_CELLS, BATCH_SIZE, ROUNDS = 8000, 64, 5
+
+
+def rates(ways: dict[str, Callable[[], int]], before: Callable[[], None]) -> dict[str, float]:
+    """Return the median cells per second of each way, taken in turn."""
+    found = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, work in ways.items():
+            before()
+            started_s = time.perf_counter()
+            n_cells = work()
+            found[name].append(n_cells / (time.perf_counter() - started_s))
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    root = tmp_path_factory.mktemp("screen")
+    return root, training.write_screen(root, N_CELLS)
+
+
+def test_loader(screen, tmp_path):
+    lmdb = pytest.importorskip("lmdb", reason="the other loader needs lmdb")
+    assert lmdb
+    root, cells = screen
+    training.write_lmdb(root, cells, tmp_path / "cells.lmdb")
+    n_read, n_records = 4096, 512
+
+    def ours() -> int:
+        sampler = training.sampler_of(root, cells, BATCH_SIZE)
+        return sum(len(sampler.batch(step)[0]) for step in range(n_read // BATCH_SIZE))
+
+    def sequential() -> int:
+        training.read_sequentially(root, n_read)
+        return n_read
+
+    def one_record_a_cell() -> int:
+        data = training.LmdbCells(tmp_path / "cells.lmdb", len(cells))
+        loader = torch.utils.data.DataLoader(data, BATCH_SIZE, shuffle=True)
+        return sum(len(crops) for crops in itertools.islice(loader, n_records // BATCH_SIZE))
+
+    def forget() -> None:
+        training.forget(root)
+        training.forget(tmp_path)
+
+    ways = {"ours": ours, "sequential": sequential, "lmdb": one_record_a_cell}
+    for state, before in (("cold", forget), ("warm", lambda: None)):
+        found = rates(ways, before)
+        print(
+            f"\nloader, {state}: {found['ours']:,.0f} cells/s, "
+            f"{found['ours'] / found['sequential']:.2f} x reading in order, "
+            f"{found['ours'] / found['lmdb']:.1f} x LMDB, one record a cell"
+        )
+        assert found["ours"] > 2 * found["lmdb"]
+
+
+def test_step():
+    cells = training.noise_batch(BATCH_SIZE, CPU)
+    ways = {
+        "float32, contiguous": training.Step("conv64", Arithmetic("float32", False), CPU, False),
+        "float32": training.Step("conv64", Arithmetic("float32", False), CPU),
+        "bf16": training.Step("conv64", Arithmetic("bf16", False), CPU),
+    }
+    if shutil.which("g++"):
+        ways["float32, compiled"] = training.Step("conv64", Arithmetic("float32", True), CPU)
+        ways["bf16, compiled"] = training.Step("conv64", Arithmetic("bf16", True), CPU)
+    losses = {name: [float(step(cells)) for _ in range(5)] for name, step in ways.items()}
+    for name, values in losses.items():
+        assert values == pytest.approx(losses["float32"], rel=0.02), name
+    work = {
+        name: lambda step=step: len(step(cells).expand(BATCH_SIZE)) for name, step in ways.items()
+    }
+    found = rates(work, lambda: None)
+    for name, rate in found.items():
+        print(f"\nstep, {name}: {rate / found['float32, contiguous']:.2f} x, {rate:,.0f} cells/s")
+    assert found["float32"] > 0.9 * found["float32, contiguous"]
+
+
+@pytest.mark.parametrize("network", training.NETWORKS)
+def test_step_with_loader(network, screen):
+    root, cells = screen
+    step = training.Step(network, Arithmetic("float32", False), CPU)
+    batches = Batches(training.sampler_of(root, cells, BATCH_SIZE), cells, CPU, in_background=True)
+    numbers = itertools.count()
+    alone = batches.take(next(numbers))
+    ways = {
+        "alone": lambda: len(step(alone).expand(BATCH_SIZE)),
+        "both": lambda: len(step(batches.take(next(numbers))).expand(BATCH_SIZE)),
+    }
+    found = rates(ways, lambda: None)
+    print(
+        f"\n{network}: {found['alone']:,.0f} cells/s, with the loader "
+        f"{found['both'] / found['alone']:.2f} of it; projected for 2 epochs of 23.6 M cells: "
+        f"{training.projected_hours(found['both']):,.0f} h"
+    )
+    assert found["both"] > 0.7 * found["alone"]
