@@ -202,7 +202,7 @@ class Names:
         Were all settings given to all panels, a learning rate would draw every figure again.
         """
         config, panel = self._config, wildcards.panel
-        of_screen = panel.startswith(("fig1", "figqc"))
+        of_screen = panel.startswith(("fig1", "fig4e", "figqc"))
         screen = config["screen"] if of_screen else select(config["screen"], "words")
         settings = {"profiles": select(config["profiles"], "main_model"), "screen": screen}
         if panel in ("fig1", "fig2a", "fig2c"):

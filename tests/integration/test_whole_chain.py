@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -43,6 +44,21 @@ def test_every_figure_exists_with_its_data(tiny_run):
             path = results(tiny_run) / f"figures/{panel}.{suffix}"
             assert path.stat().st_size > 100, path
     assert (results(tiny_run) / "report.html").stat().st_size > 100_000
+
+
+def test_the_explorer_has_a_picture_of_every_gene(tiny_run):
+    genes = pd.read_parquet(results(tiny_run) / "profiles/mcvae/0/genes.parquet")
+    n_genes = genes.loc[~genes["is_ntc"], "gene"].nunique()
+    assert len(list((results(tiny_run) / "explorer").glob("*.webp"))) == n_genes
+    assert 'href="explorer.html"' in (results(tiny_run) / "report.html").read_text()
+
+
+def test_snakemake_s_own_report_has_every_figure_with_caption_and_label(tiny_run, tmp_path):
+    done = snakemake(tiny_run, "--report", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stdout[-3000:]
+    page = (tmp_path / "report.html").read_text()
+    found = re.findall(r'"labels": {"panel": "(\w+)"}, "size": "[^"]+", "caption": "<p>\w', page)
+    assert sorted(found) == sorted(PANELS)
 
 
 def test_claims_have_a_row_each(tiny_run):

@@ -60,6 +60,11 @@ def test_the_papers_values_are_overlaid(panel, tables, tmp_path, shared):
     assert b">paper" in Path(targets["svg"]).read_bytes() or panel == "fig5c"
 
 
+def test_a_folder_without_the_papers_values_is_named(tables, tmp_path):
+    with pytest.raises(InputError, match=r"figures\.published_values: found '.*' without fig2"):
+        report_inputs.draw("fig2a", tables, tmp_path, str(tmp_path))
+
+
 def test_source_data_hold_what_is_drawn(drawn, tables):
     data = pd.read_csv(drawn["fig2a"]["csv"])
     table = pd.read_parquet(tables["complexes"])

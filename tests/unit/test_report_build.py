@@ -11,6 +11,8 @@ from mcvae_ops.report import quality
 from mcvae_ops.report.build import report
 from mcvae_ops.report.comparison import compare
 from mcvae_ops.report.timings import read_timings
+from tests import browser
+from tests.conftest import OUTPUT
 from tests.unit import report_inputs
 
 PANELS = ("fig2a", "fig5c")
@@ -96,6 +98,20 @@ def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     assert page.count(' src="data:image/png;base64,') == len(PANELS)
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "<script" not in page and "@import" not in page
+
+
+def test_nothing_is_cut_in_a_wide_and_in_a_narrow_window(inputs, tmp_path):
+    write(inputs, tmp_path / "report.html")
+    with browser.page(tmp_path / "profile") as page:
+        for width in (1400, 800):
+            page.open(tmp_path / "report.html", width)
+            page.screenshot(OUTPUT / f"report_{width}.png")
+            cut = page.value(
+                "[...document.querySelectorAll('.wide, html')].filter("
+                "e => e.scrollWidth > e.clientWidth).map(e => e.textContent.slice(0, 80))"
+            )
+            assert cut == [], width
+    assert page.problems == []
 
 
 def test_same_bytes_but_for_the_timings(inputs, tmp_path):

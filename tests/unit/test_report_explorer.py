@@ -1,5 +1,6 @@
 """The explorer: crops beside controls of their wells, and a page that works from a file."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import montage
-from mcvae_ops.report.explorer import choose, colours_of, explorer, points
+from mcvae_ops.report.explorer import choose, explorer, points
 from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops
 from tests import browser
@@ -81,14 +82,11 @@ def test_guides_take_turns_and_controls_are_of_the_same_batch():
     assert set(again.positions) < set(chosen.positions)
 
 
-def test_channels_are_screened_on_the_scale_of_the_controls():
+def test_counts_are_on_the_scale_of_the_controls():
     crops = np.array([100, 300, 200, 0, 500, 200]).reshape(3, 2, 1, 1)
-    low, high = np.full((3, 2), 100), np.full((3, 2), 300)
-    colours = np.array([[1, 0, 0], [0.5, 0, 0.5]])
-    painted = montage.compose(crops, low, high, colours)[:, 0, 0] / 255
-    # Black and full; half and below black; above full and half.
-    expected = [[0.5, 0, 0.5], [0.5, 0, 0], [1, 0, 0.25]]
-    np.testing.assert_allclose(painted, expected, atol=1 / 255)
+    low, high = np.full((3, 2), 100), np.full((3, 2), [300, 500])
+    painted = montage.to_grey(crops, low, high)[..., 0, 0]
+    np.testing.assert_array_equal(painted, [[0, 128], [128, 0], [255, 64]])
 
 
 def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
@@ -96,15 +94,15 @@ def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
     crops = Crops(Path(run["index"]).parents[1], cells)
     guide = np.zeros(len(cells), int)
     chosen, controls = choose(cells, guide, N)
-    painter = montage.Painter(crops, controls, colours_of(SCREEN))
+    painter = montage.Painter(crops, controls)
     low, high = np.percentile(crops.read(controls[1]), montage.SHOWN, axis=(0, 2, 3))
     np.testing.assert_allclose([painter.low[1], painter.high[1]], [low, high])
     first = chosen.label == 1
     with Image.open(Path(run["pictures"]) / "0000.webp") as picture:
-        shown = np.asarray(picture).reshape(2, 20, N, 20, 3).swapaxes(1, 2)
-    for row, positions in zip(shown, (chosen.positions, chosen.controls), strict=True):
-        error = row.astype(float) - painter.paint(positions[first])
-        assert np.abs(error).mean() < 5  # WebP is lossy
+        shown = np.asarray(picture.convert("L")).reshape(4, 2, 20, N, 20)  # channel, arm, y, n, x
+    for row, positions in zip((0, 1), (chosen.positions, chosen.controls), strict=True):
+        found = shown[:, row].transpose(2, 0, 1, 3).astype(float)
+        assert np.abs(found - painter.paint(positions[first])).mean() < 5  # WebP is lossy
     assert len(list(Path(run["pictures"]).iterdir())) == 4
 
 
@@ -128,6 +126,17 @@ def test_same_bytes_twice(run, tmp_path):
         assert (tmp_path / "explorer" / path.name).read_bytes() == path.read_bytes()
 
 
+def brightness(page: browser.Page, folder: Path) -> float:
+    """Return the mean brightness, 0 to 255, of the first crop that is shown."""
+    box = page.value(
+        "(() => { const b = document.querySelector('.crops canvas').getBoundingClientRect();"
+        "return [b.left + 4, b.top + scrollY + 4, b.right - 4, b.bottom + scrollY - 4]; })()"
+    )
+    page.screenshot(folder / "crop.png")
+    with Image.open(folder / "crop.png") as picture:
+        return float(np.asarray(picture.crop(tuple(map(int, box))).convert("L")).mean())
+
+
 def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
     path = Path(run["html"])
     with browser.page(tmp_path) as page:
@@ -135,9 +144,14 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
             page.open(path, width)
             page.type("#search", "gene3")
             page.until("document.getElementById('details').dataset.shown === 'GENE3'")
-            assert page.value("document.querySelectorAll('.crops div').length") == 2 * N
+            assert page.value("document.querySelectorAll('.crops canvas').length") == 2 * N
             assert page.value("document.documentElement.scrollWidth") <= width
             page.screenshot(OUTPUT / f"explorer_{width}.png")
+            assert brightness(page, tmp_path) > 10
+        page.value("document.querySelectorAll('.channels input').forEach(e => e.click())")
+        assert brightness(page, tmp_path) == 0
+        page.value("document.querySelectorAll('.channels input')[2].click()")
+        assert brightness(page, tmp_path) > 1
         page.type("#search", "no such gene")
         page.until("document.getElementById('problem').textContent.startsWith('No gene')")
         # A point is found where it is drawn, and named under the mouse.
@@ -150,7 +164,7 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
         page.until("document.getElementById('tip').textContent.startsWith('GENE2\\n')")
         page.mouse("click", x, y)
         page.until("document.getElementById('details').dataset.shown === 'GENE2'")
-        assert page.value("document.querySelector('h2').textContent") == "Guide GENE2"
+        assert page.value("document.querySelector('h2').textContent") == "guide GENE2"
         assert "DNA damage" in page.value("document.getElementById('details').textContent")
         fragment = "#gene=GENE4&space=background&colour=salient"
         page.open(path, 1400, fragment=fragment)
@@ -158,6 +172,21 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
         assert page.value("state.space") == "background"
     assert page.problems == []
     assert all(address.startswith(("file://", "data:")) for address in page.addresses)
+
+
+def test_things_are_called_as_the_screen_calls_them(run, tmp_path):
+    words = {"perturbation": "compound", "guide": "dose", "control": "DMSO"}
+    html = tmp_path / "explorer.html"
+    explorer(
+        **run | {"screen": SCREEN | {"words": words}, "html": str(html)}
+        | {"pictures": str(tmp_path / "explorer")}
+    )  # fmt: skip
+    with browser.page(tmp_path / "profile") as page:
+        page.open(html, 1400, fragment="#gene=GENE1")
+        page.until("document.getElementById('details').dataset.shown === 'GENE1'")
+        text = page.value("document.querySelector('main').innerText")
+        assert "compounds" in text and "distance from DMSO, salient" in text
+        assert not re.search(r"\b(genes?|guides?|NTC)\b", text, re.IGNORECASE)
 
 
 def test_a_lost_folder_is_named(run, tmp_path):
@@ -172,3 +201,13 @@ def test_the_page_draws_every_marker_of_a_group():
     source = (Path(montage.__file__).parent / "explorer.js").read_text()
     for marker in style.MARKERS:
         assert f'{marker}: "M' in source or f'"{marker}": "M' in source
+
+
+def test_without_a_browser_a_machine_skips_and_ci_fails(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no chromium"):
+        browser.needed_browser()
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="CI must run this test"):
+        browser.needed_browser()

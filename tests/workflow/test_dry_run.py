@@ -29,6 +29,9 @@ def test_default_plans_every_stage(tmp_path):
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2
+    assert planned["explorer"] == planned["umap_profiles"] == planned["export_anndata"] == 1
+    assert jobs(tmp_path, "cells_h5ad")["export_cells"] == 8
+    assert jobs(tmp_path, "ome_zarr")["export_ome_zarr"] == 16
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):

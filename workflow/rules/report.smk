@@ -28,10 +28,10 @@ rule explorer:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(16000),
         runtime=growing(120),
     params:
-        screen=select(config["screen"], "name", "channels", "pixel_size_um"),
+        screen=select(config["screen"], "name", "channels", "pixel_size_um", "words"),
         crops_per_gene=config["figures"]["crops_per_gene"],
     script:
         "../scripts/explorer.py"

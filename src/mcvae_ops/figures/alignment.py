@@ -74,17 +74,24 @@ def figqc3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     every = figure.subplots(n_rows, n_columns, squeeze=False)
     for axes in every.flat:
         style.bare(axes)
+    shown = []
     for k, ((plate, moving, fixed), rows) in enumerate(pairs):
         for j, (state, column) in enumerate(STATES.items()):
             axes = every.flat[2 * k + j]
             axes.imshow(overlay(rows, column), interpolation="nearest")
-            axes.set_title(f"{plate}\n{moving} on {fixed}, {state}", fontsize=7.5)
+            correlation = float(np.corrcoef(rows[column], rows["fixed_counts"])[0, 1])
+            title = f"{plate}\n{moving} on {fixed}, {state} (r = {style.signed(correlation, 2)})"
+            axes.set_title(title, fontsize=7.5)
+            shown.append((plate, moving, fixed, state, correlation, rows[column].mean()))
     note = (
         f"{style.counted(pixels['plate'].nunique(), 'plates')}, one tile each, from its middle. "
-        "Magenta: the channel that is shifted; green: the one it is shifted onto; white: both."
+        "Magenta: the channel that is shifted; green: the one it is shifted onto; white: both. r: "
+        "correlation of both over the pixels."
     )
     style.finish(figure, "figqc3", "Channels before and after alignment", note)
-    return figure, drawn((RUN, pixels))
+    # The pixels themselves are the picture, and stand in the table.
+    columns = ["plate", "moving", "fixed", "state", "correlation", "mean_counts"]
+    return figure, drawn((RUN, pd.DataFrame(shown, columns=columns)))
 
 
 def overlay(pixels: pd.DataFrame, column: str) -> np.ndarray:

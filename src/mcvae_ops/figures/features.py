@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 from mcvae_ops.figures import style
+from mcvae_ops.figures.feature_words import describe
 from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed
 
 KIND_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
 LISTED = 5
-COLUMNS = ((0.02, "left"), (0.05, "left"), (0.86, "right"), (0.99, "right"))
+COLUMNS = ((0.02, "left"), (0.05, "left"), (0.68, "right"), (0.86, "right"), (0.99, "right"))
 
 
 def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -67,32 +68,47 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the table of the first features of each group."""
-    table = choose(tables["features"], protocol="published", metric=["robust_z", "n_batches"])
-    needed(table, "figure fig4e, table features")
-    wide = table.pivot(index=["item", "level", "against", "n"], columns="metric", values="value")
-    wide = wide.reset_index()
-    wide = wide[wide["level"] <= LISTED]
+    listed = _listed(tables["features"], settings["screen"]["channels"])
     groups = _first_of_each_kind(_groups(choose(tables["features"], metric="r2")))
-    wide = wide[wide["item"].isin(groups)]
-    figure = style.new_figure(8.6, 1.5 + 0.3 * (LISTED + 2) * len(groups))
+    listed = listed[listed["item"].isin(groups)]
+    figure = style.new_figure(8.6, 1.1 + 0.44 * (LISTED + 1.6) * len(groups))
     axes = figure.subplots()
     style.bare(axes)
     line = 0.0
+    heads = ("robust z", "95 % interval", "batches")
     for group, colour in groups.items():
-        _write(axes, line, ("", group, "robust z", "batches"), fontweight="bold", color=colour)
-        axes.axhline(line + 0.5, color=colour, lw=1.2)
-        for one in wide[wide["item"] == group].sort_values("level").itertuples():
+        _write(axes, line, ("", group, *heads), fontweight="bold", color=colour)
+        axes.axhline(line + 0.45, color=colour, lw=1.2)
+        for one in listed[listed["item"] == group].itertuples():
             line += 1
-            cells = (f"{one.level:.0f}", one.against, style.signed(one.robust_z, 2))
-            _write(axes, line, (*cells, f"{one.n_batches:.0f} of {one.n}"))
+            strict = "–"
+            if one.low == one.low:
+                strict = f"{style.signed(one.low, 2)} to {style.signed(one.high, 2)}"
+            cells = (f"{one.level:.0f}", one.against, style.signed(one.robust_z, 2), strict)
+            _write(axes, line - 0.15, (*cells, f"{one.n_batches:.0f} of {one.n}"))
+            axes.text(COLUMNS[1][0], line + 0.2, one.measures, fontsize=8, color=style.FAINT)
         line += 1.6
-    axes.set(xlim=(0, 1), ylim=(line - 0.9, -0.7))
+    axes.set(xlim=(0, 1), ylim=(line - 0.9, -0.6))
     note = (
         "Published protocol: ordered by the number of batches in which a feature is among the "
-        "most altered; robust z against NTC cells of the batch, median over batches."
+        f"most altered; robust z against NTC cells of the batch, median over "
+        f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, bootstrap "
+        "over batches; – where the feature is not among its first."
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
-    return figure, drawn((RUN, wide))
+    return figure, drawn((RUN, listed))
+
+
+def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
+    """Return the first features of each group, with what they measure and strict intervals."""
+    table = choose(features, protocol="published", metric=["robust_z", "n_batches"])
+    needed(table, "figure fig4e, table features")
+    keys = ["item", "level", "against", "n"]
+    wide = table.pivot(index=keys, columns="metric", values="value").reset_index()
+    wide = wide[wide["level"] <= LISTED]
+    strict = choose(features, protocol="strict", metric="robust_z")
+    listed = wide.merge(strict[["item", "against", "low", "high"]], "left", ["item", "against"])
+    return listed.assign(measures=[describe(name, channels) for name in listed["against"]])
 
 
 def _groups(table: pd.DataFrame) -> dict[str, str]:
@@ -107,6 +123,6 @@ def _first_of_each_kind(groups: dict[str, str]) -> dict[str, str]:
     return {group: colour for group, colour in groups.items() if first[colour] == group}
 
 
-def _write(axes, line: float, cells: tuple[str, str, str, str], **how: str) -> None:
+def _write(axes, line: float, cells: tuple[str, ...], **how: str) -> None:
     for (x, side), text in zip(COLUMNS, cells, strict=True):
         axes.text(x, line, text, ha=side, va="center", fontsize=10, **how)

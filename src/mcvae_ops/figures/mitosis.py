@@ -95,25 +95,30 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     table = choose(tables["mitosis"], **same)
     first = choose(table, seed=[known["seed"].iloc[0]])
     auroc = choose(first, protocol="published", metric="auroc")
-    difference = over_seeds(
-        choose(table, protocol="strict", metric="auroc_difference"),
+    strict = over_seeds(
+        choose(table, protocol="strict", metric=["auroc", "auroc_difference"]),
         ["protocol", "model", "metric", "item"],
     )
     theirs = published["auroc"].replace({"relative_background_norm": "relative_background"})
     theirs = theirs.rename(columns={"score": "item", "auroc": "value"}).assign(metric="auroc")
     figure = style.new_figure(5.2, 5.6)
     curves = _draw_roc(figure.subplots(), known, auroc, theirs)
-    note = _described(known) + "".join(
-        f"\nStrict difference of AUROC, {style.counted(one.n_seeds, 'training seeds')}: "
-        f"{style.signed(one.value, 3)}, 95 % interval {style.signed(one.low, 3)} to "
-        f"{style.signed(one.high, 3)}."
-        for one in difference.itertuples()
-    )
+    note = f"{_described(known)}." + "".join(map(_strict_text, strict.itertuples()))
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
-    estimates = pd.concat([auroc.assign(n_seeds=1), difference])[
+    estimates = pd.concat([auroc.assign(n_seeds=1), strict])[
         ["protocol", "model", "n_seeds", "metric", "item", "value", "low", "high", "n"]
     ]
     return figure, drawn((RUN, estimates), (PAPER, theirs), (RUN, curves))
+
+
+def _strict_text(one) -> str:
+    if one.metric == "auroc":
+        name = SCORES[one.item][1]
+        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {one.low:.3f} to {one.high:.3f}"
+    else:
+        bounds = f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}"
+        text = f"difference: {style.signed(one.value, 3)}, 95 % interval {bounds}"
+    return f"\nStrict {text} (n = {one.n}, {style.counted(one.n_seeds, 'training seeds')})."
 
 
 def _draw_roc(
@@ -145,6 +150,8 @@ def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> None:
     size = float(np.clip(40_000 / len(x), 16, 28))
+    # Thousands of genes lie over each other: where they are many shall look darker.
+    opacity = float(np.clip(1000 / len(x), 0.35, 1))
     for value, colour, marker, name in (
         (False, OTHER, "o", "other gene"),
         (True, FACTOR, "^", "mitotic factor"),
@@ -153,6 +160,7 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> No
         axes.scatter(
             x[chosen], y[chosen], size if value else 0.6 * size, c=colour, marker=marker,
             lw=0.4 if value else 0, edgecolors="white", rasterized=True, label=name,
+            alpha=1 if value else opacity,
         )  # fmt: skip
     axes.legend(loc="best")
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from mcvae_ops.errors import InputError
+
 METHODS = {  # the paper's method -> (model, space)
     "VAE": ("vae", "combined"),
     "cVAE": ("cvae", "combined"),
@@ -59,6 +61,13 @@ def read_published(folder: str | None) -> dict[str, pd.DataFrame]:
     """
     if folder is None:
         return {name: pd.DataFrame(columns=list(columns)) for name, (_, columns) in FILES.items()}
+    if missing := [file for file, _ in FILES.values() if not (Path(folder) / file).is_file()]:
+        raise InputError(
+            where="configuration key figures.published_values",
+            found=f"{folder!r} without {missing[0]}",
+            expected="the folder of the paper's numbers, resources/published_figures",
+            fix="correct the path, or set it to null",
+        )
     return {
         name: pd.read_csv(Path(folder) / file, sep="\t", usecols=list(columns)).replace(GROUPS)
         for name, (file, columns) in FILES.items()

@@ -34,8 +34,12 @@ def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> annda
     """
     columns = latent_columns(table.columns)
     observations = table.drop(columns=columns)
+    for column in observations.select_dtypes(object):
+        if observations[column].nunique() < len(observations):
+            observations[column] = observations[column].astype("category")
     observations.index = names.astype(str)
-    variables = pd.DataFrame({"space": [SPACE[column[0]] for column in columns]}, index=columns)
+    of = pd.Categorical([SPACE[column[0]] for column in columns])
+    variables = pd.DataFrame({"space": of}, index=columns)
     made = anndata.AnnData(table[columns].to_numpy(np.float32), observations, variables)
     spaces = spaces_of(columns)
     for space in ("salient", "background"):

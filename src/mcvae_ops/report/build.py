@@ -193,11 +193,11 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    checks = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    found = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
-    facts["warnings"] = str(len(checks["warnings"]) or "none")
+    facts["warnings"] = str(len(found["warnings"]) or "none")
     compared = {
         Path(path).stem: _records(compare(Path(path).stem, pd.read_csv(path)))
         for path in data
@@ -219,11 +219,11 @@ def report(
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
             figures=figure_blocks(figures, data, captions, screen["words"]),
-            warnings=checks["warnings"],
-            alignment=_records(checks["alignment"]),
-            dropped=_records(checks["dropped"]),
-            training=_records(checks["training"]),
-            speed=_records(checks["speed"]),
+            warnings=found["warnings"],
+            alignment=_records(found["alignment"]),
+            dropped=_records(found["dropped"]),
+            training=_records(found["training"]),
+            speed=_records(found["speed"]),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

@@ -12,14 +12,17 @@ const PATHS = Object.fromEntries(Object.entries(SHAPES).map(([key, d]) => [key, 
 const CONTROL = ["#222222", "D"], OTHER = ["#b9bdc2", "o"];
 const RAMP = [[0, 34, 78], [65, 77, 108], [124, 123, 120], [188, 175, 111], [253, 231, 55]]; // cividis
 const SPACES = Object.keys(DATA.gene.xy);
-const LEVELS = { gene: "genes", guide: "guides" };
+// What the screen calls things: 2 genes may be 2 compounds.
+const say = (text) => text.replace(/\b(gene|guide|NTC)(s?)\b/g, (_, word, s) => DATA.words[word] + s);
+const LEVELS = { gene: say("genes"), guide: say("guides") };
+const NTC = say("control (NTC)");
 const state = { level: "gene", space: SPACES[0], colour: "group", group: null, chosen: null };
 let view = { k: 1, x: 0, y: 0 }, screenXY = new Float64Array(0), ranks = {};
 
 const canvas = $("map"), pen = canvas.getContext("2d");
 const points = () => DATA[state.level];
 const places = () => points().xy[state.space];
-const groupOf = (i) => (points().ntc[i] ? "control (NTC)" : DATA.group[points().gene[i]] || "");
+const groupOf = (i) => (points().ntc[i] ? NTC : DATA.group[points().gene[i]] || "");
 const styleOf = (i) => (points().ntc[i] ? CONTROL : DATA.styles[groupOf(i)] || OTHER);
 const rgb = (c) => `rgb(${c.map(Math.round).join()})`;
 
@@ -29,11 +32,12 @@ function element(tag, text, attributes = {}) {
   return made;
 }
 
-function chosenPoint() {
-  if (!state.chosen) return -1;
-  const { level, name } = state.chosen;
-  const names = points().name;
-  return names.indexOf(level === state.level ? name : geneOf(level, name));
+// The chosen point; of a gene on the map of guides, all of its guides.
+function chosenPoints() {
+  if (!state.chosen) return [];
+  const { level, name } = state.chosen, wanted = level === state.level ? name : geneOf(level, name);
+  const names = level === "gene" && state.level === "guide" ? points().gene : points().name;
+  return names.flatMap((one, i) => (one === wanted && !isNaN(screenXY[2 * i]) ? [i] : []));
 }
 
 function geneOf(level, name) {
@@ -74,10 +78,7 @@ function draw() {
     mark(ratio, i, colour, marker, r);
   }
   pen.globalAlpha = 1;
-  const chosen = chosenPoint();
-  if (chosen >= 0 && !isNaN(screenXY[2 * chosen])) {
-    label(ratio, chosen, r);
-  }
+  chosenPoints().forEach((i, k, all) => label(ratio, i, r, all.length > 1 ? "" : points().name[i]));
 }
 
 function mark(ratio, i, colour, marker, r) {
@@ -86,7 +87,7 @@ function mark(ratio, i, colour, marker, r) {
   pen.fill(PATHS[marker]);
 }
 
-function label(ratio, i, r) {
+function label(ratio, i, r, text) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   const x = screenXY[2 * i], y = screenXY[2 * i + 1];
   pen.lineWidth = 2.5;
@@ -95,7 +96,7 @@ function label(ratio, i, r) {
   pen.arc(x, y, r + 5, 0, 7);
   pen.stroke();
   pen.font = "600 14px system-ui, 'DejaVu Sans', sans-serif";
-  const text = points().name[i], right = x + r + 10 + pen.measureText(text).width < canvas.clientWidth;
+  const right = x + r + 10 + pen.measureText(text).width < canvas.clientWidth;
   pen.textAlign = right ? "left" : "right";
   pen.textBaseline = "middle";
   pen.lineWidth = 4;
@@ -135,13 +136,13 @@ function nearest(x, y) {
 
 function facts(level, i) {
   const one = DATA[level], found = [];
-  if (level === "guide") found.push(["gene", one.gene[i]]);
-  found.push(["group", (one.ntc[i] && "control (NTC)") || DATA.group[one.gene[i]] || "none"]);
-  if (level === "gene") found.push(["guides", DATA.guide.gene.filter((g) => g === one.name[i]).length]);
+  if (level === "guide") found.push([say("gene"), one.gene[i]]);
+  found.push(["group", (one.ntc[i] && NTC) || DATA.group[one.gene[i]] || "none"]);
+  if (level === "gene") found.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === one.name[i]).length]);
   found.push(["cells", one.n[i].toLocaleString("en")]);
   for (const space of SPACES) {
     const value = one.distance[space][i];
-    found.push([`distance from NTC, ${space}`, value === null ? "none" : value.toPrecision(3)]);
+    found.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
   }
   return found;
 }
@@ -169,33 +170,10 @@ function choose(level, name) {
 function showDetails(level, i) {
   const name = DATA[level].name[i], gene = DATA[level].gene[i], list = element("dl", "");
   for (const [word, value] of facts(level, i)) list.append(element("dt", word), element("dd", value));
-  const parts = [element("h2", level === "gene" ? name : `Guide ${name}`), list];
+  const parts = [element("h2", level === "gene" ? name : `${say("guide")} ${name}`), list];
   if (DATA.montages[gene]) parts.push(...montage(gene, level === "guide" ? i : null));
   else parts.push(element("p", "No crops are shown: every picture has control crops in its lower half."));
   $("details").replaceChildren(...parts);
-}
-
-function montage(gene, guide) {
-  const { picture, crops } = DATA.montages[gene], n = crops.length / 2;
-  const url = `${DATA.folder}/${String(picture).padStart(4, "0")}.webp`;
-  const loaded = new Image();
-  loaded.onerror = () => ($("problem").textContent = `The picture ${url} is missing: keep the folder ${DATA.folder} beside this page.`);
-  loaded.onload = () => ($("details").dataset.shown = gene);
-  delete $("details").dataset.shown;
-  loaded.src = url;
-  return [`${gene}`, "control (NTC), same wells"].flatMap((title, row) => {
-    const grid = element("div", "", { className: "crops", role: "img", ariaLabel: `${n} crops: ${title}` });
-    for (let k = 0; k < n; k++) {
-      const [from, batch] = [crops[2 * k], DATA.batches[crops[2 * k + 1]]];
-      const crop = element("div", "", { title: row ? batch : `${batch}, guide ${DATA.guide.name[from]}` });
-      const x = n > 1 ? (100 * k) / (n - 1) : 0;
-      crop.style.background = `url("${url}") ${x}% ${100 * row}% / ${100 * n}% 200%`;
-      if (guide !== null && from !== guide) crop.className = "other";
-      grid.append(crop);
-    }
-    const text = row || guide === null ? title : `${title}, crops of this guide highlighted`;
-    return [element("h3", `${text} (${n} crops)`), grid];
-  });
 }
 
 function search(text) {
@@ -211,7 +189,7 @@ function search(text) {
       if (found !== undefined) return choose(level, found);
     }
   }
-  $("problem").textContent = `No gene or guide is called ${text.trim()}.`;
+  $("problem").textContent = `${say("No gene or guide is called")} ${text.trim()}.`;
 }
 
 function remember() {
@@ -261,7 +239,7 @@ function legend() {
   }
   const names = new Map(Object.entries(DATA.styles));
   names.set("", OTHER);
-  if (points().ntc.includes(1)) names.set("control (NTC)", CONTROL);
+  if (points().ntc.includes(1)) names.set(NTC, CONTROL);
   $("legend").replaceChildren(...[...names].map(([name, [colour, marker]]) => {
     const button = element("button", "", { type: "button", ariaPressed: String(state.group === name) });
     button.innerHTML = `<svg viewBox="-1.3 -1.3 2.6 2.6" aria-hidden="true"><path d="${SHAPES[marker]}" fill="${colour}"/></svg>`;
@@ -280,7 +258,7 @@ function start() {
   buttons("space", SPACES, (space) => space);
   $("colour").append(element("option", "functional group", { value: "group" }));
   for (const space of SPACES) {
-    $("colour").append(element("option", `distance from NTC, ${space}`, { value: space }));
+    $("colour").append(element("option", say(`distance from NTC, ${space}`), { value: space }));
   }
   $("names").append(...DATA.gene.name.map((value) => element("option", "", { value })));
   $("controls").addEventListener("change", (event) => {
@@ -335,5 +313,3 @@ function pointers() {
   });
   canvas.addEventListener("pointerleave", () => showTip(-1));
 }
-
-start();

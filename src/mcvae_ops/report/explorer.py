@@ -5,6 +5,7 @@ when they are asked for. No server is needed.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from matplotlib.colors import to_rgb
 
 from mcvae_ops.benchmarks.groups import group_of_genes
 from mcvae_ops.figures import style
@@ -21,6 +21,7 @@ from mcvae_ops.profiles.spaces import latent_columns, spaces_of
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import montage
 from mcvae_ops.report.page import environment
+from mcvae_ops.screen import reworded
 from mcvae_ops.shards.cells import Cells, read_cells
 from mcvae_ops.shards.crops import Crops
 
@@ -70,11 +71,6 @@ def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
     guides = pq.read_table(index, columns=["guide"])["guide"]
     found = pc.index_in(guides, value_set=pa.array(names, guides.type))
     return pc.fill_null(found, -1).to_numpy()
-
-
-def colours_of(screen: dict) -> np.ndarray:
-    """Return red, green and blue of each channel, (channel, 3) in [0, 1]."""
-    return np.array([to_rgb(channel["colour"]) for channel in screen["channels"]])
 
 
 def choose(cells: Cells, guide: np.ndarray, n: int) -> tuple[montage.Choice, list[np.ndarray]]:
@@ -149,7 +145,7 @@ def explorer(
     groups
         Functional groups (parquet): gene, group.
     screen
-        name, channels and pixel_size_um.
+        name, channels, pixel_size_um and words.
     crops_per_gene
         Bound of the crops that are shown of a gene.
     html, pictures
@@ -170,12 +166,14 @@ def explorer(
     guide = _guide_numbers(index, data["guide"]["name"])
     chosen, controls = choose(cells, guide, crops_per_gene)
     crops = Crops(Path(index).parents[1], cells)
-    painter = montage.Painter(crops, controls, colours_of(screen))
-    with whole_folder(pictures) as partial:
-        numbers = write_pictures(chosen, painter, cells.labels, partial)
+    painter = montage.Painter(crops, controls)
+    with whole_folder(pictures) as folder:
+        numbers = write_pictures(chosen, painter, cells.labels, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
     data["montages"] = montages(chosen, numbers, cells, guide)
     data["batches"] = cells.batches
+    data["channels"] = screen["channels"]
+    data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
     data["folder"] = Path(pictures).name
     data["styles"] = style.group_styles(sorted(set(data["group"].values()), key=str.lower))
     first = profiles["gene"].iloc[0]
@@ -187,6 +185,7 @@ def explorer(
             training=f"{style.model_name(first['model'])}, seed {first['seed']}",
             crop_um=crops.shape[-1] * screen["pixel_size_um"],
             shown=montage.SHOWN,
+            say=partial(reworded, words=screen["words"]),
             data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
         )
     )

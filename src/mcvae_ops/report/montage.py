@@ -113,35 +113,22 @@ def contrast(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, np.maximum(high, low + 1)
 
 
-def compose(
-    crops: np.ndarray, low: np.ndarray, high: np.ndarray, colours: np.ndarray
-) -> np.ndarray:
-    """Lay the channels of crops over each other in their colours, as slides on a screen.
-
-    Sums would turn white where stains overlap; on a screen (1 - the product of what each channel
-    leaves dark) bright colours stay apart.
+def to_grey(crops: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Bring counts to uint8.
 
     Parameters
     ----------
     crops
         Counts, (cell, channel, y, x).
     low, high
-        Counts that are drawn black and in full colour, (cell, channel).
-    colours
-        Red, green and blue of each channel, (channel, 3) in [0, 1].
-
-    Returns
-    -------
-    uint8 (cell, y, x, 3).
+        Counts that become 0 and 255, (cell, channel).
     """
     low, high = low[:, :, None, None], high[:, :, None, None]
-    scaled = np.clip((crops - low) / (high - low), 0, 1)
-    dark = np.prod(1 - scaled[..., None] * colours[:, None, None], axis=1)
-    return np.round(255 * (1 - dark)).astype(np.uint8)
+    return np.rint(255 * np.clip((crops - low) / (high - low), 0, 1)).astype(np.uint8)
 
 
 class Painter:
-    """Crops in colour, each batch on the scale of its controls.
+    """Crops in grey, each batch on the scale of its controls.
 
     Parameters
     ----------
@@ -149,32 +136,42 @@ class Painter:
         Source of the crops.
     controls
         Control cells of each batch.
-    colours
-        (channel, 3) in [0, 1].
     """
 
-    def __init__(self, crops: Crops, controls: list[np.ndarray], colours: np.ndarray) -> None:
-        self.crops, self.colours = crops, colours
-        scales = np.full((2, len(controls), len(colours)), np.nan)
+    def __init__(self, crops: Crops, controls: list[np.ndarray]) -> None:
+        self.crops = crops
+        scales = np.full((2, len(controls), crops.shape[0]), np.nan)
         for batch, cells in enumerate(controls):
             if len(cells):
                 scales[:, batch] = contrast(crops.read(cells))
         self.low, self.high = scales
 
     def paint(self, positions: np.ndarray) -> np.ndarray:
-        """Return uint8 (cell, y, x, 3) of the cells at `positions`."""
-        size = self.crops.shape[-1]
-        painted = np.empty((len(positions), size, size, 3), np.uint8)
+        """Return uint8 (cell, channel, y, x) of the cells at `positions`."""
+        painted = np.empty((len(positions), *self.crops.shape), np.uint8)
         # In the order of the index: each file is opened once.
         order = np.argsort(positions, kind="stable")
         for first in range(0, len(order), _BLOCK_CELLS):
             rows = order[first : first + _BLOCK_CELLS]
             batch = self.crops.cells.batch[positions[rows]]
             counts = self.crops.read(positions[rows])
-            painted[rows] = compose(counts, self.low[batch], self.high[batch], self.colours)
+            painted[rows] = to_grey(counts, self.low[batch], self.high[batch])
         return painted
 
 
 def sprite(cells: np.ndarray, controls: np.ndarray) -> Image.Image:
-    """Return one picture: cells of a gene side by side, below each its control."""
-    return Image.fromarray(np.concatenate([np.hstack(list(cells)), np.hstack(list(controls))]))
+    """Return one picture of the crops of a gene.
+
+    Parameters
+    ----------
+    cells, controls
+        uint8 (cell, channel, y, x); as many of either.
+
+    Returns
+    -------
+    Crops side by side; a row for each channel and arm: (first channel, cells), (first channel,
+    controls), (second channel, cells)... The page gives the channels their colours.
+    """
+    both = np.stack([cells, controls])  # (arm, cell, channel, y, x)
+    arm, n, channel, y, x = both.shape
+    return Image.fromarray(both.transpose(2, 0, 3, 1, 4).reshape(channel * arm * y, n * x))
