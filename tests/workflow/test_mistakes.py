@@ -30,7 +30,7 @@ from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow import job, read_configuration
+from mcvae_ops.workflow import PANEL_TABLES, job, read_configuration
 from tests.conftest import ROOT
 from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
 
@@ -71,8 +71,8 @@ IN_CONFIGURATION = {
     ),
     "unknown key": (
         put("crop.sise_px", 48),
-        "configuration key crop: found unknown key 'sise_px', expected one of clip_fraction, "
-        "max_failed_fraction, size_px, tiles_per_chunk; write 'size_px' instead.",
+        "configuration key crop: found unknown key 'sise_px', expected one of "
+        f"{', '.join(sorted(tiny_configuration()['crop']))}; write 'size_px' instead.",
     ),
     "wrong type": (
         put("training.epochs", "ten"),
@@ -137,9 +137,8 @@ IN_CONFIGURATION = {
     ),
     "unknown panel": (
         put("figures.panels", ["fig2a", "fig9"]),
-        "configuration key figures.panels.1: found 'fig9', expected one of fig1, fig2a, fig2b, "
-        "fig2c, fig3a, fig3b, fig4a, fig4b, fig4c, fig4d, fig4e, fig5a, fig5b, fig5c, figqc1, "
-        "figqc2, figqc3, figqc4, figqc5; choose one of them.",
+        "configuration key figures.panels.1: found 'fig9', expected one of "
+        f"{', '.join(PANEL_TABLES)}; choose one of them.",
     ),
     "unknown model": (
         put("profiles.main_model", "mcvea"),
@@ -242,8 +241,8 @@ def crop(config: dict, folder: Path) -> None:
         for kind, suffix in (("", ".npy"), ("_index", ".parquet"))
     }
     crop_chunk(
-        out["files"], cells[0], out["consensus"], screen, config["alignment"], config["crop"],
-        archive, plate, wells[0], "000", str(folder / "cache"), **arms,
+        out["files"], cells[0], out["consensus"], None, screen, config["alignment"],
+        config["crop"], archive, plate, wells[0], "000", str(folder / "cache"), **arms,
         alignment_table=out["alignment"], dropped=out["dropped"],
     )  # fmt: skip
 
@@ -347,6 +346,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
         plans.plan(
             str(tmp_path / "files.parquet"), str(tmp_path / "left_out.tsv"),
             str(tmp_path / "parts.parquet"), config, str(tmp_path / "results"),
+            str(tmp_path / "timings"),
         )  # fmt: skip
     assert str(caught.value) == (
         f"the disk of {tmp_path}/results: found 0.0 GB free, expected 0.0 GB; free some, run in a "
@@ -377,8 +377,8 @@ def test_a_group_that_no_list_holds():
     with pytest.raises(InputError) as caught:
         genes_of_group("Tubulin", groups)
     assert str(caught.value) == (
-        "configuration key benchmarks.features: found group 'Tubulin', expected one of actin, "
-        "tubulin; correct the name of the group."
+        "configuration keys benchmarks.features.shifting_groups and novel_groups: found group "
+        "'Tubulin', expected one of actin, tubulin; correct the name of the group."
     )
 
 
