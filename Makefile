@@ -5,6 +5,7 @@
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
+# make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
 # make docs   config/README.md from the schema
 # make help   this list
 SHELL := bash
@@ -14,7 +15,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens check test test-slurm lint bench docs
+.PHONY: help demo screens check test test-slurm lint bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -58,7 +59,10 @@ lint: .venv/installed
 	$(SNAKEMAKE) --lint
 
 bench: .venv/installed
-	$(BIN)/pytest tests/performance --override-ini=addopts= -s
+	$(BIN)/pytest tests/performance --override-ini=addopts= -s -m "not gpu"
+
+bench-gpu: .venv/installed
+	$(BIN)/pytest tests/performance/test_training_gpu.py --override-ini=addopts= -s -m gpu
 
 docs: .venv/installed
 	$(BIN)/python -m mcvae_ops.reference workflow/schemas/config.schema.yaml > config/README.md

@@ -125,6 +125,8 @@ class Names:
         plate and well; and chunk of tiles; and arm (ntc, perturbed).
     embeddings
         model and seed of every embedding: trained models and baselines.
+    embedding, n_embedding_parts
+        Whether cells are embedded "whole" or in "parts", and in how many.
     judged, judged_profiles
         Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
     main, significance
@@ -169,6 +171,8 @@ class Names:
         baselines = [(model, 0) for model in BASELINES] if from_cells else []
         judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
         self.level = level = config["benchmarks"]["functions"]["level"] + "s"
+        self.n_embedding_parts = config["profiles"]["embedding_jobs"]
+        self.embedding = "whole" if self.n_embedding_parts == 1 else "parts"
         self.trained = _columns(trained, "model", "seed")
         self.embeddings = _columns(trained + baselines, "model", "seed")
         self.judged = _columns(judged, "model", "seed")

@@ -13,9 +13,9 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.models.objective import TERMS
 from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.training.embed import embed_cells, load_model
+from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
 from mcvae_ops.training.monitors import Watch, salient_warnings
-from mcvae_ops.training.prepare import Schedule
+from mcvae_ops.training.prepare import Schedule, fixed_settings, merged_settings
 from mcvae_ops.training.train import train_model
 
 from .fake_shards import CHANNELS, MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
@@ -42,6 +42,19 @@ def trained(shards, tmp_path_factory):
     return arguments
 
 
+def embedding_arguments(trained: dict, embedding: Path | str) -> dict:
+    """Return the keyword arguments of `embed_cells` for what was trained."""
+    names = ("index", "weights", "model", "training", "model_name", "seed")
+    kept = {name: trained[name] for name in names}
+    return kept | {"part": 0, "parts": 1, "embedding": str(embedding)}
+
+
+def expected_of(trained: dict) -> dict:
+    """Return what `load_model` is to find in the weights."""
+    settings = fixed_settings(merged_settings(trained["model"], trained["training"]))
+    return {"model": "mcvae", "seed": 0, "channels": CHANNELS, "settings": settings}
+
+
 def metrics_of(arguments: dict, phase: str) -> list[dict]:
     return [row for row in pq.read_table(arguments["metrics"]).to_pylist() if row["phase"] == phase]
 
@@ -64,7 +77,7 @@ def test_the_planted_effect_is_in_the_salient_space(trained, tmp_path):
     row = metrics_of(trained, "validation")[-1]
     assert row["active_units_s"] >= 1 and row["nats_without_s"] > 5
     embedding = tmp_path / "embedding.parquet"
-    embed_cells(trained["index"], trained["weights"], "mcvae", 0, str(embedding))
+    embed_cells(**embedding_arguments(trained, embedding))
     table = pq.read_table(embedding)
     s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
     label = read_cells(trained["index"]).label
@@ -94,7 +107,7 @@ def test_a_model_may_change_keys_of_training(shards, tmp_path):
     (row,) = metrics_of(arguments, "validation")
     assert row["epoch"] == 1 and row["kl_s"] is None
     embedding = tmp_path / "embedding.parquet"
-    embed_cells(arguments["index"], arguments["weights"], "vae", 0, str(embedding))
+    embed_cells(**embedding_arguments(arguments, embedding))
     assert pq.read_schema(embedding).names == ["cell_id", *(f"z_{k:02d}" for k in range(5))]
 
 
@@ -105,7 +118,7 @@ def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
     row = metrics_of(arguments, "validation")[-1]
     assert row["kl_t"] > 0 and len(row["kl_per_dimension_t"]) == 2 and -0.5 < row["hsic"] < 2
     embedding = str(tmp_path / "embedding.parquet")
-    embed_cells(arguments["index"], arguments["weights"], "mcvae", 0, embedding)
+    embed_cells(**embedding_arguments(arguments, embedding))
     assert pq.read_schema(embedding).names[-3:] == ["z_04", "t_00", "t_01"]
 
 
@@ -127,13 +140,13 @@ def test_divergence_is_an_error_not_a_result(shards, tmp_path):
 
 def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp_path):
     embedding = tmp_path / "embedding.parquet"
-    embed_cells(trained["index"], trained["weights"], "mcvae", 0, str(embedding))
+    embed_cells(**embedding_arguments(trained, embedding))
     table = pq.read_table(embedding)
     assert table.schema.metadata == {b"model": b"mcvae", b"seed": b"0"}
     assert table["cell_id"].equals(pq.read_table(trained["index"])["cell_id"])
     assert table.schema.names[1:] == [*(f"s_{k:02d}" for k in range(4)),
                                       *(f"z_{k:02d}" for k in range(5))]  # fmt: skip
-    model, preprocess = load_model(trained["weights"], "mcvae", 0, CHANNELS, torch.device("cpu"))
+    model, preprocess = load_model(trained["weights"], expected_of(trained), torch.device("cpu"))
     crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
@@ -141,8 +154,37 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     rows = table.take(positions).to_pydict()
     found = np.array([rows[name] for name in table.schema.names[1:]]).T
     np.testing.assert_allclose(found, torch.cat([*means.values()], dim=1).numpy(), atol=1e-5)
-    with pytest.raises(InputError, match="cvae, seed 0"):
-        embed_cells(trained["index"], trained["weights"], "cvae", 0, str(embedding))
+
+
+def test_weights_of_another_configuration_are_refused(trained, tmp_path):
+    arguments = embedding_arguments(trained, tmp_path / "embedding.parquet")
+    for change, sentence in (
+        ({"model_name": "cvae"}, "weights of model mcvae, expected cvae"),
+        ({"seed": 1}, "weights of seed 0, expected 1"),
+        ({"model": MCVAE | {"salient_latent": 3}}, "salient_latent 4, expected 3"),
+        ({"training": trained["training"] | {"arcsinh_offset": 2.0}}, "arcsinh_offset 1.5"),
+        ({"training": trained["training"] | {"kl_weight": 2.0}}, "kl_weight 1.0"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            embed_cells(**arguments | change)
+    embed_cells(**arguments | {"training": trained["training"] | {"checkpoint_minutes": 3.0}})
+
+
+def test_parts_of_an_embedding_are_joined_to_the_whole(trained, tmp_path):
+    whole, joined = str(tmp_path / "whole.parquet"), str(tmp_path / "joined.parquet")
+    embed_cells(**embedding_arguments(trained, whole))
+    parts = [str(tmp_path / f"{part}.parquet") for part in range(3)]
+    for part, path in enumerate(parts):
+        embed_cells(**embedding_arguments(trained, path) | {"part": part, "parts": 3})
+    join_embeddings(trained["index"], parts, joined)
+    expected, found = pq.read_table(whole), pq.read_table(joined)
+    assert found.schema.equals(expected.schema, check_metadata=True)
+    assert found["cell_id"].equals(expected["cell_id"])
+    for name in expected.schema.names[1:]:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+    for wrong in (parts[::-1], parts[:2], [parts[0], parts[0], parts[2]]):
+        with pytest.raises(InputError):
+            join_embeddings(trained["index"], wrong, joined)
 
 
 def test_crops_of_other_channels_are_refused(trained):
@@ -150,7 +192,8 @@ def test_crops_of_other_channels_are_refused(trained):
     with pytest.raises(InputError, match=r"A594, AF750, DAPI, GFP.*screen\.channels"):
         train_model(**trained | {"channels": channels})
     with pytest.raises(InputError, match="channels"):
-        load_model(trained["weights"], "mcvae", 0, CHANNELS[::-1], torch.device("cpu"))
+        other = expected_of(trained) | {"channels": CHANNELS[::-1]}
+        load_model(trained["weights"], other, torch.device("cpu"))
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(shards, tmp_path):

@@ -241,8 +241,8 @@ def crop(config: dict, folder: Path) -> None:
         for kind, suffix in (("", ".npy"), ("_index", ".parquet"))
     }
     crop_chunk(
-        out["files"], cells[0], out["consensus"], None, screen, config["alignment"],
-        config["crop"], archive, plate, wells[0], "000", str(folder / "cache"), **arms,
+        out["files"], cells[0], out["consensus"], None, screen, config["alignment"], config["crop"],
+        archive, plate, wells[0], "000", str(folder / "cache"), **arms,
         alignment_table=out["alignment"], dropped=out["dropped"],
     )  # fmt: skip
 

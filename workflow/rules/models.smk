@@ -41,27 +41,7 @@ rule train_model:
         "../scripts/train_model.py"
 
 
-rule embed_cells:
-    """Embed every cell: the means of the posterior."""
-    input:
-        index="results/{screen}/shards/index.parquet",
-        weights="results/{screen}/models/{model}/{seed}/weights.pt",
-    output:
-        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
-    log:
-        "logs/{screen}/embed_cells/{model}/{seed}.log",
-    benchmark:
-        "benchmarks/{screen}/embed_cells/{model}/{seed}.tsv"
-    wildcard_constraints:
-        model="|".join(config["models"]),
-    conda:
-        "../../envs/gpu.yaml"
-    resources:
-        mem_mb=growing(16000),
-        runtime=growing(360),
-        gpu=1,
-    script:
-        "../scripts/embed_cells.py"
+include: f"embedding_{NAMES.embedding}.smk"
 
 
 rule cellprofiler_pca:

@@ -5,7 +5,11 @@ with job(snakemake):
     embed_cells(
         index=snakemake.input.index,
         weights=snakemake.input.weights,
+        model=snakemake.params.model,
+        training=snakemake.params.training,
         model_name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
+        part=int(snakemake.params.part),
+        parts=snakemake.params.parts,
         embedding=snakemake.output.embedding,
     )

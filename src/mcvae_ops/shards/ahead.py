@@ -15,7 +15,8 @@ class ReadAhead(Generic[Key, Value]):
     Parameters
     ----------
     read
-        The function; it must be pure, so that values do not depend on when they are read.
+        The function; its values must not depend on when they are read, and may be written over
+        when the next but one is asked for.
     following
         Key -> the key that will be asked for next.
     in_background
@@ -41,8 +42,9 @@ class ReadAhead(Generic[Key, Value]):
         if self._last is None or self._last[0] != key:
             started_s = time.monotonic()
             ahead, self._last = self._next, None
+            value = None if ahead is None else ahead[1].result()
             is_ahead = ahead is not None and ahead[0] == key
-            self._last = key, ahead[1].result() if is_ahead else self._read(key)
+            self._last = key, value if is_ahead else self._read(key)
             self.waited_s += time.monotonic() - started_s
             if self._thread is not None:
                 following = self._following(key)

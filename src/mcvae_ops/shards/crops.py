@@ -1,15 +1,20 @@
 """Crops by their position in the index: from the shards, or held in memory."""
 
+import os
 from collections.abc import Iterator
 from functools import lru_cache
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 
+from mcvae_ops.errors import InputError
 from mcvae_ops.shards.cells import Cells
 
 LARGEST_GAP = 64
 """Cells that nobody asked for are read along when so few lie between two that are wanted."""
+LONGEST_RUN = 256
+"""Cells that one system call reads; a call may fill at most 1,024 places."""
 OPEN_SHARDS = 256
 
 
@@ -27,24 +32,51 @@ class Crops:
     def __init__(self, root: Path, cells: Cells) -> None:
         self.cells, self.root = cells, root
         # A screen has more shards than a process may have open files.
-        self._map = lru_cache(maxsize=OPEN_SHARDS)(self._open)
-        self.shape = self._map(0).shape[1:]
+        self._file = lru_cache(maxsize=OPEN_SHARDS)(self._open)
+        self.shape = np.load(root / cells.shards[0], mmap_mode="r").shape[1:]
+        self._cell_bytes = 2 * int(np.prod(self.shape))
+        self._unwanted = memoryview(bytearray(LARGEST_GAP * self._cell_bytes))
 
-    def _open(self, shard: int) -> np.ndarray:
-        return np.load(self.root / self.cells.shards[shard], mmap_mode="r")
+    def _open(self, shard: int) -> tuple[FileIO, int]:
+        """Return a shard's file and the place of its first crop in it."""
+        handle = FileIO(self.root / self.cells.shards[shard])
+        np.lib.format.read_magic(handle)
+        np.lib.format.read_array_header_1_0(handle)
+        return handle, handle.tell()
 
-    def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return the crops at `positions`, in their order; neighbours are read as one run."""
-        crops = np.empty((len(positions), *self.shape), np.uint16)
+    def read(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the crops at `positions`, all different, in their order.
+
+        Neighbours are read as one run, straight from the file to where they belong in `out`.
+        """
+        crops = np.empty((len(positions), *self.shape), np.uint16) if out is None else out
         shard, row = self.cells.shard[positions], self.cells.row[positions]
         order = np.lexsort((row, shard))
         shard, row = shard[order], row[order]
-        breaks = np.flatnonzero((np.diff(shard) != 0) | (np.diff(row) > LARGEST_GAP)) + 1
-        for run in np.split(np.arange(len(order)), breaks):
-            first, last = row[run[0]], row[run[-1]]
-            block = np.array(self._map(shard[run[0]])[first : last + 1])
-            crops[order[run]] = block[row[run] - first]
+        is_break = (np.diff(shard) != 0) | (np.diff(row) > LARGEST_GAP)
+        for run in np.split(np.arange(len(order)), np.flatnonzero(is_break) + 1):
+            for first in range(0, len(run), LONGEST_RUN):
+                part = run[first : first + LONGEST_RUN]
+                self._read_run(shard[part[0]], row[part], crops, order[part])
         return crops
+
+    def _read_run(self, shard: int, rows: np.ndarray, crops: np.ndarray, to: np.ndarray) -> None:
+        handle, offset = self._file(shard)
+        places, n_bytes = [], self._cell_bytes
+        gaps = np.diff(rows, prepend=rows[0] - 1) - 1
+        for gap, place in zip(gaps.tolist(), to.tolist(), strict=True):
+            if gap:
+                places.append(self._unwanted[: gap * n_bytes])
+            places.append(crops[place].data)
+        expected = int(rows[-1] - rows[0] + 1) * n_bytes
+        found = os.preadv(handle.fileno(), places, offset + int(rows[0]) * n_bytes)
+        if found != expected:
+            raise InputError(
+                where=f"shard {self.cells.shards[shard]}",
+                found=f"{found} bytes from row {rows[0]}",
+                expected=f"{expected}",
+                fix="delete it, and Snakemake makes it again",
+            )
 
 
 class HeldCrops:
@@ -53,15 +85,16 @@ class HeldCrops:
     def __init__(self, crops: Crops, positions: np.ndarray) -> None:
         self._place = np.full(len(crops.cells), -1)
         self._place[positions] = np.arange(len(positions))
-        self._held = crops.read(positions)
+        self._held, self.shape = crops.read(positions), crops.shape
 
-    def read(self, positions: np.ndarray) -> np.ndarray:
-        """Return the crops at `positions`, in their order."""
-        return np.take(self._held, self._place[positions], axis=0)
+    def read(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Return the crops at `positions`, in their order, in `out`."""
+        # with mode "raise" NumPy would fill a copy of `out` first
+        return np.take(self._held, self._place[positions], axis=0, out=out, mode="clip")
 
 
-def in_order(crops: Crops, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield positions and crops of all cells in the order of the index, `n_cells` at a time."""
-    for first in range(0, len(crops.cells), n_cells):
-        positions = np.arange(first, min(first + n_cells, len(crops.cells)))
+def in_order(crops: Crops, cells: range, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield positions and crops of `cells`, rows of the index, `n_cells` at a time."""
+    for first in range(0, len(cells), n_cells):
+        positions = np.array(cells[first : first + n_cells])
         yield positions, crops.read(positions)

@@ -73,6 +73,10 @@ class Stream:
         self._positions, self._crops = positions, crops
         self._order = lru_cache(maxsize=2)(self._shuffle)
         self._window = ReadAhead(self._read, self._following, in_background)
+        # Touched over and over: new memory for every window would take longer to get than to fill.
+        n_buffers = 2 if in_background else 1
+        n_cells = min(window, self.length)
+        self._buffers = [np.empty((n_cells, *crops.shape), np.uint16) for _ in range(n_buffers)]
 
     def _shuffle(self, number: int) -> np.ndarray:
         rank, size = self.share
@@ -83,24 +87,27 @@ class Stream:
 
     def _read(self, window: tuple[int, int]) -> np.ndarray:
         number, first = window
-        return self._crops.read(self._order(number)[first : first + self.window])
+        positions = self._order(number)[first : first + self.window]
+        self._buffers.append(self._buffers.pop(0))
+        return self._crops.read(positions, self._buffers[-1][: len(positions)])
 
     def _following(self, window: tuple[int, int]) -> tuple[int, int]:
         number, first = window
         after = first + self.window
         return (number, after) if after < self.length else (number + 1, 0)
 
-    def take(self, first: int, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and crops of cells `first` to `first + n_cells` of the stream."""
-        positions, crops = [], []
-        while n_cells > 0:
-            number, offset = divmod(first, self.length)
+    def take(self, first: int, crops: np.ndarray) -> np.ndarray:
+        """Fill `crops` with the cells of the stream from `first` on; return their positions."""
+        positions, filled = [], 0
+        while filled < len(crops):
+            number, offset = divmod(first + filled, self.length)
             start = offset - offset % self.window
-            end = min(start + self.window, self.length, offset + n_cells)
+            end = min(start + self.window, self.length, offset + len(crops) - filled)
             positions.append(self._order(number)[offset:end])
-            crops.append(self._window((number, start))[offset - start : end - start])
-            first, n_cells = first + end - offset, n_cells - (end - offset)
-        return np.concatenate(positions), np.concatenate(crops)
+            window = self._window((number, start))
+            crops[filled : filled + end - offset] = window[offset - start : end - start]
+            filled += end - offset
+        return np.concatenate(positions)
 
 
 class BalancedSampler:
@@ -153,7 +160,7 @@ class BalancedSampler:
                 "training cells, and any NTC training cells",
                 fix="change it, the split, or the rule's resource gpu",
             )
-        self.half = batch_size // (2 * size)
+        self.half, self._shape = batch_size // (2 * size), crops.shape
         cell_bytes = 2 * int(np.prod(crops.shape))
         held = (len(perturbed) + len(controls)) * cell_bytes <= memory_bytes
         source = HeldCrops(crops, np.union1d(perturbed, controls)) if held else crops
@@ -168,9 +175,7 @@ class BalancedSampler:
         """Return positions and crops of this rank's part of the batch of a step (from 0)."""
         epoch, within = divmod(step, self.steps_per_epoch)
         first = epoch * self._perturbed.length + within * self.half
-        parts = (
-            self._perturbed.take(first, self.half),
-            self._controls.take(step * self.half, self.half),
-        )
-        positions, crops = zip(*parts, strict=True)
-        return np.concatenate(positions), np.concatenate(crops)
+        crops = np.empty((2 * self.half, *self._shape), np.uint16)
+        perturbed = self._perturbed.take(first, crops[: self.half])
+        controls = self._controls.take(step * self.half, crops[self.half :])
+        return np.concatenate([perturbed, controls]), crops

@@ -55,6 +55,17 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def merged_settings(model: dict, training: dict) -> dict:
+    """Return the configuration of one model: `training`, and over it what its entry says."""
+    return training | {key: model[key] for key in model if key != "training"} | model["training"]
+
+
+def fixed_settings(settings: dict) -> dict:
+    """Return what of `merged_settings` decides the weights."""
+    free = {"device", "checkpoint_minutes", "seeds"}
+    return {key: value for key, value in settings.items() if key not in free}
+
+
 def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySettings:
     """Return the model's part of the merged configuration of a model."""
     keys = set(FamilySettings.__dataclass_fields__) - {"n_channels", "n_labels", "n_batches"}

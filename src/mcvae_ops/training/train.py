@@ -33,6 +33,8 @@ from mcvae_ops.training.prepare import (
     check_range,
     choose_device,
     family_settings,
+    fixed_settings,
+    merged_settings,
     select,
     validation_set,
 )
@@ -216,7 +218,8 @@ def train_model(
     weights, metrics, samples
         Outputs; see `mcvae_ops.training.samples` for the last.
     """
-    settings = training | model | model["training"]
+    settings = merged_settings(model, training)
+    fixed = fixed_settings(settings)
     seed = int(seed)
     names = check_channels(channels, index)
     cells = read_cells(index)
@@ -226,8 +229,6 @@ def train_model(
     family = family_settings(settings, len(names), cells)
     preprocess = select(Preprocessing, settings)
     arithmetic = select(Arithmetic, settings)
-    free = {"device", "checkpoint_minutes", "seeds", "training"}
-    fixed = {key: value for key, value in settings.items() if key not in free}
     identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
     checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
     with joined(choose_device(settings["device"])) as (ranks, device):
@@ -265,7 +266,8 @@ def train_model(
     if ranks.rank == 0:
         network.load_state_dict(best)
         table = sample_table(network, validation, cells, preprocess, names)
-        content = {"model": model_name, "seed": seed, "channels": names, "state": best}
+        content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
+        content |= {"state": best}
         content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
         save_torch(content, weights)
         write_parquet(metrics_table(rows), metrics)

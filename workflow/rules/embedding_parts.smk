@@ -1,0 +1,65 @@
+"""
+Embedding in several jobs per model and seed, each for a part of the cells.
+
+INPUTS
+    results/{screen}/shards/index.parquet
+    results/{screen}/models/{model}/{seed}/weights.pt
+OUTPUTS
+    results/{screen}/embeddings/{model}/{seed}/{part}.parquet   one row per cell of the part
+    results/{screen}/embeddings/{model}/{seed}.parquet          one row per cell, as in the index
+"""
+
+
+rule embed_cells:
+    """Embed a part of the cells: the means of the posterior."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        weights="results/{screen}/models/{model}/{seed}/weights.pt",
+    output:
+        embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),
+    log:
+        "logs/{screen}/embed_cells/{model}/{seed}/{part}.log",
+    benchmark:
+        "benchmarks/{screen}/embed_cells/{model}/{seed}/{part}.tsv"
+    wildcard_constraints:
+        model="|".join(config["models"]),
+        part=r"\d+",
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(360),
+        gpu=1,
+    params:
+        model=lookup(dpath="models/{model}", within=config),
+        training=without(config["training"], "seeds"),
+        part="{part}",
+        parts=NAMES.n_embedding_parts,
+    script:
+        "../scripts/embed_cells.py"
+
+
+rule join_embeddings:
+    """Write the parts of an embedding below each other."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        parts=expand(
+            "results/{screen}/embeddings/{model}/{seed}/{part}.parquet",
+            part=range(NAMES.n_embedding_parts),
+            allow_missing=True,
+        ),
+    output:
+        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
+    log:
+        "logs/{screen}/join_embeddings/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/join_embeddings/{model}/{seed}.tsv"
+    wildcard_constraints:
+        model="|".join(config["models"]),
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(60),
+    script:
+        "../scripts/join_embeddings.py"
