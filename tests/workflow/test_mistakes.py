@@ -30,7 +30,7 @@ from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow import job, read_configuration
+from mcvae_ops.workflow import PANEL_TABLES, job, read_configuration
 from tests.conftest import ROOT
 from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
 
@@ -71,8 +71,8 @@ IN_CONFIGURATION = {
     ),
     "unknown key": (
         put("crop.sise_px", 48),
-        "configuration key crop: found unknown key 'sise_px', expected one of clip_fraction, "
-        "illumination, max_failed_fraction, size_px, tiles_per_chunk; write 'size_px' instead.",
+        "configuration key crop: found unknown key 'sise_px', expected one of "
+        f"{', '.join(sorted(tiny_configuration()['crop']))}; write 'size_px' instead.",
     ),
     "wrong type": (
         put("training.epochs", "ten"),
@@ -137,9 +137,8 @@ IN_CONFIGURATION = {
     ),
     "unknown panel": (
         put("figures.panels", ["fig2a", "fig9"]),
-        "configuration key figures.panels.1: found 'fig9', expected one of fig1, fig2a, fig2b, "
-        "fig2c, fig3a, fig3b, fig4a, fig4b, fig4c, fig4d, fig4e, fig5a, fig5b, fig5c, figs1, "
-        "figs2, figqc1, figqc2, figqc3, figqc4, figqc5, figqc6; choose one of them.",
+        "configuration key figures.panels.1: found 'fig9', expected one of "
+        f"{', '.join(PANEL_TABLES)}; choose one of them.",
     ),
     "unknown model": (
         put("profiles.main_model", "mcvea"),
