@@ -1,7 +1,8 @@
 # make demo   the simulated screen, from archive to report
+# make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
-# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge)
+# make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
@@ -11,13 +12,14 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/default
+SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo check test test-slurm lint bench bench-gpu docs
+.PHONY: help demo screens check test test-slurm lint bench bench-gpu docs
 
 help:
-	@sed -n 's/^# //p' Makefile | head -n 9
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@echo "snakemake        (alone) which results one can ask for by name"
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -27,10 +29,19 @@ help:
 
 # The kernel gives the lock back when the last process of a killed run is gone, so a run that
 # waits for it may clear Snakemake's own lock.
+define RUN
+mkdir -p results
+flock results/.lock bash -c '$(SNAKEMAKE) $(1) --unlock --quiet all && $(SNAKEMAKE) $(1) --cores all'
+endef
+
 demo: .venv/installed
-	mkdir -p results
-	flock results/.lock bash -c '$(SNAKEMAKE) --unlock --quiet all && $(SNAKEMAKE) --cores all'
+	$(call RUN)
 	@echo "Report: results/simulated/report.html   Figures: results/simulated/figures/"
+
+screens: .venv/installed
+	$(call RUN,--configfile config/compounds.yaml)
+	$(BIN)/pytest tests/screens
+	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
 
 check: .venv/installed
 	$(BIN)/pytest tests/demo

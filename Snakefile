@@ -3,6 +3,7 @@ from mcvae_ops.workflow import (
     growing,
     local_paths,
     read_configuration,
+    say_targets,
     select,
     without,
 )
@@ -19,7 +20,6 @@ config = read_configuration(
 )
 NAMES = Names(config)
 PANELS = NAMES.panels
-FETCHING = select(config["archive"], "streams", "retries", "timeout_s", "keep_raw")
 
 
 wildcard_constraints:
@@ -32,7 +32,7 @@ wildcard_constraints:
 
 
 rule all:
-    """The report, and with it every figure, its data, the claims and the exports."""
+    """The report, and with it every figure, its data, the claims, the explorer and the exports."""
     input:
         statistics=branch(
             NAMES.from_cells,
@@ -40,9 +40,8 @@ rule all:
         ),
         report=f"results/{config['screen']['name']}/report.html",
         exports=expand(
-            f"results/{config['screen']['name']}/profiles/{{model}}/{{seed}}/{{level}}.h5ad",
-            zip,
-            **NAMES.exports,
+            f"results/{config['screen']['name']}/profiles/{{profiles}}.h5ad",
+            profiles=NAMES.exports,
         ),
 
 
@@ -51,3 +50,7 @@ include: f"workflow/rules/source_{config['source']}.smk"
 include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+# `snakemake` alone says what one can ask for.
+say_targets(workflow, config["screen"]["name"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+OUTPUT = ROOT / "tests" / "output"  # screenshots, to be looked at after a run
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,24 @@ import yaml
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 
+# What a rule of the schema asks for, in words.
+_WORDS = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "minItems": "at least {} of them",
+    "minProperties": "at least {} of them",
+    "minLength": "some text",
+    "uniqueItems": "each of them once",
+    "pattern": "text that matches {}",
+    "not": "another name",
+}
+
 
 def check_configuration(config: dict, schema: Path) -> dict:
-    """Return the configuration with ``{screen}`` filled in, or say in one sentence what is wrong.
+    """Return the configuration with its paths filled in, or say in one sentence what is wrong.
 
     Parameters
     ----------
@@ -30,9 +45,10 @@ def check_configuration(config: dict, schema: Path) -> dict:
     error = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if error is not None:
         raise _explain(error)
-    for check in (_check_channels, _check_tiles, _check_split, _check_models, _check_source):
+    for check in CHECKS:
         check(config)
-    return config | {"archive": _fill_in(config["archive"], config["screen"]["name"])}
+    archive = _fill_in(config["archive"], config["screen"]["name"])
+    return config | {"archive": archive, "figures": _locate(config["figures"], schema.parents[2])}
 
 
 def load_schema(path: Path) -> dict:
@@ -85,7 +101,8 @@ def _explain(error: jsonschema.ValidationError) -> InputError:
                 where, repr(error.instance), f"one of {choices}", "choose one of them"
             )
         case _:
-            rule = f"{error.validator} {error.validator_value}"
+            words = _WORDS.get(error.validator, f"{error.validator} {{}}")
+            rule = words.format(error.validator_value)
             return InputError(
                 where, repr(error.instance), rule + _described(error), "correct the value"
             )
@@ -101,7 +118,14 @@ def _wrong(key: str, found: str, expected: str, fix: str) -> InputError:
 
 
 def _check_channels(config: dict) -> None:
-    names = [channel["name"] for channel in config["screen"]["channels"]]
+    channels = config["screen"]["channels"]
+    names = [channel["name"] for channel in channels]
+    places = [f"index {channel['index']} of group {channel['group']}" for channel in channels]
+    for found in (names, places):
+        if twice := [one for one in found if found.count(one) > 1]:
+            raise _wrong(
+                "screen.channels", f"{twice[0]} twice", "each once", "correct or remove one of them"
+            )
     alignment = config["alignment"]
     named = {"alignment.reference": [alignment["reference"]]}
     named["alignment.measure"] = [*alignment["measure"], *alignment["measure"].values()]
@@ -166,12 +190,19 @@ def _check_models(config: dict) -> None:
             f"one of models ({', '.join(models)})",
             "choose one of them",
         )
+    if not models[main]["salient_latent"]:
+        raise _wrong(
+            "profiles.main_model",
+            f"{main!r}, which has no salient latent",
+            "a model whose salient_latent is above 0",
+            "choose a contrastive model",
+        )
     judge = config["benchmarks"]["functions"]["significance"]
-    if judge not in {*models, "cellprofiler"}:
+    if judge not in {*models, "cellprofiler", "random"}:
         raise _wrong(
             "benchmarks.functions.significance",
             repr(judge),
-            f"cellprofiler or one of models ({', '.join(models)})",
+            f"cellprofiler, random or one of models ({', '.join(models)})",
             "choose one of them",
         )
 
@@ -184,11 +215,19 @@ def _check_source(config: dict) -> None:
         raise _wrong(
             prefix + needed, "nothing", f"a value, as source is {source}", f"set {prefix}{needed}"
         )
+    if source == "archive":
+        listed = archive["study"] or (archive["root"] and archive["files"])
+        for key, place in (("study", listed), ("dataset", archive["dataset"])):
+            if not place:
+                raise _wrong(
+                    f"archive.{key}", "nothing", "a path or an address, as source is archive",
+                    "set it",
+                )  # fmt: skip
     if source == "simulated":
         return
     annotations = archive["annotations"]
     places = [archive["study"], archive["root"], archive["files"], archive["dataset"]]
-    places += [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+    places += [place for key, place in annotations.items() if key != "pairs"]
     places += [*annotations["pairs"].values(), *(archive["profiles"] or {}).values()]
     for path in local_paths(places):
         if not Path(path).exists():
@@ -198,6 +237,51 @@ def _check_source(config: dict) -> None:
                 "an existing file or an https address",
                 "place the file there or correct the path",
             )
+
+
+def _check_library(config: dict) -> None:
+    if config["source"] != "simulated":
+        return
+    library = config["simulate"]["library"]
+    by_dose = library["doses_um"] is not None
+    for key in ("guides_per_gene", "efficacy"):
+        if (library[key] is None) != by_dose:
+            raise _wrong(
+                f"simulate.library.{key}",
+                repr(library[key]),
+                "null, as doses_um are given" if by_dose else "a value, as doses_um is null",
+                "correct one of the two",
+            )
+    groups = [group["name"] for group in library["groups"]]
+    for key in ("shifting_groups", "novel_groups"):
+        for group in config["benchmarks"]["features"][key]:
+            if group not in groups:
+                raise _wrong(
+                    f"benchmarks.features.{key}",
+                    f"group {group!r}",
+                    f"groups of simulate.library.groups ({', '.join(groups)})",
+                    "correct the name or leave it out",
+                )
+
+
+CHECKS = (
+    _check_channels, _check_tiles, _check_split, _check_models, _check_source, _check_library,
+)  # fmt: skip
+
+
+def _locate(figures: dict, root: Path) -> dict:
+    """Find the folder of the paper's numbers where the run is, or else in the repository."""
+    folder = figures["published_values"]
+    if folder is None or Path(folder).is_dir():
+        return figures
+    if not (root / folder).is_dir():
+        raise _wrong(
+            "figures.published_values",
+            f"the folder {folder}, which does not exist",
+            "a folder with the paper's numbers, or null",
+            "correct it",
+        )
+    return figures | {"published_values": str(root / folder)}
 
 
 def _fill_in(value, screen: str):

@@ -1,11 +1,13 @@
 """What the configuration says of a screen, as objects."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 CONTROL = "NTC"
+_WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 
 @dataclass(frozen=True)
@@ -13,10 +15,10 @@ class Channel:
     """One channel of the crops: `index` is its position on the channel axis of its file."""
 
     name: str
-    stain: str
     group: str
     index: int
-    colour: str
+    stain: str = ""
+    colour: str = ""
 
 
 def channels_from(entries: Sequence[dict]) -> list[Channel]:
@@ -31,6 +33,25 @@ def tile_numbers(tiles: str) -> list[int]:
         first, _, last = part.strip().partition("-")
         numbers.update(range(int(first), int(last or first) + 1))
     return sorted(numbers)
+
+
+def reworded(text: str, words: dict[str, str]) -> str:
+    """Call things as the screen does: ``2 genes`` becomes ``2 compounds``.
+
+    Parameters
+    ----------
+    text
+        Prose that speaks of genes, guides and NTC.
+    words
+        Section ``screen.words`` of the configuration.
+    """
+
+    def word(match: re.Match) -> str:
+        found, plural = match.groups()
+        new = words[_WORDS[found.lower()]]
+        return (new[0].upper() + new[1:] if found[0] == "G" else new) + plural
+
+    return re.sub(r"\b(NTC|[Gg]ene|[Gg]uide)(s?)\b", word, text)
 
 
 def well_grid(column_heights: list[int]) -> np.ndarray:

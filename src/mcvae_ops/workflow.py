@@ -1,7 +1,9 @@
 """What the rules and scripts need of Snakemake; the only module that knows it."""
 
+import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +18,14 @@ from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 
-__all__ = ["Names", "growing", "job", "local_paths", "read_configuration", "select", "without"]
+__all__ = [
+    "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
+    "transfer", "without",
+]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
-CELL_TABLES = ("covariates", "features")
+CELL_TABLES = ("covariates", "features", "guides")
 PANEL_TABLES = {
     "fig1": (),
     "fig2a": ("complexes",),
@@ -36,6 +41,8 @@ PANEL_TABLES = {
     "fig5a": ("mitosis_points",),
     "fig5b": ("mitosis_points",),
     "fig5c": ("mitosis", "mitosis_points"),
+    "figs1": ("guides",),
+    "figs2": ("corrections",),
     "figqc1": ("alignment",),
     "figqc2": ("alignment", "checks"),
     "figqc3": ("overlays",),
@@ -43,6 +50,17 @@ PANEL_TABLES = {
     "figqc5": ("cells_per_tile",),
     "figqc6": ("samples", "metrics"),
 }
+# What a table cannot do without: a key of archive.annotations.
+ANNOTATION_OF = {
+    "complexes": "corum",
+    "corrections": "corum",
+    "functions": "functional_groups",
+    "umap_guides": "functional_groups",
+    "features": "functional_groups",
+    "mitosis": "mitotic_factors",
+    "mitosis_points": "mitotic_factors",
+}
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 NETWORK_KEYS = (
     "network",
     "base_width",
@@ -53,6 +71,7 @@ NETWORK_KEYS = (
 )
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
+OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -73,6 +92,14 @@ def without(section: dict, *keys: str) -> dict:
     return {key: value for key, value in section.items() if key not in keys}
 
 
+def transfer(snakemake) -> dict:
+    """Return how files are fetched, for a script; no parameter of its rule.
+
+    More streams or patience bring the same files: a change must not run a finished job again.
+    """
+    return select(snakemake.config["archive"], "streams", "retries", "timeout_s", "keep_raw")
+
+
 def growing(first: int) -> Callable:
     """Amount of a resource (mem_mb, runtime in minutes): doubled with each further attempt."""
 
@@ -91,8 +118,9 @@ class Names:
     ----------
     annotations
         Paths and addresses of the annotations, None where a source is left out.
-    channels
-        In the order of the crops.
+    channels, recorded, stained
+        In the order of the crops: their names; and the file and place of each; and its stain. What
+        only pictures show, such as the colour, is no reason to crop again.
     batches, chunks, shards
         plate and well; and chunk of tiles; and arm (ntc, perturbed).
     embeddings
@@ -103,23 +131,30 @@ class Names:
         Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
     main, significance
         "model/seed" of the UMAPs, and of the test of the guides' significance.
+    is_trained
+        Whether the latter is a model that was trained, and no baseline.
     level
         Profiles that functions are predicted from: "guides" or "genes".
     exports
-        model, seed and level (guides, genes) of every table that is exported.
+        "model/seed/level" (guides, genes) of the tables that a run exports: those of `main`.
     tables
-        Names of the benchmark tables.
-    panels
-        Panels that are drawn: those of complexes need an annotation that may be used.
+        Names of the benchmark tables that can be made.
+    panels, left_out
+        Panels of the configuration that are drawn; and of the others why not, by panel.
+    drawable
+        Panels that can be asked for.
     """
 
     def __init__(self, config: dict) -> None:
         screen, archive = config["screen"], config["archive"]
         from_cells = config["source"] != "profiles"
         self.from_cells = from_cells
-        self.channels = [channel["name"] for channel in screen["channels"]]
+        channels, place = screen["channels"], ("name", "group", "index")
+        self.channels = [channel["name"] for channel in channels]
+        self.recorded = [select(channel, *place) for channel in channels]
+        self.stained = [select(channel, *place, "stain") for channel in channels]
         annotations = archive["annotations"]
-        lists = [annotations[key] for key in ("corum", "functional_groups", "mitotic_factors")]
+        lists = [source for key, source in annotations.items() if key != "pairs"]
         self.annotations = [*lists, *annotations["pairs"].values()]
 
         n_tiles = len(tile_numbers(screen["tiles"]))
@@ -136,21 +171,30 @@ class Names:
         baselines = [(model, 0) for model in BASELINES] if from_cells else []
         judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
         self.level = level = config["benchmarks"]["functions"]["level"] + "s"
-        exported = ("guides", "genes") if from_cells else ()
-        exports = [(*pair, table) for pair in trained + baselines for table in exported]
         self.n_embedding_parts = config["profiles"]["embedding_jobs"]
         self.embedding = "whole" if self.n_embedding_parts == 1 else "parts"
         self.trained = _columns(trained, "model", "seed")
         self.embeddings = _columns(trained + baselines, "model", "seed")
         self.judged = _columns(judged, "model", "seed")
         self.judged_profiles = _columns([(*p, level) for p in judged], "model", "seed", "level")
-        self.exports = _columns(exports, "model", "seed", "level")
         judge = config["benchmarks"]["functions"]["significance"]
         self.main = f"{main}/{seeds[0]}"
+        self.exports = [f"{self.main}/{table}" for table in ("guides", "genes") if from_cells]
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
-        self.panels = _drawn(config)
         self._config = config
-        self.tables = PROFILE_TABLES + (CELL_TABLES if from_cells else ())
+        self.is_trained = judge not in BASELINES
+        corrected = ("corrections",) if config["profiles"]["corrections"] else ()
+        cell_tables = CELL_TABLES + corrected if from_cells else ()
+        self.tables = _made(config, PROFILE_TABLES + cell_tables)
+        reasons, panels = _undrawable(config), config["figures"]["panels"]
+        self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
+        self.left_out = {panel: reasons[panel] for panel in panels if panel in reasons}
+        self.panels = [panel for panel in panels if panel in self.drawable]
+        if not self.panels:
+            raise WorkflowError("configuration key figures.panels: none of them can be drawn.")
+        for reason in dict.fromkeys(self.left_out.values()):
+            panels = ", ".join(p for p, why in self.left_out.items() if why == reason)
+            terminal.warning(f"Left out of this run, as {reason}: {panels}.")
 
     def panel_settings(self, wildcards) -> dict:
         """Function of a parameter: what of the configuration one panel reads, and no more.
@@ -158,9 +202,9 @@ class Names:
         Were all settings given to all panels, a learning rate would draw every figure again.
         """
         config, panel = self._config, wildcards.panel
-        settings = {"profiles": select(config["profiles"], "main_model")}
-        if panel.startswith(("fig1", "figqc")):
-            settings["screen"] = config["screen"]
+        of_screen = panel.startswith(("fig1", "figqc"))
+        screen = config["screen"] if of_screen else select(config["screen"], "words")
+        settings = {"profiles": select(config["profiles"], "main_model"), "screen": screen}
         if panel in ("fig1", "fig2a", "fig2c"):
             settings["models"] = {
                 name: model | {"training": _kept(model["training"], NETWORK_KEYS)}
@@ -187,22 +231,85 @@ def _kept(section: dict, keys: tuple[str, ...]) -> dict:
     return {key: section[key] for key in keys if key in section}
 
 
-def _drawn(config: dict) -> list[str]:
-    """Return the panels, without those of complexes where CORUM's licence forbids its use."""
-    panels = config["figures"]["panels"]
-    if not (config["commercial_use"] and is_non_commercial("corum")):
-        return panels
-    drawn = [panel for panel in panels if PANEL_TABLES[panel] != ("complexes",)]
-    if left_out := [panel for panel in panels if panel not in drawn]:
-        terminal.warning(
-            f"commercial_use is true, and CORUM is for non-commercial use only: "
-            f"left out of this run are its complexes and {', '.join(left_out)}."
-        )
-    return drawn
+def _forbidden(config: dict, source: str) -> str:
+    """Say why an annotation cannot be used; nothing if it can."""
+    if source in ANNOTATION_OF.values() and config["archive"]["annotations"][source] is None:
+        return f"archive.annotations.{source} is null"
+    if config["commercial_use"] and is_non_commercial(source):
+        return f"commercial_use is true and {source} is for non-commercial use only"
+    return ""
+
+
+def _made(config: dict, tables: tuple[str, ...]) -> list[str]:
+    """Return the benchmark tables whose annotation is there; lists of pairs do for complexes."""
+    pairs = [p for p in config["archive"]["annotations"]["pairs"] if not _forbidden(config, p)]
+    return [
+        table
+        for table in tables
+        if not _forbidden(config, ANNOTATION_OF.get(table, "")) or (table == "complexes" and pairs)
+    ]
+
+
+def _undrawable(config: dict) -> dict[str, str]:
+    """Return the panels that cannot be drawn, and why."""
+    reasons = {}
+    for panel, tables in PANEL_TABLES.items():
+        for table in tables:
+            reason = _forbidden(config, ANNOTATION_OF.get(table, ""))
+            if config["source"] == "profiles" and table in OF_CELLS:
+                reason = "source is profiles, which has no cells"
+            if table in ("alignment", "overlays") and not config["alignment"]["measure"]:
+                reason = "alignment.measure is empty: no channel is shifted"
+            if table == "corrections" and not config["profiles"]["corrections"]:
+                reason = "profiles.corrections is empty"
+            if reason:
+                reasons[panel] = reason
+    return reasons
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
     return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+
+
+def say_targets(workflow, screen: str) -> None:
+    """Say what one can ask for, and end Snakemake, if it was called without any argument."""
+    if len(sys.argv) > 1:
+        return
+    rules = [
+        (rule.name, rule.docstring or "", list(map(str, rule.output))) for rule in workflow.rules
+    ]
+    print(targets_text(rules, screen))
+    sys.exit()
+
+
+def targets_text(rules: list[tuple[str, str, list[str]]], screen: str) -> str:
+    """Return what can be asked for: rules without files by name, others by their first file.
+
+    Parameters
+    ----------
+    rules
+        Name, docstring and output files of each rule.
+    screen
+        Name of the screen.
+    """
+    named = [(name, text) for name, text, files in rules if not files]
+    made = [(files[0], text) for _, text, files in rules if files]
+    # Wildcards without what they may be: {chunk,[0-9]+} is {chunk}.
+    made = [(re.sub(r"\{(\w+),[^}]*\}", r"{\1}", path), text) for path, text in made]
+    made = [(path.replace("{screen}", screen), text) for path, text in made]
+    width = max(len(what) for what, _ in named)
+    lines = [
+        "snakemake --cores 2              makes the report and all it needs (target: all)",
+        "snakemake --cores 2 TARGET ...   makes some of it; with -n, says what would be done",
+        "Add --configfile config/FILE.yaml for another screen than the simulated one.",
+        "",
+        "Targets",
+        *(f"  {name:{width}}  {text}" for name, text in named),
+        "",
+        "Files, for each {plate} and {well}, {model}, {seed} and {panel} of the configuration",
+        *(f"  {path}\n      {text}" for path, text in made),
+    ]
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -224,6 +331,14 @@ def job(snakemake) -> Iterator[None]:
             yield
     except InputError as error:
         logger.error("%s", error)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            logger.exception("%s failed", snakemake.rule)
+            raise
+        place = error.filename or Path.cwd()
+        logger.error("%s: %s; free some space, or run elsewhere (snakemake --directory).",
+                     place, os.strerror(error.errno))  # fmt: skip
         sys.exit(1)
     except Exception:
         logger.exception("%s failed", snakemake.rule)

@@ -87,3 +87,10 @@ def test_no_salient_space_has_collapsed():
     assert summary["nats_without_s"].notna().sum() >= 4
     for one in summary.to_dict("records"):
         assert salient_warnings(one) == {}, one
+
+
+def test_guides_of_a_gene_agree_where_cells_are_seen_and_not_in_a_random_network():
+    table = pd.read_parquet(RESULTS / "benchmarks/guides.parquet")
+    share = table[(table["metric"] == "consistent_fraction") & (table["cells"] == "all")]
+    share = share[share["space"] == "combined"].groupby("model")["value"].mean()
+    assert share.drop("random").min() > 0.2 and share["random"] < 0.05

@@ -14,7 +14,7 @@ first step of a path names faults, with commas between them ("fine" names none),
     flip       one byte is wrong;  fliponce: only the first time
     changed    after the first answer the file is another one, with another ETag
     noetag     no ETag
-    slow       4 MB/s
+    slow       4 MB/s, from a small send buffer, so that what is sent has nearly arrived
     expire     a Dataverse file's redirect is good for 1 s, and the first one is stale already
 
 Always: 403 to the user agents of common libraries, 400 to HEAD, 303 from Dataverse's access
@@ -23,6 +23,7 @@ addresses to a store that refuses its key, pages of at most 1000 files.
 
 import json
 import random
+import socket
 import sys
 import threading
 import time
@@ -32,7 +33,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-BLOCK_BYTES = 16 << 10
+BLOCK_BYTES, BUFFER_BYTES = 16 << 10, 32 << 10
 SLOW_BYTES_PER_S = 4e6
 
 
@@ -150,6 +151,8 @@ class Archive(BaseHTTPRequestHandler):
                 time.sleep(3)
 
     def _send(self, content: memoryview, slow: bool, entry: dict) -> None:
+        if slow:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
         for start in range(0, len(content), BLOCK_BYTES):
             block = content[start : start + BLOCK_BYTES]
             try:

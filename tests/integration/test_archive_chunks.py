@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,10 +20,13 @@ from tests.unit.test_tiles_chunk import ALIGNMENT, CROP, N_TILES, SCREEN
 from tests.unit.test_tiles_chunk import well as well  # a fixture
 
 ARCHIVE = {"streams": 2, "retries": 4, "timeout_s": 5, "keep_raw": False}
-CHILD = (
-    "import json, sys; from mcvae_ops.tiles.chunk import crop_chunk;"
-    "crop_chunk(**json.loads(sys.argv[1]))"
-)
+CHILD = """
+import json, sys, time
+from mcvae_ops.tiles import chunk
+crop_tile = chunk.crop_tile
+chunk.crop_tile = lambda *tile: time.sleep(0.1) or crop_tile(*tile)
+chunk.crop_chunk(**json.loads(sys.argv[1]))
+"""
 ARMS = ("ntc", "perturbed")
 
 
@@ -56,7 +60,8 @@ def job(well, tmp_path):
         outputs |= {f"{arm}_index": str(folder / f"out/{arm}.parquet") for arm in ARMS}
         outputs |= {k: str(folder / f"out/{k}.parquet") for k in ("alignment_table", "dropped")}
         inputs = {"files": str(folder / "files.parquet"), "cells": str(folder / "cells.parquet")}
-        names = {"well": "A1", "chunk": "000", "consensus": consensus, "crop": CROP}
+        names = {"well": "A1", "chunk": "000", "consensus": consensus, "crop": CROP,
+                 "illumination": None}  # fmt: skip
         return settings | inputs | outputs | names
 
     return call
@@ -90,21 +95,27 @@ def test_the_disk_holds_a_few_tiles_and_in_the_end_none(server, job, tmp_path, m
     assert left == ["received.tsv"]
 
 
+def kill_when(n_finished: int, job: dict, finished, delay_s: float = 0.0) -> None:
+    """Start a job, and kill it some time after its n-th tile is finished."""
+    process = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(job)])
+    deadline_s = time.monotonic() + 60
+    while len(list(finished.glob("[0-9]*.json"))) < n_finished:
+        assert time.monotonic() < deadline_s and process.poll() is None
+        time.sleep(0.005)
+    time.sleep(delay_s)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def test_a_killed_chunk_goes_on_at_its_tile_and_gives_the_same(server, job, tmp_path):
     undisturbed = job(f"{server.address}/fine", "whole")
     chunks.crop_chunk(**undisturbed)
     one = job(f"{server.address}/slow", "killed")
     finished = tmp_path / "killed/cache/finished/P1/A1/000"
     for n_finished in (1, 3):
-        process = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(one)])
-        deadline_s = time.monotonic() + 30
-        while len(list(finished.glob("[0-9]*.npz"))) < n_finished:
-            assert time.monotonic() < deadline_s and process.poll() is None
-            time.sleep(0.005)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        kill_when(n_finished, one, finished)
     assert not os.path.exists(one["ntc"])
-    done = {path.stem for path in finished.glob("[0-9]*.npz")}
+    done = {path.stem for path in finished.glob("[0-9]*.json")}
     before = len(server.stats()["log"])
     chunks.crop_chunk(**one)
     asked = {entry["path"].rpartition("_")[2].removesuffix(".tif")
@@ -112,6 +123,22 @@ def test_a_killed_chunk_goes_on_at_its_tile_and_gives_the_same(server, job, tmp_
     assert len(done) >= 3 and not done & asked
     assert same(written(undisturbed), written(one))
     assert not finished.exists()
+
+
+def test_a_chunk_of_local_files_killed_at_any_moment_gives_the_same_bytes(well, job, tmp_path):
+    root = well[0]["address"][0].rpartition("/")[0]
+    undisturbed, one = job(root, "whole"), job(root, "killed")
+    chunks.crop_chunk(**undisturbed)
+    finished, chance = tmp_path / "killed/cache/finished/P1/A1/000", random.Random(0)
+    for n_finished in range(0, N_TILES, 2):
+        kill_when(n_finished, one, finished, chance.uniform(0, 0.1))
+        assert not (tmp_path / "killed/out").exists()
+    chunks.crop_chunk(**one)
+    first, again = (
+        {path.name: path.read_bytes() for path in (tmp_path / name / "out").iterdir()}
+        for name in ("whole", "killed")
+    )
+    assert again == first and len(first) == 6
 
 
 def test_finished_tiles_of_other_settings_do_not_count(server, job, monkeypatch):

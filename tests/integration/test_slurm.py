@@ -1,8 +1,8 @@
 """The tiny screen on a real SLURM: the same figure, with jobs signalled, killed, out of memory.
 
 One run is shared: its training is sent SIGTERM, then its node "dies"; one rule asks for too little
-memory. Where SLURM is not installed these tests are skipped, but never under continuous
-integration (variable CI).
+memory; the chunks are an array. Where SLURM is not installed these tests are skipped, but never
+under continuous integration (variable CI).
 """
 
 import os
@@ -36,7 +36,7 @@ def longer_configuration() -> dict:
 def write_profile(folder: Path) -> Path:
     """Copy the profile as a site does, and change what a site may change."""
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
-    profile["slurm-status-command"] = "squeue"
+    profile["slurm-array-jobs"] = "crop_chunk"
     profile["slurm-init-seconds-before-status-checks"] = 10
     profile["slurm-keep-successful-logs"] = True
     profile["latency-wait"] = 5
@@ -66,10 +66,9 @@ def slurm(tmp_path_factory):
     if missing and not os.environ.get("CI"):
         pytest.skip(f"SLURM is not installed: no {', '.join(missing)}")
     assert not missing, f"no {', '.join(missing)}"
-    cluster = Slurm(tmp_path_factory.mktemp("slurm"))
-    cluster.environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
-    yield cluster
-    cluster.close()
+    with Slurm(tmp_path_factory.mktemp("slurm")) as cluster:
+        cluster.environment |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+        yield cluster
 
 
 def job_of(slurm: Slurm, rule: str) -> dict[str, str]:
@@ -187,12 +186,20 @@ def test_a_job_without_enough_memory_is_sent_again_with_more(run):
     )
 
 
-def test_a_job_that_always_fails_ends_with_its_log(run, slurm):
+def test_chunks_were_one_array(run):
+    chunks = [job for job in run.jobs if job["rule"].startswith("rule_crop_chunk")]
+    assert len(chunks) == 4 and len({job["array"] for job in chunks}) == 1, chunks
+
+
+def test_a_job_that_always_fails_ends_with_its_log_also_without_accounts(run, slurm):
     config = longer_configuration()
     config["training"]["batch_size"] = 100_000
     write_configuration(config, run.folder)
     done = subprocess.run(
-        command(run.folder, run.folder / "profile", WEIGHTS, "--retries", "0"),
+        command(
+            run.folder, run.folder / "profile", WEIGHTS,
+            "--retries", "0", "--slurm-status-command", "squeue",
+        ),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=slurm.environment,
     )  # fmt: skip
     assert done.returncode != 0

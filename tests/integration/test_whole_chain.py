@@ -76,6 +76,18 @@ def test_a_deleted_figure_is_drawn_alone(tiny_run):
     assert figure.read_bytes() == before
 
 
+def test_streams_and_a_colour_crop_nothing_again(tiny_run):
+    config = tiny_configuration()
+    config["archive"] |= {"streams": 7, "retries": 1, "timeout_s": 9, "keep_raw": True}
+    config["screen"]["channels"][0]["colour"] = "#123456"
+    write_configuration(config, tiny_run)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        write_configuration(tiny_configuration(), tiny_run)
+    assert set(planned) <= {"draw_figure", "report", "all", "total"}
+
+
 def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
     config = tiny_configuration()
     config["models"]["cvae"]["training"] = {"learning_rate": 0.001}
@@ -87,7 +99,7 @@ def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
     assert planned["train_model"] == 1
     assert planned["embed_cells"] == 1
     assert planned["aggregate_profiles"] == 1
-    redrawn = {"fig2a", "fig5b", "fig5c"} & set(PANELS)
+    redrawn = {"fig2a", "fig5b", "fig5c", "figs1"} & set(PANELS)
     assert planned["draw_figure"] == len(redrawn)
     assert not {"crop_chunk", "simulate_plate", "measure_features", "covariates"} & set(planned)
 

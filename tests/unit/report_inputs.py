@@ -53,6 +53,14 @@ def write_qc(folder: Path) -> dict:
                         }
                     )  # fmt: skip
     pd.DataFrame(rows).to_parquet(folder / "alignment.parquet")
+    checks = pd.DataFrame(
+        {
+            "plate": next(iter(PLATES)), "well": "A1", "tile": range(6), "check": "planted shift",
+            "channel": "A594", "against": "DAPI", "error_px": [0.1, 0.1, 0.1, 3, 4, 5],
+            "confidence": [0.9] * 5 + [0.2],
+        }
+    )  # fmt: skip
+    checks.to_parquet(folder / "known_shifts.parquet")
     dropped = pd.DataFrame(
         {
             "plate": next(iter(PLATES)), "well": "A1", "tile": [0, 1, 3],
@@ -78,7 +86,7 @@ def write_qc(folder: Path) -> dict:
         folder / "splits.parquet"
     )
     paths = [str(write_metrics(folder, model, 0)) for model in CONFIGURATION["models"]]
-    names = ("alignment", "dropped", "index", "splits")
+    names = ("alignment", "known_shifts", "dropped", "index", "splits")
     return {name: str(folder / f"{name}.parquet") for name in names} | {"metrics": paths}
 
 

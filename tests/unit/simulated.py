@@ -20,7 +20,11 @@ def small_screen() -> dict:
         "plates": {PLATE: WELLS},
         "tiles": "0-2",
         "tile_size_px": TILE_SIZE_PX,
-        "well_grid": {"column_heights": [1, 2], "centre_tiles": 1},
+        "well_grid": {
+            "column_heights": [1, 2],
+            "centre_tiles": 1,
+            "published_centre_tiles": 1,
+        },
     }
     config["simulate"]["well"] |= {"cells_per_tile": 30, "overlap_px": 48}
     return config
@@ -49,6 +53,7 @@ def draw_plate(config: dict, folder: Path) -> dict[str, Path]:
     simulate_plate(
         simulate=config["simulate"],
         screen=config["screen"],
+        reference=config["alignment"]["reference"],
         plate=PLATE,
         truth=str(draw_library(config, folder)["truth"]),
         **{name: str(path) for name, path in paths.items()},

@@ -7,6 +7,7 @@ from mcvae_ops.archive.annotations import annotations, parse_complexes, parse_pa
 from mcvae_ops.errors import InputError
 from tests.conftest import ROOT
 
+TABLES = ("complexes", "pairs", "functional_groups", "mitotic_factors", "wider_mitotic_factors")
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 
 V5 = (
@@ -53,6 +54,11 @@ def test_something_else_is_refused():
         parse_complexes("a\tb\tc\n1\t2\t3\n", "corum")
 
 
+def test_an_empty_complex_has_no_row():
+    found = parse_complexes("empty\t\nfull\tA B\n", "corum")
+    assert found["complex"].tolist() == ["full", "full"]
+
+
 def test_pairs_lose_their_direction():
     text = "entity1,entity2\nB,A\nA,B\nC,C\nNA,A\n"
     found = parse_pairs(text, "pairs")
@@ -61,10 +67,9 @@ def test_pairs_lose_their_direction():
 
 @pytest.fixture
 def run(tmp_path):
-    outputs = {
-        name: str(tmp_path / f"{name}.parquet")
-        for name in ("complexes", "pairs", "functional_groups", "mitotic_factors")
-    } | {"licences": str(tmp_path / "licences.tsv")}
+    outputs = {name: str(tmp_path / f"{name}.parquet") for name in TABLES} | {
+        "licences": str(tmp_path / "licences.tsv")
+    }
 
     def call(sources, commercial_use=False):
         recorded = str(ROOT / "resources/SOURCES.tsv")
@@ -112,7 +117,7 @@ def test_real_sources_and_their_licences(shared, run):
 def test_a_web_page_is_refused_and_nothing_is_no_table(tmp_path, run):
     page = tmp_path / "corum.txt"
     page.write_text("\n<!DOCTYPE html><html>moved</html>")
-    sources = dict.fromkeys(["corum", "functional_groups", "mitotic_factors"]) | {"pairs": {}}
+    sources = dict.fromkeys(["corum", *TABLES[2:]]) | {"pairs": {}}
     tables, _ = run(sources)
     assert all(table.empty for table in tables.values())
     assert list(tables["pairs"].columns) == ["source", "gene_a", "gene_b"]

@@ -76,7 +76,7 @@ def test_the_real_list_of_the_six_plates(shared, tmp_path):
 @given(NAMES, NAMES, NAMES, st.integers(0, 9999))
 def test_a_path_gives_back_its_names(plate, well, group, tile):
     names = {"plate": plate, "well": well, "group": group, "tile": str(tile)}
-    match = pattern_regex(PATTERN).fullmatch(path_of(acquisition="X-Y", **names))
+    match = pattern_regex(PATTERN, 3).fullmatch(path_of(acquisition="X-Y", **names))
     assert match.groupdict() == names | {"acquisition": "X-Y"}
 
 
@@ -104,11 +104,18 @@ def test_what_is_not_of_the_screen_is_counted_by_kind():
     }
 
 
+def test_one_file_per_tile_needs_no_channel_group_in_its_path():
+    screen = screen_of({"P1": ["A1"]}) | {"path_pattern": "{plate}/{well}_{tile}.tif"}
+    screen["channels"] = [{"group": "all"}, {"group": "all"}]
+    table, _ = select_files([("P1/A1_0.tif", 5)], screen)
+    assert table["group"].tolist() == ["all"]
+
+
 def test_a_pattern_that_cannot_work_is_refused():
     with pytest.raises(InputError, match=r"no \{tile\}"):
-        pattern_regex("{plate}/{well}/{group}.tif")
+        pattern_regex("{plate}/{well}/{group}.tif", 3)
     with pytest.raises(InputError, match=r"\{site\}"):
-        pattern_regex("{plate}/{well}/{group}_{site}.tif")
+        pattern_regex("{plate}/{well}/{group}_{site}.tif", 3)
 
 
 STUDY = {
@@ -250,7 +257,7 @@ def test_any_bytes_are_a_list_or_our_error(tmp_path, content):
 @given(st.text(alphabet="{}platewigrouncqs-_/.0!:[]\\", max_size=60), st.text())
 def test_any_pattern_is_a_regular_expression_or_our_error(pattern, path):
     with contextlib.suppress(InputError):
-        pattern_regex(pattern).fullmatch(path)
+        pattern_regex(pattern, 3).fullmatch(path)
 
 
 @given(st.text(), st.integers())

@@ -1,7 +1,9 @@
 """The cost of a run is known before it begins."""
 
 import copy
+import os
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -9,7 +11,9 @@ import yaml
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.biostudies import list_files
 from mcvae_ops.archive.plan import plan
+from mcvae_ops.benchmarks.positions import well_position
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import tile_numbers
 from tests.conftest import ROOT
 
 ROOM = "https://host/Files"
@@ -29,7 +33,7 @@ def planned(shared, tmp_path, monkeypatch):
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
         plan(paths["manifest"], paths["left_out"], str(tmp_path / "parts.parquet"), config,
-             str(tmp_path / "results"))  # fmt: skip
+             str(tmp_path / "results"), str(tmp_path / "timings"))  # fmt: skip
         return pd.read_csv(tmp_path / "results/plan.tsv", sep="\t").set_index("stage")
 
     return call
@@ -52,9 +56,22 @@ def test_the_screen_of_the_paper(planned, capsys):
     assert costs.loc["images", "temporary_bytes"] < 100e9
 
 
-def test_the_pilot_is_small_and_holds_edge_and_centre(planned, capsys):
+def test_the_pilot_shows_enough_control_cells_at_edge_and_centre():
+    """Cells of a tile and share of controls as in the paper; see tests/performance/RESULTS.md."""
+    config = yaml.safe_load((ROOT / "config/funk2022_pilot.yaml").read_text())
+    grid, tiles = config["screen"]["well_grid"], tile_numbers(config["screen"]["tiles"])
+    position = well_position(grid["column_heights"], grid["centre_tiles"])[tiles]
+    assert {place: (position == place).sum() for place in ("edge", "centre")} == {
+        "edge": 8, "centre": 9
+    }  # fmt: skip
+    controls_of_well = len(tiles) * 23_625_194 / 43_554 * 250 / 20_445
+    in_centre = (2 * config["benchmarks"]["covariates"]["fov_centre_fraction"]) ** 2
+    assert controls_of_well * in_centre > 10
+
+
+def test_the_pilot_is_small(planned, capsys):
     costs = planned("funk2022_pilot")
-    assert "96 files, 32 tiles, 8 wells" in capsys.readouterr().out
+    assert "102 files, 34 tiles, 2 wells" in capsys.readouterr().out
     assert costs.loc["total", "fetch_bytes"] <= 10e9 + 1e9  # and 1 GB of features here
     assert costs.loc[["images", "plate shifts"], "fetch_bytes"].sum() <= 10e9
 
@@ -72,26 +89,55 @@ def test_what_is_here_is_not_fetched_and_what_is_cropped_not_planned(planned, tm
     done = tmp_path / "results/crops/20200202_6W-LaC024A/A1/000.dropped.parquet"
     done.parent.mkdir(parents=True)
     done.touch()
-    one = manifest[manifest["well"] == "B2"].iloc[0]
+    one = manifest.iloc[-1]
     here = tmp_path / "results/archive/raw" / one["path"]
     here.parent.mkdir(parents=True)
     here.touch()
     after = planned("funk2022_pilot")
-    assert after.loc["crops", "files"] == before.loc["crops", "files"] - 4
+    assert after.loc["crops", "files"] == before.loc["crops", "files"] - 5
     assert after.loc["images", "here_bytes"] == one["size_bytes"]
-    chunk = manifest[(manifest["plate"] == one["plate"]) & (manifest["well"] == "A1")]
+    chunk = manifest[manifest["plate"] == "20200202_6W-LaC024A"].iloc[: 5 * 3]
     cut = before.loc["images", "fetch_bytes"] - after.loc["images", "fetch_bytes"]
     assert cut == one["size_bytes"] + chunk["size_bytes"].sum()
 
 
-def test_a_measured_rate_takes_the_place_of_the_configured_one(planned, tmp_path):
-    folder = tmp_path / "results/models/mcvae/0"
-    folder.mkdir(parents=True)
-    pd.DataFrame({"cells_per_s": [1.0, 40_000.0, 40_000.0]}).to_parquet(folder / "metrics.parquet")
-    costs = planned("funk2022")
-    assert costs.loc["training", "gpu_hours"] == pytest.approx(
-        5 * 2 * 2 * 43_554 * 712 / 40_000 / 3600
+def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path, capsys):
+    results, timings = tmp_path / "results", tmp_path / "timings"
+    chunk = "20200202_6W-LaC024A/A1/000"
+    written = {
+        "models/mcvae/0/metrics": {"cells_per_s": [1.0, 40_000.0, 40_000.0, np.nan]},
+        "embeddings/mcvae/0": {"cell_id": ["a"] * 5_000},
+        f"alignment/{chunk}": {"tile": [0, 0, 1, 1, 2, 2, 3, 3]},
+    }
+    for name, columns in written.items():
+        (results / name).parent.mkdir(parents=True)
+        pd.DataFrame(columns).to_parquet(results / f"{name}.parquet")
+    for name, values in (("embed_cells/mcvae/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
+        (timings / name).parent.mkdir(parents=True)
+        (timings / f"{name}.tsv").write_text(f"s\tcpu_time\n{values}\n")
+    costs, n_cells = planned("funk2022"), 43_554 * 712
+    hours = costs["gpu_hours"]
+    assert hours["training"] == pytest.approx(5 * 2 * 2 * n_cells / 40_000 / 3600, rel=1e-5)
+    # Of five embeddings one is there: 5,000 cells in half a second.
+    assert hours["embeddings"] == pytest.approx(4 * n_cells / 10_000 / 3600, rel=1e-5)
+    jobs = os.cpu_count()
+    assert costs.loc["crops", "hours"] == pytest.approx(43_554 * 3 / 3600 / jobs, rel=1e-3)
+    assert "measured 4e+04 for plan.cells_per_s" in capsys.readouterr().out
+    # Of five models one is trained.
+    (results / "models/mcvae/0/weights.pt").touch()
+    assert planned("funk2022").loc["training", "gpu_hours"] == pytest.approx(
+        hours["training"] * 4 / 5, rel=1e-5
     )
+
+
+def test_tiles_that_show_the_light_are_fetched_once_more(planned):
+    def lit(config):
+        settings = {"tiles": 32, "smoothing_px": 200, "offset_counts": 100}
+        config["crop"] = config["crop"] | {"illumination": settings}
+
+    before, after = (planned("funk2022", change) for change in (lambda config: None, lit))
+    more = after.loc["plate shifts", "fetch_bytes"] - before.loc["plate shifts", "fetch_bytes"]
+    assert more == pytest.approx(34 * 32 * 280.4e6, rel=0.01)
 
 
 def test_a_mirror_is_written_once_and_fetched_once(planned):

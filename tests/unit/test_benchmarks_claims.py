@@ -7,6 +7,7 @@ import pytest
 from mcvae_ops.benchmarks import table
 from mcvae_ops.benchmarks.claims import claim_rows, claims
 from mcvae_ops.benchmarks.evidence import Evidence, absent, over_seeds, weakest, within
+from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 
 SAME = {"protocol": "strict", "cells": "test", "n": 10}
 
@@ -19,6 +20,12 @@ def seeds_frame(values, half=0.1):
     )
 
 
+def folded(frame, **changes):
+    named = {"benchmark": "mitosis", "model": "mcvae", "space": "combined", "metric": "auroc"}
+    rows = [table.row(**SAME | named | one | changes) for one in frame.to_dict("records")]
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [(0.1, 0.3, "holds"), (-0.3, -0.1, "does not hold"), (-0.1, 0.3, "undecided"),
@@ -29,14 +36,34 @@ def test_verdict_follows_the_interval(low, high, verdict):
 
 
 def test_one_seed_keeps_its_own_interval_and_several_widen_it():
-    one = over_seeds(seeds_frame([0.5]), "x")
+    one = over_seeds(folded(seeds_frame([0.5])), "x")
     assert (one.low, one.high, one.n_seeds) == (pytest.approx(0.4), pytest.approx(0.6), 1)
-    three = over_seeds(seeds_frame([0.4, 0.5, 0.6]), "x")
+    three = over_seeds(folded(seeds_frame([0.4, 0.5, 0.6])), "x")
+    assert three.n_seeds == 3
     half = np.hypot(0.1, 4.302653 * 0.1 / np.sqrt(3))
     assert three.estimate == pytest.approx(0.5)
     assert (three.low, three.high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
-    assert over_seeds(seeds_frame([]), "x").missing == "no x"
-    assert over_seeds(seeds_frame([0.5], np.nan), "x").missing == "no interval of x"
+    assert over_seeds(folded(seeds_frame([])), "x").missing == "no x"
+    assert over_seeds(folded(seeds_frame([0.5], np.nan)), "x").missing == "no interval of x"
+
+
+def test_alike_estimates_share_the_spread_between_seeds():
+    first = seeds_frame([0.4, 0.5, 0.6]).assign(model="mcvae", metric="auroc")
+    other = seeds_frame([0.2, 0.2, 0.2]).assign(model="vae", metric="auroc")
+    rows = folded(pd.concat([first, other]))
+    rows = rows[rows["seed"] == table.OVER_SEEDS].set_index("model")
+    spread = np.sqrt(0.02 / 4)  # squares 0.02 and 0 with two degrees of freedom each
+    half = np.hypot(0.1, 2.776445 * spread / np.sqrt(3))
+    np.testing.assert_allclose(rows["high"] - rows["value"], half, rtol=1e-6)
+    assert rows["value"].to_dict() == pytest.approx({"mcvae": 0.5, "vae": 0.2})
+    elsewhere = folded(pd.concat([first, other.assign(metric="recall")]))
+    alone = elsewhere[(elsewhere["seed"] == table.OVER_SEEDS) & (elsewhere["model"] == "vae")]
+    assert (alone["high"] - alone["value"]).item() == pytest.approx(0.1)
+
+
+def test_the_published_protocol_is_left_as_it_is():
+    rows = folded(seeds_frame([0.4, 0.5, 0.6]), protocol="published")
+    assert (rows["seed"] >= 0).all()
 
 
 def test_independent_differences_add_in_quadrature():
@@ -107,20 +134,25 @@ def planted_rows(sign=1):
             "covariates", "auroc_difference", sign * 0.2, space="background-salient",
             item=covariate,
         )  # fmt: skip
-    add("functions", "recall_difference", sign * 0.3, space="background-salient", item="actin")
-    add("functions", "recall_difference", -sign * 0.3, space="background-salient", item="tubulin")
-    for group, value in (("actin", 0.5), ("tubulin", 0.5 - sign * 0.3)):
-        add("features", "r2", value, model="cellprofiler", space="features", item=group, level=5)
-        add("features", "r2", 0.9, model="cellprofiler", space="features", item=group, level=6)
+    for kind, value in ((SHIFTING, sign * 0.3), (NOVEL, -sign * 0.3)):
+        add(
+            "functions", "mean_recall_difference", value, space="background-salient", item=kind,
+        )  # fmt: skip
+        add("functions", "recall_difference", 0.0, space="background-salient", item=kind[0])
+    for level, value in ((5, sign * 0.3), (6, 0.0)):
+        add(
+            "features", "r2_difference", value, model="cellprofiler", space="features",
+            item=SHIFTING, against=NOVEL, level=level,
+        )  # fmt: skip
     for seed in (0, 1, 2):
         add("mitosis", "auroc_difference", sign * 0.2, seed)
         add("mitosis", "auroc_difference", -sign * 0.2, seed, against="percentile 95")
-    return table.to_frame(rows)
+    return table.with_seeds_folded(table.to_frame(rows))
 
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold")])
 def test_planted_claims(sign, verdict):
-    found = claim_rows(planted_rows(sign), "mcvae", "actin", "tubulin").set_index("claim")
+    found = claim_rows(planted_rows(sign), "mcvae", ["actin"], ["tubulin"]).set_index("claim")
     whole = found[found.index.str.len() == 2]
     assert whole.index.tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert (whole["verdict"] == verdict).all()
@@ -130,33 +162,34 @@ def test_planted_claims(sign, verdict):
 
 def test_one_failing_part_fails_the_claim():
     rows = planted_rows()
-    wrong = (rows["metric"] == "recall_difference") & (rows["item"] == "tubulin")
+    wrong = (rows["metric"] == "mean_recall_difference") & (rows["item"] == NOVEL)
     rows.loc[wrong, ["value", "low", "high"]] = [0.3, 0.2, 0.4]
-    found = claim_rows(rows, "mcvae", "actin", "tubulin").set_index("claim")["verdict"]
+    found = claim_rows(rows, "mcvae", ["actin"], ["tubulin"]).set_index("claim")["verdict"]
     assert (found["C5"], found["C5a"], found["C5b"]) == ("does not hold", "holds", "does not hold")
 
 
 def test_published_rows_are_no_evidence():
     rows = planted_rows().assign(protocol="published")
-    found = claim_rows(rows, "mcvae", "actin", "tubulin")
+    found = claim_rows(rows, "mcvae", ["actin"], ["tubulin"])
     assert (found["verdict"] == "undecided").all()
 
 
 def test_cells_that_were_held_out_come_first():
     rows = planted_rows()
     doubled = pd.concat([rows, planted_rows(-1).assign(cells="all")])
-    found = claim_rows(doubled, "mcvae", "actin", "tubulin").set_index("claim")["verdict"]
+    found = claim_rows(doubled, "mcvae", ["actin"], ["tubulin"]).set_index("claim")["verdict"]
     assert (found == "holds").all()
 
 
 def test_a_missing_table_leaves_its_claims_undecided_with_the_reason(tmp_path):
     rows = planted_rows()
-    table.write(rows[rows["benchmark"] == "mitosis"].to_dict("records"), tmp_path / "m.parquet")
-    claims([str(tmp_path / "m.parquet")], "mcvae", "actin", "tubulin", str(tmp_path / "c.tsv"))
+    rows = rows[(rows["benchmark"] == "mitosis") & (rows["seed"] != table.OVER_SEEDS)]
+    table.write(rows.to_dict("records"), tmp_path / "m.parquet")
+    claims([str(tmp_path / "m.parquet")], "mcvae", ["actin"], ["tubulin"], str(tmp_path / "c.tsv"))
     found = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("claim")
     assert found.loc["C7", "verdict"] == "holds"
     assert (found.drop(index="C7")["verdict"] == "undecided").all()
-    assert found.loc["C6", "how"].startswith("no R2 of actin")
+    assert found.loc["C6", "how"].startswith("no R2 of both kinds")
     assert found["estimate"].drop(index="C7").isna().all()
 
 

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 
 from mcvae_ops.benchmarks.covariate_fits import score, tasks
-from mcvae_ops.benchmarks.covariates import covariates, sample_controls
+from mcvae_ops.benchmarks.covariates import covariates, sample_controls, summarise
 from mcvae_ops.benchmarks.density import density_features
 from mcvae_ops.benchmarks.positions import cell_positions
 from mcvae_ops.errors import InputError
@@ -15,7 +15,11 @@ from mcvae_ops.files import write_parquet
 
 SCREEN = {
     "tile_size_px": 640,
-    "well_grid": {"column_heights": [3, 5, 5, 5, 3], "centre_tiles": 5},
+    "well_grid": {
+        "column_heights": [3, 5, 5, 5, 3],
+        "centre_tiles": 5,
+        "published_centre_tiles": 5,
+    },
 }
 SETTINGS = {
     "cells_per_batch": 1000,
@@ -44,6 +48,16 @@ def planted_cells(n_per_tile=50, batches=4, seed=0):
     return cells, batch
 
 
+def described_cells(cells):
+    return cell_positions(cells, SCREEN, SETTINGS, "strict").assign(tile=cells["tile"])
+
+
+def split_of(cells):
+    """Every third cell is held out."""
+    held_out = np.arange(len(cells)) % 3 == 0
+    return cells[["cell_id"]].assign(split=np.where(held_out, "test", "train"))
+
+
 def write_embedding(cells, s, z, path, model="mcvae"):
     columns = {"cell_id": cells["cell_id"]}
     columns |= {f"s_{k:02d}": values for k, values in enumerate(s.T)}
@@ -57,8 +71,9 @@ def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("covariates")
     cells, batch = planted_cells()
     write_parquet(cells, folder / "index.parquet")
+    write_parquet(split_of(cells), folder / "splits.parquet")
     rng = np.random.default_rng(1)
-    positions = cell_positions(cells, SCREEN, SETTINGS)
+    positions = cell_positions(cells, SCREEN, SETTINGS, "strict")
     planted = np.column_stack(
         [
             np.eye(4)[batch],
@@ -72,6 +87,7 @@ def table(tmp_path_factory):
     write_embedding(cells, noise[:, :0], noise[:, :3], folder / "other.parquet", "cellprofiler")
     covariates(
         index=str(folder / "index.parquet"),
+        splits=str(folder / "splits.parquet"),
         embeddings=[str(folder / "mcvae.parquet"), str(folder / "other.parquet")],
         screen=SCREEN,
         settings=SETTINGS,
@@ -90,7 +106,7 @@ def pick(table, **wanted):
 @pytest.mark.parametrize("protocol", ["published", "strict"])
 @pytest.mark.parametrize("item", ["batch", "position_in_fov", "position_in_well"])
 def test_planted_covariates_are_found_and_noise_is_chance(table, protocol, item):
-    drawn = pick(table, protocol=protocol, item=item, against="", metric="auroc")
+    drawn = pick(table, protocol=protocol, item=item, against="", metric="auroc", cells="all")
     found = drawn.set_index(["model", "space"])["value"]
     assert found["mcvae", "background"] > 0.95 and found["mcvae", "combined"] > 0.95
     assert abs(found["mcvae", "salient"] - 0.5) < 0.08
@@ -99,27 +115,51 @@ def test_planted_covariates_are_found_and_noise_is_chance(table, protocol, item)
 
 
 def test_strict_intervals_and_differences(table):
-    strict = pick(table, protocol="strict", against="")
+    strict = pick(table, protocol="strict", against="", cells="all")
     assert strict["low"].notna().all() and (strict["low"] <= strict["high"]).all()
     difference = strict[strict["metric"].str.endswith("_difference")]
     assert len(difference) == 6 and (difference["low"] > 0).all()
     assert pick(table, protocol="published")["low"].isna().all()
 
 
+def test_the_same_fits_are_scored_on_cells_that_were_not_trained_on(table):
+    mine = pick(table, model="mcvae", protocol="strict", metric="auroc", against="")
+    both = mine.pivot(index=["space", "item"], columns="cells", values=["value", "n"])
+    assert len(both) == 9 and both["value"].notna().all(axis=None)
+    share = both["n"]["test"] / both["n"]["all"]
+    np.testing.assert_allclose(share.astype(float), 1 / 3, atol=0.04)
+    planted = both["value"].loc["background"]
+    assert (planted > 0.93).all(axis=None)
+    noise = mine[mine["space"] == "salient"]
+    assert (noise["low"] < 0.52).all() and (noise["high"] > 0.48).all()
+    assert set(pick(table, protocol="published")["cells"]) == {"all"}
+
+
+def test_held_out_cells_without_every_class_have_no_score():
+    cells, _ = planted_cells(n_per_tile=6, batches=1)
+    described = described_cells(cells)
+    task = next(t for t in tasks(described, "strict", 0.4, 0) if t.covariate == "position_in_well")
+    x = np.random.default_rng(0).normal(size=(len(cells), 3))
+    one_class = (described["position_in_well"] == "edge").to_numpy()
+    found = score(task, x, {"all": one_class | True, "test": one_class}, standardise=True)
+    assert np.isfinite(found["all"].auroc).all() and np.isnan(found["test"].auroc).all()
+    assert "test" not in {cells for *_, cells in summarise([(task, found)], 0)}
+
+
 def test_baselines(table):
-    chance = pick(table, space="chance", against="")
+    chance = pick(table, space="chance", against="", cells="all")
     assert (pick(chance, metric="auroc")["value"] == 0.5).all()
     assert pick(chance, metric="macro_f1", item="batch")["value"].item() == pytest.approx(
         0.25, rel=0.05
     )
-    density = pick(table, space="density", metric="auroc", against="")
+    density = pick(table, space="density", metric="auroc", against="", cells="all")
     assert len(density) == 3 and (np.abs(density["value"] - 0.5) < 0.12).all()
     assert set(pick(table, model="")["protocol"]) == {"strict"}
 
 
 def test_the_drawn_value_is_the_median_over_batches(table):
     mine = pick(table, model="mcvae", space="salient", item="position_in_fov", metric="macro_f1")
-    for _, rows in mine.groupby("protocol"):
+    for _, rows in mine.groupby(["protocol", "cells"]):
         per_batch = rows[rows["against"] != ""]
         assert len(per_batch) == 4
         assert rows.loc[rows["against"] == "", "value"].item() == per_batch["value"].median()
@@ -128,13 +168,16 @@ def test_the_drawn_value_is_the_median_over_batches(table):
 def test_published_score_agrees_with_scikit_learn():
     cells, batch = planted_cells(n_per_tile=6)
     x = np.eye(4)[batch] + np.random.default_rng(5).normal(size=(len(cells), 4))
-    described = pd.concat([cells[["tile"]], cell_positions(cells, SCREEN, SETTINGS)], axis=1)
+    described = pd.concat(
+        [cells[["tile"]], cell_positions(cells, SCREEN, SETTINGS, "strict")], axis=1
+    )
     task = next(tasks(described, "published", 0.4, 0))
     (test,) = task.tests
     assert test.mean() == pytest.approx(0.4, abs=0.01)
     model = LogisticRegression(class_weight="balanced", max_iter=1000)
     model.fit(x[~test], task.labels[~test])
-    found = score(task, x, standardise=False)
+    every = {"all": np.ones(len(x), bool)}
+    found = score(task, x, every, standardise=False)["all"]
     truth = task.labels[test]
     expected = f1_score(truth, model.predict(x[test]), average="macro")
     assert found.macro_f1.mean() == pytest.approx(expected, abs=1e-6)
@@ -144,21 +187,25 @@ def test_published_score_agrees_with_scikit_learn():
 
 def test_strict_never_tears_a_tile_and_sees_through_tile_leaks():
     cells, _ = planted_cells(n_per_tile=20, batches=1, seed=6)
-    described = pd.concat([cells[["tile"]], cell_positions(cells, SCREEN, SETTINGS)], axis=1)
+    described = pd.concat(
+        [cells[["tile"]], cell_positions(cells, SCREEN, SETTINGS, "strict")], axis=1
+    )
     fingerprint = np.random.default_rng(7).normal(size=(21, 40))[cells["tile"]]
-    area = {}
+    area, every = {}, {"all": np.ones(len(cells), bool)}
     for protocol in ("published", "strict"):
         found = [t for t in tasks(described, protocol, 0.4, 0) if t.covariate == "position_in_well"]
         tile = cells["tile"].to_numpy()[found[0].rows]
         for test in found[0].tests:
             assert bool(set(tile[test]) & set(tile[~test])) == (protocol == "published")
-        area[protocol] = score(found[0], fingerprint, standardise=True).auroc.mean()
+        area[protocol] = score(found[0], fingerprint, every, standardise=True)["all"].auroc.mean()
     assert area["published"] > 0.99 and area["strict"] < 0.9
 
 
 def test_batch_without_the_classes_is_left_out():
     cells, _ = planted_cells(n_per_tile=2, batches=2)
-    described = pd.concat([cells[["tile"]], cell_positions(cells, SCREEN, SETTINGS)], axis=1)
+    described = pd.concat(
+        [cells[["tile"]], cell_positions(cells, SCREEN, SETTINGS, "strict")], axis=1
+    )
     described.loc[described["batch"] == "P1/A1", "position_in_fov"] = "edge"
     found = [(t.covariate, t.batch) for t in tasks(described, "strict", 0.4, 0)]
     assert ("position_in_fov", "P1/A2") in found and ("position_in_fov", "P1/A1") not in found
@@ -169,7 +216,7 @@ def test_batch_without_the_classes_is_left_out():
 def test_density_has_no_rim():
     cells, _ = planted_cells(n_per_tile=400, batches=1)
     density = density_features(cells)
-    position = cell_positions(cells, SCREEN, SETTINGS)["position_in_fov"]
+    position = cell_positions(cells, SCREEN, SETTINGS, "strict")["position_in_fov"]
     assert np.isfinite(density).all()
     for window in (1, 2):
         middle, rim = (density[position == where, window].mean() for where in ("centre", "edge"))
@@ -188,11 +235,13 @@ def test_sample_is_bounded_and_the_same_for_each_batch_alone():
 def test_misaligned_embedding(tmp_path):
     cells, _ = planted_cells(n_per_tile=2)
     write_parquet(cells, tmp_path / "index.parquet")
+    write_parquet(split_of(cells), tmp_path / "splits.parquet")
     x = np.zeros((len(cells), 2))
     write_embedding(cells.iloc[::-1], x[:, :0], x, tmp_path / "e.parquet")
     with pytest.raises(InputError, match="as in the shard index"):
         covariates(
             index=str(tmp_path / "index.parquet"),
+            splits=str(tmp_path / "splits.parquet"),
             embeddings=[str(tmp_path / "e.parquet")],
             screen=SCREEN,
             settings=SETTINGS,

@@ -19,10 +19,16 @@ from mcvae_ops.benchmarks.feature_tests import (
     welch_bonferroni,
 )
 from mcvae_ops.benchmarks.features import feature_ranking
+from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 
-SETTINGS = {"shifting_group": "actin", "novel_group": "tubulin", "top": 4, "max_features": 15}
+SETTINGS = {
+    "shifting_groups": ["actin"],
+    "novel_groups": ["tubulin"],
+    "top": 4,
+    "max_features": 15,
+}
 
 
 def test_welch_and_bonferroni_agree_with_scipy_and_statsmodels():
@@ -166,6 +172,33 @@ def test_planted_features_are_ranked_first_and_explain(screen, protocol):
     assert has_interval.all() if protocol == "strict" else not has_interval.any()
 
 
+def test_means_over_kinds_of_groups(screen):
+    folder, _ = screen
+    groups = pd.DataFrame(
+        {"gene": ["ACTB", "TUBB", "OTHER"], "group": ["actin", "tubulin", "same"]}
+    )
+    write_parquet(groups, folder / "three.parquet")
+    lists = {"shifting_groups": ["actin"], "novel_groups": ["tubulin", "same"]}
+    found = rank(screen, groups=str(folder / "three.parquet"), settings=SETTINGS | lists)
+    r2 = found[(found["metric"] == "r2") & (found["protocol"] == "strict")]
+    assert dict(zip(r2["item"], r2["against"], strict=True)) == {
+        "actin": SHIFTING,
+        "tubulin": NOVEL,
+    }
+    difference = found[found["metric"] == "r2_difference"].set_index("level")["value"]
+    at = r2[r2["level"] == 3].set_index("item")["value"]
+    assert difference[3] == pytest.approx(at["actin"] - at["tubulin"])
+
+
+def test_a_group_like_the_controls_has_no_altered_feature(screen):
+    folder, _ = screen
+    groups = pd.DataFrame({"gene": ["OTHER", "TUBB"], "group": ["actin", "tubulin"]})
+    write_parquet(groups, folder / "null.parquet")
+    found = rank(screen, groups=str(folder / "null.parquet"))
+    strict = found[found["protocol"] == "strict"]
+    assert set(strict["item"]) == {"tubulin"}
+
+
 def test_one_batch_has_no_held_out_variance(screen):
     found = rank(screen, features=screen[1][:1])
     assert set(found.loc[found["metric"] == "r2", "protocol"]) == {"published"}
@@ -178,7 +211,7 @@ def test_group_without_cells_and_unknown_group(screen):
     found = rank(screen, groups=str(folder / "few.parquet"))
     assert set(found["item"]) == {"actin"}
     with pytest.raises(InputError, match="one of actin, tubulin"):
-        rank(screen, settings=SETTINGS | {"novel_group": "microtubules"})
+        rank(screen, settings=SETTINGS | {"novel_groups": ["microtubules"]})
 
 
 def test_tables_of_different_features(screen, tmp_path):

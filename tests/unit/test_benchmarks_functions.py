@@ -8,6 +8,8 @@ from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from mcvae_ops.benchmarks import table
 from mcvae_ops.benchmarks.functions import evaluate, functions, predict_published, predict_strict
 from mcvae_ops.benchmarks.groups import (
+    NOVEL,
+    SHIFTING,
     genes_of_group,
     group_of_genes,
     label_profiles,
@@ -23,6 +25,8 @@ SETTINGS = {
     "folds": 5,
     "repeats": 3,
     "test_fraction": 0.4,
+    "shifting_groups": ["group 0", "group 1"],
+    "novel_groups": ["group 2", "missing group"],
 }
 
 
@@ -70,6 +74,20 @@ def test_planted_groups_are_found_in_the_background():
     expected = recall["background"] - recall["salient"]
     np.testing.assert_allclose(difference.set_index("item")["value"], expected)
     assert (pick(rows, metric="chance_recall")["value"] == 0.25).all()
+
+
+def test_means_over_kinds_of_groups_with_an_interval():
+    profiles, groups, significance = planted_profiles()
+    rows = evaluate(profiles, groups, significance, SETTINGS, seed=0)
+    each = pick(rows, protocol="strict", metric="recall_difference").set_index("item")
+    kinds = pick(rows, protocol="strict", metric="mean_recall_difference").set_index("item")
+    expected = each.loc[["group 0", "group 1"], "value"].mean()
+    assert kinds.loc[SHIFTING, "value"] == pytest.approx(expected)
+    assert kinds.loc[SHIFTING, "low"] > 0.4 and kinds.loc[SHIFTING, "n"] == 48
+    width = (kinds["high"] - kinds["low"])[SHIFTING]
+    assert width < (each["high"] - each["low"])[["group 0", "group 1"]].max()
+    # a group that the library lacks is left out of the mean
+    assert kinds.loc[NOVEL, "value"] == pytest.approx(each.loc["group 2", "value"])
 
 
 def test_guides_of_one_gene_leak_only_into_the_published_protocol():

@@ -8,7 +8,10 @@ from sklearn.metrics import silhouette_score
 from mcvae_ops.benchmarks.umap import map_points, umap_cells, umap_guides
 from mcvae_ops.files import write_parquet
 
-SCREEN = {"tile_size_px": 64, "well_grid": {"column_heights": [3, 3, 3], "centre_tiles": 1}}
+SCREEN = {
+    "tile_size_px": 64,
+    "well_grid": {"column_heights": [3, 3, 3], "published_centre_tiles": 1},
+}
 SETTINGS = {"cell_fraction": 0.5, "fov_centre_fraction": 0.2, "fov_edge_fraction": 0.4}
 
 

@@ -8,7 +8,7 @@ from skimage.measure import regionprops
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.features.measure import (
-    FULL_SCALE_COUNTS,
+    FULL_SCALE_BITS,
     measure_features,
     measure_tile,
     standardise_to_controls,
@@ -20,7 +20,7 @@ from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
 from tests.unit.simulated import PLATE, TILE_SIZE_PX, draw_plate, small_screen
 
-CHANNELS = [Channel("DAPI", "DNA", "near", 0, "blue"), Channel("actin", "", "far", 0, "red")]
+CHANNELS = [Channel("DAPI", "near", 0), Channel("actin", "far", 0)]
 
 
 def draw_labels(shift: int = 0) -> np.ndarray:
@@ -38,7 +38,7 @@ def draw_image() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def measured() -> pd.DataFrame:
-    return measure_tile(draw_image(), draw_labels(), CHANNELS)
+    return measure_tile(draw_image(), draw_labels(), CHANNELS, 16)
 
 
 def test_one_row_per_label_in_increasing_order(measured):
@@ -67,7 +67,7 @@ def test_shape_and_intensity_are_those_of_scikit_image(measured):
                 "StdIntensity": cell.intensity_std,
             }
             for name, expected in intensity.items():
-                found = row[f"{channel.name}_Intensity_{name}"] * FULL_SCALE_COUNTS
+                found = row[f"{channel.name}_Intensity_{name}"] * 2**FULL_SCALE_BITS
                 assert found == pytest.approx(expected, rel=1e-4), name
 
 
@@ -80,7 +80,7 @@ def test_correlation_of_two_channels(measured):
 
 
 def test_features_tell_nothing_of_where_a_cell_lies(measured):
-    moved = measure_tile(np.roll(draw_image(), (20, 20), (1, 2)), draw_labels(20), CHANNELS)
+    moved = measure_tile(np.roll(draw_image(), (20, 20), (1, 2)), draw_labels(20), CHANNELS, 16)
     pd.testing.assert_frame_equal(moved, measured, rtol=2e-3, atol=1e-4)
 
 
@@ -117,6 +117,7 @@ def well(tmp_path_factory) -> dict:
     config["simulate"]["library"]["control_fraction"] = 0.4
     plate = draw_plate(config, folder)
     consensus = pd.read_parquet(plate["truth_tiles"])[["plate", "channel", "dy_px", "dx_px"]]
+    consensus["well"] = ""
     write_parquet(consensus, folder / "consensus.parquet")
     return {"folder": folder, "config": config, **plate}
 
@@ -126,6 +127,7 @@ def measure(well: dict, **changes) -> dict[str, pd.DataFrame]:
     measure_features(
         well["config"]["screen"] | changes,
         well["config"]["alignment"],
+        16,
         PLATE,
         "A1",
         str(well["images"]),
@@ -167,7 +169,7 @@ def test_measured_on_channels_brought_back_by_their_planted_shifts(well):
     image = read_tile(paths, channels, screen["z_planes"], "max", TILE_SIZE_PX)
     shifts_px = pd.read_parquet(well["truth_tiles"])[["dy_px", "dx_px"]].to_numpy()
     labels = tifffile.imread(well["images"] / LABELS_PATH.format(**names)).astype(np.int32)
-    expected = measure_tile(resample(image, shifts_px), labels, channels)
+    expected = measure_tile(resample(image, shifts_px), labels, channels, 16)
 
     called = pd.read_csv(well["images"] / "phenotype/calls/A1.csv")
     found = pd.concat(measure(well).values()).merge(called[["sgRNA_0", "cell_i", "label"]])

@@ -1,6 +1,5 @@
 """Profiles: means over cells, guides and genes, against hand-computed values."""
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,15 +7,16 @@ import pytest
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_profiles, guide_profiles
-from mcvae_ops.profiles.export import export_anndata
 from mcvae_ops.profiles.mitotic import mitotic_indices
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.significance import distance_from_ntc
-from mcvae_ops.profiles.spaces import finite_genes, spaces_of
+from mcvae_ops.profiles.spaces import finite_profiles, spaces_of
 
 CELLS = pd.DataFrame(
     {
         "cell_id": [f"c{k}" for k in range(8)],
+        "plate": "P1",
+        "well": "A1",
         "guide": ["a1", "a1", "a1", "a2", "b1", "b1", "n1", "n2"],
         "gene": ["A", "A", "A", "A", "B", "B", "NTC", "NTC"],
         "is_ntc": [False] * 6 + [True] * 2,
@@ -75,7 +75,7 @@ def test_sets_of_cells(name, rows):
 
 
 def test_tables_on_disk_and_as_anndata(tmp_path):
-    columns = ["cell_id", "guide", "gene", "is_ntc"]
+    columns = ["cell_id", "plate", "well", "guide", "gene", "is_ntc"]
     write_parquet(CELLS[columns], tmp_path / "index.parquet")
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(s_00=LATENT[:, 0], z_00=LATENT[:, 1])
@@ -84,6 +84,9 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
         *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
         guides=str(tmp_path / "guides.parquet"),
         genes=str(tmp_path / "genes.parquet"),
+        corrections=["centre"],
+        corrected_guides=str(tmp_path / "corrected_guides.parquet"),
+        corrected_genes=str(tmp_path / "corrected_genes.parquet"),
     )
     genes = pd.read_parquet(tmp_path / "genes.parquet")
     assert list(genes.columns) == [
@@ -92,19 +95,12 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
     assert set(genes["cells"]) == {"all", "train", "test", "held_out_guide"}
     held_out = genes[(genes["cells"] == "held_out_guide") & (genes["gene"] == "A")].iloc[0]
     assert (held_out["seed"], held_out["s_00"], held_out["z_00"]) == (3, 9, 4)
-    paths = [str(tmp_path / n) for n in ("guides.parquet", "genes.parquet", "u.h5ad", "e.h5ad")]
-    export_anndata(*paths)
-    first = (tmp_path / "e.h5ad").read_bytes()
-    export_anndata(*paths)
-    assert (tmp_path / "e.h5ad").read_bytes() == first
-    exported = anndata.read_h5ad(tmp_path / "e.h5ad")
-    assert exported.shape == (len(genes), 2)
-    assert exported.var["space"].tolist() == ["salient", "background"]
-    assert exported["A/held_out_guide"].X.tolist() == [[9, 4]]
 
 
 def test_an_embedding_of_other_cells_is_refused(tmp_path):
-    write_parquet(CELLS[["cell_id", "guide", "gene", "is_ntc"]], tmp_path / "index.parquet")
+    write_parquet(
+        CELLS[["cell_id", "plate", "well", "guide", "gene", "is_ntc"]], tmp_path / "index.parquet"
+    )
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(z_00=LATENT[:, 1])[::-1]
     write_parquet(embedding, tmp_path / "e.parquet", {"model": "vae", "seed": "0"})
@@ -113,6 +109,9 @@ def test_an_embedding_of_other_cells_is_refused(tmp_path):
             *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
             guides=str(tmp_path / "guides.parquet"),
             genes=str(tmp_path / "genes.parquet"),
+            corrections=[],
+            corrected_guides=str(tmp_path / "corrected_guides.parquet"),
+            corrected_genes=str(tmp_path / "corrected_genes.parquet"),
         )
 
 
@@ -134,7 +133,7 @@ def test_genes_without_a_finite_profile_are_left_out_and_named(caplog):
     genes = pd.DataFrame(
         {"gene": ["A", "B", "NTC"], "is_ntc": [False, False, True], "z_00": [1, np.nan, 0]}
     )
-    assert finite_genes(genes)["gene"].tolist() == ["A"]
+    assert finite_profiles(genes)["gene"].tolist() == ["A"]
     assert "1 genes without a finite profile are left out: B" in caplog.text
 
 

@@ -27,6 +27,7 @@ def inputs(tmp_path_factory) -> dict:
     report_inputs.write_timings(root / "timings")
     return {
         "screen": report_inputs.CONFIGURATION["screen"],
+        "left_out": {},
         "claims": str(root / "claims.tsv"),
         "figures": [targets["png"] for targets in drawn],
         "data": [targets["csv"] for targets in drawn],
@@ -34,6 +35,7 @@ def inputs(tmp_path_factory) -> dict:
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "timings": str(root / "timings"),
+        "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
     }
 
@@ -52,6 +54,21 @@ def write(inputs: dict, path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_speaks_the_screen_s_words_and_says_what_was_not_drawn(inputs, tmp_path):
+    words = {"perturbation": "compound", "guide": "dose", "control": "DMSO"}
+    changed = {
+        "screen": inputs["screen"] | {"words": words},
+        "left_out": {"fig2a": "archive.annotations.corum is null"},
+    }
+    text = text_of(write(inputs | changed, tmp_path / "report.html"))
+    for phrase in (
+        "200 control (DMSO)",
+        " compounds, ",
+        "fig2a: archive.annotations.corum is null",
+    ):
+        assert phrase in text, phrase
+
+
 def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
     text = text_of(write(inputs, tmp_path / "report.html"))
     for phrase in (
@@ -63,6 +80,7 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "cVAE, seed 0: the salient space is dead: s saves 4.0 nats per perturbed cell and costs",
         "waiting tiles per batch",
         "1,234 0.020 58.0 8.000",
+        "A594 on DAPI: of 5 known shifts put into tiles of this run, 2 came back wrong",
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
@@ -94,7 +112,9 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
-    absent = {"alignment": None, "dropped": None, "index": None, "splits": None, "metrics": []}
+    absent = dict.fromkeys(
+        ("alignment", "known_shifts", "dropped", "index", "splits", "explorer")
+    ) | {"metrics": []}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
     assert text.count("This run starts from published profiles") == 3
     assert "No values of the paper were given" in text
@@ -115,6 +135,16 @@ def test_timings_are_summed_by_rule(tmp_path):
     assert rows.loc["train_model"].tolist() == [2, 120.0, 61.0, 900.0]
     assert rows.index.tolist() == ["train_model", "complexes"]
     assert read_timings(str(tmp_path / "none")).empty
+
+
+def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
+    sound = pd.DataFrame({"plate": "P", "check": "one file", "channel": "GFP", "against": "DAPI",
+                          "error_px": [0.1, 0.2, 9.0], "confidence": [0.9, 0.9, 0.1]})  # fmt: skip
+    assert quality.known_shift_warnings(sound) == []
+    apart = quality.known_shift_warnings(sound.assign(error_px=3.0))
+    assert len(apart) == 1 and "recorded in one file, yet 3.0 px apart" in apart[0]
+    unsure = quality.known_shift_warnings(sound.assign(confidence=0.1))
+    assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
 
 
 def test_a_sound_training_raises_no_warning():

@@ -176,7 +176,7 @@ def test_statistics_are_those_of_training_ntc(screen, index, tmp_path):
     _, shards = screen
     splits, target = str(tmp_path / "splits.parquet"), str(tmp_path / "statistics.parquet")
     assign_splits(index, SPLIT, splits)
-    shard_statistics(index, splits, [{"name": name} for name in CHANNELS], target)
+    shard_statistics(index, splits, CHANNELS, target)
     found = pd.read_parquet(target)
     assert found[["plate", "well", "channel"]].values.tolist() == [
         ["P0", "B1", "a"], ["P0", "B1", "b"], ["P1", "A1", "a"], ["P1", "A1", "b"],
@@ -192,7 +192,7 @@ def test_statistics_are_those_of_training_ntc(screen, index, tmp_path):
     expected = np.percentile(pixels, [1, 50, 99], method="inverted_cdf")
     np.testing.assert_array_equal(row[["p01", "p50", "p99"]].astype(float), expected)
     with pytest.raises(InputError, match="b, a"):
-        shard_statistics(index, splits, [{"name": name} for name in "ba"], target)
+        shard_statistics(index, splits, ["b", "a"], target)
 
 
 def test_the_room_imports_without_pandas():

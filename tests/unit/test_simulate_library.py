@@ -76,6 +76,19 @@ def test_draws_keep_to_their_distributions():
     assert targeting["efficacy"].mean() == pytest.approx(a / (a + b), abs=0.01)
 
 
+def test_higher_doses_of_a_compound_do_more_and_half_at_its_ec50():
+    doses_um = [0.1, 1.0, 10.0]
+    guides = draw(LIBRARY | {"doses_um": doses_um, "guides_per_gene": None, "efficacy": None})
+    compounds = guides[~guides["is_ntc"]].groupby("gene", sort=False)
+    for compound, rows in compounds:
+        assert rows["guide"].tolist() == [f"{compound} {dose:g} uM" for dose in doses_um]
+        ec50 = doses_um * (1 / rows["efficacy"].to_numpy() - 1)
+        np.testing.assert_allclose(ec50, ec50[0])
+        assert 0.1 <= ec50[0] <= 10
+    assert guides["guide"].is_unique
+    assert guides.loc[guides["is_ntc"], "guide"].str.startswith("control ").all()
+
+
 def test_true_effects_recover_the_complexes():
     assert effect_recovery(draw()) > 0.9
 

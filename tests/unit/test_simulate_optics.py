@@ -49,6 +49,16 @@ def test_mean_is_offset_plus_gain_times_light_and_variance_is_shot_and_read_nois
     assert image.var() == pytest.approx(variance, rel=4.5 * np.sqrt(2 / n))
 
 
+@pytest.mark.parametrize(("bits", "kind"), [(8, np.uint8), (12, np.uint16)])
+def test_counts_end_where_the_camera_does(bits, kind):
+    plate = PlateOptics(np.zeros((1, 2)), np.zeros(1), np.ones((8, 8), np.float32))
+    well = WellOptics(np.ones(1), np.zeros(1))
+    field = np.full((1, 8, 8), 1e5, np.float32)
+    stack = expose(field, 1, plate, well, OPTICS | {"bits": bits}, np.random.default_rng(0))
+    assert stack.dtype == kind
+    assert stack.min() == 2**bits - 1
+
+
 def test_noise_is_fresh_in_every_plane():
     planes = record(900.0, z_planes=3, defocus_loss=0.0)
     planes -= planes.mean(axis=(1, 2), keepdims=True)

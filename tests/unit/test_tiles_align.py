@@ -8,10 +8,16 @@ from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
-from mcvae_ops.tiles.align import agree, spread_tiles
+from mcvae_ops.tiles.align import agree, consensus_table, spread_tiles
 from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
 from mcvae_ops.tiles.selfcheck import plant_shift
-from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard, resolve_chain
+from mcvae_ops.tiles.shifts import (
+    Shifts,
+    consensus_of_well,
+    estimate_shifts,
+    guard,
+    resolve_chain,
+)
 from tests.unit.tile_scenes import STAINS, draw_scene, record, shift_image
 
 ALIGNMENT = {
@@ -24,19 +30,20 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 12,
+    "consensus_of": "plate",
 }
 CHANNELS = [
-    Channel("actin", "", "far", 0, ""),
-    Channel("foci", "", "red", 0, ""),
-    Channel("DNA", "", "near", 0, ""),
-    Channel("tubulin", "", "near", 1, ""),
+    Channel("actin", "far", 0),
+    Channel("foci", "red", 0),
+    Channel("DNA", "near", 0),
+    Channel("tubulin", "near", 1),
 ]
 NAMES = [channel.name for channel in CHANNELS]
 
 
 def measure(moving, fixed, **settings):
     settings = ALIGNMENT | settings
-    return measure_shift(spectrum_of(moving, settings), spectrum_of(fixed, settings), settings)
+    return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
 
 
 def planted(rng, number):
@@ -168,7 +175,7 @@ def test_a_shift_does_not_depend_on_the_threads():
 def test_chain():
     chain = resolve_chain(CHANNELS, ALIGNMENT)
     assert chain == {"foci": "DNA", "DNA": None, "tubulin": None, "actin": "tubulin"}
-    riding = [*CHANNELS, Channel("dye", "", "far", 1, "")]
+    riding = [*CHANNELS, Channel("dye", "far", 1)]
     assert resolve_chain(riding, ALIGNMENT)["dye"] == "actin"
     with pytest.raises(InputError, match="no way from actin to DNA"):
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": {"foci": "DNA"}})
@@ -182,7 +189,7 @@ def test_shifts_add_up_along_a_chain():
     scene = draw_scene(rng, 512, 90)
     early = record(rng, scene, {"foci": (4.0, -6.5)}, 0.003)
     late = record(rng, scene, {"foci": (-3.0, 2.0)}, 0.003)
-    channels = [Channel(name, "", name, 0, "") for name in ("late", "DNA", "early")]
+    channels = [Channel(name, name, 0) for name in ("late", "DNA", "early")]
     settings = ALIGNMENT | {"measure": {"late": "early", "early": "DNA"}}
     image = np.stack([late["foci"], early["DNA"], early["foci"]])
     found = estimate_shifts(image, channels, settings)
@@ -196,10 +203,13 @@ def test_a_constant_channel_is_refused():
         estimate_shifts(image, CHANNELS, ALIGNMENT)
 
 
-def shifts_of(px, confidence):
+def shifts_of(px, confidence, error_px=0.05):
     method = ("measured", "measured", "reference", "reference")
     return Shifts(
-        np.array([px, (1.0, 2.0), (0, 0), (0, 0)]), np.array([confidence, 1, 1, 1]), method
+        np.array([px, (1.0, 2.0), (0, 0), (0, 0)]),
+        np.array([confidence, 1, 1, 1]),
+        np.array([error_px, 0, 0, 0]),
+        method,
     )
 
 
@@ -213,6 +223,41 @@ def test_the_consensus_takes_the_place_of_what_is_not_believed(px, confidence):
     assert nothing["n_tiles"].tolist() == [0, 1, 1, 1]
     with pytest.raises(TileError, match=r"channel actin.*no consensus"):
         guard(shifts_of(px, confidence), CHANNELS, ALIGNMENT, nothing)
+
+
+def test_a_believed_shift_gives_way_to_many_tiles_that_agree_better():
+    tiles = [shifts_of((5.0, 6.0 + 0.01 * k), 0.9) for k in range(-3, 4)]
+    consensus = agree(tiles, CHANNELS, ALIGNMENT)
+    few = agree(tiles[:4], CHANNELS, ALIGNMENT)
+    vague, exact = shifts_of((5.3, 6.0), 0.6, 0.2), shifts_of((5.3, 6.0), 0.6, 0.001)
+    elsewhere = shifts_of((6.0, 6.0), 0.6, 0.2)
+    for measured, agreed, method in (
+        (vague, consensus, "consensus"),
+        (exact, consensus, "measured"),
+        (elsewhere, consensus, "measured"),
+        (vague, few, "measured"),
+    ):
+        guarded = guard(measured, CHANNELS, ALIGNMENT, agreed)
+        assert guarded.method == (method, "measured", "reference", "reference")
+        expected = (5, 6) if method == "consensus" else measured.px[0]
+        np.testing.assert_array_equal(guarded.px[0], expected)
+
+
+def test_wells_can_have_a_consensus_of_their_own():
+    quality = np.ones((4, 3))
+    measured = [("A1", shifts_of((5.0, 6.0), 0.9), quality)] * 2
+    measured += [("A2", shifts_of((9.0, 6.0), 0.9), 2 * quality)] * 3
+    measured += [("B1", shifts_of((1.0, 1.0), 0.1), quality)]
+    plate = consensus_table(measured, CHANNELS, ALIGNMENT)
+    assert set(plate["well"]) == {""} and len(plate) == 4
+    wells = consensus_table(measured, CHANNELS, ALIGNMENT | {"consensus_of": "well"})
+    found = {
+        well: consensus_of_well(wells, well).set_index("channel").loc["actin"]
+        for well in ("A1", "A2", "B1", "B2")
+    }
+    assert [found[well]["dy_px"] for well in found] == [5, 9, 9, 9]
+    assert [found[well]["focus"] for well in found] == [1, 2, 1.5, 1.5]
+    assert consensus_of_well(plate, "A1")["dy_px"].tolist() == [9, 1, 0, 0]
 
 
 def test_one_stray_tile_does_not_move_the_consensus():

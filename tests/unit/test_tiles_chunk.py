@@ -15,6 +15,7 @@ from mcvae_ops.shards.format import open_shard
 from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk, tiles_of_chunk
 from mcvae_ops.tiles.crop import clip, crop_cells
+from mcvae_ops.tiles.illumination import Illumination
 from mcvae_ops.tiles.load import aligned_tile
 from mcvae_ops.tiles.summary import summarise_tiles
 from tests.unit.tile_scenes import draw_scene, record
@@ -43,9 +44,16 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 4,
+    "consensus_of": "plate",
     "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
 }
-CROP = {"size_px": 24, "clip_fraction": 0.001, "tiles_per_chunk": 6, "max_failed_fraction": 0.4}
+CROP = {
+    "size_px": 24,
+    "clip_fraction": 0.001,
+    "illumination": None,
+    "tiles_per_chunk": 6,
+    "max_failed_fraction": 0.4,
+}
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 GROUPS = {"far": ["actin"], "red": ["foci"], "near": ["DNA", "tubulin"]}
 
@@ -78,7 +86,7 @@ def well(tmp_path_factory):
 
 @pytest.fixture
 def run(tmp_path, well):
-    def call(chunk="000", files=well[0], cells=well[1], **crop):
+    def call(chunk="000", files=well[0], cells=well[1], light=None, **crop):
         folder = tmp_path / chunk
         folder.mkdir(exist_ok=True)
         files.to_parquet(folder / "files.parquet")
@@ -91,6 +99,7 @@ def run(tmp_path, well):
         crop_chunk(
             cells=str(folder / "cells.parquet"),
             consensus=consensus,
+            illumination=light,
             crop=CROP | crop,
             well="A1",
             chunk=chunk,
@@ -167,6 +176,30 @@ def test_shards_hold_the_crops_of_their_cells(run, well):
     assert np.median(error) < 0.3 and max(error) < 0.7
     tiles = np.array(arms[1].cells["tile"].to_pylist())
     assert (np.diff(tiles) != 0).mean() > 0.5
+
+
+def test_uneven_light_is_taken_out_before_clipping(run, well, tmp_path):
+    files, cells = well
+    light = np.ones((4, SIZE // 16, SIZE // 16), np.float32)
+    light[0] = np.linspace(0.5, 1.5, SIZE // 16)
+    np.save(tmp_path / "light.npy", light)
+    settings = {"tiles": 9, "smoothing_px": 60, "offset_counts": 100}
+    plain, lit = (
+        run(light=path, illumination=settings if path else None)
+        for path in (None, str(tmp_path / "light.npy"))
+    )
+    consensus, found = lit[3], crops_by_cell(lit[0])
+    correct = Illumination(light, 100, SIZE).correct
+    aligned = aligned_tile(local(files[files["tile"] == 3]), SCREEN, ALIGNMENT, consensus, correct)
+    of_tile = cells[cells["tile"] == 3]
+    cut = crop_cells(clip(aligned.image, 0.001), aligned.shifts.px,
+                     of_tile[["y_px", "x_px"]].to_numpy(), 24)  # fmt: skip
+    for cell_id, crop in zip(of_tile["cell_id"][cut.kept], cut.images, strict=True):
+        np.testing.assert_array_equal(found[cell_id], crop)
+    before = crops_by_cell(plain[0])
+    assert any((before[cell_id][0] != crop[0]).any() for cell_id, crop in found.items())
+    px = [table.set_index(["tile", "channel"])["dy_px"] for table in (plain[1], lit[1])]
+    np.testing.assert_allclose(*px, atol=0.3)
 
 
 def test_crops_do_not_depend_on_the_chunks(run):

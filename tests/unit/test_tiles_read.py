@@ -10,9 +10,9 @@ from mcvae_ops.tiles.read import project, read_tile
 
 SIZE = 48
 CHANNELS = [
-    Channel("actin", "phalloidin", "far", 0, "red"),
-    Channel("DNA", "DAPI", "near", 0, "blue"),
-    Channel("tubulin", "antibody", "near", 1, "green"),
+    Channel("actin", "far", 0),
+    Channel("DNA", "near", 0),
+    Channel("tubulin", "near", 1),
 ]
 
 
@@ -54,7 +54,7 @@ def test_a_file_without_z_is_one_plane(tmp_path):
     image = np.random.default_rng(1).integers(0, 99, (2, SIZE, SIZE)).astype(np.uint16)
     path = tmp_path / "flat.tif"
     tifffile.imwrite(path, image, imagej=True, metadata={"axes": "CYX"})
-    channels = [Channel("b", "", "g", 1, ""), Channel("a", "", "g", 0, "")]
+    channels = [Channel("b", "g", 1), Channel("a", "g", 0)]
     read_back = read({"g": path}, z_planes=1, channels=channels)
     np.testing.assert_array_equal(read_back, image[::-1])
 
@@ -73,8 +73,8 @@ def test_a_truncated_file_is_a_broken_tile(tile, share):
     [
         ({"z_planes": 3}, "3 focal planes"),
         ({"size": 64}, "64 x 64 px"),
-        ({"channels": [Channel("x", "", "near", 2, "")]}, "none at index 2"),
-        ({"channels": [Channel("x", "", "gone", 0, "")]}, "no file of gone"),
+        ({"channels": [Channel("x", "near", 2)]}, "none at index 2"),
+        ({"channels": [Channel("x", "gone", 0)]}, "no file of gone"),
     ],
 )
 def test_what_differs_is_said(tile, change, said):
@@ -113,7 +113,7 @@ def test_every_layout_gives_the_same_counts(tmp_path, kind, axes, form):
         options |= {"ome": True, "compression": "zlib" if form == "compressed" else None}
     tifffile.imwrite(path, image.astype(kind), **options)
     n_channels = sizes["C"] if "C" in axes else 1
-    channels = [Channel(f"c{k}", "", "g", k, "") for k in range(n_channels)]
+    channels = [Channel(f"c{k}", "g", k) for k in range(n_channels)]
     found = read({"g": path}, z_planes=sizes["Z"] if "Z" in axes else 1, channels=channels)
     expected = image.max(axes.index("Z")) if "Z" in axes else image
     np.testing.assert_array_equal(found, expected.reshape(n_channels, SIZE, SIZE))
@@ -121,7 +121,7 @@ def test_every_layout_gives_the_same_counts(tmp_path, kind, axes, form):
 
 def test_floats_are_rounded_and_fractions_refused(tmp_path):
     image = np.random.default_rng(3).uniform(0, 900, (SIZE, SIZE)).astype(np.float32)
-    path, channel = tmp_path / "a.tif", [Channel("a", "", "g", 0, "")]
+    path, channel = tmp_path / "a.tif", [Channel("a", "g", 0)]
     tifffile.imwrite(path, image)
     found = read({"g": path}, z_planes=1, channels=channel)
     np.testing.assert_array_equal(found[0], np.rint(image))

@@ -20,12 +20,14 @@ ALIGNMENT = {
     "max_shift_px": 25,
     "min_confidence": 0.5,
     "consensus_tiles": 4,
+    "consensus_of": "plate",
     "faults": FAULTS,
 }
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 CROP = {
     "size_px": CROP_PX,
     "clip_fraction": 0.001,
+    "illumination": None,
     "tiles_per_chunk": N_TILES,
     "max_failed_fraction": 0.0,
 }
@@ -119,6 +121,7 @@ def test_a_screen_runs_by_configuration_alone(screen, tmp_path):
     crop_chunk(
         cells=str(tmp_path / "cells.parquet"),
         consensus=out["consensus"],
+        illumination=None,
         crop=CROP,
         well="A1",
         chunk="000",

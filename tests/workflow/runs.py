@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 
 def tiny_configuration() -> dict:
-    """The default configuration, made small: 2 wells, 4 groups, 3 models, 1 epoch, 7 panels."""
+    """The default configuration, made small: 2 wells, 4 groups, 3 models, 1 epoch, 9 panels."""
     config = copy.deepcopy(yaml.safe_load((ROOT / "config/config.yaml").read_text()))
     config["screen"]["name"] = "tiny"
     config["screen"]["plates"] = {"20260105_6W-SIM001A": ["A1", "A2"]}
@@ -26,13 +26,16 @@ def tiny_configuration() -> dict:
     library["guides_per_gene"] = 2
     config["simulate"]["well"]["cells_per_tile"] = 40
     del config["models"]["cvae_prior_s"], config["models"]["cvae_prior_z"]
-    config["figures"]["panels"] = ["fig1", "fig2a", "fig3b", "fig4b", "fig4e", "fig5b", "fig5c"]
+    drawn = ("fig1", "fig2a", "fig3b", "fig4b", "fig4e", "fig5b", "fig5c", "figs1", "figs2")
+    config["figures"]["panels"] = list(drawn)
     config["training"] |= {"seeds": [0], "epochs": 1, "base_width": 4, "kl_ramp_steps": 10}
     config["profiles"] |= {"cellprofiler_components": 16, "permutations": 100}
     benchmarks = config["benchmarks"]
     benchmarks["complexes"] |= {"bootstrap": 20, "permutations": 20}
     benchmarks["covariates"]["cells_per_batch"] = 200
     benchmarks["functions"] |= {"max_p_value": 1.0, "repeats": 1, "folds": 3}
+    for kind, groups in (("shifting_groups", slice(0, 2)), ("novel_groups", slice(2, 4))):
+        benchmarks["features"][kind] = [group["name"] for group in library["groups"][groups]]
     benchmarks["mitosis"]["bootstrap"] = 20
     benchmarks["umap"]["cell_fraction"] = 0.3
     return config

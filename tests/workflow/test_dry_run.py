@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcvae_ops.workflow import growing
+from mcvae_ops.workflow import Names, growing
 from tests.conftest import ROOT
 from tests.workflow.runs import (
     command,
@@ -58,7 +58,47 @@ def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path)
     write_configuration(config, tmp_path)
     drawn = [panel for panel in config["figures"]["panels"] if not panel.startswith("fig2")]
     assert jobs(tmp_path)["draw_figure"] == len(drawn)
-    assert "left out of this run are its complexes and fig2a" in snakemake(tmp_path, "-n").stdout
+    sentence = (
+        "Left out of this run, as commercial_use is true and corum is for non-commercial use only: "
+        "fig2a."
+    )
+    assert sentence in snakemake(tmp_path, "-n").stdout
+
+
+def test_uneven_light_is_estimated_for_each_well_if_it_is_to_be_taken_out(tmp_path):
+    config = tiny_configuration()
+    config["crop"]["illumination"] = {"tiles": 9, "smoothing_px": 200, "offset_counts": 100}
+    write_configuration(config, tmp_path)
+    n_wells = sum(map(len, config["screen"]["plates"].values()))
+    planned = jobs(tmp_path)
+    assert planned["well_illumination"] == n_wells and planned["crop_chunk"] >= n_wells
+
+
+def test_what_lacks_its_annotation_is_left_out_with_the_reason():
+    config = tiny_configuration()
+    everything = Names(config)
+    assert everything.left_out == {}
+    annotations = config["archive"]["annotations"]
+    annotations |= {"corum": None, "mitotic_factors": None}
+    names = Names(config)
+    assert names.panels == ["fig1", "fig3b", "fig4b", "fig4e"]
+    assert names.left_out == {
+        "fig2a": "archive.annotations.corum is null",
+        "fig5b": "archive.annotations.mitotic_factors is null",
+        "fig5c": "archive.annotations.mitotic_factors is null",
+    }
+    assert set(everything.tables) - set(names.tables) == {"complexes", "mitosis"}
+    annotations["pairs"] = {"Reactome": "pairs.txt"}  # complexes are not the only pairs of genes
+    assert "complexes" in Names(config).tables
+
+
+def test_panels_of_cells_need_cells_and_those_of_shifts_a_shift():
+    config = tiny_configuration()
+    config["figures"]["panels"] = ["fig1", "fig3a", "fig3b", "fig4e", "figqc3", "figqc5"]
+    config["alignment"]["measure"] = {}
+    assert set(Names(config).left_out) == {"figqc3"}
+    config["source"] = "profiles"
+    assert Names(config).panels == ["fig1"]
 
 
 @pytest.fixture
@@ -68,7 +108,7 @@ def real_study(shared, tmp_path):
     def write(name: str) -> Path:
         config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
         config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        for key in ("functional_groups", "mitotic_factors"):
+        for key in ("functional_groups", "mitotic_factors", "wider_mitotic_factors"):
             relative = config["archive"]["annotations"][key].removeprefix("../shared/")
             config["archive"]["annotations"][key] = str(shared / relative)
         write_configuration(config, tmp_path)
@@ -125,23 +165,3 @@ def test_slurm_profile_asks_for_gpus_where_they_are_used(tmp_path):
 
 def test_memory_and_time_double_with_each_attempt():
     assert [growing(2000)(None, attempt) for attempt in (1, 2, 3)] == [2000, 4000, 8000]
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda c: c["crop"].update(sise_px=3), "unknown key 'sise_px'"),
-        (lambda c: c["training"].update(epochs="ten"), "found 'ten', expected integer"),
-        (lambda c: c["alignment"].update(reference="DAPPI"), "channel 'DAPPI'"),
-        (lambda c: c.update(source="archive"), "which does not exist"),
-    ],
-    ids=["unknown key", "wrong type", "channel", "missing file"],
-)
-def test_wrong_configuration_stops_before_the_first_job(change, sentence, tmp_path):
-    config = tiny_configuration()
-    change(config)
-    write_configuration(config, tmp_path)
-    done = snakemake(tmp_path, "--dry-run", "--quiet", "rules")
-    assert done.returncode != 0
-    assert sentence in done.stdout
-    assert "Traceback" not in done.stdout

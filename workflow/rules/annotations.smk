@@ -19,6 +19,7 @@ rule annotations:
         pairs="results/{screen}/annotations/pairs.parquet",
         functional_groups="results/{screen}/annotations/functional_groups.parquet",
         mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
+        wider_mitotic_factors="results/{screen}/annotations/wider_mitotic_factors.parquet",
         licences="results/{screen}/annotations/licences.tsv",
     log:
         "logs/{screen}/annotations.log",
@@ -33,7 +34,6 @@ rule annotations:
         runtime=growing(30),
     params:
         sources=config["archive"]["annotations"],
-        archive=FETCHING,
         commercial_use=config["commercial_use"],
     script:
         "../scripts/annotations.py"

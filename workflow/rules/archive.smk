@@ -33,15 +33,11 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        archive=FETCHING | select(config["archive"], "study", "root", "files"),
+        place=select(config["archive"], "study", "root", "files"),
         screen=select(
-            config["screen"],
-            "plates",
-            "tiles",
-            "path_pattern",
-            "acquisition",
-            "channels",
-        ),
+            config["screen"], "plates", "tiles", "path_pattern", "acquisition"
+        )
+        | {"channels": NAMES.recorded},
     script:
         "../scripts/list_files.py"
 
@@ -65,7 +61,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        archive=FETCHING | select(config["archive"], "dataset"),
+        dataset=config["archive"]["dataset"],
     script:
         "../scripts/list_feature_parts.py"
 
@@ -110,7 +106,6 @@ rule split_cells:
             "control",
             "duplicates",
         ),
-        archive=FETCHING,
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"
@@ -142,5 +137,6 @@ rule plan:
             "training",
             "plan",
         ),
+        timings=f"benchmarks/{config['screen']['name']}",
     script:
         "../scripts/plan.py"

@@ -42,6 +42,7 @@ rule covariates:
     """Fig. 3B: what control cells tell of batch, field of view and well."""
     input:
         index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
         embeddings=expand(
             "results/{screen}/embeddings/{model}/{seed}.parquet",
             zip,
@@ -90,7 +91,8 @@ rule functions:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        settings=config["benchmarks"]["functions"],
+        settings=config["benchmarks"]["functions"]
+        | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/functions.py"
@@ -136,6 +138,7 @@ rule mitosis:
         ),
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
         mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
+        wider_mitotic_factors="results/{screen}/annotations/wider_mitotic_factors.parquet",
     output:
         benchmark="results/{screen}/benchmarks/mitosis.parquet",
         points="results/{screen}/benchmarks/mitosis_points.parquet",
@@ -154,6 +157,79 @@ rule mitosis:
         main_model=config["profiles"]["main_model"],
     script:
         "../scripts/mitosis.py"
+
+
+rule guide_consistency:
+    """Fig. S1: do the guides of one gene agree?"""
+    input:
+        guides=expand(
+            "results/{screen}/profiles/{model}/{seed}/guides.parquet",
+            zip,
+            **NAMES.embeddings,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/guides.parquet",
+    log:
+        "logs/{screen}/guide_consistency.log",
+    benchmark:
+        "benchmarks/{screen}/guide_consistency.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        permutations=config["benchmarks"]["complexes"]["permutations"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/guide_consistency.py"
+
+
+rule corrections:
+    """Fig. S2: what batch correction does to each space."""
+    input:
+        genes=expand(
+            "results/{screen}/profiles/{model}/{seed}/genes.parquet",
+            zip,
+            **NAMES.judged,
+            allow_missing=True,
+        ),
+        corrected_genes=expand(
+            "results/{screen}/profiles/{model}/{seed}/corrected_genes.parquet",
+            zip,
+            **NAMES.judged,
+            allow_missing=True,
+        ),
+        guides=expand(
+            "results/{screen}/profiles/{model}/{seed}/guides.parquet",
+            zip,
+            **NAMES.judged,
+            allow_missing=True,
+        ),
+        corrected_guides=expand(
+            "results/{screen}/profiles/{model}/{seed}/corrected_guides.parquet",
+            zip,
+            **NAMES.judged,
+            allow_missing=True,
+        ),
+        complexes="results/{screen}/annotations/complexes.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/corrections.parquet",
+    log:
+        "logs/{screen}/corrections.log",
+    benchmark:
+        "benchmarks/{screen}/corrections.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+    params:
+        rounds=config["benchmarks"]["complexes"]["bootstrap"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/corrections.py"
 
 
 rule umap_cells:
@@ -225,7 +301,7 @@ rule claims:
         runtime=growing(60),
     params:
         main_model=config["profiles"]["main_model"],
-        shifting_group=config["benchmarks"]["features"]["shifting_group"],
-        novel_group=config["benchmarks"]["features"]["novel_group"],
+        shifting_groups=config["benchmarks"]["features"]["shifting_groups"],
+        novel_groups=config["benchmarks"]["features"]["novel_groups"],
     script:
         "../scripts/claims.py"

@@ -27,6 +27,8 @@ rule draw_figure:
         "logs/{screen}/draw_figure/{panel}.log",
     benchmark:
         "benchmarks/{screen}/draw_figure/{panel}.tsv"
+    wildcard_constraints:
+        panel="|".join(NAMES.drawable),
     conda:
         "../../envs/cpu.yaml"
     resources:

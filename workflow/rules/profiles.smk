@@ -6,13 +6,16 @@ INPUTS
     results/{screen}/embeddings/{model}/{seed}.parquet
 OUTPUTS
     results/{screen}/profiles/{model}/{seed}/{guides,genes}.parquet   and .h5ad
+    results/{screen}/profiles/{model}/{seed}/umap.parquet             their map in each space
+    results/{screen}/profiles/{model}/{seed}/corrected_{guides,genes}.parquet
     results/{screen}/profiles/guide_significance.parquet              which guides do anything
     results/{screen}/profiles/mitotic_index.parquet                   of genes and control guides
+    results/{screen}/embeddings/{model}/{seed}/{plate}/{well}.h5ad    cells, on demand (target: cells_h5ad)
 """
 
 
 rule aggregate_profiles:
-    """Mean per guide, unweighted mean of the guides of a gene, minus the controls."""
+    """Mean per guide, unweighted mean of a gene's guides, minus controls; batch-corrected too."""
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
@@ -20,6 +23,8 @@ rule aggregate_profiles:
     output:
         guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
         genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+        corrected_guides="results/{screen}/profiles/{model}/{seed}/corrected_guides.parquet",
+        corrected_genes="results/{screen}/profiles/{model}/{seed}/corrected_genes.parquet",
     log:
         "logs/{screen}/aggregate_profiles/{model}/{seed}.log",
     benchmark:
@@ -27,8 +32,10 @@ rule aggregate_profiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(24000),
         runtime=growing(60),
+    params:
+        corrections=config["profiles"]["corrections"],
     script:
         "../scripts/aggregate_profiles.py"
 
@@ -37,6 +44,7 @@ rule guide_significance:
     """Permutation test of every guide against the control cells."""
     input:
         index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
         embedding=f"results/{{screen}}/embeddings/{NAMES.significance}.parquet",
     output:
         significance="results/{screen}/profiles/guide_significance.parquet",
@@ -50,6 +58,8 @@ rule guide_significance:
         mem_mb=growing(16000),
         runtime=growing(360),
     params:
+        trained=NAMES.is_trained,
+        statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
     script:
@@ -75,11 +85,34 @@ rule mitotic_index:
         "../scripts/mitotic_index.py"
 
 
+rule umap_profiles:
+    """UMAP of all guides and of all genes, in each space."""
+    input:
+        guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
+        genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+    output:
+        coordinates="results/{screen}/profiles/{model}/{seed}/umap.parquet",
+    log:
+        "logs/{screen}/umap_profiles/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/umap_profiles/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/umap_profiles.py"
+
+
 rule export_anndata:
     """Export guides and genes as AnnData."""
     input:
         guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
         genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+        maps="results/{screen}/profiles/{model}/{seed}/umap.parquet",
     output:
         guides_h5ad="results/{screen}/profiles/{model}/{seed}/guides.h5ad",
         genes_h5ad="results/{screen}/profiles/{model}/{seed}/genes.h5ad",
@@ -92,5 +125,40 @@ rule export_anndata:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
+    params:
+        screen=config["screen"]["name"],
     script:
         "../scripts/export_anndata.py"
+
+
+rule export_cells:
+    """Export the embedded cells of one well as AnnData."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
+    output:
+        h5ad="results/{screen}/embeddings/{model}/{seed}/{plate}/{well}.h5ad",
+    log:
+        "logs/{screen}/export_cells/{model}/{seed}/{plate}/{well}.log",
+    benchmark:
+        "benchmarks/{screen}/export_cells/{model}/{seed}/{plate}/{well}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        screen=config["screen"]["name"],
+    script:
+        "../scripts/export_cells.py"
+
+
+rule cells_h5ad:
+    """Every well of the main model's first training as AnnData."""
+    input:
+        expand(
+            f"results/{config['screen']['name']}/embeddings/{NAMES.main}/{{plate}}/{{well}}.h5ad",
+            zip,
+            **NAMES.batches,
+        ),

@@ -1,11 +1,40 @@
 """
-Report: what a scientist reads, in one file.
+Report: what a scientist reads, in one file, and looks through in another.
 
 INPUTS
     results/{screen}/figures/, claims.tsv, benchmarks/, qc/, models/*/metrics.parquet
+    results/{screen}/profiles/, shards/index.parquet
 OUTPUTS
     results/{screen}/report.html                      self-contained
+    results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
 """
+
+
+rule explorer:
+    """Write the page that shows the map of guides and genes, and crops of every gene."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        guides=f"results/{{screen}}/profiles/{NAMES.main}/guides.parquet",
+        genes=f"results/{{screen}}/profiles/{NAMES.main}/genes.parquet",
+        maps=f"results/{{screen}}/profiles/{NAMES.main}/umap.parquet",
+        groups="results/{screen}/annotations/functional_groups.parquet",
+    output:
+        html="results/{screen}/explorer.html",
+        pictures=directory("results/{screen}/explorer"),
+    log:
+        "logs/{screen}/explorer.log",
+    benchmark:
+        "benchmarks/{screen}/explorer.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        screen=select(config["screen"], "name", "channels", "pixel_size_um"),
+        crops_per_gene=config["figures"]["crops_per_gene"],
+    script:
+        "../scripts/explorer.py"
 
 
 rule report:
@@ -26,9 +55,11 @@ rule report:
         captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
+        known_shifts=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
         dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
         index=branch(NAMES.from_cells, then="results/{screen}/shards/index.parquet"),
         splits=branch(NAMES.from_cells, then="results/{screen}/shards/splits.parquet"),
+        explorer=branch(NAMES.from_cells, then="results/{screen}/explorer.html"),
         metrics=branch(
             NAMES.from_cells,
             then=expand(
@@ -55,6 +86,7 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
+        left_out=NAMES.left_out,
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"

@@ -8,6 +8,7 @@ OUTPUTS
     results/{screen}/shards/splits.parquet                its part in training, row-aligned
     results/{screen}/shards/statistics.parquet            one row per batch and channel
     results/{screen}/qc/{cells_per_tile,montage}.parquet  what pictures show of the crops
+    results/{screen}/ome_zarr/{plate}/{well}/{chunk}.*    crops for viewers, on demand (target: ome_zarr)
 """
 
 
@@ -75,7 +76,7 @@ rule shard_statistics:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        channels=config["screen"]["channels"],
+        channels=NAMES.channels,
     script:
         "../scripts/shard_statistics.py"
 
@@ -98,3 +99,40 @@ rule sample_crops:
         runtime="30m",
     script:
         "../scripts/sample_crops.py"
+
+
+rule export_ome_zarr:
+    """Export the crops of one shard as OME-Zarr."""
+    input:
+        crops="results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.npy",
+        index="results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.parquet",
+    output:
+        zarr=directory(
+            "results/{screen}/ome_zarr/{plate}/{well}/{chunk}.{arm}.ome.zarr"
+        ),
+    log:
+        "logs/{screen}/export_ome_zarr/{plate}/{well}/{chunk}.{arm}.log",
+    benchmark:
+        "benchmarks/{screen}/export_ome_zarr/{plate}/{well}/{chunk}.{arm}.tsv"
+    wildcard_constraints:
+        arm="ntc|perturbed",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(60),
+    params:
+        channels=config["screen"]["channels"],
+        pixel_size_um=config["screen"]["pixel_size_um"],
+    script:
+        "../scripts/export_ome_zarr.py"
+
+
+rule ome_zarr:
+    """The crops of the whole screen as OME-Zarr."""
+    input:
+        expand(
+            f"results/{config['screen']['name']}/ome_zarr/{{plate}}/{{well}}/{{chunk}}.{{arm}}.ome.zarr",
+            zip,
+            **NAMES.shards,
+        ),

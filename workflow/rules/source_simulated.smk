@@ -57,7 +57,11 @@ rule simulate_plate:
         runtime=growing(60),
     params:
         simulate=config["simulate"],
-        screen=without(config["screen"], "name", "pixel_size_um", "projection"),
+        screen=without(
+            config["screen"], "name", "pixel_size_um", "projection", "words"
+        )
+        | {"channels": NAMES.stained},
+        reference=config["alignment"]["reference"],
     script:
         "../scripts/simulate_plate.py"
 
@@ -107,8 +111,12 @@ rule measure_features:
         mem_mb=growing(2000),
         runtime=growing(120),
     params:
-        screen=without(config["screen"], "name", "pixel_size_um", "plates", "well_grid"),
+        screen=without(
+            config["screen"], "name", "pixel_size_um", "plates", "well_grid", "words"
+        )
+        | {"channels": NAMES.recorded},
         alignment=config["alignment"],
+        bits=config["simulate"]["optics"]["bits"],
     script:
         "../scripts/measure_features.py"
 

@@ -8,6 +8,7 @@ OUTPUTS
     results/{screen}/alignment/{plate}.consensus.parquet     shift, light and focus that a plate agrees on
     results/{screen}/alignment/{plate}.checks.parquet        known shifts, measured on tiles of the plate
     results/{screen}/alignment/{plate}.overlay.parquet       one of these tiles, before and after
+    results/{screen}/illumination/{plate}/{well}.npy         its light, if crop.illumination is set
     results/{screen}/crops/{plate}/{well}/{chunk}.*          crops and their index, NTC apart
     results/{screen}/alignment/{plate}/{well}/{chunk}.parquet  one row per tile and channel
     results/{screen}/qc/{alignment,dropped,checks,overlays}.parquet  the whole screen
@@ -34,14 +35,38 @@ rule plate_shifts:
         runtime=growing(120),
         archive_slots=1,
     params:
-        screen=select(
-            config["screen"], "channels", "tile_size_px", "z_planes", "projection"
-        ),
+        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
+        | {"channels": NAMES.recorded},
         alignment=config["alignment"],
-        archive=FETCHING,
         cache="results/{screen}/archive",
     script:
         "../scripts/plate_shifts.py"
+
+
+rule well_illumination:
+    """Estimate how light is spread over the tiles of a well."""
+    input:
+        files="results/{screen}/manifest/files.parquet",
+    output:
+        light="results/{screen}/illumination/{plate}/{well}.npy",
+    log:
+        "logs/{screen}/well_illumination/{plate}/{well}.log",
+    benchmark:
+        "benchmarks/{screen}/well_illumination/{plate}/{well}.tsv"
+    retries: 3
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(120),
+        archive_slots=1,
+    params:
+        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
+        | {"channels": NAMES.recorded},
+        settings=config["crop"]["illumination"],
+        cache="results/{screen}/archive",
+    script:
+        "../scripts/well_illumination.py"
 
 
 rule crop_chunk:
@@ -50,6 +75,10 @@ rule crop_chunk:
         files="results/{screen}/manifest/files.parquet",
         cells="results/{screen}/cells/{plate}/{well}.parquet",
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+        illumination=branch(
+            config["crop"]["illumination"],
+            then="results/{screen}/illumination/{plate}/{well}.npy",
+        ),
     output:
         ntc="results/{screen}/crops/{plate}/{well}/{chunk}.ntc.npy",
         ntc_index="results/{screen}/crops/{plate}/{well}/{chunk}.ntc.parquet",
@@ -70,16 +99,11 @@ rule crop_chunk:
         archive_slots=1,
     params:
         screen=select(
-            config["screen"],
-            "tiles",
-            "channels",
-            "tile_size_px",
-            "z_planes",
-            "projection",
-        ),
+            config["screen"], "tiles", "tile_size_px", "z_planes", "projection"
+        )
+        | {"channels": NAMES.recorded},
         alignment=config["alignment"],
         crop=config["crop"],
-        archive=FETCHING,
         cache="results/{screen}/archive",
     script:
         "../scripts/crop_chunk.py"

@@ -5,7 +5,7 @@ with job(snakemake):
     claims(
         tables=snakemake.input.tables,
         main_model=snakemake.params.main_model,
-        shifting_group=snakemake.params.shifting_group,
-        novel_group=snakemake.params.novel_group,
+        shifting_groups=snakemake.params.shifting_groups,
+        novel_groups=snakemake.params.novel_groups,
         claims=snakemake.output.claims,
     )

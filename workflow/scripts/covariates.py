@@ -4,6 +4,7 @@ from mcvae_ops.workflow import job
 with job(snakemake):
     covariates(
         index=snakemake.input.index,
+        splits=snakemake.input.splits,
         embeddings=snakemake.input.embeddings,
         screen=snakemake.params.screen,
         settings=snakemake.params.settings,

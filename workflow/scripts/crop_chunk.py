@@ -1,15 +1,16 @@
 from mcvae_ops.tiles.chunk import crop_chunk
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     crop_chunk(
         files=snakemake.input.files,
         cells=snakemake.input.cells,
         consensus=snakemake.input.consensus,
+        illumination=snakemake.input.illumination or None,
         screen=snakemake.params.screen,
         alignment=snakemake.params.alignment,
         crop=snakemake.params.crop,
-        archive=snakemake.params.archive,
+        archive=transfer(snakemake),
         plate=snakemake.wildcards.plate,
         well=snakemake.wildcards.well,
         chunk=snakemake.wildcards.chunk,

@@ -4,7 +4,10 @@ from mcvae_ops.workflow import job
 with job(snakemake):
     guide_significance(
         index=snakemake.input.index,
+        splits=snakemake.input.splits,
         embedding=snakemake.input.embedding,
+        trained=snakemake.params.trained,
+        statistic=snakemake.params.statistic,
         permutations=snakemake.params.permutations,
         seed=snakemake.params.seed,
         significance=snakemake.output.significance,

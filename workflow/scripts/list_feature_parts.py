@@ -1,9 +1,9 @@
 from mcvae_ops.archive.dataverse import list_feature_parts
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     list_feature_parts(
-        dataset=snakemake.params.archive["dataset"],
-        archive=snakemake.params.archive,
+        dataset=snakemake.params.dataset,
+        archive=transfer(snakemake),
         feature_parts=snakemake.output.feature_parts,
     )

@@ -1,13 +1,13 @@
 from mcvae_ops.archive.biostudies import list_files
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     list_files(
-        study=snakemake.params.archive["study"],
-        root=snakemake.params.archive["root"],
-        files=snakemake.params.archive["files"],
+        study=snakemake.params.place["study"],
+        root=snakemake.params.place["root"],
+        files=snakemake.params.place["files"],
         screen=snakemake.params.screen,
-        archive=snakemake.params.archive,
+        archive=transfer(snakemake),
         manifest=snakemake.output.manifest,
         left_out=snakemake.output.left_out,
     )

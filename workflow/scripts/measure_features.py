@@ -5,6 +5,7 @@ with job(snakemake):
     measure_features(
         screen=snakemake.params.screen,
         alignment=snakemake.params.alignment,
+        bits=snakemake.params.bits,
         plate=snakemake.wildcards.plate,
         well=snakemake.wildcards.well,
         images=snakemake.input.images,

@@ -6,6 +6,7 @@ with job(snakemake):
         genes=snakemake.input.genes,
         mitotic_index=snakemake.input.mitotic_index,
         mitotic_factors=snakemake.input.mitotic_factors,
+        wider_mitotic_factors=snakemake.input.wider_mitotic_factors,
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,
         main_model=snakemake.params.main_model,

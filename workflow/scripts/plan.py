@@ -10,4 +10,5 @@ with job(snakemake):
         feature_parts=snakemake.input.feature_parts,
         settings=snakemake.params.settings,
         results=str(Path(snakemake.input.files).parents[1]),
+        timings=snakemake.params.timings,
     )

@@ -1,12 +1,12 @@
 from mcvae_ops.tiles.align import plate_shifts
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     plate_shifts(
         files=snakemake.input.files,
         screen=snakemake.params.screen,
         alignment=snakemake.params.alignment,
-        archive=snakemake.params.archive,
+        archive=transfer(snakemake),
         plate=snakemake.wildcards.plate,
         cache=snakemake.params.cache,
         consensus=snakemake.output.consensus,

@@ -5,6 +5,7 @@ with job(snakemake):
     simulate_plate(
         simulate=snakemake.params.simulate,
         screen=snakemake.params.screen,
+        reference=snakemake.params.reference,
         plate=snakemake.wildcards.plate,
         truth=snakemake.input.truth,
         images=snakemake.output.images,

@@ -1,11 +1,11 @@
 from mcvae_ops.archive.cells import split_cells
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     split_cells(
         feature_parts=snakemake.input.feature_parts,
         screen=snakemake.params.screen,
-        archive=snakemake.params.archive,
+        archive=transfer(snakemake),
         cache=snakemake.params.cache,
         cells=snakemake.output.cells,
         features=snakemake.output.features,

@@ -137,8 +137,7 @@ def licence_table(sources: dict, commercial_use: bool) -> pd.DataFrame:
     -------
     Columns source, address, licence, non_commercial, used.
     """
-    places = {key: sources[key] for key in ("corum", "functional_groups", "mitotic_factors")}
-    places |= sources["pairs"]
+    places = {key: place for key, place in sources.items() if key != "pairs"} | sources["pairs"]
     rows = []
     for source, address in places.items():
         if address is None:
@@ -168,6 +167,7 @@ def annotations(
     pairs: str,
     functional_groups: str,
     mitotic_factors: str,
+    wider_mitotic_factors: str,
     licences: str,
 ) -> None:
     """Rule annotations: read each source into a tidy table; sources left out give no rows.
@@ -188,6 +188,7 @@ def annotations(
         "corum": (complexes, ["complex", "gene"], parse_complexes),
         "functional_groups": (functional_groups, ["gene", "group"], None),
         "mitotic_factors": (mitotic_factors, ["gene"], None),
+        "wider_mitotic_factors": (wider_mitotic_factors, ["gene"], None),
     }
     written = {pairs: pd.concat([empty, *listed], ignore_index=True)[list(empty.columns)]}
     for source, (path, columns, parse) in parsers.items():

@@ -21,11 +21,12 @@ logger = logging.getLogger(__name__)
 _FIELDS = ("plate", "well", "tile", "group", "acquisition")
 
 
-def pattern_regex(pattern: str) -> re.Pattern:
+def pattern_regex(pattern: str, n_groups: int) -> re.Pattern:
     """Turn a path pattern into a regular expression with one named group per field.
 
     A tile is made of digits, other names hold no slash; a field that occurs twice must read the
-    same both times.
+    same both times. Where all channels of a tile are in one file (`n_groups` is 1), its path need
+    not name the channel group.
 
     Raises
     ------
@@ -46,7 +47,8 @@ def pattern_regex(pattern: str) -> re.Pattern:
         kind = "[0-9]+" if field == "tile" else "[^/]+?"
         parts.append(f"(?P={field})" if field in seen else f"(?P<{field}>{kind})")
         seen.add(field)
-    if missing := {"plate", "well", "tile", "group"} - seen:
+    needed = {"plate", "well", "tile"} | ({"group"} if n_groups > 1 else set())
+    if missing := needed - seen:
         raise _wrong_pattern(f"no {{{min(missing)}}}")
     return re.compile("".join(parts))
 
@@ -68,13 +70,13 @@ def select_files(
     Columns path, size_bytes, plate, well, tile, group; and what was left out: columns kind,
     n_files, size_bytes, example.
     """
-    regex = pattern_regex(screen["path_pattern"])
     groups = {channel["group"] for channel in screen["channels"]}
+    regex = pattern_regex(screen["path_pattern"], len(groups))
     tiles = frozenset(tile_numbers(screen["tiles"]))
     rows, n_files, size_of, example = [], Counter(), Counter(), {}
     for path, size_bytes in entries:
         match = regex.fullmatch(path)
-        found = match.groupdict() if match else {}
+        found = {"group": next(iter(groups))} | match.groupdict() if match else {}
         kind = _why_left_out(found, screen, groups, tiles)
         if kind:
             n_files[kind] += 1

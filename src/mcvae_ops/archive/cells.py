@@ -220,13 +220,14 @@ def _join_well(
             "cells of every well of screen.plates",
             "leave the well out of screen.plates or complete the table",
         )
-    n_cells, columns = 0, cuts[0].columns
+    n_cells, n_twice, columns = 0, 0, cuts[0].columns
     named = [column for column in columns if column.startswith("feature/")]
-    n_duplicates, elsewhere = _duplicates(cuts, plate, well, numbers, screen)
+    elsewhere = _shown_elsewhere(cuts, plate, well, numbers, screen)
     with ExitStack() as stack:
         writers = []
         for number in numbers:
-            table = _numbered(cuts, (plate, well, number), columns, screen["control"])[0]
+            table, n = _numbered(cuts, (plate, well, number), columns, screen["control"])
+            n_twice += n
             table = table.filter(pc.invert(pc.is_in(table["cell_id"], elsewhere)))
             n_cells += len(table)
             features = table.select(["cell_id", *named])
@@ -241,21 +242,20 @@ def _join_well(
             for writer, one in zip(writers, tables, strict=True):
                 writer.write_table(one)
     logger.info("%s/%s: %d cells, %d dropped that stand there twice, %d that another tile shows",
-                plate, well, n_cells, n_duplicates, len(elsewhere))  # fmt: skip
+                plate, well, n_cells, n_twice, len(elsewhere))  # fmt: skip
 
 
-def _duplicates(
+def _shown_elsewhere(
     cuts: Sequence[Cut], plate: str, well: str, numbers: Sequence[int], screen: dict
-) -> tuple[int, pa.Array]:
-    """Count cells that stand in the table twice; name those that another tile shows better."""
-    of_cells = [column for column in cuts[0].columns if not column.startswith("feature/")]
-    found = [_numbered(cuts, (plate, well, k), of_cells, screen["control"]) for k in numbers]
-    n_twice = sum(n for _, n in found)
+) -> pa.Array:
+    """Name the cells of a well that another tile shows better, if any are to be dropped."""
     if screen["duplicates"] is None:
-        return n_twice, pa.array([], pa.string())
+        return pa.array([], pa.string())
+    of_cells = [column for column in cuts[0].columns if not column.startswith("feature/")]
     needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
-    cells = pa.concat_tables([table.select(needed) for table, _ in found]).to_pandas()
-    return n_twice, pa.array(cells.loc[seen_twice(cells, screen), "cell_id"], pa.string())
+    found = [_numbered(cuts, (plate, well, k), of_cells, screen["control"])[0] for k in numbers]
+    cells = pa.concat_tables([table.select(needed) for table in found]).to_pandas()
+    return pa.array(cells.loc[seen_twice(cells, screen), "cell_id"], pa.string())
 
 
 def _numbered(

@@ -15,7 +15,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import whole_file, write_text
 
 TILES_PER_CUT = 64
-_HELD_BYTES = 256 << 20
+_HELD_BYTES = 128 << 20
 
 Key = tuple[str, str, int]
 
@@ -60,7 +60,8 @@ class Cut:
         """Return some columns of the blocks of a key, none where the part has no such cell."""
         if key not in self.blocks:
             return []
-        fields = [self.columns.index(column) for column in columns]
+        position = {column: k for k, column in enumerate(self.columns)}
+        fields = [position[column] for column in columns]
         options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
         with (
             pa.OSFile(str(self.path)) as source,
@@ -153,9 +154,13 @@ class CutWriter:
             return
         wells = table.select(["plate", "well", "tile"]).to_pandas()
         wells["tile"] //= TILES_PER_CUT
-        for key, rows in wells.groupby(["plate", "well", "tile"]).indices.items():
-            block = table.take(pa.array(np.sort(rows))).combine_chunks()
-            for batch in block.to_batches():
+        groups = wells.groupby(["plate", "well", "tile"])
+        # Sorted once and sliced: to gather a thousand columns for every key takes ten times longer.
+        table = table.take(pa.array(np.argsort(groups.ngroup(), kind="stable"))).combine_chunks()
+        start = 0
+        for key, n_rows in groups.size().items():
+            for batch in table.slice(start, n_rows).to_batches():
                 self.writer.write_batch(batch)
                 self.blocks[(key[0], key[1], int(key[2]))].append(self.n_blocks)
                 self.n_blocks += 1
+            start += n_rows

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.measured import embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_ahead
 from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
@@ -17,7 +18,6 @@ from mcvae_ops.screen import tile_numbers
 
 logger = logging.getLogger(__name__)
 
-STAGES = ("plate shifts", "images", "features", "crops", "training", "embeddings")
 COLUMNS = [
     "stage",
     "files",
@@ -34,7 +34,7 @@ _EMBEDDING_SPEEDUP = 2.0
 
 
 def image_costs(left: pd.DataFrame, is_here: pd.Series, settings: dict) -> list[dict]:
-    """Reckon the fetching of images: for the consensus of each plate, and for the crops.
+    """Reckon the fetching of images: for what plates and wells share, and for the crops.
 
     Parameters
     ----------
@@ -47,19 +47,20 @@ def image_costs(left: pd.DataFrame, is_here: pd.Series, settings: dict) -> list[
     """
     archive, rate = settings["archive"], settings["plan"]["bandwidth_mb_per_s"] * 1e6
     away = left[~is_here]
-    n_tiles = left.groupby("plate")[["well", "tile"]].apply(lambda t: len(t.drop_duplicates()))
-    share = (settings["alignment"]["consensus_tiles"] / n_tiles).clip(upper=1)
+    n_tiles = len(left[["plate", "well", "tile"]].drop_duplicates())
+    first = _bytes_of_some(left, away, ["plate"], settings["alignment"]["consensus_tiles"])
+    if light := settings["crop"]["illumination"]:
+        first += _bytes_of_some(left, away, ["plate", "well"], light["tiles"])
     # A mirror gives the same files again to the crops; without one they are fetched twice.
-    of_plate = away.groupby("plate")["size_bytes"].sum() * share
-    first = 0 if archive["keep_raw"] else int(of_plate.fillna(0).sum())
+    first = 0 if archive["keep_raw"] else first
     here_bytes, fetch_bytes = left["size_bytes"][is_here].sum(), away["size_bytes"].sum()
-    files_of_tile = len(left) / max(n_tiles.sum(), 1)
-    tile_bytes = left["size_bytes"].sum() / max(n_tiles.sum(), 1)
+    files_of_tile = len(left) / max(n_tiles, 1)
+    tile_bytes = left["size_bytes"].sum() / max(n_tiles, 1)
     held = (groups_ahead(archive["streams"], round(files_of_tile)) + 1) * tile_bytes
     held *= _jobs(left, settings) if len(away) else 0
     return [
         _row("plate shifts", 0, first, 0, 0, 0, hours=first / rate / 3600,
-             origin="alignment.consensus_tiles of each plate"),
+             origin="alignment.consensus_tiles, crop.illumination"),
         _row("images", len(left), fetch_bytes, here_bytes,
              fetch_bytes if archive["keep_raw"] else 0, 0 if archive["keep_raw"] else held,
              hours=fetch_bytes / rate / 3600, origin="manifest, plan.bandwidth_mb_per_s"),
@@ -79,34 +80,67 @@ def feature_costs(parts: pd.DataFrame, settings: dict, n_cells: int, done: bool)
                 table_bytes, hours=fetch_bytes / rate / 3600, origin=origin)  # fmt: skip
 
 
-def crop_costs(left: pd.DataFrame, settings: dict, cells_left: int) -> dict:
-    """Reckon the crops that are still to be written, and the time to make them."""
+def crop_costs(
+    left: pd.DataFrame, settings: dict, cells_left: int, measured_s: float | None
+) -> dict:
+    """Reckon the crops that are still to be written, and the time to make them.
+
+    Parameters
+    ----------
+    left
+        Files table of the tiles that are still to be cropped.
+    settings
+        The configuration.
+    cells_left
+        Their cells.
+    measured_s
+        Processor seconds per tile of this run so far; None takes ``plan.tile_s``.
+    """
     crop, screen = settings["crop"], settings["screen"]
     cell_bytes = len(screen["channels"]) * crop["size_px"] ** 2 * _COUNT_BYTES
     n_tiles = len(left[["plate", "well", "tile"]].drop_duplicates())
     jobs = _jobs(left, settings)
     chunk_bytes = cell_bytes * cells_left * crop["tiles_per_chunk"] / max(n_tiles, 1)
+    tile_s, origin = _rate(measured_s, settings, "tile_s")
     return _row("crops", n_tiles, 0, 0, cell_bytes * cells_left, jobs * chunk_bytes,
-                hours=n_tiles * settings["plan"]["tile_s"] / 3600 / max(jobs, 1),
-                origin=f"{cells_left} cells of {cell_bytes} B, plan.tile_s, {jobs} jobs at a time",
+                hours=n_tiles * tile_s / 3600 / max(jobs, 1),
+                origin=f"{cells_left} cells of {cell_bytes} B, {origin}, {jobs} jobs at a time",
                 )  # fmt: skip
 
 
-def model_costs(settings: dict, n_cells: int, measured: float | None) -> list[dict]:
-    """Reckon training (half of each batch is control cells) and embedding of all models."""
+def model_costs(settings: dict, n_cells: int, results: Path, timings: Path) -> list[dict]:
+    """Reckon what is left of training (half of each batch is control cells) and of embedding.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    n_cells
+        Of the screen.
+    results, timings
+        Folders: models and embeddings that are there cost nothing, and say what others will.
+    """
     models, shared = settings["models"], settings["training"]
-    cells_per_s = measured or settings["plan"]["cells_per_s"]
-    origin = "measured cells/s" if measured else "plan.cells_per_s"
-    n_seeds = len(shared["seeds"])
-    epochs = sum((shared | model["training"])["epochs"] for model in models.values()) * n_seeds
-    latents = sum(m["salient_latent"] + m["background_latent"] for m in models.values()) * n_seeds
-    gpu_hours = 2 * epochs * n_cells / cells_per_s / 3600
-    embed_hours = n_seeds * len(models) * n_cells / (cells_per_s * _EMBEDDING_SPEEDUP) / 3600
+    runs = [(name, seed) for name in models for seed in shared["seeds"]]
+    here = [(f"{name}/{seed}", models[name]) for name, seed in runs]
+    folders = results / "models", results / "embeddings"
+    untrained = [m for path, m in here if not (folders[0] / path / "weights.pt").exists()]
+    unread = [m for path, m in here if not (folders[1] / f"{path}.parquet").exists()]
+    epochs = sum((shared | model["training"])["epochs"] for model in untrained)
+    values = sum(model["salient_latent"] + model["background_latent"] for model in unread)
+    train_rate, train_origin = _rate(training_rate(results), settings, "cells_per_s")
+    embed_rate, embed_origin = embedding_rate(results, timings), "measured cells/s"
+    if embed_rate is None:
+        embed_rate = train_rate * _EMBEDDING_SPEEDUP
+        embed_origin = f"cells/s, {_EMBEDDING_SPEEDUP:g} x training"
+    train_hours = 2 * epochs * n_cells / train_rate / 3600
+    embed_hours = len(unread) * n_cells / embed_rate / 3600
     return [
-        _row("training", len(models) * n_seeds, gpu_hours=gpu_hours, hours=gpu_hours,
-             origin=f"{origin}, {epochs} epochs in all"),
-        _row("embeddings", len(models) * n_seeds, write_bytes=latents * n_cells * _FLOAT_BYTES,
-             gpu_hours=embed_hours, hours=embed_hours, origin=origin),
+        _row("training", len(untrained), gpu_hours=train_hours, hours=train_hours,
+             origin=f"{train_origin}, {epochs} epochs in all"),
+        _row("embeddings", len(unread), write_bytes=values * n_cells * _FLOAT_BYTES,
+             gpu_hours=embed_hours, hours=embed_hours,
+             origin=f"{embed_origin}: {embed_rate:.0f}"),
     ]  # fmt: skip
 
 
@@ -120,8 +154,13 @@ def disk_peak_bytes(costs: pd.DataFrame) -> int:
     return int(costs["write_bytes"].sum() + max(temporary["features"], crops))
 
 
-def plan(files: str, left_out: str, feature_parts: str, settings: dict, results: str) -> None:
+def plan(
+    files: str, left_out: str, feature_parts: str, settings: dict, results: str, timings: str
+) -> None:
     """Rule plan: write and print ``plan.tsv`` in the folder `results`.
+
+    Rates that this run has shown so far, in `results` and in the folder of Snakemake's benchmark
+    files `timings`, take the place of those of the configuration.
 
     Raises
     ------
@@ -137,9 +176,10 @@ def plan(files: str, left_out: str, feature_parts: str, settings: dict, results:
     rows = [
         *image_costs(left, _is_here(left, Path(results) / "archive" / "raw"), settings),
         feature_costs(pd.read_parquet(feature_parts), settings, n_cells, known),
-        crop_costs(left, settings, round(n_cells * n_left / len(tiles))),
-        *model_costs(settings, n_cells, measured_rate(Path(results))),
-    ]
+        crop_costs(left, settings, round(n_cells * n_left / len(tiles)),
+                   tile_seconds(Path(results), Path(timings))),
+        *model_costs(settings, n_cells, Path(results), Path(timings)),
+    ]  # fmt: skip
     costs = pd.DataFrame(rows, columns=COLUMNS)
     peak, free = disk_peak_bytes(costs), _free_bytes(Path(results))
     total = _row("total", len(manifest), *costs[COLUMNS[2:5]].sum(), peak,
@@ -179,13 +219,6 @@ def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[
     return round(n_tiles * settings["plan"]["cells_per_tile"]), False
 
 
-def measured_rate(results: Path) -> float | None:
-    """Return the median cells/s of the models trained so far, None before the first."""
-    tables = sorted((results / "models").glob("*/*/metrics.parquet"))
-    rates = [pd.read_parquet(table, columns=["cells_per_s"])["cells_per_s"] for table in tables]
-    return float(pd.concat(rates).median()) if rates else None
-
-
 def _cropped(manifest: pd.DataFrame, settings: dict, results: Path) -> pd.Series:
     """Tell the files of chunks whose crops are written."""
     tiles = tile_numbers(settings["screen"]["tiles"])
@@ -203,6 +236,13 @@ def _cropped(manifest: pd.DataFrame, settings: dict, results: Path) -> pd.Series
     return pd.MultiIndex.from_frame(chunks).isin(done)
 
 
+def _bytes_of_some(left: pd.DataFrame, away: pd.DataFrame, by: list[str], n_some: int) -> int:
+    """Return the bytes to fetch for some tiles of each plate or well."""
+    n_tiles = left.drop_duplicates(["plate", "well", "tile"]).groupby(by).size()
+    share = (n_some / n_tiles).clip(upper=1)
+    return int((away.groupby(by)["size_bytes"].sum() * share).fillna(0).sum())
+
+
 def _is_here(files: pd.DataFrame, mirror: Path) -> pd.Series:
     remote = files["address"].map(is_remote)
     mirrored = mirror.exists()
@@ -218,6 +258,13 @@ def _jobs(left: pd.DataFrame, settings: dict) -> int:
     n_tiles = len(left[["plate", "well", "tile"]].drop_duplicates())
     n_chunks = -(-n_tiles // settings["crop"]["tiles_per_chunk"])
     return min(os.cpu_count() or 1, n_chunks)
+
+
+def _rate(measured: float | None, settings: dict, key: str) -> tuple[float, str]:
+    """Return what was measured or else configured, and where it comes from, in words."""
+    if measured is None:
+        return settings["plan"][key], f"plan.{key}"
+    return measured, f"measured {measured:.3g} for plan.{key}"
 
 
 def _free_bytes(folder: Path) -> int:
@@ -243,12 +290,13 @@ def _left_out_lines(left_out: str) -> list[str]:
 
 def _lines(costs: pd.DataFrame) -> list[str]:
     head = f"{'stage':<13}{'files':>9}{'fetch GB':>12}{'here GB':>11}{'write GB':>11}"
-    head += f"{'temp. GB':>10}{'hours':>9}{'GPU h':>8}"
+    head += f"{'temp. GB':>10}{'hours':>9}{'GPU h':>8}  from"
     lines = [head]
     for row in costs.to_dict("records"):
         giga = [row[key] / 1e9 for key in COLUMNS[2:6]]
         lines.append(
             f"{row['stage']:<13}{row['files']:>9,}{giga[0]:>12,.1f}{giga[1]:>11,.1f}"
             f"{giga[2]:>11,.1f}{giga[3]:>10,.1f}{row['hours']:>9,.1f}{row['gpu_hours']:>8,.2f}"
+            f"  {row['from']}"
         )
     return lines

@@ -65,7 +65,8 @@ def fetch(
     A local file is not copied. A remote one is written to ``{target}.part``, which outlives a
     killed process, so that the next attempt asks only for the rest (``Range``). It takes its name
     once its size, checksum and kind (TIFF, parquet, zip, tar; no web page) are right and it is on
-    disk. Its sha256 is noted in ``received.tsv`` beside it; a file that comes again must have it.
+    disk. Its sha256 is noted in ``received.tsv`` beside it; a file that comes again must have it,
+    and so must one that is here already: otherwise it is fetched anew.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def fetch(
     if not is_remote(address):
         return _check_local(local_path(address), size_bytes)
     target = Path(target)
-    if target.exists() and size_bytes in (None, target.stat().st_size):
+    if target.exists() and _is_whole(target, size_bytes):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
@@ -200,6 +201,17 @@ def _check_content(partial: Path, name: str, md5: str | None) -> None:
     if fault:
         discard(partial)
         raise ContentError(fault)
+
+
+def _is_whole(target: Path, size_bytes: int | None) -> bool:
+    """Tell whether a file that is here is the one that came, or was placed with the right size."""
+    found, before = target.stat().st_size, received(target)
+    if before is None:
+        return size_bytes in (None, found)
+    if before == (found, digest_of(target)):
+        return True
+    logger.warning("%s is not what was received (damaged?), so it is fetched again", target)
+    return False
 
 
 def _note(address: str, target: Path, partial: Path) -> None:

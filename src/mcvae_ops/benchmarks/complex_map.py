@@ -45,10 +45,11 @@ def complex_p_value(score: float, n_members: int, n_nodes: int, rounds: int, see
     p = (1 + number of null scores above the score) / (1 + rounds): never 0. As in copairs, all
     members share one null draw, so that the test is conservative.
     """
-    null = _null_scores(n_members - 1, n_nodes - 1, rounds, seed)
+    null = null_scores(n_members - 1, n_nodes - 1, rounds, seed)
     return float((1 + (null > score).sum()) / (1 + rounds))
 
 
 @cache
-def _null_scores(n_positive: int, n_total: int, rounds: int, seed: int) -> np.ndarray:
+def null_scores(n_positive: int, n_total: int, rounds: int, seed: int) -> np.ndarray:
+    """Return the average precision of random rankings of `n_total`, of shape (round,)."""
     return compute.random_ap(rounds, n_positive, n_total, seed)

@@ -34,7 +34,7 @@ from mcvae_ops.benchmarks.retrieval import (
     resampled_recall_and_precision,
 )
 from mcvae_ops.profiles.normalise import zscore_features
-from mcvae_ops.profiles.spaces import finite_genes, spaces_of
+from mcvae_ops.profiles.spaces import finite_profiles, spaces_of
 from mcvae_ops.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def evaluate(
     """
     rows, estimates = [], {}
     for (model, training_seed, cells), part in genes.groupby(["model", "seed", "cells"]):
-        part = finite_genes(part)
+        part = finite_profiles(part)
         sources = sources_of(tuple(part["gene"]))
         for space, columns in spaces_of(part.columns).items():
             row = partial(

@@ -42,7 +42,10 @@ class Task(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Mean score over splits of each class, of shape (class,), and the number of cells."""
+    """Mean score over splits of each class, of shape (class,), and the number of cells.
+
+    NaN where no split has a cell of each class among those that are scored.
+    """
 
     macro_f1: np.ndarray
     auroc: np.ndarray
@@ -91,23 +94,59 @@ def _has_all_classes(labels: np.ndarray, test: np.ndarray) -> bool:
     return n_classes[0] >= 2 and len(set(n_classes)) == 1
 
 
-def score(task: Task, features: np.ndarray, *, standardise: bool) -> Score:
-    """Fit one task on one predictor in every split and score the held-out cells."""
+def score(
+    task: Task, features: np.ndarray, scored: dict[str, np.ndarray], *, standardise: bool
+) -> dict[str, Score]:
+    """Fit one task on one predictor in every split and score the held-out cells.
+
+    Parameters
+    ----------
+    task
+        What is fitted.
+    features
+        Of all control cells, of shape (cell, feature).
+    scored
+        Name of a set of cells -> which control cells are in it, of shape (cell,). One fit serves
+        all sets.
+    standardise
+        As in `classify.class_probabilities`.
+    """
     classes, truth = np.unique(task.labels, return_inverse=True)
     x = features[task.rows]
-    scores = []
+    scores = {name: [] for name in scored}
     for test in task.tests:
         probabilities = classify.class_probabilities(
             x[~test], truth[~test], x[test], standardise=standardise
         )
-        f1 = classify.f1_per_class(truth[test], probabilities.argmax(axis=1), len(classes))
-        scores.append((f1, classify.auroc_per_class(truth[test], probabilities)))
-    f1, auroc = np.mean(scores, axis=0)
-    return Score(f1, auroc, int(task.tests.any(axis=0).sum()))
+        for name, members in scored.items():
+            kept = members[task.rows][test]
+            scores[name].append(_scores(truth[test][kept], probabilities[kept], len(classes)))
+    return {
+        name: Score(*_mean_of_known(each), _n_scored(task, scored[name]))
+        for name, each in scores.items()
+    }
 
 
-def chance(task: Task) -> Score:
+def chance(task: Task, scored: dict[str, np.ndarray]) -> dict[str, Score]:
     """Return what guessing scores: F1 of guesses drawn evenly over the classes, AUROC 1/2."""
     classes, truth = np.unique(task.labels, return_inverse=True)
     f1 = classify.chance_f1_per_class(truth, len(classes))
-    return Score(f1, np.full(len(classes), 0.5), int(task.tests.any(axis=0).sum()))
+    half = np.full(len(classes), 0.5)
+    return {name: Score(f1, half, _n_scored(task, members)) for name, members in scored.items()}
+
+
+def _scores(truth: np.ndarray, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return F1 and AUROC of each class, (2, class); NaN unless a cell of each class is there."""
+    if len(np.unique(truth)) < n_classes:
+        return np.full((2, n_classes), np.nan)
+    f1 = classify.f1_per_class(truth, probabilities.argmax(axis=1), n_classes)
+    return np.stack([f1, classify.auroc_per_class(truth, probabilities)])
+
+
+def _mean_of_known(scores: list[np.ndarray]) -> np.ndarray:
+    known = [each for each in scores if np.isfinite(each).all()]
+    return np.mean(known, axis=0) if known else scores[0]
+
+
+def _n_scored(task: Task, members: np.ndarray) -> int:
+    return int((task.tests.any(axis=0) & members[task.rows]).sum())

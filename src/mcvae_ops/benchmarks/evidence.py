@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from mcvae_ops.benchmarks.table import OVER_SEEDS
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
@@ -59,14 +60,13 @@ def absent(what: str) -> Evidence:
 
 
 def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
-    """Return the mean over training seeds of rows of a benchmark table.
+    """Return the estimate over training seeds among rows of a benchmark table.
 
     Parameters
     ----------
     rows
-        One row per training seed: value, low, high. Their own intervals rest on the same cells or
-        genes and do not shrink with seeds: their mean half width and the 95 % interval of the
-        mean over seeds (Student's t) add in quadrature.
+        The rows of one estimate: one per training seed, and that over all of them (`OVER_SEEDS`)
+        where there are several.
     what
         What the rows are, for the reason where there are none.
     """
@@ -75,13 +75,11 @@ def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
         return absent(f"no {what}")
     if rows["seed"].duplicated().any():
         raise ValueError(f"{what}: more than one row per seed")
-    values, n = rows["value"], len(rows)
-    between = stats.t.ppf(0.975, n - 1) * values.std() / np.sqrt(n) if n > 1 else 0.0
-    down = np.hypot((values - rows["low"]).mean(), between)
-    up = np.hypot((rows["high"] - values).mean(), between)
-    missing = "" if np.isfinite(down + up) else f"no interval of {what}"
-    mean = float(values.mean())
-    return Evidence(mean, float(mean - down), float(mean + up), n, missing)
+    folded = rows[rows["seed"] == OVER_SEEDS]
+    one = (folded if len(folded) else rows).iloc[0]
+    missing = "" if np.isfinite(one["high"] - one["low"]) else f"no interval of {what}"
+    n_seeds = max(len(rows) - len(folded), 1)
+    return Evidence(*one[["value", "low", "high"]].astype(float), n_seeds, missing)
 
 
 def within(difference: Evidence, margin: float) -> Evidence:

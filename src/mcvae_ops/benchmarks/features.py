@@ -12,29 +12,26 @@ infinite; R^2 on batches that neither the ranking, nor PC1, nor the regression s
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from mcvae_ops.benchmarks import classify, table
 from mcvae_ops.benchmarks.cells import named_rng
 from mcvae_ops.benchmarks.control_variance import Moments, explained_variance, moments, pool
+from mcvae_ops.benchmarks.feature_cells import (
+    BatchCells,
+    feature_names,
+    read_batches,
+    read_wanted,
+)
 from mcvae_ops.benchmarks.feature_tests import Comparison, compare, rank_published, rank_strict
-from mcvae_ops.benchmarks.groups import genes_of_group
-from mcvae_ops.benchmarks.intervals import interval
-from mcvae_ops.benchmarks.symbols import named_in
-from mcvae_ops.errors import InputError
-from mcvae_ops.progress import Progress
+from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING, kinds_of
+from mcvae_ops.benchmarks.intervals import BOOTSTRAP_ROUNDS, interval
 
 logger = logging.getLogger(__name__)
 
-BOOTSTRAP_ROUNDS = 1000
 COMMON = dict(benchmark="features", model="cellprofiler", space="features", seed=0, cells="all")
 
 
@@ -76,13 +73,6 @@ def ranking_rows(
         rows.append(table.row(**place, metric="robust_z", value=np.median(z), **limits))
         rows.append(table.row(**place, metric="n_batches", value=n_batches[feature]))
     return rows
-
-
-class BatchCells(NamedTuple):
-    """Control cells and the cells of each group in one batch, of shape (cell, feature) each."""
-
-    controls: np.ndarray
-    groups: dict[str, np.ndarray]
 
 
 def held_out_variance(
@@ -142,7 +132,7 @@ def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> lis
 def evaluate(
     names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
 ) -> list[dict]:
-    """Return the rows of both groups by both protocols.
+    """Return the rows of all groups by both protocols.
 
     Parameters
     ----------
@@ -152,11 +142,11 @@ def evaluate(
         Visited once: a generator will do. A batch with fewer than two control cells is left out;
         a group is not compared in a batch where it has fewer than two cells.
     settings
-        shifting_group, novel_group, top, max_features.
+        shifting_groups, novel_groups, top, max_features.
     seed
         Seed of the bootstraps.
     """
-    groups = [settings["shifting_group"], settings["novel_group"]]
+    groups = kinds_of(settings)
     parts: list[Moments] = []
     comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
     for batch in batches:
@@ -169,15 +159,27 @@ def evaluate(
     rows, held_out = [], {}
     for group, compared in comparisons.items():
         held_out[group] = held_out_variance(parts, compared, settings["max_features"])
-        rows += group_rows(group, names, compared, parts, held_out[group], settings, seed)
-    difference = held_out[groups[0]] - held_out[groups[1]]
-    common = COMMON | dict(protocol="strict", item=groups[0], against=groups[1])
-    n = sum(part.n for part in parts)
-    return rows + variance_rows(difference, seed, n, common | {"metric": "r2_difference"})
+        where = {"item": group, "against": groups[group]}
+        rows += group_rows(where, names, compared, parts, held_out[group], settings, seed)
+    means = [
+        _mean_of_known([held_out[group] for group in groups if groups[group] == kind])
+        for kind in (SHIFTING, NOVEL)
+    ]
+    common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
+    return rows + variance_rows(means[0] - means[1], seed, sum(part.n for part in parts), common)
+
+
+def _mean_of_known(explained: list[np.ndarray]) -> np.ndarray:
+    """Return the mean over groups of what is known in each batch and for each k."""
+    stacked = np.stack(explained)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0).sum(axis=0)
+    n = known.sum(axis=0)
+    return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
 
 
 def group_rows(
-    group: str,
+    where: dict[str, str],
     names: list[str],
     comparisons: Sequence[Comparison | None],
     parts: Sequence[Moments],
@@ -189,8 +191,8 @@ def group_rows(
 
     Parameters
     ----------
-    group
-        Its name.
+    where
+        The group (item), and its kind (against) for the rows of R^2.
     names
         Features.
     comparisons, parts
@@ -204,78 +206,24 @@ def group_rows(
     """
     compared = [comparison for comparison in comparisons if comparison is not None]
     if not compared:
-        logger.warning("group %s has too few cells in every batch, left out", group)
+        logger.warning("group %s has too few cells in every batch, left out", where["item"])
         return []
     n, whole = sum(part.n for part in parts), pool(parts)
-    published = COMMON | dict(protocol="published", item=group)
+    published = COMMON | where | dict(protocol="published")
     ranking = rank_published(compared, settings["top"])
     in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
     rows = ranking_rows(names, compared, ranking, settings, None, published)
     rows += variance_rows(in_sample[None], seed, n, published | {"metric": "r2"})
-    strict, rng = COMMON | dict(protocol="strict", item=group), named_rng(seed, "ranking", group)
+    strict = COMMON | where | dict(protocol="strict")
+    rng = named_rng(seed, "ranking", where["item"])
     rows += ranking_rows(names, compared, rank_strict(compared), settings, rng, strict)
     return rows + variance_rows(held_out, seed, n, strict | {"metric": "r2"})
-
-
-def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Read the control cells and the cells of some groups from the shard index.
-
-    Returns
-    -------
-    Rows by cell_id; boolean columns is_ntc and one for each group.
-    """
-    cells = pq.read_table(index, columns=["cell_id", "gene", "is_ntc"])
-    library = pc.unique(cells["gene"]).to_pylist()
-    wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
-    for name in names:
-        named = named_in(library, genes_of_group(name, groups))
-        members = pd.Series(library, dtype=object)[named]
-        wanted[name] = pc.is_in(cells["gene"], pa.array(members, pa.string())).to_numpy()
-        wanted[name] &= ~wanted["is_ntc"]
-    wanted.index = cells["cell_id"].to_pandas()
-    return wanted[wanted.any(axis=1)]
-
-
-def read_batches(
-    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
-) -> Iterator[BatchCells]:
-    """Yield the wanted cells of each feature table (one a batch); infinite counts as missing.
-
-    Raises
-    ------
-    InputError
-        If the tables do not hold the same features.
-    """
-    progress = Progress(len(features), "batches", "feature ranking")
-    keep = pc.field("cell_id").isin(pa.array(wanted.index, pa.string()))
-    for path in features:
-        found = feature_names(path)
-        if found != list(names):
-            raise InputError(
-                where=path,
-                found=f"{len(found)} features",
-                expected=f"the {len(names)} features of {features[0]}",
-                fix="measure the features of all wells anew",
-            )
-        part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
-        values, kinds = part.to_numpy(float, copy=True), wanted.loc[part.index]
-        values[~np.isfinite(values)] = np.nan
-        yield BatchCells(
-            values[kinds["is_ntc"].to_numpy()],
-            {name: values[kinds[name].to_numpy()] for name in kinds.columns[1:]},
-        )
-        progress.step()
-
-
-def feature_names(path: str) -> list[str]:
-    """Return the feature columns of a feature table."""
-    return [name for name in pq.read_schema(path).names if name != "cell_id"]
 
 
 def feature_ranking(
     index: str, features: list[str], groups: str, settings: dict, seed: int, benchmark: str
 ) -> None:
-    """Rank the classical features that two groups alter, and what they explain of NTC cells.
+    """Rank the classical features that each group alters, and what they explain of NTC cells.
 
     Parameters
     ----------
@@ -293,6 +241,5 @@ def feature_ranking(
         Output table (parquet).
     """
     names = feature_names(features[0])
-    chosen = [settings["shifting_group"], settings["novel_group"]]
-    wanted = read_wanted(index, pd.read_parquet(groups), chosen)
+    wanted = read_wanted(index, pd.read_parquet(groups), list(kinds_of(settings)))
     table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)

@@ -14,7 +14,8 @@ import pandas as pd
 
 from mcvae_ops.benchmarks import classify, table
 from mcvae_ops.benchmarks.cells import named_rng
-from mcvae_ops.benchmarks.groups import label_profiles
+from mcvae_ops.benchmarks.groups import kinds_of, label_profiles
+from mcvae_ops.benchmarks.intervals import BOOTSTRAP_ROUNDS
 from mcvae_ops.benchmarks.recalls import (
     DIFFERENCE,
     Predictions,
@@ -30,7 +31,6 @@ from mcvae_ops.progress import Progress
 logger = logging.getLogger(__name__)
 
 BENCHMARK = "functions"
-BOOTSTRAP_ROUNDS = 1000
 
 
 def predict_published(
@@ -98,7 +98,7 @@ def classify_profiles(
     protocol
         "published" or "strict".
     settings
-        test_fraction, folds, repeats.
+        test_fraction, folds, repeats, shifting_groups, novel_groups.
     seed
         Seed of splits and bootstraps, the same for every space.
     common
@@ -124,7 +124,7 @@ def classify_profiles(
         rows += confusion_rows(made, common | {"space": space})
         rows += recall_rows(made, drawn[space], common | {"space": space})
     if set(DIFFERENCE) <= set(spaces):
-        rows += difference_rows(by_space, drawn, common)
+        rows += difference_rows(by_space, drawn, kinds_of(settings), common)
     return rows
 
 
@@ -174,7 +174,8 @@ def functions(
     significance
         Guide significance (parquet): guide, gene, p_value.
     settings
-        The section benchmarks.functions.
+        The section benchmarks.functions, with shifting_groups and novel_groups of
+        benchmarks.features.
     seed
         Seed of splits and bootstraps.
     benchmark

@@ -10,6 +10,8 @@ from mcvae_ops.errors import InputError
 logger = logging.getLogger(__name__)
 
 NO_GROUP = ""
+# what rows say of all groups of a kind together (keys shifting_groups and novel_groups)
+SHIFTING, NOVEL = "shifting groups", "novel groups"
 
 
 def group_of_genes(
@@ -99,6 +101,12 @@ def label_profiles(
     return labelled[kept].reset_index(drop=True)
 
 
+def kinds_of(settings: dict) -> dict[str, str]:
+    """Return the configured groups, each with its kind (`SHIFTING` or `NOVEL`)."""
+    kinds = {SHIFTING: settings["shifting_groups"], NOVEL: settings["novel_groups"]}
+    return {group: kind for kind, groups in kinds.items() for group in groups}
+
+
 def genes_of_group(group: str, groups: pd.DataFrame) -> set[str]:
     """Return the genes of one group.
 
@@ -110,7 +118,7 @@ def genes_of_group(group: str, groups: pd.DataFrame) -> set[str]:
     genes = set(groups.loc[groups["group"] == group, "gene"])
     if not genes:
         raise InputError(
-            where="configuration key benchmarks.features",
+            where="configuration keys benchmarks.features.shifting_groups and novel_groups",
             found=f"group {group!r}",
             expected=f"one of {', '.join(sorted(groups['group'].unique()))}",
             fix="correct the name of the group",

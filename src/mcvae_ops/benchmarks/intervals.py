@@ -3,6 +3,7 @@
 import numpy as np
 
 PERCENTILES = (2.5, 97.5)
+BOOTSTRAP_ROUNDS = 1000  # where the configuration sets none
 
 
 def interval(rounds: np.ndarray) -> tuple[float, float]:

@@ -2,9 +2,9 @@
 
 S and B are the squared norms of the salient and background part of a gene's profile (minus NTC,
 not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
-Strict: signed index, interval of the AUROC difference, and what the threshold and the most extreme
-gene do to it. The scale of S and B (mean or median, with or without an outlier) cannot change an
-AUROC: B / (S + B) orders genes as B / S does, whatever the scales.
+Strict: signed index, interval of the AUROC difference, and what the threshold, the most extreme
+gene and a wider list of factors do to it. The scale of S and B (mean or median, with or without an
+outlier) cannot change an AUROC: B / (S + B) orders genes as B / S does, whatever the scales.
 """
 
 import logging
@@ -20,13 +20,14 @@ from mcvae_ops.benchmarks.roc import auroc_rounds
 from mcvae_ops.benchmarks.symbols import named_in
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.spaces import finite_genes, spaces_of
+from mcvae_ops.profiles.spaces import finite_profiles, spaces_of
 
 logger = logging.getLogger(__name__)
 
 SCORES = ("relative_background", "mitotic_index")
 SENSITIVITY_PERCENTILES = (95.0, 99.0, 99.5)
 SENSITIVITY_FACTORS = (0.75, 1.25, 1.5)
+WIDER_LIST = "wider list of factors"
 
 
 def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -
     gene, salient_norm, background_norm, relative_background, mitotic_index_percent,
     is_mitotic_factor. A gene without any effect in both spaces has no ratio: NaN.
     """
-    targeting = finite_genes(genes)
+    targeting = finite_profiles(genes)
     n_rows = len(targeting) + int(genes["is_ntc"].sum())
     salient, background = (_over_mean(norm, n_rows) for norm in squared_norms(targeting))
     percent = index[index["level"] == "gene"].set_index("name")["mitotic_index_percent"]
@@ -174,12 +175,18 @@ def strict_rows(
 
 
 def sensitivity_rows(
-    points: pd.DataFrame, index: pd.DataFrame, settings: dict, seed: int, row: Callable
+    points: pd.DataFrame,
+    wider: set[str],
+    index: pd.DataFrame,
+    settings: dict,
+    seed: int,
+    row: Callable,
 ) -> list[dict]:
-    """Return the strict rows with another threshold, and without the most extreme gene.
+    """Return the strict rows with another threshold or list, and without the most extreme gene.
 
     `against` says what differs: ``percentile 99``, or ``threshold x 1.25`` where the threshold
-    is given and not a percentile; ``without GENE``, the gene with the largest salient norm.
+    is given and not a percentile; ``without GENE``, the gene with the largest salient norm;
+    `WIDER_LIST`, the factors in `wider` (no row where there is none).
     """
     rounds = settings["bootstrap"]
     threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
@@ -196,7 +203,11 @@ def sensitivity_rows(
     extreme = points["salient_norm"].idxmax()
     without = f"without {points['gene'][extreme]}"
     kept = points.drop(index=extreme)
-    return rows + strict_rows(kept, threshold, rounds, seed, partial(row, against=without))
+    rows += strict_rows(kept, threshold, rounds, seed, partial(row, against=without))
+    if not wider:
+        return rows
+    relabelled = points.assign(is_mitotic_factor=named_in(points["gene"], wider))
+    return rows + strict_rows(relabelled, threshold, rounds, seed, partial(row, against=WIDER_LIST))
 
 
 def _over_mean(norms: np.ndarray, n: int) -> np.ndarray:
@@ -220,6 +231,7 @@ def mitosis(
     genes: list[str],
     mitotic_index: str,
     mitotic_factors: str,
+    wider_mitotic_factors: str,
     settings: dict,
     seed: int,
     main_model: str,
@@ -232,8 +244,8 @@ def mitosis(
     ----------
     genes
         Tables of gene profiles; those of `main_model` are used.
-    mitotic_index, mitotic_factors
-        Tables.
+    mitotic_index, mitotic_factors, wider_mitotic_factors
+        Tables; the last one, another list of factors, may be empty.
     settings
         ``null_percentile``, ``threshold_percent``, ``bootstrap``.
     seed
@@ -244,7 +256,9 @@ def mitosis(
         Outputs: the benchmark table, and one row per gene and training seed (all cells).
     """
     index = pd.read_parquet(mitotic_index)
-    factors = set(pd.read_parquet(mitotic_factors)["gene"])
+    factors, wider = (
+        set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
+    )
     tables = [pd.read_parquet(path, filters=[("model", "==", main_model)]) for path in genes]
     profiles = pd.concat([part for part in tables if len(part)], ignore_index=True)
     rows, drawn = [], []
@@ -260,7 +274,7 @@ def mitosis(
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
             rows += published_rows(found, absolute, row)
-            rows += sensitivity_rows(found, index, settings, seed, row)
+            rows += sensitivity_rows(found, wider, index, settings, seed, row)
             significant = np.abs(found["mitotic_index_percent"]) > absolute
             drawn.append(
                 found.assign(model=main_model, seed=training_seed, significant=significant)

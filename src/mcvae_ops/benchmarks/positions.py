@@ -7,6 +7,8 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.screen import well_grid
 
 CENTRE, EDGE, UNUSED = "centre", "edge", ""
+# protocol -> the key that says how many tiles are the centre of the well
+CENTRE_TILES = {"published": "published_centre_tiles", "strict": "centre_tiles"}
 
 
 def batch_names(cells: pd.DataFrame) -> np.ndarray:
@@ -81,7 +83,9 @@ def _has_all_neighbours(places: np.ndarray) -> np.ndarray:
     return around == 9
 
 
-def cell_positions(cells: pd.DataFrame, screen: dict, fractions: dict) -> pd.DataFrame:
+def cell_positions(
+    cells: pd.DataFrame, screen: dict, fractions: dict, protocol: str
+) -> pd.DataFrame:
     """Return the technical covariates of cells.
 
     Parameters
@@ -92,6 +96,8 @@ def cell_positions(cells: pd.DataFrame, screen: dict, fractions: dict) -> pd.Dat
         The screen's configuration (tile_size_px, well_grid).
     fractions
         fov_centre_fraction and fov_edge_fraction.
+    protocol
+        published (the authors took more tiles for the centre of the well than was meant) or strict.
 
     Returns
     -------
@@ -103,7 +109,7 @@ def cell_positions(cells: pd.DataFrame, screen: dict, fractions: dict) -> pd.Dat
         If a tile lies outside the well's grid.
     """
     grid = screen["well_grid"]
-    of_tile = well_position(grid["column_heights"], grid["centre_tiles"])
+    of_tile = well_position(grid["column_heights"], grid[CENTRE_TILES[protocol]])
     tile = cells["tile"].to_numpy()
     outside = tile[(tile < 0) | (tile >= len(of_tile))]
     if outside.size:

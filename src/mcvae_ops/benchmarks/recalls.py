@@ -135,32 +135,46 @@ def confusion_rows(predictions: Predictions, common: dict) -> list[dict]:
     ]
 
 
-def limits(drawn: dict[tuple, np.ndarray], key: tuple) -> dict[str, float]:
+def limits(drawn: dict, key) -> dict[str, float]:
     """Return the 95 % interval as entries low and high; none where nothing was drawn."""
     return dict(zip(("low", "high"), interval(drawn[key]), strict=True)) if drawn else {}
 
 
 def difference_rows(
-    by_space: dict[str, Predictions], drawn: dict[str, dict], common: dict
+    by_space: dict[str, Predictions], drawn: dict[str, dict], kinds: dict[str, str], common: dict
 ) -> list[dict]:
-    """Return the recall of each group from the background minus that from the salient space."""
+    """Return the recall of each group from the background minus that from the salient space.
+
+    Parameters
+    ----------
+    by_space, drawn
+        Predictions, and summaries of their bootstrap rounds, of both spaces.
+    kinds
+        Group -> its kind; ``mean_recall_difference`` is the mean over the groups of a kind.
+    common
+        What all the rows share.
+    """
+    common = common | {"space": "-".join(DIFFERENCE)}
     first, second = (by_space[space] for space in DIFFERENCE)
     values = [summarise(*count_hits(each), each.groups) for each in (first, second)]
     both = [drawn[space] for space in DIFFERENCE]
+    keys = [("recall", group) for group in first.groups]
     n = np.bincount(first.truth)
+    value = np.array([values[0][key] - values[1][key] for key in keys])
+    paired = [both[0][key] - both[1][key] for key in keys] if both[0] else []
     rows = []
     for k, group in enumerate(first.groups):
-        key = ("recall", group)
-        paired = {key: both[0][key] - both[1][key]} if both[0] else {}
-        rows.append(
-            table.row(
-                **common,
-                space="-".join(DIFFERENCE),
-                metric="recall_difference",
-                item=group,
-                value=values[0][key] - values[1][key],
-                n=n[k],
-                **limits(paired, key),
-            )
-        )
+        here = common | {"metric": "recall_difference", "item": group}
+        rows.append(table.row(**here, value=value[k], n=n[k], **_limits_of(paired, [k])))
+    for kind in dict.fromkeys(kinds.values()):
+        members = [k for k, group in enumerate(first.groups) if kinds.get(group) == kind]
+        if members:
+            here = common | {"metric": "mean_recall_difference", "item": kind}
+            mean, size = value[members].mean(), n[members].sum()
+            rows.append(table.row(**here, value=mean, n=size, **_limits_of(paired, members)))
     return rows
+
+
+def _limits_of(rounds: list[np.ndarray], members: list[int]) -> dict[str, float]:
+    """Return the 95 % interval of the mean of some of the rounds, as `limits` does."""
+    return limits({"": np.mean([rounds[k] for k in members], axis=0)} if rounds else {}, "")

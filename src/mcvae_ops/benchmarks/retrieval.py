@@ -92,11 +92,16 @@ def cosine_distances(profiles: np.ndarray) -> np.ndarray:
 
     A profile of norm 0 has no direction: its distance to every other is 1.
     """
-    norms = np.linalg.norm(profiles, axis=1, keepdims=True)
-    unit = np.divide(profiles, norms, out=np.zeros_like(profiles), where=norms > 0)
+    unit = unit_profiles(profiles)
     distances = np.clip(1 - unit @ unit.T, 0, 2)
     np.fill_diagonal(distances, 0)
     return distances
+
+
+def unit_profiles(profiles: np.ndarray) -> np.ndarray:
+    """Return the profiles with norm 1; one of norm 0 stays 0."""
+    norms = np.linalg.norm(profiles, axis=1, keepdims=True)
+    return np.divide(profiles, norms, out=np.zeros_like(profiles), where=norms > 0)
 
 
 def rank_pairs(distances: np.ndarray) -> Ranking:

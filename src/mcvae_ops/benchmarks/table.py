@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.benchmarks.seeds import mean_over_seeds
 from mcvae_ops.files import write_parquet
 
 PROTOCOLS = ("published", "strict")
 OVER_SEEDS = -1  # in the column seed: an estimate over all training seeds
 COLUMNS = {
-    "benchmark": "str",  # complexes, covariates, functions, features, mitosis
+    "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
     "protocol": "str",  # published | strict
     "model": "str",
     "space": "str",  # combined | salient | background
-    "seed": "int64",  # training seed, or OVER_SEEDS  # training seed of the model
+    "seed": "int64",  # training seed of the model, or OVER_SEEDS
     "cells": "str",  # all | train | test | held_out_guide
     "metric": "str",
     "item": "str",  # what is measured: a covariate, a group, a source of pairs
@@ -90,6 +91,21 @@ def to_frame(rows: Sequence[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
+def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows, and below them the strict estimates over all training seeds.
+
+    An estimate that has an interval for two seeds or more gets a row `OVER_SEEDS`: their mean,
+    with an interval that the spread between the seeds widens (see `seeds.mean_over_seeds`).
+    """
+    each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
+    each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
+    keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n")]
+    alike = [name for name in keys if name not in ("model", "space")]
+    n = each.groupby(keys, sort=False, dropna=False)["n"].max()
+    folded = mean_over_seeds(each, keys, alike).join(n).reset_index().assign(seed=OVER_SEEDS)
+    return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
+
+
 def write(rows: Sequence[dict], path: str | Path) -> None:
-    """Write rows as a benchmark table (parquet)."""
-    write_parquet(to_frame(rows), path)
+    """Write rows, and those over training seeds, as a benchmark table (parquet)."""
+    write_parquet(with_seeds_folded(to_frame(rows)), path)

@@ -1,4 +1,4 @@
-"""Maps of cells and of guides in two dimensions (figures 3A, 4A).
+"""Maps of cells, guides and genes in two dimensions (figures 3A, 4A; the explorer).
 
 As the authors did: features standardised, cosine metric, other settings of UMAP at their defaults
 (McInnes et al. 2018, arXiv:1802.03426). One thread and a fixed seed: the same map each time.
@@ -98,7 +98,8 @@ def umap_cells(
     read = read_embedding(embedding, cells, rows)
     spaces = {name: read.spaces[name] for name in ("background", "salient") if name in read.spaces}
     chosen = cells.iloc[rows].reset_index(drop=True)
-    described = pd.concat([chosen["cell_id"], cell_positions(chosen, screen, settings)], axis=1)
+    positions = cell_positions(chosen, screen, settings, "published")
+    described = pd.concat([chosen["cell_id"], positions], axis=1)
     described = described.rename(
         columns={"position_in_fov": "fov", "position_in_well": "well_position"}
     )
@@ -142,3 +143,30 @@ def umap_guides(
         for space, columns in spaces_of(labelled.columns).items()
     }
     write_parquet(map_spaces(described, spaces, seed), coordinates)
+
+
+def umap_profiles(guides: str, genes: str, seed: int, coordinates: str) -> None:
+    """Map all guides, and all targeting genes, in each space.
+
+    Parameters
+    ----------
+    guides, genes
+        Tables of profiles; those of all cells are mapped. NTC guides are points of the map; the
+        gene NTC is not, since all genes are differences from it.
+    seed
+        Random state of UMAP.
+    coordinates
+        Output: level (guide or gene), name, space, x, y.
+    """
+    maps = []
+    for level, path in (("guide", guides), ("gene", genes)):
+        table = pd.read_parquet(path, filters=[("cells", "==", "all")])
+        if level == "gene":
+            table = table[~table["is_ntc"]]
+        described = pd.DataFrame({"level": level, "name": table[level]})
+        spaces = {
+            space: table[columns].to_numpy(np.float32)
+            for space, columns in spaces_of(table.columns).items()
+        }
+        maps.append(map_spaces(described, spaces, seed))
+    write_parquet(pd.concat(maps, ignore_index=True), coordinates)

@@ -17,7 +17,7 @@ from mcvae_ops.screen import Channel, channels_from
 from mcvae_ops.simulate.layout import CALLS_PATH, LABELS_PATH
 from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.tiles.shifts import estimate_shifts, guard
+from mcvae_ops.tiles.shifts import consensus_of_well, estimate_shifts, guard
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +26,15 @@ logger = logging.getLogger(__name__)
 OF_CHANNEL = ("intensity", "texture", "radial_distribution")
 OF_SHAPE = ("sizeshape", "feret")
 OF_PAIR = ("pearson",)
-# cp-measure reads intensities as fractions of this: about the brightest pixel of a 13-bit range,
+# cp-measure reads intensities as fractions of the brightest pixel to be expected, at most 13 bits,
 # so that its 256 grey levels of texture are used.
-FULL_SCALE_COUNTS = 8192.0
+FULL_SCALE_BITS = 13
 # Where a cell lies in its tile is no feature of the cell.
 _PLACES = ("_Location_", "_Center_", "_BoundingBoxMinimum_", "_BoundingBoxMaximum_")
 
 
 def measure_tile(
-    image: np.ndarray, labels: np.ndarray, channels: Sequence[Channel]
+    image: np.ndarray, labels: np.ndarray, channels: Sequence[Channel], bits: int
 ) -> pd.DataFrame:
     """Measure every labelled cell of a tile.
 
@@ -46,6 +46,8 @@ def measure_tile(
         int (y, x), 0 outside cells.
     channels
         Along the channel axis.
+    bits
+        Bits of the camera.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def measure_tile(
     core = cp_measure.bulk.get_core_measurements()
     correlation = cp_measure.bulk.get_correlation_measurements()
     present = np.unique(labels[labels > 0])
-    scaled = np.clip(image / FULL_SCALE_COUNTS, 0, 1)
+    scaled = np.clip(image / 2.0 ** min(bits, FULL_SCALE_BITS), 0, 1)
     columns: dict[str, np.ndarray] = {}
     for measure in OF_SHAPE:
         columns |= _named("cell", core[measure](labels, scaled[0]))
@@ -96,6 +98,7 @@ def standardise_to_controls(features: pd.DataFrame, is_control: np.ndarray) -> p
 def measure_features(
     screen: dict,
     alignment: dict,
+    bits: int,
     plate: str,
     well: str,
     images: str,
@@ -109,6 +112,8 @@ def measure_features(
     ----------
     screen, alignment
         Sections of the configuration.
+    bits
+        Bits of the camera.
     plate, well
         Which well.
     images
@@ -125,23 +130,25 @@ def measure_features(
     """
     columns = screen["columns"]
     calls = pd.read_csv(Path(images) / CALLS_PATH.format(well=well))
-    agreed = pd.read_parquet(consensus)
+    agreed = consensus_of_well(pd.read_parquet(consensus), well)
     by_tile = calls.groupby(columns["tile"])
     progress = Progress(len(by_tile), "tiles", f"measure {plate} {well}")
-    measured = []
+    measured, reason = [], "no cell"
     for tile, called in by_tile:
         try:
-            features = _of_tile(Path(images), screen, alignment, agreed, plate, well, tile)
+            tile_of = _aligned_tile(Path(images), screen, alignment, agreed, plate, well, tile)
+            features = measure_tile(*tile_of, channels_from(screen["channels"]), bits)
             measured.append(called.join(features, on="label", how="inner"))
         except TileError as error:
+            reason = f"tile {tile}: {error}"
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()
     if not measured:
         raise InputError(
             f"well {plate} {well}",
-            f"none of {len(by_tile)} tiles usable (see above)",
+            f"none of {len(by_tile)} tiles usable ({reason})",
             "images that can be read and aligned",
-            "fetch the images again",
+            "correct the configuration of the screen (screen, alignment) or its files",
         )
     table = pd.concat(measured, ignore_index=True)
     is_control = (table[columns["gene"]] == screen["control"]).to_numpy()
@@ -159,7 +166,7 @@ def measure_features(
         write_parquet(rows, path)
 
 
-def _of_tile(
+def _aligned_tile(
     images: Path,
     screen: dict,
     alignment: dict,
@@ -167,8 +174,8 @@ def _of_tile(
     plate: str,
     well: str,
     tile: int,
-) -> pd.DataFrame:
-    """Read, align and measure one tile of a plate's folder."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read and align one tile of a plate's folder: image (channel, y, x), labels (y, x)."""
     names = {"plate": plate, "well": well, "tile": tile, "acquisition": screen["acquisition"]}
     channels = channels_from(screen["channels"])
     root = images.parents[1]  # the folder of a plate is screenA/{plate} below the archive's files
@@ -181,7 +188,7 @@ def _of_tile(
     )
     shifts = guard(estimate_shifts(image, channels, alignment), channels, alignment, consensus)
     labels = tifffile.imread(images / LABELS_PATH.format(**names)).astype(np.int32)
-    return measure_tile(resample(image, shifts.px), labels, channels)
+    return resample(image, shifts.px), labels
 
 
 def _named(prefix: str, measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -20,8 +20,10 @@ COVARIATES = {
     "position_in_well": "position\nin well",
 }
 METRICS = {"macro_f1": "macro F1", "auroc": "macro AUROC"}
-KEYS = ["protocol", "model", "space", "item", "metric"]
+KEYS = ["protocol", "model", "space", "cells", "item", "metric"]
 BASELINES = {"chance": ("-", "guessing"), "density": (":", "cell density alone")}
+# cells of the strict estimate -> marker, its place on the bar, its name
+MARKERS = {"all": ("D", -0.2, "strict"), "test": ("o", 0.2, "strict,\nheld-out cells")}
 WIDTH = 0.2  # of a bar; the distance of two covariates is 1
 
 
@@ -54,7 +56,8 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
         f"{style.model_name(main)}, mean of {style.seeds_note(mine['seed'])}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
-        "sides) with 95 % bootstrap interval. Baselines are strict."
+        "sides) with 95 % bootstrap interval; circles: the same fits on cells that the model never "
+        "trained on. Baselines are strict."
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))
@@ -71,19 +74,24 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
             for one in choose(mine, item=item, protocol="published").itertuples():
                 axes.bar(place, one.value, 0.9 * WIDTH, color=colour, alpha=0.8)
             for one in choose(mine, item=item, protocol="strict").itertuples():
-                axes.plot([place] * 2, [one.low, one.high], color=style.INK, lw=1.2)
-                axes.plot(place, one.value, "D", ms=4.5, mfc="white", mec=style.INK)
+                aside = place + MARKERS[one.cells][1] * WIDTH
+                axes.plot([aside] * 2, [one.low, one.high], color=style.INK, lw=1)
+                axes.plot(
+                    aside, one.value, MARKERS[one.cells][0], ms=4.2, mfc="white", mec=style.INK
+                )
             for value in choose(theirs, item=item)["value"]:
                 edges = [place - WIDTH / 2, place + WIDTH / 2]
                 axes.plot(edges, [value] * 2, color=style.INK, lw=2.2)
-    axes.plot([], [], "D-", ms=4.5, mfc="white", color=style.INK, lw=1.2, label="strict")
+    for cells in [cells for cells in MARKERS if cells in set(estimates["cells"])]:
+        marker, _, name = MARKERS[cells]
+        axes.plot([], [], marker, ms=4.2, mfc="white", color=style.INK, ls="-", lw=1, label=name)
     if len(paper):
         axes.plot([], [], color=style.INK, lw=2.2, label="paper")
 
 
 def _draw_baselines(axes: Axes, estimates: pd.DataFrame) -> None:
     for space, (line, name) in BASELINES.items():
-        rows = choose(estimates, space=space, protocol="strict", item=list(COVARIATES))
+        rows = choose(estimates, space=space, protocol="strict", cells="all", item=list(COVARIATES))
         for i, one in enumerate(rows.itertuples()):
             x = list(COVARIATES).index(one.item)
             label = name if i == 0 else None

@@ -17,6 +17,7 @@ from mcvae_ops.figures import (
     montage,
     samples,
     style,
+    supplement,
     umaps,
     wells,
 )
@@ -38,6 +39,8 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig5a": mitosis.fig5a,
     "fig5b": mitosis.fig5b,
     "fig5c": mitosis.fig5c,
+    "figs1": supplement.figs1,
+    "figs2": supplement.figs2,
     "figqc1": wells.figqc1,
     "figqc2": alignment.figqc2,
     "figqc3": alignment.figqc3,
@@ -77,7 +80,8 @@ def draw_figure(
     published_values
         Folder with the paper's numbers; None where the screen is not the paper's.
     settings
-        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration.
+        The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration;
+        ``screen.words`` is what the figure calls things (names along axes stay as they are).
     pdf, svg, png, csv
         Targets; text stays text in the first two.
     """
@@ -89,7 +93,7 @@ def draw_figure(
             fix="choose one of them",
         )
     frames = {name: pd.read_parquet(path) for name, path in tables.items()}
-    with style.house():
+    with style.house(settings["screen"]["words"]):
         figure, source = PANELS[panel](frames, read_published(published_values), settings)
         for path in (pdf, svg, png):
             save_figure(figure, path)

@@ -8,11 +8,11 @@ TABLES
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed
 
-GROUP_COLOURS = ("#D5402B", "#7B3FA0")  # the shifting group, the novel one
-PAPER_GROUPS = ("actin_adhesion", "tubulin")  # the same, as the paper's numbers name them
+KIND_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
 LISTED = 5
 COLUMNS = ((0.02, "left"), (0.05, "left"), (0.86, "right"), (0.99, "right"))
 
@@ -22,16 +22,20 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     table = choose(tables["features"], metric="r2")
     needed(table, "figure fig4d, table features")
     theirs = published["variance"]
-    groups = list(dict.fromkeys(table["item"]))
-    figure = style.new_figure(6.4, 4.4)
+    groups = _groups(table)
+    figure = style.new_figure(6.4, 4.6)
     axes = figure.subplots()
-    for group, name, colour in zip(groups, PAPER_GROUPS, GROUP_COLOURS, strict=False):
+    first = _first_of_each_kind(groups)
+    for group, colour in groups.items():
         one = choose(table, item=group).sort_values("level")
         mine, strict = choose(one, protocol="published"), choose(one, protocol="strict")
+        if group not in first:
+            axes.plot(mine["level"], mine["value"], "-", color=colour, lw=0.8, alpha=0.45)
+            continue
         axes.plot(mine["level"], mine["value"], "o-", color=colour, ms=4.5, label=group)
         axes.plot(strict["level"], strict["value"], "D", mfc="white", color=colour, ms=4.5, lw=1)
         axes.vlines(strict["level"], strict["low"], strict["high"], color=colour, lw=1)
-        paper = choose(theirs, group=name)
+        paper = choose(theirs, group=group)
         axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
     axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
     if len(theirs):
@@ -44,14 +48,21 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = int(choose(table, protocol="published")["n"].max())
     note = (
         f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
-        "protocol on held-out batches, with 95 % interval over batches."
+        "protocol on held-out batches, with 95 % interval over batches. Red: groups that shift "
+        "existing states, violet: groups with novel phenotypes; thin lines: further ones."
     )
+    difference = choose(tables["features"], metric="r2_difference")
+    for one in difference[difference["level"] == LISTED].itertuples():
+        note += (
+            f" Red minus violet at k = {LISTED}: {style.signed(one.value, 2)} "
+            f"({style.signed(one.low, 2)} to {style.signed(one.high, 2)})."
+        )
     style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
     renamed = theirs.rename(
         columns={"group": "item", "top_k": "level", "ntc_pc1_variance_explained": "value"}
     )
-    columns = ["protocol", "metric", "item", "level", "value", "low", "high", "n"]
-    return figure, drawn((RUN, table[columns]), (PAPER, renamed))
+    columns = ["protocol", "metric", "item", "against", "level", "value", "low", "high", "n"]
+    return figure, drawn((RUN, table[columns]), (RUN, difference[columns]), (PAPER, renamed))
 
 
 def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -61,12 +72,13 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     wide = table.pivot(index=["item", "level", "against", "n"], columns="metric", values="value")
     wide = wide.reset_index()
     wide = wide[wide["level"] <= LISTED]
-    groups = list(dict.fromkeys(table["item"]))
+    groups = _first_of_each_kind(_groups(choose(tables["features"], metric="r2")))
+    wide = wide[wide["item"].isin(groups)]
     figure = style.new_figure(8.6, 1.5 + 0.3 * (LISTED + 2) * len(groups))
     axes = figure.subplots()
     style.bare(axes)
     line = 0.0
-    for group, colour in zip(groups, GROUP_COLOURS, strict=False):
+    for group, colour in groups.items():
         _write(axes, line, ("", group, "robust z", "batches"), fontweight="bold", color=colour)
         axes.axhline(line + 0.5, color=colour, lw=1.2)
         for one in wide[wide["item"] == group].sort_values("level").itertuples():
@@ -81,6 +93,18 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
     return figure, drawn((RUN, wide))
+
+
+def _groups(table: pd.DataFrame) -> dict[str, str]:
+    """Return the colour of each group: that of its kind."""
+    kinds = table.drop_duplicates("item").set_index("item")["against"]
+    return {group: KIND_COLOURS[kind] for group, kind in kinds.items()}
+
+
+def _first_of_each_kind(groups: dict[str, str]) -> dict[str, str]:
+    """Return the first group of each colour, with the colour."""
+    first = {colour: group for group, colour in reversed(groups.items())}
+    return {group: colour for group, colour in groups.items() if first[colour] == group}
 
 
 def _write(axes, line: float, cells: tuple[str, str, str, str], **how: str) -> None:

@@ -21,6 +21,8 @@ GROUPS = {  # functional groups that the paper's figures abbreviate -> as its ta
     "Actin/Adhesion": "Actin cytoskeleton & Adhesion",
     "General TF": "General transcription factors, mRNA export",
     "Translation": "Translation initiation & tRNA ligases",
+    "actin_adhesion": "Actin cytoskeleton & Adhesion",
+    "tubulin": "Tubulin",
 }
 FILES = {
     "curves": ("fig2_corum_precision_recall.tsv", ("method", "percentile", "recall", "precision")),

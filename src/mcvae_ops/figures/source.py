@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from mcvae_ops.benchmarks.table import OVER_SEEDS
 from mcvae_ops.errors import InputError
 
 RUN, PAPER = "this run", "paper"
@@ -39,6 +40,8 @@ def needed(table: pd.DataFrame, where: str) -> pd.DataFrame:
 def over_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Return mean value, bounds and n over training seeds, with the count of seeds.
 
+    Where the table has rows over all seeds, bounds are theirs: they hold the spread between seeds.
+
     Parameters
     ----------
     table
@@ -49,16 +52,19 @@ def over_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     Returns
     -------
     One row per combination of keys, in order of first appearance: value, low, high, n, n_seeds.
-    Bounds are means over seeds as well: the spread between seeds is drawn as points.
     """
-    groups = table.groupby(list(keys), sort=False, dropna=False)
-    return groups.agg(
+    is_folded = table["seed"] == OVER_SEEDS
+    groups = table[~is_folded].groupby(list(keys), sort=False, dropna=False)
+    folded = table[is_folded].groupby(list(keys), sort=False, dropna=False)[["low", "high"]].mean()
+    means = groups.agg(
         value=("value", "mean"),
         low=("low", "mean"),
         high=("high", "mean"),
         n=("n", "max"),
         n_seeds=("seed", "nunique"),
-    ).reset_index()
+    )
+    means.update(folded)
+    return means.reset_index()
 
 
 def drawn(*parts: tuple[str, pd.DataFrame]) -> pd.DataFrame:

@@ -2,13 +2,17 @@
 
 import colorsys
 import textwrap
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from mcvae_ops.screen import reworded
 
 INK, FAINT, GRID = "#222222", "#5f6368", "#e3e5e8"
 # Okabe & Ito's palette, which stays distinct under colour blindness (jfly.uni-koeln.de/color).
@@ -42,6 +46,7 @@ MODEL_NAMES = {
     "random": "random",
 }
 BASELINES = ("cellprofiler", "random")  # embeddings that are not trained, with one space
+_words: ContextVar[dict[str, str]] = ContextVar("words")  # of the screen that is drawn
 SETTINGS = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
@@ -74,9 +79,13 @@ SETTINGS = {
 }
 
 
-def house() -> AbstractContextManager:
-    """Return the context in which every figure is drawn and saved."""
-    return mpl.rc_context(SETTINGS)
+@contextmanager
+def house(words: dict[str, str]) -> Iterator[None]:
+    """Draw and save every figure in this context; `words` are the screen's (``screen.words``)."""
+    token = _words.set(words)
+    with mpl.rc_context(SETTINGS):
+        yield
+    _words.reset(token)
 
 
 def model_colour(model: str) -> str:
@@ -132,16 +141,23 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 
 def finish(figure: Figure, panel: str, title: str, note: str) -> None:
-    """Add the panel letter, the title and the note on n, seeds and protocol."""
-    note = "\n".join(
-        textwrap.fill(line, int(17.5 * figure.get_figwidth())) for line in note.split("\n")
-    )
+    """Add the panel letter, the title and the note on n, seeds and protocol.
+
+    Then genes, guides and controls are called what the screen calls them; names along axes stay.
+    """
     letter = panel.removeprefix("fig").upper()
     x_in, width_in = 0.08, figure.get_figwidth()
     figure.suptitle(
         f"{letter}    {title}", x=x_in / width_in, ha="left", fontsize=12.5, fontweight="bold"
     )
-    figure.supxlabel(note, x=x_in / width_in, ha="left", fontsize=8.0, color=FAINT)
+    below = figure.supxlabel(note, x=x_in / width_in, ha="left", fontsize=8.0, color=FAINT)
+    for text in figure.findobj(Text):
+        text.set_text(reworded(text.get_text(), _words.get()))
+    lines, n_letters = below.get_text().split("\n"), int(17.5 * width_in)
+    below.set_text("\n".join(textwrap.fill(line, n_letters) for line in lines))
+    while below.get_window_extent().x1 > figure.bbox.x1:  # wide letters
+        n_letters -= 1
+        below.set_text("\n".join(textwrap.fill(line, n_letters) for line in lines))
 
 
 def bare(axes: Axes, title: str = "") -> None:
@@ -165,5 +181,5 @@ def signed(value: float, digits: int) -> str:
 
 def seeds_note(seeds: Sequence[int]) -> str:
     """Return how many trainings an estimate rests on."""
-    seeds = sorted({int(seed) for seed in seeds})
+    seeds = sorted({int(seed) for seed in seeds if seed >= 0})
     return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"

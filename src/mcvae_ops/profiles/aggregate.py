@@ -9,13 +9,17 @@ from scipy import sparse
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.correct import corrected
 from mcvae_ops.profiles.spaces import latent_columns
 from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
 
+TRAINING_SPLITS = ("train", "validation")  # of cells that models have seen
 CELL_SETS = ("all", "train", "test", "held_out_guide")
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
+GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # in the order of guide profiles
+BLOCK = 1 << 20  # cells that are held in double precision at a time
 
 
 def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
@@ -37,13 +41,17 @@ def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
     if not finite.all():
         logger.warning("%d cells without a finite embedding are left out", (~finite).sum())
         cells, latent = cells[finite], latent[finite]
-    groups = cells.groupby(["gene", "guide", "is_ntc"], sort=True)
+    groups = cells.groupby(GUIDE_KEYS, sort=True)
     guide_of = groups.ngroup().to_numpy()
     guides = groups.size().rename("n_cells").reset_index()
-    belongs = sparse.csr_array(
-        (np.ones(len(cells)), (guide_of, np.arange(len(cells)))), shape=(len(guides), len(cells))
-    )
-    means = (belongs @ latent.astype(np.float64)) / guides["n_cells"].to_numpy()[:, None]
+    sums = np.zeros((len(guides), latent.shape[1]))
+    for start in range(0, len(cells), BLOCK):
+        part = guide_of[start : start + BLOCK]
+        belongs = sparse.csr_array(
+            (np.ones(len(part)), (part, np.arange(len(part)))), shape=(len(guides), len(part))
+        )
+        sums += belongs @ latent[start : start + BLOCK].astype(np.float64)
+    means = sums / guides["n_cells"].to_numpy()[:, None]
     return guides[[*GUIDE_COLUMNS, "n_cells"]].join(pd.DataFrame(means))
 
 
@@ -107,14 +115,14 @@ def read_embedded_cells(index: str, embedding: str) -> tuple[pd.DataFrame, np.nd
 
     Returns
     -------
-    cell_id, guide, gene, is_ntc; (cell, dimension) float32; latent column names.
+    cell_id, plate, well, guide, gene, is_ntc; (cell, dimension) float32; latent column names.
 
     Raises
     ------
     InputError
         If the embedding is not row-aligned with the index.
     """
-    cells = pd.read_parquet(index, columns=["cell_id", *GUIDE_COLUMNS])
+    cells = pd.read_parquet(index, columns=["cell_id", "plate", "well", *GUIDE_COLUMNS])
     columns = latent_columns(pq.read_schema(embedding).names)
     table = pd.read_parquet(embedding, columns=["cell_id", *columns])
     check_aligned(cells["cell_id"], table["cell_id"], embedding)
@@ -132,34 +140,75 @@ def check_aligned(expected: pd.Series, found: pd.Series, where: str) -> None:
         )
 
 
-def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, genes: str) -> None:
+def profile_tables(
+    cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return guide and gene profiles of each set of cells that is not empty.
+
+    Parameters
+    ----------
+    cells, split, latent
+        Row-aligned; see `cell_set`.
+    columns
+        Names of the latent dimensions.
+
+    Returns
+    -------
+    Guides and genes, with a first column cells.
+    """
+    guide_tables, gene_tables = [], []
+    for name in CELL_SETS:
+        chosen = cell_set(cells, split, name)
+        if not chosen.any():
+            logger.warning("no cells in the set %s", name)
+            continue
+        table = guide_profiles(cells[chosen], latent[chosen])
+        table.columns = [*GUIDE_COLUMNS, "n_cells", *columns]
+        guide_tables.append(_prepend(table, {"cells": name}))
+        gene_tables.append(_prepend(gene_profiles(table, columns), {"cells": name}))
+    return tuple(pd.concat(tables, ignore_index=True) for tables in (guide_tables, gene_tables))
+
+
+def aggregate_profiles(
+    index: str,
+    splits: str,
+    embedding: str,
+    corrections: list[str],
+    guides: str,
+    genes: str,
+    corrected_guides: str,
+    corrected_genes: str,
+) -> None:
     """Write guide and gene profiles of one embedding, for each set of cells.
 
     Parameters
     ----------
     index, splits, embedding
         Tables of cells, row-aligned; the embedding's metadata names model and seed.
+    corrections
+        Keys of `correct.CORRECTIONS`; they are fitted on the NTC cells of all sets.
     guides, genes
-        Outputs.
+        Outputs, from the embedding as it is.
+    corrected_guides, corrected_genes
+        Outputs, with one more column, correction; no row where none is wanted.
     """
     cells, latent, columns = read_embedded_cells(index, embedding)
     split = pd.read_parquet(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     metadata = pq.read_schema(embedding).metadata
-    model, seed = metadata[b"model"].decode(), int(metadata[b"seed"])
-    guide_tables, gene_tables = [], []
-    for name in CELL_SETS:
-        chosen = cell_set(cells, split["split"], name)
-        if not chosen.any():
-            logger.warning("no cells in the set %s", name)
-            continue
-        table = guide_profiles(cells[chosen], latent[chosen])
-        table.columns = [*GUIDE_COLUMNS, "n_cells", *columns]
-        named = {"model": model, "seed": seed, "cells": name}
-        guide_tables.append(_prepend(table, named))
-        gene_tables.append(_prepend(gene_profiles(table, columns), named))
-    write_parquet(pd.concat(guide_tables, ignore_index=True), guides)
-    write_parquet(pd.concat(gene_tables, ignore_index=True), genes)
+    named = {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
+    plain = profile_tables(cells, split["split"], latent, columns)
+    for table, path in zip(plain, (guides, genes), strict=True):
+        write_parquet(_prepend(table, named), path)
+    made = [[_prepend(table.head(0), named | {"correction": ""})] for table in plain]
+    for name in corrections:
+        found = profile_tables(
+            cells, split["split"], corrected(cells, latent, columns, name), columns
+        )
+        for tables, table in zip(made, found, strict=True):
+            tables.append(_prepend(table, named | {"correction": name}))
+    for tables, path in zip(made, (corrected_guides, corrected_genes), strict=True):
+        write_parquet(pd.concat(tables[1:] or tables, ignore_index=True), path)
 
 
 def _prepend(table: pd.DataFrame, values: dict) -> pd.DataFrame:

@@ -1,42 +1,141 @@
-"""Profiles as .h5ad, the format of single-cell tools."""
+"""Guides, genes and cells as AnnData: what scanpy and its kin open."""
 
 import anndata
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from mcvae_ops.errors import InputError
 from mcvae_ops.files import whole_file
-from mcvae_ops.profiles.spaces import latent_columns
+from mcvae_ops.profiles.aggregate import check_aligned
+from mcvae_ops.profiles.spaces import latent_columns, spaces_of
+from mcvae_ops.versions import versions
 
 SPACE = {"s": "salient", "z": "background", "t": "technical"}
 
 
-def to_anndata(profiles: pd.DataFrame, name: str) -> anndata.AnnData:
-    """Return profiles as AnnData: X latent dimensions, obs all else, var the space.
+def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> anndata.AnnData:
+    """Return a table of embedded things as AnnData.
 
     Parameters
     ----------
-    profiles
-        Columns model, seed, cells, `name` and latent columns.
-    name
-        The column that, with `cells`, names a profile: guide or gene.
+    table
+        Latent columns, and columns that describe a row.
+    names
+        Of the rows.
+    provenance
+        What the table comes from; the version of this package is added.
+
+    Returns
+    -------
+    X: latent dimensions, float32; obs: all other columns; var: the space of each dimension; obsm:
+    ``X_salient`` and ``X_background`` of a model that has both; uns: ``provenance``.
     """
-    columns = latent_columns(profiles.columns)
-    observations = profiles.drop(columns=columns)
-    observations.index = observations[name] + "/" + observations["cells"]
+    columns = latent_columns(table.columns)
+    observations = table.drop(columns=columns)
+    observations.index = names.astype(str)
     variables = pd.DataFrame({"space": [SPACE[column[0]] for column in columns]}, index=columns)
-    return anndata.AnnData(profiles[columns].to_numpy(np.float32), observations, variables)
+    made = anndata.AnnData(table[columns].to_numpy(np.float32), observations, variables)
+    spaces = spaces_of(columns)
+    for space in ("salient", "background"):
+        if space in spaces:
+            made.obsm[f"X_{space}"] = table[spaces[space]].to_numpy(np.float32)
+    made.uns["provenance"] = provenance | {"mcvae_ops": versions()["mcvae-ops"]}
+    return made
 
 
-def export_anndata(guides: str, genes: str, guides_h5ad: str, genes_h5ad: str) -> None:
+def add_map(made: anndata.AnnData, maps: pd.DataFrame) -> None:
+    """Add the UMAPs of the profiles of all cells; those of other sets of cells have no place.
+
+    Parameters
+    ----------
+    made
+        obs names are ``name/cells``; gets obsm ``X_umap`` (of X), ``X_umap_salient``...
+    maps
+        name, space, x, y.
+    """
+    for space, one in maps.groupby("space", sort=False):
+        places = one.set_index(one["name"] + "/all")[["x", "y"]].reindex(made.obs_names)
+        suffix = "" if space == "combined" else f"_{space}"
+        made.obsm[f"X_umap{suffix}"] = places.to_numpy(np.float32)
+
+
+def export_anndata(
+    guides: str, genes: str, maps: str, screen: str, guides_h5ad: str, genes_h5ad: str
+) -> None:
     """Write the guide and gene profiles of one embedding as .h5ad.
 
     Parameters
     ----------
     guides, genes
         Tables of profiles.
+    maps
+        Their UMAPs: level, name, space, x, y.
+    screen
+        Its name.
     guides_h5ad, genes_h5ad
-        Outputs; X is (profile, latent dimension) float32, obs names are ``name/cells``.
+        Outputs; see `to_anndata` and `add_map`.
     """
-    for source, target, name in ((guides, guides_h5ad, "guide"), (genes, genes_h5ad, "gene")):
+    placed = pd.read_parquet(maps)
+    for level, source, target in (("guide", guides, guides_h5ad), ("gene", genes, genes_h5ad)):
+        table = pd.read_parquet(source)
+        first = table.iloc[0]
+        provenance = {"screen": screen, "model": first["model"], "seed": int(first["seed"])}
+        made = to_anndata(table, table[level] + "/" + table["cells"], provenance)
+        add_map(made, placed[placed["level"] == level])
         with whole_file(target) as partial:
-            to_anndata(pd.read_parquet(source), name).write_h5ad(partial)
+            made.write_h5ad(partial)
+
+
+def read_rows(path: str, first: int, stop: int) -> pd.DataFrame:
+    """Read some rows of a table that is larger than memory."""
+    table, row = pq.ParquetFile(path), 0
+    groups = []
+    for group in range(table.num_row_groups):
+        n = table.metadata.row_group(group).num_rows
+        if row < stop and row + n > first:
+            groups.append((group, row))
+        row += n
+    read = table.read_row_groups([group for group, _ in groups])
+    return read.slice(first - groups[0][1], stop - first).to_pandas()
+
+
+def export_cells(
+    index: str, splits: str, embedding: str, screen: str, plate: str, well: str, h5ad: str
+) -> None:
+    """Write the embedded cells of one well as .h5ad.
+
+    Parameters
+    ----------
+    index, splits, embedding
+        Tables of cells, row-aligned; the index is sorted by plate and well.
+    screen
+        Its name.
+    plate, well
+        Which cells.
+    h5ad
+        Output; see `to_anndata`. obs: the columns of the index, and split.
+    """
+    batch = pq.read_table(index, columns=["plate", "well"])
+    chosen = pc.and_(pc.equal(batch["plate"], plate), pc.equal(batch["well"], well))
+    rows = np.flatnonzero(chosen.to_numpy())
+    if len(rows) == 0:
+        raise InputError(
+            where=index,
+            found=f"no cell of plate {plate}, well {well}",
+            expected="a well with cells",
+            fix="ask for a well of screen.plates; read qc/dropped.parquet for lost cells",
+        )
+    span = int(rows[0]), int(rows[-1]) + 1
+    cells = read_rows(index, *span).drop(columns=["shard", "row"])
+    split, latent = read_rows(splits, *span), read_rows(embedding, *span)
+    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    check_aligned(cells["cell_id"], latent["cell_id"], embedding)
+    metadata = {k.decode(): v.decode() for k, v in pq.read_schema(embedding).metadata.items()}
+    provenance = {"screen": screen, "model": metadata["model"], "seed": int(metadata["seed"])}
+    table = pd.concat(
+        [cells, split[["split"]], latent[latent_columns(latent.columns)]], axis=1
+    ).drop(columns="cell_id")
+    with whole_file(h5ad) as partial:
+        to_anndata(table, cells["cell_id"], provenance).write_h5ad(partial)

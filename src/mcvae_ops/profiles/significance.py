@@ -1,10 +1,17 @@
-"""Which guides change the cells at all: distance of their mean from NTC, by permutation."""
+"""Which guides change the cells at all: distance of their mean, or of their cells, from NTC."""
 
 import numpy as np
 import pandas as pd
 
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.aggregate import guide_profiles, read_embedded_cells
+from mcvae_ops.profiles.aggregate import (
+    GUIDE_KEYS,
+    TRAINING_SPLITS,
+    check_aligned,
+    guide_profiles,
+    read_embedded_cells,
+)
+from mcvae_ops.profiles.energy import energy_from_ntc
 from mcvae_ops.profiles.spaces import spaces_of
 from mcvae_ops.progress import Progress
 
@@ -53,25 +60,44 @@ def distance_from_ntc(
 
 
 def guide_significance(
-    index: str, embedding: str, permutations: int, seed: int, significance: str
+    index: str,
+    splits: str,
+    embedding: str,
+    trained: bool,
+    statistic: str,
+    permutations: int,
+    seed: int,
+    significance: str,
 ) -> None:
     """Write the distance of every guide from NTC and its p value.
 
     Parameters
     ----------
-    index, embedding
-        Cells and their embedding (CellProfiler components, or a model's), row-aligned.
+    index, splits, embedding
+        Cells, their split and their embedding, row-aligned.
+    trained
+        Whether the embedding is that of a model that was trained on the labels. It may have
+        learned to tell the guides of its training cells apart: only the other cells are tested.
+    statistic
+        "mean" (`distance_from_ntc`) or "energy" (`energy_from_ntc`).
     permutations, seed
-        As in `distance_from_ntc`.
+        Of the test.
     significance
         Output: guide, gene, n_cells, statistic, p_value.
     """
     cells, latent, columns = read_embedded_cells(index, embedding)
     latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
-    finite = np.isfinite(latent).all(axis=1)
-    guides = guide_profiles(cells, latent)
-    statistics, p_values = distance_from_ntc(
-        latent[finite], cells["is_ntc"].to_numpy()[finite], guides, permutations, seed
-    )
-    table = guides[["guide", "gene", "n_cells"]].assign(statistic=statistics, p_value=p_values)
+    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    kept = np.isfinite(latent).all(axis=1)
+    if trained:
+        kept &= ~split["split"].isin(TRAINING_SPLITS).to_numpy()
+    cells, latent = cells[kept], latent[kept]
+    guides, is_ntc = guide_profiles(cells, latent), cells["is_ntc"].to_numpy()
+    if statistic == "energy":
+        guide_of = cells.groupby(GUIDE_KEYS, sort=True).ngroup().to_numpy()
+        found = energy_from_ntc(latent, is_ntc, guide_of, permutations, seed)
+    else:
+        found = distance_from_ntc(latent, is_ntc, guides, permutations, seed)
+    table = guides[["guide", "gene", "n_cells"]].assign(statistic=found[0], p_value=found[1])
     write_parquet(table, significance)

@@ -56,21 +56,24 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
     return {"combined": combined, "salient": salient, "background": background, **found}
 
 
-def finite_genes(genes: pd.DataFrame) -> pd.DataFrame:
-    """Keep the targeting genes whose profile is finite; what is dropped is logged.
+def finite_profiles(profiles: pd.DataFrame, name: str = "gene") -> pd.DataFrame:
+    """Keep the targeting profiles that are finite; what is dropped is logged.
 
     Parameters
     ----------
-    genes
-        Columns gene, is_ntc and latent columns.
+    profiles
+        Columns `name`, is_ntc and latent columns.
+    name
+        What a profile is of: gene or guide.
     """
-    targeting = genes[~genes["is_ntc"]]
-    finite = np.isfinite(targeting[latent_columns(genes.columns)].to_numpy()).all(axis=1)
+    targeting = profiles[~profiles["is_ntc"]]
+    finite = np.isfinite(targeting[latent_columns(profiles.columns)].to_numpy()).all(axis=1)
     if not finite.all():
-        dropped = targeting["gene"][~finite]
+        dropped = targeting[name][~finite]
         logger.warning(
-            "%d genes without a finite profile are left out: %s",
+            "%d %ss without a finite profile are left out: %s",
             len(dropped),
+            name,
             ", ".join(dropped.head(10)),
         )
     return targeting[finite].reset_index(drop=True)

@@ -18,13 +18,17 @@ from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality
 from mcvae_ops.report.comparison import COMPARED, compare
+from mcvae_ops.report.page import environment, plain
 from mcvae_ops.report.timings import read_timings
-from mcvae_ops.report.versions import versions
+from mcvae_ops.screen import reworded
+from mcvae_ops.versions import versions
 
 VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
 
 
-def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) -> list[dict]:
+def figure_blocks(
+    figures: Sequence[str], data: Sequence[str], captions: str, words: dict
+) -> list[dict]:
     """Return panel, image as data URI, caption and file names of each figure.
 
     Parameters
@@ -33,6 +37,8 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
         PNG and CSV of each panel, named after it.
     captions
         The caption file of Snakemake's own report: a template that asks for the wildcard panel.
+    words
+        What the screen calls genes, guides and controls.
     """
     template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
     blocks = []
@@ -45,7 +51,7 @@ def figure_blocks(figures: Sequence[str], data: Sequence[str], captions: str) ->
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
                 "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
-                "caption": template.render(snakemake=wildcards).strip(),
+                "caption": reworded(template.render(snakemake=wildcards).strip(), words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
             }
@@ -75,7 +81,7 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
         f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
         "library": f"{pc.count_distinct(targeting['gene']).as_py():,} genes, "
         f"{pc.count_distinct(targeting['guide']).as_py():,} guides",
-        "split": ", ".join(f"{part['counts']:,} {_plain(part['values'])}" for part in counts),
+        "split": ", ".join(f"{part['counts']:,} {plain(part['values'])}" for part in counts),
     }
 
 
@@ -102,29 +108,16 @@ def model_fact(tables: Sequence[str]) -> str:
     )
 
 
-def number(value: float) -> str:
-    """Return a number for a table, nothing where there is none."""
-    if pd.isna(value):
-        return ""
-    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
-
-
-def count(value: float) -> str:
-    """Return a whole number for a table, nothing where there is none."""
-    return "" if pd.isna(value) else f"{int(value):,}"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
     return None if table is None else table.to_dict("records")
 
 
 def _quality(
-    alignment: str | None, dropped: str | None, metrics: Sequence[str], n_kept: int
+    alignment: str | None,
+    known_shifts: str | None,
+    dropped: str | None,
+    metrics: Sequence[str],
+    n_kept: int,
 ) -> dict:
     """Return tables and warnings of alignment, cropping and training; None where there is none."""
     found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
@@ -132,6 +125,8 @@ def _quality(
         table = pd.read_parquet(alignment)
         found["alignment"] = quality.alignment_summary(table)
         found["warnings"] += quality.alignment_warnings(table)
+    if known_shifts:
+        found["warnings"] += quality.known_shift_warnings(pd.read_parquet(known_shifts))
     if dropped:
         table = pd.read_parquet(dropped)
         found["dropped"] = quality.dropped_summary(table)
@@ -146,16 +141,19 @@ def _quality(
 
 def report(
     screen: dict,
+    left_out: dict[str, str],
     claims: str,
     figures: Sequence[str],
     data: Sequence[str],
     captions: str,
     tables: Sequence[str],
     alignment: str | None,
+    known_shifts: str | None,
     dropped: str | None,
     index: str | None,
     splits: str | None,
     metrics: Sequence[str],
+    explorer: str | None,
     licences: str,
     timings: str,
     html: str,
@@ -166,6 +164,8 @@ def report(
     ----------
     screen
         The section of the configuration.
+    left_out
+        Panels that were not drawn, and why.
     claims
         Claims with estimate, interval and verdict (tsv).
     figures, data
@@ -174,8 +174,10 @@ def report(
         Template of the captions.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
-    alignment, dropped, index, splits, metrics
+    alignment, known_shifts, dropped, index, splits, metrics
         Tables of a run that starts from cells; nothing where it starts from profiles.
+    explorer
+        The page beside the report, if there is one.
     licences
         Licences of the annotations (tsv).
     timings
@@ -191,7 +193,7 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    checks = _quality(alignment, dropped, metrics, n_kept)
+    checks = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
@@ -202,35 +204,29 @@ def report(
         if Path(path).stem in COMPARED
     }
     made_with = versions()
+    if left_out:
+        facts["not drawn"] = "; ".join(f"{panel}: {why}" for panel, why in left_out.items())
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("mcvae_ops.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {
-        "number": number,
-        "count": count,
-        "plain": _plain,
-        "model": style.model_name,
-    }
-    page = environment.get_template("template.html").render(
-        name=screen["name"],
-        facts=facts,
-        claims=_records(tested[~is_part]),
-        parts=_records(tested[is_part]),
-        verdicts=VERDICTS,
-        compared={panel: rows for panel, rows in compared.items() if rows},
-        figures=figure_blocks(figures, data, captions),
-        warnings=checks["warnings"],
-        alignment=_records(checks["alignment"]),
-        dropped=_records(checks["dropped"]),
-        training=_records(checks["training"]),
-        speed=_records(checks["speed"]),
-        licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
-        timings=_records(read_timings(timings)),
-        versions=made_with,
+    page = (
+        environment()
+        .get_template("report.html")
+        .render(
+            name=screen["name"],
+            facts={name: reworded(fact, screen["words"]) for name, fact in facts.items()},
+            explorer=Path(explorer).name if explorer else None,
+            claims=_records(tested[~is_part]),
+            parts=_records(tested[is_part]),
+            verdicts=VERDICTS,
+            compared={panel: rows for panel, rows in compared.items() if rows},
+            figures=figure_blocks(figures, data, captions, screen["words"]),
+            warnings=checks["warnings"],
+            alignment=_records(checks["alignment"]),
+            dropped=_records(checks["dropped"]),
+            training=_records(checks["training"]),
+            speed=_records(checks["speed"]),
+            licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
+            timings=_records(read_timings(timings)),
+            versions=made_with,
+        )
     )
     write_text(page, html)

@@ -7,6 +7,9 @@ from mcvae_ops.training.monitors import salient_warnings
 
 MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
+MOST_WRONG = 0.05  # share of the known shifts of a channel that are measured wrongly
+WRONG_PX = 0.5
+LEAST_SURE = 0.5  # confidence
 
 
 def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
@@ -62,6 +65,41 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
                 f"Plate {one.plate}, channel {one.channel}: the shift of {one.consensus} of "
                 f"{moved} tiles could not be measured reliably, and the shift of the plate was "
                 "taken instead; look at a few of these tiles."
+            )
+    return warnings
+
+
+def known_shift_warnings(checks: pd.DataFrame) -> list[str]:
+    """Say in plain words where shifts that are known were not measured as such.
+
+    Parameters
+    ----------
+    checks
+        One row per known shift: plate, check ("planted shift" or "one file"), channel, against,
+        error_px, confidence.
+    """
+    warnings = []
+    for (check, plate, channel, against), rows in checks.groupby(
+        ["check", "plate", "channel", "against"]
+    ):
+        sure = rows[rows["confidence"] >= LEAST_SURE]
+        wrong = sure[sure["error_px"] > WRONG_PX]
+        name = f"Plate {plate}, channel {channel} on {against}"
+        if len(sure) < len(rows) / 2:
+            warnings.append(
+                f"{name}: only {len(sure)} of {len(rows)} known shifts could be measured reliably, "
+                "so these two stains say little of each other; see alignment.measure."
+            )
+        elif len(wrong) > MOST_WRONG * len(sure) and check == "one file":
+            warnings.append(
+                f"{name}: recorded in one file, yet {wrong['error_px'].median():.1f} px apart; "
+                "check screen.channels, or measure this channel too (alignment.measure)."
+            )
+        elif len(wrong) > MOST_WRONG * len(sure):
+            warnings.append(
+                f"{name}: of {len(sure)} known shifts put into tiles of this run, {len(wrong)} "
+                f"came back wrong by more than {WRONG_PX} px; do not trust this channel's "
+                "alignment before you have looked at it (alignment.method, binning)."
             )
     return warnings
 

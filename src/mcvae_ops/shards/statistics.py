@@ -44,7 +44,7 @@ def describe(histogram: np.ndarray) -> dict[str, float]:
     return described
 
 
-def shard_statistics(index: str, splits: str, channels: Sequence[dict], statistics: str) -> None:
+def shard_statistics(index: str, splits: str, channels: Sequence[str], statistics: str) -> None:
     """Rule shard_statistics: one row per plate, well and channel, over training NTC crops.
 
     Raises
@@ -52,11 +52,10 @@ def shard_statistics(index: str, splits: str, channels: Sequence[dict], statisti
     InputError
         If the channels of the configuration are not those of the crops.
     """
-    names = [channel["name"] for channel in channels]
-    if names != index_channels(index):
+    if list(channels) != index_channels(index):
         raise InputError(
             "configuration key screen.channels",
-            ", ".join(names),
+            ", ".join(channels),
             f"{', '.join(index_channels(index))}, as in {index}",
             "run the rule crop_chunk again",
         )
@@ -70,7 +69,7 @@ def shard_statistics(index: str, splits: str, channels: Sequence[dict], statisti
     for plate, well in batches:
         chosen = pc.and_(pc.equal(table["plate"], plate), pc.equal(table["well"], well))
         histogram, n_cells = _of_batch(table.filter(chosen), root)
-        for name, counts in zip(names, histogram, strict=True):
+        for name, counts in zip(channels, histogram, strict=True):
             batch = {"plate": plate, "well": well, "channel": name, "n_cells": n_cells}
             rows.append(batch | describe(counts))
         progress.step()

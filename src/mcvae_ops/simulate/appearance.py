@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import ndtr
 
 N_FOCI, N_HOLES, N_MICRONUCLEI, N_AGGREGATES, N_BUNDLES = 14, 4, 3, 6, 3
-N_NATURAL_FOCI = 4
+N_NATURAL_FOCI, N_NUCLEOLI = 4, 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Appearance:
     holes: np.ndarray  # (cell, spot, 3): y, x, depth
     micronuclei: np.ndarray  # (cell, spot, 3): y, x, counts
     aggregates: np.ndarray  # (cell, spot, 3): y, x, counts
+    mitochondria: np.ndarray
+    reticulum: np.ndarray
+    rna: np.ndarray
+    nucleoli: np.ndarray  # (cell, spot, 3): y, x, relative brightness
 
     def __getitem__(self, cells: slice) -> "Appearance":
         return Appearance(*(getattr(self, field.name)[cells] for field in fields(self)))
@@ -91,7 +95,20 @@ def appearance_of(cells: pd.DataFrame, cell: dict, rng: np.random.Generator) -> 
         "micronuclei": _micronuclei(levels["lobed_nucleus"], nucleus, angle, cell, rng),
         "aggregates": _aggregates(cells, semi_axes, angle, cell, rng),
     }
+    # A stream of its own, so that screens without these stains are drawn as ever.
+    drawn |= _organelles(levels["nuclear_holes"], mitotic, nucleus, angle, cell, rng.spawn(1)[0])
     return Appearance(**{name: np.asarray(a, np.float32) for name, a in drawn.items()})
+
+
+def _organelles(holes, mitotic, nucleus, angle, cell, rng) -> dict[str, np.ndarray]:
+    """Return the brightness of the organelles; nucleoli dissolve as chromatin gets holes."""
+    names = ("mitochondria", "reticulum", "rna")
+    counts = cell["organelle_counts"] * np.exp(
+        rng.normal(0, cell["expression_sd"], (3, len(holes)))
+    )
+    intact = (1 - np.minimum(0.9 * holes, 0.95)) * (1 - mitotic)
+    nucleoli = _spots(intact, N_NUCLEOLI, nucleus, angle, (0.1, 0.6), rng)
+    return dict(zip(names, counts, strict=True)) | {"nucleoli": nucleoli}
 
 
 def _semi_axes(cells: pd.DataFrame, cell: dict, mitotic: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ class Tile:
     Attributes
     ----------
     stack
-        uint16 (channel, z, y, x), counts.
+        uint8 or uint16 (channel, z, y, x), counts.
     labels
         uint16 (y, x), in the frame of the reference channel; 0 outside cells.
     planted, called

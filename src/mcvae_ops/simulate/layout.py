@@ -19,12 +19,12 @@ CALLS_PATH = "phenotype/calls/{well}.csv"
 def write_images(
     stack: np.ndarray, folder: Path, screen: dict, names: dict, channels: Sequence[Channel]
 ) -> None:
-    """Write one ImageJ TIFF per file of a tile, ZCYX or ZYX.
+    """Write one ImageJ TIFF per file of a tile: ZCYX, without the axes of which there is one.
 
     Parameters
     ----------
     stack
-        uint16 (channel, z, y, x), counts.
+        uint8 or uint16 (channel, z, y, x), counts.
     folder
         Root of the archive's files.
     screen
@@ -41,9 +41,9 @@ def write_images(
         path = folder / pattern.format(group=group, acquisition=screen["acquisition"], **names)
         path.parent.mkdir(parents=True, exist_ok=True)
         planes = np.moveaxis(stack[members], 0, 1)
-        axes = "ZCYX" if len(members) > 1 else "ZYX"
-        planes = planes if len(members) > 1 else planes[:, 0]
-        tifffile.imwrite(path, planes, imagej=True, metadata={"axes": axes})
+        sizes = zip("ZCYX", planes.shape, strict=True)
+        axes = "".join(axis for axis, n in sizes if n > 1)
+        tifffile.imwrite(path, planes.squeeze(), imagej=True, metadata={"axes": axes})
 
 
 def write_labels(labels: np.ndarray, plate: Path, screen: dict, names: dict) -> None:

@@ -84,10 +84,16 @@ def draw_guides(genes: pd.DataFrame, library: dict, rng: np.random.Generator) ->
     -------
     Columns gene, guide, is_ntc, group, kind, complex, strength, efficacy, penetrance and the
     ``effect_`` columns: what a guide does to a cell that it affects (weight x strength x
-    efficacy; zeros for controls).
+    efficacy; zeros for controls). Doses of compounds work by a Hill curve of slope 1.
     """
-    guides = genes.loc[genes.index.repeat(library["guides_per_gene"])].reset_index(drop=True)
-    efficacy = rng.beta(*library["efficacy"], len(guides))
+    doses_um = library["doses_um"]
+    n_guides = len(doses_um or range(library["guides_per_gene"]))
+    guides = genes.loc[genes.index.repeat(n_guides)].reset_index(drop=True)
+    if doses_um is None:
+        efficacy = rng.beta(*library["efficacy"], len(guides))
+    else:
+        log_ec50 = rng.uniform(*np.log([min(doses_um), max(doses_um)]), len(genes))
+        efficacy = (doses_um / (doses_um + np.exp(log_ec50)[:, None])).ravel()
     scale = (guides["strength"] * efficacy).to_numpy()
     guides = guides.assign(efficacy=efficacy, is_ntc=False, **guides[EFFECTS].mul(scale, axis=0))
     controls = pd.DataFrame(
@@ -95,7 +101,10 @@ def draw_guides(genes: pd.DataFrame, library: dict, rng: np.random.Generator) ->
         index=range(library["control_guides"]),
     )
     guides = pd.concat([guides, controls], ignore_index=True).fillna(0.0)
-    guides["guide"] = draw_sequences(len(guides), rng)
+    if doses_um is None:
+        guides["guide"] = draw_sequences(len(guides), rng)
+    else:
+        guides["guide"] = dose_names(guides["gene"], doses_um)
     names = ["gene", "guide", "is_ntc", "group", "kind", "complex"]
     return guides[[*names, "strength", "efficacy", "penetrance", *EFFECTS]]
 
@@ -106,6 +115,15 @@ def draw_sequences(n: int, rng: np.random.Generator) -> list[str]:
     while len(sequences) < n:
         sequences["".join(rng.choice(list("ACGT"), _GUIDE_LENGTH))] = None
     return list(sequences)
+
+
+def dose_names(compounds: pd.Series, doses_um: list[float]) -> list[str]:
+    """Name each dose of a compound, and number the treatments of the controls."""
+    place = compounds.groupby(compounds).cumcount()
+    return [
+        f"control {k + 1}" if compound == CONTROL else f"{compound} {doses_um[k]:g} uM"
+        for compound, k in zip(compounds, place, strict=True)
+    ]
 
 
 def corum_table(effects: pd.DataFrame) -> str:

@@ -115,12 +115,13 @@ def expose(
 
     Returns
     -------
-    uint16 (channel, z, y, x), counts.
+    (channel, z, y, x), counts: uint8 if the camera has up to 8 bits, else uint16.
     """
     height, width = field.shape[1:]
+    kind = np.uint8 if optics["bits"] <= 8 else np.uint16
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in (height, width))
     radius2 = (y[:, None] ** 2 + x[None, :] ** 2) / 2
-    stack = np.empty((len(field), z_planes, height, width), np.uint16)
+    stack = np.empty((len(field), z_planes, height, width), kind)
     for channel, plane in enumerate(field):
         light = well.gain[channel] * (1 - plate.vignetting[channel] * radius2)
         light = (light * plate.fixed_pattern).astype(np.float32)
@@ -130,7 +131,7 @@ def expose(
             if defocus not in blurred:
                 blurred[defocus] = _defocused(plane, defocus, optics) * light
             counts = _noisy(blurred[defocus], optics, rng) + well.offset_counts[channel]
-            stack[channel, z] = np.clip(np.rint(counts), 0, np.iinfo(np.uint16).max)
+            stack[channel, z] = np.clip(np.rint(counts), 0, 2 ** optics["bits"] - 1)
     return stack
 
 

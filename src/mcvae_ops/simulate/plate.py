@@ -18,6 +18,7 @@ from mcvae_ops.simulate.wells import generator
 def simulate_plate(
     simulate: dict,
     screen: dict,
+    reference: str,
     plate: str,
     truth: str,
     images: str,
@@ -30,6 +31,8 @@ def simulate_plate(
     ----------
     simulate, screen
         Sections of the configuration.
+    reference
+        Channel that does not move; positions and labels lie in its frame.
     plate
         Its name.
     truth
@@ -51,7 +54,7 @@ def simulate_plate(
     shutil.rmtree(root, ignore_errors=True)
     effects = pd.read_parquet(truth)
     channels = channels_from(screen["channels"])
-    optics = _optics_of(plate, simulate, screen)
+    optics = _optics_of(plate, reference, simulate, screen)
     pitch_px = screen["tile_size_px"] - simulate["well"]["overlap_px"]
     origins = well_grid(screen["well_grid"]["column_heights"]) * pitch_px
     numbers = tile_numbers(screen["tiles"])
@@ -79,12 +82,11 @@ def simulate_plate(
     shutil.rmtree(root)
 
 
-def _optics_of(plate: str, simulate: dict, screen: dict) -> PlateOptics:
-    channels = channels_from(screen["channels"])
-    reference = next(channel.group for channel in channels if channel.stain == "DNA")
-    groups = [channel.group for channel in channels]
+def _optics_of(plate: str, reference: str, simulate: dict, screen: dict) -> PlateOptics:
+    file_of = {channel.name: channel.group for channel in channels_from(screen["channels"])}
+    groups, still = list(file_of.values()), file_of[reference]
     rng = generator(simulate["seed"], plate)
-    return draw_plate_optics(groups, reference, screen["tile_size_px"], simulate["optics"], rng)
+    return draw_plate_optics(groups, still, screen["tile_size_px"], simulate["optics"], rng)
 
 
 def _check_pattern(pattern: str, start: str) -> None:

@@ -108,11 +108,36 @@ def actin(frame: Frame, looks: Appearance) -> np.ndarray:
     return _each(looks.actin) * filaments + frame.body * spots(frame, looks.aggregates, 1.6)
 
 
+def mitochondria(frame: Frame, looks: Appearance) -> np.ndarray:
+    """Draw threads in the cytoplasm; they gather where microtubules collapse."""
+    wave = np.cos((2 * np.pi / 5.0) * frame.across + 2.5 * frame.texture + _each(looks.angle))
+    threads = 0.25 + 0.75 * (0.5 + 0.5 * wave) ** 2
+    gathered = np.exp(-(0.8 + 2.0 * _each(looks.collapse)) * frame.radius)
+    return _each(looks.mitochondria) * 1.6 * threads * gathered * frame.body * (1 - frame.nucleus)
+
+
+def reticulum(frame: Frame, looks: Appearance) -> np.ndarray:
+    """Draw the endoplasmic reticulum: densest at the nuclear envelope, (cell, y, x), counts."""
+    envelope = 0.5 * np.exp(-(((frame.nuclear_radius - 1.05) / 0.15) ** 2))
+    sheets = (0.25 + 0.75 * np.exp(-1.6 * frame.radius)) * (1 + 0.12 * frame.texture)
+    return _each(looks.reticulum) * (sheets * (1 - 0.7 * frame.nucleus) + envelope) * frame.body
+
+
+def rna(frame: Frame, looks: Appearance) -> np.ndarray:
+    """Draw RNA: cytoplasm and nucleoli, (cell, y, x), counts."""
+    cytoplasm = 0.5 * frame.body * (1 - 0.5 * frame.nucleus) * (1 + 0.1 * frame.texture)
+    return _each(looks.rna) * (cytoplasm + frame.nucleus * spots(frame, looks.nucleoli, 1.8))
+
+
 STAINS: dict[str, Callable[[Frame, Appearance], np.ndarray]] = {
     "DNA": dna,
+    "Hoechst 33342": dna,
     "gamma-H2AX": damage,
     "alpha-tubulin": tubulin,
     "phalloidin": actin,
+    "MitoTracker": mitochondria,
+    "concanavalin A": reticulum,
+    "SYTO 14": rna,
 }
 
 

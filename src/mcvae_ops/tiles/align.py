@@ -83,6 +83,36 @@ def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: di
     return pd.DataFrame(rows, columns=["channel", "dy_px", "dx_px", "n_tiles", "spread_px"])
 
 
+def consensus_table(
+    measured: Sequence[tuple[str, Shifts, np.ndarray]],
+    channels: Sequence[Channel],
+    alignment: dict,
+) -> pd.DataFrame:
+    """Return the consensus of a plate, and with ``alignment.consensus_of: well`` of its wells.
+
+    Parameters
+    ----------
+    measured
+        Well, shifts and quality of some tiles.
+    channels
+        Along the channel axis.
+    alignment
+        Section of the configuration.
+
+    Returns
+    -------
+    Columns of `agree` and `usual_quality`, and well, "" for the plate.
+    """
+    wells = sorted({well for well, _, _ in measured})
+    tables = []
+    for name in ["", *(wells if alignment["consensus_of"] == "well" else [])]:
+        some = [(shifts, quality) for well, shifts, quality in measured if name in ("", well)]
+        table = agree([shifts for shifts, _ in some], channels, alignment)
+        quality = usual_quality([quality for _, quality in some], len(channels))
+        tables.append(table.join(quality).assign(well=name))
+    return pd.concat(tables, ignore_index=True)
+
+
 def usual_quality(qualities: Sequence[np.ndarray], n_channels: int) -> pd.DataFrame:
     """Return the medians over tiles of what `tile_quality` measures; NaN without a tile."""
     if not qualities:
@@ -106,7 +136,7 @@ def plate_shifts(
     channels = channels_from(screen["channels"])
     chosen = spread_tiles(table, alignment["consensus_tiles"])
     progress = Progress(len(chosen), "tiles", f"measure {plate}")
-    measured, qualities, checked, pictures = [], [], [], []
+    measured, checked, pictures = [], [], []
     by_tile = table.groupby(["well", "tile"])
     wanted = {(well, tile): by_tile.get_group((well, tile)) for well, tile in chosen}
     for (well, tile), paths in stream_tiles(wanted, cache, archive):
@@ -114,17 +144,17 @@ def plate_shifts(
             if isinstance(paths, TileError):
                 raise paths
             image = load_image(paths, screen)
-            measured.append(estimate_shifts(image, channels, alignment))
-            qualities.append(tile_quality(image))
+            shifts = estimate_shifts(image, channels, alignment)
+            measured.append((well, shifts, tile_quality(image)))
             found = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")
-            if not pictures and believable(measured[-1], alignment).all():
-                pairs = overlay_pixels(image, measured[-1].px, channels, alignment)
+            if not pictures and believable(shifts, alignment).all():
+                pairs = overlay_pixels(image, shifts.px, channels, alignment)
                 pictures = [pair.assign(plate=plate, well=well, tile=tile) for pair in pairs]
             checked += found.assign(plate=plate, well=well, tile=tile).to_dict("records")
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()
-    result = agree(measured, channels, alignment).join(usual_quality(qualities, len(channels)))
+    result = consensus_table(measured, channels, alignment)
     logger.info("consensus of %s:\n%s", plate, result.to_string(index=False))
     result.insert(0, "plate", plate)
     write_parquet(result, consensus)

@@ -4,7 +4,7 @@ import logging
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.screen import channels_from, tile_numbers
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.crop import clip, crop_cells
+from mcvae_ops.tiles.illumination import Illumination, read_illumination
 from mcvae_ops.tiles.load import AlignedTile, aligned_tile
 from mcvae_ops.tiles.resume import FinishedTiles
+from mcvae_ops.tiles.shifts import Shifts, consensus_of_well
 from mcvae_ops.tiles.stream import stream_tiles
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ ALIGNMENT = pa.schema(
         "dy_px": pa.float64(),
         "dx_px": pa.float64(),
         "confidence": pa.float64(),
+        "error_px": pa.float64(),
         "method": pa.string(),
         "passed": pa.bool_(),
         "reason": pa.string(),
@@ -64,56 +67,27 @@ class Cropped:
 
     Attributes
     ----------
-    crops
-        uint16 (cell, channel, y, x); room for every cell, filled in the order of `cells`.
     cells
         Rows of the cells table of the kept cells, by tile.
+    rows
+        Where their crops stand among those of `FinishedTiles`.
     alignment, dropped
         Rows of the tables of those names.
     failed
         Tiles that could not be used.
     """
 
-    crops: np.ndarray
     cells: list[pd.DataFrame]
+    rows: list[np.ndarray] = field(default_factory=list)
     alignment: list[dict] = field(default_factory=list)
     dropped: list[dict] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
-    n_cells: int = 0
 
-    def add_tile(
-        self, tile: int, aligned: AlignedTile, cells: pd.DataFrame, names: list[str], crop: dict
-    ) -> None:
-        """Clip the tile, cut its cells out, and note how its channels lie."""
-        image = clip(aligned.image, crop["clip_fraction"])
-        centres = cells[["y_px", "x_px"]].to_numpy()
-        cut = crop_cells(image, aligned.shifts.px, centres, crop["size_px"])
-        end = self.n_cells + len(cut.images)
-        self.crops[self.n_cells : end] = cut.images
-        self.n_cells = end
-        self.cells.append(cells[cut.kept])
-        for reason, n in sorted(Counter(cut.reasons[~cut.kept]).items()):
-            self.dropped.append({"tile": tile, "reason": reason, "n_cells": n})
-        shifts = aligned.shifts
-        for k, name in enumerate(names):
-            self._note(tile, name, *shifts.px[k], shifts.confidence[k], shifts.method[k], "")
-
-    def last_tile(self) -> tuple[np.ndarray, dict]:
-        """Return crops and notes of the tile that was added last, for `restore_tile`."""
-        cells = self.cells[-1]
-        tile = self.alignment[-1]["tile"]
-        notes = {
-            "cells": cells["cell_id"].tolist(),
-            "alignment": [row for row in self.alignment if row["tile"] == tile],
-            "dropped": [row for row in self.dropped if row["tile"] == tile],
-        }
-        return self.crops[self.n_cells - len(cells) : self.n_cells], notes
-
-    def restore_tile(self, crops: np.ndarray, notes: dict, cells: pd.DataFrame) -> None:
-        """Add a tile as `last_tile` returned it; `cells` are all cells of the tile."""
-        self.crops[self.n_cells : self.n_cells + len(crops)] = crops
-        self.n_cells += len(crops)
-        self.cells.append(cells[cells["cell_id"].isin(notes["cells"])])
+    def add_tile(self, notes: dict, cells: pd.DataFrame, first_row: int) -> None:
+        """Add what `crop_tile` has noted of a tile; `cells` are all cells of the tile."""
+        kept = cells[cells["cell_id"].isin(notes["cells"])]
+        self.cells.append(kept)
+        self.rows.append(first_row + np.arange(len(kept)))
         self.alignment += notes["alignment"]
         self.dropped += notes["dropped"]
 
@@ -122,78 +96,98 @@ class Cropped:
         self.failed[tile] = reason
         if n_cells:
             self.dropped.append({"tile": tile, "reason": "tile failed", "n_cells": n_cells})
-        for name in names:
-            self._note(tile, name, np.nan, np.nan, np.nan, "failed", reason)
+        unknown = Shifts(*(np.full((len(names), n), np.nan).squeeze() for n in (2, 1, 1)),
+                         ("failed",) * len(names))  # fmt: skip
+        self.alignment += alignment_rows(tile, names, unknown, reason)
 
-    def _note(self, tile, channel, dy, dx, confidence, method, reason) -> None:
-        self.alignment.append(
-            {
-                "tile": tile,
-                "channel": channel,
-                "dy_px": dy,
-                "dx_px": dx,
-                "confidence": confidence,
-                "method": method,
-                "passed": reason == "",
-                "reason": reason,
-            }
-        )
+
+def alignment_rows(tile: int, names: Sequence[str], shifts: Shifts, reason: str) -> list[dict]:
+    """Return a row of the alignment table per channel of a tile; a reason says that it failed."""
+    return [
+        {
+            "tile": tile,
+            "channel": name,
+            "dy_px": float(shifts.px[k, 0]),
+            "dx_px": float(shifts.px[k, 1]),
+            "confidence": float(shifts.confidence[k]),
+            "error_px": float(shifts.error_px[k]),
+            "method": shifts.method[k],
+            "passed": reason == "",
+            "reason": reason,
+        }
+        for k, name in enumerate(names)
+    ]
+
+
+def crop_tile(
+    tile: int, aligned: AlignedTile, cells: pd.DataFrame, names: Sequence[str], crop: dict
+) -> tuple[np.ndarray, dict]:
+    """Clip a tile and cut its cells out.
+
+    Returns
+    -------
+    Crops uint16 (cell, channel, y, x) of the kept cells; and cells (their names), alignment and
+    dropped: what is to be known of the tile.
+    """
+    image = clip(aligned.image, crop["clip_fraction"])
+    centres = cells[["y_px", "x_px"]].to_numpy()
+    cut = crop_cells(image, aligned.shifts.px, centres, crop["size_px"])
+    reasons = sorted(Counter(cut.reasons[~cut.kept]).items())
+    return cut.images, {
+        "cells": cells["cell_id"][cut.kept].tolist(),
+        "alignment": alignment_rows(tile, names, aligned.shifts, ""),
+        "dropped": [{"tile": tile, "reason": reason, "n_cells": n} for reason, n in reasons],
+    }
 
 
 def crop_tiles(
-    files: pd.DataFrame,
-    cells: pd.DataFrame,
+    files: Mapping[int, pd.DataFrame],
+    cells: Mapping[int, pd.DataFrame],
     consensus: pd.DataFrame,
-    tiles: Sequence[int],
     screen: dict,
     alignment: dict,
     crop: dict,
     archive: dict,
     cache: str,
     finished: FinishedTiles,
+    light: Illumination | None,
 ) -> Cropped:
     """Crop the cells of some tiles of one well; a tile that is broken is noted, not fatal.
 
     Parameters
     ----------
     files, cells
-        Tables of the well.
+        Rows of these tables, by tile.
     consensus
-        Consensus shifts of its plate.
-    tiles
-        Which tiles.
+        Consensus of the well.
     screen, alignment, crop, archive
         Sections of the configuration.
     cache
         Folder for fetched files.
     finished
-        Tiles that an interrupted job had cropped already.
+        Takes the crops, and holds those of tiles that an interrupted job had cropped already.
+    light
+        How unevenly the well is lit, or None.
     """
     names = [channel.name for channel in channels_from(screen["channels"])]
-    cells = cells[cells["tile"].isin(tiles)]
-    shape = (len(cells), len(names), crop["size_px"], crop["size_px"])
-    result = Cropped(np.empty(shape, np.uint16), [cells.iloc[:0]])
-    cells_of = _by_tile(cells, tiles)
-    files_of = _by_tile(files, tiles)
-    done = {tile for tile in tiles if finished.holds(tile, files_of[tile], cells_of[tile])}
-    wanted = {tile: files_of[tile] for tile in tiles if tile not in done}
+    result = Cropped([cells[tile].iloc[:0] for tile in [*cells][:1]])
+    done = {tile: finished.load(tile, files[tile], cells[tile]) for tile in files}
+    wanted = {tile: files[tile] for tile in files if done[tile] is None}
     fetched = stream_tiles(wanted, cache, archive)
-    progress = Progress(len(tiles), "tiles", "crop")
-    for tile in tiles:
-        of_tile = cells_of[tile]
-        if tile in done:
-            result.restore_tile(*finished.load(tile), of_tile)
-            progress.step()
-            continue
-        _, paths = next(fetched)
+    progress = Progress(len(files), "tiles", "crop")
+    for tile, notes in done.items():
+        of_tile = cells[tile]
         try:
-            if files_of[tile].empty:
-                raise TileError("no file of it in the manifest")
-            if isinstance(paths, TileError):
-                raise paths
-            aligned = aligned_tile(paths, screen, alignment, consensus)
-            result.add_tile(tile, aligned, of_tile, names, crop)
-            finished.save(tile, files_of[tile], of_tile, *result.last_tile())
+            if notes is None:
+                _, paths = next(fetched)
+                if files[tile].empty:
+                    raise TileError("no file of it in the manifest")
+                if isinstance(paths, TileError):
+                    raise paths
+                aligned = aligned_tile(paths, screen, alignment, consensus, light and light.correct)
+                crops, notes = crop_tile(tile, aligned, of_tile, names, crop)
+                finished.save(tile, files[tile], of_tile, crops, notes)
+            result.add_tile(notes, of_tile, finished.first_row[tile])
         except TileError as error:
             logger.warning("tile %d failed: %s", tile, error)
             result.fail_tile(tile, len(of_tile), names, str(error))
@@ -224,6 +218,7 @@ def crop_chunk(
     files: str,
     cells: str,
     consensus: str,
+    illumination: str | None,
     screen: dict,
     alignment: dict,
     crop: dict,
@@ -242,38 +237,39 @@ def crop_chunk(
     """Rule crop_chunk: crop the cells of a chunk, mix them over its tiles, write both arms."""
     tiles = tiles_of_chunk(screen["tiles"], crop["tiles_per_chunk"], int(chunk))
     of_well = pd.read_parquet(files, filters=[("plate", "==", plate), ("well", "==", well)])
-    agreed = pd.read_parquet(consensus)
+    files_of, cells_of = _by_tile(of_well, tiles), _by_tile(pd.read_parquet(cells), tiles)
+    agreed = consensus_of_well(pd.read_parquet(consensus), well)
+    light = illumination and read_illumination(
+        illumination, crop["illumination"], screen["tile_size_px"]
+    )
+    names = [channel.name for channel in channels_from(screen["channels"])]
     settings = {
         "screen": {key: screen[key] for key in READ},
         "alignment": alignment,
-        "crop": {key: crop[key] for key in ("size_px", "clip_fraction")},
+        "crop": {key: crop[key] for key in ("size_px", "clip_fraction", "illumination")},
         "consensus": agreed.to_dict("list"),
+        "light": light and light.identity,
         "version": __version__,
     }
-    finished = FinishedTiles(Path(cache) / "finished" / plate / well / chunk, settings)
+    finished = FinishedTiles(
+        Path(cache) / "finished" / plate / well / chunk,
+        settings,
+        {tile: len(of_tile) for tile, of_tile in cells_of.items()},
+        (len(names), crop["size_px"], crop["size_px"]),
+    )
     result = crop_tiles(
-        of_well,
-        pd.read_parquet(cells),
-        agreed,
-        tiles,
-        screen,
-        alignment,
-        crop,
-        archive,
-        cache,
-        finished,
+        files_of, cells_of, agreed, screen, alignment, crop, archive, cache, finished, light
     )
     check_failed(result, len(tiles), crop["max_failed_fraction"], f"{plate} {well} chunk {chunk}")
-    kept = pd.concat(result.cells, ignore_index=True)
+    kept, rows = pd.concat(result.cells, ignore_index=True), np.concatenate([[], *result.rows])
     seed = zlib.crc32(f"{plate}/{well}/{chunk}".encode())
-    order = np.random.default_rng(seed).permutation(result.n_cells)
+    order = np.random.default_rng(seed).permutation(len(kept))
     is_ntc = kept["is_ntc"].to_numpy(bool)[order]
-    names = [channel.name for channel in channels_from(screen["channels"])]
-    schema = pq.read_schema(cells).remove_metadata()
+    schema, crops = pq.read_schema(cells).remove_metadata(), finished.crops()
     for arm, path, index in ((is_ntc, ntc, ntc_index), (~is_ntc, perturbed, perturbed_index)):
         # The schema of the input, since an arm without cells would lose its types.
-        rows = pa.Table.from_pandas(kept.iloc[order[arm]], schema, preserve_index=False)
-        write_shard(result.crops, order[arm], rows, names, path, index)
+        table = pa.Table.from_pandas(kept.iloc[order[arm]], schema, preserve_index=False)
+        write_shard(crops, rows[order[arm]].astype(np.intp), table, names, path, index)
     write_parquet(_of_well(result.alignment, ALIGNMENT, plate, well), alignment_table)
     write_parquet(_of_well(result.dropped, DROPPED, plate, well), dropped)
     shutil.rmtree(finished.folder, ignore_errors=True)

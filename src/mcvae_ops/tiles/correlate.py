@@ -12,6 +12,7 @@ Knapp and Carter 1976, doi:10.1109/TASSP.1976.1162830 (maximum-likelihood weight
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -49,6 +50,14 @@ class Spectrum:
     binning: int
 
 
+class Measured(NamedTuple):
+    """A measured shift: (dy, dx) in px, confidence in [0, 1], standard error per axis in px."""
+
+    px: np.ndarray
+    confidence: float
+    error_px: float
+
+
 def spectrum_of(image: np.ndarray, alignment: dict) -> Spectrum:
     """Prepare an image and transform it.
 
@@ -78,12 +87,12 @@ def spectrum_of(image: np.ndarray, alignment: dict) -> Spectrum:
     return Spectrum(values, frequencies, power, binning)
 
 
-def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[np.ndarray, float]:
+def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> Measured:
     """Measure the shift that brings one image onto another.
 
     Returns
     -------
-    (dy, dx) in px, to be added to the coordinates of `moving`, and a confidence in [0, 1].
+    The shift to be added to the coordinates of `moving`, its confidence and standard error.
 
     Notes
     -----
@@ -111,7 +120,7 @@ def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[n
             coherence = _coherence(cross, at, shift, power)
             weights = coherence / (1 - coherence**2) * at.sizes / power
             if not weights.any():
-                return shift * fixed.binning, 0.0
+                return Measured(shift * fixed.binning, 0.0, np.inf)
             before, weighted = shift, cross * weights.astype(np.float32)[at.rings]
             shift = _refine(weighted, at, shift, upsampling)
             if (shift == before).all():
@@ -120,7 +129,7 @@ def measure_shift(moving: Spectrum, fixed: Spectrum, alignment: dict) -> tuple[n
     if np.abs(shift - coarse).max() > _REACH:
         distinctness = 0.0
     sure = min(2 * distinctness, 1.0) * np.exp(-((error_px / _TOLERANCE_PX) ** 2))
-    return shift * fixed.binning, float(sure)
+    return Measured(shift * fixed.binning, float(sure), error_px)
 
 
 def _central(image: np.ndarray, fraction: float) -> np.ndarray:

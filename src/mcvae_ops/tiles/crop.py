@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-N_COUNTS = 1 << 16
-_BLOCK_PX = 1 << 20
+_STRIDE, _LEAST_SAMPLE = 101, 50
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,10 @@ class Crops:
 def clip_bounds(image: np.ndarray, fraction: float) -> tuple[int, int]:
     """Return the two quantiles between which an image's counts are kept.
 
-    Exact, from the histogram of counts. The quantile is definition 1 of Hyndman and Fan
-    (``numpy.quantile(..., method="inverted_cdf")``): the smallest count that at least
-    ``q * n`` pixels do not exceed, so a bound is always a count that occurs in the image.
+    Exact: a sample of the pixels tells where the tails end, and these are sorted. The quantile is
+    definition 1 of Hyndman and Fan (``numpy.quantile(..., method="inverted_cdf")``): the smallest
+    count that at least ``q * n`` pixels do not exceed, so a bound is always a count that occurs in
+    the image.
 
     Parameters
     ----------
@@ -46,14 +46,10 @@ def clip_bounds(image: np.ndarray, fraction: float) -> tuple[int, int]:
     ----------
     Hyndman and Fan 1996, doi:10.1080/00031305.1996.10473566.
     """
-    counts, pixels = np.zeros(N_COUNTS, np.int64), image.reshape(-1)
-    # In blocks, since bincount widens what it counts to eight bytes.
-    for first in range(0, pixels.size, _BLOCK_PX):
-        counts += np.bincount(pixels[first : first + _BLOCK_PX], minlength=N_COUNTS)
-    cumulative = np.cumsum(counts)
-    ranks = np.maximum(np.array([fraction, 1 - fraction]) * image.size, 1)
-    lower, upper = np.searchsorted(cumulative, np.ceil(ranks))
-    return int(lower), int(upper)
+    pixels = image.reshape(-1)
+    ranks = np.ceil(np.maximum(np.array([fraction, 1 - fraction]) * image.size, 1)).astype(int)
+    some = np.sort(pixels[::_STRIDE])
+    return _smallest(pixels, some, ranks[0]), _largest(pixels, some, image.size + 1 - ranks[1])
 
 
 def clip(image: np.ndarray, fraction: float) -> np.ndarray:
@@ -125,8 +121,27 @@ def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size:
     corners = [_corner(centre, size) for centre in centres[kept]]
     for k, (plane, (dy, dx)) in enumerate(zip(image, shifts, strict=True)):
         for target, (y, x) in zip(images[:, k], corners, strict=True):
-            np.rint(_cut(plane, y - dy, x - dx, size), out=target, casting="unsafe")
+            _cut(plane, y - dy, x - dx, target)
     return Crops(images, kept, reasons)
+
+
+def _smallest(pixels: np.ndarray, some: np.ndarray, rank: int) -> int:
+    """Return the count of a rank (from 1) among the pixels, given a sorted sample of them."""
+    tail = pixels[pixels <= some[_beyond(some, rank)]]
+    tail = tail if len(tail) >= rank else pixels
+    return int(np.partition(tail, rank - 1)[rank - 1])
+
+
+def _largest(pixels: np.ndarray, some: np.ndarray, rank: int) -> int:
+    """Return the count of a rank counted from the top, as `_smallest`."""
+    tail = pixels[pixels >= some[-1 - _beyond(some, rank)]]
+    tail = tail if len(tail) >= rank else pixels
+    return int(np.partition(tail, -rank)[-rank])
+
+
+def _beyond(some: np.ndarray, rank: int) -> int:
+    """Return a place in the sample that is safely beyond a rank of the pixels."""
+    return min(2 * rank // _STRIDE + _LEAST_SAMPLE, len(some) - 1)
 
 
 def _corner(centre: np.ndarray, size: int) -> tuple[int, int]:
@@ -147,16 +162,18 @@ def _why_dropped(shape: Sequence[int], shifts: np.ndarray, centre: np.ndarray, s
     return ""
 
 
-def _cut(plane: np.ndarray, top: float, left: float, size: int) -> np.ndarray:
-    """Cut a window that lies inside an image, bilinearly."""
-    y, x = int(np.floor(top)), int(np.floor(left))
+def _cut(plane: np.ndarray, top: float, left: float, target: np.ndarray) -> None:
+    """Cut a window that lies inside an image, bilinearly, and round it."""
+    y, x, size = int(np.floor(top)), int(np.floor(left)), len(target)
     if y == top and x == left:
-        return plane[y : y + size, x : x + size]
+        target[:] = plane[y : y + size, x : x + size]
+        return
     # One row and column more, unless the window ends at the border and needs none.
     block = plane[y : y + size + 1, x : x + size + 1].astype(np.float32)
     if block.shape != (size + 1, size + 1):
         block = np.pad(block, [(0, size + 1 - n) for n in block.shape], mode="edge")
-    return _blend(block, np.float32(top - y), np.float32(left - x))
+    window = _blend(block, np.float32(top - y), np.float32(left - x))
+    np.rint(window, out=target, casting="unsafe")
 
 
 def _sample(

@@ -42,7 +42,8 @@ def tile_quality(image: np.ndarray) -> np.ndarray:
         low, high = np.quantile(some[:, ::4], _RANGE)
         near, middle, far = (np.square(some[:, k:] - some[:, :-k]).mean() for k in _LAGS_PX)
         focus = (middle - near) / (far - near) - _SMOOTH if far > near else 0.0
-        rows.append(((plane == plane.max()).mean(), high - low, focus))
+        saturated = np.count_nonzero(plane == plane.max()) / plane.size
+        rows.append((saturated, high - low, focus))
     return np.array(rows, np.float64).reshape(-1, len(QUALITY))
 
 

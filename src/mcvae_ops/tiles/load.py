@@ -1,6 +1,6 @@
 """One tile with the shifts of its channels: what both crops and features are taken from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ class AlignedTile:
     Attributes
     ----------
     image
-        uint16 (channel, y, x), counts, projected over z, not shifted, not clipped.
+        uint16 (channel, y, x), counts, projected over z (and corrected), not shifted, not clipped.
     shifts
         Per channel, with confidence and method.
     """
@@ -39,6 +39,7 @@ def aligned_tile(
     screen: dict,
     alignment: dict,
     consensus: pd.DataFrame,
+    correct: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> AlignedTile:
     """Read and project one tile, and settle the shifts of its channels.
 
@@ -49,7 +50,9 @@ def aligned_tile(
     screen, alignment
         Sections of the configuration.
     consensus
-        Consensus of the plate: shifts, light and focus.
+        Consensus of the well: shifts, light and focus.
+    correct
+        Takes uneven light out of the projected tile; or None.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def aligned_tile(
     channels = channels_from(screen["channels"])
     names = [channel.name for channel in channels]
     check_quality(tile_quality(image), names, consensus, alignment["faults"])
+    image = image if correct is None else correct(image)
     measured = estimate_shifts(image, channels, alignment)
     return AlignedTile(image, guard(measured, channels, alignment, consensus))
 

@@ -1,17 +1,22 @@
-"""Crops of finished tiles, kept until their chunk is written: a killed job goes on from there."""
+"""Crops of a chunk, on disk from the first tile on: a killed job goes on where it was."""
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.files import whole_file
+from mcvae_ops.files import write_text
 
 
 class FinishedTiles:
-    """One file per finished tile in a folder; files of other settings or cells do not count.
+    """Crops of finished tiles in one file, and a note beside it that vouches for each tile.
+
+    Memory holds the crops of one tile. Every tile has its place in the file, with room for all of
+    its cells; notes of other settings, cells or places do not count.
 
     Parameters
     ----------
@@ -19,11 +24,25 @@ class FinishedTiles:
         Outside the job's outputs, since those are deleted when it fails.
     settings
         Whatever the crops depend on, beside the files and cells of the tile; JSON.
+    n_cells
+        Cells of each tile, in the order of the tiles.
+    shape
+        Of a crop: channel, y, x.
     """
 
-    def __init__(self, folder: str | Path, settings: dict) -> None:
-        self.folder = Path(folder)
-        self.settings = json.dumps(settings, sort_keys=True, default=str)
+    def __init__(
+        self,
+        folder: str | Path,
+        settings: dict,
+        n_cells: Mapping[int, int],
+        shape: Sequence[int],
+    ) -> None:
+        self.folder, self.shape = Path(folder), tuple(shape)
+        self.settings = json.dumps([settings, self.shape], sort_keys=True, default=str)
+        ends = np.cumsum([0, *n_cells.values()])
+        self.first_row = dict(zip(n_cells, ends[:-1].tolist(), strict=True))
+        self.n_rows = int(ends[-1])
+        self.data = self.folder / "crops.u16"
 
     def save(
         self, tile: int, files: pd.DataFrame, cells: pd.DataFrame, crops: np.ndarray, notes: dict
@@ -39,32 +58,36 @@ class FinishedTiles:
         notes
             JSON: what else is to be known of the tile.
         """
-        with whole_file(self._path(tile)) as partial:
-            np.savez(
-                partial,
-                identity=np.array(self._identity(files, cells)),
-                crops=crops,
-                notes=np.array(json.dumps(notes, default=float)),
-            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.data, "r+b" if self.data.exists() else "w+b") as handle:
+            handle.seek(self.first_row[tile] * int(np.prod(self.shape)) * crops.itemsize)
+            handle.write(np.ascontiguousarray(crops).data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        content = {"identity": self._identity(tile, files, cells), "notes": notes}
+        write_text(json.dumps(content, default=float), self._path(tile))
 
-    def holds(self, tile: int, files: pd.DataFrame, cells: pd.DataFrame) -> bool:
-        """Tell whether a tile was finished, with the same settings, files and cells."""
+    def load(self, tile: int, files: pd.DataFrame, cells: pd.DataFrame) -> dict | None:
+        """Return the notes of a tile; None unless it was finished from the same files and cells."""
         path = self._path(tile)
         if not path.exists():
-            return False
-        with np.load(path, allow_pickle=False) as saved:
-            return str(saved["identity"]) == self._identity(files, cells)
+            return None
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        return saved["notes"] if saved["identity"] == self._identity(tile, files, cells) else None
 
-    def load(self, tile: int) -> tuple[np.ndarray, dict]:
-        """Return crops and notes of a tile that is held."""
-        with np.load(self._path(tile), allow_pickle=False) as saved:
-            return saved["crops"], json.loads(str(saved["notes"]))
+    def crops(self) -> np.ndarray:
+        """Return the crops, mapped from disk; a tile's begin at its ``first_row``."""
+        if not self.data.exists():
+            return np.empty((0, *self.shape), np.uint16)
+        with open(self.data, "r+b") as handle:
+            handle.truncate(self.n_rows * int(np.prod(self.shape)) * np.uint16().itemsize)
+        return np.memmap(self.data, np.uint16, "r", shape=(self.n_rows, *self.shape))
 
     def _path(self, tile: int) -> Path:
-        return self.folder / f"{tile}.npz"
+        return self.folder / f"{tile}.json"
 
-    def _identity(self, files: pd.DataFrame, cells: pd.DataFrame) -> str:
-        digest = hashlib.sha256(self.settings.encode())
+    def _identity(self, tile: int, files: pd.DataFrame, cells: pd.DataFrame) -> str:
+        digest = hashlib.sha256(f"{self.settings} {self.first_row[tile]}".encode())
         for table in (files[["path", "size_bytes"]], cells):
             digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         return digest.hexdigest()

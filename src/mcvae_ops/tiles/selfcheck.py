@@ -52,16 +52,16 @@ def check_tile(
     for moving, fixed in alignment["measure"].items():
         plane, target = image[position[moving]], image[position[fixed]]
         onto = spectrum_of(target[inner], alignment)
-        rest, _ = measure_shift(spectrum_of(plane[inner], alignment), onto, alignment)
+        rest = measure_shift(spectrum_of(plane[inner], alignment), onto, alignment).px
         known = -np.copysign(rng.uniform(1, _MARGIN_PX - 2, (2, 2)), rest)
         known[0] = np.round(known[0])
         for shift in known:
             moved = spectrum_of(plant_shift(plane, shift)[inner], alignment)
-            found, sure = measure_shift(moved, onto, alignment)
+            found, sure, _ = measure_shift(moved, onto, alignment)
             rows.append((PLANTED, moving, fixed, np.hypot(*(found - rest - shift)), sure))
     for moving, fixed in _in_one_file(channels, alignment["reference"]):
         pair = [spectrum_of(image[position[one]], alignment) for one in (moving, fixed)]
-        found, sure = measure_shift(*pair, alignment)
+        found, sure, _ = measure_shift(*pair, alignment)
         rows.append((SAME_FILE, moving, fixed, np.hypot(*found), sure))
     return pd.DataFrame(rows, columns=COLUMNS)
 

@@ -13,6 +13,8 @@ from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
 
+_MANY_TILES = 5
+
 
 @dataclass(frozen=True)
 class Shifts:
@@ -24,12 +26,15 @@ class Shifts:
         float (channel, 2), (dy, dx).
     confidence
         float (channel,), in [0, 1]; 1 for the reference.
+    error_px
+        float (channel,), standard error along one axis; 0 for the reference.
     method
         Per channel ``reference``, ``measured`` or ``consensus``.
     """
 
     px: np.ndarray
     confidence: np.ndarray
+    error_px: np.ndarray
     method: tuple[str, ...]
 
 
@@ -83,7 +88,7 @@ def estimate_shifts(image: np.ndarray, channels: Sequence[Channel], alignment: d
 
     Returns
     -------
-    Shifts; along a chain shifts add up, and the least confidence counts.
+    Shifts; along a chain shifts and variances add up, and the least confidence counts.
 
     Raises
     ------
@@ -98,59 +103,83 @@ def estimate_shifts(image: np.ndarray, channels: Sequence[Channel], alignment: d
     used = {name for pair in _edges(chain, alignment) for name in pair}
     spectra = {name: spectrum_of(image[position[name]], alignment) for name in sorted(used)}
     px = np.zeros((len(channels), 2))
-    confidence = np.ones(len(channels))
+    confidence, error_px = np.ones(len(channels)), np.zeros(len(channels))
     for name, target in chain.items():
         if target is None:
             continue
         k, onto = position[name], position[target]
-        px[k], confidence[k] = px[onto], confidence[onto]
+        px[k], confidence[k], error_px[k] = px[onto], confidence[onto], error_px[onto]
         if name in alignment["measure"]:
-            shift, sure = measure_shift(spectra[name], spectra[target], alignment)
-            px[k] += shift
-            confidence[k] = min(confidence[k], sure)
+            found = measure_shift(spectra[name], spectra[target], alignment)
+            px[k] += found.px
+            confidence[k] = min(confidence[k], found.confidence)
+            error_px[k] = np.hypot(error_px[k], found.error_px)
     method = ("reference" if chain[channel.name] is None else "measured" for channel in channels)
-    return Shifts(px, confidence, tuple(method))
+    return Shifts(px, confidence, error_px, tuple(method))
 
 
 def guard(
     measured: Shifts, channels: Sequence[Channel], alignment: dict, consensus: pd.DataFrame
 ) -> Shifts:
-    """Put the plate's consensus in the place of shifts that are not to be believed.
+    """Put the consensus in the place of shifts that are not to be believed, or less exact.
 
     A shift is believed if its confidence is at least ``alignment.min_confidence`` and both its
-    components are at most ``alignment.max_shift_px``.
+    components are at most ``alignment.max_shift_px``. A believed one gives way to the consensus of
+    at least `_MANY_TILES` tiles if they lie closer together than the shift is exact, and it agrees
+    with them within three standard errors: then its distance from them is its own error.
 
     Parameters
     ----------
     measured
         Shifts of one tile.
     consensus
-        Columns channel, dy_px, dx_px of this plate; NaN where the plate has no consensus.
+        As `agree` returns it, one row per channel; shifts are NaN where there is none.
 
     Raises
     ------
     TileError
-        If a shift is not believed and the plate has no consensus either.
+        If a shift is not believed and there is no consensus either.
     """
-    fallback = consensus.set_index("channel")[["dy_px", "dx_px"]]
+    columns = ["dy_px", "dx_px", "n_tiles", "spread_px"]
+    names = [channel.name for channel in channels]
+    agreed = consensus.set_index("channel").reindex(names, columns=columns).to_numpy(float)
+    believed = believable(measured, alignment)
     px, method = measured.px.copy(), list(measured.method)
-    for k in np.flatnonzero(~believable(measured, alignment)):
-        name = channels[k].name
-        if name not in fallback.index or fallback.loc[name].isna().any():
+    for k, name in enumerate(names):
+        if believed[k] and not _less_exact(measured, k, *agreed[k]):
+            continue
+        if np.isnan(agreed[k, :2]).any():
             dy, dx = measured.px[k]
             raise TileError(
                 f"channel {name}: shift ({dy:.1f}, {dx:.1f}) px at confidence "
                 f"{measured.confidence[k]:.2f} is not to be believed, "
                 "and the plate has no consensus"
             )
-        px[k], method[k] = fallback.loc[name], "consensus"
-    return Shifts(px, measured.confidence, tuple(method))
+        px[k], method[k] = agreed[k, :2], "consensus"
+    return Shifts(px, measured.confidence, measured.error_px, tuple(method))
 
 
 def believable(measured: Shifts, alignment: dict) -> np.ndarray:
     """Tell per channel whether a shift is sure and small enough, bool (channel,)."""
     within = (np.abs(measured.px) <= alignment["max_shift_px"]).all(axis=1)
     return within & (measured.confidence >= alignment["min_confidence"])
+
+
+def consensus_of_well(consensus: pd.DataFrame, well: str) -> pd.DataFrame:
+    """Return a well's consensus, one row per channel: its own, or that of its plate (well "")."""
+    of_plate, own = (consensus[consensus["well"] == name] for name in ("", well))
+    known = own[own["dy_px"].notna()]
+    return pd.concat([known, of_plate]).drop_duplicates("channel").reset_index(drop=True)
+
+
+def _less_exact(
+    measured: Shifts, k: int, dy: float, dx: float, n_tiles: float, spread_px: float
+) -> bool:
+    # The median distance from the middle of a round Gaussian is 1.18 of its sigma.
+    error, of_tiles = measured.error_px[k], spread_px / 1.18
+    if measured.method[k] != "measured" or not (n_tiles >= _MANY_TILES and of_tiles < error):
+        return False
+    return np.hypot(*(measured.px[k] - (dy, dx))) <= 3 * np.hypot(error, of_tiles)
 
 
 def _edges(chain: dict[str, str | None], alignment: dict) -> list[tuple[str, str]]:

@@ -35,9 +35,23 @@ class Schedule:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a configured name; "auto" takes CUDA where there is one."""
+    """Return the device of a configured name; "auto" takes CUDA where there is one.
+
+    Raises
+    ------
+    InputError
+        If CUDA is asked for and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if name == "cuda" and not has_gpu:
+        raise InputError(
+            where="configuration key training.device",
+            found="'cuda', while PyTorch sees no GPU here",
+            expected="a GPU with its driver",
+            fix="set it to auto or cpu, or run the job on a node with a GPU",
+        )
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        name = "cuda" if has_gpu else "cpu"
     return torch.device(name)
 
 

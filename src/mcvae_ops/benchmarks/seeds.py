@@ -1,0 +1,48 @@
+"""Training seeds folded into an interval."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str]) -> pd.DataFrame:
+    """Return the mean over training seeds of each estimate, with its 95 % interval.
+
+    The intervals of the rows rest on the same cells or genes and do not shrink with seeds: their
+    mean half width and the 95 % interval of the mean over seeds (Student's t) add in quadrature.
+    Two or three seeds say little of their spread: estimates that are alike (the same metric in
+    other models and spaces) share one standard deviation, as in an analysis of variance.
+
+    Parameters
+    ----------
+    rows
+        One row per estimate and seed: `keys`, value, low, high.
+    keys
+        Columns that name an estimate.
+    alike
+        Those of `keys` in which estimates that share a standard deviation agree.
+
+    Returns
+    -------
+    By `keys`, for estimates of two seeds or more: value, low, high, n_seeds.
+    """
+    sides = rows.assign(down=rows["value"] - rows["low"], up=rows["high"] - rows["value"])
+    groups = sides.groupby(list(keys), sort=False, dropna=False)
+    found = groups[["value", "down", "up"]].mean()
+    found["n_seeds"] = groups.size()
+    found["squares"] = groups["value"].var(ddof=0) * found["n_seeds"]
+    found = found[found["n_seeds"] > 1]
+    pools = found.groupby(list(alike), sort=False, dropna=False)
+    freedom = pools["n_seeds"].transform("sum") - pools["n_seeds"].transform("size")
+    variance = pools["squares"].transform("sum") / freedom
+    between = stats.t.ppf(0.975, freedom) * np.sqrt(variance / found["n_seeds"])
+    return pd.DataFrame(
+        {
+            "value": found["value"],
+            "low": found["value"] - np.hypot(found["down"], between),
+            "high": found["value"] + np.hypot(found["up"], between),
+            "n_seeds": found["n_seeds"],
+        }
+    )

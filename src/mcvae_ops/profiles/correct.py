@@ -1,0 +1,138 @@
+"""Take the batch out of embeddings of cells: affine maps that control cells (NTC) fix per batch.
+
+| name | each batch is brought to |
+|---|---|
+| centre | mean 0 of its NTC cells |
+| robust_z | median 0 and MAD 1 / 1.4826 of its NTC cells, dimension by dimension |
+| tvn | mean 0 and covariance 1 of its NTC cells (typical variation normalisation) |
+
+The salient and the background space are corrected each by itself, so that they stay apart.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import median_abs_deviation
+from sklearn.covariance import LedoitWolf
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.profiles.spaces import spaces_of
+
+FEWEST_CONTROLS = 2  # of a batch
+CONSTANT = 1e-12  # relative variance, below which a direction has no scale
+
+
+class Map(NamedTuple):
+    """Corrected = (latent - offset) @ weights; of shape (dimension,), (dimension, dimension)."""
+
+    offset: np.ndarray
+    weights: np.ndarray
+
+
+def centre(controls: list[np.ndarray]) -> list[Map]:
+    """Return the maps that bring the mean of the NTC cells of each batch to 0."""
+    return [Map(batch.mean(axis=0), np.eye(batch.shape[1])) for batch in controls]
+
+
+def robust_z(controls: list[np.ndarray]) -> list[Map]:
+    """Return the maps to (x - median) / (1.4826 MAD) of the NTC cells of each batch.
+
+    A dimension whose MAD is 0 has no scale and becomes 0.
+    """
+    maps = []
+    for batch in controls:
+        scale = median_abs_deviation(batch, axis=0, scale="normal")
+        inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+        maps.append(Map(np.median(batch, axis=0), np.diag(inverse)))
+    return maps
+
+
+def tvn(controls: list[np.ndarray]) -> list[Map]:
+    """Return the maps that whiten the NTC cells of each batch.
+
+    All NTC cells, each batch centred, are whitened together; what is left of the covariance of a
+    batch is then taken out by its symmetric inverse root, so that the axes mean the same in all
+    batches. Covariances are shrunk (Ledoit & Wolf 2004, doi:10.1016/S0047-259X(03)00096-4), as
+    a batch may hold few NTC cells.
+
+    References
+    ----------
+    Ando et al. 2017, doi:10.1101/161422; Sun et al. 2016, arXiv:1511.05547.
+    """
+    means = [batch.mean(axis=0) for batch in controls]
+    centred = [batch - mean for batch, mean in zip(controls, means, strict=True)]
+    common = _inverse_root(np.concatenate(centred))
+    return [
+        Map(mean, common @ _inverse_root(batch @ common))
+        for batch, mean in zip(centred, means, strict=True)
+    ]
+
+
+CORRECTIONS: dict[str, Callable[[list[np.ndarray]], list[Map]]] = {
+    "centre": centre,
+    "robust_z": robust_z,
+    "tvn": tvn,
+}
+
+
+def batches_of(cells: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Return the rows of each batch (plate, well)."""
+    return cells.groupby(["plate", "well"], sort=True).indices
+
+
+def corrected(
+    cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
+) -> np.ndarray:
+    """Return an embedding with the batch taken out.
+
+    Parameters
+    ----------
+    cells
+        plate, well, is_ntc.
+    latent
+        (cell, dimension), row-aligned; the maps are fitted on the finite NTC cells.
+    columns
+        Names of the dimensions.
+    name
+        A key of `CORRECTIONS`.
+
+    Returns
+    -------
+    (cell, dimension) float32.
+
+    Raises
+    ------
+    InputError
+        If a batch has fewer than two NTC cells: nothing to correct it by.
+    """
+    batches, columns = batches_of(cells), list(columns)
+    usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
+    controls = {batch: rows[usable[rows]] for batch, rows in batches.items()}
+    for batch, rows in controls.items():
+        if len(rows) < FEWEST_CONTROLS:
+            raise InputError(
+                where="configuration key profiles.corrections",
+                found=f"{len(rows)} NTC cells in batch {'/'.join(map(str, batch))}",
+                expected=f"{FEWEST_CONTROLS} or more in every batch, by which it is corrected",
+                fix="leave the corrections out, or the batch",
+            )
+    spaces = spaces_of(columns)
+    parts = [spaces[s] for s in ("salient", "background")] if len(spaces) > 1 else [columns]
+    result = np.empty(latent.shape, np.float32)
+    for part in parts:
+        at = [columns.index(column) for column in part]
+        known = [latent[np.ix_(rows, at)].astype(np.float64) for rows in controls.values()]
+        for rows, (offset, weights) in zip(batches.values(), CORRECTIONS[name](known), strict=True):
+            result[np.ix_(rows, at)] = (latent[np.ix_(rows, at)] - offset) @ weights
+    return result
+
+
+def _inverse_root(centred: np.ndarray) -> np.ndarray:
+    """Return the symmetric inverse root of the covariance; a direction without any becomes 0."""
+    covariance = LedoitWolf(assume_centered=True).fit(centred).covariance_
+    variances, axes = np.linalg.eigh(covariance)
+    varying = variances > CONSTANT * max(variances.max(), np.finfo(float).tiny)
+    scale = np.divide(1, np.sqrt(variances.clip(0)), out=np.zeros_like(variances), where=varying)
+    return (axes * scale) @ axes.T

@@ -1,0 +1,193 @@
+"""The explorer: a page with the map of guides and genes, and crops of every gene.
+
+The page holds the map; the pictures lie in a folder beside it, one for each gene, and are loaded
+when they are asked for. No server is needed.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from matplotlib.colors import to_rgb
+
+from mcvae_ops.benchmarks.groups import group_of_genes
+from mcvae_ops.figures import style
+from mcvae_ops.files import whole_folder, write_text
+from mcvae_ops.profiles.spaces import latent_columns, spaces_of
+from mcvae_ops.progress import Progress
+from mcvae_ops.report import montage
+from mcvae_ops.report.page import environment
+from mcvae_ops.shards.cells import Cells, read_cells
+from mcvae_ops.shards.crops import Crops
+
+
+def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
+    """Return what the page shows of guides or genes, by column.
+
+    Parameters
+    ----------
+    profiles
+        Columns gene, is_ntc, n_cells, `name` and latent columns; the controls among them.
+    maps
+        Of these profiles: name, space, x, y. A profile without a place is not drawn.
+    name
+        The column that names a profile: guide or gene.
+
+    Returns
+    -------
+    name, gene, ntc, n; by space, the distance from the controls, and x and y in turn.
+    """
+    columns = latent_columns(profiles.columns)
+    away = profiles[columns] - profiles.loc[profiles["is_ntc"], columns].mean()
+    shown = profiles if name == "guide" else profiles[~profiles["is_ntc"]]
+    found = {
+        "name": shown[name].tolist(),
+        "gene": shown["gene"].tolist(),
+        "ntc": shown["is_ntc"].astype(int).tolist(),
+        "n": shown["n_cells"].tolist(),
+        "distance": {},
+        "xy": {},
+    }
+    for space, latent in spaces_of(profiles.columns).items():
+        norm = np.linalg.norm(away.loc[shown.index, latent], axis=1)
+        found["distance"][space] = _numbers(norm, 4)
+        places = maps[maps["space"] == space].set_index("name")[["x", "y"]].reindex(shown[name])
+        found["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
+    return found
+
+
+def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
+    """Return rounded numbers, None where there is none: JSON knows no NaN."""
+    return [round(float(value), digits) if np.isfinite(value) else None for value in values]
+
+
+def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
+    """Return the position of each cell's guide among `names`, -1 for one that is not there."""
+    guides = pq.read_table(index, columns=["guide"])["guide"]
+    found = pc.index_in(guides, value_set=pa.array(names, guides.type))
+    return pc.fill_null(found, -1).to_numpy()
+
+
+def colours_of(screen: dict) -> np.ndarray:
+    """Return red, green and blue of each channel, (channel, 3) in [0, 1]."""
+    return np.array([to_rgb(channel["colour"]) for channel in screen["channels"]])
+
+
+def choose(cells: Cells, guide: np.ndarray, n: int) -> tuple[montage.Choice, list[np.ndarray]]:
+    """Choose up to `n` cells of each gene; return them, and the controls of each batch."""
+    order = np.random.default_rng(0).permutation(len(cells))
+    controls = montage.choose_controls(cells.label, cells.batch, order)
+    return montage.choose_cells(cells.label, guide, cells.batch, controls, order, n), controls
+
+
+def write_pictures(
+    chosen: montage.Choice, painter: montage.Painter, genes: list[str], folder: Path
+) -> dict[str, int]:
+    """Write ``0000.webp``.. and return the number of the picture of each gene."""
+    shown = painter.paint(chosen.positions)
+    controls, control = np.unique(chosen.controls, return_inverse=True)
+    beside = painter.paint(controls)
+    labels, starts = np.unique(chosen.label, return_index=True)
+    stops = [*starts[1:], len(chosen.label)]
+    progress, numbers = Progress(len(labels), "genes", "draw montages"), {}
+    for number, (label, start, stop) in enumerate(zip(labels, starts, stops, strict=True)):
+        picture = montage.sprite(shown[start:stop], beside[control[start:stop]])
+        picture.save(folder / f"{number:04d}.webp", quality=montage.QUALITY)
+        numbers[genes[label]] = number
+        progress.step()
+    return numbers
+
+
+def montages(
+    chosen: montage.Choice, numbers: dict[str, int], cells: Cells, guide: np.ndarray
+) -> dict:
+    """Return of each gene the number of its picture, and guide and batch of its crops in turn.
+
+    Parameters
+    ----------
+    chosen
+        The crops.
+    numbers
+        gene -> number of its picture.
+    cells
+        The index.
+    guide
+        Number of each cell's guide.
+    """
+    found = {gene: {"picture": number, "crops": []} for gene, number in numbers.items()}
+    for position, label in zip(chosen.positions, chosen.label, strict=True):
+        crops = found[cells.labels[label]]["crops"]
+        crops += [int(guide[position]), int(cells.batch[position])]
+    return found
+
+
+def explorer(
+    index: str,
+    guides: str,
+    genes: str,
+    maps: str,
+    groups: str,
+    screen: dict,
+    crops_per_gene: int,
+    html: str,
+    pictures: str,
+) -> None:
+    """Write the explorer of a run.
+
+    Parameters
+    ----------
+    index
+        Shard index (parquet).
+    guides, genes
+        Profiles of the main model; those of all cells are shown.
+    maps
+        Their UMAPs (parquet): level, name, space, x, y.
+    groups
+        Functional groups (parquet): gene, group.
+    screen
+        name, channels and pixel_size_um.
+    crops_per_gene
+        Bound of the crops that are shown of a gene.
+    html, pictures
+        Outputs: the page, and the folder of pictures beside it.
+    """
+    profiles = {
+        level: pd.read_parquet(path, filters=[("cells", "==", "all")])
+        for level, path in (("gene", genes), ("guide", guides))
+    }
+    group = group_of_genes(
+        sorted(set(profiles["guide"]["gene"])), pd.read_parquet(groups), split_merged=True
+    )
+    table = pd.read_parquet(maps)
+    data = {
+        level: points(one, table[table["level"] == level], level) for level, one in profiles.items()
+    }
+    cells = read_cells(index)
+    guide = _guide_numbers(index, data["guide"]["name"])
+    chosen, controls = choose(cells, guide, crops_per_gene)
+    crops = Crops(Path(index).parents[1], cells)
+    painter = montage.Painter(crops, controls, colours_of(screen))
+    with whole_folder(pictures) as partial:
+        numbers = write_pictures(chosen, painter, cells.labels, partial)
+    data["group"] = {gene: name for gene, name in group.items() if name}
+    data["montages"] = montages(chosen, numbers, cells, guide)
+    data["batches"] = cells.batches
+    data["folder"] = Path(pictures).name
+    data["styles"] = style.group_styles(sorted(set(data["group"].values()), key=str.lower))
+    first = profiles["gene"].iloc[0]
+    page = (
+        environment()
+        .get_template("explorer.html")
+        .render(
+            screen=screen,
+            training=f"{style.model_name(first['model'])}, seed {first['seed']}",
+            crop_um=crops.shape[-1] * screen["pixel_size_um"],
+            shown=montage.SHOWN,
+            data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+        )
+    )
+    write_text(page, html)

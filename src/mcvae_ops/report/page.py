@@ -1,0 +1,42 @@
+"""Pages from templates of this room."""
+
+import jinja2
+import pandas as pd
+
+from mcvae_ops.figures import style
+
+
+def number(value: float) -> str:
+    """Return a number for a table, nothing where there is none."""
+    if pd.isna(value):
+        return ""
+    digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
+
+
+def count(value: float) -> str:
+    """Return a whole number for a table, nothing where there is none."""
+    return "" if pd.isna(value) else f"{int(value):,}"
+
+
+def plain(name: str) -> str:
+    """Return a name of the code as words."""
+    return name.replace("_", " ")
+
+
+def environment() -> jinja2.Environment:
+    """Return where the templates are, and what they may call."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("mcvae_ops.report", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "plain": plain,
+        "model": style.model_name,
+    }
+    return environment

@@ -1,0 +1,80 @@
+"""A shard as OME-Zarr (NGFF 0.4), for napari and its kin."""
+
+import numpy as np
+
+from mcvae_ops.files import whole_folder
+from mcvae_ops.shards.format import Shard, open_shard
+
+VERSION = "0.4"  # what viewers read; 0.5 differs in the storage format alone
+CELLS_PER_CHUNK = 64
+WINDOW = (1.0, 99.8)  # percentiles of a channel: black and full colour
+WINDOW_CELLS = 256
+
+
+def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_um: float) -> dict:
+    """Return the attributes of an image of crops.
+
+    Parameters
+    ----------
+    shard
+        The crops.
+    name
+        Of the image.
+    colours
+        channel -> ``#rrggbb``.
+    pixel_size_um
+        Edge of a pixel.
+
+    Returns
+    -------
+    ``multiscales``, ``omero`` (names, colours and contrast of the channels) and ``mcvae_ops`` (the
+    cell of each crop). NGFF knows no axis of cells: they stand along the axis of time, so that a
+    viewer steps through them.
+    """
+    space = {"type": "space", "unit": "micrometer"}
+    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
+    axes += [{"name": "y", **space}, {"name": "x", **space}]
+    scale = {"type": "scale", "scale": [1.0, 1.0, pixel_size_um, pixel_size_um]}
+    dataset = {"path": "0", "coordinateTransformations": [scale]}
+    image = {"version": VERSION, "name": name, "axes": axes, "datasets": [dataset]}
+    sample = shard.crops[:: max(1, len(shard.crops) // WINDOW_CELLS)]
+    channels = []
+    for channel, counts in zip(shard.channels, np.moveaxis(sample, 1, 0), strict=True):
+        low, high = np.percentile(counts, WINDOW) if counts.size else (0, 1)
+        window = {"min": 0, "max": 65_535, "start": float(low), "end": float(max(high, low + 1))}
+        colour = colours[channel].removeprefix("#")
+        channels.append({"label": channel, "color": colour, "active": True, "window": window})
+    omero = {"version": VERSION, "channels": channels, "rdefs": {"model": "color"}}
+    cells = {"cell_id": shard.cells["cell_id"].to_pylist()}
+    return {"multiscales": [image], "omero": omero, "mcvae_ops": cells}
+
+
+def export_ome_zarr(crops: str, channels: list[dict], pixel_size_um: float, zarr: str) -> None:
+    """Rule export_ome_zarr: write a shard as an image of axes t (cells), c, y, x.
+
+    Parameters
+    ----------
+    crops
+        The shard (.npy); its rows lie in the .parquet beside it.
+    channels
+        name and colour of each.
+    pixel_size_um
+        Edge of a pixel.
+    zarr
+        Output: a folder.
+    """
+    from zarr import create_array, open_group  # not needed on a bare GPU node
+
+    shard = open_shard(crops)
+    colours = {channel["name"]: channel["colour"] for channel in channels}
+    name = "/".join(str(crops).removesuffix(".npy").split("/")[-3:])
+    with whole_folder(zarr) as partial:
+        group = open_group(partial, mode="w", zarr_format=2)
+        group.attrs.update(image_metadata(shard, name, colours, pixel_size_um))
+        image = create_array(
+            partial, name="0", shape=shard.crops.shape, dtype=shard.crops.dtype,
+            chunks=(CELLS_PER_CHUNK, *shard.crops.shape[1:]), zarr_format=2,
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+        )  # fmt: skip
+        for first in range(0, len(shard.crops), CELLS_PER_CHUNK):
+            image[first : first + CELLS_PER_CHUNK] = shard.crops[first : first + CELLS_PER_CHUNK]

@@ -1,0 +1,147 @@
+"""Uneven light of a well: estimated from its tiles, and taken out of each.
+
+Off by default, as in the paper. Where it is on, a tile is corrected right after its projection,
+as the screen's own analysis does, and clipped afterwards: bounds fixed before would cut the bright
+middle and spare the dark corners. A tile's faults of light and focus are judged as recorded.
+
+References
+----------
+Singh et al. 2014, doi:10.1111/jmi.12178 (retrospective estimate from the mean of many images).
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy.ndimage
+import scipy.stats
+
+from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.files import write_npy
+from mcvae_ops.progress import Progress
+from mcvae_ops.tiles.align import spread_tiles
+from mcvae_ops.tiles.load import load_image
+from mcvae_ops.tiles.stream import stream_tiles
+
+logger = logging.getLogger(__name__)
+
+_BLOCK_PX = 16
+_TRIMMED_FRACTION = 0.1
+_LEAST_LIGHT = 0.05
+
+
+def block_means(image: np.ndarray) -> np.ndarray:
+    """Return the means of blocks of 16 px of an image (channel, y, x); a rest is left out."""
+    n_channels, height, width = image.shape
+    rows, columns = height // _BLOCK_PX, width // _BLOCK_PX
+    image = image[:, : rows * _BLOCK_PX, : columns * _BLOCK_PX]
+    blocks = image.reshape(n_channels, rows, _BLOCK_PX, columns, _BLOCK_PX)
+    return blocks.mean(axis=(2, 4), dtype=np.float64)
+
+
+def estimate_light(
+    means: Sequence[np.ndarray], smoothing_px: float, offset_counts: float
+) -> np.ndarray:
+    """Estimate how light is spread over the tiles of a well.
+
+    The mean of the tiles, each divided by its own mean so that crowded ones do not decide alone,
+    without the tenth at the top and at the bottom of each block (debris), smoothed.
+
+    Parameters
+    ----------
+    means
+        Of each tile, as `block_means` returns them, counts.
+    smoothing_px
+        Sigma of the Gaussian, px.
+    offset_counts
+        Counts of the camera without light.
+
+    Returns
+    -------
+    float32 (channel, y, x), in blocks, of mean 1.
+    """
+    tiles = np.maximum(np.stack(means) - offset_counts, 0)
+    tiles /= np.maximum(tiles.mean(axis=(2, 3), keepdims=True), np.finfo(float).tiny)
+    light = scipy.stats.trim_mean(tiles, _TRIMMED_FRACTION, axis=0)
+    sigma = smoothing_px / _BLOCK_PX
+    light = scipy.ndimage.gaussian_filter(light, (0, sigma, sigma), mode="nearest")
+    light /= np.maximum(light.mean(axis=(1, 2), keepdims=True), np.finfo(float).tiny)
+    return np.maximum(light, _LEAST_LIGHT).astype(np.float32)
+
+
+class Illumination:
+    """The light of a well, to be taken out of its tiles.
+
+    Parameters
+    ----------
+    light
+        float32 (channel, y, x), in blocks, of mean 1.
+    offset_counts
+        Counts of the camera without light.
+    tile_size_px
+        Edge of a tile, px.
+    """
+
+    def __init__(self, light: np.ndarray, offset_counts: float, tile_size_px: int) -> None:
+        self.offset_counts = np.float32(offset_counts)
+        self.identity = hashlib.sha256(light.tobytes()).hexdigest()
+        rest = tile_size_px - light.shape[1] * _BLOCK_PX
+        zoom = (1, _BLOCK_PX, _BLOCK_PX)
+        whole = scipy.ndimage.zoom(light, zoom, order=1, mode="nearest", grid_mode=True)
+        self.gain = 1 / np.pad(whole, ((0, 0), (0, rest), (0, rest)), mode="edge")
+
+    def correct(self, image: np.ndarray) -> np.ndarray:
+        """Divide what is above the offset by the light: uint16 (channel, y, x), counts."""
+        corrected = np.empty_like(image)
+        for plane, gain, target in zip(image, self.gain, corrected, strict=True):
+            counts = (plane - self.offset_counts) * gain + self.offset_counts
+            np.rint(np.clip(counts, 0, 65535), out=target, casting="unsafe")
+        return corrected
+
+
+def read_illumination(path: str | Path, settings: dict, tile_size_px: int) -> Illumination:
+    """Read the light of a well; `settings` is the configuration's ``crop.illumination``."""
+    return Illumination(np.load(path), settings["offset_counts"], tile_size_px)
+
+
+def well_illumination(
+    files: str,
+    screen: dict,
+    settings: dict,
+    archive: dict,
+    plate: str,
+    well: str,
+    cache: str,
+    light: str,
+) -> None:
+    """Rule well_illumination: estimate the light of a well from some of its tiles.
+
+    Raises
+    ------
+    InputError
+        If none of them can be read.
+    """
+    filters = [("plate", "==", plate), ("well", "==", well)]
+    by_tile = pd.read_parquet(files, filters=filters).groupby(["well", "tile"])
+    keys = pd.DataFrame(by_tile.groups.keys(), columns=["well", "tile"])
+    wanted = {key: by_tile.get_group(key) for key in spread_tiles(keys, settings["tiles"])}
+    progress, means = Progress(len(wanted), "tiles", f"light of {plate} {well}"), []
+    for (_, tile), paths in stream_tiles(wanted, cache, archive):
+        try:
+            if isinstance(paths, TileError):
+                raise paths
+            means.append(block_means(load_image(paths, screen)))
+        except TileError as error:
+            logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
+        progress.step()
+    if not means:
+        raise InputError(
+            f"well {plate} {well}",
+            f"none of {len(wanted)} tiles usable for its illumination (see the log)",
+            "images that can be read",
+            "fetch the images again, or set crop.illumination to null",
+        )
+    write_npy(estimate_light(means, settings["smoothing_px"], settings["offset_counts"]), light)

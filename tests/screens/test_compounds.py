@@ -1,0 +1,65 @@
+"""What was planted in the screen of compounds is found in the results of `make screens`."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from mcvae_ops.workflow import Names
+from tests.conftest import ROOT
+
+RESULTS = ROOT / "results/compounds"
+CONFIG = yaml.safe_load((ROOT / "config/compounds.yaml").read_text())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def results() -> Path:
+    if not (RESULTS / "report.html").exists():
+        pytest.skip("no results of `make screens`")
+    return RESULTS
+
+
+def test_every_panel_is_drawn_but_those_of_complexes():
+    drawn = {path.stem for path in (RESULTS / "figures").glob("*.png")}
+    assert drawn == set(CONFIG["figures"]["panels"]) - {"fig2a", "fig2b", "fig2c"}
+    assert drawn == set(Names(CONFIG).panels)
+    report = (RESULTS / "report.html").read_text()
+    assert "fig2a: archive.annotations.corum is null" in report
+
+
+def test_figures_speak_of_compounds_doses_and_dmso():
+    drawn = "".join(path.read_text() for path in (RESULTS / "figures").glob("*.svg"))
+    for word in ("compounds", "DMSO"):
+        assert word in drawn
+    for word in (" genes", "NTC", "guide"):
+        assert f"{word} " not in drawn and f"{word}<" not in drawn, word
+
+
+def test_shifts_are_the_planted_ones():
+    found = pd.read_parquet(RESULTS / "qc/alignment.parquet")
+    planted = pd.concat(map(pd.read_parquet, (RESULTS / "truth/tiles").glob("*.parquet")))
+    both = found.merge(planted, on=["plate", "well", "tile", "channel"], suffixes=("", "_planted"))
+    assert len(both) == len(found)
+    error_px = (both[["dy_px", "dx_px"]] - both[["dy_px_planted", "dx_px_planted"]].values).abs()
+    assert (error_px.max(axis=1) < 0.5).mean() >= 0.99
+
+
+def test_mechanisms_are_told_far_beyond_chance():
+    table = pd.read_parquet(RESULTS / "benchmarks/functions.parquet")
+    recall = table[(table["metric"] == "macro_recall") & (table["protocol"] == "strict")]
+    recall = recall[(recall["space"] == "combined") & (recall["cells"] == "all")]
+    chance = 1 / len(CONFIG["simulate"]["library"]["groups"])
+    assert set(recall["model"]) == {"mcvae", "cellprofiler"}
+    assert (recall["low"] > 1.5 * chance).all()
+
+
+def test_higher_doses_do_more():
+    guides = pd.read_parquet(RESULTS / "profiles/cellprofiler/0/guides.parquet")
+    guides = guides[(guides["cells"] == "all") & ~guides["is_ntc"]]
+    guides = guides[~guides["gene"].str.startswith("NUL")]
+    latent = [column for column in guides if column.startswith("z_")]
+    effect = (guides[latent] ** 2).sum(axis=1) ** 0.5
+    dose_um = guides["guide"].str.extract(r" ([\d.]+) uM")[0].astype(float)
+    mean = effect.groupby(dose_um.to_numpy()).mean()
+    assert mean.iloc[-1] > 1.5 * mean.iloc[0]

@@ -1,0 +1,174 @@
+"""The explorer: crops beside controls of their wells, and a page that works from a file."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mcvae_ops.figures import style
+from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
+from mcvae_ops.report import montage
+from mcvae_ops.report.explorer import choose, colours_of, explorer, points
+from mcvae_ops.shards.cells import read_cells
+from mcvae_ops.shards.crops import Crops
+from tests import browser
+from tests.conftest import OUTPUT
+from tests.unit import report_inputs
+from tests.unit.fake_shards import write_fake_screen
+
+SCREEN = report_inputs.CONFIGURATION["screen"] | {"name": "fake"}
+LATENT = ["s_00", "s_01", "z_00"]
+N = 5
+
+
+def write_profiles(index: Path, folder: Path) -> dict[str, str]:
+    """Write profiles of random latents, a map of them, and groups; return the paths."""
+    rng = np.random.default_rng(0)
+    cells = pd.read_parquet(index)
+    guides = guide_profiles(cells, rng.normal(size=(len(cells), 3)).astype(np.float32))
+    guides.columns = [*guides.columns[:4], *LATENT]
+    tables = {"guide": guides, "gene": gene_profiles(guides, LATENT)}
+    maps = [
+        pd.DataFrame({"level": level, "name": table[level], "space": space, "x": x, "y": -x})
+        for level, table in tables.items()
+        for space in ("combined", "salient", "background")
+        for x in [np.arange(len(table)) / 10]
+    ]
+    groups = pd.DataFrame({"gene": ["GENE1", "GENE2"], "group": ["tubulin", "DNA damage"]})
+    paths = {
+        name: str(folder / f"{name}.parquet") for name in ("guides", "genes", "maps", "groups")
+    }
+    for level, table in tables.items():
+        named = table.assign(model="mcvae", seed=0, cells="all")
+        named.to_parquet(paths[f"{level}s"])
+    pd.concat(maps).to_parquet(paths["maps"])
+    groups.to_parquet(paths["groups"])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> dict:
+    """Arguments of `explorer`, its outputs written."""
+    root = tmp_path_factory.mktemp("run")
+    shards = write_fake_screen(root)
+    index = shards / "index.parquet"
+    made = write_profiles(index, root)
+    made |= {"index": str(index), "screen": SCREEN, "crops_per_gene": N}
+    made |= {"html": str(root / "explorer.html"), "pictures": str(root / "explorer")}
+    explorer(**made)
+    return made
+
+
+def test_guides_take_turns_and_controls_are_of_the_same_batch():
+    rng = np.random.default_rng(0)
+    n = 4000
+    label, batch = rng.integers(0, 4, n), rng.integers(0, 3, n)
+    label[(batch == 2) & (label == 0)] = 1  # a batch without controls
+    guide = 10 * label + rng.choice(3, n, p=[0.9, 0.05, 0.05])
+    order = rng.permutation(n)
+    controls = montage.choose_controls(label, batch, order)
+    chosen = montage.choose_cells(label, guide, batch, controls, order, 6)
+    assert [len(part) for part in controls] == [montage.REFERENCE_CELLS] * 2 + [0]
+    assert np.bincount(chosen.label).tolist() == [0, 6, 6, 6]
+    assert set(np.unique(guide[chosen.positions], return_counts=True)[1]) == {2}
+    assert not (batch[chosen.positions] == 2).any()
+    np.testing.assert_array_equal(batch[chosen.controls], batch[chosen.positions])
+    for gene in (1, 2, 3):
+        assert len(set(chosen.controls[chosen.label == gene])) == 6
+    again = montage.choose_cells(label, guide, batch, controls, order, 3)
+    assert set(again.positions) < set(chosen.positions)
+
+
+def test_channels_are_screened_on_the_scale_of_the_controls():
+    crops = np.array([100, 300, 200, 0, 500, 200]).reshape(3, 2, 1, 1)
+    low, high = np.full((3, 2), 100), np.full((3, 2), 300)
+    colours = np.array([[1, 0, 0], [0.5, 0, 0.5]])
+    painted = montage.compose(crops, low, high, colours)[:, 0, 0] / 255
+    # Black and full; half and below black; above full and half.
+    expected = [[0.5, 0, 0.5], [0.5, 0, 0], [1, 0, 0.25]]
+    np.testing.assert_allclose(painted, expected, atol=1 / 255)
+
+
+def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
+    cells = read_cells(run["index"])
+    crops = Crops(Path(run["index"]).parents[1], cells)
+    guide = np.zeros(len(cells), int)
+    chosen, controls = choose(cells, guide, N)
+    painter = montage.Painter(crops, controls, colours_of(SCREEN))
+    low, high = np.percentile(crops.read(controls[1]), montage.SHOWN, axis=(0, 2, 3))
+    np.testing.assert_allclose([painter.low[1], painter.high[1]], [low, high])
+    first = chosen.label == 1
+    with Image.open(Path(run["pictures"]) / "0000.webp") as picture:
+        shown = np.asarray(picture).reshape(2, 20, N, 20, 3).swapaxes(1, 2)
+    for row, positions in zip(shown, (chosen.positions, chosen.controls), strict=True):
+        error = row.astype(float) - painter.paint(positions[first])
+        assert np.abs(error).mean() < 5  # WebP is lossy
+    assert len(list(Path(run["pictures"]).iterdir())) == 4
+
+
+def test_distances_are_from_the_mean_control_guide():
+    guides = pd.DataFrame(
+        {"guide": ["a", "n1", "n2"], "gene": ["A", "NTC", "NTC"], "is_ntc": [False, True, True]}
+        | {"n_cells": 9, "s_00": [4.0, 1.0, 3.0], "z_00": [5.0, 1.0, 1.0]}
+    )
+    maps = pd.DataFrame({"name": ["a"], "space": "salient", "x": 1.5, "y": 2.0})
+    found = points(guides, maps, "guide")
+    assert found["distance"]["salient"] == [2.0, 1.0, 1.0]
+    assert found["distance"]["combined"] == [4.4721, 1.0, 1.0]
+    assert found["xy"]["salient"] == [1.5, 2.0, None, None, None, None]
+
+
+def test_same_bytes_twice(run, tmp_path):
+    again = run | {"html": str(tmp_path / "e.html"), "pictures": str(tmp_path / "explorer")}
+    explorer(**again)
+    assert Path(again["html"]).read_bytes() == Path(run["html"]).read_bytes()
+    for path in Path(run["pictures"]).iterdir():
+        assert (tmp_path / "explorer" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
+    path = Path(run["html"])
+    with browser.page(tmp_path) as page:
+        for width in (1400, 800):
+            page.open(path, width)
+            page.type("#search", "gene3")
+            page.until("document.getElementById('details').dataset.shown === 'GENE3'")
+            assert page.value("document.querySelectorAll('.crops div').length") == 2 * N
+            assert page.value("document.documentElement.scrollWidth") <= width
+            page.screenshot(OUTPUT / f"explorer_{width}.png")
+        page.type("#search", "no such gene")
+        page.until("document.getElementById('problem').textContent.startsWith('No gene')")
+        # A point is found where it is drawn, and named under the mouse.
+        page.value("document.querySelector('input[value=guide]').click()")
+        x, y = page.value(
+            "(() => { const box = canvas.getBoundingClientRect();"
+            "return [box.x + screenXY[2], box.y + screenXY[3]]; })()"
+        )
+        page.mouse("mouseMoved", x, y)
+        page.until("document.getElementById('tip').textContent.startsWith('GENE2\\n')")
+        page.mouse("click", x, y)
+        page.until("document.getElementById('details').dataset.shown === 'GENE2'")
+        assert page.value("document.querySelector('h2').textContent") == "Guide GENE2"
+        assert "DNA damage" in page.value("document.getElementById('details').textContent")
+        fragment = "#gene=GENE4&space=background&colour=salient"
+        page.open(path, 1400, fragment=fragment)
+        page.until("document.getElementById('details').dataset.shown === 'GENE4'")
+        assert page.value("state.space") == "background"
+    assert page.problems == []
+    assert all(address.startswith(("file://", "data:")) for address in page.addresses)
+
+
+def test_a_lost_folder_is_named(run, tmp_path):
+    copy = tmp_path / "explorer.html"
+    copy.write_bytes(Path(run["html"]).read_bytes())
+    with browser.page(tmp_path / "profile") as page:
+        page.open(copy, 1400, fragment="#gene=GENE1")
+        page.until("document.getElementById('problem').textContent.includes('is missing')")
+
+
+def test_the_page_draws_every_marker_of_a_group():
+    source = (Path(montage.__file__).parent / "explorer.js").read_text()
+    for marker in style.MARKERS:
+        assert f'{marker}: "M' in source or f'"{marker}": "M' in source

@@ -1,0 +1,47 @@
+"""A shard as OME-Zarr, read by the package that the format's authors keep."""
+
+import numpy as np
+import pytest
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Reader
+
+from mcvae_ops.shards.format import open_shard
+from mcvae_ops.shards.ome_zarr import export_ome_zarr
+from tests.unit.fake_shards import write_fake_screen
+from tests.unit.report_inputs import CONFIGURATION
+
+CHANNELS = CONFIGURATION["screen"]["channels"]
+
+
+@pytest.fixture
+def shard(tmp_path):
+    write_fake_screen(tmp_path)
+    return tmp_path / "crops/P/A1/000.perturbed.npy"
+
+
+def test_the_reader_of_ome_zarr_finds_pixels_names_and_scale(shard, tmp_path):
+    target = tmp_path / "ome_zarr/000.perturbed.ome.zarr"
+    export_ome_zarr(str(shard), CHANNELS, 0.5, str(target))
+    (image,) = list(Reader(parse_url(target, mode="r"))())
+    found, opened = image.metadata, open_shard(shard)
+    assert len(image.data) == 1
+    np.testing.assert_array_equal(np.asarray(image.data[0]), opened.crops)
+    assert [axis["name"] for axis in found["axes"]] == ["t", "c", "y", "x"]
+    (scale,) = found["coordinateTransformations"][0]
+    assert scale == {"type": "scale", "scale": [1, 1, 0.5, 0.5]}
+    assert found["channel_names"] == list(opened.channels)
+    assert found["colormap"][0][1] == pytest.approx([0xF5 / 255, 0xB7 / 255, 0], abs=1e-6)
+    low, high = np.percentile(opened.crops[:, 0], [1, 99.8])
+    assert found["contrast_limits"][0] == pytest.approx([low, high])
+    attributes = image.zarr.root_attrs
+    assert attributes["mcvae_ops"]["cell_id"] == opened.cells["cell_id"].to_pylist()
+
+
+def test_same_bytes_twice_and_no_partial_folder(shard, tmp_path):
+    contents = []
+    for _ in range(2):
+        export_ome_zarr(str(shard), CHANNELS, 0.5, str(tmp_path / "out.ome.zarr"))
+        paths = [path for path in (tmp_path / "out.ome.zarr").rglob("*") if path.is_file()]
+        contents.append({path: path.read_bytes() for path in paths})
+    assert contents[0] == contents[1]
+    assert not list(tmp_path.glob(".out*"))

@@ -1,0 +1,44 @@
+"""What one can ask for is said by `snakemake` alone and by `make help`."""
+
+import re
+import subprocess
+import sys
+
+from mcvae_ops.workflow import targets_text
+from tests.conftest import ROOT
+from tests.workflow.runs import environment
+
+
+def said(*command: str) -> str:
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment(), check=True
+    )
+    return done.stdout
+
+
+def test_snakemake_alone_lists_targets_with_what_they_do():
+    text = said(sys.executable, "-m", "snakemake")
+    assert "snakemake --cores 2 " in text
+    for name, words in (("all", "The report, and"), ("plan", "Say what the run will cost")):
+        assert re.search(rf"^  {name} +{words}", text, re.MULTILINE), name
+    for path in ("report.html", "figures/{panel}.pdf", "embeddings/{model}/{seed}.parquet"):
+        assert f"  results/simulated/{path}\n" in text
+
+
+def test_targets_are_shown_without_what_wildcards_may_be():
+    rules = [
+        ("all", "Everything.", []),
+        ("embed", "Embed.", [r"results/{screen,a}/{model,a|b}/{seed,\d+}.parquet", "second"]),
+    ]
+    text = targets_text(rules, "mine")
+    assert "  all  Everything." in text
+    assert "  results/mine/{model}/{seed}.parquet\n      Embed." in text
+    assert "second" not in text
+
+
+def test_make_help_lists_every_target():
+    text = said("make", "help")
+    names = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    for name in names.split():
+        assert re.search(rf"^make {name} ", text, re.MULTILINE), name
+    assert "snakemake" in text

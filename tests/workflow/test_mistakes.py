@@ -1,0 +1,453 @@
+"""The likeliest mistakes: each ends in one sentence that says where, what, and the way out."""
+
+import copy
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import torch
+import yaml
+from scipy.ndimage import gaussian_filter
+from snakemake.exceptions import WorkflowError
+
+from mcvae_ops.archive import plan as plans
+from mcvae_ops.archive.biostudies import list_files
+from mcvae_ops.archive.cells import split_cells
+from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.benchmarks.groups import genes_of_group
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_text
+from mcvae_ops.screen import channels_from
+from mcvae_ops.simulate.render import stains_of
+from mcvae_ops.simulate.study import dataset_of, list_folder, study_of
+from mcvae_ops.tiles.align import plate_shifts
+from mcvae_ops.tiles.chunk import crop_chunk
+from mcvae_ops.tiles.shifts import resolve_chain
+from mcvae_ops.training.prepare import choose_device
+from mcvae_ops.workflow import job, read_configuration
+from tests.conftest import ROOT
+from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
+
+SCHEMA = str(ROOT / "workflow/schemas/config.schema.yaml")
+
+
+def put(key: str, value) -> Callable[[dict], None]:
+    """Return what sets one key of a configuration."""
+
+    def change(config: dict) -> None:
+        *parents, last = key.split(".")
+        for parent in parents:
+            config = config[parent]
+        config[last] = value
+
+    return change
+
+
+def drop(key: str) -> Callable[[dict], None]:
+    def change(config: dict) -> None:
+        *parents, last = key.split(".")
+        for parent in parents:
+            config = config[parent]
+        del config[last]
+
+    return change
+
+
+def name_twice(config: dict) -> None:
+    config["screen"]["channels"][1]["name"] = "A594"
+
+
+IN_CONFIGURATION = {
+    "missing key": (
+        drop("training.learning_rate"),
+        "configuration key training: found no key 'learning_rate', expected every key to be set; "
+        "add 'learning_rate' (see config/README.md).",
+    ),
+    "unknown key": (
+        put("crop.sise_px", 48),
+        "configuration key crop: found unknown key 'sise_px', expected one of clip_fraction, "
+        "max_failed_fraction, size_px, tiles_per_chunk; write 'size_px' instead.",
+    ),
+    "wrong type": (
+        put("training.epochs", "ten"),
+        "configuration key training.epochs: found 'ten', expected integer (Passes over the "
+        "perturbed training cells); correct the value.",
+    ),
+    "number out of range": (
+        put("crop.clip_fraction", -0.1),
+        "configuration key crop.clip_fraction: found -0.1, expected at least 0 (Fraction of the "
+        "pixels of each raw image that is clipped at the top, and at the bottom); "
+        "correct the value.",
+    ),
+    "no seed": (
+        put("training.seeds", []),
+        "configuration key training.seeds: found [], expected at least 1 of them (One training "
+        "per seed and model); correct the value.",
+    ),
+    "study that is not there": (
+        lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
+        "configuration key archive: found the path no.json, which does not exist, expected an "
+        "existing file or an https address; place the file there or correct the path.",
+    ),
+    "no study": (
+        lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
+        "configuration key archive.study: found nothing, expected a path or an address, as source "
+        "is archive; set it.",
+    ),
+    "no folder of published values": (
+        put("figures.published_values", "numbers"),
+        "configuration key figures.published_values: found the folder numbers, which does not "
+        "exist, expected a folder with the paper's numbers, or null; correct it.",
+    ),
+    "channel of the alignment": (
+        put("alignment.measure", {"A594": "DAPY", "AF750": "GFP"}),
+        "configuration key alignment.measure: found channel 'DAPY', expected a channel of the "
+        "screen (A594, AF750, DAPI, GFP); correct its name.",
+    ),
+    "reference channel": (
+        put("alignment.reference", "Hoechst"),
+        "configuration key alignment.reference: found channel 'Hoechst', expected a channel of "
+        "the screen (A594, AF750, DAPI, GFP); correct its name.",
+    ),
+    "channel twice": (
+        name_twice,
+        "configuration key screen.channels: found A594 twice, expected each once; correct or "
+        "remove one of them.",
+    ),
+    "tiles outside of the well": (
+        put("screen.tiles", "0-21"),
+        "configuration key screen.tiles: found 21, expected tiles of the well grid (0 to 20); "
+        "correct it or screen.well_grid.column_heights.",
+    ),
+    "crop larger than a tile": (
+        put("crop.size_px", 400),
+        "configuration key crop.size_px: found 400, expected at most the tile size (320 px); "
+        "make the crops smaller.",
+    ),
+    "plate and well of the split": (
+        put("split.held_out_wells", ["20260105_6W-SIM001A/A9"]),
+        "configuration key split.held_out_wells: found '20260105_6W-SIM001A/A9', expected a "
+        "plate/well of screen.plates; correct it.",
+    ),
+    "unknown panel": (
+        put("figures.panels", ["fig2a", "fig9"]),
+        "configuration key figures.panels.1: found 'fig9', expected one of fig1, fig2a, fig2b, "
+        "fig2c, fig3a, fig3b, fig4a, fig4b, fig4c, fig4d, fig4e, fig5a, fig5b, fig5c, figqc1, "
+        "figqc2, figqc3, figqc4, figqc5; choose one of them.",
+    ),
+    "unknown model": (
+        put("profiles.main_model", "mcvea"),
+        "configuration key profiles.main_model: found 'mcvea', expected one of models (vae, cvae, "
+        "mcvae); choose one of them.",
+    ),
+    "main model without a salient space": (
+        put("profiles.main_model", "vae"),
+        "configuration key profiles.main_model: found 'vae', which has no salient latent, "
+        "expected a model whose salient_latent is above 0; choose a contrastive model.",
+    ),
+    "unknown functional group": (
+        put("benchmarks.features.novel_groups", ["tubulins"]),
+        "configuration key benchmarks.features.novel_groups: found group 'tubulins', expected "
+        "groups of simulate.library.groups (actin & adhesion, chromosome alignment, tubulin, DNA "
+        "damage); correct the name or leave it out.",
+    ),
+    "guides and doses": (
+        put("simulate.library.doses_um", [1, 10]),
+        "configuration key simulate.library.guides_per_gene: found 2, expected null, as doses_um "
+        "are given; correct one of the two.",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", IN_CONFIGURATION)
+def test_a_wrong_configuration_stops_before_the_first_job(mistake):
+    change, sentence = IN_CONFIGURATION[mistake]
+    config = tiny_configuration()
+    assert read_configuration(copy.deepcopy(config), SCHEMA)
+    change(config)
+    with pytest.raises(WorkflowError) as caught:
+        read_configuration(config, SCHEMA)
+    assert str(caught.value) == sentence
+
+
+# --- Mistakes that only the data show ---------------------------------------------------------
+
+
+def small_study(folder: Path) -> dict:
+    """Write an archive of one well, two tiles and 40 cells; return its configuration."""
+    rng = np.random.default_rng(0)
+    for tile in range(2):
+        path = folder / f"Files/P1/A1_{tile}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = gaussian_filter(rng.normal(0, 20_000, (2, 96, 96)), (0, 1.5, 1.5)) + 20_000
+        tifffile.imwrite(path, image.astype(np.uint16), imagej=True, metadata={"axes": "CYX"})
+    write_text(json.dumps(study_of("S-1", "small")), folder / "S-1.json")
+    write_text(
+        json.dumps(list_folder(folder / "Files", folder / "Files")), folder / "Files/S-1.json"
+    )
+    config = tiny_configuration()
+    columns = config["screen"]["columns"]
+    cells = pd.DataFrame({columns["plate"]: "P1", columns["well"]: "A1"}, index=range(40))
+    cells[columns["tile"]] = np.arange(40) % 2
+    cells[columns["y_px"]], cells[columns["x_px"]] = rng.uniform(24, 72, (2, 40))
+    cells[columns["gene"]] = np.where(np.arange(40) % 4 == 0, "nontargeting", "TP53")
+    cells[columns["guide"]] = cells[columns["gene"]] + "-1"
+    part = folder / "interphase-cells.parquet/cells.parquet"
+    part.parent.mkdir()
+    cells.assign(area=1.0).to_parquet(part)
+    write_text(json.dumps(dataset_of([part])), folder / "dataset.json")
+    channels = config["screen"]["channels"][2:]
+    config["screen"] |= {
+        "plates": {"P1": ["A1"]}, "tiles": "0-1", "tile_size_px": 96, "z_planes": 1,
+        "path_pattern": "{plate}/{well}_{tile}.tif", "not_features": [],
+        "channels": [channel | {"group": "all", "index": k} for k, channel in enumerate(channels)],
+    }  # fmt: skip
+    config["alignment"]["measure"] = {}
+    config["crop"] |= {"size_px": 24, "tiles_per_chunk": 2}
+    archive = {"study": str(folder / "S-1.json"), "dataset": str(folder / "dataset.json")}
+    config["archive"] |= archive
+    return config
+
+
+def crop(config: dict, folder: Path) -> None:
+    """Take the small study from archive to crops, as the rules do."""
+    screen, archive = config["screen"], config["archive"]
+    out = {
+        name: str(folder / f"{name}.parquet")
+        for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
+    }
+    list_files(
+        archive["study"], None, None, screen, archive, out["files"], str(folder / "left_out.tsv")
+    )
+    list_feature_parts(archive["dataset"], archive, out["parts"])
+    ((plate, wells),) = screen["plates"].items()
+    cells, features = (
+        [str(folder / kind / plate / f"{well}.parquet") for well in wells]
+        for kind in ("cells", "features")
+    )
+    split_cells(out["parts"], screen, archive, str(folder / "cache"), cells, features)
+    plate_shifts(
+        out["files"], screen, config["alignment"], archive, plate, str(folder / "cache"),
+        out["consensus"], out["checks"], out["overlay"],
+    )  # fmt: skip
+    arms = {
+        f"{arm}{kind}": str(folder / f"{arm}{suffix}")
+        for arm in ("ntc", "perturbed")
+        for kind, suffix in (("", ".npy"), ("_index", ".parquet"))
+    }
+    crop_chunk(
+        out["files"], cells[0], out["consensus"], screen, config["alignment"], config["crop"],
+        archive, plate, wells[0], "000", str(folder / "cache"), **arms,
+        alignment_table=out["alignment"], dropped=out["dropped"],
+    )  # fmt: skip
+
+
+IN_DATA = {
+    "path pattern that matches nothing": (
+        put("screen.path_pattern", "{plate}_{well}_{tile}.tif"),
+        "{folder}/S-1.json: found no image of the screen (2 path does not match), expected paths "
+        "like {{plate}}_{{well}}_{{tile}}.tif; correct screen.path_pattern, screen.plates or "
+        "screen.acquisition.",
+    ),
+    "path pattern without a field": (
+        put("screen.path_pattern", "{plate}/A1_{tile}.tif"),
+        "configuration key screen.path_pattern: found no {{well}}, expected the fields {{plate}}, "
+        "{{well}}, {{tile}}, {{group}} and, if need be, {{acquisition}}; correct the pattern.",
+    ),
+    "wrong plate": (
+        put("screen.plates", {"P2": ["A1"]}),
+        "{folder}/S-1.json: found no image of the screen (2 another plate), "
+        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.path_pattern, "
+        "screen.plates or screen.acquisition.",
+    ),
+    "wrong well": (
+        put("screen.plates", {"P1": ["A1", "A2"]}),
+        "the feature table: found no cell of plate P1 well A2, expected cells of every well of "
+        "screen.plates; leave the well out of screen.plates or complete the table.",
+    ),
+    "column that is not in the table": (
+        put("screen.columns.guide", "sgRNA"),
+        "feature part interphase-cells.parquet/cells.parquet: found no column 'sgRNA', expected "
+        "the columns plate, well, tile, cell_i, cell_j, sgRNA, gene_symbol_0; correct "
+        "screen.columns.guide or replace the part.",
+    ),
+    "control that labels no cell": (
+        put("screen.control", "NTC"),
+        "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
+        "label of the feature table (the commonest are 'TP53', 'nontargeting'); correct "
+        "screen.control or screen.columns.gene.",
+    ),
+    "no cell left": (
+        lambda config: (
+            put("screen.columns.plate", "sgRNA_0")(config),
+            put("screen.not_features", ["plate"])(config),
+        ),
+        "the feature table: found no cell of the screen, expected cells of the plates, wells and "
+        "tiles of the configuration; correct screen.plates, screen.tiles or screen.columns.",
+    ),
+    "tiles outside of the study": (
+        lambda config: (put("screen.tiles", "0-2")(config), put("crop.tiles_per_chunk", 3)(config)),
+        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: no file of it in the manifest), "
+        "expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen "
+        "or its files, or allow more.",
+    ),
+    "tiles of another size": (
+        put("screen.tile_size_px", 128),
+        "P1 A1 chunk 000: found 2 of 2 tiles unusable (tile 0: A1_0.tif: axes CYX (2, 96, 96) "
+        "where 1 focal planes (Z) of 128 x 128 px (Y, X) and channels (C) are expected), expected "
+        "at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen or its "
+        "files, or allow more.",
+    ),
+    "channel that the file does not hold": (
+        lambda config: config["screen"]["channels"][1].update(index=4),
+        "P1 A1 chunk 000: found 2 of 2 tiles unusable (tile 0: A1_0.tif: 2 channels, none at index "
+        "4), expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the "
+        "screen or its files, or allow more.",
+    ),
+}
+
+
+def test_the_small_study_has_no_mistake(tmp_path):
+    crop(small_study(tmp_path), tmp_path)
+    assert len(np.load(tmp_path / "perturbed.npy")) == 30
+
+
+@pytest.mark.parametrize("mistake", IN_DATA)
+def test_data_that_do_not_fit_end_in_one_sentence(mistake, tmp_path):
+    change, sentence = IN_DATA[mistake]
+    config = small_study(tmp_path)
+    change(config)
+    with pytest.raises(InputError) as caught:
+        crop(config, tmp_path)
+    assert str(caught.value) == sentence.format(folder=tmp_path)
+
+
+def test_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError) as caught:
+        choose_device("cuda")
+    assert str(caught.value) == (
+        "configuration key training.device: found 'cuda', while PyTorch sees no GPU here, expected "
+        "a GPU with its driver; set it to auto or cpu, or run the job on a node with a GPU."
+    )
+    assert choose_device("auto").type == "cpu"
+
+
+def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
+    config = small_study(tmp_path)
+    crop(config, tmp_path)
+    monkeypatch.setattr(plans, "_free_bytes", lambda folder: 1)
+    with pytest.raises(InputError) as caught:
+        plans.plan(
+            str(tmp_path / "files.parquet"), str(tmp_path / "left_out.tsv"),
+            str(tmp_path / "parts.parquet"), config, str(tmp_path / "results"),
+        )  # fmt: skip
+    assert str(caught.value) == (
+        f"the disk of {tmp_path}/results: found 0.0 GB free, expected 0.0 GB; free some, run in a "
+        "larger folder (snakemake --directory), or take fewer screen.plates or screen.tiles."
+    )
+
+
+def ended(error: Exception, folder: Path) -> str:
+    """Return what a job logs that ends with an error."""
+    log = folder / "job.log"
+    with pytest.raises(SystemExit), job(SimpleNamespace(log=[log], rule="crop", threads=1)):
+        raise error
+    return log.read_text()
+
+
+def test_a_disk_that_is_full_ends_a_job_in_one_sentence(tmp_path):
+    full = OSError(errno.ENOSPC, "No space left on device", "/data/crops/000.npy")
+    log = ended(full, tmp_path)
+    assert log.endswith(
+        "/data/crops/000.npy: No space left on device; free some space, or run elsewhere "
+        "(snakemake --directory).\n"
+    )
+    assert "Traceback" not in log
+
+
+def test_a_group_that_no_list_holds():
+    groups = pd.DataFrame({"gene": ["TUBB", "ACTB"], "group": ["tubulin", "actin"]})
+    with pytest.raises(InputError) as caught:
+        genes_of_group("Tubulin", groups)
+    assert str(caught.value) == (
+        "configuration key benchmarks.features: found group 'Tubulin', expected one of actin, "
+        "tubulin; correct the name of the group."
+    )
+
+
+def test_a_channel_without_a_way_to_the_reference():
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    alignment = config["alignment"] | {"measure": {"A594": "DAPI"}}
+    with pytest.raises(InputError) as caught:
+        resolve_chain(channels_from(config["screen"]["channels"]), alignment)
+    assert str(caught.value) == (
+        "configuration key alignment.measure: found no way from AF750 to DAPI, expected each "
+        "channel measured against another, or in one file with a settled one; add AF750: DAPI."
+    )
+
+
+def test_a_stain_that_cannot_be_drawn():
+    config = tiny_configuration()
+    config["screen"]["channels"][0]["stain"] = "Hoechst"
+    with pytest.raises(InputError) as caught:
+        stains_of(channels_from(config["screen"]["channels"]))
+    assert str(caught.value).startswith(
+        "configuration key screen.channels, A594: found stain 'Hoechst', expected one of DNA, "
+        "Hoechst 33342, "
+    )
+
+
+# --- What the user sees of it -----------------------------------------------------------------
+
+
+def test_a_wrong_configuration_on_the_terminal(tmp_path):
+    config = tiny_configuration()
+    change, sentence = IN_CONFIGURATION["crop larger than a tile"]
+    change(config)
+    write_configuration(config, tmp_path)
+    seen = snakemake(tmp_path, "--cores", "1")
+    assert seen.returncode != 0
+    assert sentence in seen.stdout.splitlines()
+    assert "Traceback" not in seen.stdout
+
+
+def test_a_job_that_fails_on_the_terminal(tmp_path):
+    study = tmp_path / "archive"
+    config = small_study(study)
+    config["source"] = "archive"
+    config["archive"]["annotations"] |= {
+        "corum": None, "functional_groups": None, "mitotic_factors": None,
+    }  # fmt: skip
+    config["figures"]["panels"] = ["fig1", "fig3b"]
+    change, sentence = IN_DATA["path pattern that matches nothing"]
+    change(config)
+    write_configuration(config, tmp_path)
+    target = "results/tiny/manifest/files.parquet"
+    seen = snakemake(tmp_path, target, "--cores", "1", "--retries", "0").stdout
+    assert "Traceback" not in seen
+    last = [line for line in seen.splitlines() if " mcvae_ops." in line][-1]
+    assert last.endswith(sentence.format(folder=study))
+    # After it, nothing but Snakemake's own lines.
+    assert seen.split(last)[1].lstrip("\n").startswith("=" * 20)
+
+
+def test_another_screen_leaves_the_results_of_the_first_alone(tmp_path):
+    config = tiny_configuration()
+    write_configuration(config, tmp_path)
+    first = snakemake(tmp_path, "results/tiny/study/library.csv", "--cores", "1")
+    assert first.returncode == 0, first.stdout
+    files = [path for path in (tmp_path / "results/tiny").rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    config["screen"]["name"] = "other"
+    config["simulate"]["seed"] = 7
+    write_configuration(config, tmp_path)
+    refused = snakemake(tmp_path, "results/tiny/study/library.csv", "--cores", "1", "--forceall")
+    assert "No rule to produce results/tiny/study/library.csv" in refused.stdout
+    assert {path: path.read_bytes() for path in before} == before

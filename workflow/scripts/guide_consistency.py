@@ -1,0 +1,10 @@
+from mcvae_ops.benchmarks.guides import guide_consistency
+from mcvae_ops.workflow import job
+
+with job(snakemake):
+    guide_consistency(
+        guides=snakemake.input.guides,
+        permutations=snakemake.params.permutations,
+        seed=snakemake.params.seed,
+        benchmark=snakemake.output.benchmark,
+    )
