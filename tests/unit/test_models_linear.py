@@ -122,5 +122,5 @@ def test_the_technical_space_takes_what_the_batches_do():
     for space in "szt":
         assert min(found[space + space]) >= 0.9
         assert all(max(found[space + other]) <= 0.3 for other in "szt" if other != space)
-    without = correlations(fitted(MCVAE, screen, 1500), screen)
+    without = correlations(fitted(MCVAE, screen, 600), screen)
     assert max(without["zt"]) >= 0.9
