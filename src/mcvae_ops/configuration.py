@@ -215,28 +215,33 @@ def _check_source(config: dict) -> None:
         raise _wrong(
             prefix + needed, "nothing", f"a value, as source is {source}", f"set {prefix}{needed}"
         )
-    if source == "archive":
-        listed = archive["study"] or (archive["root"] and archive["files"])
-        for key, place in (("study", listed), ("dataset", archive["dataset"])):
-            if not place:
-                raise _wrong(
-                    f"archive.{key}", "nothing", "a path or an address, as source is archive",
-                    "set it",
-                )  # fmt: skip
-    if source == "simulated":
+    listed = archive["study"] or (archive["root"] and archive["files"])
+    for key, place in (("study", listed), ("dataset", archive["dataset"])):
+        if source == "archive" and not place:
+            expected = "a path or an address, as source is archive"
+            raise _wrong(f"archive.{key}", "nothing", expected, "set it")
+
+
+def _check_places(config: dict) -> None:
+    if config["source"] == "simulated":
         return
-    annotations = archive["annotations"]
-    places = [archive["study"], archive["root"], archive["files"], archive["dataset"]]
-    places += [place for key, place in annotations.items() if key != "pairs"]
-    places += [*annotations["pairs"].values(), *(archive["profiles"] or {}).values()]
-    for path in local_paths(places):
-        if not Path(path).exists():
-            raise _wrong(
-                "archive",
-                f"the path {path}, which does not exist",
-                "an existing file or an https address",
-                "place the file there or correct the path",
-            )
+    archive = config["archive"]
+    parts = {
+        "archive": {key: archive[key] for key in ("study", "root", "files", "dataset")},
+        "archive.profiles": archive["profiles"] or {},
+        "archive.annotations.pairs": archive["annotations"]["pairs"],
+    }
+    lists = (key for key in archive["annotations"] if key != "pairs")
+    parts["archive.annotations"] = {key: archive["annotations"][key] for key in lists}
+    for section, places in parts.items():
+        for key, place in places.items():
+            if local_paths([place]) and not Path(place).exists():
+                raise _wrong(
+                    f"{section}.{key}",
+                    f"the path {place}, which does not exist",
+                    "an existing file or an https address",
+                    "place the file there or correct the path",
+                )
 
 
 def _check_library(config: dict) -> None:
@@ -253,7 +258,8 @@ def _check_library(config: dict) -> None:
                 "correct one of the two",
             )
     groups = [group["name"] for group in library["groups"]]
-    for key in ("shifting_groups", "novel_groups"):
+    is_used = config["archive"]["annotations"]["functional_groups"] is not None
+    for key in ("shifting_groups", "novel_groups") if is_used else ():
         for group in config["benchmarks"]["features"][key]:
             if group not in groups:
                 raise _wrong(
@@ -265,7 +271,8 @@ def _check_library(config: dict) -> None:
 
 
 CHECKS = (
-    _check_channels, _check_tiles, _check_split, _check_models, _check_source, _check_library,
+    _check_channels, _check_tiles, _check_split, _check_models, _check_source, _check_places,
+    _check_library,
 )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def kill_when(n_finished: int, job: dict, finished, delay_s: float = 0.0) -> Non
     """Start a job, and kill it some time after its n-th tile is finished."""
     process = subprocess.Popen([sys.executable, "-c", CHILD, json.dumps(job)])
     deadline_s = time.monotonic() + 60
-    while len(list(finished.glob("[0-9]*.json"))) < n_finished:
+    while len(list(finished.rglob("[0-9]*.json"))) < n_finished:
         assert time.monotonic() < deadline_s and process.poll() is None
         time.sleep(0.005)
     time.sleep(delay_s)
@@ -115,7 +115,7 @@ def test_a_killed_chunk_goes_on_at_its_tile_and_gives_the_same(server, job, tmp_
     for n_finished in (1, 3):
         kill_when(n_finished, one, finished)
     assert not os.path.exists(one["ntc"])
-    done = {path.stem for path in finished.glob("[0-9]*.json")}
+    done = {path.stem for path in finished.rglob("[0-9]*.json")}
     before = len(server.stats()["log"])
     chunks.crop_chunk(**one)
     asked = {entry["path"].rpartition("_")[2].removesuffix(".tif")

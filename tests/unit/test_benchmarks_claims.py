@@ -61,6 +61,14 @@ def test_alike_estimates_share_the_spread_between_seeds():
     assert (alone["high"] - alone["value"]).item() == pytest.approx(0.1)
 
 
+def test_a_share_stays_between_0_and_1_and_a_difference_need_not():
+    spread = seeds_frame([0.5, 0.99])
+    for metric, bounded in (("auroc", True), ("auroc_difference", False)):
+        rows = folded(spread, metric=metric)
+        over = rows[rows["seed"] == table.OVER_SEEDS].iloc[0]
+        assert (over["high"] == 1) == bounded and (over["low"] == 0) == bounded
+
+
 def test_the_published_protocol_is_left_as_it_is():
     rows = folded(seeds_frame([0.4, 0.5, 0.6]), protocol="published")
     assert (rows["seed"] >= 0).all()

@@ -56,11 +56,11 @@ def test_cells_are_embedded_in_as_many_jobs_as_asked_for(tmp_path):
 def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path):
     config = tiny_configuration() | {"commercial_use": True}
     write_configuration(config, tmp_path)
-    drawn = [panel for panel in config["figures"]["panels"] if not panel.startswith("fig2")]
+    drawn = [panel for panel in config["figures"]["panels"] if panel not in ("fig2a", "figs2")]
     assert jobs(tmp_path)["draw_figure"] == len(drawn)
     sentence = (
         "Left out of this run, as commercial_use is true and corum is for non-commercial use only: "
-        "fig2a."
+        "fig2a, figs2."
     )
     assert sentence in snakemake(tmp_path, "-n").stdout
 
@@ -81,13 +81,14 @@ def test_what_lacks_its_annotation_is_left_out_with_the_reason():
     annotations = config["archive"]["annotations"]
     annotations |= {"corum": None, "mitotic_factors": None}
     names = Names(config)
-    assert names.panels == ["fig1", "fig3b", "fig4b", "fig4e"]
+    assert names.panels == ["fig1", "fig3b", "fig4b", "fig4e", "figs1"]
     assert names.left_out == {
         "fig2a": "archive.annotations.corum is null",
+        "figs2": "archive.annotations.corum is null",
         "fig5b": "archive.annotations.mitotic_factors is null",
         "fig5c": "archive.annotations.mitotic_factors is null",
     }
-    assert set(everything.tables) - set(names.tables) == {"complexes", "mitosis"}
+    assert set(everything.tables) - set(names.tables) == {"complexes", "corrections", "mitosis"}
     annotations["pairs"] = {"Reactome": "pairs.txt"}  # complexes are not the only pairs of genes
     assert "complexes" in Names(config).tables
 

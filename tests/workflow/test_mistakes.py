@@ -72,7 +72,7 @@ IN_CONFIGURATION = {
     "unknown key": (
         put("crop.sise_px", 48),
         "configuration key crop: found unknown key 'sise_px', expected one of clip_fraction, "
-        "max_failed_fraction, size_px, tiles_per_chunk; write 'size_px' instead.",
+        "illumination, max_failed_fraction, size_px, tiles_per_chunk; write 'size_px' instead.",
     ),
     "wrong type": (
         put("training.epochs", "ten"),
@@ -92,8 +92,8 @@ IN_CONFIGURATION = {
     ),
     "study that is not there": (
         lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive: found the path no.json, which does not exist, expected an "
-        "existing file or an https address; place the file there or correct the path.",
+        "configuration key archive.study: found the path no.json, which does not exist, expected "
+        "an existing file or an https address; place the file there or correct the path.",
     ),
     "no study": (
         lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
@@ -138,8 +138,8 @@ IN_CONFIGURATION = {
     "unknown panel": (
         put("figures.panels", ["fig2a", "fig9"]),
         "configuration key figures.panels.1: found 'fig9', expected one of fig1, fig2a, fig2b, "
-        "fig2c, fig3a, fig3b, fig4a, fig4b, fig4c, fig4d, fig4e, fig5a, fig5b, fig5c, figqc1, "
-        "figqc2, figqc3, figqc4, figqc5; choose one of them.",
+        "fig2c, fig3a, fig3b, fig4a, fig4b, fig4c, fig4d, fig4e, fig5a, fig5b, fig5c, figs1, "
+        "figs2, figqc1, figqc2, figqc3, figqc4, figqc5, figqc6; choose one of them.",
     ),
     "unknown model": (
         put("profiles.main_model", "mcvea"),
@@ -242,7 +242,7 @@ def crop(config: dict, folder: Path) -> None:
         for kind, suffix in (("", ".npy"), ("_index", ".parquet"))
     }
     crop_chunk(
-        out["files"], cells[0], out["consensus"], screen, config["alignment"], config["crop"],
+        out["files"], cells[0], out["consensus"], None, screen, config["alignment"], config["crop"],
         archive, plate, wells[0], "000", str(folder / "cache"), **arms,
         alignment_table=out["alignment"], dropped=out["dropped"],
     )  # fmt: skip
@@ -347,6 +347,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
         plans.plan(
             str(tmp_path / "files.parquet"), str(tmp_path / "left_out.tsv"),
             str(tmp_path / "parts.parquet"), config, str(tmp_path / "results"),
+            str(tmp_path / "timings"),
         )  # fmt: skip
     assert str(caught.value) == (
         f"the disk of {tmp_path}/results: found 0.0 GB free, expected 0.0 GB; free some, run in a "
@@ -377,8 +378,8 @@ def test_a_group_that_no_list_holds():
     with pytest.raises(InputError) as caught:
         genes_of_group("Tubulin", groups)
     assert str(caught.value) == (
-        "configuration key benchmarks.features: found group 'Tubulin', expected one of actin, "
-        "tubulin; correct the name of the group."
+        "configuration keys benchmarks.features.shifting_groups and novel_groups: found group "
+        "'Tubulin', expected one of actin, tubulin; correct the name of the group."
     )
 
 

@@ -61,7 +61,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        dataset=config["archive"]["dataset"],
+        place=select(config["archive"], "dataset"),
     script:
         "../scripts/list_feature_parts.py"
 

@@ -3,7 +3,7 @@ from mcvae_ops.workflow import job, transfer
 
 with job(snakemake):
     list_feature_parts(
-        dataset=snakemake.params.dataset,
+        dataset=snakemake.params.place["dataset"],
         archive=transfer(snakemake),
         feature_parts=snakemake.output.feature_parts,
     )

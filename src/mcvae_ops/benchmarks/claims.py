@@ -160,14 +160,20 @@ def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> li
     how = "mean recall, {}, cross-validated by gene; interval over genes and repeats"
     return [
         Part(
-            f"{' + '.join(shifting)} (shift existing states): recalled better from background",
+            f"{_names(shifting)} (existing states shifted): recalled better from background",
             difference[SHIFTING], how.format("background minus salient"),
         ),
         Part(
-            f"{' + '.join(novel)} (novel phenotypes): recalled better from salient",
+            f"{_names(novel)} (novel phenotypes): recalled better from salient",
             -difference[NOVEL], how.format("salient minus background"),
         ),
     ]  # fmt: skip
+
+
+def _names(groups: list[str]) -> str:
+    """Return the name of the first group, and how many others there are."""
+    others = len(groups) - 1
+    return groups[0] + (f" and {others} other group{'s' * (others > 1)}" if others else "")
 
 
 def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part:
@@ -177,8 +183,8 @@ def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part
         item=SHIFTING, against=NOVEL, level=float(TOP_FEATURES),
     )  # fmt: skip
     return Part(
-        f"the top features of {' + '.join(shifting)} explain more of NTC PC1 than those of "
-        f"{' + '.join(novel)}",
+        f"the top features of {_names(shifting)} explain more of NTC PC1 than those of "
+        f"{_names(novel)}",
         difference,
         f"R2 of {TOP_FEATURES} features on held-out batches, mean over the former minus mean over "
         "the latter groups; interval over batches",

@@ -11,6 +11,10 @@ from mcvae_ops.files import write_parquet
 
 PROTOCOLS = ("published", "strict")
 OVER_SEEDS = -1  # in the column seed: an estimate over all training seeds
+BETWEEN_0_AND_1 = {
+    "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
+    "mean_average_precision", "guide_consistency",
+}  # fmt: skip
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
     "protocol": "str",  # published | strict
@@ -103,6 +107,8 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     alike = [name for name in keys if name not in ("model", "space")]
     n = each.groupby(keys, sort=False, dropna=False)["n"].max()
     folded = mean_over_seeds(each, keys, alike).join(n).reset_index().assign(seed=OVER_SEEDS)
+    bounded = folded["metric"].isin(BETWEEN_0_AND_1)
+    folded.loc[bounded, ["low", "high"]] = folded.loc[bounded, ["low", "high"]].clip(0, 1)
     return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
 
 

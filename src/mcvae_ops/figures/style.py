@@ -83,9 +83,11 @@ SETTINGS = {
 def house(words: dict[str, str]) -> Iterator[None]:
     """Draw and save every figure in this context; `words` are the screen's (``screen.words``)."""
     token = _words.set(words)
-    with mpl.rc_context(SETTINGS):
-        yield
-    _words.reset(token)
+    try:
+        with mpl.rc_context(SETTINGS):
+            yield
+    finally:
+        _words.reset(token)
 
 
 def model_colour(model: str) -> str:

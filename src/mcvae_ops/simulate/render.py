@@ -109,7 +109,7 @@ def actin(frame: Frame, looks: Appearance) -> np.ndarray:
 
 
 def mitochondria(frame: Frame, looks: Appearance) -> np.ndarray:
-    """Draw threads in the cytoplasm; they gather where microtubules collapse."""
+    """Draw threads that gather where microtubules collapse, (cell, y, x), counts."""
     wave = np.cos((2 * np.pi / 5.0) * frame.across + 2.5 * frame.texture + _each(looks.angle))
     threads = 0.25 + 0.75 * (0.5 + 0.5 * wave) ** 2
     gathered = np.exp(-(0.8 + 2.0 * _each(looks.collapse)) * frame.radius)

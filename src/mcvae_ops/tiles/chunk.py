@@ -1,7 +1,6 @@
 """A chunk of a well's tiles becomes crops, in one shard of NTC and one of perturbed cells."""
 
 import logging
-import shutil
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -96,8 +95,9 @@ class Cropped:
         self.failed[tile] = reason
         if n_cells:
             self.dropped.append({"tile": tile, "reason": "tile failed", "n_cells": n_cells})
-        unknown = Shifts(*(np.full((len(names), n), np.nan).squeeze() for n in (2, 1, 1)),
-                         ("failed",) * len(names))  # fmt: skip
+        nothing = np.full(len(names), np.nan)
+        px, method = np.stack([nothing, nothing], axis=1), ("failed",) * len(names)
+        unknown = Shifts(px, nothing, nothing, method)
         self.alignment += alignment_rows(tile, names, unknown, reason)
 
 
@@ -272,7 +272,7 @@ def crop_chunk(
         write_shard(crops, rows[order[arm]].astype(np.intp), table, names, path, index)
     write_parquet(_of_well(result.alignment, ALIGNMENT, plate, well), alignment_table)
     write_parquet(_of_well(result.dropped, DROPPED, plate, well), dropped)
-    shutil.rmtree(finished.folder, ignore_errors=True)
+    finished.clear()
     n_lost = sum(row["n_cells"] for row in result.dropped)
     n_failed = len(result.failed)
     logger.info("%d cells cropped, %d dropped, %d tiles failed", len(kept), n_lost, n_failed)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ class FinishedTiles:
     """Crops of finished tiles in one file, and a note beside it that vouches for each tile.
 
     Memory holds the crops of one tile. Every tile has its place in the file, with room for all of
-    its cells; notes of other settings, cells or places do not count.
+    its cells; other settings or numbers of cells have a file of their own.
 
     Parameters
     ----------
@@ -37,8 +38,10 @@ class FinishedTiles:
         n_cells: Mapping[int, int],
         shape: Sequence[int],
     ) -> None:
-        self.folder, self.shape = Path(folder), tuple(shape)
-        self.settings = json.dumps([settings, self.shape], sort_keys=True, default=str)
+        self.root, self.shape = Path(folder), tuple(shape)
+        layout = [settings, self.shape, list(n_cells.items())]
+        digest = hashlib.sha256(json.dumps(layout, sort_keys=True, default=str).encode())
+        self.folder = self.root / digest.hexdigest()[:16]
         ends = np.cumsum([0, *n_cells.values()])
         self.first_row = dict(zip(n_cells, ends[:-1].tolist(), strict=True))
         self.n_rows = int(ends[-1])
@@ -59,12 +62,14 @@ class FinishedTiles:
             JSON: what else is to be known of the tile.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        # A note of other files or cells must not vouch for what is written now.
+        self._path(tile).unlink(missing_ok=True)
         with open(self.data, "r+b" if self.data.exists() else "w+b") as handle:
             handle.seek(self.first_row[tile] * int(np.prod(self.shape)) * crops.itemsize)
             handle.write(np.ascontiguousarray(crops).data)
             handle.flush()
             os.fsync(handle.fileno())
-        content = {"identity": self._identity(tile, files, cells), "notes": notes}
+        content = {"identity": self._identity(files, cells), "notes": notes}
         write_text(json.dumps(content, default=float), self._path(tile))
 
     def load(self, tile: int, files: pd.DataFrame, cells: pd.DataFrame) -> dict | None:
@@ -73,21 +78,25 @@ class FinishedTiles:
         if not path.exists():
             return None
         saved = json.loads(path.read_text(encoding="utf-8"))
-        return saved["notes"] if saved["identity"] == self._identity(tile, files, cells) else None
+        return saved["notes"] if saved["identity"] == self._identity(files, cells) else None
 
     def crops(self) -> np.ndarray:
         """Return the crops, mapped from disk; a tile's begin at its ``first_row``."""
-        if not self.data.exists():
+        if not self.n_rows or not self.data.exists():
             return np.empty((0, *self.shape), np.uint16)
         with open(self.data, "r+b") as handle:
             handle.truncate(self.n_rows * int(np.prod(self.shape)) * np.uint16().itemsize)
         return np.memmap(self.data, np.uint16, "r", shape=(self.n_rows, *self.shape))
 
+    def clear(self) -> None:
+        """Delete everything, that of other settings too."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
     def _path(self, tile: int) -> Path:
         return self.folder / f"{tile}.json"
 
-    def _identity(self, tile: int, files: pd.DataFrame, cells: pd.DataFrame) -> str:
-        digest = hashlib.sha256(f"{self.settings} {self.first_row[tile]}".encode())
+    def _identity(self, files: pd.DataFrame, cells: pd.DataFrame) -> str:
+        digest = hashlib.sha256()
         for table in (files[["path", "size_bytes"]], cells):
             digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         return digest.hexdigest()
