@@ -101,7 +101,7 @@ def test_streams_and_a_colour_crop_nothing_again(tiny_run):
         planned = jobs(tiny_run)
     finally:
         write_configuration(tiny_configuration(), tiny_run)
-    assert set(planned) <= {"draw_figure", "report", "all", "total"}
+    assert set(planned) <= {"draw_figure", "explorer", "report", "all", "total"}
 
 
 def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
