@@ -22,6 +22,7 @@ from tests.workflow.runs import snakemake, tiny_configuration, write_configurati
 
 FIGURE = "results/tiny/figures/fig3b.csv"
 WEIGHTS = "results/tiny/models/mcvae/0/weights.pt"
+STATISTICS = "results/tiny/shards/statistics.parquet"
 LOG = "logs/tiny/train_model/mcvae/0.log"
 MADE_BY_JOBS = ("crops", "shards", "models", "embeddings", "benchmarks", "figures")
 
@@ -36,6 +37,8 @@ def longer_configuration() -> dict:
 def write_profile(folder: Path) -> Path:
     """Copy the profile as a site does, and change what a site may change."""
     profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    # From sacct the executor would learn of the dead node, and of none to take its place.
+    profile["slurm-status-command"] = "squeue"
     profile["slurm-array-jobs"] = "crop_chunk"
     profile["slurm-init-seconds-before-status-checks"] = 10
     profile["slurm-keep-successful-logs"] = True
@@ -191,17 +194,27 @@ def test_chunks_were_one_array(run):
     assert len(chunks) == 4 and len({job["array"] for job in chunks}) == 1, chunks
 
 
-def test_a_job_that_always_fails_ends_with_its_log_also_without_accounts(run, slurm):
+def through_slurm(slurm: Slurm, folder: Path, target: str) -> subprocess.CompletedProcess:
+    """Make one more target, with the status of jobs from their accounts, as shipped."""
+    choice = ("--retries", "0", "--slurm-status-command", "sacct")
+    return subprocess.run(
+        command(folder, folder / "profile", target, *choice),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=slurm.environment,
+    )  # fmt: skip
+
+
+def test_a_job_is_followed_by_its_account(run, slurm):
+    done = through_slurm(slurm, run.folder, STATISTICS)
+    assert done.returncode == 0, done.stdout
+    assert (run.folder / STATISTICS).exists()
+    assert "COMPLETED" in slurm.call("sacct", "--noheader", "--allocations", "--format=State")
+
+
+def test_a_job_that_always_fails_ends_with_its_log(run, slurm):
     config = longer_configuration()
     config["training"]["batch_size"] = 100_000
     write_configuration(config, run.folder)
-    done = subprocess.run(
-        command(
-            run.folder, run.folder / "profile", WEIGHTS,
-            "--retries", "0", "--slurm-status-command", "squeue",
-        ),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=slurm.environment,
-    )  # fmt: skip
+    done = through_slurm(slurm, run.folder, WEIGHTS)
     assert done.returncode != 0
     assert done.stdout.count("has been submitted with SLURM jobid") == 1
     assert "configuration key training.batch_size: found 100000" in done.stdout
