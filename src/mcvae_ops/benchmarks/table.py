@@ -15,6 +15,11 @@ BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
     "mean_average_precision", "guide_consistency",
 }  # fmt: skip
+DIFFERENCES = {
+    "average_precision_difference", "auroc_difference", "macro_f1_difference", "recall_difference",
+    "mean_recall_difference",
+}  # fmt: skip
+ALIKE_ITEMS = {"recall_difference"}  # of groups: what one seed does to them is of one size
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
     "protocol": "str",  # published | strict
@@ -100,15 +105,19 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
 
     An estimate that has an interval for two seeds or more gets a row `OVER_SEEDS`: their mean,
     with an interval that the spread between the seeds widens (see `seeds.mean_over_seeds`).
+    Models and spaces share the spread of a metric, and so do the items of `ALIKE_ITEMS`.
     """
     each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
     keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n")]
-    alike = [name for name in keys if name not in ("model", "space")]
-    n = each.groupby(keys, sort=False, dropna=False)["n"].max()
-    folded = mean_over_seeds(each, keys, alike).join(n).reset_index().assign(seed=OVER_SEEDS)
-    bounded = folded["metric"].isin(BETWEEN_0_AND_1)
-    folded.loc[bounded, ["low", "high"]] = folded.loc[bounded, ["low", "high"]].clip(0, 1)
+    each = each.assign(pool=each["item"].mask(each["metric"].isin(ALIKE_ITEMS), ""))
+    alike = ["pool", *(name for name in keys if name not in ("model", "space", "item"))]
+    n = each.groupby([*keys, "pool"], sort=False, dropna=False)["n"].max()
+    folded = mean_over_seeds(each, [*keys, "pool"], alike).join(n).reset_index()
+    folded["seed"] = OVER_SEEDS
+    for metrics, least in ((BETWEEN_0_AND_1, 0), (DIFFERENCES, -1)):
+        rows_of = folded["metric"].isin(metrics)
+        folded.loc[rows_of, ["low", "high"]] = folded.loc[rows_of, ["low", "high"]].clip(least, 1)
     return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
 
 
