@@ -20,7 +20,7 @@ from mcvae_ops.screen import tile_numbers
 
 __all__ = [
     "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
-    "transfer", "without",
+    "transfer", "where_it_runs", "without",
 ]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
@@ -98,6 +98,11 @@ def transfer(snakemake) -> dict:
     More streams or patience bring the same files: a change must not run a finished job again.
     """
     return select(snakemake.config["archive"], "streams", "retries", "timeout_s", "keep_raw")
+
+
+def where_it_runs(snakemake) -> dict:
+    """Return the settings of `training` that change no weight; no parameter of a rule, either."""
+    return select(snakemake.config["training"], "device", "checkpoint_minutes")
 
 
 def growing(first: int) -> Callable:

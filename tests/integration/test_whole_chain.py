@@ -92,10 +92,11 @@ def test_a_deleted_figure_is_drawn_alone(tiny_run):
     assert figure.read_bytes() == before
 
 
-def test_streams_and_a_colour_crop_nothing_again(tiny_run):
+def test_streams_a_device_and_a_colour_crop_and_train_nothing_again(tiny_run):
     config = tiny_configuration()
     config["archive"] |= {"streams": 7, "retries": 1, "timeout_s": 9, "keep_raw": True}
     config["screen"]["channels"][0]["colour"] = "#123456"
+    config["training"] |= {"device": "cpu", "checkpoint_minutes": 3}
     write_configuration(config, tiny_run)
     try:
         planned = jobs(tiny_run)

@@ -78,7 +78,7 @@ def small(name: str) -> dict:
     config = tiny_configuration()
     config["screen"] |= {
         "name": name, "z_planes": 1, "acquisition": "", "tiles": "0-8",
-        "well_grid": {"column_heights": [3, 3, 3], "centre_tiles": 1},
+        "well_grid": {"column_heights": [3, 3, 3], "centre_tiles": 1, "published_centre_tiles": 1},
     }  # fmt: skip
     config["alignment"]["reference"] = "DNA"
     config["crop"] |= {"tiles_per_chunk": 9, "max_failed_fraction": 0.0}

@@ -13,6 +13,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.models.objective import TERMS
 from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops
+from mcvae_ops.training.arithmetic import exact
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
 from mcvae_ops.training.monitors import Watch, salient_warnings
 from mcvae_ops.training.prepare import Schedule, fixed_settings, merged_settings
@@ -297,3 +298,17 @@ def test_other_arithmetic_gives_nearly_the_same_training(way, shards, tmp_path):
     gained = elbo[0][0] - elbo[0][-1]
     assert gained > 100
     assert elbo[1][-1] == pytest.approx(elbo[0][-1], abs=0.1 * gained)
+
+
+def test_what_is_compared_is_computed_in_float32_whatever_the_training_does():
+    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+    try:
+        for place in places:
+            place.allow_tf32 = True
+        with exact():
+            assert not any(place.allow_tf32 for place in places)
+        assert all(place.allow_tf32 for place in places)
+    finally:
+        for place, was in zip(places, before, strict=True):
+            place.allow_tf32 = was

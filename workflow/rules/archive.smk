@@ -100,12 +100,12 @@ rule split_cells:
             "plates",
             "tiles",
             "tile_size_px",
-            "well_grid",
             "columns",
             "not_features",
             "control",
             "duplicates",
-        ),
+        )
+        | GRID,
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"

@@ -32,7 +32,7 @@ rule embed_cells:
         gpu=1,
     params:
         model=lookup(dpath="models/{model}", within=config),
-        training=without(config["training"], "seeds"),
+        training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         part="{part}",
         parts=NAMES.n_embedding_parts,
     script:

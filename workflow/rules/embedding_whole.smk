@@ -30,7 +30,7 @@ rule embed_cells:
         gpu=1,
     params:
         model=lookup(dpath="models/{model}", within=config),
-        training=without(config["training"], "seeds"),
+        training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         part=0,
         parts=1,
     script:

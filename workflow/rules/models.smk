@@ -33,7 +33,7 @@ rule train_model:
         nodes=1,
     params:
         model=lookup(dpath="models/{model}", within=config),
-        training=without(config["training"], "seeds"),
+        training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         channels=NAMES.channels,
         checkpoint_dir="results/{screen}/checkpoints/{model}/{seed}",
         tensorboard_dir="logs/{screen}/tensorboard/{model}/{seed}",

@@ -58,9 +58,15 @@ rule simulate_plate:
     params:
         simulate=config["simulate"],
         screen=without(
-            config["screen"], "name", "pixel_size_um", "projection", "words"
+            config["screen"],
+            "name",
+            "pixel_size_um",
+            "projection",
+            "words",
+            "duplicates",
         )
-        | {"channels": NAMES.stained},
+        | {"channels": NAMES.stained}
+        | GRID,
         reference=config["alignment"]["reference"],
     script:
         "../scripts/simulate_plate.py"

@@ -47,6 +47,8 @@ rule well_illumination:
     """Estimate how light is spread over the tiles of a well."""
     input:
         files="results/{screen}/manifest/files.parquet",
+        # Both jobs fetch into one folder: one after the other.
+        consensus=ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
     output:
         light="results/{screen}/illumination/{plate}/{well}.npy",
     log:

@@ -1,5 +1,5 @@
 from mcvae_ops.training.launch import launch_training
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow import job, where_it_runs
 
 with job(snakemake):
     launch_training(
@@ -8,7 +8,7 @@ with job(snakemake):
         index=snakemake.input.index,
         splits=snakemake.input.splits,
         model=snakemake.params.model,
-        training=snakemake.params.training,
+        training=snakemake.params.training | where_it_runs(snakemake),
         model_name=snakemake.wildcards.model,
         seed=int(snakemake.wildcards.seed),
         channels=snakemake.params.channels,

@@ -17,11 +17,12 @@ def training_rate(results: Path) -> float | None:
 def embedding_rate(results: Path, timings: Path) -> float | None:
     """Return the cells/s of the embeddings made so far, start and end of the jobs included."""
     n_cells, seconds = 0, 0.0
-    for timing in sorted((timings / "embed_cells").glob("*/*.tsv")):
-        table = results / "embeddings" / timing.parent.name / f"{timing.stem}.parquet"
-        if table.exists():
+    for table in sorted((results / "embeddings").glob("*/*.parquet")):
+        whole = timings / "embed_cells" / table.parent.name / f"{table.stem}.tsv"
+        jobs = sorted(whole.with_suffix("").glob("*.tsv")) or [p for p in [whole] if p.exists()]
+        if jobs:
             n_cells += pq.read_metadata(table).num_rows
-            seconds += _of_job(timing, "s")
+            seconds += sum(_of_job(job, "s") for job in jobs)
     return n_cells / seconds if seconds else None
 
 

@@ -127,7 +127,12 @@ def model_costs(settings: dict, n_cells: int, results: Path, timings: Path) -> l
     untrained = [m for path, m in here if not (folders[0] / path / "weights.pt").exists()]
     unread = [m for path, m in here if not (folders[1] / f"{path}.parquet").exists()]
     epochs = sum((shared | model["training"])["epochs"] for model in untrained)
-    values = sum(model["salient_latent"] + model["background_latent"] for model in unread)
+    values = sum(
+        model["salient_latent"]
+        + model["background_latent"]
+        + (shared | model["training"])["technical_latent"]
+        for model in unread
+    )
     train_rate, train_origin = _rate(training_rate(results), settings, "cells_per_s")
     embed_rate, embed_origin = embedding_rate(results, timings), "measured cells/s"
     if embed_rate is None:

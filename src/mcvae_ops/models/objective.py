@@ -87,7 +87,10 @@ def gaussian_nll(error: Tensor, n_values: int, log_sigma: Tensor) -> Tensor:
 
 
 def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -> Tensor:
-    """Return how much t tells of the label, plus how much of s in perturbed cells; 0 to 2."""
+    """Return how much t tells of the label, plus how much of s in perturbed cells.
+
+    About 0 (in a batch also below it) if it tells nothing, at most 2.
+    """
     kernel = gaussian_kernel(mean_t)
     found = dependence(kernel, label_kernel(label))
     is_perturbed = label != NTC_LABEL

@@ -1,6 +1,7 @@
 """In which precision a training computes, and whether its networks are compiled."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from mcvae_ops.models.family import ContrastiveVAE
 class Arithmetic:
     """How the networks are computed in training; weights and objective stay float32.
 
-    Validation and embedding are float32 in any case, so that models can be compared.
+    Validation and embedding are float32 in any case (`exact`), so that models can be compared.
 
     Attributes
     ----------
@@ -38,3 +39,17 @@ class Arithmetic:
     def autocast(self, device: torch.device) -> AbstractContextManager:
         """Return the context in which the model is applied to a batch."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Compute in float32 for the time being; by default PyTorch convolves in TF32 on a GPU."""
+    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+    for place in places:
+        place.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for place, was in zip(places, before, strict=True):
+            place.allow_tf32 = was

@@ -16,6 +16,7 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops, in_order
 from mcvae_ops.shards.index import index_channels
+from mcvae_ops.training.arithmetic import exact
 from mcvae_ops.training.prepare import choose_device, fixed_settings, merged_settings
 
 CELLS_AT_A_TIME = 1024
@@ -115,8 +116,9 @@ def embed_cells(
         If the weights are of another model, seed, configuration or set of channels.
     """
     expected = {"model": model_name, "seed": seed, "channels": index_channels(index)}
-    expected |= {"settings": fixed_settings(merged_settings(model, training))}
-    network, preprocess = load_model(weights, expected, choose_device(training["device"]))
+    settings = merged_settings(model, training)
+    expected |= {"settings": fixed_settings(settings)}
+    network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
     cells = read_cells(index)
     rows = part_of(len(cells), part, parts)
     names = latent_names(network.settings)
@@ -127,6 +129,7 @@ def embed_cells(
     progress = Progress(len(rows), "cells", f"embed {model_name}")
     embedded = embed(network, Crops(Path(index).parent.parent, cells), rows, preprocess)
     with (
+        exact(),
         whole_file(embedding) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd") as writer,
     ):

@@ -14,11 +14,11 @@ class Scalars:
     ----------
     folder
         Where TensorBoard looks; None writes nothing.
-    first_step
-        Of this run; what an interrupted one wrote after it is overwritten.
+    steps_done
+        Before this run; what an interrupted one wrote of later ones is overwritten.
     """
 
-    def __init__(self, folder: str | None, first_step: int) -> None:
+    def __init__(self, folder: str | None, steps_done: int) -> None:
         self._writer = None
         if folder is None:
             return
@@ -27,7 +27,7 @@ class Scalars:
         except ImportError:
             logger.info("tensorboard is not installed: no scalars are written")
             return
-        self._writer = SummaryWriter(folder, purge_step=first_step)
+        self._writer = SummaryWriter(folder, purge_step=steps_done + 1)
 
     def write(self, phase: str, values: dict, step: int) -> None:
         """Write the numbers among `values` of a phase."""

@@ -22,7 +22,7 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.training.arithmetic import Arithmetic
+from mcvae_ops.training.arithmetic import Arithmetic, exact
 from mcvae_ops.training.batches import Batches
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
 from mcvae_ops.training.distributed import Ranks, joined
@@ -67,7 +67,8 @@ def train(
 
     Every random draw of a step is a function of the seed and the step, so that a run that was
     killed goes on from its checkpoint to the same weights, bit by bit (on one CPU thread). With
-    several ranks each draws its own noise, and an analytic sigma is that of the rank's own cells.
+    several ranks each draws its own noise, and an analytic sigma and the HSIC penalty are those of
+    the rank's own cells.
 
     Returns
     -------
@@ -123,7 +124,9 @@ def train(
 
             if step % every == 0 or step == last_step:
                 means = meter.means((step - 1) % every + 1, ranks)
-                values = ranks.of_first(validate(model, validation, preprocess, weights))
+                with exact():
+                    found = validate(model, validation, preprocess, weights)
+                values = ranks.of_first(found)
                 check_finite(values, step)
                 common = {"step": step, "epoch": step / batches.steps_per_epoch}
                 common |= {"learning_rate": learning_rate}
@@ -220,7 +223,6 @@ def train_model(
     """
     settings = merged_settings(model, training)
     fixed = fixed_settings(settings)
-    seed = int(seed)
     names = check_channels(channels, index)
     cells = read_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
@@ -265,7 +267,8 @@ def train_model(
         )
     if ranks.rank == 0:
         network.load_state_dict(best)
-        table = sample_table(network, validation, cells, preprocess, names)
+        with exact():
+            table = sample_table(network, validation, cells, preprocess, names)
         content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
         content |= {"state": best}
         content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
