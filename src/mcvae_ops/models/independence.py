@@ -42,7 +42,8 @@ def hsic(first: Tensor, second: Tensor) -> Tensor:
 def dependence(first: Tensor, second: Tensor) -> Tensor:
     """Return HSIC over the root of the HSIC of each with itself.
 
-    At most 1, and about 0 (in a batch also below it) if independent. With fewer than `FEWEST_CELLS` cells, or where one variable is constant, it is 0.
+    At most 1, and about 0 (in a batch also below it) if independent. With fewer than
+    `FEWEST_CELLS` cells, or where one variable is constant, it is 0.
 
     References
     ----------
