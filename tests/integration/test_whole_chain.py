@@ -30,11 +30,12 @@ def results(folder: Path) -> Path:
 
 
 def digests(folder: Path, patterns: list[str]) -> dict[str, str]:
+    """Digests of results; what a kill cut short keeps its hidden name."""
     paths = [path for pattern in patterns for path in sorted(results(folder).glob(pattern))]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in paths
-        if path.is_file()
+        if path.is_file() and not path.name.startswith(".")
     }
 
 
