@@ -268,12 +268,13 @@ def test_differences_are_paired_and_cross_seeds():
         ("a", "combined", "all", seed): Estimate(0.5 + 0.1 * seed, 0.5 + 0.1 * seed + shared, 9)
         for seed in (0, 1)
     } | {("b", "combined", "all", 0): Estimate(0.3, 0.3 + shared, 9)}
-    rows = table.to_frame(difference_rows(estimates, 0)).set_index(["model", "item"])
+    rows = table.to_frame(difference_rows(estimates)).set_index(["model", "item"])
     row = rows.loc[("a", "b")]
     assert row["value"] == pytest.approx(0.25)
-    # complexes cancel, as their draws are shared; only the seeds differ
-    assert row["low"] == pytest.approx(0.2)
-    assert row["high"] == pytest.approx(0.3)
+    # complexes cancel, as their draws are shared; only the seeds differ: sd sqrt(.005), t = 12.706
+    half = 12.7062 * np.sqrt(0.005 / 2)
+    assert row["low"] == pytest.approx(0.25 - half, abs=1e-5)
+    assert row["high"] == pytest.approx(0.25 + half, abs=1e-5)
     assert row["seed"] == table.OVER_SEEDS
     assert rows.loc[("b", "a"), "value"] == pytest.approx(-0.25)
 

@@ -88,3 +88,14 @@ def test_a_batch_without_controls_cannot_be_corrected():
     cells.loc[cells["well"] == "A2", "is_ntc"] = False
     with pytest.raises(InputError, match="0 NTC cells in batch P1/A2"):
         corrected(cells, latent, COLUMNS, "centre")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [["s_00", "s_01", "z_00", "z_01", "t_00"], ["z_00", "z_01", "z_02", "t_00", "t_01"]],
+    ids=["with s", "without s"],
+)
+def test_a_technical_space_is_corrected_as_well(columns):
+    cells, latent = planted()
+    for _, controls in controls_of(cells, corrected(cells, latent, columns, "centre")):
+        np.testing.assert_allclose(controls.mean(axis=0, dtype=float), 0, atol=1e-5)

@@ -250,7 +250,12 @@ rule umap_cells:
         runtime=growing(240),
     params:
         screen=select(config["screen"], "tile_size_px", "well_grid"),
-        settings=config["benchmarks"]["umap"] | config["benchmarks"]["covariates"],
+        settings=config["benchmarks"]["umap"]
+        | select(
+            config["benchmarks"]["covariates"],
+            "fov_centre_fraction",
+            "fov_edge_fraction",
+        ),
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/umap_cells.py"

@@ -1,9 +1,11 @@
 """Compare average precision between models and between spaces, paired over complexes and seeds."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from mcvae_ops.benchmarks import table
 from mcvae_ops.benchmarks.intervals import interval
@@ -18,7 +20,7 @@ class Estimate:
     n_genes: int
 
 
-def difference_rows(estimates: dict[tuple, Estimate], seed: int) -> list[dict]:
+def difference_rows(estimates: dict[tuple, Estimate]) -> list[dict]:
     """Compare models in the combined space, and the spaces of each model, over training seeds.
 
     Parameters
@@ -26,13 +28,13 @@ def difference_rows(estimates: dict[tuple, Estimate], seed: int) -> list[dict]:
     estimates
         (model, space, cells, training seed) -> average precision; all bootstrapped with the same
         draws of complexes, so that their rounds are paired.
-    seed
-        Of the draws of training seeds.
 
     Returns
     -------
     Rows ``average_precision_difference``: `model` and `space` minus the model `item` and its
     space `against`, in both directions. Spaces of one model are also paired by training seed.
+    The interval over complexes and that over seeds (Student's t) add in quadrature; models share
+    the standard deviation between seeds, as in `mcvae_ops.benchmarks.seeds`.
     """
     by_space: dict[tuple, dict[int, Estimate]] = {}
     for (model, space, cells, training_seed), estimate in estimates.items():
@@ -42,10 +44,14 @@ def difference_rows(estimates: dict[tuple, Estimate], seed: int) -> list[dict]:
         same_model, both_combined = one[0] == other[0], one[1] == other[1] == "combined"
         if one[2] != other[2] or not (same_model or both_combined):
             continue
-        compare = _paired_difference if same_model else _unpaired_difference
-        rng = np.random.default_rng([seed, 3])
-        value, rounds = compare(by_space[one], by_space[other], rng)
-        low, high = interval(rounds)
+        mine, theirs = by_space[one], by_space[other]
+        value = _mean_value(mine) - _mean_value(theirs)
+        low, high = interval(_mean_rounds(mine) - _mean_rounds(theirs))
+        if same_model:
+            between = _between_pairs(by_space, one, other)
+        else:
+            between = _between_models(by_space, one, other)
+        low, high = value - np.hypot(value - low, between), value + np.hypot(high - value, between)
         rows.append(
             table.row(
                 benchmark="complexes", protocol="strict", model=one[0], space=one[1],
@@ -57,23 +63,40 @@ def difference_rows(estimates: dict[tuple, Estimate], seed: int) -> list[dict]:
     return rows
 
 
-def _paired_difference(mine, theirs, rng) -> tuple[float, np.ndarray]:
-    seeds = sorted(mine.keys() & theirs.keys())
-    value = np.mean([mine[seed].value - theirs[seed].value for seed in seeds])
-    rounds = np.stack([mine[seed].rounds - theirs[seed].rounds for seed in seeds])
-    return float(value), _resample_seeds(rounds, rng)
+def _mean_value(seeds: dict[int, Estimate]) -> float:
+    return float(np.mean([estimate.value for estimate in seeds.values()]))
 
 
-def _unpaired_difference(mine, theirs, rng) -> tuple[float, np.ndarray]:
-    values, rounds = [], []
-    for side in (mine, theirs):
-        values.append(np.mean([estimate.value for estimate in side.values()]))
-        stacked = np.stack([estimate.rounds for estimate in side.values()])
-        rounds.append(_resample_seeds(stacked, rng))
-    return float(values[0] - values[1]), rounds[0] - rounds[1]
+def _mean_rounds(seeds: dict[int, Estimate]) -> np.ndarray:
+    return np.mean([estimate.rounds for estimate in seeds.values()], axis=0)
 
 
-def _resample_seeds(rounds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw training seeds with replacement in each round and average, (seed, round) -> (round,)."""
-    drawn = rng.integers(len(rounds), size=rounds.shape)
-    return np.take_along_axis(rounds, drawn, axis=0).mean(axis=0)
+def _between_pairs(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
+    """Return the half width over seeds of the difference between two spaces of a model."""
+    differences = [
+        [mine[seed].value - theirs[seed].value for seed in mine]
+        for (model, space, cells), mine in by_space.items()
+        if (space, cells) == one[1:] and (theirs := by_space.get((model, *other[1:]))) is not None
+    ]
+    return _spread(differences) / np.sqrt(len(by_space[one]))
+
+
+def _between_models(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
+    """Return the half width over seeds of the difference between two models."""
+    values = [
+        [estimate.value for estimate in seeds.values()]
+        for key, seeds in by_space.items()
+        if key[1:] == one[1:]
+    ]
+    sizes = [len(by_space[key]) for key in (one, other)]
+    return _spread(values) * np.sqrt(sum(1 / size for size in sizes if size > 1))
+
+
+def _spread(groups: Iterable[list[float]]) -> float:
+    """Return the standard deviation within groups times Student's factor; 0 if none has two."""
+    several = [np.array(group) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    if freedom == 0:
+        return 0.0
+    squares = sum(((group - group.mean()) ** 2).sum() for group in several)
+    return float(stats.t.ppf(0.975, freedom) * np.sqrt(squares / freedom))

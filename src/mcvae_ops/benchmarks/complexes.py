@@ -246,4 +246,4 @@ def complexes(
         rows += found
         estimates |= more
         progress.step()
-    table.write(rows + difference_rows(estimates, seed), benchmark)
+    table.write(rows + difference_rows(estimates), benchmark)

@@ -20,7 +20,7 @@ def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str
     rows
         One row per estimate and seed: `keys`, value, low, high.
     keys
-        Columns that name an estimate.
+        Columns that name an estimate, model and item among them.
     alike
         Those of `keys` in which estimates that share a standard deviation agree.
 
@@ -34,9 +34,13 @@ def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str
     found["n_seeds"] = groups.size()
     found["squares"] = groups["value"].var(ddof=0) * found["n_seeds"]
     found = found[found["n_seeds"] > 1]
+    # The spaces of one training move together: they are one witness.
+    is_first = ~found.reset_index().duplicated([*alike, "model", "item"]).to_numpy()
+    found["own_freedom"] = (found["n_seeds"] - 1) * is_first
     pools = found.groupby(list(alike), sort=False, dropna=False)
-    freedom = pools["n_seeds"].transform("sum") - pools["n_seeds"].transform("size")
-    variance = pools["squares"].transform("sum") / freedom
+    less_one = pools["n_seeds"].transform("sum") - pools["n_seeds"].transform("size")
+    variance = pools["squares"].transform("sum") / less_one
+    freedom = pools["own_freedom"].transform("sum")
     between = stats.t.ppf(0.975, freedom) * np.sqrt(variance / found["n_seeds"])
     return pd.DataFrame(
         {

@@ -119,7 +119,8 @@ def corrected(
                 fix="leave the corrections out, or the batch",
             )
     spaces = spaces_of(columns)
-    parts = [spaces[s] for s in ("salient", "background")] if len(spaces) > 1 else [columns]
+    # Combined is salient and background side by side, or all there is beside a technical space.
+    parts = [spaces[s] for s in spaces if s != "combined" or "salient" not in spaces]
     result = np.empty(latent.shape, np.float32)
     for part in parts:
         at = [columns.index(column) for column in part]

@@ -205,8 +205,8 @@ function recall() {
   if (["group", ...SPACES].includes(parts.get("colour"))) state.colour = parts.get("colour");
   const name = parts.get("gene") || parts.get("guide");
   sync();
-  if (!name) draw();
-  else if (!state.chosen || state.chosen.name !== name) search(name);
+  draw();
+  if (name && (!state.chosen || state.chosen.name !== name)) search(name);
 }
 
 function buttons(id, values, words) {
