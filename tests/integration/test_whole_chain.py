@@ -122,6 +122,19 @@ def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
     assert not {"crop_chunk", "simulate_plate", "measure_features", "covariates"} & set(planned)
 
 
+def test_other_corrections_rewrite_no_plain_profile(tiny_run):
+    config = tiny_configuration()
+    config["profiles"]["corrections"] = ["centre"]
+    write_configuration(config, tiny_run)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        write_configuration(tiny_configuration(), tiny_run)
+    assert planned["correct_profiles"] == 2
+    changed = {"correct_profiles", "corrections", "claims", "draw_figure", "report", "all", "total"}
+    assert set(planned) == changed and planned["draw_figure"] == 1
+
+
 def test_killed_twice_gives_the_same(tiny_run, tmp_path):
     write_configuration(tiny_configuration(), tmp_path)
     target = "results/tiny/profiles/mcvae/0/genes.parquet"
