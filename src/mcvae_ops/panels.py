@@ -1,8 +1,13 @@
 """The panels: what each of them reads, and which of them a configuration can draw."""
 
+from pathlib import Path
+
 from mcvae_ops.archive.licences import is_non_commercial
 
-__all__ = ["PANEL_TABLES", "benchmark_tables", "panel_settings", "panel_tables", "undrawable"]
+__all__ = [
+    "PANEL_TABLES", "benchmark_tables", "panel_settings", "panel_tables", "panel_values",
+    "undrawable",
+]  # fmt: skip
 
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
 CELL_TABLES = ("covariates", "features", "guides")
@@ -84,8 +89,8 @@ def panel_settings(config: dict, panel: str) -> dict:
     return settings
 
 
-def panel_tables(panel: str, main: str) -> dict[str, str]:
-    """Return the files below ``results/{screen}`` that one panel reads, by table.
+def panel_tables(panel: str, main: str) -> list[str]:
+    """Return the files below ``results/{screen}`` that one panel reads, named as their tables.
 
     Parameters
     ----------
@@ -96,10 +101,13 @@ def panel_tables(panel: str, main: str) -> dict[str, str]:
     """
     folders = {table: "qc" for table in QC_TABLES}
     folders |= {table: f"models/{main}" for table in TRAINING_TABLES}
-    return {
-        table: f"{folders.get(table, 'benchmarks')}/{table}.parquet"
-        for table in PANEL_TABLES[panel]
-    }
+    return [f"{folders.get(table, 'benchmarks')}/{table}.parquet" for table in PANEL_TABLES[panel]]
+
+
+def panel_values(folder: str | None, panel: str) -> list[str]:
+    """Return the files of the paper's numbers that one panel overlays: fig2_x.tsv for fig2a."""
+    files = sorted(Path(folder).glob("fig*_*.tsv")) if folder else []
+    return [str(file) for file in files if panel.startswith(file.name.split("_")[0])]
 
 
 def undrawable(config: dict) -> dict[str, str]:

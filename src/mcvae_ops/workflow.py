@@ -20,6 +20,7 @@ from mcvae_ops.panels import (
     benchmark_tables,
     panel_settings,
     panel_tables,
+    panel_values,
     undrawable,
 )
 from mcvae_ops.screen import tile_numbers
@@ -162,10 +163,14 @@ class Names:
         """Function of a parameter: what of the configuration one panel reads."""
         return panel_settings(self._config, wildcards.panel)
 
-    def panel_tables(self, wildcards) -> dict[str, str]:
-        """Input function: the tables that one panel reads, by name."""
+    def panel_tables(self, wildcards) -> list[str]:
+        """Input function: the tables that one panel reads."""
         tables = panel_tables(wildcards.panel, self.main)
-        return {name: f"results/{wildcards.screen}/{file}" for name, file in tables.items()}
+        return [f"results/{wildcards.screen}/{file}" for file in tables]
+
+    def panel_values(self, wildcards) -> list[str]:
+        """Input function: the files of the paper's numbers that one panel overlays."""
+        return panel_values(self._config["figures"]["published_values"], wildcards.panel)
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

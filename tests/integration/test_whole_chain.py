@@ -135,6 +135,23 @@ def test_other_corrections_rewrite_no_plain_profile(tiny_run):
     assert set(planned) == changed and planned["draw_figure"] == 1
 
 
+def test_the_papers_values_redraw_the_panels_that_overlay_them(tiny_run, shared):
+    config = tiny_configuration()
+    config["figures"]["published_values"] = str(shared / "reference")
+    write_configuration(config, tiny_run)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        write_configuration(tiny_configuration(), tiny_run)
+    overlaid = {"fig2a", "fig3b", "fig4b", "fig5b", "fig5c"}
+    assert planned == {
+        "draw_figure": len(overlaid & set(PANELS)),
+        "report": 1,
+        "all": 1,
+        "total": 7,
+    }
+
+
 def test_killed_twice_gives_the_same(tiny_run, tmp_path):
     write_configuration(tiny_configuration(), tmp_path)
     target = "results/tiny/profiles/mcvae/0/genes.parquet"
