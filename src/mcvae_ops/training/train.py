@@ -231,9 +231,11 @@ def train_model(
     family = family_settings(settings, len(names), cells)
     preprocess = select(Preprocessing, settings)
     arithmetic = select(Arithmetic, settings)
-    identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
-    checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
     with joined(choose_device(settings["device"])) as (ranks, device):
+        # The ranks share out the cells: another number of them takes them in another order.
+        decisive = fixed | {"seed": seed, "channels": names, "ranks": ranks.size}
+        identity = identity_of(decisive, [index, splits])
+        checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
         network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
         check_range(preprocess(validation.crops))
