@@ -21,6 +21,7 @@ from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops
+from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
 from mcvae_ops.training.arithmetic import Arithmetic, exact
 from mcvae_ops.training.batches import Batches
@@ -29,7 +30,6 @@ from mcvae_ops.training.distributed import Ranks, joined
 from mcvae_ops.training.monitors import Meter, Watch
 from mcvae_ops.training.prepare import (
     Schedule,
-    check_channels,
     check_range,
     choose_device,
     family_settings,
