@@ -61,6 +61,8 @@ def test_shipped_configurations_hold(path, shared, monkeypatch):
         ("training.batch_size", 63, ["training.batch_size", "63"]),
         ("models.mcvae.training", {"seeds": [1]}, ["models.mcvae.training"]),
         ("models.cellprofiler", {}, ["models"]),
+        ("models.mcvae", None, ["profiles.main_model", "'mcvae'", "one of models (vae, cvae,"]),
+        ("split.held_out_genes", "ADH-1A", ["split.held_out_genes", "'ADH-1A'", "array"]),
     ],
 )
 def test_mistake_is_named(config, key, value, words):
@@ -70,6 +72,11 @@ def test_mistake_is_named(config, key, value, words):
     assert "\n" not in message
     for word in words:
         assert word in message, message
+
+
+def test_a_model_that_is_null_is_left_out(config):
+    checked = check_configuration(change(config, "models.vae", None), SCHEMA)
+    assert list(checked["models"]) == ["cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"]
 
 
 def test_missing_key_is_named(config):
