@@ -27,7 +27,9 @@ _WORDS = {
 
 
 def check_configuration(config: dict, schema: Path) -> dict:
-    """Return the configuration with its paths filled in, or say in one sentence what is wrong.
+    """Return the configuration with its paths filled in and without models that are null.
+
+    What is wrong with it is said in one sentence.
 
     Parameters
     ----------
@@ -45,6 +47,9 @@ def check_configuration(config: dict, schema: Path) -> dict:
     error = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if error is not None:
         raise _explain(error)
+    # A file that is merged over another one leaves a model of it out by null.
+    models = {name: model for name, model in config["models"].items() if model is not None}
+    config = config | {"models": models}
     for check in CHECKS:
         check(config)
     archive = _fill_in(config["archive"], config["screen"]["name"])
