@@ -27,7 +27,9 @@ _WORDS = {
 
 
 def check_configuration(config: dict, schema: Path) -> dict:
-    """Return the configuration with its paths filled in, or say in one sentence what is wrong.
+    """Return the configuration with its paths filled in and without models that are null.
+
+    What is wrong with it is said in one sentence.
 
     Parameters
     ----------
@@ -45,6 +47,9 @@ def check_configuration(config: dict, schema: Path) -> dict:
     error = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if error is not None:
         raise _explain(error)
+    # A file that is merged over another one leaves a model of it out by null.
+    models = {name: model for name, model in config["models"].items() if model is not None}
+    config = config | {"models": models}
     for check in CHECKS:
         check(config)
     archive = _fill_in(config["archive"], config["screen"]["name"])
@@ -183,19 +188,29 @@ def _check_split(config: dict) -> None:
 
 def _check_models(config: dict) -> None:
     main, models = config["profiles"]["main_model"], config["models"]
-    if main not in models:
+    compared = config["profiles"]["compared_models"]
+    for key, names in {"main_model": [main], "compared_models": compared}.items():
+        for name in names:
+            if name not in models:
+                raise _wrong(
+                    f"profiles.{key}",
+                    repr(name),
+                    f"one of models ({', '.join(models)})",
+                    "choose one of them",
+                )
+            if not models[name]["salient_latent"]:
+                raise _wrong(
+                    f"profiles.{key}",
+                    f"{name!r}, which has no salient latent",
+                    "a model whose salient_latent is above 0",
+                    "choose a contrastive model",
+                )
+    if main in compared:
         raise _wrong(
-            "profiles.main_model",
-            repr(main),
-            f"one of models ({', '.join(models)})",
-            "choose one of them",
-        )
-    if not models[main]["salient_latent"]:
-        raise _wrong(
-            "profiles.main_model",
-            f"{main!r}, which has no salient latent",
-            "a model whose salient_latent is above 0",
-            "choose a contrastive model",
+            "profiles.compared_models",
+            f"{main!r}, which is profiles.main_model",
+            "models to be drawn beside it",
+            "leave it out",
         )
     judge = config["benchmarks"]["functions"]["significance"]
     if judge not in {*models, "cellprofiler", "random"}:

@@ -15,7 +15,8 @@ from mcvae_ops.screen import CONTROL
 logger = logging.getLogger(__name__)
 
 TRAINING_SPLITS = ("train", "validation")  # of cells that models have seen
-CELL_SETS = ("all", "train", "test", "held_out_guide")
+CELL_SETS = ("all", "train", "test", "held_out_guide", "held_out_gene")
+HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # of perturbed cells alone
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
 GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # in the order of guide profiles
 BLOCK = 1 << 20  # cells that are held in double precision at a time
@@ -96,15 +97,16 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
     cells
         Column is_ntc.
     split
-        train, validation, test, held_out_guide or held_out_well; row-aligned.
+        train, validation, test or a held_out set of `split_by_names`; row-aligned.
     name
-        all, train, test (held-out cells of training guides and NTC) or held_out_guide (cells of
-        guides never trained on, with the NTC cells of test as controls).
+        all, train, test (held-out cells of training guides and NTC), held_out_guide or
+        held_out_gene (cells of guides or genes never trained on, with the NTC cells of test as
+        controls).
     """
     if name == "all":
         return np.ones(len(cells), bool)
     chosen = (split == name).to_numpy()
-    if name == "held_out_guide" and chosen.any():
+    if name in HELD_OUT_SETS and chosen.any():
         chosen |= cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
     return chosen
 
