@@ -188,19 +188,29 @@ def _check_split(config: dict) -> None:
 
 def _check_models(config: dict) -> None:
     main, models = config["profiles"]["main_model"], config["models"]
-    if main not in models:
+    compared = config["profiles"]["compared_models"]
+    for key, names in {"main_model": [main], "compared_models": compared}.items():
+        for name in names:
+            if name not in models:
+                raise _wrong(
+                    f"profiles.{key}",
+                    repr(name),
+                    f"one of models ({', '.join(models)})",
+                    "choose one of them",
+                )
+            if not models[name]["salient_latent"]:
+                raise _wrong(
+                    f"profiles.{key}",
+                    f"{name!r}, which has no salient latent",
+                    "a model whose salient_latent is above 0",
+                    "choose a contrastive model",
+                )
+    if main in compared:
         raise _wrong(
-            "profiles.main_model",
-            repr(main),
-            f"one of models ({', '.join(models)})",
-            "choose one of them",
-        )
-    if not models[main]["salient_latent"]:
-        raise _wrong(
-            "profiles.main_model",
-            f"{main!r}, which has no salient latent",
-            "a model whose salient_latent is above 0",
-            "choose a contrastive model",
+            "profiles.compared_models",
+            f"{main!r}, which is profiles.main_model",
+            "models to be drawn beside it",
+            "leave it out",
         )
     judge = config["benchmarks"]["functions"]["significance"]
     if judge not in {*models, "cellprofiler", "random"}:

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from mcvae_ops.archive.licences import is_non_commercial
 from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
+from mcvae_ops.targets import targets_text
 
 __all__ = [
     "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
@@ -132,8 +132,10 @@ class Names:
         model and seed of every embedding: trained models and baselines.
     embedding, n_embedding_parts
         Whether cells are embedded "whole" or in "parts", and in how many.
+    judged_models
+        Trained models of figures 3, 4 and 5: the main one, then those compared with it.
     judged, judged_profiles
-        Embeddings of figures 3 and 4 (main model, CellProfiler); and the level of their profiles.
+        Embeddings of figures 3 and 4 (theirs, CellProfiler); and the level of their profiles.
     main, significance
         "model/seed" of the UMAPs, and of the test of the guides' significance.
     is_trained
@@ -172,9 +174,11 @@ class Names:
         self.shards = _columns(shards, "plate", "well", "chunk", "arm")
 
         seeds, main = config["training"]["seeds"], config["profiles"]["main_model"]
+        self.judged_models = [main, *config["profiles"]["compared_models"]]
         trained = [(model, seed) for model in config["models"] for seed in seeds]
         baselines = [(model, 0) for model in BASELINES] if from_cells else []
-        judged = [pair for pair in trained + baselines if pair[0] in (main, "cellprofiler")]
+        compared = (*self.judged_models, "cellprofiler")
+        judged = [pair for pair in trained + baselines if pair[0] in compared]
         self.level = level = config["benchmarks"]["functions"]["level"] + "s"
         self.n_embedding_parts = config["profiles"]["embedding_jobs"]
         self.embedding = "whole" if self.n_embedding_parts == 1 else "parts"
@@ -285,36 +289,6 @@ def say_targets(workflow, screen: str) -> None:
     ]
     print(targets_text(rules, screen))
     sys.exit()
-
-
-def targets_text(rules: list[tuple[str, str, list[str]]], screen: str) -> str:
-    """Return what can be asked for: rules without files by name, others by their first file.
-
-    Parameters
-    ----------
-    rules
-        Name, docstring and output files of each rule.
-    screen
-        Name of the screen.
-    """
-    named = [(name, text) for name, text, files in rules if not files]
-    made = [(files[0], text) for _, text, files in rules if files]
-    # Wildcards without what they may be: {chunk,[0-9]+} is {chunk}.
-    made = [(re.sub(r"\{(\w+),[^}]*\}", r"{\1}", path), text) for path, text in made]
-    made = [(path.replace("{screen}", screen), text) for path, text in made]
-    width = max(len(what) for what, _ in named)
-    lines = [
-        "snakemake --cores 2              makes the report and all it needs (target: all)",
-        "snakemake --cores 2 TARGET ...   makes some of it; with -n, says what would be done",
-        "Add --configfile config/FILE.yaml for another screen than the simulated one.",
-        "",
-        "Targets",
-        *(f"  {name:{width}}  {text}" for name, text in named),
-        "",
-        "Files, for each {plate} and {well}, {model}, {seed} and {panel} of the configuration",
-        *(f"  {path}\n      {text}" for path, text in made),
-    ]
-    return "\n".join(lines)
 
 
 @contextmanager

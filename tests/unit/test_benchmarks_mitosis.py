@@ -141,19 +141,21 @@ def test_scales_do_not_change_the_auroc():
     pd.testing.assert_series_equal(first["value"], second["value"])
 
 
-def test_rule_writes_points_and_rows_of_the_main_model(tmp_path):
+def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     genes, index, factors = simulate(0, 6.0)
     write_parquet(genes, tmp_path / "genes.parquet")
     other = genes.drop(columns=["s_00", "s_01"]).assign(model="vae", z_01=1.0)
     write_parquet(other, tmp_path / "vae.parquet")
+    beside = genes.assign(model="cvae", z_00=0.0, z_01=0.0)  # of another latent size
+    write_parquet(beside, tmp_path / "cvae.parquet")
     write_parquet(index, tmp_path / "index.parquet")
     write_parquet(pd.DataFrame({"gene": sorted(factors)}), tmp_path / "factors.parquet")
     wider = pd.DataFrame({"gene": sorted(factors | {"g290&X", "g299"})})
     write_parquet(wider, tmp_path / "wider.parquet")
     names = ("index", "factors", "wider", "rows", "points")
     paths = [str(tmp_path / f"{n}.parquet") for n in names]
-    tables = [str(tmp_path / "vae.parquet"), str(tmp_path / "genes.parquet")]
-    benchmark.mitosis(tables, *paths[:3], SETTINGS, 0, "mcvae", *paths[3:])
+    tables = [str(tmp_path / f"{name}.parquet") for name in ("vae", "genes", "cvae")]
+    benchmark.mitosis(tables, *paths[:3], SETTINGS, 0, ["mcvae"], *paths[3:])
     rows, points = pd.read_parquet(paths[3]), pd.read_parquet(paths[4])
     assert set(rows["model"]) == set(points["model"]) == {"mcvae"}
     assert points.columns.tolist() == [
@@ -165,6 +167,13 @@ def test_rule_writes_points_and_rows_of_the_main_model(tmp_path):
     counts = rows[(rows["metric"] == "n_mitotic_factors") & (rows["protocol"] == "strict")]
     counts = counts.set_index("against")["value"]
     assert counts[benchmark.WIDER_LIST] == counts[""] + 1  # a merged symbol in a list names none
+    benchmark.mitosis(tables, *paths[:3], SETTINGS, 0, ["mcvae", "cvae"], *paths[3:])
+    both, more = pd.read_parquet(paths[3]), pd.read_parquet(paths[4])
+    of_main = both[both["model"] == "mcvae"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_main, rows)
+    assert (more["model"].value_counts() == len(points)).all()
+    auroc = both[(both["model"] == "cvae") & (both["item"] == "relative_background")]
+    assert (auroc.loc[auroc["metric"] == "auroc", "value"] == 0.5).all()  # no background at all
 
 
 def test_the_authors_table_gives_the_authors_norms(shared):

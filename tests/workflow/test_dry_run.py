@@ -43,6 +43,15 @@ def test_one_figure_needs_only_its_chain(tmp_path):
     assert "complexes" not in planned
 
 
+def test_compared_models_are_judged_like_the_main_one():
+    config = tiny_configuration()
+    config["profiles"]["compared_models"] = ["cvae"]
+    names = Names(config)
+    assert names.judged_models == ["mcvae", "cvae"]
+    assert set(names.judged["model"]) == {"mcvae", "cvae", "cellprofiler"}
+    assert set(Names(tiny_configuration()).judged["model"]) == {"mcvae", "cellprofiler"}
+
+
 def test_cells_are_embedded_in_as_many_jobs_as_asked_for(tmp_path):
     config = tiny_configuration()
     write_configuration(config, tmp_path)

@@ -154,7 +154,7 @@ rule mitosis:
     params:
         settings=config["benchmarks"]["mitosis"],
         seed=config["benchmarks"]["seed"],
-        main_model=config["profiles"]["main_model"],
+        models=NAMES.judged_models,
     script:
         "../scripts/mitosis.py"
 

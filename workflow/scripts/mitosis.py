@@ -9,7 +9,7 @@ with job(snakemake):
         wider_mitotic_factors=snakemake.input.wider_mitotic_factors,
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,
-        main_model=snakemake.params.main_model,
+        models=snakemake.params.models,
         benchmark=snakemake.output.benchmark,
         points=snakemake.output.points,
     )

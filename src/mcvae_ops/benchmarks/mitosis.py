@@ -234,7 +234,7 @@ def mitosis(
     wider_mitotic_factors: str,
     settings: dict,
     seed: int,
-    main_model: str,
+    models: list[str],
     benchmark: str,
     points: str,
 ) -> None:
@@ -243,29 +243,30 @@ def mitosis(
     Parameters
     ----------
     genes
-        Tables of gene profiles; those of `main_model` are used.
+        Tables of gene profiles; those of `models` are used.
     mitotic_index, mitotic_factors, wider_mitotic_factors
         Tables; the last one, another list of factors, may be empty.
     settings
         ``null_percentile``, ``threshold_percent``, ``bootstrap``.
     seed
         Of the bootstrap.
-    main_model
-        The model of Fig. 5; it needs a salient and a background space.
+    models
+        The models of Fig. 5; they need a salient and a background space.
     benchmark, points
-        Outputs: the benchmark table, and one row per gene and training seed (all cells).
+        Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
     """
     index = pd.read_parquet(mitotic_index)
     factors, wider = (
         set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
     )
-    tables = [pd.read_parquet(path, filters=[("model", "==", main_model)]) for path in genes]
-    profiles = pd.concat([part for part in tables if len(part)], ignore_index=True)
+    tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
+    # Not below each other: models may differ in their latent sizes.
+    parts = (one for genes in tables for one in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []
-    for (training_seed, cells), part in profiles.groupby(["seed", "cells"]):
+    for (model, training_seed, cells), part in parts:
         found = effect_points(part, index, factors)
         row = partial(
-            table.row, benchmark="mitosis", model=main_model, space="combined",
+            table.row, benchmark="mitosis", model=model, space="combined",
             seed=training_seed, cells=cells,
         )  # fmt: skip
         percentile, rounds = settings["null_percentile"], settings["bootstrap"]
@@ -276,8 +277,6 @@ def mitosis(
             rows += published_rows(found, absolute, row)
             rows += sensitivity_rows(found, wider, index, settings, seed, row)
             significant = np.abs(found["mitotic_index_percent"]) > absolute
-            drawn.append(
-                found.assign(model=main_model, seed=training_seed, significant=significant)
-            )
+            drawn.append(found.assign(model=model, seed=training_seed, significant=significant))
     table.write(rows, benchmark)
     write_parquet(pd.concat(drawn, ignore_index=True), points)
