@@ -308,6 +308,7 @@ rule claims:
         runtime=growing(60),
     params:
         main_model=config["profiles"]["main_model"],
+        compared_models=config["profiles"]["compared_models"],
         shifting_groups=config["benchmarks"]["features"]["shifting_groups"],
         novel_groups=config["benchmarks"]["features"]["novel_groups"],
     script:
