@@ -294,16 +294,17 @@ CHECKS = (
 def _locate(figures: dict, root: Path) -> dict:
     """Find the folder of the paper's numbers where the run is, or else in the repository."""
     folder = figures["published_values"]
-    if folder is None or Path(folder).is_dir():
+    if folder is None:
         return figures
-    if not (root / folder).is_dir():
-        raise _wrong(
-            "figures.published_values",
-            f"the folder {folder}, which does not exist",
-            "a folder with the paper's numbers, or null",
-            "correct it",
-        )
-    return figures | {"published_values": str(root / folder)}
+    for place in (Path(folder), root / folder):
+        if any(place.glob("fig*_*.tsv")):
+            return figures | {"published_values": str(place)}
+    raise _wrong(
+        "figures.published_values",
+        f"{folder}, which holds no file such as fig4b_confusion.tsv",
+        "a folder with the paper's numbers, or null",
+        "correct it",
+    )
 
 
 def _fill_in(value, screen: str):

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.workflow import PANEL_TABLES
+from mcvae_ops.panels import PANEL_TABLES, panel_values
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +27,8 @@ def write_tables(folder: Path) -> dict[str, str]:
 def draw(panel: str, tables: dict[str, str], folder: Path, published: str | None = None) -> dict:
     """Draw one panel; return kind -> path."""
     targets = {kind: str(folder / f"{panel}.{kind}") for kind in ("pdf", "svg", "png", "csv")}
-    read = {name: tables[name] for name in PANEL_TABLES[panel]}
-    draw_figure(panel, read, published, CONFIGURATION, **targets)
+    read = [tables[name] for name in PANEL_TABLES[panel]]
+    draw_figure(panel, read, panel_values(published, panel), CONFIGURATION, **targets)
     return targets
 
 

@@ -91,7 +91,7 @@ rule functions:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        settings=config["benchmarks"]["functions"]
+        settings=without(config["benchmarks"]["functions"], "significance")
         | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
         seed=config["benchmarks"]["seed"],
     script:
@@ -133,7 +133,7 @@ rule mitosis:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
             zip,
-            **NAMES.embeddings,
+            **NAMES.judged,
             allow_missing=True,
         ),
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
@@ -281,7 +281,7 @@ rule umap_guides:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=config["benchmarks"]["functions"],
+        settings=select(config["benchmarks"]["functions"], "level", "max_p_value"),
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/umap_guides.py"

@@ -1,6 +1,7 @@
 """Every panel by name, and how a panel is saved: the same bytes on every run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -61,8 +62,8 @@ def save_figure(figure: Figure, path: str) -> None:
 
 def draw_figure(
     panel: str,
-    tables: dict[str, str],
-    published_values: str | None,
+    tables: Sequence[str],
+    published: Sequence[str],
     settings: dict,
     pdf: str,
     svg: str,
@@ -76,9 +77,9 @@ def draw_figure(
     panel
         A key of `PANELS`.
     tables
-        Name -> path of the tables that the panel's module names at its top.
-    published_values
-        Folder with the paper's numbers; None where the screen is not the paper's.
+        Files of the tables that the panel's module names at its top, named as they are.
+    published
+        Files of the paper's numbers; none where the screen is not the paper's.
     settings
         The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration;
         ``screen.words`` is what the figure calls things (names along axes stay as they are).
@@ -92,9 +93,9 @@ def draw_figure(
             expected=f"one of {', '.join(PANELS)}",
             fix="choose one of them",
         )
-    frames = {name: pd.read_parquet(path) for name, path in tables.items()}
+    frames = {Path(path).stem: pd.read_parquet(path) for path in tables}
     with style.house(settings["screen"]["words"]):
-        figure, source = PANELS[panel](frames, read_published(published_values), settings)
+        figure, source = PANELS[panel](frames, read_published(published), settings)
         for path in (pdf, svg, png):
             save_figure(figure, path)
     with whole_file(csv) as partial:
