@@ -125,7 +125,8 @@ def _caption(axes: Axes, x: float, y: float, name: str, layers: list[Layer]) -> 
     follows = " · ".join(dict.fromkeys(layer.followed_by for layer in layers if layer.followed_by))
     half = TALLEST / 2 if name == "decoder" else TALLEST * 0.36
     axes.text(x, y + half + 3, name, fontsize=9.5, fontweight="bold")
-    text = f"{total:,} parameters;{' ' if len(layers) <= WIDE else chr(10)}{follows}"
+    gap = " " if len(layers) <= WIDE else "\n"
+    text = f"{total:,} parameters;{gap}{follows}"
     axes.text(x, y - half - 3, text, fontsize=8, color=style.FAINT, va="top")
 
 
@@ -140,9 +141,12 @@ def _draw_latent(axes: Axes, x: float, y: float, symbol: str, model) -> None:
     of = "batch" if symbol == "t" else "label"
     mean = "0" if getattr(model, f"prior_{symbol}") is None else f"$\\mu_{symbol}$[{of}]"
     # On the decoder's axis there is room below the box alone: layers lie on both sides.
-    text = f"prior{' ' if y else chr(10)}N({mean}, I)" + ("\nNTC: s = 0" if symbol == "s" else "")
+    if y:
+        gap, corner = " ", (x - 2.2, y + (5.3 if y > 0 else -5.3))
+    else:
+        gap, corner = "\n", (x + 2.6, -5.7)
+    text = f"prior{gap}N({mean}, I)" + ("\nNTC: s = 0" if symbol == "s" else "")
     place = {"ha": "left" if y else "right", "va": "bottom" if y > 0 else "top"}
-    corner = (x - 2.2, y + (5.3 if y > 0 else -5.3)) if y else (x + 2.6, -5.7)
     axes.text(*corner, text, fontsize=8.5, color=colour, **place)
 
 
