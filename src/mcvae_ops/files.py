@@ -107,8 +107,10 @@ def _sibling(path: Path) -> Path:
 def _lives(process: int) -> bool:
     try:
         os.kill(process, 0)
+        # A dead one keeps its number until its parent asks after it, which not every container's
+        # first process does.
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except ProcessLookupError:
         return False
-    except PermissionError:
-        pass  # of another user
-    return True
+    except (PermissionError, FileNotFoundError):
+        return True  # of another user; no such folder on this system
