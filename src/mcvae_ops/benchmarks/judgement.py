@@ -18,7 +18,7 @@ from mcvae_ops.benchmarks.evidence import FAILS, HOLDS, Evidence, absent
 from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.kinds import METRIC as GROUP_AUROC
 from mcvae_ops.benchmarks.mitosis import SCORES
-from mcvae_ops.benchmarks.table import OVER_SEEDS
+from mcvae_ops.benchmarks.table import BETWEEN_0_AND_1, OVER_SEEDS
 from mcvae_ops.errors import InputError
 
 PLAIN = "none"  # no correction
@@ -60,7 +60,9 @@ MEASURES = {
         "mitosis", "auroc_difference", "test", "-".join(SCORES), has_space=False
     ),
 }
-OF_TRAINING = ("nats_without_s", "negative_log_likelihood", "cells_per_s", "n_parameters")
+OF_TRAINING = (
+    "nats_without_s", "negative_log_likelihood", "cells_per_s", "cells_seen", "n_parameters",
+)  # fmt: skip
 
 
 def screen_values(tables: dict[str, pd.DataFrame], trainings: pd.DataFrame) -> pd.DataFrame:
@@ -153,10 +155,15 @@ def measured(means: pd.DataFrame, profile: dict, measure: str) -> pd.DataFrame:
 
 def estimate_rows(means: pd.DataFrame) -> list[dict]:
     """Return one row for each measure of each profile and model."""
-    return [
+    rows = [
         _row("estimate", dict(zip(KEYS, key, strict=True)), "", group.set_index("screen"))
         for key, group in means.groupby(KEYS, sort=False)
     ]
+    for row in rows:
+        measure = MEASURES.get(row["measure"])
+        if measure is not None and measure.metric in BETWEEN_0_AND_1:
+            row["low"], row["high"] = np.clip([row["low"], row["high"]], 0, 1)
+    return rows
 
 
 def difference_rows(means: pd.DataFrame, profiles: dict, ours: str) -> list[dict]:
