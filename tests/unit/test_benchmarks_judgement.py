@@ -41,7 +41,7 @@ def tables_of(values):
                 rows[name].append(table.row(**where))
 
             row("complexes", item="CORUM", value=value)
-            row("complexes", item="CORUM", value=9, cells="train")
+            row("complexes", item="CORUM", value=9, cells="validation")
             row("complexes", item="CORUM", value=9, protocol="published")
             row("complexes", item="CORUM", value=9, seed=table.OVER_SEEDS)
             row("complexes", item="Reactome", value=9)

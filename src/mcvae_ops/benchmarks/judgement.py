@@ -1,10 +1,9 @@
 """What models reach on several screens: estimates, differences between profiles, and aims.
 
 The unit is the screen. An estimate is the mean over screens of the mean over training seeds, its
-95 % interval Student's t over the screens; a difference is taken screen by screen first. No seed
-is shared by two screens, so the spread between screens holds that between seeds. With three
-screens t is 4.3: such intervals are wide, and say how a further screen of this kind would turn out
-on average.
+95 % interval Student's t over the screens; a difference is taken screen by screen first. Every
+screen has trainings of its own, so the spread between screens holds that between trainings. With
+three screens t is 4.3: the intervals are wide.
 """
 
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ class Measure:
 MEASURES = {
     **{
         f"complexes_{cells}": Measure("complexes", "average_precision", cells, COMPLEXES)
-        for cells in ("test", "held_out_guide", "held_out_gene", "all")
+        for cells in ("test", "held_out_guide", "held_out_gene", "train", "all")
     },
     "macro_recall": Measure("functions", "macro_recall", "test"),
     **{
