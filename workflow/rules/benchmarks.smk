@@ -5,7 +5,7 @@ INPUTS
     results/{screen}/profiles/, embeddings/, features/, annotations/
 OUTPUTS
     results/{screen}/benchmarks/{benchmark}.parquet   one row per estimate
-    results/{screen}/claims.tsv                       the paper's claims, tested
+    results/{screen}/claims.tsv                       claims, tested
 """
 
 
@@ -288,7 +288,7 @@ rule umap_guides:
 
 
 rule claims:
-    """The claims of the paper: estimate, interval, verdict."""
+    """The claims: estimate, interval, verdict."""
     input:
         tables=expand(
             "results/{screen}/benchmarks/{table}.parquet",
