@@ -13,9 +13,15 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 from threadpoolctl import threadpool_limits
 
-from mcvae_ops.archive.licences import is_non_commercial
 from mcvae_ops.configuration import check_configuration, local_paths
 from mcvae_ops.errors import InputError
+from mcvae_ops.panels import (
+    PANEL_TABLES,
+    benchmark_tables,
+    panel_settings,
+    panel_tables,
+    undrawable,
+)
 from mcvae_ops.screen import tile_numbers
 
 __all__ = [
@@ -24,54 +30,7 @@ __all__ = [
 ]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
-PROFILE_TABLES = ("complexes", "functions", "mitosis")
-CELL_TABLES = ("covariates", "features", "guides")
-PANEL_TABLES = {
-    "fig1": (),
-    "fig2a": ("complexes",),
-    "fig2b": ("complexes",),
-    "fig2c": ("complexes",),
-    "fig3a": ("umap_cells",),
-    "fig3b": ("covariates",),
-    "fig4a": ("umap_guides",),
-    "fig4b": ("functions",),
-    "fig4c": ("functions",),
-    "fig4d": ("features",),
-    "fig4e": ("features",),
-    "fig5a": ("mitosis_points",),
-    "fig5b": ("mitosis_points",),
-    "fig5c": ("mitosis", "mitosis_points"),
-    "figs1": ("guides",),
-    "figs2": ("corrections",),
-    "figqc1": ("alignment",),
-    "figqc2": ("alignment", "checks"),
-    "figqc3": ("overlays",),
-    "figqc4": ("montage",),
-    "figqc5": ("cells_per_tile",),
-    "figqc6": ("samples", "metrics"),
-}
-# What a table cannot do without: a key of archive.annotations.
-ANNOTATION_OF = {
-    "complexes": "corum",
-    "corrections": "corum",
-    "functions": "functional_groups",
-    "umap_guides": "functional_groups",
-    "features": "functional_groups",
-    "mitosis": "mitotic_factors",
-    "mitosis_points": "mitotic_factors",
-}
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-NETWORK_KEYS = (
-    "network",
-    "base_width",
-    "input_size_px",
-    "condition_on_batch",
-    "sigma",
-    "technical_latent",
-)
-QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
-TRAINING_TABLES = ("samples", "metrics")
-OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -192,10 +151,8 @@ class Names:
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self._config = config
         self.is_trained = judge not in BASELINES
-        corrected = ("corrections",) if config["profiles"]["corrections"] else ()
-        cell_tables = CELL_TABLES + corrected if from_cells else ()
-        self.tables = _made(config, PROFILE_TABLES + cell_tables)
-        reasons, panels = _undrawable(config), config["figures"]["panels"]
+        self.tables = benchmark_tables(config)
+        reasons, panels = undrawable(config), config["figures"]["panels"]
         self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
         self.left_out = {panel: reasons[panel] for panel in panels if panel in reasons}
         self.panels = [panel for panel in panels if panel in self.drawable]
@@ -206,74 +163,13 @@ class Names:
             terminal.warning(f"Left out of this run, as {reason}: {panels}.")
 
     def panel_settings(self, wildcards) -> dict:
-        """Function of a parameter: what of the configuration one panel reads, and no more.
-
-        Were all settings given to all panels, a learning rate would draw every figure again.
-        """
-        config, panel = self._config, wildcards.panel
-        of_screen = panel.startswith(("fig1", "fig4e", "figqc"))
-        screen = config["screen"] if of_screen else select(config["screen"], "words")
-        settings = {"profiles": select(config["profiles"], "main_model"), "screen": screen}
-        if panel in ("fig1", "fig2a", "fig2c"):
-            settings["models"] = {
-                name: model | {"training": _kept(model["training"], NETWORK_KEYS)}
-                for name, model in config["models"].items()
-            }
-        if panel == "fig1":
-            settings["training"] = _kept(config["training"], NETWORK_KEYS)
-        return settings
+        """Function of a parameter: what of the configuration one panel reads."""
+        return panel_settings(self._config, wildcards.panel)
 
     def panel_tables(self, wildcards) -> dict[str, str]:
         """Input function: the tables that one panel reads, by name."""
-        places = {table: "qc" for table in QC_TABLES}
-        places |= {table: f"models/{self.main}" for table in TRAINING_TABLES}
-        folders = {
-            table: places.get(table, "benchmarks") for table in PANEL_TABLES[wildcards.panel]
-        }
-        return {
-            table: f"results/{wildcards.screen}/{folder}/{table}.parquet"
-            for table, folder in folders.items()
-        }
-
-
-def _kept(section: dict, keys: tuple[str, ...]) -> dict:
-    return {key: section[key] for key in keys if key in section}
-
-
-def _forbidden(config: dict, source: str) -> str:
-    """Say why an annotation cannot be used; nothing if it can."""
-    if source in ANNOTATION_OF.values() and config["archive"]["annotations"][source] is None:
-        return f"archive.annotations.{source} is null"
-    if config["commercial_use"] and is_non_commercial(source):
-        return f"commercial_use is true and {source} is for non-commercial use only"
-    return ""
-
-
-def _made(config: dict, tables: tuple[str, ...]) -> list[str]:
-    """Return the benchmark tables whose annotation is there; lists of pairs do for complexes."""
-    pairs = [p for p in config["archive"]["annotations"]["pairs"] if not _forbidden(config, p)]
-    return [
-        table
-        for table in tables
-        if not _forbidden(config, ANNOTATION_OF.get(table, "")) or (table == "complexes" and pairs)
-    ]
-
-
-def _undrawable(config: dict) -> dict[str, str]:
-    """Return the panels that cannot be drawn, and why."""
-    reasons = {}
-    for panel, tables in PANEL_TABLES.items():
-        for table in tables:
-            reason = _forbidden(config, ANNOTATION_OF.get(table, ""))
-            if config["source"] == "profiles" and table in OF_CELLS:
-                reason = "source is profiles, which has no cells"
-            if table in ("alignment", "overlays") and not config["alignment"]["measure"]:
-                reason = "alignment.measure is empty: no channel is shifted"
-            if table == "corrections" and not config["profiles"]["corrections"]:
-                reason = "profiles.corrections is empty"
-            if reason:
-                reasons[panel] = reason
-    return reasons
+        tables = panel_tables(wildcards.panel, self.main)
+        return {name: f"results/{wildcards.screen}/{file}" for name, file in tables.items()}
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.workflow import PANEL_TABLES
+from mcvae_ops.panels import PANEL_TABLES
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from mcvae_ops.figures.networks import build_model, decoder_layers, encoder_laye
 from mcvae_ops.figures.plates import well_places
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.workflow import PANEL_TABLES
+from mcvae_ops.panels import PANEL_TABLES
 from tests.unit import report_inputs
 
 

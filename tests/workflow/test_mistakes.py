@@ -23,6 +23,7 @@ from mcvae_ops.archive.dataverse import list_feature_parts
 from mcvae_ops.benchmarks.groups import genes_of_group
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
+from mcvae_ops.panels import PANEL_TABLES
 from mcvae_ops.screen import channels_from
 from mcvae_ops.simulate.render import stains_of
 from mcvae_ops.simulate.study import dataset_of, list_folder, study_of
@@ -30,7 +31,7 @@ from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow import PANEL_TABLES, job, read_configuration
+from mcvae_ops.workflow import job, read_configuration
 from tests.conftest import ROOT
 from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
 
