@@ -50,6 +50,7 @@ NETWORK_KEYS = (
 )
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
+MAP_TABLES = ("umap_cells", "umap_guides")
 OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 
@@ -73,7 +74,10 @@ def panel_settings(config: dict, panel: str) -> dict:
     """
     of_screen = panel.startswith(("fig1", "fig4e", "figqc"))
     screen = config["screen"] if of_screen else _kept(config["screen"], ("words",))
-    settings = {"profiles": _kept(config["profiles"], ("main_model",)), "screen": screen}
+    settings = {
+        "profiles": _kept(config["profiles"], ("main_model", "compared_models")),
+        "screen": screen,
+    }
     if panel in ("fig1", "fig2a", "fig2c"):
         settings["models"] = {
             name: model | {"training": _kept(model["training"], NETWORK_KEYS)}
@@ -84,22 +88,26 @@ def panel_settings(config: dict, panel: str) -> dict:
     return settings
 
 
-def panel_tables(panel: str, main: str) -> dict[str, str]:
-    """Return the files below ``results/{screen}`` that one panel reads, by table.
+def panel_tables(panel: str, folder: str, trainings: list[str]) -> dict[str, str | list[str]]:
+    """Return the files that one panel reads, by table.
 
     Parameters
     ----------
     panel
         Name of a panel.
-    main
-        "model/seed" of the training whose course is shown.
+    folder
+        The results of the screen.
+    trainings
+        "model/seed" of the training that is shown of each judged model. Where each training has a
+        table of its own, there is a list of files in this order.
     """
-    folders = {table: "qc" for table in QC_TABLES}
-    folders |= {table: f"models/{main}" for table in TRAINING_TABLES}
-    return {
-        table: f"{folders.get(table, 'benchmarks')}/{table}.parquet"
-        for table in PANEL_TABLES[panel]
-    }
+    places = {table: f"{folder}/benchmarks/{table}.parquet" for table in PANEL_TABLES[panel]}
+    places |= {table: f"{folder}/qc/{table}.parquet" for table in QC_TABLES}
+    for table in TRAINING_TABLES:
+        places[table] = [f"{folder}/models/{one}/{table}.parquet" for one in trainings]
+    for table in MAP_TABLES:
+        places[table] = [f"{folder}/benchmarks/{table}/{one}.parquet" for one in trainings]
+    return {table: places[table] for table in PANEL_TABLES[panel]}
 
 
 def undrawable(config: dict) -> dict[str, str]:

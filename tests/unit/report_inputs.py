@@ -1,5 +1,6 @@
 """A small run's tables and figures, for tests of the report."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import yaml
 
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.panels import PANEL_TABLES
+from mcvae_ops.panels import MAP_TABLES, PANEL_TABLES, TRAINING_TABLES
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +25,22 @@ def write_tables(folder: Path) -> dict[str, str]:
     return paths
 
 
-def draw(panel: str, tables: dict[str, str], folder: Path, published: str | None = None) -> dict:
-    """Draw one panel; return kind -> path."""
+def draw(
+    panel: str,
+    tables: dict[str, str],
+    folder: Path,
+    published: str | None = None,
+    compared: Sequence[str] = (),
+) -> dict:
+    """Draw one panel; return kind -> path. All models share one table of their own trainings."""
     targets = {kind: str(folder / f"{panel}.{kind}") for kind in ("pdf", "svg", "png", "csv")}
-    read = {name: tables[name] for name in PANEL_TABLES[panel]}
-    draw_figure(panel, read, published, CONFIGURATION, **targets)
+    profiles = CONFIGURATION["profiles"] | {"compared_models": list(compared)}
+    n_models = 1 + len(compared)
+    read = {
+        name: [tables[name]] * n_models if name in MAP_TABLES + TRAINING_TABLES else tables[name]
+        for name in PANEL_TABLES[panel]
+    }
+    draw_figure(panel, read, published, CONFIGURATION | {"profiles": profiles}, **targets)
     return targets
 
 

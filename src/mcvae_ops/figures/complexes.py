@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.published import METHODS, ONE_MODEL, curves_of
-from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed, over_seeds
+from mcvae_ops.figures.source import (
+    PAPER,
+    RUN,
+    choose,
+    drawn,
+    judged_models,
+    needed,
+    over_seeds,
+)
 
 SOURCE = "CORUM"  # of the pairs; lists of other pairs stand in the table
 MARKED_LEVEL = 95  # the percentile that the paper quotes
@@ -27,21 +35,26 @@ Series = Sequence[tuple[str, str, str, str]]  # model, space, colour, name
 
 def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw precision against recall of whole models, in the combined space."""
-    models = [name for name, entry in settings["models"].items() if not _is_ablation(entry)]
+    compared, entries = judged_models(settings), settings["models"]
+    models = [name for name in entries if name in compared or not _is_ablation(entries[name])]
     models += style.BASELINES
     return _of_models(tables, published, models, "fig2a", "Complexes recovered by each model")
 
 
 def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw precision against recall of the spaces of the main model."""
-    model = settings["profiles"]["main_model"]
-    series = [
-        (model, space, style.SPACE_COLOURS[space], name)
-        for space, name in (("combined", "all"), ("salient", "salient"), ("background",) * 2)
+    """Draw precision against recall of the spaces of the judged models, a column for each model."""
+    models = judged_models(settings)
+    spaces = {"combined": "all", "salient": "salient", "background": "background"}
+    columns = [
+        [
+            (model, space, style.SPACE_COLOURS[space], style.space_name(model, name, models))
+            for space, name in spaces.items()
+        ]
+        for model in models
     ]
-    title = f"Complexes recovered by the spaces of {style.model_name(model)}"
+    title = f"Complexes recovered by the spaces of {style.model_names(models)}"
     curves = curves_of(published["curves"], ONE_MODEL)
-    return _precision_recall(tables["complexes"], curves, series, "fig2b", title)
+    return _precision_recall(tables["complexes"], curves, columns, "fig2b", title)
 
 
 def fig2c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -70,12 +83,14 @@ def _of_models(
         if model in set(table["model"])
     ]
     curves = curves_of(published["curves"], METHODS)
-    return _precision_recall(table, curves, series, panel, title)
+    return _precision_recall(table, curves, [series], panel, title)
 
 
 def _precision_recall(
-    table: pd.DataFrame, paper: pd.DataFrame, series: Series, panel: str, title: str
+    table: pd.DataFrame, paper: pd.DataFrame, columns: Sequence[Series], panel: str, title: str
 ) -> tuple[Figure, pd.DataFrame]:
+    """Draw the curves of each column, and the strict estimates of all of them beside."""
+    series = [one for column in columns for one in column]
     pairs = pd.MultiIndex.from_tuples([(model, space) for model, space, _, _ in series])
     table = choose(table, item=SOURCE)
     table = table[pd.MultiIndex.from_frame(table[["model", "space"]]).isin(pairs)]
@@ -86,17 +101,22 @@ def _precision_recall(
         choose(table, protocol="strict", metric=metrics, cells=list(CELLS)),
         ["model", "space", "cells", "metric"],
     )
-    figure = style.new_figure(8.6, 4.3)
-    left, right = figure.subplots(1, 2, width_ratios=[1.75, 1])
-    _draw_curves(left, curves, paper, series)
+    figure = style.new_figure(3.4 + 5.2 * len(columns), max(4.3, 1.9 + 0.4 * len(series)))
+    *lefts, right = figure.subplots(1, len(columns) + 1, width_ratios=[1.75] * len(columns) + [1])
+    n_legend = 2 if len(columns) > 1 else 3 if len(series) > 6 else 4  # columns that have room
+    for axes, column in zip(lefts, columns, strict=True):
+        _draw_curves(axes, curves, paper, column, n_legend)
+    widest, highest = (max(axes.viewLim.max[k] for axes in lefts) for k in (0, 1))
+    for axes in lefts:
+        axes.set(xlim=(0, widest), ylim=(0, highest))
     _draw_strict(right, strict, series)
     n = int(curves["n"].max())
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
         f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
         "strict protocol, similar tail only; tick: permuted labels. Intervals: bootstrap over "
-        f"complexes. {style.counted(n, 'genes')} in complexes; "
-        f"mean of {style.seeds_note(table['seed'])}."
+        f"complexes, and seeds. {style.counted(n, 'genes')} in complexes; "
+        f"mean of {style.seeds_note(table)}."
     )
     style.finish(figure, panel, title, note)
     return figure, drawn((RUN, curves), (RUN, strict), (PAPER, paper))
@@ -116,7 +136,9 @@ def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
     return wide.join(tidy.groupby(keys)[["n", "n_seeds"]].max()).reset_index()
 
 
-def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series) -> None:
+def _draw_curves(
+    axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series, n_legend: int
+) -> None:
     for model, space, colour, name in series:
         one = choose(curves, model=model, space=space).sort_values("level")
         axes.plot(one["recall"], one["precision"], "-", color=colour, label=name, zorder=3)
@@ -131,8 +153,9 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: 
         axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, columnspacing=1.0, handlelength=1.4
-    )
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=n_legend, columnspacing=1.0,
+        handlelength=1.4,
+    )  # fmt: skip
 
 
 def _draw_interval(axes: Axes, one: pd.DataFrame, colour: str) -> None:

@@ -1,6 +1,6 @@
 """Every panel by name, and how a panel is saved: the same bytes on every run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ from mcvae_ops.figures import (
     wells,
 )
 from mcvae_ops.figures.published import read_published
+from mcvae_ops.figures.source import judged_models
 from mcvae_ops.files import whole_file
 
 PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
@@ -59,9 +60,18 @@ def save_figure(figure: Figure, path: str) -> None:
         figure.savefig(partial, format=kind, metadata=METADATA[kind])
 
 
+def _read(paths: str | Sequence[str], settings: dict) -> pd.DataFrame:
+    """Read a table, or those of several trainings below each other, with a column ``model``."""
+    if isinstance(paths, str):
+        return pd.read_parquet(paths)
+    models = judged_models(settings)
+    parts = [pd.read_parquet(path).assign(model=m) for m, path in zip(models, paths, strict=True)]
+    return pd.concat(parts, ignore_index=True)
+
+
 def draw_figure(
     panel: str,
-    tables: dict[str, str],
+    tables: dict[str, str | Sequence[str]],
     published_values: str | None,
     settings: dict,
     pdf: str,
@@ -76,7 +86,8 @@ def draw_figure(
     panel
         A key of `PANELS`.
     tables
-        Name -> path of the tables that the panel's module names at its top.
+        Name -> path of the tables that the panel's module names at its top. A table that each
+        training has of its own has several: those of the judged models, in their order.
     published_values
         Folder with the paper's numbers; None where the screen is not the paper's.
     settings
@@ -92,7 +103,7 @@ def draw_figure(
             expected=f"one of {', '.join(PANELS)}",
             fix="choose one of them",
         )
-    frames = {name: pd.read_parquet(path) for name, path in tables.items()}
+    frames = {name: _read(paths, settings) for name, paths in tables.items()}
     with style.house(settings["screen"]["words"]):
         figure, source = PANELS[panel](frames, read_published(published_values), settings)
         for path in (pdf, svg, png):

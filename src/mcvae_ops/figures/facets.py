@@ -1,0 +1,36 @@
+"""Two metrics of one model beside each other, or of several models below and beside each other."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mcvae_ops.figures import style
+
+
+def facets(
+    metrics: Mapping[str, str], models: Sequence[str]
+) -> tuple[Figure, list[tuple[Axes, str, str]]]:
+    """Return a figure with axes for each metric of each model; its legend belongs on the right.
+
+    Parameters
+    ----------
+    metrics
+        Metric -> the label of its axis.
+    models
+        One: metrics lie beside each other. Several: a row for each metric, a column for each model.
+
+    Returns
+    -------
+    The figure; (axes, metric, model) of each place. Axes of one metric have one scale.
+    """
+    several = len(models) > 1
+    shape = (len(metrics), len(models)) if several else (1, len(metrics))
+    figure = style.new_figure(1.4 + 4.0 * shape[1], 0.6 + 4.0 * shape[0])
+    every = figure.subplots(*shape, sharey="row" if several else False)
+    places = [(metric, model) for metric in metrics for model in models]
+    for axes, (metric, model) in zip(every.flat, places, strict=True):
+        axes.set_ylabel(metrics[metric] if model == models[0] else "")
+        if several and metric == next(iter(metrics)):
+            axes.set_title(style.model_name(model))
+    return figure, [(axes, *place) for axes, place in zip(every.flat, places, strict=True)]
