@@ -27,7 +27,9 @@ _WORDS = {
 
 
 def check_configuration(config: dict, schema: Path) -> dict:
-    """Return the configuration with its paths filled in, or say in one sentence what is wrong.
+    """Return the configuration with its paths filled in and without models that are null.
+
+    What is wrong with it is said in one sentence.
 
     Parameters
     ----------
@@ -45,6 +47,9 @@ def check_configuration(config: dict, schema: Path) -> dict:
     error = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if error is not None:
         raise _explain(error)
+    # A file that is merged over another one leaves a model of it out by null.
+    models = {name: model for name, model in config["models"].items() if model is not None}
+    config = config | {"models": models}
     for check in CHECKS:
         check(config)
     archive = _fill_in(config["archive"], config["screen"]["name"])
@@ -289,16 +294,17 @@ CHECKS = (
 def _locate(figures: dict, root: Path) -> dict:
     """Find the folder of the paper's numbers where the run is, or else in the repository."""
     folder = figures["published_values"]
-    if folder is None or Path(folder).is_dir():
+    if folder is None:
         return figures
-    if not (root / folder).is_dir():
-        raise _wrong(
-            "figures.published_values",
-            f"the folder {folder}, which does not exist",
-            "a folder with the paper's numbers, or null",
-            "correct it",
-        )
-    return figures | {"published_values": str(root / folder)}
+    for place in (Path(folder), root / folder):
+        if any(place.glob("fig*_*.tsv")):
+            return figures | {"published_values": str(place)}
+    raise _wrong(
+        "figures.published_values",
+        f"{folder}, which holds no file such as fig4b_confusion.tsv",
+        "a folder with the paper's numbers, or null",
+        "correct it",
+    )
 
 
 def _fill_in(value, screen: str):

@@ -1,8 +1,13 @@
 """The panels: what each of them reads, and which of them a configuration can draw."""
 
+from pathlib import Path
+
 from mcvae_ops.archive.licences import is_non_commercial
 
-__all__ = ["PANEL_TABLES", "benchmark_tables", "panel_settings", "panel_tables", "undrawable"]
+__all__ = [
+    "PANEL_TABLES", "benchmark_tables", "panel_settings", "panel_tables", "panel_values",
+    "undrawable",
+]  # fmt: skip
 
 PROFILE_TABLES = ("complexes", "functions", "mitosis")
 CELL_TABLES = ("covariates", "features", "guides")
@@ -88,26 +93,30 @@ def panel_settings(config: dict, panel: str) -> dict:
     return settings
 
 
-def panel_tables(panel: str, folder: str, trainings: list[str]) -> dict[str, str | list[str]]:
-    """Return the files that one panel reads, by table.
+def panel_tables(panel: str, trainings: list[str]) -> list[str]:
+    """Return the files below ``results/{screen}`` that one panel reads, named as their tables.
 
     Parameters
     ----------
     panel
         Name of a panel.
-    folder
-        The results of the screen.
     trainings
-        "model/seed" of the training that is shown of each judged model. Where each training has a
-        table of its own, there is a list of files in this order.
+        "model/seed" of those trainings of the judged models that are shown.
     """
-    places = {table: f"{folder}/benchmarks/{table}.parquet" for table in PANEL_TABLES[panel]}
-    places |= {table: f"{folder}/qc/{table}.parquet" for table in QC_TABLES}
-    for table in TRAINING_TABLES:
-        places[table] = [f"{folder}/models/{one}/{table}.parquet" for one in trainings]
-    for table in MAP_TABLES:
-        places[table] = [f"{folder}/benchmarks/{table}/{one}.parquet" for one in trainings]
-    return {table: places[table] for table in PANEL_TABLES[panel]}
+    folders = {table: ["qc"] for table in QC_TABLES}
+    folders |= {table: [f"models/{one}" for one in trainings] for table in TRAINING_TABLES}
+    folders |= {table: [f"benchmarks/{one}" for one in trainings] for table in MAP_TABLES}
+    return [
+        f"{folder}/{table}.parquet"
+        for table in PANEL_TABLES[panel]
+        for folder in folders.get(table, ["benchmarks"])
+    ]
+
+
+def panel_values(folder: str | None, panel: str) -> list[str]:
+    """Return the files of the paper's numbers that one panel overlays: fig2_x.tsv for fig2a."""
+    files = sorted(Path(folder).glob("fig*_*.tsv")) if folder else []
+    return [str(file) for file in files if panel.startswith(file.name.split("_")[0])]
 
 
 def undrawable(config: dict) -> dict[str, str]:

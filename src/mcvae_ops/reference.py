@@ -21,6 +21,7 @@ written from `workflow/schemas/config.schema.yaml` (`make docs`).
 | `config.yaml` | a simulated screen, the default |
 | `compounds.yaml` | a second simulated screen: 5 stains, compounds instead of genes |
 | `claims.yaml` | what differs from `config.yaml` for a larger screen that tests the claims |
+| `judge/` | three simulated screens on which models are judged, and never developed |
 | `published.yaml` | the paper's own gene profiles: its figures 2B, 4 and 5 from real data |
 | `funk2022.yaml` | the paper's screen, S-BIAD394: 12.2 TB |
 | `funk2022_pilot.yaml` | 17 tiles of two of its wells: 9.5 GB |

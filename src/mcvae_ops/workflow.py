@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +19,11 @@ from mcvae_ops.panels import (
     benchmark_tables,
     panel_settings,
     panel_tables,
+    panel_values,
     undrawable,
 )
 from mcvae_ops.screen import tile_numbers
+from mcvae_ops.targets import targets_text
 
 __all__ = [
     "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
@@ -168,9 +169,14 @@ class Names:
         """Function of a parameter: what of the configuration one panel reads."""
         return panel_settings(self._config, wildcards.panel)
 
-    def panel_tables(self, wildcards) -> dict[str, str | list[str]]:
-        """Input function: the tables that one panel reads, by name."""
-        return panel_tables(wildcards.panel, f"results/{wildcards.screen}", self.shown)
+    def panel_tables(self, wildcards) -> list[str]:
+        """Input function: the tables that one panel reads."""
+        tables = panel_tables(wildcards.panel, self.shown)
+        return [f"results/{wildcards.screen}/{file}" for file in tables]
+
+    def panel_values(self, wildcards) -> list[str]:
+        """Input function: the files of the paper's numbers that one panel overlays."""
+        return panel_values(self._config["figures"]["published_values"], wildcards.panel)
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
@@ -186,36 +192,6 @@ def say_targets(workflow, screen: str) -> None:
     ]
     print(targets_text(rules, screen))
     sys.exit()
-
-
-def targets_text(rules: list[tuple[str, str, list[str]]], screen: str) -> str:
-    """Return what can be asked for: rules without files by name, others by their first file.
-
-    Parameters
-    ----------
-    rules
-        Name, docstring and output files of each rule.
-    screen
-        Name of the screen.
-    """
-    named = [(name, text) for name, text, files in rules if not files]
-    made = [(files[0], text) for _, text, files in rules if files]
-    # Wildcards without what they may be: {chunk,[0-9]+} is {chunk}.
-    made = [(re.sub(r"\{(\w+),[^}]*\}", r"{\1}", path), text) for path, text in made]
-    made = [(path.replace("{screen}", screen), text) for path, text in made]
-    width = max(len(what) for what, _ in named)
-    lines = [
-        "snakemake --cores 2              makes the report and all it needs (target: all)",
-        "snakemake --cores 2 TARGET ...   makes some of it; with -n, says what would be done",
-        "Add --configfile config/FILE.yaml for another screen than the simulated one.",
-        "",
-        "Targets",
-        *(f"  {name:{width}}  {text}" for name, text in named),
-        "",
-        "Files, for each {plate} and {well}, {model}, {seed} and {panel} of the configuration",
-        *(f"  {path}\n      {text}" for path, text in made),
-    ]
-    return "\n".join(lines)
 
 
 @contextmanager

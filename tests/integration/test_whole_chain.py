@@ -117,9 +117,39 @@ def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
     assert planned["train_model"] == 1
     assert planned["embed_cells"] == 1
     assert planned["aggregate_profiles"] == 1
-    redrawn = {"fig2a", "fig5b", "fig5c", "figs1"} & set(PANELS)
-    assert planned["draw_figure"] == len(redrawn)
+    assert planned["draw_figure"] == len({"fig2a", "figs1"} & set(PANELS))
+    assert "mitosis" not in planned
     assert not {"crop_chunk", "simulate_plate", "measure_features", "covariates"} & set(planned)
+
+
+def test_other_corrections_rewrite_no_plain_profile(tiny_run):
+    config = tiny_configuration()
+    config["profiles"]["corrections"] = ["centre"]
+    write_configuration(config, tiny_run)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        write_configuration(tiny_configuration(), tiny_run)
+    assert planned["correct_profiles"] == 2
+    changed = {"correct_profiles", "corrections", "claims", "draw_figure", "report", "all", "total"}
+    assert set(planned) == changed and planned["draw_figure"] == 1
+
+
+def test_the_papers_values_redraw_the_panels_that_overlay_them(tiny_run, shared):
+    config = tiny_configuration()
+    config["figures"]["published_values"] = str(shared / "reference")
+    write_configuration(config, tiny_run)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        write_configuration(tiny_configuration(), tiny_run)
+    overlaid = {"fig2a", "fig3b", "fig4b", "fig5b", "fig5c"}
+    assert planned == {
+        "draw_figure": len(overlaid & set(PANELS)),
+        "report": 1,
+        "all": 1,
+        "total": 7,
+    }
 
 
 def test_killed_twice_gives_the_same(tiny_run, tmp_path):

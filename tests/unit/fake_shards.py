@@ -20,6 +20,7 @@ SPLIT = {
     "by": "cell",
     "held_out_guides_per_gene": 0,
     "held_out_wells": [],
+    "held_out_genes": [],
 }
 TRAINING = {
     "seeds": [0],

@@ -1,14 +1,13 @@
 """A small run's tables and figures, for tests of the report."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.panels import MAP_TABLES, PANEL_TABLES, TRAINING_TABLES
+from mcvae_ops.figures.draw import OF_TRAININGS, draw_figure
+from mcvae_ops.panels import PANEL_TABLES, panel_values
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]
@@ -17,30 +16,21 @@ PLATES = CONFIGURATION["screen"]["plates"]
 
 
 def write_tables(folder: Path) -> dict[str, str]:
-    """Write every benchmark table; return name -> path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: str(folder / f"{name}.parquet") for name in figure_tables.TABLES}
+    """Write every table that panels read; return name -> path."""
+    paths = {}
     for name, make in figure_tables.TABLES.items():
+        place = folder / "mcvae" / "0" if name in OF_TRAININGS else folder
+        place.mkdir(parents=True, exist_ok=True)
+        paths[name] = str(place / f"{name}.parquet")
         make().to_parquet(paths[name])
     return paths
 
 
-def draw(
-    panel: str,
-    tables: dict[str, str],
-    folder: Path,
-    published: str | None = None,
-    compared: Sequence[str] = (),
-) -> dict:
-    """Draw one panel; return kind -> path. All models share one table of their own trainings."""
+def draw(panel: str, tables: dict[str, str], folder: Path, published: str | None = None) -> dict:
+    """Draw one panel; return kind -> path."""
     targets = {kind: str(folder / f"{panel}.{kind}") for kind in ("pdf", "svg", "png", "csv")}
-    profiles = CONFIGURATION["profiles"] | {"compared_models": list(compared)}
-    n_models = 1 + len(compared)
-    read = {
-        name: [tables[name]] * n_models if name in MAP_TABLES + TRAINING_TABLES else tables[name]
-        for name in PANEL_TABLES[panel]
-    }
-    draw_figure(panel, read, published, CONFIGURATION | {"profiles": profiles}, **targets)
+    read = [tables[name] for name in PANEL_TABLES[panel]]
+    draw_figure(panel, read, panel_values(published, panel), CONFIGURATION, **targets)
     return targets
 
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import yaml
 from snakemake.utils import update_config
@@ -10,9 +11,11 @@ from mcvae_ops.configuration import check_configuration, load_schema
 from mcvae_ops.errors import InputError
 from mcvae_ops.reference import reference
 from mcvae_ops.screen import tile_numbers
+from mcvae_ops.simulate.library import draw_genes
 from tests.conftest import ROOT
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+KINDS = ("shifting_groups", "novel_groups")
 CONFIGURATIONS = sorted((ROOT / "config").glob("*.yaml"))
 
 
@@ -29,6 +32,29 @@ def change(config: dict, key: str, value) -> dict:
         section = section[parent]
     section[last] = value
     return config
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c"])
+def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
+    """Whole complexes, of groups that keep another one, and genes without effect."""
+    for path in ("models", name):
+        update_config(config, yaml.safe_load((ROOT / f"config/judge/{path}.yaml").read_text()))
+    checked = check_configuration(config, SCHEMA)
+    assert "mcvae" in checked["models"] and len(checked["training"]["seeds"]) == 3
+    genes = draw_genes(checked["simulate"]["library"], np.random.default_rng(0))
+    held_out = checked["split"]["held_out_genes"]
+    assert set(held_out) <= set(genes["gene"]) and len(held_out) == len(genes) / 3
+    is_held_out = genes["gene"].isin(held_out)
+    for kind, share in is_held_out.groupby(genes["kind"]):
+        assert 0.2 < share.mean() < 0.4, kind
+    planted = genes["complex"] != ""
+    shares = is_held_out[planted].groupby(genes["complex"][planted]).mean()
+    assert set(shares) == {0, 1} and shares.sum() >= 6
+    kept = genes.loc[planted & ~is_held_out, "group"]
+    named = {key: checked["benchmarks"]["features"][key] for key in KINDS}
+    assert {group for groups in named.values() for group in groups} == set(kept)
+    for kind, key in zip(("shift", "novel"), KINDS, strict=True):
+        assert set(genes.loc[genes["kind"] == kind, "group"]) == set(named[key])
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
@@ -65,6 +91,8 @@ def test_shipped_configurations_hold(path, shared, monkeypatch):
         ("training.batch_size", 63, ["training.batch_size", "63"]),
         ("models.mcvae.training", {"seeds": [1]}, ["models.mcvae.training"]),
         ("models.cellprofiler", {}, ["models"]),
+        ("models.mcvae", None, ["profiles.main_model", "'mcvae'", "one of models (vae, cvae,"]),
+        ("split.held_out_genes", "ADH-1A", ["split.held_out_genes", "'ADH-1A'", "array"]),
     ],
 )
 def test_mistake_is_named(config, key, value, words):
@@ -74,6 +102,11 @@ def test_mistake_is_named(config, key, value, words):
     assert "\n" not in message
     for word in words:
         assert word in message, message
+
+
+def test_a_model_that_is_null_is_left_out(config):
+    checked = check_configuration(change(config, "models.vae", None), SCHEMA)
+    assert list(checked["models"]) == ["cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"]
 
 
 def test_missing_key_is_named(config):

@@ -117,7 +117,7 @@ def well(tmp_path_factory) -> dict:
     config["simulate"]["library"]["control_fraction"] = 0.4
     plate = draw_plate(config, folder)
     consensus = pd.read_parquet(plate["truth_tiles"])[["plate", "channel", "dy_px", "dx_px"]]
-    consensus["well"] = ""
+    consensus[["well", "range_counts", "focus"]] = "", np.nan, np.nan
     write_parquet(consensus, folder / "consensus.parquet")
     return {"folder": folder, "config": config, **plate}
 

@@ -1,16 +1,13 @@
 """Panels that draw a second model beside the main one: its own numbers, every word in sight."""
 
-from pathlib import Path
-
-import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.draw import PANELS
+from mcvae_ops.figures.draw import OF_TRAININGS, PANELS, read_tables
 from mcvae_ops.figures.published import read_published
-from mcvae_ops.panels import MAP_TABLES, PANEL_TABLES, TRAINING_TABLES, panel_tables
+from mcvae_ops.panels import PANEL_TABLES, panel_tables, panel_values
 from mcvae_ops.report.comparison import compare
 from tests.unit import report_inputs
 
@@ -35,7 +32,7 @@ def frames(tmp_path_factory) -> dict[str, pd.DataFrame]:
     """Every table, with rows of both models."""
     paths = report_inputs.write_tables(tmp_path_factory.mktemp("tables"))
     tables = {name: pd.read_parquet(path) for name, path in paths.items()}
-    for name in MAP_TABLES + TRAINING_TABLES:
+    for name in OF_TRAININGS:
         tables[name] = tables[name].assign(model=MAIN)
     return {name: with_other(one) if "model" in one else one for name, one in tables.items()}
 
@@ -51,10 +48,11 @@ def settings(compared: list[str]) -> dict:
 def draw(panel: str, frames: dict, compared: list[str], published=None):
     tables = {name: frames[name] for name in PANEL_TABLES[panel]}
     if not compared:
-        for name in set(MAP_TABLES + TRAINING_TABLES) & set(tables):
+        for name in set(OF_TRAININGS) & set(tables):
             tables[name] = tables[name][tables[name]["model"] == MAIN]
     with style.house(report_inputs.CONFIGURATION["screen"]["words"]):
-        return PANELS[panel](tables, read_published(published), settings(compared))
+        values = read_published(panel_values(published, panel))
+        return PANELS[panel](tables, values, settings(compared))
 
 
 @pytest.fixture(scope="module")
@@ -157,22 +155,22 @@ def test_baselines_count_for_no_training_seed():
 
 def test_panels_read_the_table_of_each_training():
     trainings = [f"{MAIN}/0", f"{OTHER}/0"]
-    assert panel_tables("fig3b", "results/x", trainings) == {
-        "covariates": "results/x/benchmarks/covariates.parquet"
-    }
-    assert panel_tables("figqc6", "results/x", trainings)["samples"] == [
-        f"results/x/models/{one}/samples.parquet" for one in trainings
+    assert panel_tables("fig3b", trainings) == ["benchmarks/covariates.parquet"]
+    assert panel_tables("figqc6", trainings) == [
+        f"models/{one}/{table}.parquet" for table in ("samples", "metrics") for one in trainings
     ]
-    assert panel_tables("fig3a", "results/x", trainings)["umap_cells"] == [
-        f"results/x/benchmarks/umap_cells/{one}.parquet" for one in trainings
+    assert panel_tables("fig3a", trainings) == [
+        f"benchmarks/{one}/umap_cells.parquet" for one in trainings
     ]
 
 
-def test_tables_of_trainings_are_told_apart_by_their_order(frames, tmp_path):
-    paths = {"umap_guides": str(tmp_path / "umap.parquet")}
-    frames["umap_guides"].drop(columns="model").to_parquet(paths["umap_guides"])
-    targets = report_inputs.draw("fig4a", paths, tmp_path, compared=["cvae"])
-    data = pd.read_csv(targets["csv"])
-    assert data["model"].value_counts().to_dict() == dict.fromkeys((MAIN, "cvae"), len(data) // 2)
-    assert b">cVAE<" in Path(targets["svg"]).read_bytes()
-    assert np.isfinite(data[["x", "y"]]).all(axis=None)
+def test_tables_of_trainings_are_told_apart_by_their_place(tmp_path):
+    paths = [tmp_path / model / "0" / "samples.parquet" for model in (OTHER, MAIN)]
+    for k, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        pd.DataFrame({"x": [k, k]}).to_parquet(path)
+    (tmp_path / "alignment.parquet").write_bytes(paths[0].read_bytes())
+    read = read_tables([*map(str, paths), str(tmp_path / "alignment.parquet")])
+    assert read["samples"]["model"].tolist() == [OTHER, OTHER, MAIN, MAIN]
+    assert read["samples"]["x"].tolist() == [0, 0, 1, 1]
+    assert read["alignment"].columns.tolist() == ["x"]

@@ -15,9 +15,9 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import PANELS, draw_figure
 from mcvae_ops.figures.networks import build_model, decoder_layers, encoder_layers, layers_of
 from mcvae_ops.figures.plates import well_places
-from mcvae_ops.figures.published import read_published
+from mcvae_ops.figures.published import FILES, read_published
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.panels import PANEL_TABLES
+from mcvae_ops.panels import PANEL_TABLES, panel_values
 from tests.unit import report_inputs
 
 
@@ -60,9 +60,17 @@ def test_the_papers_values_are_overlaid(panel, tables, tmp_path, shared):
     assert b">paper" in Path(targets["svg"]).read_bytes() or panel == "fig5c"
 
 
-def test_a_folder_without_the_papers_values_is_named(tables, tmp_path):
-    with pytest.raises(InputError, match=r"figures\.published_values: found '.*' without fig2"):
-        report_inputs.draw("fig2a", tables, tmp_path, str(tmp_path))
+def test_a_panel_is_given_the_papers_values_that_it_overlays(shared):
+    given = {panel: panel_values(str(shared / "reference"), panel) for panel in PANELS}
+    read = {panel: [Path(path).name for path in paths] for panel, paths in given.items() if paths}
+    curves = [FILES["curves"][0]]
+    assert read == {
+        "fig2a": curves, "fig2b": curves, "fig2c": curves,
+        "fig3b": [FILES["covariates"][0]],
+        "fig4b": [FILES["confusion"][0]], "fig4c": [FILES["recall_difference"][0]],
+        "fig4d": [FILES["variance"][0]],
+        "fig5b": [FILES["points"][0]], "fig5c": [FILES["auroc"][0]],
+    }  # fmt: skip
 
 
 def test_source_data_hold_what_is_drawn(drawn, tables):
@@ -94,11 +102,9 @@ def test_nothing_to_draw_is_said_in_one_sentence(tables, tmp_path):
     pd.read_parquet(tables["complexes"]).iloc[:0].to_parquet(empty)
     targets = {kind: str(tmp_path / f"x.{kind}") for kind in ("pdf", "svg", "png", "csv")}
     with pytest.raises(InputError, match="figure fig2b, table complexes: found no row to draw"):
-        draw_figure(
-            "fig2b", {"complexes": str(empty)}, None, report_inputs.CONFIGURATION, **targets
-        )
+        draw_figure("fig2b", [str(empty)], [], report_inputs.CONFIGURATION, **targets)
     with pytest.raises(InputError, match=r"figures\.panels: found 'fig9'"):
-        draw_figure("fig9", {}, None, report_inputs.CONFIGURATION, **targets)
+        draw_figure("fig9", [], [], report_inputs.CONFIGURATION, **targets)
 
 
 def test_layers_are_those_of_the_network():
@@ -122,7 +128,7 @@ def test_drawn_layers_hold_all_parameters_of_the_networks():
 
 def test_the_papers_groups_are_those_of_its_tables(shared):
     ours = pd.read_csv(shared / "data" / "published" / "functional_groups_894.tsv", sep="\t")
-    theirs = read_published(str(shared / "reference"))
+    theirs = read_published(list(map(str, (shared / "reference").glob("*.tsv"))))
     assert set(theirs["recall_difference"]["group"]) == set(ours["group"])
     assert set(theirs["confusion"]["true_group"]) == set(ours["group"])
 

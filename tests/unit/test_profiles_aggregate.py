@@ -84,9 +84,6 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
         *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
         guides=str(tmp_path / "guides.parquet"),
         genes=str(tmp_path / "genes.parquet"),
-        corrections=["centre"],
-        corrected_guides=str(tmp_path / "corrected_guides.parquet"),
-        corrected_genes=str(tmp_path / "corrected_genes.parquet"),
     )
     genes = pd.read_parquet(tmp_path / "genes.parquet")
     assert list(genes.columns) == [
@@ -109,9 +106,6 @@ def test_an_embedding_of_other_cells_is_refused(tmp_path):
             *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
             guides=str(tmp_path / "guides.parquet"),
             genes=str(tmp_path / "genes.parquet"),
-            corrections=[],
-            corrected_guides=str(tmp_path / "corrected_guides.parquet"),
-            corrected_genes=str(tmp_path / "corrected_genes.parquet"),
         )
 
 

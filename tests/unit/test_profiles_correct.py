@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import median_abs_deviation
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.profiles.correct import CORRECTIONS, corrected
+from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.correct import CORRECTIONS, correct_profiles, corrected
 
 COLUMNS = ["s_00", "s_01", "z_00", "z_01", "z_02"]
 
@@ -99,3 +100,32 @@ def test_a_technical_space_is_corrected_as_well(columns):
     cells, latent = planted()
     for _, controls in controls_of(cells, corrected(cells, latent, columns, "centre")):
         np.testing.assert_allclose(controls.mean(axis=0, dtype=float), 0, atol=1e-5)
+
+
+def test_profiles_of_corrected_cells_by_hand(tmp_path):
+    cells, latent = planted(n=200)
+    gene = np.where(cells["is_ntc"], "NTC", "A")
+    cells = cells.assign(cell_id=[f"c{k}" for k in range(200)], guide=gene, gene=gene)
+    tables = {
+        "index": cells,
+        "splits": cells[["cell_id"]].assign(split="train"),
+        "embedding": cells[["cell_id"]].join(pd.DataFrame(latent, columns=COLUMNS)),
+    }
+    for name, table in tables.items():
+        write_parquet(table, tmp_path / name, {"model": "mcvae", "seed": "3"})
+    paths = {name: str(tmp_path / name) for name in (*tables, "guides", "genes")}
+    inputs, outputs = list(paths.values())[:3], list(paths.values())[3:]
+    correct_profiles(*inputs, ["centre", "tvn"], *outputs)
+
+    genes = pd.read_parquet(paths["genes"])
+    assert list(genes.columns[:4]) == ["model", "seed", "correction", "cells"]
+    assert set(genes["correction"]) == {"centre", "tvn"} and set(genes["seed"]) == {3}
+    centred = latent - np.stack(
+        [latent[(cells["well"] == well) & cells["is_ntc"]].mean(axis=0) for well in cells["well"]]
+    )
+    found = genes[(genes["correction"] == "centre") & (genes["cells"] == "all")]
+    expected = centred[~cells["is_ntc"]].mean(axis=0)
+    profile = found.set_index("gene").loc["A", COLUMNS].to_numpy(float)
+    np.testing.assert_allclose(profile, expected, atol=1e-5)
+    with pytest.raises(InputError, match=r"profiles\.corrections: found an empty list"):
+        correct_profiles(*inputs, [], *outputs)

@@ -36,8 +36,7 @@ def run(tmp_path_factory) -> Path:
     embedding = pd.concat([cells[["cell_id"]], latent], axis=1)
     write_parquet(embedding, folder / "e.parquet", {"model": "mcvae", "seed": "3"})
     inputs = [str(folder / f"{name}.parquet") for name in ("index", "splits", "e")]
-    outputs = ("guides", "genes", "corrected_guides", "corrected_genes")
-    aggregate_profiles(*inputs, [], *(str(folder / f"{name}.parquet") for name in outputs))
+    aggregate_profiles(*inputs, *(str(folder / f"{name}.parquet") for name in ("guides", "genes")))
     maps = [
         pd.DataFrame({"level": level, "name": names, "space": space, "x": 1.5, "y": 2.5})
         for level, names in (("guide", cells["guide"].unique()), ("gene", ["A", "B"]))

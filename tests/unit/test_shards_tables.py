@@ -19,6 +19,7 @@ SPLIT = {
     "fractions": {"train": 0.8, "validation": 0.05, "test": 0.15},
     "held_out_guides_per_gene": 1,
     "held_out_wells": [],
+    "held_out_genes": [],
 }
 
 

@@ -109,6 +109,18 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(way, shards, tmp
     assert "resumed at step" in run.log()
 
 
+def test_with_another_number_of_ranks_it_starts_anew_and_says_so(shards, tmp_path):
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, LONG)
+    run = start(arguments, 1)
+    run.wait_for_steps(3)
+    run.send(signal.SIGKILL)
+    assert run.exit_codes() == {-signal.SIGKILL}
+    run = start(arguments, 2)
+    outputs(run)
+    assert "another number of ranks (GPUs); training starts anew" in run.log()
+    assert "resumed at step" not in run.log()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_told_to_stop_it_writes_a_checkpoint_and_goes_on(number, shards, tmp_path):
     training = LONG | {"checkpoint_minutes": 60}

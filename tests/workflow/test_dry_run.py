@@ -29,6 +29,7 @@ def test_default_plans_every_stage(tmp_path):
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2
+    assert planned["correct_profiles"] == len(config["training"]["seeds"]) + 1
     assert planned["explorer"] == planned["umap_profiles"] == planned["export_anndata"] == 1
     assert jobs(tmp_path, "cells_h5ad")["export_cells"] == 8
     assert jobs(tmp_path, "ome_zarr")["export_ome_zarr"] == 16

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from mcvae_ops.workflow import targets_text
+from mcvae_ops.targets import targets_text
 from tests.conftest import ROOT
 from tests.workflow.runs import environment
 

@@ -103,8 +103,8 @@ IN_CONFIGURATION = {
     ),
     "no folder of published values": (
         put("figures.published_values", "numbers"),
-        "configuration key figures.published_values: found the folder numbers, which does not "
-        "exist, expected a folder with the paper's numbers, or null; correct it.",
+        "configuration key figures.published_values: found numbers, which holds no file such as "
+        "fig4b_confusion.tsv, expected a folder with the paper's numbers, or null; correct it.",
     ),
     "channel of the alignment": (
         put("alignment.measure", {"A594": "DAPY", "AF750": "GFP"}),

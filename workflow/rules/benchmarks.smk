@@ -5,7 +5,7 @@ INPUTS
     results/{screen}/profiles/, embeddings/, features/, annotations/
 OUTPUTS
     results/{screen}/benchmarks/{benchmark}.parquet   one row per estimate
-    results/{screen}/benchmarks/umap_{cells,guides}/{model}/{seed}.parquet   maps
+    results/{screen}/benchmarks/{model}/{seed}/umap_{cells,guides}.parquet   maps of one training
     results/{screen}/claims.tsv                       the paper's claims, tested
 """
 
@@ -92,7 +92,7 @@ rule functions:
         mem_mb=growing(4000),
         runtime=growing(240),
     params:
-        settings=config["benchmarks"]["functions"]
+        settings=without(config["benchmarks"]["functions"], "significance")
         | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
         seed=config["benchmarks"]["seed"],
     script:
@@ -134,7 +134,7 @@ rule mitosis:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
             zip,
-            **NAMES.embeddings,
+            **NAMES.judged,
             allow_missing=True,
         ),
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
@@ -239,7 +239,7 @@ rule umap_cells:
         index="results/{screen}/shards/index.parquet",
         embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
     output:
-        coordinates="results/{screen}/benchmarks/umap_cells/{model}/{seed}.parquet",
+        coordinates="results/{screen}/benchmarks/{model}/{seed}/umap_cells.parquet",
     log:
         "logs/{screen}/umap_cells/{model}/{seed}.log",
     benchmark:
@@ -269,7 +269,7 @@ rule umap_guides:
         groups="results/{screen}/annotations/functional_groups.parquet",
         significance="results/{screen}/profiles/guide_significance.parquet",
     output:
-        coordinates="results/{screen}/benchmarks/umap_guides/{model}/{seed}.parquet",
+        coordinates="results/{screen}/benchmarks/{model}/{seed}/umap_guides.parquet",
     log:
         "logs/{screen}/umap_guides/{model}/{seed}.log",
     benchmark:
@@ -280,7 +280,7 @@ rule umap_guides:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=config["benchmarks"]["functions"],
+        settings=select(config["benchmarks"]["functions"], "level", "max_p_value"),
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/umap_guides.py"

@@ -3,6 +3,7 @@ Figures: every panel of the paper, drawn from its table.
 
 INPUTS
     results/{screen}/benchmarks/*.parquet
+    figures.published_values                         the paper's numbers, where they are overlaid
 OUTPUTS
     results/{screen}/figures/{panel}.{pdf,svg,png}   the panel
     results/{screen}/figures/{panel}.csv             every number in it
@@ -12,7 +13,8 @@ OUTPUTS
 rule draw_figure:
     """Draw one panel."""
     input:
-        unpack(NAMES.panel_tables),
+        tables=NAMES.panel_tables,
+        published=NAMES.panel_values,
     output:
         pdf="results/{screen}/figures/{panel}.pdf",
         svg="results/{screen}/figures/{panel}.svg",
@@ -35,7 +37,6 @@ rule draw_figure:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        published_values=config["figures"]["published_values"],
         settings=NAMES.panel_settings,
     script:
         "../scripts/draw_figure.py"

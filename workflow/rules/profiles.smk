@@ -7,7 +7,7 @@ INPUTS
 OUTPUTS
     results/{screen}/profiles/{model}/{seed}/{guides,genes}.parquet   and .h5ad
     results/{screen}/profiles/{model}/{seed}/umap.parquet             their map in each space
-    results/{screen}/profiles/{model}/{seed}/corrected_{guides,genes}.parquet
+    results/{screen}/profiles/{model}/{seed}/corrected_{guides,genes}.parquet  without the batch
     results/{screen}/profiles/guide_significance.parquet              which guides do anything
     results/{screen}/profiles/mitotic_index.parquet                   of genes and control guides
     results/{screen}/embeddings/{model}/{seed}/{plate}/{well}.h5ad    cells, on demand (target: cells_h5ad)
@@ -15,7 +15,7 @@ OUTPUTS
 
 
 rule aggregate_profiles:
-    """Mean per guide, unweighted mean of a gene's guides, minus controls; batch-corrected too."""
+    """Mean per guide, unweighted mean of a gene's guides, minus controls."""
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
@@ -23,8 +23,6 @@ rule aggregate_profiles:
     output:
         guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
         genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
-        corrected_guides="results/{screen}/profiles/{model}/{seed}/corrected_guides.parquet",
-        corrected_genes="results/{screen}/profiles/{model}/{seed}/corrected_genes.parquet",
     log:
         "logs/{screen}/aggregate_profiles/{model}/{seed}.log",
     benchmark:
@@ -34,10 +32,32 @@ rule aggregate_profiles:
     resources:
         mem_mb=growing(24000),
         runtime=growing(60),
+    script:
+        "../scripts/aggregate_profiles.py"
+
+
+rule correct_profiles:
+    """The same, with the batch taken out of the cells, by each of the corrections."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
+    output:
+        corrected_guides="results/{screen}/profiles/{model}/{seed}/corrected_guides.parquet",
+        corrected_genes="results/{screen}/profiles/{model}/{seed}/corrected_genes.parquet",
+    log:
+        "logs/{screen}/correct_profiles/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/correct_profiles/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(24000),
+        runtime=growing(60),
     params:
         corrections=config["profiles"]["corrections"],
     script:
-        "../scripts/aggregate_profiles.py"
+        "../scripts/correct_profiles.py"
 
 
 rule guide_significance:

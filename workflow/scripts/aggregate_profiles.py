@@ -6,9 +6,6 @@ with job(snakemake):
         index=snakemake.input.index,
         splits=snakemake.input.splits,
         embedding=snakemake.input.embedding,
-        corrections=snakemake.params.corrections,
         guides=snakemake.output.guides,
         genes=snakemake.output.genes,
-        corrected_guides=snakemake.output.corrected_guides,
-        corrected_genes=snakemake.output.corrected_genes,
     )

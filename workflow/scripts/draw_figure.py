@@ -4,8 +4,8 @@ from mcvae_ops.workflow import job
 with job(snakemake):
     draw_figure(
         panel=snakemake.wildcards.panel,
-        tables=dict(snakemake.input.items()),
-        published_values=snakemake.params.published_values,
+        tables=snakemake.input.tables,
+        published=snakemake.input.published,
         settings=snakemake.params.settings,
         pdf=snakemake.output.pdf,
         svg=snakemake.output.svg,

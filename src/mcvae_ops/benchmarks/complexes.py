@@ -53,7 +53,11 @@ class Source:
 def build_sources(
     library: tuple[str, ...], complexes: pd.DataFrame, pairs: pd.DataFrame, rounds: int, seed: int
 ) -> dict[str, Source]:
-    """Return the graph of the complexes and of each list of pairs; one without edges is left out.
+    """Return the graph of the complexes and of each list of pairs.
+
+    One without edges is left out, and so is one whose nodes all belong together, as a single
+    complex does: there is nothing to be found among other pairs. Few genes of a library may be in
+    a set of cells.
 
     Parameters
     ----------
@@ -68,8 +72,12 @@ def build_sources(
     graphs |= {str(name): pair_graph(library, part) for name, part in pairs.groupby("source")}
     sources = {}
     for name, graph in graphs.items():
-        if len(graph.edges) == 0:
+        n_nodes, n_edges = len(graph.nodes), len(graph.edges)
+        if n_edges == 0:
             logger.warning("%s: no two genes of the library belong together; left out", name)
+            continue
+        if n_edges == n_nodes * (n_nodes - 1) // 2:
+            logger.warning("%s: its %d genes all belong together; left out", name, n_nodes)
             continue
         sources[name] = Source(graph, resampled_weights(graph, rounds, seed))
     return sources

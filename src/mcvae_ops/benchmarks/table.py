@@ -26,7 +26,7 @@ COLUMNS = {
     "model": "str",
     "space": "str",  # combined | salient | background
     "seed": "int64",  # training seed of the model, or OVER_SEEDS
-    "cells": "str",  # all | train | test | held_out_guide
+    "cells": "str",  # a set of cells, see aggregate.CELL_SETS
     "metric": "str",
     "item": "str",  # what is measured: a covariate, a group, a source of pairs
     "against": "str",  # what it is set against: the predicted group, the batch

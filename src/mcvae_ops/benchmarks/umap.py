@@ -123,7 +123,7 @@ def umap_guides(
     significance
         Guide significance (parquet): guide, gene, p_value.
     settings
-        The section benchmarks.functions (level, max_p_value).
+        level and max_p_value, of benchmarks.functions.
     seed
         Random state of UMAP.
     coordinates

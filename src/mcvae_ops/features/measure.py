@@ -15,9 +15,8 @@ from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
 from mcvae_ops.simulate.layout import CALLS_PATH, LABELS_PATH
-from mcvae_ops.tiles.crop import resample
-from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.tiles.shifts import consensus_of_well, estimate_shifts, guard
+from mcvae_ops.tiles.load import aligned_tile
+from mcvae_ops.tiles.shifts import consensus_of_well
 
 logger = logging.getLogger(__name__)
 
@@ -177,18 +176,13 @@ def _aligned_tile(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read and align one tile of a plate's folder: image (channel, y, x), labels (y, x)."""
     names = {"plate": plate, "well": well, "tile": tile, "acquisition": screen["acquisition"]}
-    channels = channels_from(screen["channels"])
     root = images.parents[1]  # the folder of a plate is screenA/{plate} below the archive's files
     paths = {
         channel.group: root / screen["path_pattern"].format(group=channel.group, **names)
-        for channel in channels
+        for channel in channels_from(screen["channels"])
     }
-    image = read_tile(
-        paths, channels, screen["z_planes"], screen["projection"], screen["tile_size_px"]
-    )
-    shifts = guard(estimate_shifts(image, channels, alignment), channels, alignment, consensus)
     labels = tifffile.imread(images / LABELS_PATH.format(**names)).astype(np.int32)
-    return resample(image, shifts.px), labels
+    return aligned_tile(paths, screen, alignment, consensus).resampled(), labels
 
 
 def _named(prefix: str, measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -29,6 +29,7 @@ CELLS = {  # cells of the strict estimate -> how they are drawn and called
     "all": ("s", "all cells"),
     "test": ("o", "held-out cells"),
     "held_out_guide": ("D", "held-out guides"),
+    "held_out_gene": ("^", "held-out genes"),
 }
 Series = Sequence[tuple[str, str, str, str]]  # model, space, colour, name
 

@@ -1,6 +1,7 @@
 """Every panel by name, and how a panel is saved: the same bytes on every run."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -22,7 +23,6 @@ from mcvae_ops.figures import (
     wells,
 )
 from mcvae_ops.figures.published import read_published
-from mcvae_ops.figures.source import judged_models
 from mcvae_ops.files import whole_file
 
 PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
@@ -49,6 +49,8 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "figqc5": wells.figqc5,
     "figqc6": samples.figqc6,
 }
+OF_TRAININGS = ("umap_cells", "umap_guides", "samples", "metrics")
+"""Tables that each training has."""
 # Dates and versions would make two runs differ.
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
 
@@ -60,19 +62,27 @@ def save_figure(figure: Figure, path: str) -> None:
         figure.savefig(partial, format=kind, metadata=METADATA[kind])
 
 
-def _read(paths: str | Sequence[str], settings: dict) -> pd.DataFrame:
-    """Read a table, or those of several trainings below each other, with a column ``model``."""
-    if isinstance(paths, str):
-        return pd.read_parquet(paths)
-    models = judged_models(settings)
-    parts = [pd.read_parquet(path).assign(model=m) for m, path in zip(models, paths, strict=True)]
-    return pd.concat(parts, ignore_index=True)
+def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return tables by name, those of several trainings below each other with a column ``model``.
+
+    Parameters
+    ----------
+    paths
+        Files named as their tables; those of `OF_TRAININGS` lie in ``{model}/{seed}/``.
+    """
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for path in map(Path, paths):
+        table = pd.read_parquet(path)
+        if path.stem in OF_TRAININGS:
+            table = table.assign(model=path.parts[-3])
+        parts.setdefault(path.stem, []).append(table)
+    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
 
 
 def draw_figure(
     panel: str,
-    tables: dict[str, str | Sequence[str]],
-    published_values: str | None,
+    tables: Sequence[str],
+    published: Sequence[str],
     settings: dict,
     pdf: str,
     svg: str,
@@ -86,10 +96,9 @@ def draw_figure(
     panel
         A key of `PANELS`.
     tables
-        Name -> path of the tables that the panel's module names at its top. A table that each
-        training has of its own has several: those of the judged models, in their order.
-    published_values
-        Folder with the paper's numbers; None where the screen is not the paper's.
+        Files of the tables that the panel's module names at its top; see `read_tables`.
+    published
+        Files of the paper's numbers; none where the screen is not the paper's.
     settings
         The sections ``screen``, ``models``, ``training`` and ``profiles`` of the configuration;
         ``screen.words`` is what the figure calls things (names along axes stay as they are).
@@ -103,9 +112,9 @@ def draw_figure(
             expected=f"one of {', '.join(PANELS)}",
             fix="choose one of them",
         )
-    frames = {name: _read(paths, settings) for name, paths in tables.items()}
+    frames = read_tables(tables)
     with style.house(settings["screen"]["words"]):
-        figure, source = PANELS[panel](frames, read_published(published_values), settings)
+        figure, source = PANELS[panel](frames, read_published(published), settings)
         for path in (pdf, svg, png):
             save_figure(figure, path)
     with whole_file(csv) as partial:

@@ -1,10 +1,9 @@
 """The numbers of the paper's figures, in the terms of the benchmark tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-
-from mcvae_ops.errors import InputError
 
 METHODS = {  # the paper's method -> (model, space)
     "VAE": ("vae", "combined"),
@@ -46,32 +45,26 @@ FILES = {
 }  # fmt: skip
 
 
-def read_published(folder: str | None) -> dict[str, pd.DataFrame]:
-    """Read the paper's numbers, or tables without a row where there is no folder.
+def read_published(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the paper's numbers; a table without a row where there is no file of them.
 
     Parameters
     ----------
-    folder
-        Holds the files of `FILES`; None where the screen is not the paper's.
+    paths
+        Some of the files of `FILES`; none where the screen is not the paper's.
 
     Returns
     -------
     One table per key of `FILES`. Empty tables have the same columns, so that a figure draws
     an overlay without asking whether there is one.
     """
-    if folder is None:
-        return {name: pd.DataFrame(columns=list(columns)) for name, (_, columns) in FILES.items()}
-    if missing := [file for file, _ in FILES.values() if not (Path(folder) / file).is_file()]:
-        raise InputError(
-            where="configuration key figures.published_values",
-            found=f"{folder!r} without {missing[0]}",
-            expected="the folder of the paper's numbers, resources/published_figures",
-            fix="correct the path, or set it to null",
-        )
-    return {
-        name: pd.read_csv(Path(folder) / file, sep="\t", usecols=list(columns)).replace(GROUPS)
-        for name, (file, columns) in FILES.items()
-    }
+    given, tables = {Path(path).name: path for path in paths}, {}
+    for name, (file, columns) in FILES.items():
+        tables[name] = pd.DataFrame(columns=list(columns))
+        if file in given:
+            read = pd.read_csv(given[file], sep="\t", usecols=list(columns))
+            tables[name] = read.replace(GROUPS)
+    return tables
 
 
 def curves_of(curves: pd.DataFrame, methods: dict[str, tuple[str, str]]) -> pd.DataFrame:

@@ -9,14 +9,14 @@ from scipy import sparse
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.correct import corrected
 from mcvae_ops.profiles.spaces import latent_columns
 from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
 
 TRAINING_SPLITS = ("train", "validation")  # of cells that models have seen
-CELL_SETS = ("all", "train", "test", "held_out_guide")
+CELL_SETS = ("all", "train", "test", "held_out_guide", "held_out_gene")
+HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # of perturbed cells alone
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
 GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # in the order of guide profiles
 BLOCK = 1 << 20  # cells that are held in double precision at a time
@@ -97,36 +97,48 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
     cells
         Column is_ntc.
     split
-        train, validation, test, held_out_guide or held_out_well; row-aligned.
+        train, validation, test or a held_out set of `split_by_names`; row-aligned.
     name
-        all, train, test (held-out cells of training guides and NTC) or held_out_guide (cells of
-        guides never trained on, with the NTC cells of test as controls).
+        all, train, test (held-out cells of training guides and NTC), held_out_guide or
+        held_out_gene (cells of guides or genes never trained on, with the NTC cells of test as
+        controls).
     """
     if name == "all":
         return np.ones(len(cells), bool)
     chosen = (split == name).to_numpy()
-    if name == "held_out_guide" and chosen.any():
+    if name in HELD_OUT_SETS and chosen.any():
         chosen |= cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
     return chosen
 
 
-def read_embedded_cells(index: str, embedding: str) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+def read_embedded_cells(
+    index: str, splits: str, embedding: str
+) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """Read the cells of an embedding, its values and the names of its latent columns.
 
     Returns
     -------
-    cell_id, plate, well, guide, gene, is_ntc; (cell, dimension) float32; latent column names.
+    cell_id, plate, well, guide, gene, is_ntc, split; (cell, dimension) float32; latent column
+    names.
 
     Raises
     ------
     InputError
-        If the embedding is not row-aligned with the index.
+        If the embedding or the splits are not row-aligned with the index.
     """
     cells = pd.read_parquet(index, columns=["cell_id", "plate", "well", *GUIDE_COLUMNS])
     columns = latent_columns(pq.read_schema(embedding).names)
     table = pd.read_parquet(embedding, columns=["cell_id", *columns])
     check_aligned(cells["cell_id"], table["cell_id"], embedding)
-    return cells, table[columns].to_numpy(np.float32), columns
+    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    return cells.assign(split=split["split"]), table[columns].to_numpy(np.float32), columns
+
+
+def model_and_seed(embedding: str) -> dict:
+    """Return whose embedding a file is: model and seed."""
+    metadata = pq.read_schema(embedding).metadata
+    return {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
 
 
 def check_aligned(expected: pd.Series, found: pd.Series, where: str) -> None:
@@ -141,7 +153,7 @@ def check_aligned(expected: pd.Series, found: pd.Series, where: str) -> None:
 
 
 def profile_tables(
-    cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str]
+    cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str], named: dict
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return guide and gene profiles of each set of cells that is not empty.
 
@@ -151,10 +163,12 @@ def profile_tables(
         Row-aligned; see `cell_set`.
     columns
         Names of the latent dimensions.
+    named
+        First columns of both tables: whose profiles these are.
 
     Returns
     -------
-    Guides and genes, with a first column cells.
+    Guides and genes, with a column cells after those of `named`.
     """
     guide_tables, gene_tables = [], []
     for name in CELL_SETS:
@@ -164,51 +178,25 @@ def profile_tables(
             continue
         table = guide_profiles(cells[chosen], latent[chosen])
         table.columns = [*GUIDE_COLUMNS, "n_cells", *columns]
-        guide_tables.append(_prepend(table, {"cells": name}))
-        gene_tables.append(_prepend(gene_profiles(table, columns), {"cells": name}))
+        guide_tables.append(_prepend(table, named | {"cells": name}))
+        gene_tables.append(_prepend(gene_profiles(table, columns), named | {"cells": name}))
     return tuple(pd.concat(tables, ignore_index=True) for tables in (guide_tables, gene_tables))
 
 
-def aggregate_profiles(
-    index: str,
-    splits: str,
-    embedding: str,
-    corrections: list[str],
-    guides: str,
-    genes: str,
-    corrected_guides: str,
-    corrected_genes: str,
-) -> None:
+def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, genes: str) -> None:
     """Write guide and gene profiles of one embedding, for each set of cells.
 
     Parameters
     ----------
     index, splits, embedding
         Tables of cells, row-aligned; the embedding's metadata names model and seed.
-    corrections
-        Keys of `correct.CORRECTIONS`; they are fitted on the NTC cells of all sets.
     guides, genes
-        Outputs, from the embedding as it is.
-    corrected_guides, corrected_genes
-        Outputs, with one more column, correction; no row where none is wanted.
+        Outputs.
     """
-    cells, latent, columns = read_embedded_cells(index, embedding)
-    split = pd.read_parquet(splits, columns=["cell_id", "split"])
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
-    metadata = pq.read_schema(embedding).metadata
-    named = {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
-    plain = profile_tables(cells, split["split"], latent, columns)
-    for table, path in zip(plain, (guides, genes), strict=True):
-        write_parquet(_prepend(table, named), path)
-    made = [[_prepend(table.head(0), named | {"correction": ""})] for table in plain]
-    for name in corrections:
-        found = profile_tables(
-            cells, split["split"], corrected(cells, latent, columns, name), columns
-        )
-        for tables, table in zip(made, found, strict=True):
-            tables.append(_prepend(table, named | {"correction": name}))
-    for tables, path in zip(made, (corrected_guides, corrected_genes), strict=True):
-        write_parquet(pd.concat(tables[1:] or tables, ignore_index=True), path)
+    cells, latent, columns = read_embedded_cells(index, splits, embedding)
+    tables = profile_tables(cells, cells["split"], latent, columns, model_and_seed(embedding))
+    for table, path in zip(tables, (guides, genes), strict=True):
+        write_parquet(table, path)
 
 
 def _prepend(table: pd.DataFrame, values: dict) -> pd.DataFrame:

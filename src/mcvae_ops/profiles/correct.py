@@ -18,6 +18,8 @@ from scipy.stats import median_abs_deviation
 from sklearn.covariance import LedoitWolf
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.aggregate import model_and_seed, profile_tables, read_embedded_cells
 from mcvae_ops.profiles.spaces import spaces_of
 
 FEWEST_CONTROLS = 2  # of a batch
@@ -128,6 +130,44 @@ def corrected(
         for rows, (offset, weights) in zip(batches.values(), CORRECTIONS[name](known), strict=True):
             result[np.ix_(rows, at)] = (latent[np.ix_(rows, at)] - offset) @ weights
     return result
+
+
+def correct_profiles(
+    index: str,
+    splits: str,
+    embedding: str,
+    corrections: list[str],
+    corrected_guides: str,
+    corrected_genes: str,
+) -> None:
+    """Write guide and gene profiles of one embedding with the batch taken out of its cells.
+
+    Parameters
+    ----------
+    index, splits, embedding
+        Tables of cells, row-aligned; the embedding's metadata names model and seed.
+    corrections
+        Keys of `CORRECTIONS`; they are fitted on the NTC cells of all sets.
+    corrected_guides, corrected_genes
+        Outputs, as those of `aggregate_profiles` with one more column, correction.
+    """
+    if not corrections:
+        raise InputError(
+            where="configuration key profiles.corrections",
+            found="an empty list",
+            expected=f"one or more of {', '.join(CORRECTIONS)}",
+            fix="name one, or ask for the profiles without correction",
+        )
+    cells, latent, columns = read_embedded_cells(index, splits, embedding)
+    named, made = model_and_seed(embedding), []
+    for name in corrections:
+        values = corrected(cells, latent, columns, name)
+        of_name = named | {"correction": name}
+        made.append(profile_tables(cells, cells["split"], values, columns, of_name))
+    for tables, path in zip(
+        zip(*made, strict=True), (corrected_guides, corrected_genes), strict=True
+    ):
+        write_parquet(pd.concat(tables, ignore_index=True), path)
 
 
 def _inverse_root(centred: np.ndarray) -> np.ndarray:

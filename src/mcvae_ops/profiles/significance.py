@@ -7,7 +7,6 @@ from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import (
     GUIDE_KEYS,
     TRAINING_SPLITS,
-    check_aligned,
     guide_profiles,
     read_embedded_cells,
 )
@@ -85,13 +84,11 @@ def guide_significance(
     significance
         Output: guide, gene, n_cells, statistic, p_value.
     """
-    cells, latent, columns = read_embedded_cells(index, embedding)
+    cells, latent, columns = read_embedded_cells(index, splits, embedding)
     latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
-    split = pd.read_parquet(splits, columns=["cell_id", "split"])
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
     kept = np.isfinite(latent).all(axis=1)
     if trained:
-        kept &= ~split["split"].isin(TRAINING_SPLITS).to_numpy()
+        kept &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
     cells, latent = cells[kept], latent[kept]
     guides, is_ntc = guide_profiles(cells, latent), cells["is_ntc"].to_numpy()
     if statistic == "energy":

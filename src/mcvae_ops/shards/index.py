@@ -57,6 +57,25 @@ def index_channels(path: str | Path) -> list[str]:
     return json.loads(pq.read_schema(path).metadata[b"channels"])
 
 
+def check_channels(channels: Sequence[str], index: str) -> list[str]:
+    """Return the names of the configured channels.
+
+    Raises
+    ------
+    InputError
+        If the crops that the index lists have others.
+    """
+    found = index_channels(index)
+    if found != list(channels):
+        raise InputError(
+            "configuration key screen.channels",
+            ", ".join(channels),
+            f"{', '.join(found)}, as in {index}",
+            "correct the key, or make the crops again (rule crop_chunk)",
+        )
+    return found
+
+
 def index_shards(shards: Sequence[str], root: str, index: str) -> None:
     """Rule index_shards: list every crop, by plate, well, chunk, arm and row.
 

@@ -1,5 +1,6 @@
 """Which cells are trained on: decided by names alone, not by the order of files or cells."""
 
+import difflib
 import hashlib
 from collections import defaultdict
 
@@ -60,11 +61,12 @@ def drawn_names(cells: dict[str, np.ndarray], by: str) -> list[str]:
 
 
 def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
-    """Assign each cell to train, validation, test, held_out_guide or held_out_well.
+    """Assign each cell to train, validation, test, held_out_gene, held_out_well or held_out_guide.
 
-    A held-out well comes first, then a held-out guide; the others are drawn by `fractions`: each
-    cell for itself, or all cells of a tile, guide or well together (``split.by``). NTC guides are
-    never held out, and their cells are drawn one by one where others are drawn by guide.
+    A held-out gene comes first, so that all its cells are one set; then a held-out well, then a
+    held-out guide. The others are drawn by `fractions`: each cell for itself, or all cells of a
+    tile, guide or well together (``split.by``). NTC guides are never held out, and their cells are
+    drawn one by one where others are drawn by guide.
 
     Parameters
     ----------
@@ -93,7 +95,22 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     wells = set(split["held_out_wells"])
     names = zip(cells["plate"], cells["well"], strict=True)
     result[np.array([f"{plate}/{well}" in wells for plate, well in names], bool)] = "held_out_well"
+    result[perturbed & np.isin(cells["gene"], split["held_out_genes"])] = "held_out_gene"
     return result
+
+
+def check_genes(held_out: list[str], genes: np.ndarray) -> None:
+    """Raise InputError if a gene that is to be held out is none of `genes`, the perturbed ones."""
+    known = set(genes)
+    for gene in held_out:
+        if gene not in known:
+            near = difflib.get_close_matches(gene, known, n=1)
+            raise InputError(
+                "configuration key split.held_out_genes",
+                repr(gene),
+                f"one of the {len(known)} perturbed genes of the screen",
+                f"write {near[0]!r} instead" if near else "correct it or leave it out",
+            )
 
 
 def assign_splits(index: str, split: dict, splits: str) -> None:
@@ -102,11 +119,13 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
     Raises
     ------
     InputError
-        If no NTC or no perturbed cell is left to train on, or to validate with.
+        If a held-out gene is not in the screen, or if no NTC or no perturbed cell is left to train
+        on, or to validate with.
     """
     columns = ["cell_id", "plate", "well", "tile", "guide", "gene", "is_ntc"]
     table = pq.read_table(index, columns=columns)
     cells = {name: table[name].to_numpy() for name in columns}
+    check_genes(split["held_out_genes"], cells["gene"][~cells["is_ntc"]])
     assigned = split_by_names(cells, split)
     for arm, chosen in (("NTC", cells["is_ntc"]), ("perturbed", ~cells["is_ntc"])):
         for part in ("train", "validation"):

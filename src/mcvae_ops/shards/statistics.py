@@ -8,11 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.format import open_shard
-from mcvae_ops.shards.index import index_channels
+from mcvae_ops.shards.index import check_channels
 
 N_COUNTS = 1 << 16
 _BLOCK_CELLS = 256
@@ -52,13 +51,7 @@ def shard_statistics(index: str, splits: str, channels: Sequence[str], statistic
     InputError
         If the channels of the configuration are not those of the crops.
     """
-    if list(channels) != index_channels(index):
-        raise InputError(
-            "configuration key screen.channels",
-            ", ".join(channels),
-            f"{', '.join(index_channels(index))}, as in {index}",
-            "run the rule crop_chunk again",
-        )
+    check_channels(channels, index)
     table = pq.read_table(index, columns=["shard", "row", "plate", "well", "is_ntc"])
     trained = pc.equal(pq.read_table(splits)["split"], "train")
     table = table.filter(pc.and_(table["is_ntc"], trained))

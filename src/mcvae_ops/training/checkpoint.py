@@ -45,7 +45,7 @@ class Checkpoint:
     folder
         Where the file lies.
     identity
-        Of settings and data; a file of another identity is not read and is overwritten.
+        Of settings, data and ranks; a file of another identity is not read and is overwritten.
     interval_s
         Least time between two saves that are merely due.
     """
@@ -65,7 +65,11 @@ class Checkpoint:
             logger.warning("%s cannot be read (%s); training starts anew", self.path, error)
             return None
         if saved["identity"] != self.identity:
-            logger.info("%s belongs to other settings or data; training starts anew", self.path)
+            logger.warning(
+                "%s belongs to other settings, other data or another number of ranks (GPUs); "
+                "training starts anew",
+                self.path,
+            )
             return None
         return saved["state"]
 

@@ -11,7 +11,6 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
 from mcvae_ops.shards.cells import Cells
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.index import index_channels
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
 
 logger = logging.getLogger(__name__)
@@ -107,19 +106,6 @@ def validation_set(
         torch.from_numpy(cells.label[chosen]).to(device),
         torch.from_numpy(cells.batch[chosen]).to(device),
     )
-
-
-def check_channels(names: list[str], index: str) -> list[str]:
-    """Return the names of the configured channels; others than the crops have are an InputError."""
-    found = index_channels(index)
-    if found != names:
-        raise InputError(
-            where=index,
-            found=f"crops of the channels {', '.join(found)}",
-            expected=f"{', '.join(names)} as in screen.channels",
-            fix="make the crops again",
-        )
-    return names
 
 
 def check_range(images: torch.Tensor) -> None:

@@ -21,6 +21,7 @@ from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops
+from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
 from mcvae_ops.training.arithmetic import Arithmetic, exact
 from mcvae_ops.training.batches import Batches
@@ -29,7 +30,6 @@ from mcvae_ops.training.distributed import Ranks, joined
 from mcvae_ops.training.monitors import Meter, Watch
 from mcvae_ops.training.prepare import (
     Schedule,
-    check_channels,
     check_range,
     choose_device,
     family_settings,
@@ -231,9 +231,11 @@ def train_model(
     family = family_settings(settings, len(names), cells)
     preprocess = select(Preprocessing, settings)
     arithmetic = select(Arithmetic, settings)
-    identity = identity_of(fixed | {"seed": seed, "channels": names}, [index, splits])
-    checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
     with joined(choose_device(settings["device"])) as (ranks, device):
+        # The ranks share out the cells: another number of them takes them in another order.
+        decisive = fixed | {"seed": seed, "channels": names, "ranks": ranks.size}
+        identity = identity_of(decisive, [index, splits])
+        checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
         network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
         check_range(preprocess(validation.crops))
