@@ -1,5 +1,6 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
+# make judge  three further screens, on which no model was developed, and what models reach there
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
@@ -15,7 +16,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens check test test-slurm lint bench bench-gpu docs
+.PHONY: help demo screens judge check test test-slurm lint bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -42,6 +43,17 @@ screens: .venv/installed
 	$(call RUN,--configfile config/compounds.yaml)
 	$(BIN)/pytest tests/screens
 	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
+
+define JUDGE
+$(call RUN,results/judge_$(1)/claims.tsv --configfile config/config.yaml config/judge/models.yaml config/judge/$(1).yaml)
+endef
+
+judge: .venv/installed
+	$(call JUDGE,a)
+	$(call JUDGE,b)
+	$(call JUDGE,c)
+	$(BIN)/python -m mcvae_ops.report.judgement config/judge/judgement.yaml results
+	@echo "Judgement: results/judgement.md"
 
 check: .venv/installed
 	$(BIN)/pytest tests/demo

@@ -52,6 +52,8 @@ NETWORK_KEYS = (
     "condition_on_batch",
     "sigma",
     "technical_latent",
+    "label_weight",
+    "background_from_ntc",
 )
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")

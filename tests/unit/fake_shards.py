@@ -11,6 +11,7 @@ import torch
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
 from mcvae_ops.shards.split import assign_splits
+from mcvae_ops.shards.statistics import shard_statistics
 from mcvae_ops.training.train import train_model
 
 CHANNELS = ["A594", "AF750", "DAPI", "GFP"]
@@ -34,6 +35,11 @@ TRAINING = {
     "sigma": "analytic",
     "technical_latent": 0,
     "hsic_weight": 0.0,
+    "likelihood_weight": 1.0,
+    "label_weight": 0.0,
+    "background_from_ntc": False,
+    "level_batches": False,
+    "symmetries": False,
     "kl_weight": 1.0,
     "kl_ramp_steps": 5,
     "wasserstein_weight": 1.0,
@@ -94,6 +100,7 @@ def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes
     index, splits = (str(root / "shards" / f"{name}.parquet") for name in ("index", "splits"))
     index_shards(paths, str(root), index)
     assign_splits(index, SPLIT, splits)
+    shard_statistics(index, splits, CHANNELS, str(root / "shards/statistics.parquet"))
     return root / "shards"
 
 
@@ -102,6 +109,7 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
     return {
         "index": str(shards / "index.parquet"),
         "splits": str(shards / "splits.parquet"),
+        "statistics": str(shards / "statistics.parquet"),
         "model": model,
         "training": training,
         "model_name": "mcvae" if model["salient_latent"] else "vae",

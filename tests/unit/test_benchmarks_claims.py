@@ -160,7 +160,7 @@ def planted_rows(sign=1):
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "holds"), (-1, "does not hold")])
 def test_planted_claims(sign, verdict):
-    found = claim_rows(planted_rows(sign), "mcvae", ["actin"], ["tubulin"]).set_index("claim")
+    found = claim_rows(planted_rows(sign), "mcvae", [], ["actin"], ["tubulin"]).set_index("claim")
     whole = found[found.index.str.len() == 2]
     assert whole.index.tolist() == ["C1", "C2", "C3", "C4", "C5", "C6", "C7"]
     assert (whole["verdict"] == verdict).all()
@@ -168,24 +168,71 @@ def test_planted_claims(sign, verdict):
     assert found.loc["C1c", "statement"] == "mcvae is about CellProfiler"
 
 
+def compared_rows(**gains):
+    """Rows of a model dcvae: by cells, its gain over mcvae and over CellProfiler."""
+    found, rows = planted_rows(), []
+    for cells, gain in gains.items():
+        where = SAME | {"cells": cells, "benchmark": "complexes", "model": "dcvae"}
+        for other, value in zip(("mcvae", "cellprofiler"), gain, strict=True):
+            for space, more in (("salient", 0), ("combined", -1)):
+                rows.append(
+                    table.row(
+                        **where, metric="average_precision_difference", seed=table.OVER_SEEDS,
+                        space=space, item=other, against="combined", value=value + more,
+                        low=value + more - 0.05, high=value + more + 0.05,
+                    )
+                )  # fmt: skip
+    where = SAME | {"benchmark": "complexes", "model": "dcvae", "space": "combined"}
+    for seed in range(3):
+        rows.append(
+            table.row(**where, metric="average_precision", seed=seed, item="CORUM", value=0.6)
+        )
+    return pd.concat([found, table.to_frame(rows)])
+
+
+def test_a_compared_model_is_tested_on_held_out_cells_and_guides():
+    rows = compared_rows(test=(0.3, 0.2), held_out_guide=(0.2, -0.3), all=(-1, -1))
+    found = claim_rows(rows, "mcvae", ["dcvae"], ["actin"], ["tubulin"]).set_index("claim")
+    assert found.loc[["C8", "C9"], "verdict"].tolist() == ["holds", "does not hold"]
+    assert found.loc["C8", ["estimate", "n_seeds"]].tolist() == [0.2, 3]  # the weaker of both
+    assert found.loc["C8a", "statement"] == "dcvae salient > mcvae on held-out cells"
+    assert found.loc["C9b", "statement"] == "dcvae salient > CellProfiler on held-out guides"
+    assert found.loc["C9a", "verdict"] == "holds"
+    none = claim_rows(rows, "mcvae", [], ["actin"], ["tubulin"])
+    pd.testing.assert_frame_equal(none, found.iloc[:-6].reset_index())
+
+
+def test_without_held_out_guides_a_compared_model_is_undecided():
+    rows = compared_rows(test=(0.3, 0.2))
+    found = claim_rows(rows, "mcvae", ["dcvae"], ["actin"], ["tubulin"]).set_index("claim")
+    assert found.loc[["C8", "C8a", "C8b"], "verdict"].tolist() == [
+        "undecided",
+        "holds",
+        "undecided",
+    ]
+    assert found.loc["C8b", "how"].startswith(
+        "no average precision of dcvae, salient, against mcvae"
+    )
+
+
 def test_one_failing_part_fails_the_claim():
     rows = planted_rows()
     wrong = (rows["metric"] == "mean_recall_difference") & (rows["item"] == NOVEL)
     rows.loc[wrong, ["value", "low", "high"]] = [0.3, 0.2, 0.4]
-    found = claim_rows(rows, "mcvae", ["actin"], ["tubulin"]).set_index("claim")["verdict"]
+    found = claim_rows(rows, "mcvae", [], ["actin"], ["tubulin"]).set_index("claim")["verdict"]
     assert (found["C5"], found["C5a"], found["C5b"]) == ("does not hold", "holds", "does not hold")
 
 
 def test_published_rows_are_no_evidence():
     rows = planted_rows().assign(protocol="published")
-    found = claim_rows(rows, "mcvae", ["actin"], ["tubulin"])
+    found = claim_rows(rows, "mcvae", [], ["actin"], ["tubulin"])
     assert (found["verdict"] == "undecided").all()
 
 
 def test_cells_that_were_held_out_come_first():
     rows = planted_rows()
     doubled = pd.concat([rows, planted_rows(-1).assign(cells="all")])
-    found = claim_rows(doubled, "mcvae", ["actin"], ["tubulin"]).set_index("claim")["verdict"]
+    found = claim_rows(doubled, "mcvae", [], ["actin"], ["tubulin"]).set_index("claim")["verdict"]
     assert (found == "holds").all()
 
 
@@ -193,7 +240,9 @@ def test_a_missing_table_leaves_its_claims_undecided_with_the_reason(tmp_path):
     rows = planted_rows()
     rows = rows[(rows["benchmark"] == "mitosis") & (rows["seed"] != table.OVER_SEEDS)]
     table.write(rows.to_dict("records"), tmp_path / "m.parquet")
-    claims([str(tmp_path / "m.parquet")], "mcvae", ["actin"], ["tubulin"], str(tmp_path / "c.tsv"))
+    claims(
+        [str(tmp_path / "m.parquet")], "mcvae", [], ["actin"], ["tubulin"], str(tmp_path / "c.tsv")
+    )
     found = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("claim")
     assert found.loc["C7", "verdict"] == "holds"
     assert (found.drop(index="C7")["verdict"] == "undecided").all()

@@ -279,6 +279,25 @@ def test_differences_are_paired_and_cross_seeds():
     assert rows.loc[("b", "a"), "value"] == pytest.approx(-0.25)
 
 
+def test_the_salient_space_is_compared_with_all_of_another_model():
+    def estimates(model, space, values):
+        return {
+            (model, space, "all", seed): Estimate(value, np.full(50, value), 9)
+            for seed, value in enumerate(values)
+        }
+
+    found = estimates("a", "combined", (0.2, 0.2)) | estimates("a", "salient", (0.5, 0.7))
+    found |= estimates("b", "combined", (0.3, 0.3)) | estimates("b", "salient", (0.1, 0.5))
+    rows = table.to_frame(difference_rows(found))
+    rows = rows[rows["model"] != rows["item"]].set_index(["model", "space"])
+    assert set(rows["against"]) == {"combined"} and len(rows) == 4
+    row = rows.loc[("a", "salient")]
+    assert row["value"] == pytest.approx(0.3)
+    # of a its salient, of b its combined values: squares .02 and 0, a degree of freedom each
+    half = 4.302653 * np.sqrt(0.02 / 2) * np.sqrt(2 / 2)
+    assert row["high"] == pytest.approx(0.3 + half, abs=1e-5)
+
+
 def test_missing_genes_and_nan_profiles_leave_the_rest_in_order(tmp_path):
     profiles, complexes = planted(0, 3.0)
     profiles.loc[0, "z_00"] = np.nan

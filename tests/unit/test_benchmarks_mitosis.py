@@ -7,12 +7,14 @@ from sklearn.metrics import roc_auc_score
 
 from mcvae_ops.benchmarks import mitosis as benchmark
 from mcvae_ops.benchmarks import table
+from mcvae_ops.benchmarks.kinds import kind_rows
 from mcvae_ops.benchmarks.roc import auroc_rounds
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.published import gene_table, mitotic_table
 
 SETTINGS = {"null_percentile": 99.9, "threshold_percent": None, "bootstrap": 300}
+KINDS = {"shifting_groups": ["shape", "size"], "novel_groups": ["foci", "holes"]}
 
 
 def genes_of(salient, background, names):
@@ -141,6 +143,23 @@ def test_scales_do_not_change_the_auroc():
     pd.testing.assert_series_equal(first["value"], second["value"])
 
 
+def test_background_tells_shifting_from_novel_groups_by_hand():
+    group_of = {"A": "shape", "B": "size", "C": "size", "D": "foci", "E&F": "holes", "G": "else"}
+    groups = pd.DataFrame({"gene": ["A", "B", "C", "D", "F", "G"], "group": [*group_of.values()]})
+    points = pd.DataFrame({"gene": [*group_of, "H", "I"]})
+    points["relative_background"] = [0.9, 0.5, 0.2, 0.3, 0.5, 0.0, 0.0, np.nan]
+    rows = kind_rows(points, groups, KINDS | {"bootstrap": 200}, 0, row)
+    found = table.to_frame(rows).iloc[0]
+    # of six pairs .9 wins two, .5 wins one and ties one, .2 none
+    assert found["value"] == pytest.approx(3.5 / 6)
+    assert found[["metric", "item", "against", "n"]].tolist() == [
+        "group_auroc", "shifting groups", "novel groups", 5,
+    ]  # fmt: skip
+    assert found["low"] < found["value"] < found["high"]
+    assert kind_rows(points[:3], groups, KINDS | {"bootstrap": 9}, 0, row) == []
+    assert kind_rows(points, groups[:0], KINDS | {"bootstrap": 9}, 0, row) == []
+
+
 def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     genes, index, factors = simulate(0, 6.0)
     write_parquet(genes, tmp_path / "genes.parquet")
@@ -152,11 +171,14 @@ def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     write_parquet(pd.DataFrame({"gene": sorted(factors)}), tmp_path / "factors.parquet")
     wider = pd.DataFrame({"gene": sorted(factors | {"g290&X", "g299"})})
     write_parquet(wider, tmp_path / "wider.parquet")
-    names = ("index", "factors", "wider", "rows", "points")
+    groups = pd.DataFrame({"gene": ["g0", "g1", "g2"], "group": ["shape", "size", "foci"]})
+    write_parquet(groups, tmp_path / "groups.parquet")
+    settings = SETTINGS | KINDS
+    names = ("index", "factors", "wider", "groups", "rows", "points")
     paths = [str(tmp_path / f"{n}.parquet") for n in names]
     tables = [str(tmp_path / f"{name}.parquet") for name in ("vae", "genes", "cvae")]
-    benchmark.mitosis(tables, *paths[:3], SETTINGS, 0, ["mcvae"], *paths[3:])
-    rows, points = pd.read_parquet(paths[3]), pd.read_parquet(paths[4])
+    benchmark.mitosis(tables, *paths[:4], settings, 0, ["mcvae"], *paths[4:])
+    rows, points = pd.read_parquet(paths[4]), pd.read_parquet(paths[5])
     assert set(rows["model"]) == set(points["model"]) == {"mcvae"}
     assert points.columns.tolist() == [
         *("gene", "salient_norm", "background_norm", "relative_background"),
@@ -167,8 +189,9 @@ def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     counts = rows[(rows["metric"] == "n_mitotic_factors") & (rows["protocol"] == "strict")]
     counts = counts.set_index("against")["value"]
     assert counts[benchmark.WIDER_LIST] == counts[""] + 1  # a merged symbol in a list names none
-    benchmark.mitosis(tables, *paths[:3], SETTINGS, 0, ["mcvae", "cvae"], *paths[3:])
-    both, more = pd.read_parquet(paths[3]), pd.read_parquet(paths[4])
+    assert len(rows[rows["metric"] == "group_auroc"]) == 1
+    benchmark.mitosis(tables, *paths[:4], settings, 0, ["mcvae", "cvae"], *paths[4:])
+    both, more = pd.read_parquet(paths[4]), pd.read_parquet(paths[5])
     of_main = both[both["model"] == "mcvae"].reset_index(drop=True)
     pd.testing.assert_frame_equal(of_main, rows)
     assert (more["model"].value_counts() == len(points)).all()

@@ -87,9 +87,10 @@ def evaluate(held_out):
     cells, latent = screen()
     split = pd.Series(split_of(cells, held_out_genes=held_out))
     columns = ["s_00", "s_01", "z_00", "z_01"]
+    named = {"model": "m", "seed": 0}
     of_guides, of_genes = (
-        profiles[profiles["cells"] == "held_out_gene"].assign(model="m", seed=0)
-        for profiles in profile_tables(cells, split, latent.astype(np.float32), columns)
+        profiles[profiles["cells"] == "held_out_gene"]
+        for profiles in profile_tables(cells, split, latent.astype(np.float32), columns, named)
     )
     groups = pd.DataFrame({"gene": COMPLEXES["gene"]})
     groups["group"] = [f"group {name[0]}" for name in groups["gene"]]

@@ -140,6 +140,7 @@ rule mitosis:
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
         mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
         wider_mitotic_factors="results/{screen}/annotations/wider_mitotic_factors.parquet",
+        groups="results/{screen}/annotations/functional_groups.parquet",
     output:
         benchmark="results/{screen}/benchmarks/mitosis.parquet",
         points="results/{screen}/benchmarks/mitosis_points.parquet",
@@ -153,7 +154,8 @@ rule mitosis:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=config["benchmarks"]["mitosis"],
+        settings=config["benchmarks"]["mitosis"]
+        | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
         seed=config["benchmarks"]["seed"],
         models=NAMES.judged_models,
     script:
@@ -307,6 +309,7 @@ rule claims:
         runtime=growing(60),
     params:
         main_model=config["profiles"]["main_model"],
+        compared_models=config["profiles"]["compared_models"],
         shifting_groups=config["benchmarks"]["features"]["shifting_groups"],
         novel_groups=config["benchmarks"]["features"]["novel_groups"],
     script:

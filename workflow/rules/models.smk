@@ -2,7 +2,7 @@
 Models: one training per model and seed, and the embedding of every cell.
 
 INPUTS
-    results/{screen}/shards/{index,splits}.parquet
+    results/{screen}/shards/{index,splits,statistics}.parquet
 OUTPUTS
     results/{screen}/models/{model}/{seed}/weights.pt          best weights and their settings
     results/{screen}/models/{model}/{seed}/metrics.parquet     the course of the training
@@ -16,6 +16,7 @@ rule train_model:
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
+        statistics="results/{screen}/shards/statistics.parquet",
     output:
         weights="results/{screen}/models/{model}/{seed}/weights.pt",
         metrics="results/{screen}/models/{model}/{seed}/metrics.parquet",

@@ -7,6 +7,7 @@ with job(snakemake):
         mitotic_index=snakemake.input.mitotic_index,
         mitotic_factors=snakemake.input.mitotic_factors,
         wider_mitotic_factors=snakemake.input.wider_mitotic_factors,
+        groups=snakemake.input.groups,
         settings=snakemake.params.settings,
         seed=snakemake.params.seed,
         models=snakemake.params.models,

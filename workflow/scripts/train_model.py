@@ -7,6 +7,7 @@ with job(snakemake):
         nodes=snakemake.resources.nodes,
         index=snakemake.input.index,
         splits=snakemake.input.splits,
+        statistics=snakemake.input.statistics,
         model=snakemake.params.model,
         training=snakemake.params.training | where_it_runs(snakemake),
         model_name=snakemake.wildcards.model,

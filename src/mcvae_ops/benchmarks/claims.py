@@ -1,5 +1,8 @@
 """The claims of the paper (C1 to C7), each tested on the strict rows of the benchmark tables.
 
+C8 and C9 are claims about models that are compared with the paper's: the profile of what is
+salient beats all of the main model, and CellProfiler, on held-out cells and on held-out guides.
+
 A claim may have parts (C1a, C1b, ...); it holds if all do, and its row is that of its weakest
 part. Held-out cells are used where the tables have them.
 """
@@ -27,6 +30,7 @@ COVARIATES = {
     "position_in_fov": "position in the FOV",
     "position_in_well": "position in the well",
 }
+HELD_OUT = {"test": "held-out cells", "held_out_guide": "held-out guides"}
 COLUMNS = ["claim", "statement", "estimate", "low", "high", "n_seeds", "verdict", "how"]
 
 
@@ -55,18 +59,22 @@ class Tables:
         rows = self.rows
         for column, value in where.items():
             rows = rows[rows[column] == value]
+        if "cells" in where:
+            return rows
         held_out = rows[rows["cells"] == "test"]
         return rows[rows["cells"] == "all"] if held_out.empty else held_out
 
-    def precision_gain(self, model: str, over: str, space: str = "combined") -> Evidence:
+    def precision_gain(
+        self, model: str, over: str, space: str = "combined", mine: str = "combined", **where
+    ) -> Evidence:
         """Return by how much one model's average precision exceeds another's (or a space's).
 
-        `space` is the space of the other; the first is always the combined one.
+        `space` is the space of the other, `mine` that of the first.
         """
-        what = f"average precision of {model} against {over}, {space}"
+        what = f"average precision of {model}, {mine}, against {over}, {space}"
         rows = self._match(
             benchmark="complexes", metric="average_precision_difference",
-            model=model, space="combined", item=over, against=space, seed=OVER_SEEDS,
+            model=model, space=mine, item=over, against=space, seed=OVER_SEEDS, **where,
         )  # fmt: skip
         found = over_seeds(rows, what)
         n_seeds = min(self._n_seeds(name) for name in (model, over) if name != "cellprofiler")
@@ -115,6 +123,31 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
         "C1": [gain("cvae", "vae"), gain(main, "cvae"), equal],
         "C2": [gain(main, main, "salient"), gain(main, main, "background")],
         "C3": [part for p in priors for part in (gain(p, "cvae"), gain(main, p))],
+    }
+
+
+def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]:
+    """Return C8 and C9: models that are compared with the main one, and with CellProfiler."""
+    how = (
+        "average precision of CORUM pairs, salient space minus all of {}, {}; interval over "
+        "complexes and seeds"
+    )
+    others = {
+        "C8": (tables.main_model, tables.main_model),
+        "C9": ("cellprofiler", "CellProfiler"),
+    }
+    return {
+        claim: [
+            Part(
+                f"{model} salient > {name} on {cells_name}",
+                tables.precision_gain(model, over, mine="salient", cells=cells),
+                how.format(name, cells_name),
+            )
+            for model in compared
+            for cells, cells_name in HELD_OUT.items()
+        ]
+        for claim, (over, name) in others.items()
+        if compared
     }
 
 
@@ -206,9 +239,13 @@ def mitosis_part(tables: Tables) -> Part:
 
 
 def claim_rows(
-    rows: pd.DataFrame, main_model: str, shifting: list[str], novel: list[str]
+    rows: pd.DataFrame,
+    main_model: str,
+    compared_models: list[str],
+    shifting: list[str],
+    novel: list[str],
 ) -> pd.DataFrame:
-    """Return the table of claims.
+    """Return the table of claims; C8 and C9 only where there are models to compare.
 
     Parameters
     ----------
@@ -216,6 +253,8 @@ def claim_rows(
         The rows of all benchmark tables.
     main_model
         The model that the paper calls mcVAE.
+    compared_models
+        Others, with a salient space, that are compared with it.
     shifting, novel
         Groups that shift existing states, and groups with novel phenotypes.
     """
@@ -225,6 +264,7 @@ def claim_rows(
         "C5": functions_parts(tables, shifting, novel),
         "C6": [features_part(tables, shifting, novel)],
         "C7": [mitosis_part(tables)],
+        **compared_parts(tables, compared_models),
     }
     return pd.DataFrame(
         [row for name, parts in claims.items() for row in _rows(name, parts)], columns=COLUMNS
@@ -256,21 +296,22 @@ def _row(claim: str, statement: str, evidence: Evidence, how: str) -> dict:
 def claims(
     tables: list[str],
     main_model: str,
+    compared_models: list[str],
     shifting_groups: list[str],
     novel_groups: list[str],
     claims: str,
 ) -> None:
-    """Write the claims of the paper with estimate, 95 % interval and verdict.
+    """Write the claims with estimate, 95 % interval and verdict.
 
     Parameters
     ----------
     tables
         Benchmark tables; a claim whose table is missing is undecided.
-    main_model, shifting_groups, novel_groups
+    main_model, compared_models, shifting_groups, novel_groups
         As in `claim_rows`.
     claims
         Output: tab-separated text.
     """
     rows = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
-    found = claim_rows(rows, main_model, shifting_groups, novel_groups)
+    found = claim_rows(rows, main_model, compared_models, shifting_groups, novel_groups)
     write_text(found.to_csv(sep="\t", index=False, float_format="%.4g"), claims)

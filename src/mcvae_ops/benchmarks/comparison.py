@@ -21,7 +21,10 @@ class Estimate:
 
 
 def difference_rows(estimates: dict[tuple, Estimate]) -> list[dict]:
-    """Compare models in the combined space, and the spaces of each model, over training seeds.
+    """Compare models, and the spaces of each model, over training seeds.
+
+    Models are compared in the combined space, and by their salient space with the combined one of
+    others.
 
     Parameters
     ----------
@@ -32,17 +35,19 @@ def difference_rows(estimates: dict[tuple, Estimate]) -> list[dict]:
     Returns
     -------
     Rows ``average_precision_difference``: `model` and `space` minus the model `item` and its
-    space `against`, in both directions. Spaces of one model are also paired by training seed.
-    The interval over complexes and that over seeds (Student's t) add in quadrature; models share
-    the standard deviation between seeds, as in `mcvae_ops.benchmarks.seeds`.
+    space `against`, in both directions where both are combined or of one model. Spaces of one
+    model are also paired by training seed. The interval over complexes and that over seeds
+    (Student's t) add in quadrature; models share the standard deviation between seeds, as in
+    `mcvae_ops.benchmarks.seeds`.
     """
     by_space: dict[tuple, dict[int, Estimate]] = {}
     for (model, space, cells, training_seed), estimate in estimates.items():
         by_space.setdefault((model, space, cells), {})[training_seed] = estimate
     rows = []
     for one, other in itertools.permutations(by_space, 2):
-        same_model, both_combined = one[0] == other[0], one[1] == other[1] == "combined"
-        if one[2] != other[2] or not (same_model or both_combined):
+        same_model = one[0] == other[0]
+        compared = one[1] in ("combined", "salient") and other[1] == "combined"
+        if one[2] != other[2] or not (same_model or compared):
             continue
         mine, theirs = by_space[one], by_space[other]
         value = _mean_value(mine) - _mean_value(theirs)
@@ -82,11 +87,15 @@ def _between_pairs(by_space: dict[tuple, dict], one: tuple, other: tuple) -> flo
 
 
 def _between_models(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
-    """Return the half width over seeds of the difference between two models."""
+    """Return the half width over seeds of the difference between two models.
+
+    Each model stands with one space, as one witness: the first with its own, the others with that
+    of the other.
+    """
     values = [
         [estimate.value for estimate in seeds.values()]
         for key, seeds in by_space.items()
-        if key[1:] == one[1:]
+        if key[1:] == (one if key[0] == one[0] else other)[1:]
     ]
     sizes = [len(by_space[key]) for key in (one, other)]
     return _spread(values) * np.sqrt(sum(1 / size for size in sizes if size > 1))

@@ -16,6 +16,7 @@ import pandas as pd
 
 from mcvae_ops.benchmarks import table
 from mcvae_ops.benchmarks.intervals import interval
+from mcvae_ops.benchmarks.kinds import kind_rows
 from mcvae_ops.benchmarks.roc import auroc_rounds
 from mcvae_ops.benchmarks.symbols import named_in
 from mcvae_ops.errors import InputError
@@ -232,6 +233,7 @@ def mitosis(
     mitotic_index: str,
     mitotic_factors: str,
     wider_mitotic_factors: str,
+    groups: str,
     settings: dict,
     seed: int,
     models: list[str],
@@ -246,8 +248,11 @@ def mitosis(
         Tables of gene profiles; those of `models` are used.
     mitotic_index, mitotic_factors, wider_mitotic_factors
         Tables; the last one, another list of factors, may be empty.
+    groups
+        Functional groups: gene, group; may be empty.
     settings
-        ``null_percentile``, ``threshold_percent``, ``bootstrap``.
+        ``null_percentile``, ``threshold_percent``, ``bootstrap``, ``shifting_groups``,
+        ``novel_groups``.
     seed
         Of the bootstrap.
     models
@@ -259,6 +264,7 @@ def mitosis(
     factors, wider = (
         set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
     )
+    annotated = pd.read_parquet(groups)
     tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
     # Not below each other: models may differ in their latent sizes.
     parts = (one for genes in tables for one in genes.groupby(["model", "seed", "cells"]))
@@ -272,6 +278,7 @@ def mitosis(
         percentile, rounds = settings["null_percentile"], settings["bootstrap"]
         signed = threshold_percent(index, settings, percentile, signed=True)
         rows += strict_rows(found, signed, rounds, seed, row)
+        rows += kind_rows(found, annotated, settings, seed, row)
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
             rows += published_rows(found, absolute, row)

@@ -13,7 +13,7 @@ PROTOCOLS = ("published", "strict")
 OVER_SEEDS = -1  # in the column seed: an estimate over all training seeds
 BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
-    "mean_average_precision", "guide_consistency",
+    "mean_average_precision", "guide_consistency", "group_auroc",
 }  # fmt: skip
 DIFFERENCES = {
     "average_precision_difference", "auroc_difference", "macro_f1_difference", "recall_difference",

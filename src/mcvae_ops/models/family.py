@@ -1,7 +1,8 @@
 """The family of Wang et al. 2023: all its members are settings of one set of parts.
 
 vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are the paper's; with a technical latent t, mcvae
-becomes the extension that its discussion asks for.
+becomes the extension that its discussion asks for. dcvae adds a head that must tell the label from s,
+and learns z from NTC alone: see docs in resources/dcvae.md.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class FamilySettings:
         objective keeps it independent of label and s. 0 leaves it out.
     prior_s_per_label, prior_z_per_label
         Whether each perturbation label has its own prior mean of s, of z.
+    label_head
+        Whether a linear layer tells the label from the posterior mean of s.
+    background_from_ntc
+        Whether perturbed cells teach the background encoder nothing, so that what NTC does not
+        have can reach the decoder through s alone.
     condition_on_batch
         Whether the decoder is told the batch (plate and well) of a cell.
     sigma
@@ -55,6 +61,8 @@ class FamilySettings:
     technical_latent: int
     prior_s_per_label: bool
     prior_z_per_label: bool
+    label_head: bool
+    background_from_ntc: bool
     condition_on_batch: bool
     sigma: str | float
     n_labels: int
@@ -78,6 +86,11 @@ class Posterior:
         noise = torch.empty_like(self.mean).normal_(generator=generator)
         return self.mean + noise * torch.exp(0.5 * self.log_variance)
 
+    def learnt_from(self, cells: Tensor) -> "Posterior":
+        """Return the same values; only of some cells (bool) a gradient goes back."""
+        both = (self.mean, self.log_variance)
+        return Posterior(*(torch.where(cells[:, None], one, one.detach()) for one in both))
+
 
 @dataclass
 class Inference:
@@ -91,11 +104,14 @@ class Inference:
         Prior means (cell, latent) of each space.
     reconstruction
         (cell, channel, y, x), decoded from one sample; NTC with s = 0 exactly.
+    label_logits
+        (cell, label), what the head makes of the posterior mean of s; None without a head.
     """
 
     posterior: dict[str, Posterior]
     prior: dict[str, Tensor]
     reconstruction: Tensor
+    label_logits: Tensor | None
 
 
 class Encoder(nn.Module):
@@ -162,6 +178,7 @@ class ContrastiveVAE(nn.Module):
         self.prior_s = _label_means(settings, "s") if settings.prior_s_per_label else None
         self.prior_z = _label_means(settings, "z") if settings.prior_z_per_label else None
         self.prior_t = _means(settings.n_batches, latent["t"]) if "t" in latent else None
+        self.label_head = nn.Linear(latent["s"], settings.n_labels) if settings.label_head else None
         self.log_sigma = nn.Parameter(torch.zeros(())) if settings.sigma == "learned" else None
         self._initialise(torch.Generator().manual_seed(seed))
         self.to(memory_format=torch.channels_last)
@@ -170,6 +187,8 @@ class ContrastiveVAE(nn.Module):
         he_initialise(self, generator)
         if self.batch_embedding is not None:
             nn.init.normal_(self.batch_embedding.weight, generator=generator)
+        if self.label_head is not None:
+            nn.init.zeros_(self.label_head.weight)
 
     def forward(
         self, images: Tensor, label: Tensor, batch: Tensor, generator: torch.Generator
@@ -186,14 +205,18 @@ class ContrastiveVAE(nn.Module):
             Source of the latent samples.
         """
         posterior = {space: encode(images) for space, encode in self.encoders().items()}
+        is_ntc = label == NTC_LABEL
+        if self.settings.background_from_ntc:
+            posterior["z"] = posterior["z"].learnt_from(is_ntc)
         samples = {space: one.sample(generator) for space, one in reversed(posterior.items())}
         if "s" in samples:
-            samples["s"] = samples["s"].masked_fill((label == NTC_LABEL)[:, None], 0.0)
+            samples["s"] = samples["s"].masked_fill(is_ntc[:, None], 0.0)
         prior = {
             space: self._prior_means(space, label, batch, one.mean)
             for space, one in posterior.items()
         }
-        return Inference(posterior, prior, self.decode(samples, batch))
+        logits = None if self.label_head is None else self.label_head(posterior["s"].mean)
+        return Inference(posterior, prior, self.decode(samples, batch), logits)
 
     def encoders(self) -> dict[str, Encoder]:
         """Return the encoders that the model has, in the order of `SPACES`."""

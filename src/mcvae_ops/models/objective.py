@@ -5,24 +5,27 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference, Posterior
 from mcvae_ops.models.independence import dependence, gaussian_kernel, label_kernel
 
 TERMS = (
     "loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "kl_t", "wasserstein",
-    "hsic",
+    "hsic", "label",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the Kullback-Leibler terms, after their ramp, and of the two penalties."""
+    """Weights of the terms; that of the Kullback-Leibler terms holds after their ramp."""
 
+    likelihood_weight: float
     kl_weight: float
     kl_ramp_steps: int
     wasserstein_weight: float
     hsic_weight: float
+    label_weight: float
 
     def kl_at(self, step: int) -> float:
         """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
@@ -100,6 +103,16 @@ def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -
     return found
 
 
+def label_cross_entropy(inference: Inference, label: Tensor) -> Tensor:
+    """Return minus the log probability that the head gives to each cell's label, in nats, (cell,).
+
+    0 without a head. NTC is one of the labels.
+    """
+    if inference.label_logits is None:
+        return torch.zeros(len(label), device=label.device)
+    return cross_entropy(inference.label_logits.float(), label, reduction="none")
+
+
 def objective(
     model: ContrastiveVAE,
     images: Tensor,
@@ -111,8 +124,9 @@ def objective(
     """Return the terms of the objective (`TERMS`) at a training step.
 
     All but `hsic` are scalars in nats per cell; `hsic` is `technical_dependence`, and its weight is
-    in nats. `loss` is what training minimises and `negative_elbo` is `loss` without the Wasserstein
-    and the HSIC term; both are means over all cells. `kl_s` is the mean over perturbed cells and
+    in nats. `loss` is what training minimises: with `label`, the cross entropy of the label, each
+    term at its weight. `negative_elbo` is the likelihood and the weighted divergences alone. Both
+    are means over all cells. `kl_s` is the mean over perturbed cells and
     `wasserstein` the mean over NTC cells: NTC has no KL of s, perturbed cells have no Wasserstein
     term. Terms of spaces that the model does not have are 0.
     """
@@ -132,15 +146,18 @@ def objective(
     if "t" in posterior:
         mean_s = posterior["s"].mean if "s" in posterior else None
         hsic = technical_dependence(posterior["t"].mean, mean_s, label)
-    negative_elbo = (nll + weights.kl_at(step) * (kl["s"] + kl["z"] + kl["t"])).mean()
+    divergence = weights.kl_at(step) * (kl["s"] + kl["z"] + kl["t"])
+    label_term = label_cross_entropy(inference, label).mean()
     penalties = weights.wasserstein_weight * wasserstein.mean() + weights.hsic_weight * hsic
+    penalties = penalties + weights.label_weight * label_term
     return {
-        "loss": negative_elbo + penalties,
-        "negative_elbo": negative_elbo,
+        "loss": (weights.likelihood_weight * nll + divergence).mean() + penalties,
+        "negative_elbo": (nll + divergence).mean(),
         "negative_log_likelihood": nll.mean(),
         "kl_s": kl["s"].sum() / (~is_ntc).sum().clamp(min=1),
         "kl_z": kl["z"].mean(),
         "kl_t": kl["t"].mean(),
         "wasserstein": wasserstein.sum() / is_ntc.sum().clamp(min=1),
         "hsic": hsic,
+        "label": label_term,
     }

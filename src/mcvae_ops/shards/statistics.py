@@ -46,6 +46,8 @@ def describe(histogram: np.ndarray) -> dict[str, float]:
 def shard_statistics(index: str, splits: str, channels: Sequence[str], statistics: str) -> None:
     """Rule shard_statistics: one row per plate, well and channel, over training NTC crops.
 
+    A well that is held out as a whole has none of these, and is described by all its NTC crops.
+
     Raises
     ------
     InputError
@@ -53,15 +55,17 @@ def shard_statistics(index: str, splits: str, channels: Sequence[str], statistic
     """
     check_channels(channels, index)
     table = pq.read_table(index, columns=["shard", "row", "plate", "well", "is_ntc"])
-    trained = pc.equal(pq.read_table(splits)["split"], "train")
-    table = table.filter(pc.and_(table["is_ntc"], trained))
+    is_trained = pc.equal(pq.read_table(splits)["split"], "train")
+    table = table.append_column("is_trained", is_trained).filter(table["is_ntc"])
     root = Path(index).parents[1]
     batches = sorted(set(zip(table["plate"].to_pylist(), table["well"].to_pylist(), strict=True)))
     progress = Progress(len(batches), "wells", "statistics")
     rows = []
     for plate, well in batches:
         chosen = pc.and_(pc.equal(table["plate"], plate), pc.equal(table["well"], well))
-        histogram, n_cells = _of_batch(table.filter(chosen), root)
+        controls = table.filter(chosen)
+        trained = controls.filter(controls["is_trained"])
+        histogram, n_cells = _of_batch(trained if len(trained) else controls, root)
         for name, counts in zip(channels, histogram, strict=True):
             batch = {"plate": plate, "well": well, "channel": name, "n_cells": n_cells}
             rows.append(batch | describe(counts))

@@ -35,13 +35,17 @@ def part_of(n_cells: int, part: int, parts: int) -> range:
 
 @torch.no_grad()
 def embed(
-    model: ContrastiveVAE, crops: Crops, cells: range, preprocess: Preprocessing
+    model: ContrastiveVAE, crops: Crops, batch: np.ndarray, cells: range, preprocess: Preprocessing
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield positions and posterior means (cell, latent) of `cells`, rows of the index."""
+    """Yield positions and posterior means (cell, latent) of `cells`, rows of the index.
+
+    `batch` holds the batch of every row.
+    """
     device = next(model.parameters()).device
     model.eval()
     for positions, counts in in_order(crops, cells, CELLS_AT_A_TIME):
-        images = preprocess(torch.from_numpy(counts).to(device))
+        columns = (counts, batch[positions])
+        images = preprocess(*(torch.from_numpy(column).to(device) for column in columns))
         means = model.embed(images)
         yield positions, torch.cat([*means.values()], dim=1).cpu().numpy()
 
@@ -127,7 +131,8 @@ def embed_cells(
         metadata={"model": model_name, "seed": str(seed)},
     )
     progress = Progress(len(rows), "cells", f"embed {model_name}")
-    embedded = embed(network, Crops(Path(index).parent.parent, cells), rows, preprocess)
+    crops = Crops(Path(index).parent.parent, cells)
+    embedded = embed(network, crops, cells.batch, rows, preprocess)
     with (
         exact(),
         whole_file(embedding) as partial,

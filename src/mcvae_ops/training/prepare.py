@@ -5,10 +5,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
+from mcvae_ops.models.preprocess import Preprocessing, level
 from mcvae_ops.shards.cells import Cells
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
@@ -67,9 +69,10 @@ def fixed_settings(settings: dict) -> dict:
 
 def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySettings:
     """Return the model's part of the merged configuration of a model."""
-    keys = set(FamilySettings.__dataclass_fields__) - {"n_channels", "n_labels", "n_batches"}
+    keys = set(FamilySettings.__dataclass_fields__) & settings.keys()
     return FamilySettings(
         **{key: settings[key] for key in keys},
+        label_head=settings["label_weight"] > 0,
         n_channels=n_channels,
         n_labels=len(cells.labels),
         n_batches=len(cells.batches),
@@ -79,6 +82,47 @@ def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySett
 def select(kind: type, settings: dict) -> object:
     """Return the dataclass `kind` with its keys taken from the merged configuration."""
     return kind(**{key: settings[key] for key in kind.__dataclass_fields__})
+
+
+def preprocessing(
+    settings: dict, statistics: str, channels: list[str], batches: list[str], device: torch.device
+) -> Preprocessing:
+    """Return the preprocessing of a model, on the device.
+
+    Parameters
+    ----------
+    settings
+        The merged configuration of the model.
+    statistics
+        Table of `mcvae_ops.shards.statistics`: percentiles of NTC cells by batch and channel.
+    channels, batches
+        In the order of the crops and of `Cells.batches`.
+
+    Raises
+    ------
+    InputError
+        If batches are to be levelled, and the table has no NTC cells of one of them.
+    """
+    keys = Preprocessing.__dataclass_fields__.keys() & settings.keys()
+    plain = {key: settings[key] for key in keys}
+    if not settings["level_batches"]:
+        return Preprocessing(**plain)
+    rows = pq.read_table(statistics).to_pylist()
+    known = {(f"{row['plate']}/{row['well']}", row["channel"]): row for row in rows}
+    bare = [batch for batch in batches if (batch, channels[0]) not in known]
+    if bare:
+        raise InputError(
+            where="configuration key training.level_batches",
+            found=f"no NTC cell in batch {bare[0]}",
+            expected="some in every batch, by which it is levelled",
+            fix="set it to false, or leave the batch out of screen.plates",
+        )
+    lowest, highest = (
+        torch.tensor([[known[batch, name][percentile] for name in channels] for batch in batches])
+        for percentile in ("p01", "p99")
+    )
+    gain, shift_counts = level(lowest, highest)
+    return Preprocessing(**plain, gain=gain.to(device), shift_counts=shift_counts.to(device))
 
 
 def validation_set(

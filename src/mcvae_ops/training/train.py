@@ -17,7 +17,7 @@ from mcvae_ops.files import write_parquet
 from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.models.objective import Weights, objective
-from mcvae_ops.models.preprocess import Preprocessing
+from mcvae_ops.models.preprocess import Preprocessing, turned
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops
@@ -35,6 +35,7 @@ from mcvae_ops.training.prepare import (
     family_settings,
     fixed_settings,
     merged_settings,
+    preprocessing,
     select,
     validation_set,
 )
@@ -72,7 +73,7 @@ def train(
 
     Returns
     -------
-    The weights with the lowest full-weight negative ELBO on the validation cells, and one row per
+    The weights with the lowest ``monitored`` of `validate` on the validation cells, and one row per
     validation and phase for the table of metrics.
 
     Raises
@@ -87,7 +88,7 @@ def train(
     generator = torch.Generator(device)
     last_step = schedule.epochs * batches.steps_per_epoch
     every = min(batches.steps_per_epoch, VALIDATION_STEPS)
-    step, best, stale = 0, {"negative_elbo": math.inf, "weights": {}}, 0
+    step, best, stale = 0, {"monitored": math.inf, "weights": {}}, 0
     rows: list[dict] = []
     watch = Watch()
 
@@ -104,9 +105,11 @@ def train(
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
             cells = batches.take(step)
-            images = preprocess(cells.crops)
-
             generator.manual_seed(_noise_seed(seed, step) + ranks.rank)
+            images = preprocess(cells.crops, cells.batch)
+            if preprocess.symmetries:
+                images = turned(images, generator)
+
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
             with arithmetic.autocast(device):
@@ -137,9 +140,9 @@ def train(
                 scalars.write("validation", values, step)
                 watch.tell(values, step)
                 stale += 1
-                if values["negative_elbo"] < best["negative_elbo"]:
+                if values["monitored"] < best["monitored"]:
                     state = {name: value.clone() for name, value in model.state_dict().items()}
-                    best = {"negative_elbo": values["negative_elbo"], "weights": state}
+                    best = {"monitored": values["monitored"], "weights": state}
                     stale = 0
 
             if is_asked or checkpoint.is_due():
@@ -184,6 +187,7 @@ def _in_words(values: dict[str, float | list[float]]) -> str:
 def train_model(
     index: str,
     splits: str,
+    statistics: str,
     model: dict,
     training: dict,
     model_name: str,
@@ -203,8 +207,8 @@ def train_model(
 
     Parameters
     ----------
-    index, splits
-        The shard index and the split of each of its cells.
+    index, splits, statistics
+        The shard index, the split of each of its cells, and the intensities of the NTC cells.
     model, training
         The model's entry in `models`, and `training`, of which it may change keys.
     model_name, seed
@@ -229,16 +233,16 @@ def train_model(
     split = read_split(index, splits, cells)
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
-    preprocess = select(Preprocessing, settings)
     arithmetic = select(Arithmetic, settings)
     with joined(choose_device(settings["device"])) as (ranks, device):
         # The ranks share out the cells: another number of them takes them in another order.
         decisive = fixed | {"seed": seed, "channels": names, "ranks": ranks.size}
-        identity = identity_of(decisive, [index, splits])
+        identity = identity_of(decisive, [index, splits, statistics])
         checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
         network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
-        check_range(preprocess(validation.crops))
+        preprocess = preprocessing(settings, statistics, names, cells.batches, device)
+        check_range(preprocess(validation.crops, validation.batch))
         sampler = BalancedSampler(
             crops,
             train_cells[cells.label[train_cells] != 0],

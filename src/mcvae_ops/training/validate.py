@@ -12,6 +12,7 @@ from mcvae_ops.models.objective import (
     Weights,
     gaussian_nll,
     kl_per_dimension,
+    label_cross_entropy,
     log_sigma_of,
     squared_error,
     technical_dependence,
@@ -52,9 +53,10 @@ def _collect(
     generator = torch.Generator(cells.crops.device).manual_seed(NOISE_SEED)
     parts = []
     for crops, label, batch in cells.parts():
-        images = preprocess(crops)
+        images = preprocess(crops, batch)
         inference = model(images, label, batch, generator)
-        parts.append(_per_cell(model, images, batch, inference))
+        columns = _per_cell(model, images, batch, inference)
+        parts.append(columns | {"label": label_cross_entropy(inference, label)})
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -87,8 +89,10 @@ def validate(
 
     Returns
     -------
-    The terms of `objective` that the model has, with one sigma for all cells if it is analytic, and
-    for each space (s of perturbed cells)
+    The terms of `objective` that the model has, with one sigma for all cells if it is analytic;
+    ``monitored``, the loss without its penalties, by which the best weights are chosen: the
+    negative ELBO, and with a head the weighted cross entropy of the label; for each space (s of
+    perturbed cells)
 
     kl_per_dimension_s, kl_per_dimension_z, kl_per_dimension_t
         Parts of ``kl_s``, ``kl_z``, ``kl_t``, one for each latent dimension.
@@ -115,15 +119,17 @@ def validate(
     log_sigma = log_sigma_of(model, columns["error"], n_values)
     nll = gaussian_nll(columns["error"], n_values, log_sigma).mean()
     values = {"negative_log_likelihood": nll}
-    negative_elbo = nll
+    divergence = torch.zeros_like(nll)
     for space in model.settings.latent():
         seen = ~is_ntc if space == "s" else torch.ones_like(is_ntc)
         kl = columns[f"kl_{space}"][seen].mean(dim=0)
         is_active = columns[f"mean_{space}"][seen].var(dim=0) > ACTIVE_VARIANCE
         values |= {f"kl_{space}": kl.sum(), f"kl_per_dimension_{space}": kl}
         values |= {f"active_units_{space}": is_active.sum()}
-        negative_elbo = negative_elbo + weights.kl_weight * kl.sum() * seen.float().mean()
-    loss = negative_elbo
+        divergence = divergence + weights.kl_weight * kl.sum() * seen.float().mean()
+    label = columns["label"].mean()
+    monitored = weights.likelihood_weight * nll + divergence + weights.label_weight * label
+    loss = monitored
     if "mean_s" in columns:
         values |= _salient(columns, is_ntc, log_sigma)
         penalty = values["wasserstein"] * is_ntc.float().mean()
@@ -132,7 +138,9 @@ def validate(
         hsic = technical_dependence(columns["mean_t"], columns.get("mean_s"), cells.label)
         loss = loss + weights.hsic_weight * hsic
         values |= {"hsic": hsic}
-    values |= {"negative_elbo": negative_elbo, "loss": loss}
+    if model.label_head is not None:
+        values |= {"label": label}
+    values |= {"negative_elbo": nll + divergence, "monitored": monitored, "loss": loss}
     return {name: value.tolist() for name, value in values.items()}
 
 
