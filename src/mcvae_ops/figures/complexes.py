@@ -115,8 +115,8 @@ def _precision_recall(
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
         f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
-        "strict protocol, similar tail only; tick: permuted labels. Intervals: bootstrap over "
-        f"complexes, and seeds. {style.counted(n, 'genes')} in complexes; "
+        "strict protocol, similar tail only; tick: permuted labels. Intervals over complexes; on "
+        f"the right over seeds, too. {style.counted(n, 'genes')} in complexes; "
         f"mean of {style.seeds_note(table)}."
     )
     style.finish(figure, panel, title, note)
