@@ -65,8 +65,8 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
         f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
-        "sides) with 95 % interval over batches and seeds; circles: the same fits on cells that the model never "
-        "trained on. Baselines are strict."
+        "sides) with 95 % interval over batches and seeds; circles: the same fits on cells that "
+        "the model never trained on. Baselines are strict."
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))
