@@ -58,6 +58,7 @@ NETWORK_KEYS = (
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
 MAP_TABLES = ("umap_cells", "umap_guides")
+OF_TRAININGS = TRAINING_TABLES + MAP_TABLES
 OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 

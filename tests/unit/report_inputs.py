@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from mcvae_ops.figures.draw import OF_TRAININGS, draw_figure
-from mcvae_ops.panels import PANEL_TABLES, panel_values
+from mcvae_ops.figures.draw import draw_figure
+from mcvae_ops.panels import OF_TRAININGS, PANEL_TABLES, panel_values
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]

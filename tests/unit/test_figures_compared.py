@@ -5,9 +5,9 @@ import pytest
 from matplotlib.text import Text
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.draw import OF_TRAININGS, PANELS, read_tables
+from mcvae_ops.figures.draw import PANELS, read_tables
 from mcvae_ops.figures.published import read_published
-from mcvae_ops.panels import PANEL_TABLES, panel_tables, panel_values
+from mcvae_ops.panels import OF_TRAININGS, PANEL_TABLES, panel_tables, panel_values
 from mcvae_ops.report.comparison import compare
 from tests.unit import report_inputs
 

@@ -24,6 +24,7 @@ from mcvae_ops.figures import (
 )
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.files import whole_file
+from mcvae_ops.panels import OF_TRAININGS
 
 PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig1": design.fig1,
@@ -49,8 +50,6 @@ PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "figqc5": wells.figqc5,
     "figqc6": samples.figqc6,
 }
-OF_TRAININGS = ("umap_cells", "umap_guides", "samples", "metrics")
-"""Tables that each training has."""
 # Dates and versions would make two runs differ.
 METADATA = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
 
@@ -68,7 +67,7 @@ def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
     Parameters
     ----------
     paths
-        Files named as their tables; those of `OF_TRAININGS` lie in ``{model}/{seed}/``.
+        Files named as their tables; those that each training has lie in ``{model}/{seed}/``.
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for path in map(Path, paths):

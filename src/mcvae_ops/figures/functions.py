@@ -87,7 +87,7 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         _draw_differences(axes, *(choose(t, model=model) for t in (bars, strict, theirs)), groups)
         if len(models) > 1:
             axes.set_title(style.model_name(model))
-    _legend(every[0], bool(len(theirs)), lines_above=len(models) > 1)
+    _legend(every[0], bool(len(theirs)), titled=len(models) > 1)
     n = int(choose(bars, model=models[0])["n"].sum())
     note = (
         f"Bars: published protocol, {style.counted(n, 'held-out profiles')}; "
@@ -155,7 +155,7 @@ def _label_groups(axes: Axes, groups: list[str], left: bool) -> None:
     axes.tick_params(length=0)
 
 
-def _legend(axes: Axes, has_paper: bool, lines_above: int) -> None:
+def _legend(axes: Axes, has_paper: bool, titled: bool) -> None:
     handles = [
         Patch(color=style.SPACE_COLOURS[space], alpha=0.8, label=f"{space} better")
         for space in ("background", "salient")
@@ -165,5 +165,5 @@ def _legend(axes: Axes, has_paper: bool, lines_above: int) -> None:
         handles += axes.plot([], [], color=style.INK, lw=2.2, label="paper")
     axes.legend(
         handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=1.0,
-        borderaxespad=0.5 + 2 * lines_above,
+        borderaxespad=2.5 if titled else 0.5,
     )  # fmt: skip

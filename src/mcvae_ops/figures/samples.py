@@ -24,7 +24,7 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     """Draw input and reconstructions of cells per channel, and the KL of every dimension."""
     samples = needed(tables["samples"], "figure figqc6, table samples")
     models = judged_models(settings)
-    pixels = {model: choose(samples, model=model).dropna(axis=1) for model in models}
+    pixels = {model: choose(samples, model=model).dropna(axis=1, how="all") for model in models}
     states = [(models[0], "input")]  # the same cells are shown of all models
     states += [(model, s) for model in models for s in list(STATES)[1:] if s in pixels[model]]
     channels = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
@@ -48,7 +48,7 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     n = style.counted(samples["cell_id"].nunique(), "validation cells")
     note = (
         f"{style.model_names(models)}, first seed, best validation; {n}, decoded from posterior "
-        "means, controls with s = 0; one scale per channel, that of the networks' input. KL: mean "
+        "means, controls with s = 0; the scale of a channel is that of the model's input. KL: mean "
         "over cells (of s: over perturbed ones), dimensions in order of it; one near 0 is not used."
     )
     style.finish(figure, "figqc6", "Reconstructions", note)
