@@ -13,15 +13,7 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.published import METHODS, ONE_MODEL, curves_of
-from mcvae_ops.figures.source import (
-    PAPER,
-    RUN,
-    choose,
-    drawn,
-    judged_models,
-    needed,
-    over_seeds,
-)
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, judged_models, needed, over_seeds
 
 SOURCE = "CORUM"  # of the pairs; lists of other pairs stand in the table
 MARKED_LEVEL = 95  # the percentile that the paper quotes

@@ -13,15 +13,7 @@ from matplotlib.lines import Line2D
 from mcvae_ops.figures import style
 from mcvae_ops.figures.facets import facets
 from mcvae_ops.figures.published import covariates_of
-from mcvae_ops.figures.source import (
-    PAPER,
-    RUN,
-    choose,
-    drawn,
-    judged_models,
-    needed,
-    over_seeds,
-)
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, judged_models, needed, over_seeds
 
 COVARIATES = {
     "batch": "batch",

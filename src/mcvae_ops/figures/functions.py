@@ -12,15 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source import (
-    PAPER,
-    RUN,
-    choose,
-    drawn,
-    judged_models,
-    needed,
-    over_seeds,
-)
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, judged_models, needed, over_seeds
 
 KEYS = ["protocol", "model", "space", "cells", "metric", "item", "against"]
 STRICT_CELLS = ("test", "all")  # of the strict estimates: held-out cells where a run has them
