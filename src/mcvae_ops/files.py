@@ -1,7 +1,9 @@
 """Files that appear whole or not at all: written beside, flushed to disk, renamed."""
 
 import os
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+HOST = re.sub(r"\W", "_", socket.gethostname())
+
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Yield a sibling path to write to; on success it takes the place of `path`.
 
     The suffix of `path` is kept, since many writers choose their format by it. On an
-    exception the sibling is deleted and `path` stays as it was.
+    exception the sibling is deleted and `path` stays as it was. After a kill the sibling stays
+    until the file is written again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    partial = _sibling(path)
     try:
         yield partial
         with open(partial, "rb") as handle:
@@ -35,7 +40,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """Yield a new folder to write to; on success it takes the place of the folder `path`."""
     path = Path(path)
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    partial = _sibling(path)
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -82,3 +87,30 @@ def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[pq.ParquetWr
     """Yield a writer of a table that is larger than memory, as `write_parquet` would write it."""
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as one:
         yield one
+
+
+def _sibling(path: Path) -> Path:
+    """Name a hidden sibling after this process; delete those of processes that were killed.
+
+    A sibling of a process that lives, or that ran on another host, is let be: it may be in use.
+    """
+    name = re.compile(rf"\.{re.escape(path.stem)}\.{HOST}-(\d+)-\w+{re.escape(path.suffix)}")
+    for left in path.parent.glob(".*"):
+        if (found := name.fullmatch(left.name)) and not _lives(int(found[1])):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+    return path.with_name(f".{path.stem}.{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        # A dead one keeps its number until its parent asks after it, which not every container's
+        # first process does.
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except ProcessLookupError:
+        return False
+    except (PermissionError, FileNotFoundError):
+        return True  # of another user; no such folder on this system

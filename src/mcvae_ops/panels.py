@@ -53,7 +53,6 @@ NETWORK_KEYS = (
     "sigma",
     "technical_latent",
     "label_weight",
-    "background_from_ntc",
 )
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")

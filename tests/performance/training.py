@@ -23,7 +23,7 @@ from mcvae_ops.training.batches import Batch
 
 CHANNELS, CROP_PX, N_GENES = ["A594", "AF750", "DAPI", "GFP"], 100, 50
 PAPER = FamilySettings(
-    "conv64", 32, 64, 4, 32, 32, 0, True, True, False, "analytic", N_GENES + 1, 2
+    "conv64", 32, 64, 4, 32, 32, 0, True, True, False, False, "analytic", N_GENES + 1, 2
 )
 NETWORKS = {
     "conv64": PAPER,
@@ -133,7 +133,7 @@ class Step:
 
     def __call__(self, cells: Batch) -> torch.Tensor:
         """Take one step; return the loss."""
-        images = self.preprocess(cells.crops).contiguous(memory_format=self.layout)
+        images = self.preprocess(cells.crops, cells.batch).contiguous(memory_format=self.layout)
         with self.arithmetic.autocast(self.device):
             inference = self.model(images, cells.label, cells.batch, self.generator)
         terms = objective(self.model, images, cells.label, inference, self.weights, self.n_steps)

@@ -37,7 +37,6 @@ TRAINING = {
     "hsic_weight": 0.0,
     "likelihood_weight": 1.0,
     "label_weight": 0.0,
-    "background_from_ntc": False,
     "level_batches": False,
     "symmetries": False,
     "kl_weight": 1.0,

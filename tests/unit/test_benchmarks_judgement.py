@@ -41,7 +41,7 @@ def tables_of(values):
                 rows[name].append(table.row(**where))
 
             row("complexes", item="CORUM", value=value)
-            row("complexes", item="CORUM", value=9, cells="train")
+            row("complexes", item="CORUM", value=9, cells="validation")
             row("complexes", item="CORUM", value=9, protocol="published")
             row("complexes", item="CORUM", value=9, seed=table.OVER_SEEDS)
             row("complexes", item="Reactome", value=9)
@@ -63,7 +63,11 @@ def trainings(values):
     found = pd.DataFrame(rows, columns=["model", "seed"])
     nats = np.where(found["model"] == "new", 120.0, 250.0)
     return found.assign(
-        nats_without_s=nats, negative_log_likelihood=-7000.0, cells_per_s=900.0, n_parameters=5.0
+        nats_without_s=nats,
+        negative_log_likelihood=-7000.0,
+        cells_per_s=900.0,
+        cells_seen=128.0,
+        n_parameters=5.0,
     )
 
 
@@ -111,6 +115,16 @@ def test_every_measure_is_read_from_its_rows_alone(values):
     of_model = found[(found["kind"] == "estimate") & (found["space"] == "")]
     assert set(of_model["measure"]) == {"group_auroc", *benchmark.OF_TRAINING}
     assert not found["measure"].isin(["complexes_held_out_gene", "fig5c_difference"]).any()
+
+
+def test_an_interval_of_a_share_ends_at_one():
+    each = {"a": (0.99,), "b": (0.8,), "c": (0.99,)}
+    parts = [
+        benchmark.screen_values(tables_of(one), trainings(one)).assign(screen=screen)
+        for screen, one in ((screen, {"mcvae": value}) for screen, value in each.items())
+    ]
+    row = one(judged(pd.concat(parts)), kind="estimate", measure="complexes_test", **OLD)
+    assert row["value"] + (row["value"] - row["low"]) > 1 and row["high"] == 1
 
 
 def test_differences_are_taken_screen_by_screen(values):
@@ -196,9 +210,9 @@ def test_table_and_page_from_folders_of_results(tmp_path):
                 }
             )
             write_parquet(metrics, place / "metrics.parquet")
-            torch.save(
-                {"state": {"w": torch.zeros(2, 2), "b": torch.zeros(1)}}, place / "weights.pt"
-            )
+            state = {"w": torch.zeros(2, 2), "b": torch.zeros(1)}
+            weights = {"state": state, "settings": {"batch_size": 64}}
+            torch.save(weights, place / "weights.pt")
     aims = [{"measure": "complexes_test", "over": "old", "factor": 2}]
     settings = {"screens": [*SCREENS], "profiles": PROFILES, "ours": "new", "aims": aims}
     (tmp_path / "j.yaml").write_text(yaml.safe_dump(settings))
@@ -206,7 +220,7 @@ def test_table_and_page_from_folders_of_results(tmp_path):
     judgement(str(tmp_path / "j.yaml"), str(tmp_path / "results"), *map(str, outputs))
     found = pd.read_csv(outputs[0], sep="\t", keep_default_na=False)
     expected = {"nats_without_s": 120, "negative_log_likelihood": -7000, "cells_per_s": 900,
-                "n_parameters": 5}  # fmt: skip
+                "cells_seen": 2 * 64, "n_parameters": 5}  # fmt: skip
     for measure, value in expected.items():
         row = one(found, kind="estimate", model="new", measure=measure)
         assert float(row["value"]) == value

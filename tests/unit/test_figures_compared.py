@@ -148,6 +148,12 @@ def test_models_have_colours_of_their_own():
     assert set(style.MODEL_COLOURS) == set(style.MODEL_NAMES)
 
 
+def test_names_in_a_sentence_can_be_told_apart():
+    assert style.model_names(["mcvae"]) == "mcVAE"
+    assert style.model_names(["mcvae", "cvae", "dcvae"]) == "mcVAE, cVAE and dcVAE"
+    assert style.model_names(["mcvae", "dcvae_head"]) == "mcVAE; dcVAE, head alone"
+
+
 def test_baselines_count_for_no_training_seed():
     rows = pd.DataFrame({"model": ["mcvae", "mcvae", "random", "mcvae"], "seed": [3, 4, 0, -1]})
     assert style.seeds_note(rows) == "2 training seeds (3, 4)"

@@ -1,5 +1,6 @@
 """Every panel: drawn from its tables, complete in its source data, the same bytes twice."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,18 @@ def test_the_kl_is_that_of_the_best_validation(drawn):
     found = pd.read_csv(drawn["figqc6"]["csv"]).dropna(subset="dimension")
     kl = dict(zip(found["dimension"], found["kl_nats"], strict=True))
     assert kl == {"s_00": 1.0, "s_01": 0.25, "z_00": 0.5, "z_01": 3.0}
+
+
+@pytest.mark.parametrize("network", ["conv64", "resnet64"])
+def test_no_label_lies_on_a_number_of_a_model_with_a_third_encoder(network):
+    settings = copy.deepcopy(report_inputs.CONFIGURATION)
+    settings["models"]["mcvae"]["training"] = {"technical_latent": 8, "network": network}
+    with style.house(settings["screen"]["words"]):
+        figure, _ = PANELS["fig1"]({}, {}, settings)
+        figure.draw_without_rendering()
+        texts = [text for text in figure.axes[0].texts if text.get_text().startswith("prior")]
+        others = [text for text in figure.axes[0].texts if text not in texts and text.get_text()]
+        for text in texts:
+            place = text.get_window_extent()
+            on = [other.get_text() for other in others if place.overlaps(other.get_window_extent())]
+            assert len(texts) == 3 and on == []

@@ -12,7 +12,7 @@ from mcvae_ops.models.networks import NETWORKS, n_parameters
 from mcvae_ops.models.objective import Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 
-MCVAE = FamilySettings("conv64", 4, 16, 3, 5, 6, 0, True, True, False, "analytic", 4, 3)
+MCVAE = FamilySettings("conv64", 4, 16, 3, 5, 6, 0, True, True, False, False, "analytic", 4, 3)
 PAPER = replace(
     MCVAE, base_width=32, input_size_px=64, n_channels=4, salient_latent=32, background_latent=32
 )
@@ -22,12 +22,13 @@ FAMILY = {
     "cvae_prior_s": replace(MCVAE, prior_z_per_label=False),
     "cvae_prior_z": replace(MCVAE, prior_s_per_label=False),
     "mcvae": MCVAE,
+    "dcvae": replace(MCVAE, prior_s_per_label=False, prior_z_per_label=False, label_head=True),
     "technical": replace(MCVAE, technical_latent=2),
     "learned sigma, told the batch": replace(MCVAE, sigma="learned", condition_on_batch=True),
     "conv96": replace(MCVAE, network="conv96", input_size_px=40),
     "resnet64": replace(MCVAE, network="resnet64", input_size_px=21),
 }
-WEIGHTS = Weights(1.0, 0, 1.0, 1.0)
+WEIGHTS = Weights(1.0, 1.0, 0, 1.0, 1.0, 1.0)
 LABEL, BATCH = torch.tensor([1, 2, 3, 0, 0, 0]), torch.tensor([0, 1, 2, 0, 1, 2])
 
 
@@ -136,9 +137,9 @@ def test_an_unknown_network_is_named():
 def test_preprocessing_is_arcsinh_and_antialiased():
     counts = np.random.default_rng(0).integers(0, 65_536, (2, 3, 16, 16)).astype(np.uint16)
     expected = (np.arcsinh(counts / 250.0) - 1.5) / 2.5
-    found = Preprocessing(16, 250.0, 1.5, 2.5)(torch.from_numpy(counts)).numpy()
+    found = Preprocessing(16, 250.0, 1.5, 2.5)(torch.from_numpy(counts), None).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
     # A checkerboard at the finest scale is grey when halved; without antialiasing it is not.
     board = (np.indices((16, 16)).sum(axis=0) % 2 * 1000).astype(np.uint16)
-    halved = Preprocessing(8, 250.0, 0.0, 1.0)(torch.from_numpy(board[None, None])).numpy()
+    halved = Preprocessing(8, 250.0, 0.0, 1.0)(torch.from_numpy(board[None, None]), None).numpy()
     np.testing.assert_allclose(halved[..., 1:-1, 1:-1], np.arcsinh(2.0), atol=0.01)

@@ -13,7 +13,20 @@ from mcvae_ops.models.objective import Weights, objective
 
 N_LABELS, N_BATCHES, N_LATENT, SIZE_PX, SIGMA = 6, 5, 2, 6, 0.3
 MCVAE = FamilySettings(
-    "linear", 1, SIZE_PX, 1, N_LATENT, N_LATENT, 0, True, True, False, SIGMA, N_LABELS, N_BATCHES
+    "linear",
+    1,
+    SIZE_PX,
+    1,
+    N_LATENT,
+    N_LATENT,
+    0,
+    True,
+    True,
+    False,
+    False,
+    SIGMA,
+    N_LABELS,
+    N_BATCHES,
 )
 VAE = replace(
     MCVAE, salient_latent=0, background_latent=2 * N_LATENT,
@@ -65,7 +78,8 @@ def linear_screen(n_cells: int, batch_effect: float = 0.0) -> Screen:
 def fitted(settings: FamilySettings, screen: Screen, n_steps: int) -> ContrastiveVAE:
     model = ContrastiveVAE(settings, 0)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
-    generator, weights = torch.Generator().manual_seed(1), Weights(1.0, 200, 1.0, hsic_weight=30.0)
+    generator = torch.Generator().manual_seed(1)
+    weights = Weights(1.0, 1.0, 200, 1.0, hsic_weight=30.0, label_weight=0.0)
     columns = (screen.images, screen.label, screen.batch)
     for step in range(n_steps):
         chosen = torch.randint(len(screen.label), (256,), generator=generator)

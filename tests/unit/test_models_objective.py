@@ -1,6 +1,7 @@
 """Each term of the objective against an independent computation."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,11 @@ from mcvae_ops.models.objective import (
     wasserstein_to_zero,
 )
 
-SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, 0, True, True, False, "analytic", 4, 2)
+SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, 0, True, True, False, False, "analytic", 4, 2)
+WEIGHTS = Weights(
+    likelihood_weight=1.0, kl_weight=2.0, kl_ramp_steps=0, wasserstein_weight=8.0, hsic_weight=5.0,
+    label_weight=7.0,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -103,18 +108,27 @@ def test_terms_apply_to_their_arm_only():
     z, s = (Posterior(torch.randn(4, 3), torch.randn(4, 3)) for _ in range(2))
     zeros = torch.zeros(4, 3)
     priors = {"s": zeros, "z": zeros}
-    inference = Inference({"s": s, "z": z}, priors, torch.rand(4, 2, 8, 8))
-    terms = objective(model, images, label, inference, Weights(2.0, 0, 8.0, 5.0), 0)
+    logits = torch.randn(4, 3)
+    inference = Inference({"s": s, "z": z}, priors, torch.rand(4, 2, 8, 8), logits)
+    terms = objective(model, images, label, inference, WEIGHTS, 0)
     kl_s, kl_z = (kl_to_unit_gaussian(posterior, zeros) for posterior in (s, z))
     torch.testing.assert_close(terms["kl_s"], kl_s[:2].mean())
     torch.testing.assert_close(terms["kl_z"], kl_z.mean())
     torch.testing.assert_close(terms["wasserstein"], wasserstein_to_zero(s)[2:].mean())
     elbo = terms["negative_log_likelihood"] + 2 * (kl_z.mean() + kl_s[:2].sum() / 4)
     torch.testing.assert_close(terms["negative_elbo"], elbo)
-    torch.testing.assert_close(terms["loss"], elbo + 8 * terms["wasserstein"] / 2)
+    chosen = torch.log_softmax(logits, dim=1)[torch.arange(4), label]
+    torch.testing.assert_close(terms["label"], -chosen.mean())
+    penalties = 8 * terms["wasserstein"] / 2 + 7 * terms["label"]
+    torch.testing.assert_close(terms["loss"], elbo + penalties)
+    no_pixels = replace(WEIGHTS, likelihood_weight=0.0)
+    found = objective(model, images, label, inference, no_pixels, 0)
+    nll = terms["negative_log_likelihood"]
+    torch.testing.assert_close(found["loss"], terms["loss"] - nll, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found["negative_elbo"], terms["negative_elbo"])
 
 
 def test_kl_ramp_rises_once_and_stays():
-    weights = Weights(20.0, 4, wasserstein_weight=1.0, hsic_weight=1.0)
+    weights = replace(WEIGHTS, kl_weight=20.0, kl_ramp_steps=4)
     assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
-    assert Weights(1.0, 0, 1.0, 1.0).kl_at(0) == 1.0
+    assert replace(weights, kl_weight=1.0, kl_ramp_steps=0).kl_at(0) == 1.0

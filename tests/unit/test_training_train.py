@@ -151,7 +151,7 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
-        means = model.embed(preprocess(torch.from_numpy(crops.read(positions))))
+        means = model.embed(preprocess(torch.from_numpy(crops.read(positions)), None))
     rows = table.take(positions).to_pydict()
     found = np.array([rows[name] for name in table.schema.names[1:]]).T
     np.testing.assert_allclose(found, torch.cat([*means.values()], dim=1).numpy(), atol=1e-5)

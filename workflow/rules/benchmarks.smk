@@ -6,7 +6,7 @@ INPUTS
 OUTPUTS
     results/{screen}/benchmarks/{benchmark}.parquet   one row per estimate
     results/{screen}/benchmarks/{model}/{seed}/umap_{cells,guides}.parquet   maps of one training
-    results/{screen}/claims.tsv                       the paper's claims, tested
+    results/{screen}/claims.tsv                       claims, tested
 """
 
 
@@ -289,7 +289,7 @@ rule umap_guides:
 
 
 rule claims:
-    """The claims of the paper: estimate, interval, verdict."""
+    """The claims: estimate, interval, verdict."""
     input:
         tables=expand(
             "results/{screen}/benchmarks/{table}.parquet",

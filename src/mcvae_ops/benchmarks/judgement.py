@@ -1,10 +1,9 @@
 """What models reach on several screens: estimates, differences between profiles, and aims.
 
 The unit is the screen. An estimate is the mean over screens of the mean over training seeds, its
-95 % interval Student's t over the screens; a difference is taken screen by screen first. No seed
-is shared by two screens, so the spread between screens holds that between seeds. With three
-screens t is 4.3: such intervals are wide, and say how a further screen of this kind would turn out
-on average.
+95 % interval Student's t over the screens; a difference is taken screen by screen first. Every
+screen has trainings of its own, so the spread between screens holds that between trainings. With
+three screens t is 4.3: the intervals are wide.
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from mcvae_ops.benchmarks.evidence import FAILS, HOLDS, Evidence, absent
 from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.kinds import METRIC as GROUP_AUROC
 from mcvae_ops.benchmarks.mitosis import SCORES
-from mcvae_ops.benchmarks.table import OVER_SEEDS
+from mcvae_ops.benchmarks.table import BETWEEN_0_AND_1, OVER_SEEDS
 from mcvae_ops.errors import InputError
 
 PLAIN = "none"  # no correction
@@ -48,7 +47,7 @@ class Measure:
 MEASURES = {
     **{
         f"complexes_{cells}": Measure("complexes", "average_precision", cells, COMPLEXES)
-        for cells in ("test", "held_out_guide", "held_out_gene", "all")
+        for cells in ("test", "held_out_guide", "held_out_gene", "train", "all")
     },
     "macro_recall": Measure("functions", "macro_recall", "test"),
     **{
@@ -60,7 +59,9 @@ MEASURES = {
         "mitosis", "auroc_difference", "test", "-".join(SCORES), has_space=False
     ),
 }
-OF_TRAINING = ("nats_without_s", "negative_log_likelihood", "cells_per_s", "n_parameters")
+OF_TRAINING = (
+    "nats_without_s", "negative_log_likelihood", "cells_per_s", "cells_seen", "n_parameters",
+)  # fmt: skip
 
 
 def screen_values(tables: dict[str, pd.DataFrame], trainings: pd.DataFrame) -> pd.DataFrame:
@@ -153,10 +154,15 @@ def measured(means: pd.DataFrame, profile: dict, measure: str) -> pd.DataFrame:
 
 def estimate_rows(means: pd.DataFrame) -> list[dict]:
     """Return one row for each measure of each profile and model."""
-    return [
+    rows = [
         _row("estimate", dict(zip(KEYS, key, strict=True)), "", group.set_index("screen"))
         for key, group in means.groupby(KEYS, sort=False)
     ]
+    for row in rows:
+        measure = MEASURES.get(row["measure"])
+        if measure is not None and measure.metric in BETWEEN_0_AND_1:
+            row["low"], row["high"] = np.clip([row["low"], row["high"]], 0, 1)
+    return rows
 
 
 def difference_rows(means: pd.DataFrame, profiles: dict, ours: str) -> list[dict]:

@@ -39,10 +39,7 @@ def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     models = judged_models(settings)
     spaces = {"combined": "all", "salient": "salient", "background": "background"}
     columns = [
-        [
-            (model, space, style.SPACE_COLOURS[space], style.space_name(model, name, models))
-            for space, name in spaces.items()
-        ]
+        [(model, space, style.SPACE_COLOURS[space], name) for space, name in spaces.items()]
         for model in models
     ]
     title = f"Complexes recovered by the spaces of {style.model_names(models)}"
@@ -94,15 +91,22 @@ def _precision_recall(
         choose(table, protocol="strict", metric=metrics, cells=list(CELLS)),
         ["model", "space", "cells", "metric"],
     )
-    figure = style.new_figure(3.4 + 5.2 * len(columns), max(4.3, 1.9 + 0.4 * len(series)))
-    *lefts, right = figure.subplots(1, len(columns) + 1, width_ratios=[1.75] * len(columns) + [1])
-    n_legend = 2 if len(columns) > 1 else 3 if len(series) > 6 else 4  # columns that have room
+    several = len(columns) > 1
+    n_rows, n_columns = -(-len(columns) // 2), min(len(columns), 2)
+    height_in = max(4.3 * n_rows, 1.9 + 0.4 * len(series))
+    figure = style.new_figure(3.4 + 5.2 * n_columns + several, height_in)
+    grid = figure.add_gridspec(n_rows, n_columns + 1, width_ratios=[1.75] * n_columns + [1])
+    lefts = [figure.add_subplot(grid[divmod(k, 2)]) for k in range(len(columns))]
+    right = figure.add_subplot(grid[:, -1])
     for axes, column in zip(lefts, columns, strict=True):
-        _draw_curves(axes, curves, paper, column, n_legend)
+        _draw_curves(axes, curves, paper, column, style.model_name(column[0][0]) if several else "")
     widest, highest = (max(axes.viewLim.max[k] for axes in lefts) for k in (0, 1))
     for axes in lefts:
         axes.set(xlim=(0, widest), ylim=(0, highest))
     _draw_strict(right, strict, series)
+    if several:
+        names = [f"{style.model_name(model)}, {name}" for model, _, _, name in series]
+        right.set_yticks(range(len(series)), names)
     n = int(curves["n"].max())
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
@@ -130,7 +134,7 @@ def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _draw_curves(
-    axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series, n_legend: int
+    axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series, title: str
 ) -> None:
     for model, space, colour, name in series:
         one = choose(curves, model=model, space=space).sort_values("level")
@@ -146,8 +150,8 @@ def _draw_curves(
         axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=n_legend, columnspacing=1.0,
-        handlelength=1.4,
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3 if len(series) > 6 else 4,
+        columnspacing=1.0, handlelength=1.4, title=title, alignment="left",
     )  # fmt: skip
 
 

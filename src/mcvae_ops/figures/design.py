@@ -61,8 +61,6 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     found = model.encoders()
     spread = max(len(found) - 1, 1)  # a third encoder lies between the other two
     half = 12.0 + LANES["z"] * spread
-    axes.set(xlim=(-7, 115), ylim=(-half, half), aspect="equal")
-    style.bare(axes)
     encoders = {symbol: found[symbol] for symbol in LANES if symbol in found}
     parts = {
         f"{SPACES[symbol]} encoder": encoder_layers(encoder, model.settings)
@@ -71,7 +69,10 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     parts["decoder"] = decoder_layers(model)
     longest = max(len(layers) for part, layers in parts.items() if part != "decoder")
     step = STEP * min(1.0, WIDE / max(map(len, parts.values())))
-    latent_x = 8 + step * longest + 1.5
+    room = (STEP - step) / 2  # numbers are wider than narrow layers
+    axes.set(xlim=(-7, 115 + 2 * room), ylim=(-half, half), aspect="equal")
+    style.bare(axes)
+    latent_x = 8 + step * longest + 1.5 + room
     _draw_image(axes, -1.5, 0, channels, input_px)
     for symbol in encoders:
         space = SPACES[symbol]
@@ -84,7 +85,8 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
         _arrow(axes, (latent_x + 3.0, y), (latent_x + 10.2, 0))
     _draw_layers(axes, latent_x + 11, 0, parts["decoder"], input_px, step)
     _caption(axes, latent_x + 11, 0, "decoder", parts["decoder"])
-    _draw_image(axes, latent_x + 11 + step * len(parts["decoder"]) + 6, 0, channels, input_px)
+    end = latent_x + 11 + step * len(parts["decoder"])
+    _draw_image(axes, end + 6 + room, 0, channels, input_px)
     for i, (colour, name) in enumerate(LAYER_COLOURS.values()):
         axes.add_patch(Rectangle((84, 20 - 3.8 * i), 2.6, 2.6, fc=colour, ec=style.INK, lw=0.6))
         axes.text(88, 21.3 - 3.8 * i, name, va="center", fontsize=9)
@@ -123,7 +125,8 @@ def _caption(axes: Axes, x: float, y: float, name: str, layers: list[Layer]) -> 
     follows = " · ".join(dict.fromkeys(layer.followed_by for layer in layers if layer.followed_by))
     half = TALLEST / 2 if name == "decoder" else TALLEST * 0.36
     axes.text(x, y + half + 3, name, fontsize=9.5, fontweight="bold")
-    text = f"{total:,} parameters; {follows}"
+    gap = " " if len(layers) <= WIDE else "\n"
+    text = f"{total:,} parameters;{gap}{follows}"
     axes.text(x, y - half - 3, text, fontsize=8, color=style.FAINT, va="top")
 
 
@@ -137,10 +140,14 @@ def _draw_latent(axes: Axes, x: float, y: float, symbol: str, model) -> None:
     axes.text(x, y, f"{symbol}\n{size}", ha="center", va="center", color=colour, fontsize=11)
     of = "batch" if symbol == "t" else "label"
     mean = "0" if getattr(model, f"prior_{symbol}") is None else f"$\\mu_{symbol}$[{of}]"
-    text = f"prior N({mean}, I)" + ("\nNTC: s = 0" if symbol == "s" else "")
-    side = 1 if y > 0 else -1
-    place = {"ha": "left", "va": "bottom" if y > 0 else "top"}
-    axes.text(x - 2.2, y + side * 5.3, text, fontsize=8.5, color=colour, **place)
+    # On the decoder's axis there is room below the box alone: layers lie on both sides.
+    if y:
+        gap, corner = " ", (x - 2.2, y + (5.3 if y > 0 else -5.3))
+    else:
+        gap, corner = "\n", (x + 2.6, -5.7)
+    text = f"prior{gap}N({mean}, I)" + ("\nNTC: s = 0" if symbol == "s" else "")
+    place = {"ha": "left" if y else "right", "va": "bottom" if y > 0 else "top"}
+    axes.text(*corner, text, fontsize=8.5, color=colour, **place)
 
 
 def _draw_image(axes: Axes, x: float, y: float, channels: list[dict], input_px: int) -> None:

@@ -1,4 +1,4 @@
-"""Two metrics of one model beside each other, or of several models below and beside each other."""
+"""Axes for one model or several, in the same place of every figure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -34,3 +34,29 @@ def facets(
         if several and metric == next(iter(metrics)):
             axes.set_title(style.model_name(model))
     return figure, [(axes, *place) for axes, place in zip(every.flat, places, strict=True)]
+
+
+def columns(
+    models: Sequence[str], width_in: float, height_in: float, aside_in: float = 0.0
+) -> tuple[Figure, dict[str, Axes]]:
+    """Return a figure with axes for each model on one scale, two beside each other.
+
+    Parameters
+    ----------
+    models
+        Their names stand above the axes if they are several.
+    width_in, height_in
+        Of the axes of one model with their labels.
+    aside_in
+        What names along the y axis take in addition, once.
+    """
+    n_rows, n_columns = -(-len(models) // 2), min(len(models), 2)
+    figure = style.new_figure(aside_in + width_in * n_columns, height_in * n_rows)
+    every = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+    for axes in every.flat[len(models) :]:
+        axes.set_visible(False)
+    found = dict(zip(models, every.flat, strict=False))
+    for model, axes in found.items():
+        axes.set_title(style.model_name(model) if len(models) > 1 else "")
+        axes.tick_params(labelbottom=True)  # below it there may be none
+    return figure, found

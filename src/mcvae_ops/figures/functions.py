@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from mcvae_ops.figures import style
+from mcvae_ops.figures.facets import columns
 from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, judged_models, needed, over_seeds
 
 KEYS = ["protocol", "model", "space", "cells", "metric", "item", "against"]
@@ -73,13 +74,10 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     )
     theirs = theirs.assign(model=models[0])
     groups = list(dict.fromkeys([*choose(bars, model=models[0])["item"], *bars["item"]]))
-    figure = style.new_figure(3.2 + 4.4 * len(models), 1.8 + 0.27 * len(groups))
-    every = figure.subplots(1, len(models), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, model in zip(every, models, strict=True):
+    figure, places = columns(models, 4.4, 1.8 + 0.27 * len(groups), aside_in=3.2)
+    for model, axes in places.items():
         _draw_differences(axes, *(choose(t, model=model) for t in (bars, strict, theirs)), groups)
-        if len(models) > 1:
-            axes.set_title(style.model_name(model))
-    _legend(every[0], bool(len(theirs)), titled=len(models) > 1)
+    _legend(places[models[0]], bool(len(theirs)), titled=len(models) > 1)
     n = int(choose(bars, model=models[0])["n"].sum())
     note = (
         f"Bars: published protocol, {style.counted(n, 'held-out profiles')}; "

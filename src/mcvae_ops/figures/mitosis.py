@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from mcvae_ops.figures import style
+from mcvae_ops.figures.facets import columns
 from mcvae_ops.figures.source import (
     PAPER,
     RUN,
@@ -41,20 +42,21 @@ LABELLED = 8  # genes named in Fig. 5B
 def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the salient against the background norm of every gene."""
     points = _points(tables, settings, "fig5a")
-    figure, places = _columns(points, 5.6)
-    for axes, here in places:
+    models = judged_models(settings)
+    figure, places = columns(models, 5.6, 4.9)
+    for model, axes in places.items():
+        here = choose(points, model=model)
         x, y = np.log10(here["background_norm"]), np.log10(here["salient_norm"])
         _scatter(axes, x, y, here["is_mitotic_factor"])
         axes.axline((0, 0), slope=1, color=style.FAINT, lw=1, ls=":")
         axes.set(xlabel="log10 B (background norm)", ylabel="log10 S (salient norm)")
-        axes.label_outer()
     note = (
         f"{_described(points)}. Norms are squared and divided by their mean over genes; "
         "dotted: S = B."
     )
     style.finish(figure, "fig5a", "Salient and background effect sizes", note)
-    columns = ["gene", "model", "salient_norm", "background_norm", "is_mitotic_factor"]
-    return figure, drawn((RUN, told_apart(points[columns])))
+    shown = ["gene", "model", "salient_norm", "background_norm", "is_mitotic_factor"]
+    return figure, drawn((RUN, told_apart(points[shown])))
 
 
 def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -62,28 +64,30 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     points = _points(tables, settings, "fig5b")
     where = "figure fig5b, significant genes of table mitosis_points"
     known = needed(points[points["significant"]], where)
-    figure, places = _columns(points, 6.2)
-    theirs = published["points"].assign(model=points["model"].iloc[0])
-    for axes, here in places:
-        _draw_index(axes, here, choose(theirs, model=here["model"].iloc[0]))
-    # Names go where no point lies, so the limits that all columns share must stand by now.
-    for axes, here in places:
-        named = here[here["significant"]].nlargest(LABELLED, "mitotic_index_percent")
-        paper = choose(theirs, model=here["model"].iloc[0])[list(PAPER_COLUMNS)].to_numpy(float)
+    models = judged_models(settings)
+    figure, places = columns(models, 6.2, 4.9)
+    theirs = published["points"].assign(model=models[0])
+    for model, axes in places.items():
+        _draw_index(axes, choose(points, model=model), choose(theirs, model=model))
+    # Names go where no point lies, so the limits that all axes share must stand by now.
+    for model, axes in places.items():
+        here, named = choose(points, model=model), choose(known, model=model)
+        paper = choose(theirs, model=model)[list(PAPER_COLUMNS)].to_numpy(float)
         own = here[list(PAPER_COLUMNS.values())].to_numpy()
+        named = named.nlargest(LABELLED, "mitotic_index_percent")
         _name_genes(axes, named, np.concatenate([own, paper]))
-    one = known[known["model"] == known["model"].iloc[0]]
+    one = choose(known, model=models[0])
     note = (
         f"{_described(points)};\n{style.counted(len(one), 'genes')} with a significant mitotic "
         f"index, {int(one['is_mitotic_factor'].sum())} of them mitotic factors."
     )
     style.finish(figure, "fig5b", "Mitotic index and relative background norm", note)
-    columns = [
+    shown = [
         "gene", "model", "mitotic_index_percent", "relative_background", "is_mitotic_factor",
         "significant",
     ]  # fmt: skip
     renamed = published["points"].rename(columns=PAPER_COLUMNS)
-    return figure, drawn((RUN, told_apart(points[columns])), (PAPER, renamed))
+    return figure, drawn((RUN, told_apart(points[shown])), (PAPER, renamed))
 
 
 def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -112,19 +116,6 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     return figure, drawn((RUN, estimates), (PAPER, theirs), (RUN, curves))
 
 
-def _columns(
-    points: pd.DataFrame, width_in: float
-) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """Return a figure with axes for the points of each model, beside each other on one scale."""
-    models = list(dict.fromkeys(points["model"]))
-    figure = style.new_figure(width_in * len(models), 4.9)
-    every = figure.subplots(1, len(models), squeeze=False, sharex=True, sharey=True)[0]
-    if len(models) > 1:
-        for axes, model in zip(every, models, strict=True):
-            axes.set_title(style.model_name(model))
-    return figure, [(axes, choose(points, model=m)) for axes, m in zip(every, models, strict=True)]
-
-
 def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
     """Draw the mitotic index against the relative background norm of one model."""
     known, rest = points[points["significant"]], points[~points["significant"]]
@@ -143,7 +134,6 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
         xlabel="relative background norm, B / (S + B)",
         ylabel="absolute change of mitotic index (%)",
     )
-    axes.label_outer()
     axes.margins(0.08)
     axes.legend(loc="best", fontsize=8.5)
 

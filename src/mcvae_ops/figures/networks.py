@@ -45,7 +45,6 @@ def build_model(settings: dict, name: str) -> ContrastiveVAE:
         prior_s_per_label=entry["prior_s_per_label"],
         prior_z_per_label=entry["prior_z_per_label"],
         label_head=training["label_weight"] > 0,
-        background_from_ntc=training["background_from_ntc"],
         condition_on_batch=training["condition_on_batch"],
         sigma=training["sigma"],
         n_labels=2,

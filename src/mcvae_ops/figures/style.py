@@ -34,6 +34,7 @@ MODEL_COLOURS = {
     "cvae_prior_z": "#8C6D1F",
     "mcvae": "#009E73",
     "mcvae_technical": "#56B4E9",
+    "mcvae_levelled": "#66A61E",
     "dcvae": "#D55E00",
     "dcvae_head": "#4B3F72",
     "cellprofiler": "#6E6E6E",
@@ -46,6 +47,7 @@ MODEL_NAMES = {
     "cvae_prior_z": "cVAE prior-z",
     "mcvae": "mcVAE",
     "mcvae_technical": "mcVAE technical",
+    "mcvae_levelled": "mcVAE, levelled",
     "dcvae": "dcVAE",
     "dcvae_head": "dcVAE, head alone",
     "cellprofiler": "CellProfiler",
@@ -108,8 +110,10 @@ def model_name(model: str) -> str:
 
 def model_names(models: Sequence[str]) -> str:
     """Return the names of models in a sentence: ``cVAE, mcVAE and dcVAE``."""
-    *others, last = map(model_name, models)
-    return f"{', '.join(others)} and {last}" if others else last
+    names = list(map(model_name, models))
+    if any("," in name for name in names):
+        return "; ".join(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def space_colour(model: str, space: str) -> str:

@@ -32,7 +32,7 @@ def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
     batches = sorted(set(cells["batch"]))
     fullest = cells["batch"].value_counts().sort_index().idxmax()
-    figure = style.new_figure(9.6, 3.0 * len(rows) + 1.4)
+    figure = style.new_figure(9.6, (3.0 if len(rows) <= 4 else 2.4) * len(rows) + 1.4)
     every = figure.subplots(len(rows), len(COLUMNS))
     for row, (model, space) in zip(every, rows, strict=True):
         here = choose(mixed, model=model, space=space)

@@ -1,8 +1,8 @@
 """The family of Wang et al. 2023: all its members are settings of one set of parts.
 
 vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are the paper's; with a technical latent t, mcvae
-becomes the extension that its discussion asks for. dcvae adds a head that must tell the label from s,
-and learns z from NTC alone: see docs in resources/dcvae.md.
+becomes the extension that its discussion asks for. dcvae adds a head that must tell the label
+from s; its method and limits stand in resources/dcvae.md.
 """
 
 from dataclasses import dataclass
@@ -40,9 +40,6 @@ class FamilySettings:
         Whether each perturbation label has its own prior mean of s, of z.
     label_head
         Whether a linear layer tells the label from the posterior mean of s.
-    background_from_ntc
-        Whether perturbed cells teach the background encoder nothing, so that what NTC does not
-        have can reach the decoder through s alone.
     condition_on_batch
         Whether the decoder is told the batch (plate and well) of a cell.
     sigma
@@ -62,7 +59,6 @@ class FamilySettings:
     prior_s_per_label: bool
     prior_z_per_label: bool
     label_head: bool
-    background_from_ntc: bool
     condition_on_batch: bool
     sigma: str | float
     n_labels: int
@@ -85,11 +81,6 @@ class Posterior:
         """Draw one latent vector per cell, differentiable in mean and variance."""
         noise = torch.empty_like(self.mean).normal_(generator=generator)
         return self.mean + noise * torch.exp(0.5 * self.log_variance)
-
-    def learnt_from(self, cells: Tensor) -> "Posterior":
-        """Return the same values; only of some cells (bool) a gradient goes back."""
-        both = (self.mean, self.log_variance)
-        return Posterior(*(torch.where(cells[:, None], one, one.detach()) for one in both))
 
 
 @dataclass
@@ -205,12 +196,9 @@ class ContrastiveVAE(nn.Module):
             Source of the latent samples.
         """
         posterior = {space: encode(images) for space, encode in self.encoders().items()}
-        is_ntc = label == NTC_LABEL
-        if self.settings.background_from_ntc:
-            posterior["z"] = posterior["z"].learnt_from(is_ntc)
         samples = {space: one.sample(generator) for space, one in reversed(posterior.items())}
         if "s" in samples:
-            samples["s"] = samples["s"].masked_fill(is_ntc[:, None], 0.0)
+            samples["s"] = samples["s"].masked_fill((label == NTC_LABEL)[:, None], 0.0)
         prior = {
             space: self._prior_means(space, label, batch, one.mean)
             for space, one in posterior.items()

@@ -28,7 +28,8 @@ NAMES = {
     "complexes_test": "complex AP, held-out cells",
     "complexes_held_out_guide": "complex AP, held-out guides",
     "complexes_held_out_gene": "complex AP, unseen genes",
-    "complexes_all": "complex AP, in-sample",
+    "complexes_train": "complex AP, training cells",
+    "complexes_all": "complex AP, all cells",
     "macro_recall": "macro recall of groups",
     "batch": "AUROC of batch",
     "position_in_fov": "AUROC of FOV",
@@ -38,6 +39,7 @@ NAMES = {
     "nats_without_s": "nats lost without s",
     "negative_log_likelihood": "negative log likelihood",
     "cells_per_s": "cells per s",
+    "cells_seen": "cells seen in training",
     "n_parameters": "parameters",
 }
 HEAD = """# The judgement
@@ -54,24 +56,27 @@ def trainings_of(folder: Path) -> pd.DataFrame:
     """Return one row per training below a folder of results: model, seed, `OF_TRAINING`.
 
     The decoder's nats and the likelihood are those of the last validation; cells per second are
-    the mean over the training; parameters are counted in the weights.
+    the mean over the training; cells seen are steps times cells of a batch; parameters are counted
+    in the weights.
     """
     paths = sorted(folder.glob("models/*/*/metrics.parquet"))
     metrics = read_metrics(list(map(str, paths)))
-    for name in set(OF_TRAINING) - {"n_parameters"} - set(metrics):
-        metrics[name] = np.nan
+    if "nats_without_s" not in metrics:  # no model with a salient space
+        metrics["nats_without_s"] = np.nan
     trainings = metrics.groupby(["model", "seed"], sort=True)
     validated = metrics[metrics["phase"] == "validation"].groupby(["model", "seed"]).tail(1)
-    found = validated.set_index(["model", "seed"])[["nats_without_s", "negative_log_likelihood"]]
+    columns = ["step", "nats_without_s", "negative_log_likelihood"]
+    found = validated.set_index(["model", "seed"])[columns]
     found = found.assign(cells_per_s=trainings["cells_per_s"].mean()).reset_index()
     places = zip(found["model"], found["seed"], strict=True)
-    counts = [_n_parameters(folder / f"models/{m}/{seed}/weights.pt") for m, seed in places]
-    return found.assign(n_parameters=np.array(counts, float))
-
-
-def _n_parameters(weights: Path) -> int:
-    state = torch.load(weights, map_location="cpu", weights_only=True)["state"]
-    return sum(values.numel() for values in state.values())
+    stored = [
+        torch.load(folder / f"models/{m}/{s}/weights.pt", map_location="cpu", weights_only=True)
+        for m, s in places
+    ]
+    batch_sizes = [one["settings"]["batch_size"] for one in stored]
+    counts = [sum(values.numel() for values in one["state"].values()) for one in stored]
+    found = found.assign(cells_seen=found["step"] * batch_sizes, n_parameters=counts)
+    return found[["model", "seed", *OF_TRAINING]]
 
 
 def read_screen(folder: Path) -> pd.DataFrame:

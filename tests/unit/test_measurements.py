@@ -1,0 +1,25 @@
+"""`make bench` takes too long for every commit; that it can start is looked at here."""
+
+import importlib
+
+import numpy as np
+import pytest
+import torch
+
+from mcvae_ops.training.arithmetic import Arithmetic
+from tests.conftest import ROOT
+
+FILES = sorted(path.stem for path in (ROOT / "tests/performance").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != "__init__"])
+def test_every_measurement_can_be_imported_and_says_what_it_measures(name):
+    assert importlib.import_module(f"tests.performance.{name}").__doc__
+
+
+def test_the_measured_training_step_is_one():
+    from tests.performance import training
+
+    cpu = torch.device("cpu")
+    step = training.Step("conv64", Arithmetic("float32", False), cpu)
+    assert np.isfinite(step(training.noise_batch(8, cpu)).item())
