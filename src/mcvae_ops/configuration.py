@@ -10,6 +10,7 @@ import yaml
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 
+PICTURE_PX = 16_383  # of WebP, width and height
 # What a rule of the schema asks for, in words.
 _WORDS = {
     "minimum": "at least {}",
@@ -285,9 +286,25 @@ def _check_library(config: dict) -> None:
                 )
 
 
+def _check_pictures(config: dict) -> None:
+    """The explorer's pictures: the crops of a gene side by side, a row per channel and arm."""
+    size_px, crops = config["crop"]["size_px"], config["figures"]["crops_per_gene"]
+    for key, found, n in (
+        ("crop.size_px", size_px, 2 * len(config["screen"]["channels"])),
+        ("figures.crops_per_gene", crops, crops),
+    ):
+        if n * size_px > PICTURE_PX:
+            raise _wrong(
+                key,
+                str(found),
+                f"pictures of the explorer of at most {PICTURE_PX:,} px, not {n} x {size_px} px",
+                "make it smaller",
+            )
+
+
 CHECKS = (
     _check_channels, _check_tiles, _check_split, _check_models, _check_source, _check_places,
-    _check_library,
+    _check_library, _check_pictures,
 )  # fmt: skip
 
 

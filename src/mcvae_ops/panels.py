@@ -56,6 +56,8 @@ NETWORK_KEYS = (
 )
 QC_TABLES = ("alignment", "checks", "overlays", "montage", "cells_per_tile")
 TRAINING_TABLES = ("samples", "metrics")
+MAP_TABLES = ("umap_cells", "umap_guides")
+OF_TRAININGS = TRAINING_TABLES + MAP_TABLES
 OF_CELLS = {*CELL_TABLES, *QC_TABLES, *TRAINING_TABLES, "corrections", "umap_cells"}
 
 
@@ -79,7 +81,10 @@ def panel_settings(config: dict, panel: str) -> dict:
     """
     of_screen = panel.startswith(("fig1", "fig4e", "figqc"))
     screen = config["screen"] if of_screen else _kept(config["screen"], ("words",))
-    settings = {"profiles": _kept(config["profiles"], ("main_model",)), "screen": screen}
+    settings = {
+        "profiles": _kept(config["profiles"], ("main_model", "compared_models")),
+        "screen": screen,
+    }
     if panel in ("fig1", "fig2a", "fig2c"):
         settings["models"] = {
             name: model | {"training": _kept(model["training"], NETWORK_KEYS)}
@@ -90,19 +95,24 @@ def panel_settings(config: dict, panel: str) -> dict:
     return settings
 
 
-def panel_tables(panel: str, main: str) -> list[str]:
+def panel_tables(panel: str, trainings: list[str]) -> list[str]:
     """Return the files below ``results/{screen}`` that one panel reads, named as their tables.
 
     Parameters
     ----------
     panel
         Name of a panel.
-    main
-        "model/seed" of the training whose course is shown.
+    trainings
+        "model/seed" of those trainings of the judged models that are shown.
     """
-    folders = {table: "qc" for table in QC_TABLES}
-    folders |= {table: f"models/{main}" for table in TRAINING_TABLES}
-    return [f"{folders.get(table, 'benchmarks')}/{table}.parquet" for table in PANEL_TABLES[panel]]
+    folders = {table: ["qc"] for table in QC_TABLES}
+    folders |= {table: [f"models/{one}" for one in trainings] for table in TRAINING_TABLES}
+    folders |= {table: [f"benchmarks/{one}" for one in trainings] for table in MAP_TABLES}
+    return [
+        f"{folder}/{table}.parquet"
+        for table in PANEL_TABLES[panel]
+        for folder in folders.get(table, ["benchmarks"])
+    ]
 
 
 def panel_values(folder: str | None, panel: str) -> list[str]:

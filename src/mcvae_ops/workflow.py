@@ -96,8 +96,9 @@ class Names:
         Trained models of figures 3, 4 and 5: the main one, then those compared with it.
     judged, judged_profiles
         Embeddings of figures 3 and 4 (theirs, CellProfiler); and the level of their profiles.
-    main, significance
-        "model/seed" of the UMAPs, and of the test of the guides' significance.
+    shown, main, significance
+        "model/seed" of the UMAPs and reconstructions of the judged models; of what is exported (the
+        first of them); and of the test of the guides' significance.
     is_trained
         Whether the latter is a model that was trained, and no baseline.
     level
@@ -147,7 +148,8 @@ class Names:
         self.judged = _columns(judged, "model", "seed")
         self.judged_profiles = _columns([(*p, level) for p in judged], "model", "seed", "level")
         judge = config["benchmarks"]["functions"]["significance"]
-        self.main = f"{main}/{seeds[0]}"
+        self.shown = [f"{model}/{seeds[0]}" for model in self.judged_models]
+        self.main = self.shown[0]
         self.exports = [f"{self.main}/{table}" for table in ("guides", "genes") if from_cells]
         self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
         self._config = config
@@ -169,7 +171,7 @@ class Names:
 
     def panel_tables(self, wildcards) -> list[str]:
         """Input function: the tables that one panel reads."""
-        tables = panel_tables(wildcards.panel, self.main)
+        tables = panel_tables(wildcards.panel, self.shown)
         return [f"results/{wildcards.screen}/{file}" for file in tables]
 
     def panel_values(self, wildcards) -> list[str]:

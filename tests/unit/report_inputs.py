@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.panels import PANEL_TABLES, panel_values
+from mcvae_ops.panels import OF_TRAININGS, PANEL_TABLES, panel_values
 from tests.unit import figure_tables
 
 ROOT = Path(__file__).parents[2]
@@ -16,10 +16,12 @@ PLATES = CONFIGURATION["screen"]["plates"]
 
 
 def write_tables(folder: Path) -> dict[str, str]:
-    """Write every benchmark table; return name -> path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: str(folder / f"{name}.parquet") for name in figure_tables.TABLES}
+    """Write every table that panels read; return name -> path."""
+    paths = {}
     for name, make in figure_tables.TABLES.items():
+        place = folder / "mcvae" / "0" if name in OF_TRAININGS else folder
+        place.mkdir(parents=True, exist_ok=True)
+        paths[name] = str(place / f"{name}.parquet")
         make().to_parquet(paths[name])
     return paths
 

@@ -34,6 +34,17 @@ def change(config: dict, key: str, value) -> dict:
     return config
 
 
+@pytest.mark.parametrize(
+    ("size_px", "crops", "words"),
+    [(300, 60, "figures.crops_per_gene: found 60"), (2100, 2, "crop.size_px: found 2100")],
+)
+def test_pictures_that_no_file_can_hold_are_refused(config, size_px, crops, words):
+    config = change(change(config, "screen.tile_size_px", 4000), "crop.size_px", size_px)
+    with pytest.raises(InputError, match=words):
+        check_configuration(change(config, "figures.crops_per_gene", crops), SCHEMA)
+    check_configuration(change(config, "crop.size_px", 100), SCHEMA)
+
+
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
     """Whole complexes, of groups that keep another one, and genes without effect."""

@@ -65,6 +65,8 @@ def test_speaks_the_screen_s_words_and_says_what_was_not_drawn(inputs, tmp_path)
     text = text_of(write(inputs | changed, tmp_path / "report.html"))
     for phrase in (
         "200 control (DMSO)",
+        "|s| DMSO",
+        "map of doses and compounds",
         " compounds, ",
         "fig2a: archive.annotations.corum is null",
     ):

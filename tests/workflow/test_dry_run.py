@@ -44,9 +44,18 @@ def test_one_figure_needs_only_its_chain(tmp_path):
     assert "complexes" not in planned
 
 
-def test_compared_models_are_judged_like_the_main_one():
+def test_compared_models_are_judged_like_the_main_one(tmp_path):
     config = tiny_configuration()
+    config["figures"]["panels"] += ["fig3a", "fig4a", "figqc6"]
+    write_configuration(config, tmp_path)
+    alone = jobs(tmp_path)
     config["profiles"]["compared_models"] = ["cvae"]
+    write_configuration(config, tmp_path)
+    beside = jobs(tmp_path)
+    maps = {"umap_cells", "umap_guides"}
+    assert {name: beside[name] - alone[name] for name in alone if beside[name] != alone[name]} == {
+        **dict.fromkeys(maps, 1), "correct_profiles": 1, "total": 3
+    }  # fmt: skip
     names = Names(config)
     assert names.judged_models == ["mcvae", "cvae"]
     assert set(names.judged["model"]) == {"mcvae", "cvae", "cellprofiler"}

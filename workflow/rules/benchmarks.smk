@@ -5,6 +5,7 @@ INPUTS
     results/{screen}/profiles/, embeddings/, features/, annotations/
 OUTPUTS
     results/{screen}/benchmarks/{benchmark}.parquet   one row per estimate
+    results/{screen}/benchmarks/{model}/{seed}/umap_{cells,guides}.parquet   maps of one training
     results/{screen}/claims.tsv                       claims, tested
 """
 
@@ -238,13 +239,13 @@ rule umap_cells:
     """Fig. 3A: UMAP of single cells, one per space."""
     input:
         index="results/{screen}/shards/index.parquet",
-        embedding=f"results/{{screen}}/embeddings/{NAMES.main}.parquet",
+        embedding="results/{screen}/embeddings/{model}/{seed}.parquet",
     output:
-        coordinates="results/{screen}/benchmarks/umap_cells.parquet",
+        coordinates="results/{screen}/benchmarks/{model}/{seed}/umap_cells.parquet",
     log:
-        "logs/{screen}/umap_cells.log",
+        "logs/{screen}/umap_cells/{model}/{seed}.log",
     benchmark:
-        "benchmarks/{screen}/umap_cells.tsv"
+        "benchmarks/{screen}/umap_cells/{model}/{seed}.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -266,15 +267,15 @@ rule umap_cells:
 rule umap_guides:
     """Fig. 4A: UMAP of guides."""
     input:
-        profiles=f"results/{{screen}}/profiles/{NAMES.main}/{NAMES.level}.parquet",
+        profiles=f"results/{{screen}}/profiles/{{model}}/{{seed}}/{NAMES.level}.parquet",
         groups="results/{screen}/annotations/functional_groups.parquet",
         significance="results/{screen}/profiles/guide_significance.parquet",
     output:
-        coordinates="results/{screen}/benchmarks/umap_guides.parquet",
+        coordinates="results/{screen}/benchmarks/{model}/{seed}/umap_guides.parquet",
     log:
-        "logs/{screen}/umap_guides.log",
+        "logs/{screen}/umap_guides/{model}/{seed}.log",
     benchmark:
-        "benchmarks/{screen}/umap_guides.tsv"
+        "benchmarks/{screen}/umap_guides/{model}/{seed}.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:

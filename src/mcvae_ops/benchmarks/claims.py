@@ -157,7 +157,7 @@ def covariates_parts(tables: Tables) -> list[Part]:
     others = ((main, "combined"), ("cellprofiler", "combined"))
     how = (
         "smallest AUROC of background, combined and CellProfiler minus salient; interval over "
-        "batches, which only background and salient share draw by draw"
+        "batches, which only background and salient share draw by draw, and over seeds"
     )
     parts = []
     for covariate, name in COVARIATES.items():
@@ -170,12 +170,14 @@ def covariates_parts(tables: Tables) -> list[Part]:
         parts.append(Part(f"salient predicts {name} worst", weakest(margins), how))
     for model, space in ((main, "background"), ("cellprofiler", "combined")):
         for covariate in ("position_in_fov", "position_in_well"):
-            name = "CellProfiler" if model == "cellprofiler" else space
+            is_trained = model != "cellprofiler"
+            name = space if is_trained else "CellProfiler"
             parts.append(
                 Part(
                     f"{name} predicts {COVARIATES[covariate]} well",
                     tables.auroc(model, space, covariate) - WELL_PREDICTED,
-                    f"AUROC minus {WELL_PREDICTED}; interval over batches",
+                    f"AUROC minus {WELL_PREDICTED}; interval over batches"
+                    + " and seeds" * is_trained,
                 )
             )
     return parts
@@ -190,7 +192,7 @@ def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> li
         )
         for kind in (SHIFTING, NOVEL)
     }  # fmt: skip
-    how = "mean recall, {}, cross-validated by gene; interval over genes and repeats"
+    how = "mean recall, {}, cross-validated by gene; interval over genes, repeats and seeds"
     return [
         Part(
             f"{_names(shifting)} (existing states shifted): recalled better from background",

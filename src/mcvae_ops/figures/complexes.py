@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.published import METHODS, ONE_MODEL, curves_of
-from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed, over_seeds
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, judged_models, needed, over_seeds
 
 SOURCE = "CORUM"  # of the pairs; lists of other pairs stand in the table
 MARKED_LEVEL = 95  # the percentile that the paper quotes
@@ -28,21 +28,23 @@ Series = Sequence[tuple[str, str, str, str]]  # model, space, colour, name
 
 def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw precision against recall of whole models, in the combined space."""
-    models = [name for name, entry in settings["models"].items() if not _is_ablation(entry)]
+    compared, entries = judged_models(settings), settings["models"]
+    models = [name for name in entries if name in compared or not _is_ablation(entries[name])]
     models += style.BASELINES
     return _of_models(tables, published, models, "fig2a", "Complexes recovered by each model")
 
 
 def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw precision against recall of the spaces of the main model."""
-    model = settings["profiles"]["main_model"]
-    series = [
-        (model, space, style.SPACE_COLOURS[space], name)
-        for space, name in (("combined", "all"), ("salient", "salient"), ("background",) * 2)
+    """Draw precision against recall of the spaces of the judged models, a column for each model."""
+    models = judged_models(settings)
+    spaces = {"combined": "all", "salient": "salient", "background": "background"}
+    columns = [
+        [(model, space, style.SPACE_COLOURS[space], name) for space, name in spaces.items()]
+        for model in models
     ]
-    title = f"Complexes recovered by the spaces of {style.model_name(model)}"
+    title = f"Complexes recovered by the spaces of {style.model_names(models)}"
     curves = curves_of(published["curves"], ONE_MODEL)
-    return _precision_recall(tables["complexes"], curves, series, "fig2b", title)
+    return _precision_recall(tables["complexes"], curves, columns, "fig2b", title)
 
 
 def fig2c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -71,12 +73,14 @@ def _of_models(
         if model in set(table["model"])
     ]
     curves = curves_of(published["curves"], METHODS)
-    return _precision_recall(table, curves, series, panel, title)
+    return _precision_recall(table, curves, [series], panel, title)
 
 
 def _precision_recall(
-    table: pd.DataFrame, paper: pd.DataFrame, series: Series, panel: str, title: str
+    table: pd.DataFrame, paper: pd.DataFrame, columns: Sequence[Series], panel: str, title: str
 ) -> tuple[Figure, pd.DataFrame]:
+    """Draw the curves of each column, and the strict estimates of all of them beside."""
+    series = [one for column in columns for one in column]
     pairs = pd.MultiIndex.from_tuples([(model, space) for model, space, _, _ in series])
     table = choose(table, item=SOURCE)
     table = table[pd.MultiIndex.from_frame(table[["model", "space"]]).isin(pairs)]
@@ -87,17 +91,29 @@ def _precision_recall(
         choose(table, protocol="strict", metric=metrics, cells=list(CELLS)),
         ["model", "space", "cells", "metric"],
     )
-    figure = style.new_figure(8.6, 4.3)
-    left, right = figure.subplots(1, 2, width_ratios=[1.75, 1])
-    _draw_curves(left, curves, paper, series)
+    several = len(columns) > 1
+    n_rows, n_columns = -(-len(columns) // 2), min(len(columns), 2)
+    height_in = max(4.3 * n_rows, 1.9 + 0.4 * len(series))
+    figure = style.new_figure(3.4 + 5.2 * n_columns + several, height_in)
+    grid = figure.add_gridspec(n_rows, n_columns + 1, width_ratios=[1.75] * n_columns + [1])
+    lefts = [figure.add_subplot(grid[divmod(k, 2)]) for k in range(len(columns))]
+    right = figure.add_subplot(grid[:, -1])
+    for axes, column in zip(lefts, columns, strict=True):
+        _draw_curves(axes, curves, paper, column, style.model_name(column[0][0]) if several else "")
+    widest, highest = (max(axes.viewLim.max[k] for axes in lefts) for k in (0, 1))
+    for axes in lefts:
+        axes.set(xlim=(0, widest), ylim=(0, highest))
     _draw_strict(right, strict, series)
+    if several:
+        names = [f"{style.model_name(model)}, {name}" for model, _, _, name in series]
+        right.set_yticks(range(len(series)), names)
     n = int(curves["n"].max())
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
         f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
-        "strict protocol, similar tail only; tick: permuted labels. Intervals: bootstrap over "
-        f"complexes. {style.counted(n, 'genes')} in complexes; "
-        f"mean of {style.seeds_note(table['seed'])}."
+        "strict protocol, similar tail only; tick: permuted labels. Intervals over complexes; on "
+        f"the right over seeds, too. {style.counted(n, 'genes')} in complexes; "
+        f"mean of {style.seeds_note(table)}."
     )
     style.finish(figure, panel, title, note)
     return figure, drawn((RUN, curves), (RUN, strict), (PAPER, paper))
@@ -117,7 +133,9 @@ def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
     return wide.join(tidy.groupby(keys)[["n", "n_seeds"]].max()).reset_index()
 
 
-def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series) -> None:
+def _draw_curves(
+    axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series, title: str
+) -> None:
     for model, space, colour, name in series:
         one = choose(curves, model=model, space=space).sort_values("level")
         axes.plot(one["recall"], one["precision"], "-", color=colour, label=name, zorder=3)
@@ -132,8 +150,9 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: 
         axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, columnspacing=1.0, handlelength=1.4
-    )
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3 if len(series) > 6 else 4,
+        columnspacing=1.0, handlelength=1.4, title=title, alignment="left",
+    )  # fmt: skip
 
 
 def _draw_interval(axes: Axes, one: pd.DataFrame, colour: str) -> None:

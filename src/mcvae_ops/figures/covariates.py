@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mcvae_ops.figures import style
+from mcvae_ops.figures.facets import facets
 from mcvae_ops.figures.published import covariates_of
-from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, needed, over_seeds
+from mcvae_ops.figures.source import PAPER, RUN, choose, drawn, judged_models, needed, over_seeds
 
 COVARIATES = {
     "batch": "batch",
@@ -29,18 +30,18 @@ WIDTH = 0.2  # of a bar; the distance of two covariates is 1
 
 def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw how well each space predicts technical covariates of control cells."""
-    main = settings["profiles"]["main_model"]
-    series = [(main, space) for space in ("salient", "background", "combined")]
-    series.append(("cellprofiler", "combined"))
+    models = judged_models(settings)
     # Rows that are set against a batch are that batch's own: the figure draws the median.
     table = choose(tables["covariates"], metric=list(METRICS), against="")
     estimates = needed(over_seeds(table, KEYS), "figure fig3b, table covariates")
-    paper = covariates_of(published["covariates"], main)
-    figure = style.new_figure(9.4, 4.6)
-    for axes, (metric, name) in zip(figure.subplots(1, 2), METRICS.items(), strict=True):
+    paper = covariates_of(published["covariates"], models[0])
+    figure, places = facets(METRICS, models)
+    for axes, metric, model in places:
+        series = [(model, space) for space in ("salient", "background", "combined")]
+        series.append(("cellprofiler", "combined"))
         _draw_bars(axes, choose(estimates, metric=metric), choose(paper, metric=metric), series)
         _draw_baselines(axes, choose(estimates, metric=metric))
-        axes.set(ylabel=name, ylim=(0, 1.02))
+        axes.set(ylim=(0, 1.02))
         axes.set_xticks(range(len(COVARIATES)), COVARIATES.values())
         axes.tick_params(axis="x", length=0)
         axes.grid(False, axis="x")
@@ -50,14 +51,14 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         [handles[i] for i in bars_first], [labels[i] for i in bars_first],
         loc="outside right center",
     )  # fmt: skip
-    mine = choose(table, model=main)
+    mine = choose(table, model=models)
     n = int(choose(estimates, protocol="published")["n"].max())
     note = (
         f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
-        f"{style.model_name(main)}, mean of {style.seeds_note(mine['seed'])}; positions are fitted "
+        f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
-        "sides) with 95 % bootstrap interval; circles: the same fits on cells that the model never "
-        "trained on. Baselines are strict."
+        "sides) with 95 % interval over batches and seeds; circles: the same fits on cells that "
+        "the model never trained on. Baselines are strict."
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))

@@ -24,6 +24,7 @@ from mcvae_ops.figures import (
 )
 from mcvae_ops.figures.published import read_published
 from mcvae_ops.files import whole_file
+from mcvae_ops.panels import OF_TRAININGS
 
 PANELS: dict[str, Callable[[dict, dict, dict], tuple[Figure, pd.DataFrame]]] = {
     "fig1": design.fig1,
@@ -60,6 +61,23 @@ def save_figure(figure: Figure, path: str) -> None:
         figure.savefig(partial, format=kind, metadata=METADATA[kind])
 
 
+def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return tables by name, those of several trainings below each other with a column ``model``.
+
+    Parameters
+    ----------
+    paths
+        Files named as their tables; those that each training has lie in ``{model}/{seed}/``.
+    """
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for path in map(Path, paths):
+        table = pd.read_parquet(path)
+        if path.stem in OF_TRAININGS:
+            table = table.assign(model=path.parts[-3])
+        parts.setdefault(path.stem, []).append(table)
+    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+
+
 def draw_figure(
     panel: str,
     tables: Sequence[str],
@@ -77,7 +95,7 @@ def draw_figure(
     panel
         A key of `PANELS`.
     tables
-        Files of the tables that the panel's module names at its top, named as they are.
+        Files of the tables that the panel's module names at its top; see `read_tables`.
     published
         Files of the paper's numbers; none where the screen is not the paper's.
     settings
@@ -93,7 +111,7 @@ def draw_figure(
             expected=f"one of {', '.join(PANELS)}",
             fix="choose one of them",
         )
-    frames = {Path(path).stem: pd.read_parquet(path) for path in tables}
+    frames = read_tables(tables)
     with style.house(settings["screen"]["words"]):
         figure, source = PANELS[panel](frames, read_published(published), settings)
         for path in (pdf, svg, png):

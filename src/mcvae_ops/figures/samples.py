@@ -13,7 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source import RUN, drawn, needed
+from mcvae_ops.figures.source import RUN, choose, drawn, judged_models, needed, told_apart
 from mcvae_ops.models.family import SPACES
 
 STATES = {"input": "input", "reconstruction": "reconstruction", "without_s": "with s = 0"}
@@ -22,31 +22,38 @@ SHOWN = (1, 99.8)  # percentiles of a channel's input: black and full colour
 
 def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw input and reconstructions of cells per channel, and the KL of every dimension."""
-    pixels = needed(tables["samples"], "figure figqc6, table samples")
-    states = [state for state in STATES if state in pixels]
+    samples = needed(tables["samples"], "figure figqc6, table samples")
+    models = judged_models(settings)
+    pixels = {model: choose(samples, model=model).dropna(axis=1, how="all") for model in models}
+    states = [(models[0], "input")]  # the same cells are shown of all models
+    states += [(model, s) for model in models for s in list(STATES)[1:] if s in pixels[model]]
     channels = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
     figure = style.new_figure(10.5, 0.42 * len(channels) * len(states) + 2.2)
-    pictures, bars = figure.subfigures(1, 2, width_ratios=[2.6, 1])
+    pictures, right = figure.subfigures(1, 2, width_ratios=[2.6, 1])
     every = pictures.subplots(len(channels) * len(states), 2, squeeze=False)
     for k, arm in enumerate((True, False)):
         every[0, k].set_title("control cells (NTC)" if arm else "perturbed cells", fontsize=9)
-    rows = [(name, state) for name in channels for state in states]
-    for row, (name, state) in zip(every, rows, strict=True):
-        _draw_row(row, pixels[pixels["channel"] == name], state, channels[name])
+    rows = [(name, *state) for name in channels for state in states]
+    for row, (name, model, state) in zip(every, rows, strict=True):
+        _draw_row(row, choose(pixels[model], channel=name), state, channels[name])
+        of = f"{style.model_name(model)}: " if len(models) > 1 and state != "input" else ""
         row[0].set_ylabel(
-            f"{name}, {STATES[state]}", fontsize=7, rotation=0, ha="right", va="center"
+            f"{name}, {of}{STATES[state]}", fontsize=7, rotation=0, ha="right", va="center"
         )
-    dimensions = kl_of_dimensions(tables["metrics"])
-    _draw_kl(bars.subplots(), dimensions)
-    main = style.model_name(settings["profiles"]["main_model"])
-    n = style.counted(pixels["cell_id"].nunique(), "validation cells")
+    kl = {model: kl_of_dimensions(choose(tables["metrics"], model=model)) for model in models}
+    every = right.subplots(len(models), 1, squeeze=False)[:, 0]
+    for axes, model in zip(every, models, strict=True):
+        _draw_kl(axes, kl[model])
+        axes.set_title(style.model_name(model) if len(models) > 1 else "")
+    n = style.counted(samples["cell_id"].nunique(), "validation cells")
     note = (
-        f"{main}, first seed, best validation; {n}, decoded from posterior means, controls with "
-        "s = 0; one scale per channel, that of the networks' input. KL: mean over cells (of s: "
-        "over perturbed ones), dimensions in order of it; one near 0 is not used."
+        f"{style.model_names(models)}, first seed, best validation; {n}, decoded from posterior "
+        "means, controls with s = 0; the scale of a channel is that of the model's input. KL: mean "
+        "over cells (of s: over perturbed ones), dimensions in order of it; one near 0 is not used."
     )
     style.finish(figure, "figqc6", "Reconstructions", note)
-    return figure, drawn((RUN, dimensions), (RUN, pixels))
+    dimensions = pd.concat([part.assign(model=model) for model, part in kl.items()])
+    return figure, drawn((RUN, told_apart(dimensions)), (RUN, told_apart(samples)))
 
 
 def kl_of_dimensions(metrics: pd.DataFrame) -> pd.DataFrame:

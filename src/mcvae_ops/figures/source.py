@@ -19,6 +19,17 @@ def choose(table: pd.DataFrame, **wanted: str | Sequence) -> pd.DataFrame:
     return table[keep]
 
 
+def judged_models(settings: dict) -> list[str]:
+    """Return the models that are drawn: the main one, then those that are compared with it."""
+    profiles = settings["profiles"]
+    return [profiles["main_model"], *profiles["compared_models"]]
+
+
+def told_apart(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table without its column ``model`` where there is but one model."""
+    return table if table["model"].nunique() > 1 else table.drop(columns="model")
+
+
 def needed(table: pd.DataFrame, where: str) -> pd.DataFrame:
     """Return the table, or say that there is nothing to draw.
 

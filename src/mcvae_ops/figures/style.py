@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -32,6 +33,10 @@ MODEL_COLOURS = {
     "cvae_prior_s": "#CC79A7",
     "cvae_prior_z": "#8C6D1F",
     "mcvae": "#009E73",
+    "mcvae_technical": "#56B4E9",
+    "mcvae_levelled": "#66A61E",
+    "dcvae": "#D55E00",
+    "dcvae_head": "#4B3F72",
     "cellprofiler": "#6E6E6E",
     "random": "#B0B0B0",
 }
@@ -42,6 +47,9 @@ MODEL_NAMES = {
     "cvae_prior_z": "cVAE prior-z",
     "mcvae": "mcVAE",
     "mcvae_technical": "mcVAE technical",
+    "mcvae_levelled": "mcVAE, levelled",
+    "dcvae": "dcVAE",
+    "dcvae_head": "dcVAE, head alone",
     "cellprofiler": "CellProfiler",
     "random": "random",
 }
@@ -100,14 +108,24 @@ def model_name(model: str) -> str:
     return MODEL_NAMES.get(model, model)
 
 
+def model_names(models: Sequence[str]) -> str:
+    """Return the names of models in a sentence: ``cVAE, mcVAE and dcVAE``."""
+    names = list(map(model_name, models))
+    if any("," in name for name in names):
+        return "; ".join(names)
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
 def space_colour(model: str, space: str) -> str:
-    """Return the colour of a space of the main model, or of a model with one space."""
+    """Return the colour of a space of a trained model, or of a baseline, which has one space."""
     return MODEL_COLOURS[model] if model in BASELINES else SPACE_COLOURS[space]
 
 
-def space_name(model: str, space: str) -> str:
-    """Return how a space is called in a legend."""
-    return model_name(model) if model in BASELINES else space
+def space_name(model: str, space: str, models: Sequence[str] = ()) -> str:
+    """Return how a space is called, with its model if it is one of several `models` beside."""
+    if model in BASELINES:
+        return model_name(model)
+    return f"{model_name(model)}, {space}" if len(models) > 1 else space
 
 
 def group_styles(groups: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -181,7 +199,8 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def seeds_note(seeds: Sequence[int]) -> str:
-    """Return how many trainings an estimate rests on."""
-    seeds = sorted({int(seed) for seed in seeds if seed >= 0})
+def seeds_note(rows: pd.DataFrame) -> str:
+    """Return how many trainings of each model the rows of a benchmark table rest on."""
+    trained = rows[~rows["model"].isin(BASELINES) & (rows["seed"] >= 0)]
+    seeds = sorted({int(seed) for seed in trained["seed"]})
     return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"

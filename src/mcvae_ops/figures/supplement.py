@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source import RUN, choose, drawn, needed, over_seeds
+from mcvae_ops.figures.facets import facets
+from mcvae_ops.figures.source import RUN, choose, drawn, judged_models, needed, over_seeds
 
 CELLS = {"all": ("s", "all cells"), "test": ("o", "held-out cells")}
 CORRECTIONS = {
@@ -50,7 +51,7 @@ def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = int(choose(table, metric="mean_average_precision")["n"].max())
     note = (
         f"Every guide ranks the others by cosine distance; {style.counted(n, 'genes')}, mean of "
-        f"{style.seeds_note(tables['guides']['seed'])}, 95 % interval over genes and seeds; tick: "
+        f"{style.seeds_note(tables['guides'])}, 95 % interval over genes and seeds; tick: "
         "random rankings. Right: genes at a false discovery rate of 5 %."
     )
     style.finish(figure, "figs1", "Do the guides of one gene agree?", note)
@@ -58,30 +59,31 @@ def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 
 def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw what each batch correction does to the spaces of the main model and CellProfiler."""
-    main = settings["profiles"]["main_model"]
+    """Draw what each batch correction does to the spaces of the judged models, CellProfiler."""
+    models = judged_models(settings)
     table = choose(tables["corrections"], metric=list(METRICS), cells=list(CELLS))
-    table = choose(table, model=[main, "cellprofiler"])
+    table = choose(table, model=[*models, "cellprofiler"])
     estimates = over_seeds(needed(table, "figure figs2, table corrections"), KEYS)
-    series = [(main, space) for space in ("salient", "background", "combined")]
-    series.append(("cellprofiler", "combined"))
     shown = [name for name in CORRECTIONS if name in set(estimates["item"])]
-    figure = style.new_figure(9.4, 4.6)
-    for axes, (metric, label) in zip(figure.subplots(1, 2), METRICS.items(), strict=True):
-        for k, (model, space) in enumerate(series):
-            here = choose(estimates, model=model, space=space, metric=metric)
-            _draw_corrections(axes, here, shown, 0.18 * (k - 1.5), (model, space))
+    figure, places = facets(METRICS, models)
+    for axes, metric, model in places:
+        series = [(model, space) for space in ("salient", "background", "combined")]
+        for k, one in enumerate([*series, ("cellprofiler", "combined")]):
+            here = choose(estimates, model=one[0], space=one[1], metric=metric)
+            _draw_corrections(axes, here, shown, 0.18 * (k - 1.5), one)
         axes.set_xticks(range(len(shown)), [CORRECTIONS[name] for name in shown], rotation=20)
-        axes.set(ylabel=label, ylim=(0, None))
         axes.grid(False, axis="x")
+    for every in figure.axes:  # now that all of those which share a scale are drawn
+        every.set_ylim(bottom=0)
     for marker, name in CELLS.values():
         axes.plot([], [], marker, color=style.FAINT, ms=4.5, ls="", label=name)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")
     note = (
         "Embeddings of cells corrected per batch by its NTC cells, then averaged. Strict protocol; "
-        f"{style.model_name(main)}: mean of {style.seeds_note(choose(table, model=main)['seed'])}; "
-        "95 % interval over complexes (left) or genes (right), and seeds."
+        f"{style.model_names(models)}: mean of "
+        f"{style.seeds_note(table)}; "
+        "95 % interval over complexes (average precision) or genes (mAP), and seeds."
     )
     style.finish(figure, "figs2", "What batch correction does to each space", note)
     return figure, drawn((RUN, estimates))

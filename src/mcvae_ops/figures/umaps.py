@@ -2,9 +2,11 @@
 Fig. 3A, 4A: what lies near what, in two dimensions.
 
 TABLES
-    umap_cells     one row per cell and space (Fig. 3A)
-    umap_guides    one row per guide (or gene) and space (Fig. 4A)
+    umap_cells     one row per cell, judged model and space (Fig. 3A)
+    umap_guides    one row per guide (or gene), judged model and space (Fig. 4A)
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source import RUN, drawn, needed
+from mcvae_ops.figures.source import RUN, choose, drawn, judged_models, needed, told_apart
 
 POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"
@@ -24,31 +26,32 @@ LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletext
 def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw single cells in both spaces, coloured by each technical covariate."""
     cells = needed(tables["umap_cells"], "figure fig3a, table umap_cells")
-    spaces = [space for space in ("salient", "background") if space in set(cells["space"])]
-    spaces = spaces or ["combined"]
+    models = judged_models(settings)
+    rows = [(model, space) for model in models for space in ("salient", "background")]
     # Rows come batch by batch: drawn in that order, the last batch would cover the others.
     mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
     batches = sorted(set(cells["batch"]))
     fullest = cells["batch"].value_counts().sort_index().idxmax()
-    figure = style.new_figure(9.6, 3.0 * len(spaces) + 1.4)
-    every = figure.subplots(len(spaces), len(COLUMNS), squeeze=False)
-    for row, space in zip(every, spaces, strict=True):
-        here = mixed[mixed["space"] == space]
+    figure = style.new_figure(9.6, (3.0 if len(rows) <= 4 else 2.4) * len(rows) + 1.4)
+    every = figure.subplots(len(rows), len(COLUMNS))
+    for row, (model, space) in zip(every, rows, strict=True):
+        here = choose(mixed, model=model, space=space)
         _draw_batches(row[0], here, style.batch_colours(batches))
         for axes, column in zip(row[1:], ("fov", "well_position"), strict=True):
             _draw_position(axes, here, here["batch"] == fullest, column)
-        row[0].set_ylabel(f"{space} space", color=style.SPACE_COLOURS[space], fontweight="bold")
+        name = f"{style.model_name(model)}\n{space} space" if len(models) > 1 else f"{space} space"
+        row[0].set_ylabel(name, color=style.SPACE_COLOURS[space], fontweight="bold")
     for axes, name in zip(every[0], COLUMNS.values(), strict=True):
         axes.set_title(name)
     _add_legends(every[-1], len(batches))
     n = style.counted(cells["cell_id"].nunique(), "cells")
     note = (
-        f"UMAP of {n} from {style.counted(len(batches), 'batches')}; "
-        f"{style.model_name(settings['profiles']['main_model'])}, one training. Positions are "
-        f"coloured in one batch ({fullest}) only, so that batches do not stand in for them."
+        f"UMAP of {n} from {style.counted(len(batches), 'batches')}; {_trainings(models)}. "
+        f"Positions are coloured in one batch ({fullest}) only, so that batches do not stand in "
+        "for them."
     )
     style.finish(figure, "fig3a", "Single cells by batch and position", note)
-    return figure, drawn((RUN, cells))
+    return figure, drawn((RUN, told_apart(cells)))
 
 
 def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -57,12 +60,16 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     order = [space for space in style.SPACE_COLOURS if space in set(guides["space"])]
     grouped = guides[guides["group"] != ""]
     styles = style.group_styles(sorted(set(grouped["group"]), key=str.lower))
-    figure = style.new_figure(3.6 * len(order) + 2.4, 4.3)
-    every = figure.subplots(1, len(order), squeeze=False)[0]
-    size = float(np.clip(36_000 / len(guides), 12, 32))
-    for axes, space in zip(every, order, strict=True):
-        style.bare(axes, f"{space} space")
-        here = guides[guides["space"] == space]
+    models = judged_models(settings)
+    figure = style.new_figure(3.6 * len(order) + 2.4, 3.6 * len(models) + 0.7)
+    every = figure.subplots(len(models), len(order), squeeze=False)
+    size = float(np.clip(36_000 * len(models) / len(guides), 12, 32))
+    places = [(model, space) for model in models for space in order]
+    for axes, (model, space) in zip(every.flat, places, strict=True):
+        style.bare(axes, f"{space} space" if model == models[0] else "")
+        if len(models) > 1 and space == order[0]:
+            axes.set_ylabel(style.model_name(model), fontweight="bold")
+        here = choose(guides, model=model, space=space)
         rest = here[here["group"] == ""]
         axes.scatter(rest["x"], rest["y"], 5, c=ELSEWHERE, lw=0, rasterized=True)
         for group, (colour, marker) in styles.items():
@@ -71,19 +78,23 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
                 one["x"], one["y"], size, c=colour, marker=marker, lw=0.3, edgecolors="white",
                 rasterized=True, label=group,
             )  # fmt: skip
-    handles, labels = every[0].get_legend_handles_labels()
+    handles, labels = every[0, 0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside right center", fontsize=8.5, handletextpad=0.2,
         markerscale=(32 / size) ** 0.5,
     )  # fmt: skip
-    one_space = guides[guides["space"] == order[0]]
+    one_space = choose(guides, model=models[0], space=order[0])
     n = int((one_space["group"] != "").sum())
     note = (
         f"UMAP of {style.counted(n, 'profiles')} in {style.counted(len(styles), 'groups')}"
-        f" (one per point); {style.model_name(settings['profiles']['main_model'])}, one training."
+        f" (one per point); {_trainings(models)}."
     )
     style.finish(figure, "fig4a", "Profiles by functional group", note)
-    return figure, drawn((RUN, guides))
+    return figure, drawn((RUN, told_apart(guides)))
+
+
+def _trainings(models: Sequence[str]) -> str:
+    return f"{style.model_names(models)}, one training" + (" of each" if len(models) > 1 else "")
 
 
 def _draw_batches(axes: Axes, cells: pd.DataFrame, colours: dict[str, str]) -> None:

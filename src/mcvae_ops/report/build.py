@@ -6,6 +6,7 @@ The same inputs give the same bytes, but for what lies between the marks ``<!-- 
 
 import base64
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -212,7 +213,8 @@ def report(
         .get_template("report.html")
         .render(
             name=screen["name"],
-            facts={name: reworded(fact, screen["words"]) for name, fact in facts.items()},
+            facts=facts,
+            say=partial(reworded, words=screen["words"]),
             explorer=Path(explorer).name if explorer else None,
             claims=_records(tested[~is_part]),
             parts=_records(tested[is_part]),

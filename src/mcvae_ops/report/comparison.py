@@ -12,8 +12,8 @@ COMPARED = {
     "fig2b": (["model", "space"], ["recall", "precision"]),
     "fig2c": (["model", "space"], ["recall", "precision"]),
     "fig3b": (["model", "space", "item", "metric"], ["value"]),
-    "fig4c": (["item"], ["value"]),
-    "fig5c": (["item", "metric"], ["value"]),
+    "fig4c": (["model", "item"], ["value"]),
+    "fig5c": (["model", "item", "metric"], ["value"]),
 }
 
 
