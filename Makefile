@@ -45,7 +45,7 @@ screens: .venv/installed
 	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
 
 define JUDGE
-$(call RUN,results/judge_$(1)/claims.tsv --configfile config/config.yaml config/judge/models.yaml config/judge/$(1).yaml)
+$(call RUN,results/judge_$(1)/claims.tsv --configfile config/config.yaml config/dcvae.yaml config/judge/models.yaml config/judge/$(1).yaml)
 endef
 
 judge: .venv/installed

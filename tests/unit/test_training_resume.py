@@ -17,8 +17,10 @@ N_KILLS = 5
 STEPS_BETWEEN = 8
 LONG = TRAINING | {"epochs": 9, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
 # How batches are read: from memory, or from disk in windows that threads read ahead; and ranks.
+DCVAE = MCVAE | {"training": {"label_weight": 10.0, "level_batches": True, "symmetries": True}}
 WAYS = {
     "alone": ({}, 1),
+    "with labels and turned cells": ({"model": DCVAE}, 1),
     "reading ahead": ({"threads": 2, "memory_mb": 0}, 1),
     "two ranks": ({"threads": 2}, 2),
 }

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.objective import TERMS
 from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops
@@ -60,6 +62,26 @@ def metrics_of(arguments: dict, phase: str) -> list[dict]:
     return [row for row in pq.read_table(arguments["metrics"]).to_pylist() if row["phase"] == phase]
 
 
+def accuracy_from_s(trained: dict, folder: Path) -> float:
+    """Return the share of held-out cells whose gene a linear fit tells from s."""
+    embedding = folder / "embedding.parquet"
+    embed_cells(**embedding_arguments(trained, embedding))
+    table = pq.read_table(embedding)
+    s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
+    label = read_cells(trained["index"]).label
+    is_train = pq.read_table(trained["splits"])["split"].to_numpy() == "train"
+    fitted, held_out = is_train & (label > 0), ~is_train & (label > 0)
+    coefficients = np.linalg.lstsq(s[fitted], np.eye(5)[label[fitted]], rcond=None)[0]
+    found = (s[held_out] @ coefficients).argmax(axis=1)
+    return (found == label[held_out]).mean()
+
+
+def family_of(trained: dict) -> FamilySettings:
+    """Return the settings of the network that was trained."""
+    content = torch.load(trained["weights"], weights_only=True)
+    return FamilySettings(**content["family"])
+
+
 def test_validation_improves_and_the_terms_add_up(trained):
     rows = metrics_of(trained, "validation")
     assert len(rows) == 40 and rows[-1]["epoch"] == 40
@@ -77,16 +99,7 @@ def test_the_planted_effect_is_in_the_salient_space(trained, tmp_path):
     # Each gene has its own ring; the radius and the brightness of a cell are its background.
     row = metrics_of(trained, "validation")[-1]
     assert row["active_units_s"] >= 1 and row["nats_without_s"] > 5
-    embedding = tmp_path / "embedding.parquet"
-    embed_cells(**embedding_arguments(trained, embedding))
-    table = pq.read_table(embedding)
-    s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
-    label = read_cells(trained["index"]).label
-    is_train = pq.read_table(trained["splits"])["split"].to_numpy() == "train"
-    fitted, held_out = is_train & (label > 0), ~is_train & (label > 0)
-    coefficients = np.linalg.lstsq(s[fitted], np.eye(5)[label[fitted]], rcond=None)[0]
-    found = (s[held_out] @ coefficients).argmax(axis=1)
-    assert (found == label[held_out]).mean() > 0.4  # chance: 0.25
+    assert accuracy_from_s(trained, tmp_path) > 0.4  # chance: 0.25
 
 
 def test_equal_runs_write_equal_bytes_and_leave_no_checkpoint(shards, tmp_path):
@@ -121,6 +134,44 @@ def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
     embedding = str(tmp_path / "embedding.parquet")
     embed_cells(**embedding_arguments(arguments, embedding))
     assert pq.read_schema(embedding).names[-3:] == ["z_04", "t_00", "t_01"]
+
+
+def test_a_head_makes_labels_felt_in_s(shards, tmp_path):
+    training = TRAINING | {"epochs": 40, "label_weight": 300.0, "gradient_clip_norm": 300.0}
+    training |= {"level_batches": True, "symmetries": True}
+    model = MCVAE | {"prior_s_per_label": False, "prior_z_per_label": False}
+    arguments = train_model_arguments(shards, tmp_path, model, training)
+    train_model(**arguments)
+    row = metrics_of(arguments, "validation")[-1]
+    assert row["label"] < 0.7 * np.log(4) and row["nats_without_s"] > 5
+    assert row["mean_abs_s_ntc"] < 0.8 * row["mean_abs_s_perturbed"]
+    label = read_cells(arguments["index"]).label
+    split = pq.read_table(arguments["splits"])["split"].to_numpy()
+    perturbed = (label[split == "validation"] > 0).mean()
+    monitored = row["negative_elbo"] + 300.0 * row["label"] * perturbed
+    assert row["monitored"] == pytest.approx(monitored, rel=1e-5)
+    assert accuracy_from_s(arguments, tmp_path) > 0.5  # chance: 0.25
+
+
+def test_without_pixels_the_decoder_learns_nothing(shards, tmp_path):
+    training = TRAINING | {"likelihood_weight": 0.0, "label_weight": 10.0}
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
+    train_model(**arguments)
+    state = torch.load(arguments["weights"], weights_only=True)["state"]
+    first = ContrastiveVAE(family_of(arguments), 0).state_dict()
+    same = {name for name, value in state.items() if torch.equal(value, first[name])}
+    assert {name for name in state if name.startswith("decoder")} <= same
+    assert "label_head.weight" not in same
+
+
+def test_batches_without_controls_cannot_be_levelled(shards, tmp_path):
+    statistics = pq.read_table(shards / "statistics.parquet")
+    some = statistics.filter(pc.not_equal(statistics["well"], "A2"))
+    pq.write_table(some, tmp_path / "some.parquet")
+    arguments = train_model_arguments(shards, tmp_path, MCVAE, TRAINING | {"level_batches": True})
+    arguments |= {"statistics": str(tmp_path / "some.parquet")}
+    with pytest.raises(InputError, match=r"level_batches: found no NTC cell in batch P/A2"):
+        train_model(**arguments)
 
 
 def test_the_best_weights_are_kept_and_stale_training_stops(shards, tmp_path):

@@ -39,7 +39,7 @@ class FamilySettings:
     prior_s_per_label, prior_z_per_label
         Whether each perturbation label has its own prior mean of s, of z.
     label_head
-        Whether a linear layer tells the label from the posterior mean of s.
+        Whether a linear layer tells the label from the posterior mean of s; needs s.
     condition_on_batch
         Whether the decoder is told the batch (plate and well) of a cell.
     sigma

@@ -106,11 +106,12 @@ def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -
 def label_cross_entropy(inference: Inference, label: Tensor) -> Tensor:
     """Return minus the log probability that the head gives to each cell's label, in nats, (cell,).
 
-    0 without a head. NTC is one of the labels.
+    0 without a head, and of NTC cells: they are not to be told from others by s, but to have none.
     """
     if inference.label_logits is None:
         return torch.zeros(len(label), device=label.device)
-    return cross_entropy(inference.label_logits.float(), label, reduction="none")
+    found = cross_entropy(inference.label_logits.float(), label, reduction="none")
+    return found.masked_fill(label == NTC_LABEL, 0.0)
 
 
 def objective(
@@ -126,9 +127,9 @@ def objective(
     All but `hsic` are scalars in nats per cell; `hsic` is `technical_dependence`, and its weight is
     in nats. `loss` is what training minimises: with `label`, the cross entropy of the label, each
     term at its weight. `negative_elbo` is the likelihood and the weighted divergences alone. Both
-    are means over all cells. `kl_s` is the mean over perturbed cells and
-    `wasserstein` the mean over NTC cells: NTC has no KL of s, perturbed cells have no Wasserstein
-    term. Terms of spaces that the model does not have are 0.
+    are means over all cells. `kl_s` and `label` are means over perturbed cells and
+    `wasserstein` the mean over NTC cells: NTC has no KL of s and no label, perturbed cells have
+    no Wasserstein term. Terms of spaces that the model does not have are 0.
     """
     is_ntc = label == NTC_LABEL
     error = squared_error(images, inference.reconstruction)
@@ -147,9 +148,9 @@ def objective(
         mean_s = posterior["s"].mean if "s" in posterior else None
         hsic = technical_dependence(posterior["t"].mean, mean_s, label)
     divergence = weights.kl_at(step) * (kl["s"] + kl["z"] + kl["t"])
-    label_term = label_cross_entropy(inference, label).mean()
+    cross_entropies = label_cross_entropy(inference, label)
     penalties = weights.wasserstein_weight * wasserstein.mean() + weights.hsic_weight * hsic
-    penalties = penalties + weights.label_weight * label_term
+    penalties = penalties + weights.label_weight * cross_entropies.mean()
     return {
         "loss": (weights.likelihood_weight * nll + divergence).mean() + penalties,
         "negative_elbo": (nll + divergence).mean(),
@@ -159,5 +160,5 @@ def objective(
         "kl_t": kl["t"].mean(),
         "wasserstein": wasserstein.sum() / is_ntc.sum().clamp(min=1),
         "hsic": hsic,
-        "label": label_term,
+        "label": cross_entropies.sum() / (~is_ntc).sum().clamp(min=1),
     }

@@ -127,8 +127,8 @@ def validate(
         values |= {f"kl_{space}": kl.sum(), f"kl_per_dimension_{space}": kl}
         values |= {f"active_units_{space}": is_active.sum()}
         divergence = divergence + weights.kl_weight * kl.sum() * seen.float().mean()
-    label = columns["label"].mean()
-    monitored = weights.likelihood_weight * nll + divergence + weights.label_weight * label
+    label = columns["label"]
+    monitored = weights.likelihood_weight * nll + divergence + weights.label_weight * label.mean()
     loss = monitored
     if "mean_s" in columns:
         values |= _salient(columns, is_ntc, log_sigma)
@@ -139,7 +139,7 @@ def validate(
         loss = loss + weights.hsic_weight * hsic
         values |= {"hsic": hsic}
     if model.label_head is not None:
-        values |= {"label": label}
+        values |= {"label": label[~is_ntc].mean()}
     values |= {"negative_elbo": nll + divergence, "monitored": monitored, "loss": loss}
     return {name: value.tolist() for name, value in values.items()}
 
