@@ -48,9 +48,11 @@ def test_pictures_that_no_file_can_hold_are_refused(config, size_px, crops, word
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
     """Whole complexes, of groups that keep another one, and genes without effect."""
-    for path in ("models", name):
-        update_config(config, yaml.safe_load((ROOT / f"config/judge/{path}.yaml").read_text()))
+    for path in ("dcvae", "judge/models", f"judge/{name}"):
+        update_config(config, yaml.safe_load((ROOT / f"config/{path}.yaml").read_text()))
     checked = check_configuration(config, SCHEMA)
+    whole, head = (checked["models"][model]["training"] for model in ("dcvae", "dcvae_head"))
+    assert head == whole | {"likelihood_weight": 0.0}
     assert "mcvae" in checked["models"] and len(checked["training"]["seeds"]) == 3
     genes = draw_genes(checked["simulate"]["library"], np.random.default_rng(0))
     held_out = checked["split"]["held_out_genes"]
@@ -72,7 +74,7 @@ def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
 def test_shipped_configurations_hold(path, shared, monkeypatch):
     monkeypatch.chdir(ROOT)
     config = yaml.safe_load(path.read_text())
-    if path.stem == "claims":  # what differs from the default
+    if path.stem in ("claims", "dcvae"):  # what differs from the default
         changes, config = config, yaml.safe_load((ROOT / "config/config.yaml").read_text())
         update_config(config, changes)
     checked = check_configuration(config, SCHEMA)
