@@ -46,7 +46,7 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
         f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well of "
         f"{screen['tile_size_px']} px at {screen['pixel_size_um']:g} µm. Networks: numbers above a "
         "layer are channels (or features), below it the edge in px; under each network, what "
-        "follows its layers. Parameters without the label means."
+        "follows its layers. Parameters without label means and head."
     )
     style.finish(
         figure, "fig1", f"{style.model_name(main)} and the screen “{screen['name']}”", note
@@ -168,13 +168,14 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 
 
 def _family(settings: dict) -> pd.DataFrame:
-    """Return one row per configured model: latent sizes, label priors, parameters."""
+    """Return one row per configured model: latent sizes, label priors and head, parameters."""
     rows = []
     for name, entry in settings["models"].items():
         model = build_model(settings, name)
-        priors = [prior for prior in (model.prior_s, model.prior_z) if prior is not None]
+        of_labels = (model.prior_s, model.prior_z, model.label_head)
         row = {key: value for key, value in entry.items() if key != "training"}
-        networks = n_parameters(model) - sum(n_parameters(prior) for prior in priors)
+        row |= {"label_head": model.label_head is not None}
+        networks = n_parameters(model) - sum(n_parameters(part) for part in of_labels if part)
         rows.append({"part": "family", "model": name, **row, "n_parameters": networks})
     return pd.DataFrame(rows)
 
@@ -183,8 +184,8 @@ def _draw_tables(axes: Axes, family: pd.DataFrame, screen: dict) -> None:
     """Write the family and the channels as two small tables."""
     style.bare(axes)
     axes.set(xlim=(0, 1), ylim=(1, 0))
-    columns = [0.0, 0.36, 0.45, 0.54, 0.66, 1.0]
-    heads = ["model", "s", "z", "$\\mu_s$", "$\\mu_z$", "parameters"]
+    columns = [0.0, 0.36, 0.44, 0.52, 0.61, 0.7, 1.0]
+    heads = ["model", "s", "z", "$\\mu_s$", "$\\mu_z$", "head", "parameters"]
     lines = [heads] + [
         [
             style.model_name(one.model),
@@ -192,6 +193,7 @@ def _draw_tables(axes: Axes, family: pd.DataFrame, screen: dict) -> None:
             str(one.background_latent),
             "yes" if one.prior_s_per_label else "–",
             "yes" if one.prior_z_per_label else "–",
+            "yes" if one.label_head else "–",
             f"{one.n_parameters:,}",
         ]
         for one in family.itertuples()

@@ -47,9 +47,9 @@ MODEL_NAMES = {
     "cvae_prior_z": "cVAE prior-z",
     "mcvae": "mcVAE",
     "mcvae_technical": "mcVAE technical",
-    "mcvae_levelled": "mcVAE, levelled",
+    "mcvae_levelled": "mcVAE (levelled)",
     "dcvae": "dcVAE",
-    "dcvae_head": "dcVAE, head alone",
+    "dcvae_head": "dcVAE (head alone)",
     "cellprofiler": "CellProfiler",
     "random": "random",
 }
