@@ -148,10 +148,10 @@ def test_models_have_colours_of_their_own():
     assert set(style.MODEL_COLOURS) == set(style.MODEL_NAMES)
 
 
-def test_names_in_a_sentence_can_be_told_apart():
+def test_names_stand_in_a_sentence():
     assert style.model_names(["mcvae"]) == "mcVAE"
     assert style.model_names(["mcvae", "cvae", "dcvae"]) == "mcVAE, cVAE and dcVAE"
-    assert style.model_names(["mcvae", "dcvae_head"]) == "mcVAE; dcVAE (head alone)"
+    assert style.model_names(["mcvae", "dcvae_head"]) == "mcVAE and dcVAE (head alone)"
 
 
 def test_baselines_count_for_no_training_seed():

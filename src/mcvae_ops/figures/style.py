@@ -111,8 +111,6 @@ def model_name(model: str) -> str:
 def model_names(models: Sequence[str]) -> str:
     """Return the names of models in a sentence: ``cVAE, mcVAE and dcVAE``."""
     names = list(map(model_name, models))
-    if any("," in name for name in names):
-        return "; ".join(names)
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
