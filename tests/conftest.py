@@ -1,5 +1,6 @@
 """What tests share."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,10 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("no folder ../shared with real data on this machine")
     return path
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Give torch one thread: UMAP sets its process to all cores, which crawls where they are busy."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
