@@ -20,6 +20,6 @@ def shared() -> Path:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Give torch one thread: UMAP sets its process to all cores, which crawls where they are busy."""
+    """Give torch one thread: UMAP takes all cores for its process, which crawls on busy ones."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
