@@ -213,6 +213,15 @@ def _check_models(config: dict) -> None:
             "models to be drawn beside it",
             "leave it out",
         )
+    for name, model in models.items():
+        label_weight = model["training"].get("label_weight", config["training"]["label_weight"])
+        if label_weight and not model["salient_latent"]:
+            raise _wrong(
+                f"models.{name}",
+                f"label_weight {label_weight:g} and no salient latent",
+                "a salient latent, from which the label is told",
+                "set salient_latent above 0, or label_weight to 0",
+            )
     judge = config["benchmarks"]["functions"]["significance"]
     if judge not in {*models, "cellprofiler", "random"}:
         raise _wrong(

@@ -151,6 +151,12 @@ IN_CONFIGURATION = {
         "configuration key profiles.main_model: found 'vae', which has no salient latent, "
         "expected a model whose salient_latent is above 0; choose a contrastive model.",
     ),
+    "a head without a salient space": (
+        put("models.vae.training", {"label_weight": 10.0}),
+        "configuration key models.vae: found label_weight 10 and no salient latent, expected a "
+        "salient latent, from which the label is told; set salient_latent above 0, or label_weight "
+        "to 0.",
+    ),
     "unknown functional group": (
         put("benchmarks.features.novel_groups", ["tubulins"]),
         "configuration key benchmarks.features.novel_groups: found group 'tubulins', expected "
