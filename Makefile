@@ -52,7 +52,7 @@ judge: .venv/installed
 	$(call JUDGE,a)
 	$(call JUDGE,b)
 	$(call JUDGE,c)
-	$(BIN)/python -m mcvae_ops.report.judgement config/judge/judgement.yaml results
+	$(BIN)/python -m mcvae_ops.evaluation.comparison_page config/judge/judgement.yaml results
 	@echo "Judgement: results/judgement.md"
 
 check: .venv/installed
@@ -77,4 +77,4 @@ bench-gpu: .venv/installed
 	$(BIN)/pytest tests/performance/test_training_gpu.py --override-ini=addopts= -s -m gpu
 
 docs: .venv/installed
-	$(BIN)/python -m mcvae_ops.reference workflow/schemas/config.schema.yaml > config/README.md
+	$(BIN)/python -m mcvae_ops.workflow.reference workflow/schemas/config.schema.yaml > config/README.md

@@ -1,4 +1,4 @@
-from mcvae_ops.workflow import (
+from mcvae_ops.workflow.job import (
     Names,
     growing,
     local_paths,

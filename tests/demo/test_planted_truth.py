@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from mcvae_ops.report.build import read_metrics
-from mcvae_ops.report.quality import training_summary
-from mcvae_ops.simulate.qc import effect_recovery
-from mcvae_ops.training.monitors import salient_warnings
+from mcvae_ops.report.quality_checks import training_summary
+from mcvae_ops.simulate.self_check import effect_recovery
+from mcvae_ops.training.diagnostics import salient_warnings
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "results/simulated"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
+from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ import pytest
 
 from mcvae_ops.archive.stream import groups_ahead
 from mcvae_ops.tiles import chunk as chunks
-from mcvae_ops.tiles.align import plate_shifts
-from tests.integration.archive_process import serving
+from mcvae_ops.tiles.consensus import plate_shifts
+from tests.helpers.archive_process import serving
 from tests.unit.test_tiles_chunk import ALIGNMENT, CROP, N_TILES, SCREEN
 from tests.unit.test_tiles_chunk import well as well  # a fixture
 

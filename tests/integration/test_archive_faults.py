@@ -18,7 +18,7 @@ from mcvae_ops.archive.dataverse import list_feature_parts
 from mcvae_ops.archive.pagetab import study_entries
 from mcvae_ops.archive.transfer import TransferError, Wanted, fetch, fetch_all
 from mcvae_ops.errors import InputError
-from tests.integration.archive_process import serving, write_tiffs
+from tests.helpers.archive_process import serving, write_tiffs
 
 ARCHIVE = {"streams": 8, "retries": 4, "timeout_s": 1.0, "keep_raw": False}
 N_FILES = 200

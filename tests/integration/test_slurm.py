@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.integration.slurm import Slurm, missing_programs, wait_until
-from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
+from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
+from tests.helpers.slurm import Slurm, missing_programs, wait_until
 
 FIGURE = "results/tiny/figures/fig3b.csv"
 WEIGHTS = "results/tiny/models/mcvae/0/weights.pt"

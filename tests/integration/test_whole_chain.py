@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.workflow.runs import (
+from tests.helpers.runs import (
     command,
     environment,
     jobs,

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.integration.archive_process import serving, write_tiffs
+from tests.helpers.archive_process import serving, write_tiffs
 from tests.integration.test_archive_faults import BLOCK_BYTES, killed_rounds
 
 N_FILES, N_FEATURES, CELLS_PER_PART = 840_633, 1_084, 10_000
@@ -41,7 +41,7 @@ plans._free_bytes = lambda folder: 10**14
 plans.plan("files", "left_out", "parts", settings, "results", "timings")
 """
 SPLIT = """
-from mcvae_ops.archive.cells import split_cells
+from mcvae_ops.cells.cell_tables import split_cells
 screen, archive = json.loads(open("settings.json").read())
 targets = [[f"{kind}/P/{well}.parquet" for well in screen["plates"]["P"]]
            for kind in ("cells", "features")]

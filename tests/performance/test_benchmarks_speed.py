@@ -13,8 +13,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, precision_score, recall_score
 
-from mcvae_ops.benchmarks import classify, retrieval, table
-from mcvae_ops.benchmarks.complexes import COMPLEXES, build_sources, source_rows
+from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, build_sources, source_rows
+from mcvae_ops.benchmarks.estimates import classification, retrieval, table
 from mcvae_ops.profiles.normalise import zscore_features
 
 N_LIBRARY, ROUNDS, OBVIOUS_ROUNDS = 5049, 1000, 2
@@ -89,7 +89,7 @@ def test_logistic_regression_of_batches():
     found = {}
 
     def ours():
-        found["ours"] = classify.class_probabilities(
+        found["ours"] = classification.class_probabilities(
             cells[~test], batch[~test], cells[test], standardise=True
         )
 
@@ -101,7 +101,8 @@ def test_logistic_regression_of_batches():
 
     ours_s, obvious_s = timed(ours), timed(obvious)
     scores = {
-        name: classify.auroc_per_class(batch[test], values).mean() for name, values in found.items()
+        name: classification.auroc_per_class(batch[test], values).mean()
+        for name, values in found.items()
     }
     print(
         f"\nlogistic regression, {n} cells x {n_latent} x {n_batches} classes: {ours_s:.0f} s, "

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mcvae_ops.benchmarks import retrieval
-from tests.performance.timing import interleaved_ratio
+from mcvae_ops.benchmarks.estimates import retrieval
+from tests.helpers.timing import interleaved_ratio
 
 N_GENES, N_EDGES, PERCENTILES = 1263, 18_184, np.arange(80, 100)
 

@@ -3,8 +3,8 @@
 import time
 
 from mcvae_ops.report.explorer import explorer
-from tests import browser
-from tests.unit.fake_shards import write_fake_screen
+from tests.helpers import browser
+from tests.helpers.fake_shards import write_fake_screen
 from tests.unit.test_report_explorer import SCREEN, write_profiles
 
 N_GENES = 20_000  # of one guide each

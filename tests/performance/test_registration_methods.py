@@ -16,10 +16,10 @@ from skimage.color import rgb2hed
 from skimage.registration import phase_cross_correlation
 
 from mcvae_ops.screen import channels_from
-from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
 from mcvae_ops.tiles.read import read_tile
-from tests.unit.simulated import draw_plate, small_screen
-from tests.unit.tile_scenes import shift_image
+from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from tests.helpers.simulated import draw_plate, small_screen
+from tests.helpers.tile_scenes import shift_image
 
 FIXED_PATTERNS = (0.003, 0.006, 0.01)
 SETTINGS = {"upsample_factor": 20, "window_fraction": 1.0, "max_shift_px": 30}

@@ -17,7 +17,7 @@ from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.load import aligned_tile
-from tests.unit.tile_scenes import PAD_PX, draw_scene, record
+from tests.helpers.tile_scenes import PAD_PX, draw_scene, record
 
 SIZE, PLANES, N_CELLS, CROP, ROUNDS, N_TILES = 2960, 4, 600, 100, 5, 12
 SHIFTS = {"foci": (11.3, -7.6), "actin": (-14.2, 18.9)}

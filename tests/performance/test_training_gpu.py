@@ -14,11 +14,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from mcvae_ops.training.arithmetic import Arithmetic
 from mcvae_ops.training.batches import Batches
+from mcvae_ops.training.precision import Arithmetic
 from mcvae_ops.training.train import train_model
-from tests.performance import training
-from tests.unit.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
+from tests.helpers import training_step
+from tests.helpers.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
 
 pytestmark = [
     pytest.mark.gpu,
@@ -39,7 +39,7 @@ BUSY = 0.7
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
     root = tmp_path_factory.mktemp("screen")
-    return root, training.write_screen(root, N_CELLS)
+    return root, training_step.write_screen(root, N_CELLS)
 
 
 @pytest.mark.parametrize("precision", PEAK_TYPES)
@@ -58,25 +58,27 @@ def test_a_gpu_trains_as_a_cpu_does(precision, tmp_path):
 
 def test_loader_keeps_up(screen):
     root, cells = screen
-    sampler = training.sampler_of(root, cells, BATCH_SIZE)
+    sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
     numbers = itertools.count()
-    loader = training.per_second(
+    loader = training_step.per_second(
         lambda: len(sampler.batch(next(numbers))[0]), torch.device("cpu"), SECONDS
     )
-    sequential = training.per_second(
-        lambda: training.read_sequentially(root, N_CELLS) or N_CELLS, torch.device("cpu"), SECONDS
+    sequential = training_step.per_second(
+        lambda: training_step.read_sequentially(root, N_CELLS) or N_CELLS,
+        torch.device("cpu"),
+        SECONDS,
     )
     print(f"\nloader alone, warm: {loader:,.0f} cells/s, {loader / sequential:.2f} x in order")
-    step = training.Step("conv64", Arithmetic("tf32", False), GPU)
-    held = training.noise_batch(BATCH_SIZE, GPU)
-    alone = training.per_second(lambda: len(step(held).expand(BATCH_SIZE)), GPU, SECONDS)
+    step = training_step.Step("conv64", Arithmetic("tf32", False), GPU)
+    held = training_step.noise_batch(BATCH_SIZE, GPU)
+    alone = training_step.per_second(lambda: len(step(held).expand(BATCH_SIZE)), GPU, SECONDS)
     batches = Batches(sampler, cells, GPU, in_background=True)
-    both = training.per_second(
+    both = training_step.per_second(
         lambda: len(step(batches.take(next(numbers))).expand(BATCH_SIZE)), GPU, 2 * SECONDS
     )
     print(
         f"step alone {alone:,.0f} cells/s, both {both:,.0f} ({both / alone:.2f}); projected for 2 "
-        f"epochs of 23.6 M cells: {training.projected_hours(both):.2f} h"
+        f"epochs of 23.6 M cells: {training_step.projected_hours(both):.2f} h"
     )
     assert both >= 0.9 * min(alone, loader)
 
@@ -84,15 +86,15 @@ def test_loader_keeps_up(screen):
 def test_loader_against_one_record_a_cell(screen, tmp_path):
     pytest.importorskip("lmdb", reason="the other loader needs lmdb")
     root, cells = screen
-    training.write_lmdb(root, cells, tmp_path / "cells.lmdb")
-    data = training.LmdbCells(tmp_path / "cells.lmdb", len(cells))
+    training_step.write_lmdb(root, cells, tmp_path / "cells.lmdb")
+    data = training_step.LmdbCells(tmp_path / "cells.lmdb", len(cells))
     n_workers = min(8, os.cpu_count() or 1)
     loader = torch.utils.data.DataLoader(data, BATCH_SIZE, shuffle=True, num_workers=n_workers)
     records = itertools.chain.from_iterable(iter(loader) for _ in itertools.count())
-    other = training.per_second(lambda: len(next(records)), torch.device("cpu"), SECONDS)
-    sampler = training.sampler_of(root, cells, BATCH_SIZE)
+    other = training_step.per_second(lambda: len(next(records)), torch.device("cpu"), SECONDS)
+    sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
     numbers = itertools.count()
-    ours = training.per_second(
+    ours = training_step.per_second(
         lambda: len(sampler.batch(next(numbers))[0]), torch.device("cpu"), SECONDS
     )
     print(f"\nLMDB, {n_workers} workers: {other:,.0f} cells/s; ours {ours / other:.1f} x")
@@ -100,22 +102,22 @@ def test_loader_against_one_record_a_cell(screen, tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("network", training.NETWORKS)
+@pytest.mark.parametrize("network", training_step.NETWORKS)
 def test_step(network, way):
-    step = training.Step(network, WAYS[way], GPU)
-    cells = training.noise_batch(BATCH_SIZE, GPU)
-    rate = training.per_second(lambda: len(step(cells).expand(BATCH_SIZE)), GPU, SECONDS)
+    step = training_step.Step(network, WAYS[way], GPU)
+    cells = training_step.noise_batch(BATCH_SIZE, GPU)
+    rate = training_step.per_second(lambda: len(step(cells).expand(BATCH_SIZE)), GPU, SECONDS)
     bound, shares = bound_of(step, cells, BATCH_SIZE / rate, WAYS[way].precision)
     print(
-        f"\n{network}, {way}: {rate:,.0f} cells/s, {training.projected_hours(rate):.2f} h for 2 "
-        f"epochs of 23.6 M cells; bound by {bound} "
-        + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        f"\n{network}, {way}: {rate:,.0f} cells/s, "
+        f"{training_step.projected_hours(rate):.2f} h for 2 epochs of 23.6 M cells; "
+        f"bound by {bound} " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     )
     assert np.isfinite(float(step(cells)))
 
 
 def bound_of(
-    step: training.Step, cells: training.Batch, step_s: float, precision: str
+    step: training_step.Step, cells: training_step.Batch, step_s: float, precision: str
 ) -> tuple[str, dict[str, float]]:
     """Return what a step waits for, and the shares of its time that tell.
 
@@ -128,7 +130,7 @@ def bound_of(
             step(cells)
         torch.cuda.synchronize()
     kernel_s = sum(event.self_device_time_total for event in profiled.key_averages()) / 1e6
-    plain = training.Step(network_of(step), Arithmetic("float32", False), GPU)
+    plain = training_step.Step(network_of(step), Arithmetic("float32", False), GPU)
     with FlopCounterMode(display=False) as counter:
         plain(cells)
     moved = 3 * layer_bytes(plain, cells) * (0.5 if precision == "bf16" else 1.0)
@@ -142,11 +144,11 @@ def bound_of(
     return ("memory" if shares["memory"] > shares["compute"] else "compute"), shares
 
 
-def network_of(step: training.Step) -> str:
+def network_of(step: training_step.Step) -> str:
     return step.model.settings.network
 
 
-def layer_bytes(step: training.Step, cells: training.Batch) -> int:
+def layer_bytes(step: training_step.Step, cells: training_step.Batch) -> int:
     """Return the bytes of all inputs and outputs of layers in one pass forward."""
     seen = []
 
@@ -166,11 +168,11 @@ def peak_flops(precision: str) -> float:
     n = 8192
     torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     matrix = torch.randn(n, n, device=GPU, dtype=PEAK_TYPES[precision])
-    return 2 * n**3 * training.per_second(lambda: len([matrix @ matrix]), GPU, 1.0)
+    return 2 * n**3 * training_step.per_second(lambda: len([matrix @ matrix]), GPU, 1.0)
 
 
 def copied_bytes_per_s() -> float:
     """Return the rate at which memory is read and written by a large copy."""
     one = torch.empty(1 << 30, dtype=torch.uint8, device=GPU)
     other = torch.empty_like(one)
-    return 2 * len(one) * training.per_second(lambda: len([other.copy_(one)]), GPU, 1.0)
+    return 2 * len(one) * training_step.per_second(lambda: len([other.copy_(one)]), GPU, 1.0)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mcvae_ops.training.arithmetic import Arithmetic
 from mcvae_ops.training.batches import Batches
-from tests.performance import training
+from mcvae_ops.training.precision import Arithmetic
+from tests.helpers import training_step
 
 CPU = torch.device("cpu")
 N_CELLS, BATCH_SIZE, ROUNDS = 8000, 64, 5
@@ -32,32 +32,32 @@ def rates(ways: dict[str, Callable[[], int]], before: Callable[[], None]) -> dic
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
     root = tmp_path_factory.mktemp("screen")
-    return root, training.write_screen(root, N_CELLS)
+    return root, training_step.write_screen(root, N_CELLS)
 
 
 def test_loader(screen, tmp_path):
     lmdb = pytest.importorskip("lmdb", reason="the other loader needs lmdb")
     assert lmdb
     root, cells = screen
-    training.write_lmdb(root, cells, tmp_path / "cells.lmdb")
+    training_step.write_lmdb(root, cells, tmp_path / "cells.lmdb")
     n_read, n_records = 16_384, 512
 
     def ours() -> int:
-        sampler = training.sampler_of(root, cells, BATCH_SIZE)
+        sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
         return sum(len(sampler.batch(step)[0]) for step in range(n_read // BATCH_SIZE))
 
     def sequential() -> int:
-        training.read_sequentially(root, N_CELLS)
+        training_step.read_sequentially(root, N_CELLS)
         return N_CELLS
 
     def one_record_a_cell() -> int:
-        data = training.LmdbCells(tmp_path / "cells.lmdb", len(cells))
+        data = training_step.LmdbCells(tmp_path / "cells.lmdb", len(cells))
         loader = torch.utils.data.DataLoader(data, BATCH_SIZE, shuffle=True)
         return sum(len(crops) for crops in itertools.islice(loader, n_records // BATCH_SIZE))
 
     def forget() -> None:
-        training.forget(root)
-        training.forget(tmp_path)
+        training_step.forget(root)
+        training_step.forget(tmp_path)
 
     ways = {"ours": ours, "sequential": sequential, "lmdb": one_record_a_cell}
     for state, before in (("cold", forget), ("warm", lambda: None)):
@@ -71,15 +71,17 @@ def test_loader(screen, tmp_path):
 
 
 def test_step():
-    cells = training.noise_batch(BATCH_SIZE, CPU)
+    cells = training_step.noise_batch(BATCH_SIZE, CPU)
     ways = {
-        "float32, contiguous": training.Step("conv64", Arithmetic("float32", False), CPU, False),
-        "float32": training.Step("conv64", Arithmetic("float32", False), CPU),
-        "bf16": training.Step("conv64", Arithmetic("bf16", False), CPU),
+        "float32, contiguous": training_step.Step(
+            "conv64", Arithmetic("float32", False), CPU, False
+        ),
+        "float32": training_step.Step("conv64", Arithmetic("float32", False), CPU),
+        "bf16": training_step.Step("conv64", Arithmetic("bf16", False), CPU),
     }
     if shutil.which("g++"):
-        ways["float32, compiled"] = training.Step("conv64", Arithmetic("float32", True), CPU)
-        ways["bf16, compiled"] = training.Step("conv64", Arithmetic("bf16", True), CPU)
+        ways["float32, compiled"] = training_step.Step("conv64", Arithmetic("float32", True), CPU)
+        ways["bf16, compiled"] = training_step.Step("conv64", Arithmetic("bf16", True), CPU)
     losses = {name: [float(step(cells)) for _ in range(5)] for name, step in ways.items()}
     for name, values in losses.items():
         assert values == pytest.approx(losses["float32"], rel=0.02), name
@@ -92,11 +94,13 @@ def test_step():
     assert found["float32"] > 0.9 * found["float32, contiguous"]
 
 
-@pytest.mark.parametrize("network", training.NETWORKS)
+@pytest.mark.parametrize("network", training_step.NETWORKS)
 def test_step_with_loader(network, screen):
     root, cells = screen
-    step = training.Step(network, Arithmetic("float32", False), CPU)
-    batches = Batches(training.sampler_of(root, cells, BATCH_SIZE), cells, CPU, in_background=True)
+    step = training_step.Step(network, Arithmetic("float32", False), CPU)
+    batches = Batches(
+        training_step.sampler_of(root, cells, BATCH_SIZE), cells, CPU, in_background=True
+    )
     numbers = itertools.count()
     alone = batches.take(next(numbers))
     ways = {
@@ -107,6 +111,6 @@ def test_step_with_loader(network, screen):
     print(
         f"\n{network}: {found['alone']:,.0f} cells/s, with the loader "
         f"{found['both'] / found['alone']:.2f} of it; projected for 2 epochs of 23.6 M cells: "
-        f"{training.projected_hours(found['both']):,.0f} h"
+        f"{training_step.projected_hours(found['both']):,.0f} h"
     )
     assert found["both"] > 0.7 * found["alone"]

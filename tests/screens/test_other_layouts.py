@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from mcvae_ops.shards.format import open_shard
-from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
+from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
 PANELS = ["fig1", "fig3b", "fig4b", "figqc2", "figqc3", "figqc4"]
 ONE_FILE = [("DNA", "DNA", "both"), ("actin", "phalloidin", "both")]

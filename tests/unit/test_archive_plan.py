@@ -11,7 +11,7 @@ import yaml
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.biostudies import list_files
 from mcvae_ops.archive.plan import plan
-from mcvae_ops.benchmarks.positions import well_position
+from mcvae_ops.benchmarks.covariates.positions import well_position
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 from tests.conftest import ROOT

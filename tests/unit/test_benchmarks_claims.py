@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.benchmarks import table
 from mcvae_ops.benchmarks.claims import claim_rows, claims
-from mcvae_ops.benchmarks.evidence import Evidence, absent, over_seeds, weakest, within
-from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
+from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
+from mcvae_ops.benchmarks.estimates.verdicts import Evidence, absent, over_seeds, weakest, within
 
 SAME = {"protocol": "strict", "cells": "test", "n": 10}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.benchmarks.positions import (
+from mcvae_ops.benchmarks.covariates.positions import (
     cell_positions,
     fov_position,
     well_grid,

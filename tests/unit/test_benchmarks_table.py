@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mcvae_ops.benchmarks import table
+from mcvae_ops.benchmarks.estimates import table
 
 
 def folded(metric: str, values: dict[str, tuple[float, float]]):

@@ -6,10 +6,10 @@ from matplotlib.text import Text
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import PANELS, read_tables
-from mcvae_ops.figures.published import read_published
-from mcvae_ops.panels import OF_TRAININGS, PANEL_TABLES, panel_tables, panel_values
-from mcvae_ops.report.comparison import compare
-from tests.unit import report_inputs
+from mcvae_ops.figures.paper_values import read_published
+from mcvae_ops.report.paper_comparison import compare
+from mcvae_ops.workflow.panels import OF_TRAININGS, PANEL_TABLES, panel_tables, panel_values
+from tests.helpers import report_inputs
 
 MAIN, OTHER = "mcvae", "dcvae"
 # Panels whose source data have rows of the judged models.

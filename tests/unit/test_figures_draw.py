@@ -14,12 +14,12 @@ from torch import nn
 from mcvae_ops.errors import InputError
 from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import PANELS, draw_figure
-from mcvae_ops.figures.networks import build_model, decoder_layers, encoder_layers, layers_of
-from mcvae_ops.figures.plates import well_places
-from mcvae_ops.figures.published import FILES, read_published
+from mcvae_ops.figures.layers import build_model, decoder_layers, encoder_layers, layers_of
+from mcvae_ops.figures.paper_values import FILES, read_published
+from mcvae_ops.figures.plate_maps import well_places
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.panels import PANEL_TABLES, panel_values
-from tests.unit import report_inputs
+from mcvae_ops.workflow.panels import PANEL_TABLES, panel_values
+from tests.helpers import report_inputs
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mcvae_ops.features.measure import measure_tile
+from mcvae_ops.cells.measure import measure_tile
 from mcvae_ops.figures.feature_words import describe
 from mcvae_ops.screen import channels_from
-from tests.unit.report_inputs import CONFIGURATION
+from tests.helpers.report_inputs import CONFIGURATION
 
 CHANNELS = CONFIGURATION["screen"]["channels"]
 

@@ -4,10 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.benchmarks import complexes, corrections, functions, guides, mitosis, table
+from mcvae_ops.benchmarks import corrections, guide_consistency
+from mcvae_ops.benchmarks.complexes import complex_retrieval
+from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.functions import function_prediction
+from mcvae_ops.benchmarks.mitosis import mitotic_factors
 from mcvae_ops.errors import InputError
 from mcvae_ops.profiles.aggregate import profile_tables
-from mcvae_ops.profiles.mitotic import mitotic_indices
+from mcvae_ops.profiles.mitotic_index import mitotic_indices
 from mcvae_ops.shards.split import check_genes, split_by_names
 
 SPLIT = {
@@ -79,7 +83,7 @@ def test_a_gene_that_is_not_in_the_screen_is_named(name, fix):
 
 
 def sources_of(library):
-    return complexes.build_sources(library, COMPLEXES, NO_PAIRS, SETTINGS["bootstrap"], 0)
+    return complex_retrieval.build_sources(library, COMPLEXES, NO_PAIRS, SETTINGS["bootstrap"], 0)
 
 
 def evaluate(held_out):
@@ -95,7 +99,7 @@ def evaluate(held_out):
     groups = pd.DataFrame({"gene": COMPLEXES["gene"]})
     groups["group"] = [f"group {name[0]}" for name in groups["gene"]]
     p_values = of_guides[["guide", "gene"]].assign(p_value=0.0)
-    points = mitosis.effect_points(of_genes, mitotic_indices(cells), {"0A"})
+    points = mitotic_factors.effect_points(of_genes, mitotic_indices(cells), {"0A"})
 
     def row(**values):
         same = {"model": "m", "seed": 0, "cells": "held_out_gene"}
@@ -106,11 +110,11 @@ def evaluate(held_out):
 
     twice = pd.concat([of_genes.assign(correction=name) for name in ("none", "tvn")])
     rows = {
-        "complexes": complexes.evaluate(of_genes, sources_of, SETTINGS, 0)[0],
+        "complexes": complex_retrieval.evaluate(of_genes, sources_of, SETTINGS, 0)[0],
         "corrections": corrections.complex_rows(twice, COMPLEXES, 30, 0, strict),
-        "functions": functions.evaluate(of_guides, groups, p_values, SETTINGS, 0),
-        "guides": guides.evaluate(of_guides, 30, 0),
-        "mitosis": mitosis.strict_rows(points, 0.0, 30, 0, row),
+        "functions": function_prediction.evaluate(of_guides, groups, p_values, SETTINGS, 0),
+        "guides": guide_consistency.evaluate(of_guides, 30, 0),
+        "mitosis": mitotic_factors.strict_rows(points, 0.0, 30, 0, row),
     }
     return of_genes, {name: table.to_frame(found) for name, found in rows.items()}
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcvae_ops.training.arithmetic import Arithmetic
+from mcvae_ops.training.precision import Arithmetic
 from tests.conftest import ROOT
 
 FILES = sorted(path.stem for path in (ROOT / "tests/performance").glob("*.py"))

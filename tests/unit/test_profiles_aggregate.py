@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_profiles, guide_profiles
-from mcvae_ops.profiles.mitotic import mitotic_indices
+from mcvae_ops.profiles.mitotic_index import mitotic_indices
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.significance import distance_from_ntc
-from mcvae_ops.profiles.spaces import finite_profiles, spaces_of
 
 CELLS = pd.DataFrame(
     {

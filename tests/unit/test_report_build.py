@@ -7,13 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mcvae_ops.report import quality
+from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import report
-from mcvae_ops.report.comparison import compare
+from mcvae_ops.report.paper_comparison import compare
 from mcvae_ops.report.timings import read_timings
-from tests import browser
 from tests.conftest import OUTPUT
-from tests.unit import report_inputs
+from tests.helpers import browser, report_inputs
 
 PANELS = ("fig2a", "fig5c")
 
@@ -158,10 +157,10 @@ def test_timings_are_summed_by_rule(tmp_path):
 def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
     sound = pd.DataFrame({"plate": "P", "check": "one file", "channel": "GFP", "against": "DAPI",
                           "error_px": [0.1, 0.2, 9.0], "confidence": [0.9, 0.9, 0.1]})  # fmt: skip
-    assert quality.known_shift_warnings(sound) == []
-    apart = quality.known_shift_warnings(sound.assign(error_px=3.0))
+    assert quality_checks.known_shift_warnings(sound) == []
+    apart = quality_checks.known_shift_warnings(sound.assign(error_px=3.0))
     assert len(apart) == 1 and "recorded in one file, yet 3.0 px apart" in apart[0]
-    unsure = quality.known_shift_warnings(sound.assign(confidence=0.1))
+    unsure = quality_checks.known_shift_warnings(sound.assign(confidence=0.1))
     assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
 
 
@@ -176,4 +175,4 @@ def test_a_sound_training_raises_no_warning():
         }
         for seed in range(3)
     ]
-    assert quality.training_warnings(pd.DataFrame(rows)) == []
+    assert quality_checks.training_warnings(pd.DataFrame(rows)) == []

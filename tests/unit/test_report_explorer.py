@@ -10,14 +10,13 @@ from PIL import Image
 
 from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
-from mcvae_ops.report import montage
+from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.explorer import choose, explorer, points
-from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops
-from tests import browser
+from mcvae_ops.shards.training_cells import read_cells
 from tests.conftest import OUTPUT
-from tests.unit import report_inputs
-from tests.unit.fake_shards import write_fake_screen
+from tests.helpers import browser, report_inputs
+from tests.helpers.fake_shards import write_fake_screen
 
 SCREEN = report_inputs.CONFIGURATION["screen"] | {"name": "fake"}
 LATENT = ["s_00", "s_01", "z_00"]
@@ -69,23 +68,23 @@ def test_guides_take_turns_and_controls_are_of_the_same_batch():
     label[(batch == 2) & (label == 0)] = 1  # a batch without controls
     guide = 10 * label + rng.choice(3, n, p=[0.9, 0.05, 0.05])
     order = rng.permutation(n)
-    controls = montage.choose_controls(label, batch, order)
-    chosen = montage.choose_cells(label, guide, batch, controls, order, 6)
-    assert [len(part) for part in controls] == [montage.REFERENCE_CELLS] * 2 + [0]
+    controls = gene_pictures.choose_controls(label, batch, order)
+    chosen = gene_pictures.choose_cells(label, guide, batch, controls, order, 6)
+    assert [len(part) for part in controls] == [gene_pictures.REFERENCE_CELLS] * 2 + [0]
     assert np.bincount(chosen.label).tolist() == [0, 6, 6, 6]
     assert set(np.unique(guide[chosen.positions], return_counts=True)[1]) == {2}
     assert not (batch[chosen.positions] == 2).any()
     np.testing.assert_array_equal(batch[chosen.controls], batch[chosen.positions])
     for gene in (1, 2, 3):
         assert len(set(chosen.controls[chosen.label == gene])) == 6
-    again = montage.choose_cells(label, guide, batch, controls, order, 3)
+    again = gene_pictures.choose_cells(label, guide, batch, controls, order, 3)
     assert set(again.positions) < set(chosen.positions)
 
 
 def test_counts_are_on_the_scale_of_the_controls():
     crops = np.array([100, 300, 200, 0, 500, 200]).reshape(3, 2, 1, 1)
     low, high = np.full((3, 2), 100), np.full((3, 2), [300, 500])
-    painted = montage.to_grey(crops, low, high)[..., 0, 0]
+    painted = gene_pictures.to_grey(crops, low, high)[..., 0, 0]
     np.testing.assert_array_equal(painted, [[0, 128], [128, 0], [255, 64]])
 
 
@@ -94,8 +93,8 @@ def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
     crops = Crops(Path(run["index"]).parents[1], cells)
     guide = np.zeros(len(cells), int)
     chosen, controls = choose(cells, guide, N)
-    painter = montage.Painter(crops, controls)
-    low, high = np.percentile(crops.read(controls[1]), montage.SHOWN, axis=(0, 2, 3))
+    painter = gene_pictures.Painter(crops, controls)
+    low, high = np.percentile(crops.read(controls[1]), gene_pictures.SHOWN, axis=(0, 2, 3))
     np.testing.assert_allclose([painter.low[1], painter.high[1]], [low, high])
     first = chosen.label == 1
     with Image.open(Path(run["pictures"]) / "0000.webp") as picture:
@@ -198,7 +197,7 @@ def test_a_lost_folder_is_named(run, tmp_path):
 
 
 def test_the_page_draws_every_marker_of_a_group():
-    source = (Path(montage.__file__).parent / "explorer.js").read_text()
+    source = (Path(gene_pictures.__file__).parent / "explorer.js").read_text()
     for marker in style.MARKERS:
         assert f'{marker}: "M' in source or f'"{marker}": "M' in source
 

@@ -7,8 +7,8 @@ from ome_zarr.reader import Reader
 
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.ome_zarr import export_ome_zarr
-from tests.unit.fake_shards import write_fake_screen
-from tests.unit.report_inputs import CONFIGURATION
+from tests.helpers.fake_shards import write_fake_screen
+from tests.helpers.report_inputs import CONFIGURATION
 
 CHANNELS = CONFIGURATION["screen"]["channels"]
 

@@ -13,12 +13,11 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.shards import crops as crops_module
 from mcvae_ops.shards import sampler
-from mcvae_ops.shards.ahead import ReadAhead
-from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops, in_order
+from mcvae_ops.shards.prefetch import ReadAhead
 from mcvae_ops.shards.sampler import BalancedSampler, shuffled
-
-from .fake_shards import write_fake_screen
+from mcvae_ops.shards.training_cells import read_cells, read_split
+from tests.helpers.fake_shards import write_fake_screen
 
 HELD = 10**9
 

@@ -17,9 +17,9 @@ from mcvae_ops.simulate.library import (
     draw_genes,
     draw_guides,
 )
-from mcvae_ops.simulate.qc import effect_recovery, pair_average_precision
+from mcvae_ops.simulate.self_check import effect_recovery, pair_average_precision
 from tests.conftest import ROOT
-from tests.unit.simulated import DEFAULT, draw_library
+from tests.helpers.simulated import DEFAULT, draw_library
 
 LIBRARY = DEFAULT["simulate"]["library"]
 NOVEL_EFFECTS = EFFECTS[len(NATURAL_AXES) :]

@@ -12,7 +12,7 @@ from mcvae_ops.simulate.optics import (
     draw_well_optics,
     expose,
 )
-from tests.unit.simulated import DEFAULT
+from tests.helpers.simulated import DEFAULT
 
 OPTICS = DEFAULT["simulate"]["optics"]
 GROUPS = [channel["group"] for channel in DEFAULT["screen"]["channels"]]  # A594 AF750 DAPI-GFP x2

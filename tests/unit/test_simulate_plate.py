@@ -19,7 +19,7 @@ from mcvae_ops.simulate.imaging import assemble
 from mcvae_ops.simulate.study import simulate_dataset, simulate_study
 from mcvae_ops.tiles.read import read_tile
 from mcvae_ops.tiles.shifts import estimate_shifts
-from tests.unit.simulated import PLATE, TILE_SIZE_PX, WELLS, draw_plate, small_screen
+from tests.helpers.simulated import PLATE, TILE_SIZE_PX, WELLS, draw_plate, small_screen
 
 CONFIG = small_screen()
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}

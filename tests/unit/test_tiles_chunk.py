@@ -12,13 +12,13 @@ import tifffile
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.shards.format import open_shard
-from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk, tiles_of_chunk
+from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.illumination import Illumination
 from mcvae_ops.tiles.load import aligned_tile
 from mcvae_ops.tiles.summary import summarise_tiles
-from tests.unit.tile_scenes import draw_scene, record
+from tests.helpers.tile_scenes import draw_scene, record
 
 SIZE, N_TILES, N_CELLS = 320, 6, 30
 SHIFTS = {"foci": (5.4, -3.2), "actin": (-7.6, 11.8)}

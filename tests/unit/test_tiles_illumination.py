@@ -14,8 +14,8 @@ from mcvae_ops.tiles.illumination import (
     read_illumination,
     well_illumination,
 )
+from tests.helpers.tile_scenes import PAD_PX, draw_scene
 from tests.unit.test_tiles_chunk import ARCHIVE
-from tests.unit.tile_scenes import PAD_PX, draw_scene
 
 SIZE, N_TILES, OFFSET = 330, 24, 100
 INNER = np.s_[PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]

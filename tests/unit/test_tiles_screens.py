@@ -6,9 +6,9 @@ import pytest
 import tifffile
 
 from mcvae_ops.shards.format import open_shard
-from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk
-from tests.unit.tile_scenes import STAINS, draw_scene, record
+from mcvae_ops.tiles.consensus import plate_shifts
+from tests.helpers.tile_scenes import STAINS, draw_scene, record
 
 SIZE, N_TILES, CROP_PX = 320, 4, 24
 FAULTS = {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5}

@@ -13,8 +13,7 @@ import pytest
 
 from mcvae_ops.training.launch import launch_training, torchrun_command
 from mcvae_ops.training.requeue import requeue
-
-from .fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
+from tests.helpers.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
 
 LONG = TRAINING | {"epochs": 8, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from .fake_shards import MCVAE, TRAINING, train_in_process, train_model_arguments, write_fake_screen
+from tests.helpers.fake_shards import (
+    MCVAE,
+    TRAINING,
+    train_in_process,
+    train_model_arguments,
+    write_fake_screen,
+)
 
 N_KILLS = 5
 STEPS_BETWEEN = 8
@@ -26,7 +32,7 @@ WAYS = {
 }
 # Forked from a process that has imported torch once.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.unit.fake_shards"])
+SERVER.set_forkserver_preload(["tests.helpers.fake_shards"])
 
 
 @dataclass

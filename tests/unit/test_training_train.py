@@ -13,15 +13,21 @@ import torch
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.objective import TERMS
-from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.training.arithmetic import exact
+from mcvae_ops.shards.training_cells import read_cells
+from mcvae_ops.training.diagnostics import Watch, salient_warnings
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
-from mcvae_ops.training.monitors import Watch, salient_warnings
+from mcvae_ops.training.precision import exact
 from mcvae_ops.training.prepare import Schedule, fixed_settings, merged_settings
 from mcvae_ops.training.train import train_model
-
-from .fake_shards import CHANNELS, MCVAE, TRAINING, VAE, train_model_arguments, write_fake_screen
+from tests.helpers.fake_shards import (
+    CHANNELS,
+    MCVAE,
+    TRAINING,
+    VAE,
+    train_model_arguments,
+    write_fake_screen,
+)
 
 
 @pytest.fixture(scope="module")

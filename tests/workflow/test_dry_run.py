@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcvae_ops.workflow import Names, growing
+from mcvae_ops.workflow.job import Names, growing
 from tests.conftest import ROOT
-from tests.workflow.runs import (
+from tests.helpers.runs import (
     command,
     environment,
     jobs,

@@ -4,9 +4,9 @@ import re
 import subprocess
 import sys
 
-from mcvae_ops.targets import targets_text
+from mcvae_ops.workflow.targets import targets_text
 from tests.conftest import ROOT
-from tests.workflow.runs import environment
+from tests.helpers.runs import environment
 
 
 def said(*command: str) -> str:

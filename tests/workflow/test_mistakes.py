@@ -18,22 +18,22 @@ from snakemake.exceptions import WorkflowError
 
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.biostudies import list_files
-from mcvae_ops.archive.cells import split_cells
 from mcvae_ops.archive.dataverse import list_feature_parts
-from mcvae_ops.benchmarks.groups import genes_of_group
+from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
+from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
-from mcvae_ops.panels import PANEL_TABLES
 from mcvae_ops.screen import channels_from
 from mcvae_ops.simulate.render import stains_of
 from mcvae_ops.simulate.study import dataset_of, list_folder, study_of
-from mcvae_ops.tiles.align import plate_shifts
 from mcvae_ops.tiles.chunk import crop_chunk
+from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow import job, read_configuration
+from mcvae_ops.workflow.job import job, read_configuration
+from mcvae_ops.workflow.panels import PANEL_TABLES
 from tests.conftest import ROOT
-from tests.workflow.runs import snakemake, tiny_configuration, write_configuration
+from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
 SCHEMA = str(ROOT / "workflow/schemas/config.schema.yaml")
 

@@ -1,5 +1,5 @@
 from mcvae_ops.archive.annotations import annotations
-from mcvae_ops.workflow import job, transfer
+from mcvae_ops.workflow.job import job, transfer
 
 with job(snakemake):
     annotations(

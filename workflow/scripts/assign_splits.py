@@ -1,5 +1,5 @@
 from mcvae_ops.shards.split import assign_splits
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     assign_splits(

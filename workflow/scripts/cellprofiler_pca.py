@@ -1,5 +1,5 @@
-from mcvae_ops.features.baseline import cellprofiler_pca
-from mcvae_ops.workflow import job
+from mcvae_ops.embeddings.baselines import cellprofiler_pca
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     cellprofiler_pca(

@@ -1,5 +1,5 @@
 from mcvae_ops.benchmarks.claims import claims
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     claims(

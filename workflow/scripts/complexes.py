@@ -1,5 +1,5 @@
-from mcvae_ops.benchmarks.complexes import complexes
-from mcvae_ops.workflow import job
+from mcvae_ops.benchmarks.complexes.complex_retrieval import complexes
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     complexes(

@@ -1,5 +1,5 @@
 from mcvae_ops.profiles.correct import correct_profiles
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     correct_profiles(

@@ -1,5 +1,5 @@
 from mcvae_ops.benchmarks.corrections import corrections
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     corrections(

@@ -1,5 +1,5 @@
-from mcvae_ops.benchmarks.covariates import covariates
-from mcvae_ops.workflow import job
+from mcvae_ops.benchmarks.covariates.covariate_prediction import covariates
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     covariates(

@@ -1,5 +1,5 @@
 from mcvae_ops.tiles.chunk import crop_chunk
-from mcvae_ops.workflow import job, transfer
+from mcvae_ops.workflow.job import job, transfer
 
 with job(snakemake):
     crop_chunk(

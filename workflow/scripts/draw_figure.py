@@ -1,5 +1,5 @@
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     draw_figure(

@@ -1,5 +1,5 @@
 from mcvae_ops.training.embed import embed_cells
-from mcvae_ops.workflow import job, where_it_runs
+from mcvae_ops.workflow.job import job, where_it_runs
 
 with job(snakemake):
     embed_cells(

@@ -1,5 +1,5 @@
 from mcvae_ops.report.explorer import explorer
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     explorer(

@@ -1,5 +1,5 @@
 from mcvae_ops.profiles.export import export_anndata
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     export_anndata(

@@ -1,5 +1,5 @@
 from mcvae_ops.shards.ome_zarr import export_ome_zarr
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     export_ome_zarr(

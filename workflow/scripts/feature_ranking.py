@@ -1,5 +1,5 @@
-from mcvae_ops.benchmarks.features import feature_ranking
-from mcvae_ops.workflow import job
+from mcvae_ops.benchmarks.features.feature_ranking import feature_ranking
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     feature_ranking(

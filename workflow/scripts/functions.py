@@ -1,5 +1,5 @@
-from mcvae_ops.benchmarks.functions import functions
-from mcvae_ops.workflow import job
+from mcvae_ops.benchmarks.functions.function_prediction import functions
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     functions(

@@ -1,5 +1,5 @@
-from mcvae_ops.benchmarks.guides import guide_consistency
-from mcvae_ops.workflow import job
+from mcvae_ops.benchmarks.guide_consistency import guide_consistency
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     guide_consistency(

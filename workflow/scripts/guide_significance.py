@@ -1,5 +1,5 @@
 from mcvae_ops.profiles.significance import guide_significance
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     guide_significance(

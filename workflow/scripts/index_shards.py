@@ -1,5 +1,5 @@
 from mcvae_ops.shards.index import index_shards
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     index_shards(

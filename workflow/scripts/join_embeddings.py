@@ -1,5 +1,5 @@
 from mcvae_ops.training.embed import join_embeddings
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     join_embeddings(

@@ -1,5 +1,5 @@
 from mcvae_ops.archive.biostudies import list_files
-from mcvae_ops.workflow import job, transfer
+from mcvae_ops.workflow.job import job, transfer
 
 with job(snakemake):
     list_files(

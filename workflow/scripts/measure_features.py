@@ -1,5 +1,5 @@
-from mcvae_ops.features.measure import measure_features
-from mcvae_ops.workflow import job
+from mcvae_ops.cells.measure import measure_features
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     measure_features(

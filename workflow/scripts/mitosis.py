@@ -1,5 +1,5 @@
-from mcvae_ops.benchmarks.mitosis import mitosis
-from mcvae_ops.workflow import job
+from mcvae_ops.benchmarks.mitosis.mitotic_factors import mitosis
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     mitosis(

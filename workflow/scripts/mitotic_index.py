@@ -1,5 +1,5 @@
-from mcvae_ops.profiles.mitotic import mitotic_index
-from mcvae_ops.workflow import job
+from mcvae_ops.profiles.mitotic_index import mitotic_index
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     mitotic_index(

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from mcvae_ops.archive.plan import plan
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     plan(

@@ -1,5 +1,5 @@
-from mcvae_ops.tiles.align import plate_shifts
-from mcvae_ops.workflow import job, transfer
+from mcvae_ops.tiles.consensus import plate_shifts
+from mcvae_ops.workflow.job import job, transfer
 
 with job(snakemake):
     plate_shifts(

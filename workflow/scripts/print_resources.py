@@ -1,5 +1,5 @@
-from mcvae_ops.report.resources import print_resources
-from mcvae_ops.workflow import job
+from mcvae_ops.report.resource_use import print_resources
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     print_resources(timings=snakemake.params.timings)

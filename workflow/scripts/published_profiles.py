@@ -1,5 +1,5 @@
-from mcvae_ops.profiles.published import published_profiles
-from mcvae_ops.workflow import job
+from mcvae_ops.profiles.published_profiles import published_profiles
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     published_profiles(

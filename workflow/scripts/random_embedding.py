@@ -1,5 +1,5 @@
-from mcvae_ops.features.baseline import random_embedding
-from mcvae_ops.workflow import job
+from mcvae_ops.embeddings.baselines import random_embedding
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     random_embedding(

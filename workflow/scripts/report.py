@@ -1,5 +1,5 @@
 from mcvae_ops.report.build import report
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     report(

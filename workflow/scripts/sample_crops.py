@@ -1,5 +1,5 @@
-from mcvae_ops.shards.examples import sample_crops
-from mcvae_ops.workflow import job
+from mcvae_ops.shards.crop_examples import sample_crops
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     sample_crops(

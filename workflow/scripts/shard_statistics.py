@@ -1,5 +1,5 @@
 from mcvae_ops.shards.statistics import shard_statistics
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     shard_statistics(

@@ -1,5 +1,5 @@
 from mcvae_ops.simulate.study import simulate_dataset
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     simulate_dataset(

@@ -1,5 +1,5 @@
 from mcvae_ops.simulate.plate import simulate_plate
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     simulate_plate(

@@ -1,5 +1,5 @@
 from mcvae_ops.simulate.study import simulate_study
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     simulate_study(

@@ -1,5 +1,5 @@
-from mcvae_ops.archive.cells import split_cells
-from mcvae_ops.workflow import job, transfer
+from mcvae_ops.cells.cell_tables import split_cells
+from mcvae_ops.workflow.job import job, transfer
 
 with job(snakemake):
     split_cells(

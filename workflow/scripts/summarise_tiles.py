@@ -1,5 +1,5 @@
 from mcvae_ops.tiles.summary import summarise_tiles
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     summarise_tiles(

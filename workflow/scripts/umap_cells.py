@@ -1,5 +1,5 @@
 from mcvae_ops.benchmarks.umap import umap_cells
-from mcvae_ops.workflow import job
+from mcvae_ops.workflow.job import job
 
 with job(snakemake):
     umap_cells(

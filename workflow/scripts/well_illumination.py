@@ -1,5 +1,5 @@
 from mcvae_ops.tiles.illumination import well_illumination
-from mcvae_ops.workflow import job, transfer
+from mcvae_ops.workflow.job import job, transfer
 
 with job(snakemake):
     well_illumination(

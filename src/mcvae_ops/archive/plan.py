@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from mcvae_ops.archive.measured import embedding_rate, tile_seconds, training_rate
+from mcvae_ops.archive.costs import embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_ahead
 from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError

@@ -16,9 +16,9 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from mcvae_ops.archive.checksums import note_receipt, received
 from mcvae_ops.archive.content import digest_of, fault_of
 from mcvae_ops.archive.http import ContentError, TransferError, append_rest, discard
-from mcvae_ops.archive.receipts import note_receipt, received
 from mcvae_ops.errors import InputError
 
 __all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",

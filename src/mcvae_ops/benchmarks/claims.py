@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mcvae_ops.benchmarks.evidence import Evidence, over_seeds, weakest, within
-from mcvae_ops.benchmarks.groups import NOVEL, SHIFTING
-from mcvae_ops.benchmarks.table import OVER_SEEDS
+from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
+from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
+from mcvae_ops.benchmarks.estimates.verdicts import Evidence, over_seeds, weakest, within
 from mcvae_ops.files import write_text
 
 # "about equal" (C1): within this share of the average precision of CellProfiler

@@ -10,19 +10,19 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks import table
-from mcvae_ops.benchmarks.complexes import COMPLEXES, Source, build_sources
-from mcvae_ops.benchmarks.guides import consistency, gene_scores
-from mcvae_ops.benchmarks.intervals import interval
-from mcvae_ops.benchmarks.retrieval import (
+from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, Source, build_sources
+from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.retrieval import (
     average_precision,
     cosine_distances,
     rank_pairs,
     resample_pairs,
     resampled_average_precision,
 )
+from mcvae_ops.benchmarks.guide_consistency import consistency, gene_scores
+from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.profiles.normalise import zscore_features
-from mcvae_ops.profiles.spaces import finite_profiles, spaces_of
 from mcvae_ops.progress import Progress
 
 BENCHMARK = "corrections"

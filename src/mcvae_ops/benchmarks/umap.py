@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from mcvae_ops.benchmarks import classify
-from mcvae_ops.benchmarks.cells import read_cells, read_embedding
-from mcvae_ops.benchmarks.groups import label_profiles
-from mcvae_ops.benchmarks.positions import cell_positions
+from mcvae_ops.benchmarks.covariates.positions import cell_positions
+from mcvae_ops.benchmarks.estimates import classification
+from mcvae_ops.benchmarks.estimates.functional_groups import label_profiles
+from mcvae_ops.embeddings.read import read_cells, read_embedding
+from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.spaces import spaces_of
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def map_spaces(described: pd.DataFrame, spaces: dict[str, np.ndarray], seed: int
     """
     maps = []
     for space, features in spaces.items():
-        finite = classify.finite_rows(features)
+        finite = classification.finite_rows(features)
         x, y = map_points(features[finite], seed).T
         maps.append(described[finite].assign(space=space, x=x, y=y))
     return pd.concat(maps, ignore_index=True)

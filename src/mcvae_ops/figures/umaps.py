@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source import RUN, choose, drawn, judged_models, needed, told_apart
+from mcvae_ops.figures.source_data import RUN, choose, drawn, judged_models, needed, told_apart
 
 POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"

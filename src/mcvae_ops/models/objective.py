@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference, Posterior
-from mcvae_ops.models.independence import dependence, gaussian_kernel, label_kernel
+from mcvae_ops.models.hsic import dependence, gaussian_kernel, label_kernel
 
 TERMS = (
     "loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "kl_t", "wasserstein",

@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 from scipy import sparse
 
+from mcvae_ops.embeddings.spaces import latent_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.spaces import latent_columns
 from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)

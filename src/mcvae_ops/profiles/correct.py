@@ -17,10 +17,10 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 from sklearn.covariance import LedoitWolf
 
+from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import model_and_seed, profile_tables, read_embedded_cells
-from mcvae_ops.profiles.spaces import spaces_of
 
 FEWEST_CONTROLS = 2  # of a batch
 CONSTANT = 1e-12  # relative variance, below which a direction has no scale

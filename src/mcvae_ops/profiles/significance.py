@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import (
     GUIDE_KEYS,
@@ -10,8 +11,7 @@ from mcvae_ops.profiles.aggregate import (
     guide_profiles,
     read_embedded_cells,
 )
-from mcvae_ops.profiles.energy import energy_from_ntc
-from mcvae_ops.profiles.spaces import spaces_of
+from mcvae_ops.profiles.energy_distance import energy_from_ntc
 from mcvae_ops.progress import Progress
 
 

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
-from mcvae_ops.report import quality
-from mcvae_ops.report.comparison import COMPARED, compare
-from mcvae_ops.report.page import environment, plain
+from mcvae_ops.report import quality_checks
+from mcvae_ops.report.paper_comparison import COMPARED, compare
+from mcvae_ops.report.templates import environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
@@ -124,19 +124,19 @@ def _quality(
     found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
-        found["alignment"] = quality.alignment_summary(table)
-        found["warnings"] += quality.alignment_warnings(table)
+        found["alignment"] = quality_checks.alignment_summary(table)
+        found["warnings"] += quality_checks.alignment_warnings(table)
     if known_shifts:
-        found["warnings"] += quality.known_shift_warnings(pd.read_parquet(known_shifts))
+        found["warnings"] += quality_checks.known_shift_warnings(pd.read_parquet(known_shifts))
     if dropped:
         table = pd.read_parquet(dropped)
-        found["dropped"] = quality.dropped_summary(table)
-        found["warnings"] += quality.dropped_warnings(table, n_kept)
+        found["dropped"] = quality_checks.dropped_summary(table)
+        found["warnings"] += quality_checks.dropped_warnings(table, n_kept)
     if metrics:
         courses = read_metrics(metrics)
-        found["training"] = quality.training_summary(courses)
-        found["speed"] = quality.training_speed(courses)
-        found["warnings"] += quality.training_warnings(found["training"])
+        found["training"] = quality_checks.training_summary(courses)
+        found["speed"] = quality_checks.training_speed(courses)
+        found["warnings"] += quality_checks.training_warnings(found["training"])
     return found
 
 
@@ -189,7 +189,7 @@ def report(
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
     facts = {"screen": screen_fact(screen)}
     if alignment:
-        facts["tiles"] = quality.tile_fact(pd.read_parquet(alignment))
+        facts["tiles"] = quality_checks.tile_fact(pd.read_parquet(alignment))
     if index:
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)

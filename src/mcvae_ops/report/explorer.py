@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mcvae_ops.benchmarks.groups import group_of_genes
+from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
+from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
 from mcvae_ops.files import whole_folder, write_text
-from mcvae_ops.profiles.spaces import latent_columns, spaces_of
 from mcvae_ops.progress import Progress
-from mcvae_ops.report import montage
-from mcvae_ops.report.page import environment
+from mcvae_ops.report import gene_pictures
+from mcvae_ops.report.templates import environment
 from mcvae_ops.screen import reworded
-from mcvae_ops.shards.cells import Cells, read_cells
 from mcvae_ops.shards.crops import Crops
+from mcvae_ops.shards.training_cells import Cells, read_cells
 
 
 def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
@@ -73,15 +73,17 @@ def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
     return pc.fill_null(found, -1).to_numpy()
 
 
-def choose(cells: Cells, guide: np.ndarray, n: int) -> tuple[montage.Choice, list[np.ndarray]]:
+def choose(
+    cells: Cells, guide: np.ndarray, n: int
+) -> tuple[gene_pictures.Choice, list[np.ndarray]]:
     """Choose up to `n` cells of each gene; return them, and the controls of each batch."""
     order = np.random.default_rng(0).permutation(len(cells))
-    controls = montage.choose_controls(cells.label, cells.batch, order)
-    return montage.choose_cells(cells.label, guide, cells.batch, controls, order, n), controls
+    controls = gene_pictures.choose_controls(cells.label, cells.batch, order)
+    return gene_pictures.choose_cells(cells.label, guide, cells.batch, controls, order, n), controls
 
 
 def write_pictures(
-    chosen: montage.Choice, painter: montage.Painter, genes: list[str], folder: Path
+    chosen: gene_pictures.Choice, painter: gene_pictures.Painter, genes: list[str], folder: Path
 ) -> dict[str, int]:
     """Write ``0000.webp``.. and return the number of the picture of each gene."""
     shown = painter.paint(chosen.positions)
@@ -91,15 +93,15 @@ def write_pictures(
     stops = [*starts[1:], len(chosen.label)]
     progress, numbers = Progress(len(labels), "genes", "draw montages"), {}
     for number, (label, start, stop) in enumerate(zip(labels, starts, stops, strict=True)):
-        picture = montage.sprite(shown[start:stop], beside[control[start:stop]])
-        picture.save(folder / f"{number:04d}.webp", quality=montage.QUALITY)
+        picture = gene_pictures.sprite(shown[start:stop], beside[control[start:stop]])
+        picture.save(folder / f"{number:04d}.webp", quality=gene_pictures.QUALITY)
         numbers[genes[label]] = number
         progress.step()
     return numbers
 
 
 def montages(
-    chosen: montage.Choice, numbers: dict[str, int], cells: Cells, guide: np.ndarray
+    chosen: gene_pictures.Choice, numbers: dict[str, int], cells: Cells, guide: np.ndarray
 ) -> dict:
     """Return of each gene the number of its picture, and guide and batch of its crops in turn.
 
@@ -166,7 +168,7 @@ def explorer(
     guide = _guide_numbers(index, data["guide"]["name"])
     chosen, controls = choose(cells, guide, crops_per_gene)
     crops = Crops(Path(index).parents[1], cells)
-    painter = montage.Painter(crops, controls)
+    painter = gene_pictures.Painter(crops, controls)
     with whole_folder(pictures) as folder:
         numbers = write_pictures(chosen, painter, cells.labels, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
@@ -184,7 +186,7 @@ def explorer(
             screen=screen,
             training=f"{style.model_name(first['model'])}, seed {first['seed']}",
             crop_um=crops.shape[-1] * screen["pixel_size_um"],
-            shown=montage.SHOWN,
+            shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
             data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.shards.cells import Cells
+from mcvae_ops.shards.training_cells import Cells
 
 LARGEST_GAP = 64
 """Cells that nobody asked for are read along when so few lie between two that are wanted."""

@@ -10,8 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.shards.ahead import ReadAhead
 from mcvae_ops.shards.crops import Crops, HeldCrops
+from mcvae_ops.shards.prefetch import ReadAhead
 
 BLOCK_CELLS = 64
 POOL_CELLS = 16_384

@@ -54,7 +54,7 @@ def appearance_of(cells: pd.DataFrame, cell: dict, rng: np.random.Generator) -> 
     Parameters
     ----------
     cells
-        State of each cell, see `mcvae_ops.simulate.cells.draw_cells`.
+        State of each cell, see `mcvae_ops.simulate.cell_states.draw_cells`.
     cell
         Section ``simulate.cell`` of the configuration.
     rng

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mcvae_ops.screen import channels_from, well_grid
 from mcvae_ops.simulate.appearance import appearance_of
-from mcvae_ops.simulate.cells import call_cells, draw_cells
+from mcvae_ops.simulate.cell_states import call_cells, draw_cells
 from mcvae_ops.simulate.optics import (
     PlateOptics,
     WellOptics,
@@ -17,7 +17,7 @@ from mcvae_ops.simulate.optics import (
     expose,
 )
 from mcvae_ops.simulate.render import patch_size, render_cells, texture_field
-from mcvae_ops.simulate.wells import generator, local_density, place_cells
+from mcvae_ops.simulate.well_layout import generator, local_density, place_cells
 
 _LABEL_THRESHOLD = 0.5
 _SPARE_MARGIN_PX = 3  # for the jitter of a shift from tile to tile, and the splines' reach

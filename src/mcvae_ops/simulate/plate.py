@@ -12,7 +12,7 @@ from mcvae_ops.screen import channels_from, tile_numbers, well_grid
 from mcvae_ops.simulate.imaging import draw_tile, draw_well
 from mcvae_ops.simulate.layout import write_calls, write_images, write_labels
 from mcvae_ops.simulate.optics import PlateOptics, draw_plate_optics
-from mcvae_ops.simulate.wells import generator
+from mcvae_ops.simulate.well_layout import generator
 
 
 def simulate_plate(

@@ -8,7 +8,7 @@ import numpy as np
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import Channel
 from mcvae_ops.simulate.appearance import Appearance
-from mcvae_ops.simulate.wells import smooth_noise
+from mcvae_ops.simulate.well_layout import smooth_noise
 
 _MARGIN_PX = 3
 _EDGE_SHARPNESS = 22.0

@@ -19,11 +19,11 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.screen import channels_from, tile_numbers
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.crop import clip, crop_cells
+from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.illumination import Illumination, read_illumination
 from mcvae_ops.tiles.load import AlignedTile, aligned_tile
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.tiles.shifts import Shifts, consensus_of_well
-from mcvae_ops.tiles.stream import stream_tiles
 
 logger = logging.getLogger(__name__)
 

@@ -22,9 +22,9 @@ import scipy.stats
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import write_npy
 from mcvae_ops.progress import Progress
-from mcvae_ops.tiles.align import spread_tiles
+from mcvae_ops.tiles.consensus import spread_tiles
+from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.load import load_image
-from mcvae_ops.tiles.stream import stream_tiles
 
 logger = logging.getLogger(__name__)
 

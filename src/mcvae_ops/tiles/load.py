@@ -9,7 +9,7 @@ import pandas as pd
 
 from mcvae_ops.screen import channels_from
 from mcvae_ops.tiles.crop import resample
-from mcvae_ops.tiles.faults import check_quality, tile_quality
+from mcvae_ops.tiles.quality import check_quality, tile_quality
 from mcvae_ops.tiles.read import read_tile
 from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
-from mcvae_ops.tiles.correlate import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import measure_shift, spectrum_of
 
 _MANY_TILES = 5
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcvae_ops.shards.ahead import ReadAhead
-from mcvae_ops.shards.cells import Cells
+from mcvae_ops.shards.prefetch import ReadAhead
 from mcvae_ops.shards.sampler import BalancedSampler
+from mcvae_ops.shards.training_cells import Cells
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from mcvae_ops.files import whole_file
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
-from mcvae_ops.shards.cells import read_cells
 from mcvae_ops.shards.crops import Crops, in_order
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.training.arithmetic import exact
+from mcvae_ops.shards.training_cells import read_cells
+from mcvae_ops.training.precision import exact
 from mcvae_ops.training.prepare import choose_device, fixed_settings, merged_settings
 
 CELLS_AT_A_TIME = 1024

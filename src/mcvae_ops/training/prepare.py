@@ -11,8 +11,8 @@ import torch
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing, level
-from mcvae_ops.shards.cells import Cells
 from mcvae_ops.shards.crops import Crops
+from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
 
 logger = logging.getLogger(__name__)

@@ -19,15 +19,15 @@ from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.models.objective import Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing, turned
 from mcvae_ops.progress import Progress
-from mcvae_ops.shards.cells import read_cells, read_split
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.training.arithmetic import Arithmetic, exact
+from mcvae_ops.shards.training_cells import read_cells, read_split
 from mcvae_ops.training.batches import Batches
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
+from mcvae_ops.training.diagnostics import Meter, Watch
 from mcvae_ops.training.distributed import Ranks, joined
-from mcvae_ops.training.monitors import Meter, Watch
+from mcvae_ops.training.precision import Arithmetic, exact
 from mcvae_ops.training.prepare import (
     Schedule,
     check_range,
@@ -39,9 +39,9 @@ from mcvae_ops.training.prepare import (
     select,
     validation_set,
 )
+from mcvae_ops.training.reconstructions import sample_table
 from mcvae_ops.training.requeue import requeue
-from mcvae_ops.training.samples import sample_table
-from mcvae_ops.training.scalars import Scalars
+from mcvae_ops.training.tensorboard_log import Scalars
 from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
@@ -223,7 +223,7 @@ def train_model(
     tensorboard_dir
         Folder for scalars that TensorBoard shows while the training runs.
     weights, metrics, samples
-        Outputs; see `mcvae_ops.training.samples` for the last.
+        Outputs; see `mcvae_ops.training.reconstructions` for the last.
     """
     settings = merged_settings(model, training)
     fixed = fixed_settings(settings)

@@ -1,0 +1,1 @@
+"""Fig. 2: protein complexes found by the distances of profiles."""

@@ -1,0 +1,143 @@
+"""Which pairs of library genes belong together, and by which complexes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from mcvae_ops.benchmarks.estimates.gene_symbols import symbol_positions
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Genes (nodes) and the pairs that belong together (edges).
+
+    Attributes
+    ----------
+    nodes
+        Positions in the library of the genes that have an edge, ascending.
+    edges
+        (edge, 2): positions in `nodes`, the smaller one first, no edge twice.
+    members
+        (edge, complex) sparse 0/1: the complexes that hold both genes; None for a list of pairs.
+    complexes
+        Name of each complex and its positions in `nodes`; only those with two or more nodes.
+    """
+
+    nodes: np.ndarray
+    edges: np.ndarray
+    members: sparse.csr_array | None
+    complexes: dict[str, np.ndarray]
+
+
+def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
+    """Connect library genes that share a complex.
+
+    Parameters
+    ----------
+    library
+        Gene symbols; merged ones (``A&B``) match either.
+    complexes
+        Columns complex, gene. A complex with fewer than two library genes has no edge.
+
+    Returns
+    -------
+    The graph; `members` has one column per complex of the annotation, in the order of their names.
+    """
+    positions = symbol_positions(library)
+    names, ends, owners, held = [], [], [], {}
+    for owner, (name, genes) in enumerate(complexes.groupby("complex", sort=True)["gene"]):
+        names.append(name)
+        found = sorted({p for gene in genes for p in positions.get(gene, ())})
+        if len(found) < 2:
+            continue
+        held[name] = np.array(found)
+        first, second = np.triu_indices(len(found), 1)
+        ends.append(np.stack([held[name][first], held[name][second]], axis=1))
+        owners.append(np.full(len(first), owner))
+    if not ends:
+        return _no_edges()
+    nodes, edges, edge_of = _index(np.concatenate(ends))
+    owner_of = np.concatenate(owners)
+    members = sparse.csr_array(
+        (np.ones(len(owner_of)), (edge_of, owner_of)), shape=(len(edges), len(names))
+    )
+    return Graph(
+        nodes, edges, members, {name: np.searchsorted(nodes, found) for name, found in held.items()}
+    )
+
+
+def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
+    """Connect library genes that a list of pairs names together.
+
+    Parameters
+    ----------
+    library
+        Gene symbols; merged ones (``A&B``) match either.
+    pairs
+        Columns gene_a, gene_b; direction and repetition do not matter.
+    """
+    positions = symbol_positions(library)
+    known = pairs[pairs["gene_a"].isin(positions) & pairs["gene_b"].isin(positions)]
+    ends = [
+        (min(a, b), max(a, b))
+        for gene_a, gene_b in zip(known["gene_a"], known["gene_b"], strict=True)
+        for a in positions[gene_a]
+        for b in positions[gene_b]
+        if a != b
+    ]
+    if not ends:
+        return _no_edges()
+    nodes, edges, _ = _index(np.array(ends))
+    return Graph(nodes, edges, None, {})
+
+
+def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw complexes with replacement and weigh edges and nodes by how often theirs came.
+
+    The weight of an edge (a node) is the mean count of the complexes that hold it: 1 on average,
+    so that prevalence, on which precision depends, keeps its expectation.
+
+    Parameters
+    ----------
+    graph
+        A graph with complexes, or a list of pairs: there is nothing to draw, no round.
+    rounds
+        Number of resamples.
+    seed
+        The same seed draws the same complexes for any library, so that models can be paired.
+
+    Returns
+    -------
+    (edge, round) and (node, round).
+    """
+    n_nodes, n_edges = len(graph.nodes), len(graph.edges)
+    if graph.members is None:
+        return np.empty((n_edges, 0)), np.empty((n_nodes, 0))
+    n_complexes = graph.members.shape[1]
+    rng = np.random.default_rng([seed, 1])
+    counts = rng.multinomial(n_complexes, np.full(n_complexes, 1 / n_complexes), size=rounds).T
+    ends = sparse.csr_array(
+        (np.ones(2 * n_edges), (graph.edges.T.ravel(), np.tile(np.arange(n_edges), 2))),
+        shape=(n_nodes, n_edges),
+    )
+    holders = ((ends @ graph.members) > 0).astype(np.float64)  # (node, complex)
+    return _mean_count(graph.members, counts), _mean_count(holders, counts)
+
+
+def _mean_count(members: sparse.csr_array, counts: np.ndarray) -> np.ndarray:
+    return (members @ counts) / members.sum(axis=1)[:, None]
+
+
+def _index(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return nodes, unique edges between positions in nodes, and the edge of each of `ends`."""
+    nodes, local = np.unique(ends, return_inverse=True)
+    local = local.reshape(ends.shape)
+    keys, edge_of = np.unique(local[:, 0] * len(nodes) + local[:, 1], return_inverse=True)
+    return nodes, np.stack(np.divmod(keys, len(nodes)), axis=1), edge_of
+
+
+def _no_edges() -> Graph:
+    return Graph(np.empty(0, int), np.empty((0, 2), int), None, {})

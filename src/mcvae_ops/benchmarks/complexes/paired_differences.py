@@ -1,0 +1,111 @@
+"""Compare average precision between models and between spaces, paired over complexes and seeds."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.estimates.intervals import interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Average precision of one space of one trained model, with its bootstrap rounds."""
+
+    value: float
+    rounds: np.ndarray
+    n_genes: int
+
+
+def difference_rows(estimates: dict[tuple, Estimate]) -> list[dict]:
+    """Compare models, and the spaces of each model, over training seeds.
+
+    Models are compared in the combined space, and by their salient space with the combined one of
+    others.
+
+    Parameters
+    ----------
+    estimates
+        (model, space, cells, training seed) -> average precision; all bootstrapped with the same
+        draws of complexes, so that their rounds are paired.
+
+    Returns
+    -------
+    Rows ``average_precision_difference``: `model` and `space` minus the model `item` and its
+    space `against`, in both directions where both are combined or of one model. Spaces of one
+    model are also paired by training seed. The interval over complexes and that over seeds
+    (Student's t) add in quadrature; models share the standard deviation between seeds, as in
+    `mcvae_ops.benchmarks.estimates.seeds`.
+    """
+    by_space: dict[tuple, dict[int, Estimate]] = {}
+    for (model, space, cells, training_seed), estimate in estimates.items():
+        by_space.setdefault((model, space, cells), {})[training_seed] = estimate
+    rows = []
+    for one, other in itertools.permutations(by_space, 2):
+        same_model = one[0] == other[0]
+        compared = one[1] in ("combined", "salient") and other[1] == "combined"
+        if one[2] != other[2] or not (same_model or compared):
+            continue
+        mine, theirs = by_space[one], by_space[other]
+        value = _mean_value(mine) - _mean_value(theirs)
+        low, high = interval(_mean_rounds(mine) - _mean_rounds(theirs))
+        if same_model:
+            between = _between_pairs(by_space, one, other)
+        else:
+            between = _between_models(by_space, one, other)
+        low, high = value - np.hypot(value - low, between), value + np.hypot(high - value, between)
+        rows.append(
+            table.row(
+                benchmark="complexes", protocol="strict", model=one[0], space=one[1],
+                seed=table.OVER_SEEDS, cells=one[2], metric="average_precision_difference",
+                item=other[0], against=other[1], value=value, low=low, high=high,
+                n=next(iter(by_space[one].values())).n_genes,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _mean_value(seeds: dict[int, Estimate]) -> float:
+    return float(np.mean([estimate.value for estimate in seeds.values()]))
+
+
+def _mean_rounds(seeds: dict[int, Estimate]) -> np.ndarray:
+    return np.mean([estimate.rounds for estimate in seeds.values()], axis=0)
+
+
+def _between_pairs(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
+    """Return the half width over seeds of the difference between two spaces of a model."""
+    differences = [
+        [mine[seed].value - theirs[seed].value for seed in mine]
+        for (model, space, cells), mine in by_space.items()
+        if (space, cells) == one[1:] and (theirs := by_space.get((model, *other[1:]))) is not None
+    ]
+    return _spread(differences) / np.sqrt(len(by_space[one]))
+
+
+def _between_models(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
+    """Return the half width over seeds of the difference between two models.
+
+    Each model stands with one space, as one witness: the first with its own, the others with that
+    of the other.
+    """
+    values = [
+        [estimate.value for estimate in seeds.values()]
+        for key, seeds in by_space.items()
+        if key[1:] == (one if key[0] == one[0] else other)[1:]
+    ]
+    sizes = [len(by_space[key]) for key in (one, other)]
+    return _spread(values) * np.sqrt(sum(1 / size for size in sizes if size > 1))
+
+
+def _spread(groups: Iterable[list[float]]) -> float:
+    """Return the standard deviation within groups times Student's factor; 0 if none has two."""
+    several = [np.array(group) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    if freedom == 0:
+        return 0.0
+    squares = sum(((group - group.mean()) ** 2).sum() for group in several)
+    return float(stats.t.ppf(0.975, freedom) * np.sqrt(squares / freedom))

@@ -1,0 +1,1 @@
+"""Fig. 3B: technical covariates predicted from control cells."""

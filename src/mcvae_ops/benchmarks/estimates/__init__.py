@@ -1,0 +1,1 @@
+"""What the benchmarks share: the table of estimates, intervals, retrieval, classification."""

@@ -1,0 +1,126 @@
+"""The one tidy table of all benchmarks: one row per estimate."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
+from mcvae_ops.files import write_parquet
+
+PROTOCOLS = ("published", "strict")
+OVER_SEEDS = -1  # in the column seed: an estimate over all training seeds
+BETWEEN_0_AND_1 = {
+    "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
+    "mean_average_precision", "guide_consistency", "group_auroc",
+}  # fmt: skip
+DIFFERENCES = {
+    "average_precision_difference", "auroc_difference", "macro_f1_difference", "recall_difference",
+    "mean_recall_difference",
+}  # fmt: skip
+ALIKE_ITEMS = {"recall_difference"}  # of groups: what one seed does to them is of one size
+COLUMNS = {
+    "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
+    "protocol": "str",  # published | strict
+    "model": "str",
+    "space": "str",  # combined | salient | background
+    "seed": "int64",  # training seed of the model, or OVER_SEEDS
+    "cells": "str",  # a set of cells, see aggregate.CELL_SETS
+    "metric": "str",
+    "item": "str",  # what is measured: a covariate, a group, a source of pairs
+    "against": "str",  # what it is set against: the predicted group, the batch
+    "level": "float64",  # percentile or k
+    "value": "float64",
+    "low": "float64",  # 95 % interval
+    "high": "float64",
+    "n": "int64",  # how many cells, guides, genes or pairs the estimate rests on
+}
+
+
+def row(
+    *,
+    benchmark: str,
+    protocol: str,
+    model: str,
+    space: str,
+    seed: int,
+    cells: str,
+    metric: str,
+    value: float,
+    n: int,
+    item: str = "",
+    against: str = "",
+    level: float = np.nan,
+    low: float = np.nan,
+    high: float = np.nan,
+) -> dict[str, str | int | float]:
+    """Return one estimate as a row.
+
+    Parameters
+    ----------
+    benchmark, protocol, model, space, seed, cells
+        What was measured on; see `COLUMNS`.
+    metric
+        The name of the estimate ("recall").
+    value, low, high
+        The estimate and its 95 % interval (NaN where there is none).
+    n
+        How many cells, guides, genes or pairs it rests on.
+    item, against, level
+        What tells estimates of one metric apart.
+
+    Raises
+    ------
+    ValueError
+        If `protocol` is neither published nor strict.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r}: expected one of {PROTOCOLS}")
+    return {
+        "benchmark": benchmark,
+        "protocol": protocol,
+        "model": model,
+        "space": space,
+        "seed": int(seed),
+        "cells": cells,
+        "metric": metric,
+        "item": item,
+        "against": against,
+        "level": float(level),
+        "value": float(value),
+        "low": float(low),
+        "high": float(high),
+        "n": int(n),
+    }
+
+
+def to_frame(rows: Sequence[dict]) -> pd.DataFrame:
+    """Return the rows as a table with the columns and types of `COLUMNS`, in their order."""
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows, and below them the strict estimates over all training seeds.
+
+    An estimate that has an interval for two seeds or more gets a row `OVER_SEEDS`: their mean,
+    with an interval that the spread between the seeds widens (see `seeds.mean_over_seeds`).
+    Models and spaces share the spread of a metric, and so do the items of `ALIKE_ITEMS`.
+    """
+    each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
+    each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
+    keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n")]
+    each = each.assign(pool=each["item"].mask(each["metric"].isin(ALIKE_ITEMS), ""))
+    alike = ["pool", *(name for name in keys if name not in ("model", "space", "item"))]
+    n = each.groupby([*keys, "pool"], sort=False, dropna=False)["n"].max()
+    folded = mean_over_seeds(each, [*keys, "pool"], alike).join(n).reset_index()
+    folded["seed"] = OVER_SEEDS
+    for metrics, least in ((BETWEEN_0_AND_1, 0), (DIFFERENCES, -1)):
+        rows_of = folded["metric"].isin(metrics)
+        folded.loc[rows_of, ["low", "high"]] = folded.loc[rows_of, ["low", "high"]].clip(least, 1)
+    return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
+
+
+def write(rows: Sequence[dict], path: str | Path) -> None:
+    """Write rows, and those over training seeds, as a benchmark table (parquet)."""
+    write_parquet(with_seeds_folded(to_frame(rows)), path)

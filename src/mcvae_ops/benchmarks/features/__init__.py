@@ -1,0 +1,1 @@
+"""Fig. 4D, 4E: classical features that a group of genes alters most."""

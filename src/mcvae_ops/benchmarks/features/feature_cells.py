@@ -1,0 +1,78 @@
+"""Classical features of control cells and of groups of genes, read batch by batch."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
+from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
+from mcvae_ops.errors import InputError
+from mcvae_ops.progress import Progress
+
+
+class BatchCells(NamedTuple):
+    """Control cells and the cells of each group in one batch, of shape (cell, feature) each."""
+
+    controls: np.ndarray
+    groups: dict[str, np.ndarray]
+
+
+def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Read the control cells and the cells of some groups from the shard index.
+
+    Returns
+    -------
+    Rows by cell_id; boolean columns is_ntc and one for each group.
+    """
+    cells = pq.read_table(index, columns=["cell_id", "gene", "is_ntc"])
+    library = pc.unique(cells["gene"]).to_pylist()
+    wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
+    for name in names:
+        named = named_in(library, genes_of_group(name, groups))
+        members = pd.Series(library, dtype=object)[named]
+        wanted[name] = pc.is_in(cells["gene"], pa.array(members, pa.string())).to_numpy()
+        wanted[name] &= ~wanted["is_ntc"]
+    wanted.index = cells["cell_id"].to_pandas()
+    return wanted[wanted.any(axis=1)]
+
+
+def read_batches(
+    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+) -> Iterator[BatchCells]:
+    """Yield the wanted cells of each feature table (one a batch); infinite counts as missing.
+
+    Raises
+    ------
+    InputError
+        If the tables do not hold the same features.
+    """
+    progress = Progress(len(features), "batches", "feature ranking")
+    keep = pc.field("cell_id").isin(pa.array(wanted.index, pa.string()))
+    for path in features:
+        found = feature_names(path)
+        if found != list(names):
+            raise InputError(
+                where=path,
+                found=f"{len(found)} features",
+                expected=f"the {len(names)} features of {features[0]}",
+                fix="measure the features of all wells anew",
+            )
+        part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
+        values, kinds = part.to_numpy(float, copy=True), wanted.loc[part.index]
+        values[~np.isfinite(values)] = np.nan
+        yield BatchCells(
+            values[kinds["is_ntc"].to_numpy()],
+            {name: values[kinds[name].to_numpy()] for name in kinds.columns[1:]},
+        )
+        progress.step()
+
+
+def feature_names(path: str) -> list[str]:
+    """Return the feature columns of a feature table."""
+    return [name for name in pq.read_schema(path).names if name != "cell_id"]

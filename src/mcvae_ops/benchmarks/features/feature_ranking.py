@@ -1,0 +1,257 @@
+"""Classical features that a group of genes alters most (figures 4D, 4E), published and strict.
+
+Per batch, each feature of the group's cells is set against the control cells (NTC) by Welch's t
+test (Bonferroni over features) and by a robust z: difference of medians over the MAD of NTC,
+without the factor 1.4826. Then: how much of the first principal component (PC1) of the standardised
+NTC features do the first k of the ranked features explain?
+
+Published (Wang et al. 2023): ordered by the number of batches in which a feature is among the top
+4; R^2 in sample. Strict: ordered by median absolute z over batches, among features significant in
+most batches; a MAD of zero leaves the feature out of that batch, where the authors made it
+infinite; R^2 on batches that neither the ranking, nor PC1, nor the regression saw.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.benchmarks.estimates import classification, table
+from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, kinds_of
+from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
+from mcvae_ops.benchmarks.features.control_variance import (
+    Moments,
+    explained_variance,
+    moments,
+    pool,
+)
+from mcvae_ops.benchmarks.features.feature_cells import (
+    BatchCells,
+    feature_names,
+    read_batches,
+    read_wanted,
+)
+from mcvae_ops.benchmarks.features.feature_tests import (
+    Comparison,
+    compare,
+    rank_published,
+    rank_strict,
+)
+from mcvae_ops.embeddings.read import named_rng
+
+logger = logging.getLogger(__name__)
+
+COMMON = dict(benchmark="features", model="cellprofiler", space="features", seed=0, cells="all")
+
+
+def ranking_rows(
+    names: list[str],
+    comparisons: Sequence[Comparison],
+    ranking: tuple[np.ndarray, np.ndarray],
+    settings: dict,
+    rng: np.random.Generator | None,
+    common: dict,
+) -> list[dict]:
+    """Return robust z (median over batches) and number of batches of the first features.
+
+    Parameters
+    ----------
+    names
+        Features.
+    comparisons
+        One for each batch.
+    ranking
+        Features in order, and their numbers of batches.
+    settings
+        max_features.
+    rng
+        For the interval over batches; None gives none.
+    common
+        What all the rows share.
+    """
+    order, n_batches = ranking
+    rows = []
+    for rank, feature in enumerate(order[: settings["max_features"]], start=1):
+        z = np.array([batch.z[feature] for batch in comparisons])
+        z = z[~np.isnan(z)] if rng is None else z[np.isfinite(z)]
+        limits = {}
+        if rng is not None:
+            low, high = interval(classification.bootstrap(z, np.median, BOOTSTRAP_ROUNDS, rng))
+            limits = {"low": low, "high": high}
+        place = common | dict(against=names[feature], level=rank, n=len(comparisons))
+        rows.append(table.row(**place, metric="robust_z", value=np.median(z), **limits))
+        rows.append(table.row(**place, metric="n_batches", value=n_batches[feature]))
+    return rows
+
+
+def held_out_variance(
+    parts: Sequence[Moments], comparisons: Sequence[Comparison | None], max_features: int
+) -> np.ndarray:
+    """Return R^2 on each batch, with ranking, PC1 and regression from all other batches.
+
+    Parameters
+    ----------
+    parts
+        Moments of the NTC cells of each batch.
+    comparisons
+        Group against NTC in each batch; None where there was nothing to compare.
+    max_features
+        Largest number of features.
+
+    Returns
+    -------
+    Of shape (batch, k); NaN where fewer features qualify.
+    """
+    explained = np.full((len(parts), max_features), np.nan)
+    for batch, held_out in enumerate(parts):
+        others = [c for k, c in enumerate(comparisons) if k != batch and c is not None]
+        if others:
+            train = pool([part for k, part in enumerate(parts) if k != batch])
+            found = explained_variance(train, held_out, rank_strict(others)[0], max_features)
+            explained[batch, : len(found)] = found
+    return explained
+
+
+def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> list[dict]:
+    """Return the mean over batches for each k, with its 95 % interval over them.
+
+    Parameters
+    ----------
+    explained
+        R^2, or a difference of two, of shape (batch, k); NaN is left out. A single row (the
+        published protocol) has no interval.
+    seed
+        Seed of the bootstrap.
+    n
+        Number of control cells.
+    common
+        What all the rows share.
+    """
+    rows = []
+    for k, values in enumerate(explained.T, start=1):
+        values = values[np.isfinite(values)]
+        if len(values) == 0:
+            continue
+        rounds = classification.bootstrap(
+            values, np.mean, BOOTSTRAP_ROUNDS, named_rng(seed, "variance")
+        )
+        low, high = interval(rounds)
+        rows.append(table.row(**common, level=k, value=values.mean(), low=low, high=high, n=n))
+    return rows
+
+
+def evaluate(
+    names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
+) -> list[dict]:
+    """Return the rows of all groups by both protocols.
+
+    Parameters
+    ----------
+    names
+        Features.
+    batches
+        Visited once: a generator will do. A batch with fewer than two control cells is left out;
+        a group is not compared in a batch where it has fewer than two cells.
+    settings
+        shifting_groups, novel_groups, top, max_features.
+    seed
+        Seed of the bootstraps.
+    """
+    groups = kinds_of(settings)
+    parts: list[Moments] = []
+    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
+    for batch in batches:
+        if len(batch.controls) < 2:
+            continue
+        parts.append(moments(batch.controls))
+        for group, compared in comparisons.items():
+            members = batch.groups[group]
+            compared.append(compare(members, batch.controls) if len(members) >= 2 else None)
+    rows, held_out = [], {}
+    for group, compared in comparisons.items():
+        held_out[group] = held_out_variance(parts, compared, settings["max_features"])
+        where = {"item": group, "against": groups[group]}
+        rows += group_rows(where, names, compared, parts, held_out[group], settings, seed)
+    means = [
+        _mean_of_known([held_out[group] for group in groups if groups[group] == kind])
+        for kind in (SHIFTING, NOVEL)
+    ]
+    common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
+    return rows + variance_rows(means[0] - means[1], seed, sum(part.n for part in parts), common)
+
+
+def _mean_of_known(explained: list[np.ndarray]) -> np.ndarray:
+    """Return the mean over groups of what is known in each batch and for each k."""
+    stacked = np.stack(explained)
+    known = np.isfinite(stacked)
+    total = np.where(known, stacked, 0).sum(axis=0)
+    n = known.sum(axis=0)
+    return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
+
+
+def group_rows(
+    where: dict[str, str],
+    names: list[str],
+    comparisons: Sequence[Comparison | None],
+    parts: Sequence[Moments],
+    held_out: np.ndarray,
+    settings: dict,
+    seed: int,
+) -> list[dict]:
+    """Return all rows of one group by both protocols.
+
+    Parameters
+    ----------
+    where
+        The group (item), and its kind (against) for the rows of R^2.
+    names
+        Features.
+    comparisons, parts
+        One for each batch; a comparison is None where there was nothing to compare.
+    held_out
+        What `held_out_variance` returned.
+    settings
+        top, max_features.
+    seed
+        Seed of the bootstraps.
+    """
+    compared = [comparison for comparison in comparisons if comparison is not None]
+    if not compared:
+        logger.warning("group %s has too few cells in every batch, left out", where["item"])
+        return []
+    n, whole = sum(part.n for part in parts), pool(parts)
+    published = COMMON | where | dict(protocol="published")
+    ranking = rank_published(compared, settings["top"])
+    in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
+    rows = ranking_rows(names, compared, ranking, settings, None, published)
+    rows += variance_rows(in_sample[None], seed, n, published | {"metric": "r2"})
+    strict = COMMON | where | dict(protocol="strict")
+    rng = named_rng(seed, "ranking", where["item"])
+    rows += ranking_rows(names, compared, rank_strict(compared), settings, rng, strict)
+    return rows + variance_rows(held_out, seed, n, strict | {"metric": "r2"})
+
+
+def feature_ranking(
+    index: str, features: list[str], groups: str, settings: dict, seed: int, benchmark: str
+) -> None:
+    """Rank the classical features that each group alters, and what they explain of NTC cells.
+
+    Parameters
+    ----------
+    index
+        Shard index (parquet).
+    features
+        Feature tables, one for each plate and well.
+    groups
+        Functional groups (parquet): gene, group.
+    settings
+        The section benchmarks.features.
+    seed
+        Seed of the bootstraps.
+    benchmark
+        Output table (parquet).
+    """
+    names = feature_names(features[0])
+    wanted = read_wanted(index, pd.read_parquet(groups), list(kinds_of(settings)))
+    table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)

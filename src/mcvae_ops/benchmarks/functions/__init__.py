@@ -1,0 +1,1 @@
+"""Fig. 4B, 4C: functional groups predicted from profiles."""

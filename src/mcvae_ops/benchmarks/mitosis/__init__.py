@@ -1,0 +1,1 @@
+"""Fig. 5: mitotic factors and the background norm."""

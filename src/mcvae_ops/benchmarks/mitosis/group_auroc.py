@@ -1,0 +1,57 @@
+"""Does the relative background norm B / (S + B) tell genes that shift existing states from others?
+
+Strict protocol alone, over all genes of the configured groups: those of shifting groups are the
+positives, those of novel groups the negatives.
+"""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from mcvae_ops.benchmarks.estimates.functional_groups import (
+    NOVEL,
+    SHIFTING,
+    group_of_genes,
+    kinds_of,
+)
+from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
+
+METRIC = "group_auroc"
+
+
+def kind_rows(
+    points: pd.DataFrame, groups: pd.DataFrame, settings: dict, seed: int, row: Callable
+) -> list[dict]:
+    """Return the row ``group_auroc``, shifting against novel groups, with its interval over genes.
+
+    None unless there are genes of both kinds.
+
+    Parameters
+    ----------
+    points
+        `mcvae_ops.benchmarks.mitosis.mitotic_factors.effect_points`.
+    groups
+        Columns gene, group.
+    settings
+        ``shifting_groups``, ``novel_groups``, ``bootstrap``.
+    seed
+        Of the bootstrap.
+    row
+        `table.row` with everything set that names the profiles.
+    """
+    group = points["gene"].map(group_of_genes(points["gene"], groups, split_merged=True))
+    kind = group.map(kinds_of(settings))
+    chosen = kind.notna() & points["relative_background"].notna()
+    is_shifting = (kind[chosen] == SHIFTING).to_numpy()
+    if is_shifting.all() or not is_shifting.any():
+        return []
+    scores = points.loc[chosen, ["relative_background"]].to_numpy().T
+    values, rounds = auroc_rounds(scores, is_shifting, settings["bootstrap"], seed)
+    low, high = interval(rounds[0])
+    return [
+        row(
+            protocol="strict", metric=METRIC, item=SHIFTING, against=NOVEL, value=values[0],
+            low=low, high=high, n=chosen.sum(),
+        )
+    ]  # fmt: skip

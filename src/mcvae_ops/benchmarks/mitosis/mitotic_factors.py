@@ -1,0 +1,289 @@
+"""Fig. 5: do mitotic factors act on the background space more than the mitotic index tells?
+
+S and B are the squared norms of the salient and background part of a gene's profile (minus NTC,
+not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
+Strict: signed index, interval of the AUROC difference, and what the threshold, the most extreme
+gene and a wider list of factors do to it. The scale of S and B (mean or median, with or without an
+outlier) cannot change an AUROC: B / (S + B) orders genes as B / S does, whatever the scales.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
+from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
+from mcvae_ops.benchmarks.mitosis.group_auroc import kind_rows
+from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+
+logger = logging.getLogger(__name__)
+
+SCORES = ("relative_background", "mitotic_index")
+SENSITIVITY_PERCENTILES = (95.0, 99.0, 99.5)
+SENSITIVITY_FACTORS = (0.75, 1.25, 1.5)
+WIDER_LIST = "wider list of factors"
+
+
+def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return the squared norms of the salient and background part of each profile, (gene,) each."""
+    spaces = spaces_of(genes.columns)
+    if "salient" not in spaces:
+        raise InputError(
+            where="configuration key profiles.main_model",
+            found="a model with one latent space",
+            expected="a model with a salient and a background space",
+            fix="choose a contrastive model",
+        )
+    salient, background = (
+        (genes[spaces[space]].to_numpy(np.float64) ** 2).sum(axis=1)
+        for space in ("salient", "background")
+    )
+    return salient, background
+
+
+def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -> pd.DataFrame:
+    """Return what Fig. 5 draws of each targeting gene.
+
+    Parameters
+    ----------
+    genes
+        Profiles of one model, seed and set of cells, with the NTC row. The authors take the means
+        of S and B over all rows, that of NTC (zeros) included; so does this.
+    index
+        A mitotic index table; genes it lacks are left out, with a warning.
+    factors
+        Symbols of mitotic factors; a merged gene (``A&B``) is one if either is.
+
+    Returns
+    -------
+    gene, salient_norm, background_norm, relative_background, mitotic_index_percent,
+    is_mitotic_factor. A gene without any effect in both spaces has no ratio: NaN.
+    """
+    targeting = finite_profiles(genes)
+    n_rows = len(targeting) + int(genes["is_ntc"].sum())
+    salient, background = (_over_mean(norm, n_rows) for norm in squared_norms(targeting))
+    percent = index[index["level"] == "gene"].set_index("name")["mitotic_index_percent"]
+    points = pd.DataFrame(
+        {
+            "gene": targeting["gene"],
+            "salient_norm": salient,
+            "background_norm": background,
+            "relative_background": relative_background(salient, background),
+            "mitotic_index_percent": percent.reindex(targeting["gene"]).to_numpy(),
+            "is_mitotic_factor": named_in(targeting["gene"], factors),
+        }
+    )
+    unknown = points["mitotic_index_percent"].isna()
+    if unknown.any():
+        logger.warning("%d genes without a mitotic index are left out", unknown.sum())
+    return points[~unknown].reset_index(drop=True)
+
+
+def relative_background(salient: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Return B / (S + B), NaN where both are 0."""
+    total = salient + background
+    return np.divide(background, total, out=np.full_like(total, np.nan), where=total > 0)
+
+
+def threshold_percent(
+    index: pd.DataFrame, settings: dict, percentile: float, signed: bool
+) -> float:
+    """Return the mitotic index beyond which a gene is significant.
+
+    Parameters
+    ----------
+    index
+        A mitotic index table.
+    settings
+        ``threshold_percent``, if set, is the threshold itself.
+    percentile
+        Of the index of NTC guides.
+    signed
+        Whether the sign of the index counts.
+    """
+    if settings["threshold_percent"] is not None:
+        return float(settings["threshold_percent"])
+    null = index.loc[index["level"] == "ntc_guide", "mitotic_index_percent"].to_numpy()
+    if len(null) == 0:
+        raise InputError(
+            where="mitotic index",
+            found="no NTC guide",
+            expected="NTC guides, whose percentile is the threshold of significance",
+            fix="set benchmarks.mitosis.threshold_percent",
+        )
+    return float(np.percentile(null if signed else np.abs(null), percentile))
+
+
+def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> list[dict]:
+    """Return the AUROC of both scores over the significant genes, as the authors computed it.
+
+    Parameters
+    ----------
+    points
+        `effect_points`.
+    threshold
+        Genes with a larger absolute index are significant.
+    row
+        `table.row` with everything set that names the profiles.
+    """
+    chosen = _significant(points, np.abs(points["mitotic_index_percent"]), threshold)
+    scores = np.stack([chosen["relative_background"], np.abs(chosen["mitotic_index_percent"])])
+    values, _ = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), 0, 0)
+    here = partial(row, protocol="published", n=len(chosen))
+    return [
+        *(here(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
+        *_count_rows(chosen, threshold, here),
+    ]
+
+
+def strict_rows(
+    points: pd.DataFrame, threshold: float, rounds: int, seed: int, row: Callable
+) -> list[dict]:
+    """Return the AUROC of both scores and their difference, with intervals over genes.
+
+    Parameters
+    ----------
+    points
+        `effect_points`.
+    threshold
+        Genes with a larger signed index are significant.
+    rounds, seed
+        Of the bootstrap over significant genes.
+    row
+        `table.row` with everything set that names the profiles and the analysis.
+    """
+    chosen = _significant(points, points["mitotic_index_percent"], threshold)
+    scores = np.stack([chosen["relative_background"], chosen["mitotic_index_percent"]])
+    values, samples = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), rounds, seed)
+    here = partial(row, protocol="strict", n=len(chosen))
+    rows = []
+    for name, value, drawn in zip(SCORES, values, samples, strict=True):
+        low, high = interval(drawn)
+        rows.append(here(metric="auroc", item=name, value=value, low=low, high=high))
+    low, high = interval(samples[0] - samples[1])
+    difference = here(
+        metric="auroc_difference", item="-".join(SCORES), value=values[0] - values[1],
+        low=low, high=high,
+    )  # fmt: skip
+    return [*rows, difference, *_count_rows(chosen, threshold, here)]
+
+
+def sensitivity_rows(
+    points: pd.DataFrame,
+    wider: set[str],
+    index: pd.DataFrame,
+    settings: dict,
+    seed: int,
+    row: Callable,
+) -> list[dict]:
+    """Return the strict rows with another threshold or list, and without the most extreme gene.
+
+    `against` says what differs: ``percentile 99``, or ``threshold x 1.25`` where the threshold
+    is given and not a percentile; ``without GENE``, the gene with the largest salient norm;
+    `WIDER_LIST`, the factors in `wider` (no row where there is none).
+    """
+    rounds = settings["bootstrap"]
+    threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
+    if settings["threshold_percent"] is None:
+        others = {
+            f"percentile {p:g}": threshold_percent(index, settings, p, signed=True)
+            for p in SENSITIVITY_PERCENTILES
+        }
+    else:
+        others = {f"threshold x {f:g}": f * threshold for f in SENSITIVITY_FACTORS}
+    rows = []
+    for name, other in others.items():
+        rows += strict_rows(points, other, rounds, seed, partial(row, against=name))
+    extreme = points["salient_norm"].idxmax()
+    without = f"without {points['gene'][extreme]}"
+    kept = points.drop(index=extreme)
+    rows += strict_rows(kept, threshold, rounds, seed, partial(row, against=without))
+    if not wider:
+        return rows
+    relabelled = points.assign(is_mitotic_factor=named_in(points["gene"], wider))
+    return rows + strict_rows(relabelled, threshold, rounds, seed, partial(row, against=WIDER_LIST))
+
+
+def _over_mean(norms: np.ndarray, n: int) -> np.ndarray:
+    """Divide by the mean over n rows; a space that nothing moves stays 0."""
+    mean = norms.sum() / n
+    return norms / mean if mean > 0 else norms
+
+
+def _significant(points: pd.DataFrame, index: pd.Series, threshold: float) -> pd.DataFrame:
+    return points[(index > threshold) & points["relative_background"].notna()]
+
+
+def _count_rows(chosen: pd.DataFrame, threshold: float, row: Callable) -> list[dict]:
+    return [
+        row(metric="threshold_percent", value=threshold),
+        row(metric="n_mitotic_factors", value=chosen["is_mitotic_factor"].sum()),
+    ]
+
+
+def mitosis(
+    genes: list[str],
+    mitotic_index: str,
+    mitotic_factors: str,
+    wider_mitotic_factors: str,
+    groups: str,
+    settings: dict,
+    seed: int,
+    models: list[str],
+    benchmark: str,
+    points: str,
+) -> None:
+    """Write the benchmark of Fig. 5A-C and the points that it draws.
+
+    Parameters
+    ----------
+    genes
+        Tables of gene profiles; those of `models` are used.
+    mitotic_index, mitotic_factors, wider_mitotic_factors
+        Tables; the last one, another list of factors, may be empty.
+    groups
+        Functional groups: gene, group; may be empty.
+    settings
+        ``null_percentile``, ``threshold_percent``, ``bootstrap``, ``shifting_groups``,
+        ``novel_groups``.
+    seed
+        Of the bootstrap.
+    models
+        The models of Fig. 5; they need a salient and a background space.
+    benchmark, points
+        Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
+    """
+    index = pd.read_parquet(mitotic_index)
+    factors, wider = (
+        set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
+    )
+    annotated = pd.read_parquet(groups)
+    tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
+    # Not below each other: models may differ in their latent sizes.
+    parts = (one for genes in tables for one in genes.groupby(["model", "seed", "cells"]))
+    rows, drawn = [], []
+    for (model, training_seed, cells), part in parts:
+        found = effect_points(part, index, factors)
+        row = partial(
+            table.row, benchmark="mitosis", model=model, space="combined",
+            seed=training_seed, cells=cells,
+        )  # fmt: skip
+        percentile, rounds = settings["null_percentile"], settings["bootstrap"]
+        signed = threshold_percent(index, settings, percentile, signed=True)
+        rows += strict_rows(found, signed, rounds, seed, row)
+        rows += kind_rows(found, annotated, settings, seed, row)
+        if cells == "all":
+            absolute = threshold_percent(index, settings, percentile, signed=False)
+            rows += published_rows(found, absolute, row)
+            rows += sensitivity_rows(found, wider, index, settings, seed, row)
+            significant = np.abs(found["mitotic_index_percent"]) > absolute
+            drawn.append(found.assign(model=model, seed=training_seed, significant=significant))
+    table.write(rows, benchmark)
+    write_parquet(pd.concat(drawn, ignore_index=True), points)

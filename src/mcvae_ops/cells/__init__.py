@@ -1,0 +1,1 @@
+"""Cells: their tables, one per well, and their classical features."""

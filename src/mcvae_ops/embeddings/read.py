@@ -1,0 +1,82 @@
+"""Cells and their embedding, read side by side."""
+
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.errors import InputError
+
+INDEX_COLUMNS = ["cell_id", "plate", "well", "tile", "y_px", "x_px", "is_ntc"]
+
+
+class Embedding(NamedTuple):
+    """Latent means of some cells: one matrix of shape (cell, latent) for each space."""
+
+    model: str
+    seed: int
+    spaces: dict[str, np.ndarray]
+
+
+def named_rng(seed: int, *names: str) -> np.random.Generator:
+    """Return a generator that depends on the seed and the names alone."""
+    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
+
+
+def read_cells(index: str | Path) -> pd.DataFrame:
+    """Read what the benchmarks of single cells need of the shard index."""
+    return pq.read_table(index, columns=INDEX_COLUMNS).to_pandas()
+
+
+def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> Embedding:
+    """Read some rows of an embedding, part by part, so that a whole screen need not fit.
+
+    Parameters
+    ----------
+    path
+        Embedding table (parquet), row-aligned with the shard index.
+    cells
+        All cells of the index.
+    rows
+        Rows to keep, ascending.
+
+    Raises
+    ------
+    InputError
+        If the rows of the embedding are not those of the index.
+    """
+    file = pq.ParquetFile(path)
+    found = file.metadata.num_rows
+    if found != len(cells):
+        raise _misaligned(path, f"{found} rows", f"{len(cells)} rows")
+    parts, start = [], 0
+    for batch in file.iter_batches(batch_size=1 << 16):
+        first, last = np.searchsorted(rows, [start, start + len(batch)])
+        parts.append(batch.take(pa.array(rows[first:last] - start)))
+        start += len(batch)
+    table = pa.Table.from_batches(parts, schema=file.schema_arrow).to_pandas()
+    expected = cells["cell_id"].to_numpy()[rows]
+    wrong = np.flatnonzero(table["cell_id"].to_numpy() != expected)
+    if wrong.size:
+        where = wrong[0]
+        raise _misaligned(path, f"cell {table['cell_id'][where]}", f"cell {expected[where]}")
+    metadata = file.schema_arrow.metadata
+    spaces = {
+        space: table[columns].to_numpy(np.float32)
+        for space, columns in spaces_of(table.columns).items()
+    }
+    return Embedding(metadata[b"model"].decode(), int(metadata[b"seed"]), spaces)
+
+
+def _misaligned(path: str | Path, found: str, expected: str) -> InputError:
+    return InputError(
+        where=str(path),
+        found=found,
+        expected=f"{expected}, as in the shard index",
+        fix="delete the embedding and compute it again",
+    )

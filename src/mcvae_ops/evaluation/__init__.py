@@ -1,0 +1,1 @@
+"""Models compared on several screens: estimates, differences, aims, and their page."""

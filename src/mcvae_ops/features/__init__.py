@@ -1,1 +1,0 @@
-"""Classical features: measured with cp-measure, and the baselines made of them."""

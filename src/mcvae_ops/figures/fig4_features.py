@@ -1,0 +1,128 @@
+"""
+Fig. 4D, 4E: the classical features that a group of genes alters most.
+
+TABLES
+    features    ranked features with robust z, and what the first k explain of NTC cells
+"""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
+from mcvae_ops.figures import style
+from mcvae_ops.figures.feature_words import describe
+from mcvae_ops.figures.source_data import PAPER, RUN, choose, drawn, needed
+
+KIND_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
+LISTED = 5
+COLUMNS = ((0.02, "left"), (0.05, "left"), (0.68, "right"), (0.86, "right"), (0.99, "right"))
+
+
+def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw how much the first k features of each group explain of PC1 of control cells."""
+    table = choose(tables["features"], metric="r2")
+    needed(table, "figure fig4d, table features")
+    theirs = published["variance"]
+    groups = _groups(table)
+    figure = style.new_figure(6.4, 4.6)
+    axes = figure.subplots()
+    first = _first_of_each_kind(groups)
+    for group, colour in groups.items():
+        one = choose(table, item=group).sort_values("level")
+        mine, strict = choose(one, protocol="published"), choose(one, protocol="strict")
+        if group not in first:
+            axes.plot(mine["level"], mine["value"], "-", color=colour, lw=0.8, alpha=0.45)
+            continue
+        axes.plot(mine["level"], mine["value"], "o-", color=colour, ms=4.5, label=group)
+        axes.plot(strict["level"], strict["value"], "D", mfc="white", color=colour, ms=4.5, lw=1)
+        axes.vlines(strict["level"], strict["low"], strict["high"], color=colour, lw=1)
+        paper = choose(theirs, group=group)
+        axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
+    axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
+    if len(theirs):
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
+    axes.set(xlabel="first k features of the group", ylabel="R² of PC1 of NTC cells")
+    axes.set(ylim=(min(0, table["value"].min()) - 0.02, 1.02))
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.2, fontsize=8.5
+    )
+    n = int(choose(table, protocol="published")["n"].max())
+    note = (
+        f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
+        "protocol on held-out batches, with 95 % interval over batches. Red: groups that shift "
+        "existing states, violet: groups with novel phenotypes; thin lines: further ones."
+    )
+    difference = choose(tables["features"], metric="r2_difference")
+    for one in difference[difference["level"] == LISTED].itertuples():
+        note += (
+            f" Red minus violet at k = {LISTED}: {style.signed(one.value, 2)} "
+            f"({style.signed(one.low, 2)} to {style.signed(one.high, 2)})."
+        )
+    style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
+    renamed = theirs.rename(
+        columns={"group": "item", "top_k": "level", "ntc_pc1_variance_explained": "value"}
+    )
+    columns = ["protocol", "metric", "item", "against", "level", "value", "low", "high", "n"]
+    return figure, drawn((RUN, table[columns]), (RUN, difference[columns]), (PAPER, renamed))
+
+
+def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw the table of the first features of each group."""
+    listed = _listed(tables["features"], settings["screen"]["channels"])
+    groups = _first_of_each_kind(_groups(choose(tables["features"], metric="r2")))
+    listed = listed[listed["item"].isin(groups)]
+    figure = style.new_figure(8.6, 1.1 + 0.44 * (LISTED + 1.6) * len(groups))
+    axes = figure.subplots()
+    style.bare(axes)
+    line = 0.0
+    heads = ("robust z", "95 % interval", "batches")
+    for group, colour in groups.items():
+        _write(axes, line, ("", group, *heads), fontweight="bold", color=colour)
+        axes.axhline(line + 0.45, color=colour, lw=1.2)
+        for one in listed[listed["item"] == group].itertuples():
+            line += 1
+            strict = "–"
+            if one.low == one.low:
+                strict = f"{style.signed(one.low, 2)} to {style.signed(one.high, 2)}"
+            cells = (f"{one.level:.0f}", one.against, style.signed(one.robust_z, 2), strict)
+            _write(axes, line - 0.15, (*cells, f"{one.n_batches:.0f} of {one.n}"))
+            axes.text(COLUMNS[1][0], line + 0.2, one.measures, fontsize=8, color=style.FAINT)
+        line += 1.6
+    axes.set(xlim=(0, 1), ylim=(line - 0.9, -0.6))
+    note = (
+        "Published protocol: ordered by the number of batches in which a feature is among the "
+        f"most altered; robust z against NTC cells of the batch, median over "
+        f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, bootstrap "
+        "over batches; – where the feature is not among its first."
+    )
+    style.finish(figure, "fig4e", "The features that each group alters most", note)
+    return figure, drawn((RUN, listed))
+
+
+def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
+    """Return the first features of each group, with what they measure and strict intervals."""
+    table = choose(features, protocol="published", metric=["robust_z", "n_batches"])
+    needed(table, "figure fig4e, table features")
+    keys = ["item", "level", "against", "n"]
+    wide = table.pivot(index=keys, columns="metric", values="value").reset_index()
+    wide = wide[wide["level"] <= LISTED]
+    strict = choose(features, protocol="strict", metric="robust_z")
+    listed = wide.merge(strict[["item", "against", "low", "high"]], "left", ["item", "against"])
+    return listed.assign(measures=[describe(name, channels) for name in listed["against"]])
+
+
+def _groups(table: pd.DataFrame) -> dict[str, str]:
+    """Return the colour of each group: that of its kind."""
+    kinds = table.drop_duplicates("item").set_index("item")["against"]
+    return {group: KIND_COLOURS[kind] for group, kind in kinds.items()}
+
+
+def _first_of_each_kind(groups: dict[str, str]) -> dict[str, str]:
+    """Return the first group of each colour, with the colour."""
+    first = {colour: group for group, colour in reversed(groups.items())}
+    return {group: colour for group, colour in groups.items() if first[colour] == group}
+
+
+def _write(axes, line: float, cells: tuple[str, ...], **how: str) -> None:
+    for (x, side), text in zip(COLUMNS, cells, strict=True):
+        axes.text(x, line, text, ha=side, va="center", fontsize=10, **how)

@@ -1,0 +1,255 @@
+"""
+Fig. 5: does the relative background norm find mitotic factors?
+
+TABLES
+    mitosis_points    one row per gene, model and seed (Fig. 5A, 5B, 5C)
+    mitosis           AUROC of both scores and their difference (Fig. 5C)
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.facets import columns
+from mcvae_ops.figures.source_data import (
+    PAPER,
+    RUN,
+    choose,
+    drawn,
+    judged_models,
+    needed,
+    over_seeds,
+    told_apart,
+)
+
+FACTOR, OTHER = "#D5402B", "#8F969E"
+SCORES = {  # score -> (its column among the points, its name, its colour)
+    "relative_background": ("relative_background", "B / (S + B)", "#D5402B"),
+    "mitotic_index": ("mitotic_index_percent", "mitotic index", "#0072B2"),
+}
+PAPER_COLUMNS = {
+    "relative_background_norm": "relative_background",
+    "mitotic_index_percent": "mitotic_index_percent",
+}
+LABELLED = 8  # genes named in Fig. 5B
+
+
+def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw the salient against the background norm of every gene."""
+    points = _points(tables, settings, "fig5a")
+    models = judged_models(settings)
+    figure, places = columns(models, 5.6, 4.9)
+    for model, axes in places.items():
+        here = choose(points, model=model)
+        x, y = np.log10(here["background_norm"]), np.log10(here["salient_norm"])
+        _scatter(axes, x, y, here["is_mitotic_factor"])
+        axes.axline((0, 0), slope=1, color=style.FAINT, lw=1, ls=":")
+        axes.set(xlabel="log10 B (background norm)", ylabel="log10 S (salient norm)")
+    note = (
+        f"{_described(points)}. Norms are squared and divided by their mean over genes; "
+        "dotted: S = B."
+    )
+    style.finish(figure, "fig5a", "Salient and background effect sizes", note)
+    shown = ["gene", "model", "salient_norm", "background_norm", "is_mitotic_factor"]
+    return figure, drawn((RUN, told_apart(points[shown])))
+
+
+def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw the mitotic index against the relative background norm of every gene."""
+    points = _points(tables, settings, "fig5b")
+    where = "figure fig5b, significant genes of table mitosis_points"
+    known = needed(points[points["significant"]], where)
+    models = judged_models(settings)
+    figure, places = columns(models, 6.2, 4.9)
+    theirs = published["points"].assign(model=models[0])
+    for model, axes in places.items():
+        _draw_index(axes, choose(points, model=model), choose(theirs, model=model))
+    # Names go where no point lies, so the limits that all axes share must stand by now.
+    for model, axes in places.items():
+        here, named = choose(points, model=model), choose(known, model=model)
+        paper = choose(theirs, model=model)[list(PAPER_COLUMNS)].to_numpy(float)
+        own = here[list(PAPER_COLUMNS.values())].to_numpy()
+        named = named.nlargest(LABELLED, "mitotic_index_percent")
+        _name_genes(axes, named, np.concatenate([own, paper]))
+    one = choose(known, model=models[0])
+    note = (
+        f"{_described(points)};\n{style.counted(len(one), 'genes')} with a significant mitotic "
+        f"index, {int(one['is_mitotic_factor'].sum())} of them mitotic factors."
+    )
+    style.finish(figure, "fig5b", "Mitotic index and relative background norm", note)
+    shown = [
+        "gene", "model", "mitotic_index_percent", "relative_background", "is_mitotic_factor",
+        "significant",
+    ]  # fmt: skip
+    renamed = published["points"].rename(columns=PAPER_COLUMNS)
+    return figure, drawn((RUN, told_apart(points[shown])), (PAPER, renamed))
+
+
+def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw the ROC curves of both scores over the significant genes."""
+    points = _points(tables, settings, "fig5c")
+    known = points[points["significant"] & points["relative_background"].notna()]
+    needed(known, "figure fig5c, significant genes of table mitosis_points")
+    models = judged_models(settings)
+    table = choose(tables["mitosis"], model=models, cells="all", against="")
+    first = choose(table, seed=[known["seed"].iloc[0]])
+    auroc = choose(first, protocol="published", metric="auroc")
+    strict = over_seeds(
+        choose(table, protocol="strict", metric=["auroc", "auroc_difference"]),
+        ["protocol", "model", "metric", "item"],
+    )
+    theirs = published["auroc"].replace({"relative_background_norm": "relative_background"})
+    theirs = theirs.rename(columns={"score": "item", "auroc": "value"})
+    theirs = theirs.assign(metric="auroc", model=models[0])
+    figure = style.new_figure(5.2 if len(models) == 1 else 8.0, 5.6)
+    curves = _draw_roc(figure.subplots(), known, auroc, theirs)
+    note = f"{_described(known)}." + _strict_note(strict, models)
+    style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
+    estimates = pd.concat([auroc.assign(n_seeds=1), strict])[
+        ["protocol", "model", "n_seeds", "metric", "item", "value", "low", "high", "n"]
+    ]
+    return figure, drawn((RUN, estimates), (PAPER, theirs), (RUN, curves))
+
+
+def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
+    """Draw the mitotic index against the relative background norm of one model."""
+    known, rest = points[points["significant"]], points[~points["significant"]]
+    axes.scatter(
+        rest["relative_background"], rest["mitotic_index_percent"], 6, c="#D4D7DA",
+        rasterized=True, label="not significant", lw=0,
+    )  # fmt: skip
+    x, y = known["relative_background"], known["mitotic_index_percent"]
+    _scatter(axes, x, y, known["is_mitotic_factor"])
+    if len(paper):
+        axes.scatter(
+            paper["relative_background_norm"], paper["mitotic_index_percent"], 34,
+            facecolors="none", edgecolors=style.INK, lw=0.6, label="paper",
+        )  # fmt: skip
+    axes.set(
+        xlabel="relative background norm, B / (S + B)",
+        ylabel="absolute change of mitotic index (%)",
+    )
+    axes.margins(0.08)
+    axes.legend(loc="best", fontsize=8.5)
+
+
+def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
+    """Return a line for each strict estimate; that of the mitotic index is needed once."""
+    is_repeated = (strict["item"] == "mitotic_index") & (strict["model"] != models[0])
+    strict, lines = strict[~is_repeated], []
+    for model in models:
+        of = f" of {style.model_name(model)}" if len(models) > 1 else ""
+        lines += [_strict_text(one, of) for one in choose(strict, model=model).itertuples()]
+    return "".join(lines)
+
+
+def _strict_text(one, of: str) -> str:
+    if one.metric == "auroc":
+        name = SCORES[one.item][1] + (of if one.item == "relative_background" else "")
+        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {one.low:.3f} to {one.high:.3f}"
+    else:
+        bounds = f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}"
+        text = f"difference{of}: {style.signed(one.value, 3)}, 95 % interval {bounds}"
+    return f"\nStrict {text} (n = {one.n}, {style.counted(one.n_seeds, 'training seeds')})."
+
+
+def _draw_roc(
+    axes: Axes, genes: pd.DataFrame, auroc: pd.DataFrame, paper: pd.DataFrame
+) -> pd.DataFrame:
+    """Draw one curve per score with its area in the legend; return the curves' points.
+
+    The mitotic index is the same whatever the model: it is drawn once.
+    """
+    curves, models = [], list(dict.fromkeys(genes["model"]))
+    scores = [(model, "relative_background") for model in models]
+    for model, score in [*scores, (models[0], "mitotic_index")]:
+        column, name, colour = SCORES[score]
+        if len(models) > 1 and score == "relative_background":
+            name, colour = f"{style.model_name(model)}, {name}", style.model_colour(model)
+        curve = _roc(choose(genes, model=model), column).assign(item=score, model=model)
+        label = f"{name}: {choose(auroc, model=model, item=score)['value'].iloc[0]:.3f}"
+        theirs = choose(paper, model=model, item=score)["value"]
+        label += "".join(f" (paper {value:.3f})" for value in theirs)
+        x, y = curve["false_positive_rate"], curve["true_positive_rate"]
+        axes.plot(x, y, color=colour, label=label)
+        curves.append(curve)
+    axes.plot([0, 1], [0, 1], ":", color=style.FAINT, lw=1.2, label="chance: 0.500")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
+    place = {"loc": "lower right"}
+    if len(models) > 1:
+        place = {"loc": "lower left", "bbox_to_anchor": (1.0, 0.0)}
+    axes.legend(title="AUROC", alignment="left", **place)
+    return told_apart(pd.concat(curves))
+
+
+def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
+    """Return the points of the first training of the judged models, in their order."""
+    models = judged_models(settings)
+    points = choose(tables["mitosis_points"], model=models)
+    needed(points, f"figure {panel}, table mitosis_points")
+    first = points[points["seed"] == points["seed"].min()]
+    first = pd.concat([choose(first, model=model) for model in models], ignore_index=True)
+    # The published protocol takes the absolute change; a gene can also lose mitotic cells.
+    return first.assign(mitotic_index_percent=first["mitotic_index_percent"].abs())
+
+
+def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> None:
+    size = float(np.clip(40_000 / len(x), 16, 28))
+    # Thousands of genes lie over each other: where they are many shall look darker.
+    opacity = float(np.clip(1000 / len(x), 0.35, 1))
+    for value, colour, marker, name in (
+        (False, OTHER, "o", "other gene"),
+        (True, FACTOR, "^", "mitotic factor"),
+    ):
+        chosen = is_factor == value
+        axes.scatter(
+            x[chosen], y[chosen], size if value else 0.6 * size, c=colour, marker=marker,
+            lw=0.4 if value else 0, edgecolors="white", rasterized=True, label=name,
+            alpha=1 if value else opacity,
+        )  # fmt: skip
+    axes.legend(loc="best")
+
+
+def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None:
+    """Write gene names beside their points where they cover neither a name nor a point."""
+    axes.figure.draw_without_rendering()
+    points = axes.transData.transform(all_points)
+    taken = []
+    for gene in genes.itertuples():
+        for side, offset in (("left", 5), ("right", -5)):
+            text = axes.annotate(
+                gene.gene, (gene.relative_background, gene.mitotic_index_percent), (offset, 0),
+                textcoords="offset points", fontsize=8.5, style="italic", ha=side, va="center",
+            )  # fmt: skip
+            box = text.get_window_extent().padded(2)
+            if not box.count_contains(points) and not box.count_overlaps(taken):
+                taken.append(box)
+                break
+            text.remove()
+
+
+def _roc(points: pd.DataFrame, column: str) -> pd.DataFrame:
+    false, true, threshold = roc_curve(points["is_mitotic_factor"], points[column])
+    return pd.DataFrame(
+        {
+            "metric": "roc",
+            "false_positive_rate": false,
+            "true_positive_rate": true,
+            "level": threshold,
+        }
+    )
+
+
+def _described(points: pd.DataFrame) -> str:
+    models = list(dict.fromkeys(points["model"]))
+    one = choose(points, model=models[0])
+    factors = int(one["is_mitotic_factor"].sum())
+    return (
+        f"{style.counted(len(one), 'genes')}, {style.counted(factors, 'mitotic factors')}; "
+        f"{style.model_names(models)}, training seed {one['seed'].iloc[0]}; published protocol"
+    )

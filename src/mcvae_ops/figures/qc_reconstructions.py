@@ -1,0 +1,94 @@
+"""
+Fig. QC6: what the main model makes of cells, and how much each latent dimension says.
+
+TABLES
+    samples    pixels of some validation cells of either arm, and of their reconstructions
+    metrics    the course of the same training
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.source_data import RUN, choose, drawn, judged_models, needed, told_apart
+from mcvae_ops.models.family import SPACES
+
+STATES = {"input": "input", "reconstruction": "reconstruction", "without_s": "with s = 0"}
+SHOWN = (1, 99.8)  # percentiles of a channel's input: black and full colour
+
+
+def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
+    """Draw input and reconstructions of cells per channel, and the KL of every dimension."""
+    samples = needed(tables["samples"], "figure figqc6, table samples")
+    models = judged_models(settings)
+    pixels = {model: choose(samples, model=model).dropna(axis=1, how="all") for model in models}
+    states = [(models[0], "input")]  # the same cells are shown of all models
+    states += [(model, s) for model in models for s in list(STATES)[1:] if s in pixels[model]]
+    channels = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
+    figure = style.new_figure(10.5, 0.42 * len(channels) * len(states) + 2.2)
+    pictures, right = figure.subfigures(1, 2, width_ratios=[2.6, 1])
+    every = pictures.subplots(len(channels) * len(states), 2, squeeze=False)
+    for k, arm in enumerate((True, False)):
+        every[0, k].set_title("control cells (NTC)" if arm else "perturbed cells", fontsize=9)
+    rows = [(name, *state) for name in channels for state in states]
+    for row, (name, model, state) in zip(every, rows, strict=True):
+        _draw_row(row, choose(pixels[model], channel=name), state, channels[name])
+        of = f"{style.model_name(model)}: " if len(models) > 1 and state != "input" else ""
+        row[0].set_ylabel(
+            f"{name}, {of}{STATES[state]}", fontsize=7, rotation=0, ha="right", va="center"
+        )
+    kl = {model: kl_of_dimensions(choose(tables["metrics"], model=model)) for model in models}
+    every = right.subplots(len(models), 1, squeeze=False)[:, 0]
+    for axes, model in zip(every, models, strict=True):
+        _draw_kl(axes, kl[model])
+        axes.set_title(style.model_name(model) if len(models) > 1 else "")
+    n = style.counted(samples["cell_id"].nunique(), "validation cells")
+    note = (
+        f"{style.model_names(models)}, first seed, best validation; {n}, decoded from posterior "
+        "means, controls with s = 0; the scale of a channel is that of the model's input. KL: mean "
+        "over cells (of s: over perturbed ones), dimensions in order of it; one near 0 is not used."
+    )
+    style.finish(figure, "figqc6", "Reconstructions", note)
+    dimensions = pd.concat([part.assign(model=model) for model, part in kl.items()])
+    return figure, drawn((RUN, told_apart(dimensions)), (RUN, told_apart(samples)))
+
+
+def kl_of_dimensions(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return space, dimension and kl_nats at the best validation of a training."""
+    validated = metrics[metrics["phase"] == "validation"]
+    best = validated.loc[validated["negative_elbo"].idxmin()]
+    rows = [
+        (SPACES[space], f"{space}_{k:02d}", nats)
+        for space in SPACES
+        if np.ndim(best.get(f"kl_per_dimension_{space}"))
+        for k, nats in enumerate(best[f"kl_per_dimension_{space}"])
+    ]
+    return pd.DataFrame(rows, columns=["space", "dimension", "kl_nats"])
+
+
+def _draw_row(row: np.ndarray, of_channel: pd.DataFrame, state: str, colour: str) -> None:
+    low, high = np.percentile(of_channel["input"], SHOWN)
+    ramp = LinearSegmentedColormap.from_list(colour, ["#000000", colour, "#FFFFFF"])
+    for axes, arm in zip(row, (True, False), strict=True):
+        style.bare(axes, axes.get_title())
+        crops = [
+            one.pivot(index="y", columns="x", values=state).to_numpy(float)
+            for _, one in of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
+        ]
+        if crops:
+            axes.imshow(np.hstack(crops), cmap=ramp, vmin=low, vmax=max(high, low + 1e-6))
+
+
+def _draw_kl(axes: Axes, dimensions: pd.DataFrame) -> None:
+    for space, rows in dimensions.groupby("space", sort=False):
+        nats = np.sort(rows["kl_nats"])[::-1]
+        axes.plot(
+            np.arange(1, len(nats) + 1), nats, "o-", ms=3, lw=1.2,
+            color=style.SPACE_COLOURS[space], label=f"{space}: {nats.sum():.0f} nats",
+        )  # fmt: skip
+    axes.set(xlabel="dimension, in order of its KL", ylabel="KL (nats per cell)")
+    axes.set_ylim(bottom=0)
+    axes.legend()

@@ -1,0 +1,147 @@
+"""Published profiles in the pipeline's own tables: for benchmarks without cells."""
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.mitotic_index import COLUMNS
+from mcvae_ops.screen import CONTROL
+
+
+def gene_table(embedding: pd.DataFrame, control: str, model: str, seed: int) -> pd.DataFrame:
+    """Return a published gene embedding as a table of gene profiles.
+
+    Parameters
+    ----------
+    embedding
+        Index: gene symbol; columns "0", "1", ...: the salient half, then the background half,
+        both minus NTC.
+    control
+        The symbol of NTC.
+    model, seed
+        What to call the model.
+
+    Returns
+    -------
+    The columns of a genes table, cells "all"; n_guides and n_cells are not published: null.
+
+    Raises
+    ------
+    InputError
+        If the latent columns are not two halves.
+    """
+    dimensions = sorted((c for c in embedding.columns if c.isdigit()), key=int)
+    if not dimensions or len(dimensions) % 2:
+        raise InputError(
+            where="archive.profiles.genes",
+            found=f"{len(dimensions)} columns named by a number",
+            expected="an even number of latent columns, the salient half first",
+            fix="give a table with columns 0, 1, ... and gene symbols as its index",
+        )
+    names = [f"{space}_{k:02d}" for space in "sz" for k in range(len(dimensions) // 2)]
+    profiles = embedding[dimensions].astype(np.float64).set_axis(names, axis=1)
+    is_ntc = embedding.index == control
+    head = pd.DataFrame(
+        {
+            "model": model,
+            "seed": seed,
+            "cells": "all",
+            "gene": np.where(is_ntc, CONTROL, embedding.index),
+            "is_ntc": is_ntc,
+            "n_guides": _unpublished(len(embedding)),
+            "n_cells": _unpublished(len(embedding)),
+        }
+    )
+    return head.join(profiles.reset_index(drop=True))
+
+
+def mitotic_table(embedding: pd.DataFrame, control: str) -> pd.DataFrame:
+    """Return the published mitotic index of each gene: an absolute change, in percent.
+
+    Cell numbers, fractions and NTC guides are not published: null, NaN and no rows.
+    """
+    genes = embedding[embedding.index != control]
+    return pd.DataFrame(
+        {
+            "level": "gene",
+            "name": genes.index,
+            "n_cells": _unpublished(len(genes)),
+            "mitotic_fraction": np.nan,
+            "mitotic_index_percent": genes["mitotic_index"].to_numpy(np.float64),
+        },
+        columns=COLUMNS,
+    )
+
+
+def significance_table(
+    significance: pd.DataFrame, control: str, columns: dict[str, str]
+) -> pd.DataFrame:
+    """Return the published significance of each guide in the pipeline's columns.
+
+    Parameters
+    ----------
+    significance
+        Columns of guide and gene, stat and pvalue.
+    control
+        The symbol of NTC.
+    columns
+        The pipeline's name -> the name in the table, for guide and gene.
+    """
+    gene = significance[columns["gene"]]
+    return pd.DataFrame(
+        {
+            "guide": significance[columns["guide"]],
+            "gene": gene.where(gene != control, CONTROL),
+            "n_cells": _unpublished(len(gene)),
+            "statistic": significance["stat"],
+            "p_value": significance["pvalue"],
+        }
+    )
+
+
+def published_profiles(
+    embedding: str,
+    significance: str,
+    control: str,
+    columns: dict[str, str],
+    model: str,
+    seed: int,
+    genes: list[str],
+    mitotic_index: str,
+    guide_significance: str,
+) -> None:
+    """Write published tables as gene profiles, mitotic index and guide significance.
+
+    Parameters
+    ----------
+    embedding, significance
+        Parquet tables as published.
+    control, columns
+        As in `significance_table`.
+    model, seed
+        The one model and training seed of the configuration.
+    genes, mitotic_index, guide_significance
+        Outputs.
+
+    Raises
+    ------
+    InputError
+        If the configuration names more than one model or seed.
+    """
+    if len(genes) != 1:
+        raise InputError(
+            where="configuration keys models and training.seeds",
+            found=f"{len(genes)} models x seeds",
+            expected="one, as the published profiles are of one trained model",
+            fix="keep one model and one seed",
+        )
+    published = pd.read_parquet(embedding)
+    guides = pd.read_parquet(significance)
+    write_parquet(gene_table(published, control, model, seed), genes[0])
+    write_parquet(mitotic_table(published, control), mitotic_index)
+    write_parquet(significance_table(guides, control, columns), guide_significance)
+
+
+def _unpublished(n: int) -> pd.api.extensions.ExtensionArray:
+    return pd.array([None] * n, dtype="Int64")

@@ -1,0 +1,67 @@
+"""What a picture shows of a trained model: some cells, and what it makes of them."""
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE
+from mcvae_ops.models.preprocess import Preprocessing
+from mcvae_ops.shards.training_cells import Cells
+from mcvae_ops.training.validate import ValidationSet
+
+N_CELLS = 6
+"""Of either arm; the first of the validation cells, so the same for all models and seeds."""
+
+
+@torch.no_grad()
+def reconstruct(
+    model: ContrastiveVAE, images: Tensor, label: Tensor, batch: Tensor
+) -> dict[str, Tensor]:
+    """Return images decoded from posterior means, (cell, channel, y, x).
+
+    Returns
+    -------
+    ``reconstruction``, of NTC with s = 0 as in training; with a salient space also ``without_s``,
+    with s = 0 in all cells.
+    """
+    model.eval()
+    latent = model.embed(images)
+    if "s" not in latent:
+        return {"reconstruction": model.decode(latent, batch)}
+    own_s = latent["s"].masked_fill((label == NTC_LABEL)[:, None], 0.0)
+    zero = torch.zeros_like(own_s)
+    return {
+        "reconstruction": model.decode(latent | {"s": own_s}, batch),
+        "without_s": model.decode(latent | {"s": zero}, batch),
+    }
+
+
+def sample_table(
+    model: ContrastiveVAE,
+    validation: ValidationSet,
+    cells: Cells,
+    preprocess: Preprocessing,
+    channels: list[str],
+) -> pa.Table:
+    """Return `N_CELLS` cells of either arm as one row per pixel.
+
+    Returns
+    -------
+    cell_id, is_ntc, channel, y, x; input, reconstruction and without_s in the scale of the
+    networks' input, -1 to 1.
+    """
+    is_ntc = (validation.label == NTC_LABEL).cpu().numpy()
+    chosen = np.concatenate([np.flatnonzero(is_ntc == arm)[:N_CELLS] for arm in (True, False)])
+    images = preprocess(validation.crops[chosen], validation.batch[chosen])
+    columns = {"input": images} | reconstruct(
+        model, images, validation.label[chosen], validation.batch[chosen]
+    )
+    cell, channel, y, x = (axis.ravel() for axis in np.indices(images.shape, np.int32))
+    names = cells.cell_id.take(pa.array(validation.positions[chosen])).combine_chunks()
+    places = {"cell_id": names.take(pa.array(cell)), "is_ntc": is_ntc[chosen][cell]}
+    places |= {"channel": np.array(channels)[channel], "y": y, "x": x}
+    pixels = {
+        name: value.float().cpu().contiguous().numpy().ravel() for name, value in columns.items()
+    }
+    return pa.table(places | pixels)

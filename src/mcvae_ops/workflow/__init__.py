@@ -1,0 +1,1 @@
+"""Configuration, panels, names and jobs: what the Snakefile, rules and scripts import."""

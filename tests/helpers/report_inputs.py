@@ -1,0 +1,149 @@
+"""A small run's tables and figures, for tests of the report."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from mcvae_ops.figures.draw import draw_figure
+from mcvae_ops.workflow.panels import OF_TRAININGS, PANEL_TABLES, panel_values
+from tests.helpers import figure_tables
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATION = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+PLATES = CONFIGURATION["screen"]["plates"]
+
+
+def write_tables(folder: Path) -> dict[str, str]:
+    """Write every table that panels read; return name -> path."""
+    paths = {}
+    for name, make in figure_tables.TABLES.items():
+        place = folder / "mcvae" / "0" if name in OF_TRAININGS else folder
+        place.mkdir(parents=True, exist_ok=True)
+        paths[name] = str(place / f"{name}.parquet")
+        make().to_parquet(paths[name])
+    return paths
+
+
+def draw(panel: str, tables: dict[str, str], folder: Path, published: str | None = None) -> dict:
+    """Draw one panel; return kind -> path."""
+    targets = {kind: str(folder / f"{panel}.{kind}") for kind in ("pdf", "svg", "png", "csv")}
+    read = [tables[name] for name in PANEL_TABLES[panel]]
+    draw_figure(panel, read, panel_values(published, panel), CONFIGURATION, **targets)
+    return targets
+
+
+def write_qc(folder: Path) -> dict:
+    """Write alignment, dropped, index, splits and metrics; return the report's arguments."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, rows = np.random.default_rng(0), []
+    for plate, wells in PLATES.items():
+        for well in wells:
+            for tile in range(21):
+                failed = (well, tile) == ("A1", 3)
+                for channel, shift in (("A594", 7.0), ("AF750", 11.0), ("DAPI", 0), ("GFP", 0)):
+                    consensus = channel == "AF750" and tile % 3 == 0
+                    rows.append(
+                        {
+                            "plate": plate, "well": well, "tile": tile, "channel": channel,
+                            "dy_px": shift, "dx_px": shift / 2,
+                            "confidence": rng.uniform(0.6, 1),
+                            "method": "reference" if shift == 0
+                            else "consensus" if consensus else "measured",
+                            "passed": not failed, "reason": "file truncated" if failed else "",
+                        }
+                    )  # fmt: skip
+    pd.DataFrame(rows).to_parquet(folder / "alignment.parquet")
+    checks = pd.DataFrame(
+        {
+            "plate": next(iter(PLATES)), "well": "A1", "tile": range(6), "check": "planted shift",
+            "channel": "A594", "against": "DAPI", "error_px": [0.1, 0.1, 0.1, 3, 4, 5],
+            "confidence": [0.9] * 5 + [0.2],
+        }
+    )  # fmt: skip
+    checks.to_parquet(folder / "known_shifts.parquet")
+    dropped = pd.DataFrame(
+        {
+            "plate": next(iter(PLATES)), "well": "A1", "tile": [0, 1, 3],
+            "reason": ["window leaves the tile", "window leaves the tile", "tile failed"],
+            "n_cells": [9, 11, 118],
+        }
+    )  # fmt: skip
+    dropped.to_parquet(folder / "dropped.parquet")
+    n = 2000
+    index = pd.DataFrame(
+        {
+            "cell_id": [f"cell{k}" for k in range(n)],
+            "plate": np.repeat(list(PLATES), n // 2),
+            "well": np.tile(["A1", "A2", "B1", "B2"], n // 4),
+            "guide": [f"ACGT{k % 384}" for k in range(n)],
+            "gene": [f"GENE{k % 96}" for k in range(n)],
+            "is_ntc": np.arange(n) % 10 == 0,
+        }
+    )
+    index.to_parquet(folder / "index.parquet")
+    split = np.array(["train", "train", "train", "test", "held_out_guide"])[np.arange(n) % 5]
+    pd.DataFrame({"cell_id": index["cell_id"], "split": split}).to_parquet(
+        folder / "splits.parquet"
+    )
+    paths = [str(write_metrics(folder, model, 0)) for model in CONFIGURATION["models"]]
+    names = ("alignment", "known_shifts", "dropped", "index", "splits")
+    return {name: str(folder / f"{name}.parquet") for name in names} | {"metrics": paths}
+
+
+def write_metrics(folder: Path, model: str, seed: int) -> Path:
+    """Write the metrics of one training: three validations."""
+    rows = []
+    for epoch, elbo in ((1, 2100.0), (2, 1900.0), (3, 1880.0)):
+        rows.append(
+            {"step": 100 * epoch, "epoch": epoch, "phase": "train", "negative_elbo": elbo}
+            | {"cells_per_s": 1234.0, "loader_wait_share": 0.02}
+            | {"tiles_per_batch": 58.0, "wells_per_batch": 8.0}
+        )
+        validated = {"phase": "validation", "kl_z": 40.0, "active_units_z": 12}
+        if model != "vae":
+            validated |= {"kl_s": 20.0, "active_units_s": 9, "mean_abs_s_ntc": 0.3}
+            validated |= {"mean_abs_s_perturbed": 0.7, "nats_without_s": 150.0}
+        if model == "cvae":
+            validated |= {"nats_without_s": 4.0}
+        rows.append({**rows[-1], "negative_elbo": elbo + 20, **validated})
+    path = folder / "models" / model / str(seed) / "metrics.parquet"
+    path.parent.mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+def write_claims(path: Path) -> None:
+    """Write three claims, one of each verdict."""
+    found = {
+        "C1": ("mcVAE recovers more of CORUM than cVAE", 0.01, -0.03, 0.05, "undecided"),
+        "C2": ("combined recovers more than each space", 0.06, 0.02, 0.09, "holds"),
+        "C4": ("salient predicts batch worst", -0.05, -0.08, -0.01, "does not hold"),
+        "C7": ("the relative norm beats the index", np.nan, np.nan, np.nan, "undecided"),
+    }
+    rows = [
+        (claim, statement, estimate, low, high, 1, verdict, "how it was tested")
+        for claim, (statement, estimate, low, high, verdict) in found.items()
+    ]
+    columns = ["claim", "statement", "estimate", "low", "high", "n_seeds", "verdict", "how"]
+    pd.DataFrame(rows, columns=columns).to_csv(path, sep="\t", index=False)
+
+
+def write_licences(path: Path) -> None:
+    """Write the licences of two annotations."""
+    path.write_text(
+        "source\taddress\tlicence\tnon_commercial\tused\n"
+        "corum\thttps://example.org/corum\tCC BY-NC 4.0\tTrue\tTrue\n"
+        "reactome\thttps://example.org/reactome\tCC0\tFalse\tTrue\n"
+    )
+
+
+def write_timings(folder: Path) -> None:
+    """Write benchmark files of a rule with one job and of one with two."""
+    head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    line = "{}\t0:00:10\t{}\t1\t1\t1\t1\t1\t1\t1\n"
+    (folder / "train_model" / "mcvae").mkdir(parents=True)
+    (folder / "complexes.tsv").write_text(head + line.format(12.5, 310.0))
+    (folder / "train_model" / "mcvae" / "0.tsv").write_text(head + line.format(61.0, 900.0))
+    (folder / "train_model" / "mcvae" / "1.tsv").write_text(head + line.format(59.0, "-"))

@@ -1,0 +1,258 @@
+"""Parts of the feature table become cells and features per well."""
+
+import json
+import tarfile
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.cells import cell_tables as cells_module
+from mcvae_ops.cells.cell_tables import split_cells
+from mcvae_ops.errors import InputError
+
+COLUMNS = {
+    "plate": "plate",
+    "well": "well",
+    "tile": "tile",
+    "y_px": "cell_i",
+    "x_px": "cell_j",
+    "guide": "sgRNA_0",
+    "gene": "gene_symbol_0",
+}
+SCREEN = {
+    "plates": {"P1": ["A1", "A2"]},
+    "tiles": "0-5",
+    "columns": COLUMNS,
+    "not_features": ["i_0", "j_0"],
+    "control": "nontargeting",
+    "duplicates": None,
+    "tile_size_px": 640,
+    "well_grid": {"column_heights": [3, 3]},
+}
+ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
+NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]
+
+
+def part_of(rng, n, well):
+    genes = rng.choice(["nontargeting", "AAA", "BBB"], n)
+    return pd.DataFrame(
+        {
+            "plate": "P1",
+            "well": well,
+            "tile": rng.integers(0, 6, n),
+            "i_0": rng.uniform(0, 99, n),
+            "j_0": rng.uniform(0, 99, n),
+            "cell_i": rng.uniform(0, 640, n),
+            "cell_j": rng.uniform(0, 640, n),
+            "sgRNA_0": [f"{gene}-{k % 4}" for k, gene in enumerate(genes)],
+            "gene_symbol_0": genes,
+            "cell_dapi_mean": rng.normal(size=n),
+            "gene": rng.normal(size=n),
+        }
+    )
+
+
+@pytest.fixture
+def parts():
+    rng = np.random.default_rng(0)
+    return {(d, f"{well}.parquet"): part_of(rng, 80, well) for d in NAMES for well in ("A1", "A2")}
+
+
+@pytest.fixture
+def run(tmp_path):
+    def call(parts, screen=SCREEN):
+        files = []
+        for number, ((directory, name), table) in enumerate(parts.items()):
+            (tmp_path / directory).mkdir(exist_ok=True)
+            table.to_parquet(tmp_path / directory / name)
+            size = (tmp_path / directory / name).stat().st_size
+            data = {"id": number, "filename": name, "filesize": size, "md5": "0"}
+            files.append({"label": name, "directoryLabel": directory, "dataFile": data})
+        files.append({"label": "README.txt", "dataFile": {"id": 99, "filesize": 1}})
+        dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
+        (tmp_path / "dataset.json").write_text(json.dumps(dataset))
+        listed = str(tmp_path / "parts.parquet")
+        list_feature_parts(str(tmp_path / "dataset.json"), ARCHIVE, listed)
+        targets = [
+            [str(tmp_path / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
+            for kind in ("cells", "features")
+        ]
+        split_cells(listed, screen, ARCHIVE, str(tmp_path / "cache"), *targets)
+        assert not (tmp_path / "cache").exists()
+        return [[pd.read_parquet(path) for path in paths] for paths in targets]
+
+    return call
+
+
+def test_cells_and_features_stay_aligned(parts, run):
+    (cells, other), (features, _) = run(parts)
+    assert len(cells) == len(other) == 160
+    assert cells["cell_id"].tolist() == features["cell_id"].tolist()
+    assert list(features.columns) == ["cell_id", "cell_dapi_mean", "gene"]
+    assert set(features.dtypes[1:].astype(str)) == {"float32"}
+    source = pd.concat([table.assign(directory=d) for (d, _), table in parts.items()])
+    source = source[source["well"] == "A1"].sort_values(["tile", "cell_i", "cell_j"])
+    np.testing.assert_allclose(features["cell_dapi_mean"], source["cell_dapi_mean"], rtol=1e-6)
+    np.testing.assert_allclose(cells["y_px"], source["cell_i"], rtol=1e-6)
+    assert cells["guide"].tolist() == source["sgRNA_0"].tolist()
+    stage = source["directory"].str.partition("-")[0]
+    assert cells["cell_cycle_stage"].tolist() == stage.tolist()
+    assert (cells["is_ntc"] == (source["gene_symbol_0"] == "nontargeting").to_numpy()).all()
+    assert set(cells["gene"]) == {"NTC", "AAA", "BBB"}
+    assert cells["tile"].dtype == np.int32 and cells["y_px"].dtype == np.float32
+
+
+def test_names_rank_the_cells_of_a_tile(parts, run):
+    (cells, _), _ = run(parts)
+    for tile, of_tile in cells.groupby("tile"):
+        assert of_tile["y_px"].is_monotonic_increasing
+        expected = [f"P1_A1_{tile:04d}_{n:05d}" for n in range(len(of_tile))]
+        assert of_tile["cell_id"].tolist() == expected
+
+
+def test_duplicates_and_cells_without_a_place_are_dropped(parts, run):
+    first = parts[(NAMES[0], "A1.parquet")]
+    first.loc[0, "cell_i"] = np.nan
+    first.loc[1, "gene_symbol_0"] = None
+    first.loc[2, "tile"] = 77
+    mitotic = parts[(NAMES[1], "A1.parquet")]
+    parts[(NAMES[1], "A1.parquet")] = pd.concat([mitotic, first.iloc[[10]]], ignore_index=True)
+    (cells, _), _ = run(parts)
+    assert len(cells) == 157
+    twice = cells[np.isclose(cells["y_px"], first.loc[10, "cell_i"])]
+    assert twice["cell_cycle_stage"].tolist() == ["interphase"]
+
+
+def test_a_missing_column_names_part_and_column(parts, run):
+    key = (NAMES[1], "A2.parquet")
+    parts[key] = parts[key].drop(columns="cell_j")
+    with pytest.raises(InputError, match=r"mitotic-.*A2\.parquet.*'cell_j'"):
+        run(parts)
+
+
+def test_a_part_with_other_features_is_refused(parts, run):
+    key = (NAMES[1], "A2.parquet")
+    parts[key] = parts[key].assign(extra=1.0)
+    with pytest.raises(InputError, match="'extra'"):
+        run(parts)
+
+
+def test_a_control_that_labels_nothing_lists_the_labels(parts, run):
+    with pytest.raises(InputError, match=r"'NTC', which labels none of 320 cells.*'nontargeting'"):
+        run(parts, SCREEN | {"control": "NTC"})
+
+
+def test_a_well_without_cells_is_refused(parts, run):
+    del parts[(NAMES[0], "A2.parquet")], parts[(NAMES[1], "A2.parquet")]
+    with pytest.raises(InputError, match="plate P1 well A2"):
+        run(parts)
+
+
+def test_a_damaged_part_is_named(parts, run, tmp_path, monkeypatch):
+    real = pd.DataFrame.to_parquet
+
+    def damaged(table, path):
+        real(table, path)
+        path.write_bytes(path.read_bytes()[:-100])
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", damaged)
+    with pytest.raises(InputError, match=r"A1\.parquet: found damage"):
+        run(parts)
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
+    loose = run(parts)
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    files = []
+    for number, directory in enumerate(NAMES):
+        name = f"{directory}{suffix}"
+        members = {n: tmp_path / d / n for d, n in parts if d == directory}
+        if suffix == ".zip":
+            with zipfile.ZipFile(packed / name, "w") as archive:
+                for member, path in members.items():
+                    archive.write(path, f"{directory}/{member}")
+        else:
+            with tarfile.open(packed / name, "w:gz" if suffix == ".tar.gz" else "w") as archive:
+                for member, path in members.items():
+                    archive.add(path, f"{directory}/{member}")
+        size = (packed / name).stat().st_size
+        files.append({"label": name, "dataFile": {"id": number, "filesize": size}})
+    dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
+    (packed / "dataset.json").write_text(json.dumps(dataset))
+    listed = str(packed / "parts.parquet")
+    list_feature_parts(str(packed / "dataset.json"), ARCHIVE, listed)
+    targets = [
+        [str(packed / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
+        for kind in ("cells", "features")
+    ]
+    split_cells(listed, SCREEN, ARCHIVE, str(packed / "cache"), *targets)
+    for paths, tables in zip(targets, loose, strict=True):
+        for path, table in zip(paths, tables, strict=True):
+            pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+
+
+def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, monkeypatch):
+    rng = np.random.default_rng(1)
+    screen = SCREEN | {"plates": {"P1": ["A1", "A2"]}, "tiles": "0-300"}
+    table = {}
+    for directory in NAMES:
+        for well in ("A1", "A2"):
+            table[directory, f"{well}.parquet"] = part_of(rng, 4000, well).assign(
+                tile=lambda t: rng.integers(0, 301, len(t))
+            )
+    whole = run(table, screen)
+    monkeypatch.setattr("mcvae_ops.archive.parts._BATCH_BYTES", 20_000)
+    monkeypatch.setattr("mcvae_ops.cells.partition._HELD_BYTES", 50_000)
+    again = run(table, screen)
+    for first, second in zip(whole, again, strict=True):
+        for one, other in zip(first, second, strict=True):
+            pd.testing.assert_frame_equal(one, other)
+    cells = whole[0][0]
+    assert cells["cell_id"].is_monotonic_increasing and len(cells) == 8000
+
+
+def test_parts_cut_before_an_interruption_are_not_read_again(parts, run, tmp_path, monkeypatch):
+    undisturbed = run(parts)
+    real, seen = cells_module.members_of, []
+
+    def interrupted(path, name):
+        seen.append(name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        yield from real(path, name)
+
+    monkeypatch.setattr(cells_module, "members_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(parts)
+    again = run(parts)
+    assert len(seen) == 3 + 2
+    for first, second in zip(undisturbed, again, strict=True):
+        for one, other in zip(first, second, strict=True):
+            pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_cell_that_two_tiles_show_is_kept_where_it_is_nearer_to_the_middle(parts, run):
+    # Tile 0 lies above tile 1; tile 5 lies right of tile 0 (a snake); they overlap by 40 px.
+    shown = [(0, 620.0, 300.0), (1, 20.0, 301.0), (0, 100.0, 610.0), (5, 101.0, 10.0)]
+    first = parts[(NAMES[0], "A1.parquet")].iloc[:5].copy()
+    first["gene_symbol_0"], first["sgRNA_0"] = "nontargeting", "g"
+    for row, (tile, y, x) in zip(first.index, shown, strict=False):
+        first.loc[row, ["tile", "cell_i", "cell_j"]] = tile, y, x
+    # As near, but of another guide.
+    first.loc[first.index[4], ["tile", "cell_i", "cell_j", "sgRNA_0"]] = 1, 20.0, 299.0, "h"
+    first["tile"] = first["tile"].astype(int)
+    others = {key: table for key, table in parts.items() if key[1] == "A2.parquet"}
+    tables = others | {(NAMES[0], "A1.parquet"): first}
+    cells = run(tables)[0][0]
+    assert len(cells) == 5
+    settings = {"overlap_px": 40, "max_distance_px": 3}
+    (once, _), (kept, _) = run(tables, SCREEN | {"duplicates": settings})
+    places = once[["tile", "y_px", "x_px"]].values.tolist()
+    assert places == [[0, 100, 610], [1, 20, 299], [1, 20, 301]]
+    assert once["cell_id"].tolist() == kept["cell_id"].tolist()
+    assert set(once["cell_id"]) < set(cells["cell_id"])

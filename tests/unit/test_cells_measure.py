@@ -1,0 +1,188 @@
+"""Classical features, against scikit-image and by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from skimage.measure import regionprops
+
+from mcvae_ops.cells.measure import (
+    FULL_SCALE_BITS,
+    measure_features,
+    measure_tile,
+    standardise_to_controls,
+)
+from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_parquet
+from mcvae_ops.screen import Channel, channels_from
+from mcvae_ops.simulate.layout import LABELS_PATH
+from mcvae_ops.tiles.crop import resample
+from mcvae_ops.tiles.read import read_tile
+from tests.helpers.simulated import PLATE, TILE_SIZE_PX, draw_plate, small_screen
+
+CHANNELS = [Channel("DAPI", "near", 0), Channel("actin", "far", 0)]
+
+
+def draw_labels(shift: int = 0) -> np.ndarray:
+    """Draw three ellipses, whose labels do not follow on one another."""
+    y, x = np.mgrid[:128, :128] - shift
+    labels = np.zeros((128, 128), np.int32)
+    for label, cy, cx, a, b in ((7, 30, 30, 12, 8), (3, 35, 80, 9, 9), (11, 85, 60, 15, 7)):
+        labels[((y - cy) / a) ** 2 + ((x - cx) / b) ** 2 < 1] = label
+    return labels
+
+
+def draw_image() -> np.ndarray:
+    return np.random.default_rng(0).uniform(200, 6000, (2, 128, 128)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def measured() -> pd.DataFrame:
+    return measure_tile(draw_image(), draw_labels(), CHANNELS, 16)
+
+
+def test_one_row_per_label_in_increasing_order(measured):
+    assert list(measured.index) == [3, 7, 11]
+    assert measured.index.name == "label"
+    assert (measured.dtypes == np.float32).all()
+
+
+def test_shape_and_intensity_are_those_of_scikit_image(measured):
+    image = draw_image()
+    for k, channel in enumerate(CHANNELS):
+        for cell in regionprops(draw_labels(), image[k]):
+            row = measured.loc[cell.label]
+            shape = {
+                "Area": cell.area,
+                "Eccentricity": cell.eccentricity,
+                "MajorAxisLength": cell.axis_major_length,
+                "Solidity": cell.solidity,
+            }
+            for name, expected in shape.items():
+                assert row[f"cell_{name}"] == pytest.approx(expected, rel=1e-5), name
+            intensity = {
+                "MeanIntensity": cell.intensity_mean,
+                "MaxIntensity": cell.intensity_max,
+                "IntegratedIntensity": cell.intensity_mean * cell.area,
+                "StdIntensity": cell.intensity_std,
+            }
+            for name, expected in intensity.items():
+                found = row[f"{channel.name}_Intensity_{name}"] * 2**FULL_SCALE_BITS
+                assert found == pytest.approx(expected, rel=1e-4), name
+
+
+def test_correlation_of_two_channels(measured):
+    image, labels = draw_image(), draw_labels()
+    for label in (3, 7, 11):
+        expected = np.corrcoef(image[0][labels == label], image[1][labels == label])[0, 1]
+        found = measured.loc[label].filter(regex="^DAPI_actin_.*Pearson|^DAPI_actin_Corr")
+        assert found.iloc[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_features_tell_nothing_of_where_a_cell_lies(measured):
+    moved = measure_tile(np.roll(draw_image(), (20, 20), (1, 2)), draw_labels(20), CHANNELS, 16)
+    pd.testing.assert_frame_equal(moved, measured, rtol=2e-3, atol=1e-4)
+
+
+def test_standardised_by_hand():
+    features = pd.DataFrame(
+        {
+            "varies": [1.0, 3.0, 8.0, np.nan],  # controls: mean 2, sd 1
+            "with a gap": [4.0, np.inf, 5.0, 6.0],  # one finite control
+            "constant": [0.1, 0.1, 7.0, 8.0],
+            "missing": [np.nan, np.nan, 1.0, 2.0],
+        }
+    )
+    found = standardise_to_controls(features, np.array([True, True, False, False]))
+    assert (found.dtypes == np.float32).all()
+    np.testing.assert_array_equal(found["varies"], np.float32([-1, 1, 6, np.nan]))
+    for name in ("with a gap", "constant", "missing"):
+        assert found[name].isna().all()
+
+
+@pytest.mark.parametrize("n", [3, 7, 100, 990, 12_345])
+def test_controls_that_do_not_vary_are_not_taken_to_by_rounding(n):
+    values = np.random.default_rng(n).uniform(1e-4, 1e4, 50).astype(np.float32)
+    features = pd.DataFrame(np.tile(values, (n + 1, 1)))
+    features.iloc[n] *= 2
+    assert standardise_to_controls(features, np.arange(n + 1) < n).isna().all(axis=None)
+
+
+@pytest.fixture(scope="module")
+def well(tmp_path_factory) -> dict:
+    """One small tile of a simulated well, its features measured by the rule."""
+    folder = tmp_path_factory.mktemp("measured")
+    config = small_screen()
+    config["screen"] |= {"tiles": "0", "plates": {PLATE: ["A1"]}}
+    config["simulate"]["library"]["control_fraction"] = 0.4
+    plate = draw_plate(config, folder)
+    consensus = pd.read_parquet(plate["truth_tiles"])[["plate", "channel", "dy_px", "dx_px"]]
+    consensus[["well", "range_counts", "focus"]] = "", np.nan, np.nan
+    write_parquet(consensus, folder / "consensus.parquet")
+    return {"folder": folder, "config": config, **plate}
+
+
+def measure(well: dict, **changes) -> dict[str, pd.DataFrame]:
+    paths = {stage: well["folder"] / f"{stage}.parquet" for stage in ("interphase", "mitotic")}
+    measure_features(
+        well["config"]["screen"] | changes,
+        well["config"]["alignment"],
+        16,
+        PLATE,
+        "A1",
+        str(well["images"]),
+        str(well["folder"] / "consensus.parquet"),
+        **{stage: str(path) for stage, path in paths.items()},
+    )
+    return {stage: pd.read_parquet(path) for stage, path in paths.items()}
+
+
+def test_tables_hold_the_called_cells_by_stage_in_the_columns_of_the_archive(well):
+    tables = measure(well)
+    called = pd.read_csv(well["images"] / "phenotype/calls/A1.csv")
+    names = [*called.columns.drop(["label", "stage"])]
+    for stage, table in tables.items():
+        assert list(table.columns[: len(names)]) == names
+        assert not {"label", "stage"} & set(table.columns)
+        rows = called[called["stage"] == stage]
+        np.testing.assert_array_equal(table["sgRNA_0"], rows["sgRNA_0"])
+        np.testing.assert_allclose(table["cell_i"], rows["cell_i"])
+    cells = pd.concat(tables.values())
+    controls = cells.loc[cells["gene_symbol_0"] == "nontargeting"].drop(columns=names)
+    assert len(controls) >= 5
+    varies = controls.notna().all()
+    assert varies.mean() > 0.8
+    np.testing.assert_allclose(controls.loc[:, varies].mean(), 0, atol=1e-4)
+    np.testing.assert_allclose(controls.loc[:, varies].std(ddof=0), 1, atol=1e-4)
+    assert np.isfinite(cells.drop(columns=names).to_numpy()[:, varies]).mean() > 0.99
+
+
+def test_measured_on_channels_brought_back_by_their_planted_shifts(well):
+    screen = well["config"]["screen"]
+    channels = channels_from(screen["channels"])
+    names = {"plate": PLATE, "well": "A1", "tile": 0, "acquisition": screen["acquisition"]}
+    paths = {
+        channel.group: well["images"].parents[1]
+        / screen["path_pattern"].format(group=channel.group, **names)
+        for channel in channels
+    }
+    image = read_tile(paths, channels, screen["z_planes"], "max", TILE_SIZE_PX)
+    shifts_px = pd.read_parquet(well["truth_tiles"])[["dy_px", "dx_px"]].to_numpy()
+    labels = tifffile.imread(well["images"] / LABELS_PATH.format(**names)).astype(np.int32)
+    expected = measure_tile(resample(image, shifts_px), labels, channels, 16)
+
+    called = pd.read_csv(well["images"] / "phenotype/calls/A1.csv")
+    found = pd.concat(measure(well).values()).merge(called[["sgRNA_0", "cell_i", "label"]])
+    found = found.set_index("label").sort_index()
+    for channel in channels:
+        for measure_name in ("MeanIntensity", "MeanIntensityEdge", "MassDisplacement"):
+            name = f"{channel.name}_Intensity_{measure_name}"
+            both = np.corrcoef(found[name], expected.loc[found.index, name])
+            assert both[0, 1] > 0.98, name
+
+
+def test_a_well_without_controls_or_without_a_whole_tile_is_refused(well):
+    with pytest.raises(InputError, match=r"no control cell.*screen\.control"):
+        measure(well, control="safe harbour")
+    with pytest.raises(InputError, match="none of 1 tiles"):
+        measure(well, z_planes=5)
