@@ -50,10 +50,10 @@ def parse_complexes(text: str, where: str) -> pd.DataFrame:
                                     columns)  # fmt: skip
     if not rows or any(len(row) != 2 for row in rows if row):
         raise InputError(
-            where,
-            f"columns {', '.join(header)[:80] or 'none'}",
-            "CORUM's (subunits_gene_name) or lines of name TAB genes",
-            "replace the file",
+            where=where,
+            found=f"columns {', '.join(header)[:80] or 'none'}",
+            expected="CORUM's (subunits_gene_name) or lines of name TAB genes",
+            fix="replace the file",
         )
     pairs = [(name, gene) for name, genes in filter(None, rows) for gene in genes.split()]
     return pd.DataFrame(pairs, columns=["complex", "gene"]).drop_duplicates(ignore_index=True)
@@ -96,10 +96,15 @@ def read_text(place: str, archive: dict) -> tuple[str, str]:
                 content = packed.read(packed.namelist()[0])
         text = content.decode("utf-8-sig")
     except (zipfile.BadZipFile, IndexError, UnicodeDecodeError) as error:
-        raise InputError(place, f"no text ({error})", "a table", "replace the file") from None
+        raise InputError(
+            where=place, found=f"no text ({error})", expected="a table", fix="replace the file"
+        ) from None
     if text.lstrip()[:200].lower().startswith(("<!doctype", "<html")):
         raise InputError(
-            place, "a web page (HTML)", "a table", "correct the address, or place the file by hand"
+            where=place,
+            found="a web page (HTML)",
+            expected="a table",
+            fix="correct the address, or place the file by hand",
         )
     return text, sha256
 
@@ -230,8 +235,8 @@ def _organism(row: dict) -> str:
 def _need(table: pd.DataFrame, columns: set[str], where: str) -> None:
     if missing := columns - set(table.columns):
         raise InputError(
-            where,
-            f"columns {', '.join(map(str, table.columns))[:80]}",
-            f"a column {min(missing)!r}",
-            "replace the file or correct its header",
+            where=where,
+            found=f"columns {', '.join(map(str, table.columns))[:80]}",
+            expected=f"a column {min(missing)!r}",
+            fix="replace the file or correct its header",
         )

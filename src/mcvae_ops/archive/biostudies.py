@@ -103,7 +103,10 @@ def files_root(study: str, archive: dict) -> str:
     info = read_json(f"{study.rstrip('/')}/info", archive)
     if not isinstance(info, dict) or not isinstance(info.get("httpLink"), str):
         raise InputError(
-            f"{study}/info", "no httpLink", "the address of the files", "set archive.root to it"
+            where=f"{study}/info",
+            found="no httpLink",
+            expected="the address of the files",
+            fix="set archive.root to it",
         )
     return info["httpLink"].rstrip("/") + "/Files/"
 
@@ -114,10 +117,15 @@ def table_entries(path: str) -> list[tuple[str, int]]:
     try:
         table = pd.read_parquet(path) if is_parquet else pd.read_csv(path, sep="\t")
     except (ValueError, OSError) as error:
-        raise InputError(path, f"no table ({error})", "parquet or tsv", "replace it") from None
+        raise InputError(
+            where=path, found=f"no table ({error})", expected="parquet or tsv", fix="replace it"
+        ) from None
     if missing := {"path", "size"} - set(table.columns):
         raise InputError(
-            path, f"no column {min(missing)!r}", "columns path and size", "add the column"
+            where=path,
+            found=f"no column {min(missing)!r}",
+            expected="columns path and size",
+            fix="add the column",
         )
     return list(zip(table["path"], table["size"].astype("int64"), strict=True))
 
@@ -149,10 +157,10 @@ def list_files(
     """
     if study is None and (root is None or files is None):
         raise InputError(
-            "configuration key archive.study",
-            "nothing",
-            "a study, or archive.files and archive.root",
-            "set it",
+            where="configuration key archive.study",
+            found="nothing",
+            expected="a study, or archive.files and archive.root",
+            fix="set it",
         )
     root = files_root(study, archive) if root is None else _as_root(root)
     entries = study_entries(study, root, archive) if files is None else table_entries(files)
@@ -176,25 +184,25 @@ def check_files(table: pd.DataFrame, rest: pd.DataFrame, where: str, pattern: st
     if table.empty:
         kinds = ", ".join(f"{row.n_files} {row.kind}" for row in rest.itertuples())
         raise InputError(
-            where,
-            f"no image of the screen ({kinds or 'no file at all'})",
-            f"paths like {pattern}",
-            "correct screen.path_pattern, screen.plates or screen.acquisition",
+            where=where,
+            found=f"no image of the screen ({kinds or 'no file at all'})",
+            expected=f"paths like {pattern}",
+            fix="correct screen.path_pattern, screen.plates or screen.acquisition",
         )
     if (table["size_bytes"] < 0).any():
         raise InputError(
-            where,
-            f"no size of {table['path'][table['size_bytes'] < 0].iloc[0]}",
-            "the size of every file in bytes",
-            "place a table with the columns path and size by hand and name it in archive.files",
+            where=where,
+            found=f"no size of {table['path'][table['size_bytes'] < 0].iloc[0]}",
+            expected="the size of every file in bytes",
+            fix="place a table with the columns path and size by hand and name it in archive.files",
         )
     twice = table[table.duplicated(["plate", "well", "tile", "group"], keep=False)]
     if len(twice):
         raise InputError(
-            where,
-            f"{twice['path'].iloc[0]} and {twice['path'].iloc[1]}",
-            "one file per plate, well, tile and channel group",
-            "make screen.path_pattern more exact",
+            where=where,
+            found=f"{twice['path'].iloc[0]} and {twice['path'].iloc[1]}",
+            expected="one file per plate, well, tile and channel group",
+            fix="make screen.path_pattern more exact",
         )
 
 
@@ -222,8 +230,8 @@ def _why_left_out(found: dict, screen: dict, groups: set[str], tiles: frozenset[
 
 def _wrong_pattern(found: str) -> InputError:
     return InputError(
-        "configuration key screen.path_pattern",
-        found,
-        "the fields {plate}, {well}, {tile}, {group} and, if need be, {acquisition}",
-        "correct the pattern",
+        where="configuration key screen.path_pattern",
+        found=found,
+        expected="the fields {plate}, {well}, {tile}, {group} and, if need be, {acquisition}",
+        fix="correct the pattern",
     )

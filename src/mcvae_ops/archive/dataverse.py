@@ -41,27 +41,38 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
     if not isinstance(content, dict) or content.get("status") != "OK":
         content = content if isinstance(content, dict) else {}
         raise InputError(
-            root,
-            f"status {content.get('status')}: {content.get('message')}",
-            "a data set",
-            "correct archive.dataset",
+            where=root,
+            found=f"status {content.get('status')}: {content.get('message')}",
+            expected="a data set",
+            fix="correct archive.dataset",
         )
     rows = []
     try:
         files = content["data"]["latestVersion"]["files"]
     except (KeyError, TypeError):
         raise InputError(
-            root, "no data.latestVersion.files", "a data set", "correct archive.dataset"
+            where=root,
+            found="no data.latestVersion.files",
+            expected="a data set",
+            fix="correct archive.dataset",
         ) from None
     for entry in files:
         name, directory = entry["label"], entry.get("directoryLabel") or ""
         if not name.lower().endswith(PARQUET + ARCHIVES):
             continue
         if ".." in PurePosixPath(directory, name).parts:
-            raise InputError(root, f"the part {directory}/{name}", "a name", "place a copy by hand")
+            raise InputError(
+                where=root,
+                found=f"the part {directory}/{name}",
+                expected="a name",
+                fix="place a copy by hand",
+            )
         if entry.get("restricted"):
             raise InputError(
-                root, f"{directory}/{name} restricted", "an open file", "place a copy by hand"
+                where=root,
+                found=f"{directory}/{name} restricted",
+                expected="an open file",
+                fix="place a copy by hand",
             )
         data = entry["dataFile"]
         converted = bool(data.get("originalFileFormat"))
@@ -76,10 +87,10 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
     logger.info("%d parts, %d other files", len(rows), len(files) - len(rows))
     if not rows:
         raise InputError(
-            root,
-            f"{len(files)} files, none of them parquet, tar or zip",
-            "parts of a feature table",
-            "correct archive.dataset",
+            where=root,
+            found=f"{len(files)} files, none of them parquet, tar or zip",
+            expected="parts of a feature table",
+            fix="correct archive.dataset",
         )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"size_bytes": "Int64"})
     return table.sort_values(["directory", "name"], ignore_index=True)

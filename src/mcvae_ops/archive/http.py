@@ -116,7 +116,9 @@ def _ask(address: str, headers: dict, timeout_s: float) -> tuple[httpx.Response,
             answer.close()
             url = url.join(answer.headers["Location"])
     except httpx.InvalidURL as error:
-        raise InputError(address, f"no address ({error})", "an address", "correct it") from None
+        raise InputError(
+            where=address, found=f"no address ({error})", expected="an address", fix="correct it"
+        ) from None
     raise TransferError(f"more than {_REDIRECTS} redirects")
 
 
@@ -138,15 +140,18 @@ def _check_answer(
         raise TransferError("HTTP 403 behind a redirect, which may have expired")
     if status in (401, 403) or (status == 400 and "/api/access/" in address):
         raise InputError(
-            address,
-            f"HTTP {status} ({_words_of(answer)})",
-            "an open file",
-            f"accept the terms or the guestbook on the archive's page and set the environment "
+            where=address,
+            found=f"HTTP {status} ({_words_of(answer)})",
+            expected="an open file",
+            fix=f"accept the terms or the guestbook on the archive's page and set the environment "
             f"variable {TOKEN_VARIABLE} to your key, or place the file by hand",
         )
     if status not in (200, 206):
         raise InputError(
-            address, f"HTTP {status}", "a file", "correct the address or the access to it"
+            where=address,
+            found=f"HTTP {status}",
+            expected="a file",
+            fix="correct the address or the access to it",
         )
     if "text/html" in answer.headers.get("Content-Type", ""):
         raise ContentError("a web page (HTML)")

@@ -93,7 +93,12 @@ def stream_array(path: str | Path) -> Iterator:
     try:
         with open(path, encoding="utf-8") as handle:
             if handle.read(1) != "[":
-                raise InputError(str(path), "no JSON array", "a list of files", "replace the file")
+                raise InputError(
+                    where=str(path),
+                    found="no JSON array",
+                    expected="a list of files",
+                    fix="replace the file",
+                )
             while True:
                 while position < len(buffer) and buffer[position] in " \t\r\n,":
                     position += 1
@@ -121,8 +126,8 @@ def stream_table(path: str | Path) -> Iterator[dict]:
                       None)  # fmt: skip
             if at is None:
                 raise InputError(
-                    str(path), f"columns {', '.join(header)[:80] or 'none'}",
-                    "a column path or Files", "replace the file list",
+                    where=str(path), found=f"columns {', '.join(header)[:80] or 'none'}",
+                    expected="a column path or Files", fix="replace the file list",
                 )  # fmt: skip
             size_at = header.index("size") if "size" in header else None
             for row in rows:
@@ -160,10 +165,10 @@ def _page_entries(study: str, archive: dict) -> Iterator[tuple[str, int]]:
             items = next((page[key] for key in ("files", "data") if key in page), None)
         if not isinstance(items, list):
             raise InputError(
-                place,
-                "no list of files",
-                "a page of the study's files",
-                "place a table of files by hand and name it in archive.files",
+                where=place,
+                found="no list of files",
+                expected="a page of the study's files",
+                fix="place a table of files by hand and name it in archive.files",
             )
         for element in flat(items):
             yield _entry(element, place)
@@ -175,8 +180,12 @@ def _page_entries(study: str, archive: dict) -> Iterator[tuple[str, int]]:
 def _entry(element: dict, where: str) -> tuple[str, int]:
     path, size = element.get("path"), element.get("size")
     if not isinstance(path, str) or not path:
-        raise InputError(where, f"a file without a path ({str(element)[:80]!r})",
-                         "a path for every file", "replace the list of files")  # fmt: skip
+        raise InputError(
+            where=where,
+            found=f"a file without a path ({str(element)[:80]!r})",
+            expected="a path for every file",
+            fix="replace the list of files",
+        )
     _quoted(path, where)
     if isinstance(size, str) and size.isascii() and size.isdigit():
         size = int(size[:20])
@@ -189,16 +198,28 @@ def _quoted(path: str, where: str) -> str:
         return quote(path)
     except UnicodeEncodeError:
         raise InputError(
-            where, f"a path that is no text ({path!r:.80})", "a path", "replace the list of files"
+            where=where,
+            found=f"a path that is no text ({path!r:.80})",
+            expected="a path",
+            fix="replace the list of files",
         ) from None
 
 
 def _object(content, where: str) -> dict:
     if not isinstance(content, dict):
-        raise InputError(where, f"{type(content).__name__}", "a study (a JSON object)",
-                         "correct archive.study")  # fmt: skip
+        raise InputError(
+            where=where,
+            found=f"{type(content).__name__}",
+            expected="a study (a JSON object)",
+            fix="correct archive.study",
+        )
     return content
 
 
 def _broken(path: str | Path) -> InputError:
-    return InputError(str(path), "a list of files that breaks off", "a whole one", "fetch it again")
+    return InputError(
+        where=str(path),
+        found="a list of files that breaks off",
+        expected="a whole one",
+        fix="fetch it again",
+    )

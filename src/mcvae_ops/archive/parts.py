@@ -27,10 +27,10 @@ def stage_of(name: str) -> str:
             if step.startswith(stage):
                 return stage
     raise InputError(
-        "the feature table",
-        f"a part {name!r}",
-        f"folders or archives that begin with {' or '.join(STAGES)}",
-        "rename it or correct archive.dataset",
+        where="the feature table",
+        found=f"a part {name!r}",
+        expected=f"folders or archives that begin with {' or '.join(STAGES)}",
+        fix="rename it or correct archive.dataset",
     )
 
 
@@ -62,7 +62,10 @@ def members_of(path: Path, name: str) -> Iterator[tuple[str, Path]]:
             raise _damaged(name, error) from None
     if not found:
         raise InputError(
-            f"feature part {name}", "no parquet file in it", "parts of a table", "leave it out"
+            where=f"feature part {name}",
+            found="no parquet file in it",
+            expected="parts of a table",
+            fix="leave it out",
         )
 
 
@@ -102,4 +105,9 @@ def _listed(path: Path, name: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
 
 
 def _damaged(name: str, error: Exception) -> InputError:
-    return InputError(f"feature part {name}", f"damage ({error})", "a parquet file", "replace it")
+    return InputError(
+        where=f"feature part {name}",
+        found=f"damage ({error})",
+        expected="a parquet file",
+        fix="replace it",
+    )

@@ -206,10 +206,10 @@ def plan(
     sys.stdout.flush()
     if peak > free:
         raise InputError(
-            f"the disk of {results}",
-            f"{free / 1e9:,.1f} GB free",
-            f"{peak / 1e9:,.1f} GB",
-            "free some, run in a larger folder (snakemake --directory), or take fewer "
+            where=f"the disk of {results}",
+            found=f"{free / 1e9:,.1f} GB free",
+            expected=f"{peak / 1e9:,.1f} GB",
+            fix="free some, run in a larger folder (snakemake --directory), or take fewer "
             "screen.plates or screen.tiles",
         )
 

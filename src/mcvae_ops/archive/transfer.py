@@ -150,7 +150,9 @@ def read_json(place: str, archive: dict):
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
-            raise InputError(place, f"no JSON ({error})", "JSON", "correct the address") from None
+            raise InputError(
+                where=place, found=f"no JSON ({error})", expected="JSON", fix="correct the address"
+            ) from None
 
 
 def _bring(
@@ -177,10 +179,10 @@ def _bring(
             wrong += isinstance(error, ContentError)
             if wrong > 1:
                 raise InputError(
-                    f"{target} from {address}",
-                    str(error),
-                    _expected(target, size_bytes, md5),
-                    f"correct the address, or place the file by hand as {target}",
+                    where=f"{target} from {address}",
+                    found=str(error),
+                    expected=_expected(target, size_bytes, md5),
+                    fix=f"correct the address, or place the file by hand as {target}",
                 ) from None
             if idle > archive["retries"]:
                 raise TransferError(
@@ -222,10 +224,10 @@ def _note(address: str, target: Path, partial: Path) -> None:
     elif before != now:
         discard(partial)
         raise InputError(
-            f"{target} from {address}",
-            f"{now[0]} bytes, sha256 {now[1]}",
-            f"what first came: {before[0]} bytes, sha256 {before[1]}",
-            "find out why the archive's file has changed, then delete its line in received.tsv "
+            where=f"{target} from {address}",
+            found=f"{now[0]} bytes, sha256 {now[1]}",
+            expected=f"what first came: {before[0]} bytes, sha256 {before[1]}",
+            fix="find out why the archive's file has changed, then delete its line in received.tsv "
             "and what was made of it",
         )
 
@@ -244,11 +246,19 @@ def _pause_s(attempt: int, asked_s: float | None) -> float:
 
 def _check_local(path: Path, size_bytes: int | None) -> Path:
     if not path.is_file():
-        raise InputError(str(path), "no file", "a file", "place it there or correct the path")
+        raise InputError(
+            where=str(path),
+            found="no file",
+            expected="a file",
+            fix="place it there or correct the path",
+        )
     found = path.stat().st_size
     if size_bytes is not None and found != size_bytes:
         raise InputError(
-            str(path), f"{found} bytes", f"{size_bytes} bytes", "replace it by a whole copy"
+            where=str(path),
+            found=f"{found} bytes",
+            expected=f"{size_bytes} bytes",
+            fix="replace it by a whole copy",
         )
     return path
 

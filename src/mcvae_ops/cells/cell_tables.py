@@ -64,10 +64,10 @@ def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
     for ours, theirs in columns.items():
         if theirs not in table.column_names:
             raise InputError(
-                f"feature part {name}",
-                f"no column {theirs!r}",
-                f"the columns {', '.join(columns.values())}",
-                f"correct screen.columns.{ours} or replace the part",
+                where=f"feature part {name}",
+                found=f"no column {theirs!r}",
+                expected=f"the columns {', '.join(columns.values())}",
+                fix=f"correct screen.columns.{ours} or replace the part",
             )
     taken = {*columns.values(), *screen["not_features"]}
     features = [column for column in table.column_names if column not in taken]
@@ -134,18 +134,18 @@ def check_control(genes: Counter, control: str) -> None:
     """Raise an `InputError` if no cell bears the control's label; it lists the commonest."""
     if not genes.total():
         raise InputError(
-            "the feature table",
-            "no cell of the screen",
-            "cells of the plates, wells and tiles of the configuration",
-            "correct screen.plates, screen.tiles or screen.columns",
+            where="the feature table",
+            found="no cell of the screen",
+            expected="cells of the plates, wells and tiles of the configuration",
+            fix="correct screen.plates, screen.tiles or screen.columns",
         )
     if not genes[control]:
         commonest = ", ".join(repr(gene) for gene, _ in genes.most_common(5))
         raise InputError(
-            "configuration key screen.control",
-            f"{control!r}, which labels none of {genes.total()} cells",
-            f"a label of the feature table (the commonest are {commonest or 'none'})",
-            "correct screen.control or screen.columns.gene",
+            where="configuration key screen.control",
+            found=f"{control!r}, which labels none of {genes.total()} cells",
+            expected=f"a label of the feature table (the commonest are {commonest or 'none'})",
+            fix="correct screen.control or screen.columns.gene",
         )
 
 
@@ -215,10 +215,10 @@ def _join_well(
     numbers = sorted({key[2] for cut in cuts for key in cut.blocks if key[:2] == (plate, well)})
     if not numbers:
         raise InputError(
-            "the feature table",
-            f"no cell of plate {plate} well {well}",
-            "cells of every well of screen.plates",
-            "leave the well out of screen.plates or complete the table",
+            where="the feature table",
+            found=f"no cell of plate {plate} well {well}",
+            expected="cells of every well of screen.plates",
+            fix="leave the well out of screen.plates or complete the table",
         )
     n_cells, n_twice, columns = 0, 0, cuts[0].columns
     named = [column for column in columns if column.startswith("feature/")]
@@ -277,8 +277,8 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, part: str) -> p
         return column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise InputError(
-            f"feature part {part}, column {name!r}",
-            f"{column.type} values",
-            f"values that can be read as {kind}",
-            "correct the part, or name the column in screen.columns or screen.not_features",
+            where=f"feature part {part}, column {name!r}",
+            found=f"{column.type} values",
+            expected=f"values that can be read as {kind}",
+            fix="correct the part, or name the column in screen.columns or screen.not_features",
         ) from None

@@ -144,19 +144,19 @@ def measure_features(
         progress.step()
     if not measured:
         raise InputError(
-            f"well {plate} {well}",
-            f"none of {len(by_tile)} tiles usable ({reason})",
-            "images that can be read and aligned",
-            "correct the configuration of the screen (screen, alignment) or its files",
+            where=f"well {plate} {well}",
+            found=f"none of {len(by_tile)} tiles usable ({reason})",
+            expected="images that can be read and aligned",
+            fix="correct the configuration of the screen (screen, alignment) or its files",
         )
     table = pd.concat(measured, ignore_index=True)
     is_control = (table[columns["gene"]] == screen["control"]).to_numpy()
     if not is_control.any():
         raise InputError(
-            f"well {plate} {well}",
-            "no control cell",
-            f"cells whose {columns['gene']} is {screen['control']!r}",
-            "correct screen.control",
+            where=f"well {plate} {well}",
+            found="no control cell",
+            expected=f"cells whose {columns['gene']} is {screen['control']!r}",
+            fix="correct screen.control",
         )
     called, features = table[calls.columns], table.drop(columns=calls.columns)
     table = called.join(standardise_to_controls(features, is_control))

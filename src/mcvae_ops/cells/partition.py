@@ -26,10 +26,10 @@ def other_columns(
     """Return the error of a part whose columns differ from those of the first one."""
     odd = min(set(columns) ^ set(expected)).removeprefix("feature/")
     return InputError(
-        f"feature part {name}",
-        f"other columns than in {first} ({odd!r})",
-        "the same columns in all parts",
-        "replace it or name the column in screen.not_features",
+        where=f"feature part {name}",
+        found=f"other columns than in {first} ({odd!r})",
+        expected="the same columns in all parts",
+        fix="replace it or name the column in screen.not_features",
     )
 
 

@@ -110,9 +110,11 @@ def cellprofiler_pca(
     mean, n_finite, n_cells = means_of(values for _, values in features_of(cells, features))
     if n_cells != len(cells):
         raise InputError(
-            index, f"{len(cells)} cells, {n_cells} of them with features", "features of every cell",
-            "make the tables of features again",
-        )  # fmt: skip
+            where=index,
+            found=f"{len(cells)} cells, {n_cells} of them with features",
+            expected="features of every cell",
+            fix="make the tables of features again",
+        )
     scatter = np.zeros((len(mean), len(mean)))
     for _, values in features_of(cells, features):
         centred = _centred(values, mean)
@@ -122,10 +124,10 @@ def cellprofiler_pca(
     kept = np.flatnonzero((n_finite >= (1 - _MAX_MISSING) * n_cells) & varies)
     if len(kept) < components:
         raise InputError(
-            "configuration key profiles.cellprofiler_components",
-            str(components),
-            f"at most the {len(kept)} usable features",
-            "lower it",
+            where="configuration key profiles.cellprofiler_components",
+            found=str(components),
+            expected=f"at most the {len(kept)} usable features",
+            fix="lower it",
         )
     axes = principal_axes(scatter[np.ix_(kept, kept)], sd[kept], components)
     latent = np.empty((len(cells), components), np.float32)

@@ -90,7 +90,12 @@ def read_screen(folder: Path) -> pd.DataFrame:
     paths = {name: folder / f"benchmarks/{name}.parquet" for name in TABLES}
     for path in paths.values():
         if not path.is_file():
-            raise InputError(str(path), "no file", "a benchmark table", "run `make judge`")
+            raise InputError(
+                where=str(path),
+                found="no file",
+                expected="a benchmark table",
+                fix="run `make judge`",
+            )
     tables = {name: pd.read_parquet(path) for name, path in paths.items()}
     return screen_values(tables, trainings_of(folder)).assign(screen=folder.name)
 

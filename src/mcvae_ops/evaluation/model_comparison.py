@@ -238,7 +238,10 @@ def check_settings(settings: dict, where: str) -> None:
     for key, name, known in named:
         if name not in known:
             raise InputError(
-                f"{where}, {key}", repr(name), f"one of {', '.join(known)}", "correct it"
+                where=f"{where}, {key}",
+                found=repr(name),
+                expected=f"one of {', '.join(known)}",
+                fix="correct it",
             )
 
 

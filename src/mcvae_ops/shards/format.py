@@ -158,4 +158,9 @@ def _sha256(path: str | Path) -> str:
 
 
 def _mismatch(path: str | Path, found: str, expected: str) -> InputError:
-    return InputError(f"shard {path}", found, expected, "delete it, and Snakemake makes it again")
+    return InputError(
+        where=f"shard {path}",
+        found=found,
+        expected=expected,
+        fix="delete it, and Snakemake makes it again",
+    )

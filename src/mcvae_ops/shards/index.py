@@ -44,10 +44,10 @@ def check_alike(shards: Sequence[str]) -> dict[str, str]:
         for key in keys:
             if metadata[key] != first[key]:
                 raise InputError(
-                    f"shard {shard}",
-                    f"{key} {metadata[key]}",
-                    f"{first[key]} as in {shards[0]}",
-                    "delete the older one, and Snakemake makes it again",
+                    where=f"shard {shard}",
+                    found=f"{key} {metadata[key]}",
+                    expected=f"{first[key]} as in {shards[0]}",
+                    fix="delete the older one, and Snakemake makes it again",
                 )
     return first
 
@@ -68,10 +68,10 @@ def check_channels(channels: Sequence[str], index: str) -> list[str]:
     found = index_channels(index)
     if found != list(channels):
         raise InputError(
-            "configuration key screen.channels",
-            ", ".join(channels),
-            f"{', '.join(found)}, as in {index}",
-            "correct the key, or make the crops again (rule crop_chunk)",
+            where="configuration key screen.channels",
+            found=", ".join(channels),
+            expected=f"{', '.join(found)}, as in {index}",
+            fix="correct the key, or make the crops again (rule crop_chunk)",
         )
     return found
 
@@ -90,17 +90,17 @@ def index_shards(shards: Sequence[str], root: str, index: str) -> None:
     table = pa.concat_tables(tables)
     if table.num_rows == 0:
         raise InputError(
-            f"the {len(shards)} shards of {root}",
-            "no cell",
-            "cells to train on",
-            "read crops/*/*/*.dropped.parquet for what became of them",
+            where=f"the {len(shards)} shards of {root}",
+            found="no cell",
+            expected="cells to train on",
+            fix="read crops/*/*/*.dropped.parquet for what became of them",
         )
     n_cells = pc.count_distinct(table["cell_id"]).as_py()
     if n_cells != table.num_rows:
         raise InputError(
-            f"the shards of {root}",
-            f"{table.num_rows} crops of {n_cells} cells",
-            "each cell once",
-            "delete the folder crops, and Snakemake makes it again",
+            where=f"the shards of {root}",
+            found=f"{table.num_rows} crops of {n_cells} cells",
+            expected="each cell once",
+            fix="delete the folder crops, and Snakemake makes it again",
         )
     write_parquet(table, index, shared)

@@ -106,10 +106,10 @@ def check_genes(held_out: list[str], genes: np.ndarray) -> None:
         if gene not in known:
             near = difflib.get_close_matches(gene, known, n=1)
             raise InputError(
-                "configuration key split.held_out_genes",
-                repr(gene),
-                f"one of the {len(known)} perturbed genes of the screen",
-                f"write {near[0]!r} instead" if near else "correct it or leave it out",
+                where="configuration key split.held_out_genes",
+                found=repr(gene),
+                expected=f"one of the {len(known)} perturbed genes of the screen",
+                fix=f"write {near[0]!r} instead" if near else "correct it or leave it out",
             )
 
 
@@ -131,9 +131,9 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
         for part in ("train", "validation"):
             if not (assigned[chosen] == part).any():
                 raise InputError(
-                    index,
-                    f"no {arm} cell for {part} among {chosen.sum()}, split by {split['by']}",
-                    "at least one",
-                    "correct split or screen.control in the configuration",
+                    where=index,
+                    found=f"no {arm} cell for {part} among {chosen.sum()}, split by {split['by']}",
+                    expected="at least one",
+                    fix="correct split or screen.control in the configuration",
                 )
     write_parquet(pa.table({"cell_id": table["cell_id"], "split": pa.array(assigned)}), splits)

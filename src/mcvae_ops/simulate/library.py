@@ -58,10 +58,10 @@ def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
     genes = pd.DataFrame(rows, columns=["gene", "group", "complex", "kind", *EFFECTS])
     if genes["gene"].duplicated().any():
         raise InputError(
-            "configuration key simulate.library.groups",
-            f"two genes {genes['gene'][genes['gene'].duplicated()].iloc[0]}",
-            "a symbol of its own for each group",
-            "rename one",
+            where="configuration key simulate.library.groups",
+            found=f"two genes {genes['gene'][genes['gene'].duplicated()].iloc[0]}",
+            expected="a symbol of its own for each group",
+            fix="rename one",
         )
     genes.insert(4, "strength", rng.uniform(*library["strength"], len(genes)))
     genes.insert(5, "penetrance", rng.uniform(*library["penetrance"], len(genes)))

@@ -92,8 +92,8 @@ def _optics_of(plate: str, reference: str, simulate: dict, screen: dict) -> Plat
 def _check_pattern(pattern: str, start: str) -> None:
     if not pattern.startswith(start):
         raise InputError(
-            "configuration key screen.path_pattern",
-            repr(pattern),
-            f"a pattern that begins with {start} for source simulated",
-            "correct it",
+            where="configuration key screen.path_pattern",
+            found=repr(pattern),
+            expected=f"a pattern that begins with {start} for source simulated",
+            fix="correct it",
         )

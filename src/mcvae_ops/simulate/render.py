@@ -152,10 +152,10 @@ def stains_of(channels: Sequence[Channel]) -> list[Callable[[Frame, Appearance],
     for channel in channels:
         if channel.stain not in STAINS:
             raise InputError(
-                f"configuration key screen.channels, {channel.name}",
-                f"stain {channel.stain!r}",
-                f"one of {', '.join(STAINS)} for source simulated",
-                "choose one of them",
+                where=f"configuration key screen.channels, {channel.name}",
+                found=f"stain {channel.stain!r}",
+                expected=f"one of {', '.join(STAINS)} for source simulated",
+                fix="choose one of them",
             )
     return [STAINS[channel.stain] for channel in channels]
 

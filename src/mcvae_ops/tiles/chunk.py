@@ -207,10 +207,10 @@ def check_failed(result: Cropped, n_tiles: int, max_failed_fraction: float, wher
     if len(result.failed) > max_failed_fraction * n_tiles:
         tile, reason = next(iter(result.failed.items()))
         raise InputError(
-            where,
-            f"{len(result.failed)} of {n_tiles} tiles unusable (tile {tile}: {reason})",
-            f"at most {max_failed_fraction:.1%} (crop.max_failed_fraction)",
-            "correct the configuration of the screen or its files, or allow more",
+            where=where,
+            found=f"{len(result.failed)} of {n_tiles} tiles unusable (tile {tile}: {reason})",
+            expected=f"at most {max_failed_fraction:.1%} (crop.max_failed_fraction)",
+            fix="correct the configuration of the screen or its files, or allow more",
         )
 
 

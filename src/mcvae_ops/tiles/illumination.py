@@ -139,9 +139,9 @@ def well_illumination(
         progress.step()
     if not means:
         raise InputError(
-            f"well {plate} {well}",
-            f"none of {len(wanted)} tiles usable for its illumination (see the log)",
-            "images that can be read",
-            "fetch the images again, or set crop.illumination to null",
+            where=f"well {plate} {well}",
+            found=f"none of {len(wanted)} tiles usable for its illumination (see the log)",
+            expected="images that can be read",
+            fix="fetch the images again, or set crop.illumination to null",
         )
     write_npy(estimate_light(means, settings["smoothing_px"], settings["offset_counts"]), light)

@@ -66,10 +66,10 @@ def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str
                 break
         else:
             raise InputError(
-                "configuration key alignment.measure",
-                f"no way from {waiting[0]} to {reference}",
-                "each channel measured against another, or in one file with a settled one",
-                f"add {waiting[0]}: {reference}",
+                where="configuration key alignment.measure",
+                found=f"no way from {waiting[0]} to {reference}",
+                expected="each channel measured against another, or in one file with a settled one",
+                fix=f"add {waiting[0]}: {reference}",
             )
     return settled
 

@@ -197,4 +197,9 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
             writer.write_table(table, row_group_size=CELLS_PER_ROW_GROUP)
             done += table.num_rows
         if done != len(cell_id):
-            raise InputError(embedding, f"{done} cells", f"{len(cell_id)}", "embed all parts")
+            raise InputError(
+                where=embedding,
+                found=f"{done} cells",
+                expected=f"{len(cell_id)}",
+                fix="embed all parts",
+            )

@@ -86,31 +86,42 @@ def _explain(error: jsonschema.ValidationError) -> InputError:
             near = difflib.get_close_matches(unknown[0], known, n=1)
             fix = f"write {near[0]!r} instead" if near else "remove it"
             return InputError(
-                where, f"unknown key {unknown[0]!r}", f"one of {', '.join(known)}", fix
+                where=where,
+                found=f"unknown key {unknown[0]!r}",
+                expected=f"one of {', '.join(known)}",
+                fix=fix,
             )
         case "required":
             missing = next(key for key in error.validator_value if key not in error.instance)
             return InputError(
-                where,
-                "no key " + repr(missing),
-                "every key to be set",
-                f"add {missing!r} (see config/README.md)",
+                where=where,
+                found="no key " + repr(missing),
+                expected="every key to be set",
+                fix=f"add {missing!r} (see config/README.md)",
             )
         case "type":
             wanted = error.validator_value
             wanted = wanted if isinstance(wanted, str) else " or ".join(wanted)
             expected = f"{wanted}{_described(error)}"
-            return InputError(where, repr(error.instance), expected, "correct the value")
+            return InputError(
+                where=where, found=repr(error.instance), expected=expected, fix="correct the value"
+            )
         case "enum":
             choices = ", ".join(map(str, error.validator_value))
             return InputError(
-                where, repr(error.instance), f"one of {choices}", "choose one of them"
+                where=where,
+                found=repr(error.instance),
+                expected=f"one of {choices}",
+                fix="choose one of them",
             )
         case _:
             words = _WORDS.get(error.validator, f"{error.validator} {{}}")
             rule = words.format(error.validator_value)
             return InputError(
-                where, repr(error.instance), rule + _described(error), "correct the value"
+                where=where,
+                found=repr(error.instance),
+                expected=rule + _described(error),
+                fix="correct the value",
             )
 
 
@@ -120,7 +131,7 @@ def _described(error: jsonschema.ValidationError) -> str:
 
 
 def _wrong(key: str, found: str, expected: str, fix: str) -> InputError:
-    return InputError(f"configuration key {key}", found, expected, fix)
+    return InputError(where=f"configuration key {key}", found=found, expected=expected, fix=fix)
 
 
 def _check_channels(config: dict) -> None:
