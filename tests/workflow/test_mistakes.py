@@ -137,9 +137,9 @@ IN_CONFIGURATION = {
         "plate/well of screen.plates; correct it.",
     ),
     "unknown panel": (
-        put("figures.panels", ["fig2a", "figcq5"]),
-        "configuration key figures.panels: found the unknown panel 'figcq5', expected all, or a "
-        f"list of some of {', '.join(PANELS)}; write figqc5 or figqc6 or figqc4 instead.",
+        put("figures.panels", ["fig2a", "Fig3B"]),
+        "configuration key figures.panels: found the unknown panel 'Fig3B', expected all, or a "
+        f"list of some of {', '.join(PANELS)}; write fig3b or fig3a instead.",
     ),
     "panel that is no list": (
         put("figures.panels", "fig2a"),
