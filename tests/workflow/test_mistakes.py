@@ -436,6 +436,30 @@ def test_a_wrong_configuration_on_the_terminal(tmp_path):
     assert "Traceback" not in seen.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "training: {epochs: 3}",
+            "configuration key source: a value is missing; this key has no default; set it in the "
+            "file of the screen, which comes first after --configfile (see config/README.md).",
+        ),
+        (
+            "models: {vea: null}",
+            "configuration key models.vea: found null, which drops nothing, expected the name of "
+            "an entry below (vae, cvae, cvae_prior_s, cvae_prior_z, mcvae); correct the name, or "
+            "leave it out.",
+        ),
+    ],
+)
+def test_an_overlay_without_its_screen_or_with_a_wrong_name(text, sentence, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    seen = snakemake(tmp_path, "--dry-run")
+    assert seen.returncode != 0
+    assert sentence in seen.stdout.splitlines()
+    assert "Traceback" not in seen.stdout
+
+
 def test_a_job_that_fails_on_the_terminal(tmp_path):
     study = tmp_path / "archive"
     config = small_study(study)
