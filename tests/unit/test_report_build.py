@@ -9,7 +9,7 @@ import pytest
 
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import report
-from mcvae_ops.report.paper_comparison import compare
+from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.report.timings import read_timings
 from tests.conftest import OUTPUT
 from tests.helpers import browser, report_inputs
@@ -140,7 +140,7 @@ def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
 def test_lays_the_papers_numbers_beside_ours(shared, tmp_path):
     tables = report_inputs.write_tables(tmp_path)
     targets = report_inputs.draw("fig2a", tables, tmp_path, str(shared / "reference"))
-    rows = compare("fig2a", pd.read_csv(targets["csv"])).set_index("what")
+    rows = compare_with_paper("fig2a", pd.read_csv(targets["csv"])).set_index("what")
     assert rows.loc["mcVAE, combined, recall", "theirs"] == pytest.approx(0.304, abs=1e-3)
     assert rows.loc["CellProfiler, combined, precision", "theirs"] == pytest.approx(0.071, abs=1e-3)
     assert len(rows) == 8

@@ -55,8 +55,8 @@ def columns(
     every = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     for axes in every.flat[len(models) :]:
         axes.set_visible(False)
-    found = dict(zip(models, every.flat, strict=False))
-    for model, axes in found.items():
+    places = dict(zip(models, every.flat, strict=False))
+    for model, axes in places.items():
         axes.set_title(style.model_name(model) if len(models) > 1 else "")
         axes.tick_params(labelbottom=True)  # below it there may be none
-    return figure, found
+    return figure, places

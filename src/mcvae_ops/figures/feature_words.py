@@ -105,8 +105,8 @@ def describe(feature: str, channels: Sequence[dict]) -> str:
     ):
         for pattern, words in table.items():
             for form in forms:
-                if found := re.fullmatch(form.format(pattern), name):
-                    return words.format(**_words(found.groupdict(), channels)) + suffix
+                if match := re.fullmatch(form.format(pattern), name):
+                    return words.format(**_words(match.groupdict(), channels)) + suffix
     return ""
 
 

@@ -58,10 +58,10 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     """Draw encoders, latents and decoder; return the layers that were drawn."""
     channels = settings["screen"]["channels"]
     input_px = model.settings.input_size_px
-    found = model.encoders()
-    spread = max(len(found) - 1, 1)  # a third encoder lies between the other two
+    networks = model.encoders()
+    spread = max(len(networks) - 1, 1)  # a third encoder lies between the other two
     half = 12.0 + LANES["z"] * spread
-    encoders = {symbol: found[symbol] for symbol in LANES if symbol in found}
+    encoders = {symbol: networks[symbol] for symbol in LANES if symbol in networks}
     parts = {
         f"{SPACES[symbol]} encoder": encoder_layers(encoder, model.settings)
         for symbol, encoder in encoders.items()
@@ -188,15 +188,15 @@ def _draw_tables(axes: Axes, family: pd.DataFrame, screen: dict) -> None:
     heads = ["model", "s", "z", "$\\mu_s$", "$\\mu_z$", "head", "parameters"]
     lines = [heads] + [
         [
-            style.model_name(one.model),
-            str(one.salient_latent),
-            str(one.background_latent),
-            "yes" if one.prior_s_per_label else "–",
-            "yes" if one.prior_z_per_label else "–",
-            "yes" if one.label_head else "–",
-            f"{one.n_parameters:,}",
+            style.model_name(row.model),
+            str(row.salient_latent),
+            str(row.background_latent),
+            "yes" if row.prior_s_per_label else "–",
+            "yes" if row.prior_z_per_label else "–",
+            "yes" if row.label_head else "–",
+            f"{row.n_parameters:,}",
         ]
-        for one in family.itertuples()
+        for row in family.itertuples()
     ]
     step = 1 / (len(lines) + len(screen["channels"]) + 1.8)
     for i, line in enumerate(lines):

@@ -16,11 +16,11 @@ from mcvae_ops.figures.paper_values import covariates_of
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
+    average_seeds,
     choose,
     drawn,
-    judged_models,
     needed,
-    over_seeds,
+    shown_models,
 )
 
 COVARIATES = {
@@ -38,10 +38,10 @@ WIDTH = 0.2  # of a bar; the distance of two covariates is 1
 
 def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw how well each space predicts technical covariates of control cells."""
-    models = judged_models(settings)
+    models = shown_models(settings)
     # Rows that are set against a batch are that batch's own: the figure draws the median.
     table = choose(tables["covariates"], metric=list(METRICS), against="")
-    estimates = needed(over_seeds(table, KEYS), "figure fig3b, table covariates")
+    estimates = needed(average_seeds(table, KEYS), "figure fig3b, table covariates")
     paper = covariates_of(published["covariates"], models[0])
     figure, places = facets(METRICS, models)
     for axes, metric, model in places:
@@ -80,13 +80,13 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
         axes.bar(0, 0, color=colour, alpha=0.8, label=style.space_name(model, space))
         for x, item in enumerate(COVARIATES):
             place = x + WIDTH * (i - (len(series) - 1) / 2)
-            for one in choose(mine, item=item, protocol="published").itertuples():
-                axes.bar(place, one.value, 0.9 * WIDTH, color=colour, alpha=0.8)
-            for one in choose(mine, item=item, protocol="strict").itertuples():
-                aside = place + MARKERS[one.cells][1] * WIDTH
-                axes.plot([aside] * 2, [one.low, one.high], color=style.INK, lw=1)
+            for row in choose(mine, item=item, protocol="published").itertuples():
+                axes.bar(place, row.value, 0.9 * WIDTH, color=colour, alpha=0.8)
+            for row in choose(mine, item=item, protocol="strict").itertuples():
+                aside = place + MARKERS[row.cells][1] * WIDTH
+                axes.plot([aside] * 2, [row.low, row.high], color=style.INK, lw=1)
                 axes.plot(
-                    aside, one.value, MARKERS[one.cells][0], ms=4.2, mfc="white", mec=style.INK
+                    aside, row.value, MARKERS[row.cells][0], ms=4.2, mfc="white", mec=style.INK
                 )
             for value in choose(theirs, item=item)["value"]:
                 edges = [place - WIDTH / 2, place + WIDTH / 2]
@@ -101,9 +101,9 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
 def _draw_baselines(axes: Axes, estimates: pd.DataFrame) -> None:
     for space, (line, name) in BASELINES.items():
         rows = choose(estimates, space=space, protocol="strict", cells="all", item=list(COVARIATES))
-        for i, one in enumerate(rows.itertuples()):
-            x = list(COVARIATES).index(one.item)
+        for i, row in enumerate(rows.itertuples()):
+            x = list(COVARIATES).index(row.item)
             label = name if i == 0 else None
             axes.plot(
-                [x - 0.46, x + 0.46], [one.value] * 2, line, color=style.FAINT, lw=1.5, label=label
+                [x - 0.46, x + 0.46], [row.value] * 2, line, color=style.FAINT, lw=1.5, label=label
             )

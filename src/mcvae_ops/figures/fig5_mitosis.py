@@ -19,12 +19,12 @@ from mcvae_ops.figures.facets import columns
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
+    average_seeds,
     choose,
     drawn,
-    judged_models,
+    drop_single_model,
     needed,
-    over_seeds,
-    told_apart,
+    shown_models,
 )
 
 FACTOR, OTHER = "#D5402B", "#8F969E"
@@ -42,7 +42,7 @@ LABELLED = 8  # genes named in Fig. 5B
 def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the salient against the background norm of every gene."""
     points = _points(tables, settings, "fig5a")
-    models = judged_models(settings)
+    models = shown_models(settings)
     figure, places = columns(models, 5.6, 4.9)
     for model, axes in places.items():
         here = choose(points, model=model)
@@ -56,7 +56,7 @@ def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     )
     style.finish(figure, "fig5a", "Salient and background effect sizes", note)
     shown = ["gene", "model", "salient_norm", "background_norm", "is_mitotic_factor"]
-    return figure, drawn((RUN, told_apart(points[shown])))
+    return figure, drawn((RUN, drop_single_model(points[shown])))
 
 
 def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -64,7 +64,7 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     points = _points(tables, settings, "fig5b")
     where = "figure fig5b, significant genes of table mitosis_points"
     known = needed(points[points["significant"]], where)
-    models = judged_models(settings)
+    models = shown_models(settings)
     figure, places = columns(models, 6.2, 4.9)
     theirs = published["points"].assign(model=models[0])
     for model, axes in places.items():
@@ -76,10 +76,10 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         own = here[list(PAPER_COLUMNS.values())].to_numpy()
         named = named.nlargest(LABELLED, "mitotic_index_percent")
         _name_genes(axes, named, np.concatenate([own, paper]))
-    one = choose(known, model=models[0])
+    first = choose(known, model=models[0])
     note = (
-        f"{_described(points)};\n{style.counted(len(one), 'genes')} with a significant mitotic "
-        f"index, {int(one['is_mitotic_factor'].sum())} of them mitotic factors."
+        f"{_described(points)};\n{style.counted(len(first), 'genes')} with a significant mitotic "
+        f"index, {int(first['is_mitotic_factor'].sum())} of them mitotic factors."
     )
     style.finish(figure, "fig5b", "Mitotic index and relative background norm", note)
     shown = [
@@ -87,7 +87,7 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "significant",
     ]  # fmt: skip
     renamed = published["points"].rename(columns=PAPER_COLUMNS)
-    return figure, drawn((RUN, told_apart(points[shown])), (PAPER, renamed))
+    return figure, drawn((RUN, drop_single_model(points[shown])), (PAPER, renamed))
 
 
 def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -95,11 +95,11 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     points = _points(tables, settings, "fig5c")
     known = points[points["significant"] & points["relative_background"].notna()]
     needed(known, "figure fig5c, significant genes of table mitosis_points")
-    models = judged_models(settings)
+    models = shown_models(settings)
     table = choose(tables["mitosis"], model=models, cells="all", against="")
     first = choose(table, seed=[known["seed"].iloc[0]])
     auroc = choose(first, protocol="published", metric="auroc")
-    strict = over_seeds(
+    strict = average_seeds(
         choose(table, protocol="strict", metric=["auroc", "auroc_difference"]),
         ["protocol", "model", "metric", "item"],
     )
@@ -144,18 +144,18 @@ def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
     strict, lines = strict[~is_repeated], []
     for model in models:
         of = f" of {style.model_name(model)}" if len(models) > 1 else ""
-        lines += [_strict_text(one, of) for one in choose(strict, model=model).itertuples()]
+        lines += [_strict_text(row, of) for row in choose(strict, model=model).itertuples()]
     return "".join(lines)
 
 
-def _strict_text(one, of: str) -> str:
-    if one.metric == "auroc":
-        name = SCORES[one.item][1] + (of if one.item == "relative_background" else "")
-        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {one.low:.3f} to {one.high:.3f}"
+def _strict_text(row, of: str) -> str:
+    if row.metric == "auroc":
+        name = SCORES[row.item][1] + (of if row.item == "relative_background" else "")
+        text = f"AUROC of {name}: {row.value:.3f}, 95 % interval {row.low:.3f} to {row.high:.3f}"
     else:
-        bounds = f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}"
-        text = f"difference{of}: {style.signed(one.value, 3)}, 95 % interval {bounds}"
-    return f"\nStrict {text} (n = {one.n}, {style.counted(one.n_seeds, 'training seeds')})."
+        bounds = f"{style.signed(row.low, 3)} to {style.signed(row.high, 3)}"
+        text = f"difference{of}: {style.signed(row.value, 3)}, 95 % interval {bounds}"
+    return f"\nStrict {text} (n = {row.n}, {style.counted(row.n_seeds, 'training seeds')})."
 
 
 def _draw_roc(
@@ -184,12 +184,12 @@ def _draw_roc(
     if len(models) > 1:
         place = {"loc": "lower left", "bbox_to_anchor": (1.0, 0.0)}
     axes.legend(title="AUROC", alignment="left", **place)
-    return told_apart(pd.concat(curves))
+    return drop_single_model(pd.concat(curves))
 
 
 def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
-    """Return the points of the first training of the judged models, in their order."""
-    models = judged_models(settings)
+    """Return the points of the first training of the shown models, in their order."""
+    models = shown_models(settings)
     points = choose(tables["mitosis_points"], model=models)
     needed(points, f"figure {panel}, table mitosis_points")
     first = points[points["seed"] == points["seed"].min()]
@@ -247,9 +247,9 @@ def _roc(points: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _described(points: pd.DataFrame) -> str:
     models = list(dict.fromkeys(points["model"]))
-    one = choose(points, model=models[0])
-    factors = int(one["is_mitotic_factor"].sum())
+    first = choose(points, model=models[0])
+    factors = int(first["is_mitotic_factor"].sum())
     return (
-        f"{style.counted(len(one), 'genes')}, {style.counted(factors, 'mitotic factors')}; "
-        f"{style.model_names(models)}, training seed {one['seed'].iloc[0]}; published protocol"
+        f"{style.counted(len(first), 'genes')}, {style.counted(factors, 'mitotic factors')}; "
+        f"{style.model_names(models)}, training seed {first['seed'].iloc[0]}; published protocol"
     )

@@ -69,15 +69,15 @@ def read_published(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 def curves_of(curves: pd.DataFrame, methods: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return recall and precision per (model, space, level) of some of the paper's methods."""
-    kept = curves[curves["method"].isin(methods)]
-    pairs = [methods[method] for method in kept["method"]]
+    chosen = curves[curves["method"].isin(methods)]
+    pairs = [methods[method] for method in chosen["method"]]
     return pd.DataFrame(
         {
             "model": [model for model, _ in pairs],
             "space": [space for _, space in pairs],
-            "level": kept["percentile"].to_numpy(float),
-            "recall": kept["recall"].to_numpy(float),
-            "precision": kept["precision"].to_numpy(float),
+            "level": chosen["percentile"].to_numpy(float),
+            "recall": chosen["recall"].to_numpy(float),
+            "precision": chosen["precision"].to_numpy(float),
         }
     )
 

@@ -33,7 +33,7 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         of_arm = of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
         shown.append(_described(of_arm, name, arm).assign(black_counts=low, full_counts=high))
         crops = [
-            one.pivot(index="y", columns="x", values="counts").astype(float) for _, one in of_arm
+            cell.pivot(index="y", columns="x", values="counts").astype(float) for _, cell in of_arm
         ]
         apart = [np.pad(c, ((0, 0), (0, GAP_PX)), constant_values=np.nan) for c in crops]
         ramp = LinearSegmentedColormap.from_list(name, ["#000000", channels[name], "#FFFFFF"])

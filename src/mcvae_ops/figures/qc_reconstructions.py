@@ -13,7 +13,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source_data import RUN, choose, drawn, judged_models, needed, told_apart
+from mcvae_ops.figures.source_data import (
+    RUN,
+    choose,
+    drawn,
+    drop_single_model,
+    needed,
+    shown_models,
+)
 from mcvae_ops.models.family import SPACES
 
 STATES = {"input": "input", "reconstruction": "reconstruction", "without_s": "with s = 0"}
@@ -23,7 +30,7 @@ SHOWN = (1, 99.8)  # percentiles of a channel's input: black and full colour
 def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw input and reconstructions of cells per channel, and the KL of every dimension."""
     samples = needed(tables["samples"], "figure figqc6, table samples")
-    models = judged_models(settings)
+    models = shown_models(settings)
     pixels = {model: choose(samples, model=model).dropna(axis=1, how="all") for model in models}
     states = [(models[0], "input")]  # the same cells are shown of all models
     states += [(model, s) for model in models for s in list(STATES)[1:] if s in pixels[model]]
@@ -53,7 +60,7 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     )
     style.finish(figure, "figqc6", "Reconstructions", note)
     dimensions = pd.concat([part.assign(model=model) for model, part in kl.items()])
-    return figure, drawn((RUN, told_apart(dimensions)), (RUN, told_apart(samples)))
+    return figure, drawn((RUN, drop_single_model(dimensions)), (RUN, drop_single_model(samples)))
 
 
 def kl_of_dimensions(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -75,8 +82,8 @@ def _draw_row(row: np.ndarray, of_channel: pd.DataFrame, state: str, colour: str
     for axes, arm in zip(row, (True, False), strict=True):
         style.bare(axes, axes.get_title())
         crops = [
-            one.pivot(index="y", columns="x", values=state).to_numpy(float)
-            for _, one in of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
+            cell.pivot(index="y", columns="x", values=state).to_numpy(float)
+            for _, cell in of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
         ]
         if crops:
             axes.imshow(np.hstack(crops), cmap=ramp, vmin=low, vmax=max(high, low + 1e-6))

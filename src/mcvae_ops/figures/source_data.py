@@ -19,13 +19,13 @@ def choose(table: pd.DataFrame, **wanted: str | Sequence) -> pd.DataFrame:
     return table[keep]
 
 
-def judged_models(settings: dict) -> list[str]:
+def shown_models(settings: dict) -> list[str]:
     """Return the models that are drawn: the main one, then those that are compared with it."""
     profiles = settings["profiles"]
     return [profiles["main_model"], *profiles["compared_models"]]
 
 
-def told_apart(table: pd.DataFrame) -> pd.DataFrame:
+def drop_single_model(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table without its column ``model`` where there is but one model."""
     return table if table["model"].nunique() > 1 else table.drop(columns="model")
 
@@ -48,7 +48,7 @@ def needed(table: pd.DataFrame, where: str) -> pd.DataFrame:
     return table
 
 
-def over_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+def average_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """Return mean value, bounds and n over training seeds, with the count of seeds.
 
     Where the table has rows over all seeds, bounds are theirs: they hold the spread between seeds.

@@ -2,8 +2,8 @@
 Fig. 3A, 4A: what lies near what, in two dimensions.
 
 TABLES
-    umap_cells     one row per cell, judged model and space (Fig. 3A)
-    umap_guides    one row per guide (or gene), judged model and space (Fig. 4A)
+    umap_cells     one row per cell, shown model and space (Fig. 3A)
+    umap_guides    one row per guide (or gene), shown model and space (Fig. 4A)
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source_data import RUN, choose, drawn, judged_models, needed, told_apart
+from mcvae_ops.figures.source_data import (
+    RUN,
+    choose,
+    drawn,
+    drop_single_model,
+    needed,
+    shown_models,
+)
 
 POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"
@@ -26,7 +33,7 @@ LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletext
 def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw single cells in both spaces, coloured by each technical covariate."""
     cells = needed(tables["umap_cells"], "figure fig3a, table umap_cells")
-    models = judged_models(settings)
+    models = shown_models(settings)
     rows = [(model, space) for model in models for space in ("salient", "background")]
     # Rows come batch by batch: drawn in that order, the last batch would cover the others.
     mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
@@ -51,16 +58,16 @@ def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "for them."
     )
     style.finish(figure, "fig3a", "Single cells by batch and position", note)
-    return figure, drawn((RUN, told_apart(cells)))
+    return figure, drawn((RUN, drop_single_model(cells)))
 
 
 def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw guides (or genes) in each space, coloured by the functional group of their gene."""
     guides = needed(tables["umap_guides"], "figure fig4a, table umap_guides")
     order = [space for space in style.SPACE_COLOURS if space in set(guides["space"])]
-    grouped = guides[guides["group"] != ""]
-    styles = style.group_styles(sorted(set(grouped["group"]), key=str.lower))
-    models = judged_models(settings)
+    groups = sorted(set(guides["group"]) - {""}, key=str.lower)
+    styles = style.group_styles(groups)
+    models = shown_models(settings)
     figure = style.new_figure(3.6 * len(order) + 2.4, 3.6 * len(models) + 0.7)
     every = figure.subplots(len(models), len(order), squeeze=False)
     size = float(np.clip(36_000 * len(models) / len(guides), 12, 32))
@@ -73,10 +80,10 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         rest = here[here["group"] == ""]
         axes.scatter(rest["x"], rest["y"], 5, c=ELSEWHERE, lw=0, rasterized=True)
         for group, (colour, marker) in styles.items():
-            one = here[here["group"] == group]
+            members = here[here["group"] == group]
             axes.scatter(
-                one["x"], one["y"], size, c=colour, marker=marker, lw=0.3, edgecolors="white",
-                rasterized=True, label=group,
+                members["x"], members["y"], size, c=colour, marker=marker, label=group,
+                lw=0.3, edgecolors="white", rasterized=True,
             )  # fmt: skip
     handles, labels = every[0, 0].get_legend_handles_labels()
     figure.legend(
@@ -90,7 +97,7 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f" (one per point); {_trainings(models)}."
     )
     style.finish(figure, "fig4a", "Profiles by functional group", note)
-    return figure, drawn((RUN, told_apart(guides)))
+    return figure, drawn((RUN, drop_single_model(guides)))
 
 
 def _trainings(models: Sequence[str]) -> str:
@@ -110,8 +117,8 @@ def _draw_position(axes: Axes, cells: pd.DataFrame, chosen: pd.Series, column: s
     rest, size = cells[~chosen], _point_size(len(cells))
     axes.scatter(rest["x"], rest["y"], size, c=ELSEWHERE, lw=0, rasterized=True)
     for position, colour in POSITION_COLOURS.items():
-        one = cells[chosen & (cells[column] == position)]
-        axes.scatter(one["x"], one["y"], 2 * size, c=colour, lw=0, rasterized=True)
+        coloured = cells[chosen & (cells[column] == position)]
+        axes.scatter(coloured["x"], coloured["y"], 2 * size, c=colour, lw=0, rasterized=True)
         axes.scatter([], [], 30, color=colour, label=position)
 
 

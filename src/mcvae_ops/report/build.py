@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality_checks
-from mcvae_ops.report.paper_comparison import COMPARED, compare
+from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
@@ -121,23 +121,23 @@ def _quality(
     n_kept: int,
 ) -> dict:
     """Return tables and warnings of alignment, cropping and training; None where there is none."""
-    found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
+    quality = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
-        found["alignment"] = quality_checks.alignment_summary(table)
-        found["warnings"] += quality_checks.alignment_warnings(table)
+        quality["alignment"] = quality_checks.alignment_summary(table)
+        quality["warnings"] += quality_checks.alignment_warnings(table)
     if known_shifts:
-        found["warnings"] += quality_checks.known_shift_warnings(pd.read_parquet(known_shifts))
+        quality["warnings"] += quality_checks.known_shift_warnings(pd.read_parquet(known_shifts))
     if dropped:
         table = pd.read_parquet(dropped)
-        found["dropped"] = quality_checks.dropped_summary(table)
-        found["warnings"] += quality_checks.dropped_warnings(table, n_kept)
+        quality["dropped"] = quality_checks.dropped_summary(table)
+        quality["warnings"] += quality_checks.dropped_warnings(table, n_kept)
     if metrics:
         courses = read_metrics(metrics)
-        found["training"] = quality_checks.training_summary(courses)
-        found["speed"] = quality_checks.training_speed(courses)
-        found["warnings"] += quality_checks.training_warnings(found["training"])
-    return found
+        quality["training"] = quality_checks.training_summary(courses)
+        quality["speed"] = quality_checks.training_speed(courses)
+        quality["warnings"] += quality_checks.training_warnings(quality["training"])
+    return quality
 
 
 def report(
@@ -194,13 +194,13 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    found = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
-    facts["warnings"] = str(len(found["warnings"]) or "none")
+    facts["warnings"] = str(len(quality["warnings"]) or "none")
     compared = {
-        Path(path).stem: _records(compare(Path(path).stem, pd.read_csv(path)))
+        Path(path).stem: _records(compare_with_paper(Path(path).stem, pd.read_csv(path)))
         for path in data
         if Path(path).stem in COMPARED
     }
@@ -221,11 +221,11 @@ def report(
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
             figures=figure_blocks(figures, data, captions, screen["words"]),
-            warnings=found["warnings"],
-            alignment=_records(found["alignment"]),
-            dropped=_records(found["dropped"]),
-            training=_records(found["training"]),
-            speed=_records(found["speed"]),
+            warnings=quality["warnings"],
+            alignment=_records(quality["alignment"]),
+            dropped=_records(quality["dropped"]),
+            training=_records(quality["training"]),
+            speed=_records(quality["speed"]),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

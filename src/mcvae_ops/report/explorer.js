@@ -37,7 +37,7 @@ function chosenPoints() {
   if (!state.chosen) return [];
   const { level, name } = state.chosen, wanted = level === state.level ? name : geneOf(level, name);
   const names = level === "gene" && state.level === "guide" ? points().gene : points().name;
-  return names.flatMap((one, i) => (one === wanted && !isNaN(screenXY[2 * i]) ? [i] : []));
+  return names.flatMap((each, i) => (each === wanted && !isNaN(screenXY[2 * i]) ? [i] : []));
 }
 
 function geneOf(level, name) {
@@ -135,16 +135,16 @@ function nearest(x, y) {
 }
 
 function facts(level, i) {
-  const one = DATA[level], found = [];
-  if (level === "guide") found.push([say("gene"), one.gene[i]]);
-  found.push(["group", (one.ntc[i] && NTC) || DATA.group[one.gene[i]] || "none"]);
-  if (level === "gene") found.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === one.name[i]).length]);
-  found.push(["cells", one.n[i].toLocaleString("en")]);
+  const columns = DATA[level], lines = [];
+  if (level === "guide") lines.push([say("gene"), columns.gene[i]]);
+  lines.push(["group", (columns.ntc[i] && NTC) || DATA.group[columns.gene[i]] || "none"]);
+  if (level === "gene") lines.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === columns.name[i]).length]);
+  lines.push(["cells", columns.n[i].toLocaleString("en")]);
   for (const space of SPACES) {
-    const value = one.distance[space][i];
-    found.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
+    const value = columns.distance[space][i];
+    lines.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
   }
-  return found;
+  return lines;
 }
 
 function showTip(i, x, y) {
@@ -185,8 +185,8 @@ function search(text) {
     (name) => name.toLowerCase().startsWith(wanted),
   ]) {
     for (const level of ["gene", "guide"]) {
-      const found = DATA[level].name.find(fits);
-      if (found !== undefined) return choose(level, found);
+      const name = DATA[level].name.find(fits);
+      if (name !== undefined) return choose(level, name);
     }
   }
   $("problem").textContent = `${say("No gene or guide is called")} ${text.trim()}.`;

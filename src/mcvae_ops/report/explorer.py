@@ -45,7 +45,7 @@ def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
     columns = latent_columns(profiles.columns)
     away = profiles[columns] - profiles.loc[profiles["is_ntc"], columns].mean()
     shown = profiles if name == "guide" else profiles[~profiles["is_ntc"]]
-    found = {
+    shown_columns = {
         "name": shown[name].tolist(),
         "gene": shown["gene"].tolist(),
         "ntc": shown["is_ntc"].astype(int).tolist(),
@@ -55,10 +55,10 @@ def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
     }
     for space, latent in spaces_of(profiles.columns).items():
         norm = np.linalg.norm(away.loc[shown.index, latent], axis=1)
-        found["distance"][space] = _numbers(norm, 4)
+        shown_columns["distance"][space] = _numbers(norm, 4)
         places = maps[maps["space"] == space].set_index("name")[["x", "y"]].reindex(shown[name])
-        found["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
-    return found
+        shown_columns["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
+    return shown_columns
 
 
 def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
@@ -69,11 +69,11 @@ def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
 def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
     """Return the position of each cell's guide among `names`, -1 for one that is not there."""
     guides = pq.read_table(index, columns=["guide"])["guide"]
-    found = pc.index_in(guides, value_set=pa.array(names, guides.type))
-    return pc.fill_null(found, -1).to_numpy()
+    positions = pc.index_in(guides, value_set=pa.array(names, guides.type))
+    return pc.fill_null(positions, -1).to_numpy()
 
 
-def choose(
+def choose_crops(
     cells: Cells, guide: np.ndarray, n: int
 ) -> tuple[gene_pictures.Choice, list[np.ndarray]]:
     """Choose up to `n` cells of each gene; return them, and the controls of each batch."""
@@ -116,11 +116,11 @@ def montages(
     guide
         Number of each cell's guide.
     """
-    found = {gene: {"picture": number, "crops": []} for gene, number in numbers.items()}
+    montage_of = {gene: {"picture": number, "crops": []} for gene, number in numbers.items()}
     for position, label in zip(chosen.positions, chosen.label, strict=True):
-        crops = found[cells.labels[label]]["crops"]
+        crops = montage_of[cells.labels[label]]["crops"]
         crops += [int(guide[position]), int(cells.batch[position])]
-    return found
+    return montage_of
 
 
 def explorer(
@@ -162,11 +162,11 @@ def explorer(
     )
     table = pd.read_parquet(maps)
     data = {
-        level: points(one, table[table["level"] == level], level) for level, one in profiles.items()
+        level: points(profiles[level], table[table["level"] == level], level) for level in profiles
     }
     cells = read_cells(index)
     guide = _guide_numbers(index, data["guide"]["name"])
-    chosen, controls = choose(cells, guide, crops_per_gene)
+    chosen, controls = choose_crops(cells, guide, crops_per_gene)
     crops = Crops(Path(index).parents[1], cells)
     painter = gene_pictures.Painter(crops, controls)
     with whole_folder(pictures) as folder:

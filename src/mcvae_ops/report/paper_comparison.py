@@ -17,7 +17,7 @@ COMPARED = {
 }
 
 
-def compare(panel: str, data: pd.DataFrame) -> pd.DataFrame:
+def compare_with_paper(panel: str, data: pd.DataFrame) -> pd.DataFrame:
     """Return one row per number that both the paper and the run have.
 
     Parameters
@@ -41,10 +41,10 @@ def compare(panel: str, data: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for value in values if len(theirs) else ():
         both = ours.dropna(subset=[value]).merge(theirs, on=keys, suffixes=("_ours", "_theirs"))
-        for _, one in both.iterrows():
-            what = ", ".join(_word(key, one[key]) for key in keys)
+        for _, pair in both.iterrows():
+            what = ", ".join(_word(key, pair[key]) for key in keys)
             name = "" if value == "value" else f", {value}"
-            rows.append((what + name, one[f"{value}_ours"], one[f"{value}_theirs"]))
+            rows.append((what + name, pair[f"{value}_ours"], pair[f"{value}_theirs"]))
     return pd.DataFrame(rows, columns=["what", "ours", "theirs"])
 
 

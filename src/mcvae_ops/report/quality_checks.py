@@ -58,11 +58,11 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
         reasons = ", ".join(f"{n} × {why}" for why, n in failed["reason"].value_counts().items())
         n_tiles = len(_tiles(alignment))
         warnings.append(f"{len(failed)} of {n_tiles} tiles could not be used: {reasons}.")
-    for one in alignment_summary(alignment).itertuples():
-        moved = one.measured + one.consensus
-        if moved and one.consensus / moved > MOST_CONSENSUS:
+    for row in alignment_summary(alignment).itertuples():
+        moved = row.measured + row.consensus
+        if moved and row.consensus / moved > MOST_CONSENSUS:
             warnings.append(
-                f"Plate {one.plate}, channel {one.channel}: the shift of {one.consensus} of "
+                f"Plate {row.plate}, channel {row.channel}: the shift of {row.consensus} of "
                 f"{moved} tiles could not be measured reliably, and the shift of the plate was "
                 "taken instead; look at a few of these tiles."
             )
@@ -145,8 +145,8 @@ def training_speed(metrics: pd.DataFrame) -> pd.DataFrame:
     return trained.groupby(["model", "seed"], sort=False)[columns].median().reset_index()
 
 
-def _training(one) -> str:
-    return f"{style.model_name(one.model)}, seed {one.seed}"
+def _training(training) -> str:
+    return f"{style.model_name(training.model)}, seed {training.seed}"
 
 
 def training_warnings(summary: pd.DataFrame) -> list[str]:
@@ -154,11 +154,11 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
     warnings = []
     unfinished = summary[summary["step"] == summary["last_step"]]
     if len(unfinished):
-        names = "; ".join(_training(one) for one in unfinished.itertuples())
+        names = "; ".join(_training(training) for training in unfinished.itertuples())
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
-    for one in summary.itertuples():
-        found = salient_warnings(one._asdict())
-        warnings += [f"{_training(one)}: {sentence}." for sentence in found.values()]
+    for training in summary.itertuples():
+        sentences = salient_warnings(training._asdict())
+        warnings += [f"{_training(training)}: {sentence}." for sentence in sentences.values()]
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:
         warnings.append(

@@ -42,7 +42,7 @@ def read_jobs(folder: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def compare(jobs: pd.DataFrame) -> pd.DataFrame:
+def compare_requests(jobs: pd.DataFrame) -> pd.DataFrame:
     """Return the largest values of each rule, the number of its jobs, and advice on its memory."""
     rules = jobs.groupby("rule").max()
     rules.insert(0, "jobs", jobs.groupby("rule").size())
@@ -66,4 +66,4 @@ def print_resources(timings: str) -> None:
     timings
         Folder of the benchmark files of a screen.
     """
-    print(compare(read_jobs(timings)).to_string(index=False))
+    print(compare_requests(read_jobs(timings)).to_string(index=False))

@@ -20,7 +20,7 @@ def read_timings(folder: str) -> pd.DataFrame:
     for path in sorted(root.rglob("*.tsv")):
         rule = path.relative_to(root).parts[0].removesuffix(".tsv")
         table = pd.read_csv(path, sep="\t", na_values=["-"])
-        rows += [(rule, one["s"], one["max_rss"]) for _, one in table.iterrows()]
+        rows += [(rule, job["s"], job["max_rss"]) for _, job in table.iterrows()]
     jobs = pd.DataFrame(rows, columns=["rule", "s", "max_rss"])
     rules = jobs.groupby("rule", as_index=False).agg(
         jobs=("s", "size"),
