@@ -1,7 +1,7 @@
-"""What batch correction does to each space: complexes and guides found with and without it.
+"""Complex retrieval and guide consistency of each space, with and without batch correction.
 
-Strict protocol alone. The corrections are those of `profiles.correct`, "none" among them. A
-difference is that of a correction and none, paired by bootstrap draws.
+Strict protocol only. Corrections are those of `mcvae_ops.profiles.correct`; "none" is the profile
+without correction. Differences are a correction minus "none", paired by bootstrap draws.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ EMPTY_PAIRS = pd.DataFrame({"source": [], "gene_a": [], "gene_b": []})
 
 
 def complex_rounds(profiles: np.ndarray, pair_set: PairSet) -> tuple[float, np.ndarray]:
-    """Return the average precision of the pairs of a pair_set, and its bootstrap rounds."""
+    """Return the average precision of a set of pairs, and its bootstrap rounds."""
     ranking = rank_pairs(cosine_distances(profiles[pair_set.graph.nodes]))
     ranks = ranking.of(*pair_set.graph.edges.T)
     resampling = resample_pairs(ranking, pair_set.graph.edges, pair_set.weights, [])
@@ -41,18 +41,18 @@ def complex_rounds(profiles: np.ndarray, pair_set: PairSet) -> tuple[float, np.n
 def corrected_complex_rows(
     genes: pd.DataFrame, complexes: pd.DataFrame, rounds: int, seed: int, row
 ) -> list[dict]:
-    """Return the rows of complexes of one model, seed and set of cells.
+    """Return the rows on complexes for one model, seed and set of cells.
 
     Parameters
     ----------
     genes
-        Gene profiles with a column correction, "none" among its values.
+        Gene profiles with a column correction; "none" is one of its values.
     complexes
         Columns complex, gene.
     rounds, seed
-        Of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over complexes.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     genes = finite_profiles(genes)
     by_correction = dict(list(genes.groupby("correction", sort=False)))
@@ -62,7 +62,7 @@ def corrected_complex_rows(
         return []
     rows = []
     for space, columns in spaces_of(genes.columns).items():
-        here = partial(row, space=space, n=len(pair_set.graph.nodes))
+        make_row = partial(row, space=space, n=len(pair_set.graph.nodes))
         precision = {
             name: complex_rounds(
                 zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), pair_set
@@ -70,24 +70,24 @@ def corrected_complex_rows(
             for name, part in by_correction.items()
         }
         for name, (value, drawn) in precision.items():
-            rows.append(_estimate(here, "average_precision", name, value, drawn))
+            rows.append(_estimate(make_row, "average_precision", name, value, drawn))
             if name != NONE:
                 value, drawn = value - precision[NONE][0], drawn - precision[NONE][1]
-                rows.append(_estimate(here, "average_precision_difference", name, value, drawn))
+                rows.append(_estimate(make_row, "average_precision_difference", name, value, drawn))
     return rows
 
 
 def corrected_guide_rows(guides: pd.DataFrame, seed: int, row) -> list[dict]:
-    """Return the rows of the consistency of guides of one model, seed and set of cells.
+    """Return the rows on guide consistency for one model, seed and set of cells.
 
     Parameters
     ----------
     guides
         Guide profiles with a column correction.
     seed
-        Of the bootstrap over genes.
+        Seed of the bootstrap over genes.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     guides = finite_profiles(guides, "guide")
     rows = []
@@ -100,10 +100,15 @@ def corrected_guide_rows(guides: pd.DataFrame, seed: int, row) -> list[dict]:
             value, low, high = consistency(scores, seed)
             rows.append(
                 row(
-                    space=space, metric="guide_consistency", item=name, value=value, low=low,
-                    high=high, n=len(scores),
+                    space=space,
+                    metric="guide_consistency",
+                    item=name,
+                    value=value,
+                    low=low,
+                    high=high,
+                    n=len(scores),
                 )
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -117,16 +122,16 @@ def corrections(
     seed: int,
     benchmark: str,
 ) -> None:
-    """Write what each batch correction does to each space.
+    """Write how each batch correction changes complex retrieval and guide consistency.
 
     Parameters
     ----------
     genes, corrected_genes, guides, corrected_guides
-        Tables of profiles, one per model and training seed each, in the same order.
+        Tables of profiles: one per model and training seed in each list, in the same order.
     complexes
         Annotation table (complex, gene).
     rounds, seed
-        Of the bootstraps.
+        Number of rounds and seed of the bootstraps.
     benchmark
         Output: the benchmark table.
     """

@@ -202,9 +202,14 @@ def _draw_tables(axes: Axes, family: pd.DataFrame, screen: dict) -> None:
     for i, line in enumerate(lines):
         for x, text in zip(columns, line, strict=True):
             axes.text(
-                x, step * (i + 0.5), text, fontsize=9, va="center",
-                ha="right" if x == 1 else "left", fontweight="bold" if i == 0 else "normal",
-            )  # fmt: skip
+                x,
+                step * (i + 0.5),
+                text,
+                fontsize=9,
+                va="center",
+                ha="right" if x == 1 else "left",
+                fontweight="bold" if i == 0 else "normal",
+            )
     axes.axhline(step, color=style.INK, lw=0.8)
     for i, channel in enumerate(screen["channels"]):
         y = step * (len(lines) + i + 1.3)

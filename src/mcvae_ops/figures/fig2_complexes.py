@@ -158,9 +158,14 @@ def _draw_curves(
         axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3 if len(series) > 6 else 4,
-        columnspacing=1.0, handlelength=1.4, title=title, alignment="left",
-    )  # fmt: skip
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=3 if len(series) > 6 else 4,
+        columnspacing=1.0,
+        handlelength=1.4,
+        title=title,
+        alignment="left",
+    )
 
 
 def _draw_interval(axes: Axes, curve: pd.DataFrame, colour: str) -> None:

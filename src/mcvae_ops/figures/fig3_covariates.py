@@ -56,9 +56,10 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     handles, labels = figure.axes[0].get_legend_handles_labels()
     bars_first = sorted(range(len(labels)), key=lambda i: isinstance(handles[i], Line2D))
     figure.legend(
-        [handles[i] for i in bars_first], [labels[i] for i in bars_first],
+        [handles[i] for i in bars_first],
+        [labels[i] for i in bars_first],
         loc="outside right center",
-    )  # fmt: skip
+    )
     mine = choose(table, model=models)
     n = int(choose(estimates, protocol="published")["n"].max())
     note = (

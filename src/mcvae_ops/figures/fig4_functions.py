@@ -162,6 +162,10 @@ def _legend(axes: Axes, has_paper: bool, titled: bool) -> None:
     if has_paper:
         handles += axes.plot([], [], color=style.INK, lw=2.2, label="paper")
     axes.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=1.0,
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.4, 1.0),
+        ncols=4,
+        columnspacing=1.0,
         borderaxespad=2.5 if titled else 0.5,
-    )  # fmt: skip
+    )

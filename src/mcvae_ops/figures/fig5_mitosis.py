@@ -83,9 +83,13 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     )
     style.finish(figure, "fig5b", "Mitotic index and relative background norm", note)
     shown = [
-        "gene", "model", "mitotic_index_percent", "relative_background", "is_mitotic_factor",
+        "gene",
+        "model",
+        "mitotic_index_percent",
+        "relative_background",
+        "is_mitotic_factor",
         "significant",
-    ]  # fmt: skip
+    ]
     renamed = published["points"].rename(columns=PAPER_COLUMNS)
     return figure, drawn((RUN, drop_single_model(points[shown])), (PAPER, renamed))
 
@@ -120,16 +124,26 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
     """Draw the mitotic index against the relative background norm of one model."""
     known, rest = points[points["significant"]], points[~points["significant"]]
     axes.scatter(
-        rest["relative_background"], rest["mitotic_index_percent"], 6, c="#D4D7DA",
-        rasterized=True, label="not significant", lw=0,
-    )  # fmt: skip
+        rest["relative_background"],
+        rest["mitotic_index_percent"],
+        6,
+        c="#D4D7DA",
+        rasterized=True,
+        label="not significant",
+        lw=0,
+    )
     x, y = known["relative_background"], known["mitotic_index_percent"]
     _scatter(axes, x, y, known["is_mitotic_factor"])
     if len(paper):
         axes.scatter(
-            paper["relative_background_norm"], paper["mitotic_index_percent"], 34,
-            facecolors="none", edgecolors=style.INK, lw=0.6, label="paper",
-        )  # fmt: skip
+            paper["relative_background_norm"],
+            paper["mitotic_index_percent"],
+            34,
+            facecolors="none",
+            edgecolors=style.INK,
+            lw=0.6,
+            label="paper",
+        )
     axes.set(
         xlabel="relative background norm, B / (S + B)",
         ylabel="absolute change of mitotic index (%)",
@@ -208,10 +222,17 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> No
     ):
         chosen = is_factor == value
         axes.scatter(
-            x[chosen], y[chosen], size if value else 0.6 * size, c=colour, marker=marker,
-            lw=0.4 if value else 0, edgecolors="white", rasterized=True, label=name,
+            x[chosen],
+            y[chosen],
+            size if value else 0.6 * size,
+            c=colour,
+            marker=marker,
+            lw=0.4 if value else 0,
+            edgecolors="white",
+            rasterized=True,
+            label=name,
             alpha=1 if value else opacity,
-        )  # fmt: skip
+        )
     axes.legend(loc="best")
 
 
@@ -223,9 +244,15 @@ def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None
     for gene in genes.itertuples():
         for side, offset in (("left", 5), ("right", -5)):
             text = axes.annotate(
-                gene.gene, (gene.relative_background, gene.mitotic_index_percent), (offset, 0),
-                textcoords="offset points", fontsize=8.5, style="italic", ha=side, va="center",
-            )  # fmt: skip
+                gene.gene,
+                (gene.relative_background, gene.mitotic_index_percent),
+                (offset, 0),
+                textcoords="offset points",
+                fontsize=8.5,
+                style="italic",
+                ha=side,
+                va="center",
+            )
             box = text.get_window_extent().padded(2)
             if not box.count_contains(points) and not box.count_overlaps(taken):
                 taken.append(box)

@@ -16,8 +16,11 @@ from mcvae_ops.figures.source_data import RUN, average_seeds, choose, drawn, nee
 
 CELLS = {"all": ("s", "all cells"), "test": ("o", "held-out cells")}
 CORRECTIONS = {
-    "none": "none", "centre": "centred on NTC", "robust_z": "robust z on NTC", "tvn": "TVN",
-}  # fmt: skip
+    "none": "none",
+    "centre": "centred on NTC",
+    "robust_z": "robust z on NTC",
+    "tvn": "TVN",
+}
 METRICS = {
     "average_precision": "average precision of complexes",
     "guide_consistency": "mAP of the guides of a gene",

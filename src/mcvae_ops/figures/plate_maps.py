@@ -41,9 +41,14 @@ def draw_plates(axes: Axes, plates: dict[str, list[str]]) -> None:
             disc = Circle((left + column, top + row), 0.42, fc=colour, ec=style.FAINT, lw=0.8)
             axes.add_patch(disc)
             axes.text(
-                left + column, top + row, well, ha="center", va="center", fontsize=8,
+                left + column,
+                top + row,
+                well,
+                ha="center",
+                va="center",
+                fontsize=8,
                 color=style.text_on(colour),
-            )  # fmt: skip
+            )
     axes.set(aspect="equal")
     axes.autoscale_view()
     axes.margins(0.05, 0.12)

@@ -55,9 +55,13 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame) -> None:
     for k, (_, rows) in enumerate(groups):
         spread = np.linspace(-0.3, 0.3, len(rows)) if len(rows) > 1 else [0]
         axes.plot(
-            k + np.array(spread), rows["error_px"], "o", ms=3.5, color=style.PALETTE[k % 8],
+            k + np.array(spread),
+            rows["error_px"],
+            "o",
+            ms=3.5,
+            color=style.PALETTE[k % 8],
             alpha=0.7,
-        )  # fmt: skip
+        )
     names = [f"{check}\n{channel} to {against}" for (check, channel, against), _ in groups]
     axes.set_xticks(range(len(names)), names, fontsize=7)
     axes.set(ylabel="error (px)", title="Known shifts")

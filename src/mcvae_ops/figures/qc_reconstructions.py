@@ -93,9 +93,14 @@ def _draw_kl(axes: Axes, dimensions: pd.DataFrame) -> None:
     for space, rows in dimensions.groupby("space", sort=False):
         nats = np.sort(rows["kl_nats"])[::-1]
         axes.plot(
-            np.arange(1, len(nats) + 1), nats, "o-", ms=3, lw=1.2,
-            color=style.SPACE_COLOURS[space], label=f"{space}: {nats.sum():.0f} nats",
-        )  # fmt: skip
+            np.arange(1, len(nats) + 1),
+            nats,
+            "o-",
+            ms=3,
+            lw=1.2,
+            color=style.SPACE_COLOURS[space],
+            label=f"{space}: {nats.sum():.0f} nats",
+        )
     axes.set(xlabel="dimension, in order of its KL", ylabel="KL (nats per cell)")
     axes.set_ylim(bottom=0)
     axes.legend()

@@ -18,8 +18,15 @@ from mcvae_ops.screen import reworded
 INK, FAINT, GRID = "#222222", "#5f6368", "#e3e5e8"
 # Okabe & Ito's palette, which stays distinct under colour blindness (jfly.uni-koeln.de/color).
 PALETTE = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#4B3F72",
-)  # fmt: skip
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#8C6D1F",
+    "#4B3F72",
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 SPACE_COLOURS = {
     "salient": "#7B3FA0",

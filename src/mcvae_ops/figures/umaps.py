@@ -82,14 +82,25 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         for group, (colour, marker) in styles.items():
             members = here[here["group"] == group]
             axes.scatter(
-                members["x"], members["y"], size, c=colour, marker=marker, label=group,
-                lw=0.3, edgecolors="white", rasterized=True,
-            )  # fmt: skip
+                members["x"],
+                members["y"],
+                size,
+                c=colour,
+                marker=marker,
+                label=group,
+                lw=0.3,
+                edgecolors="white",
+                rasterized=True,
+            )
     handles, labels = every[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside right center", fontsize=8.5, handletextpad=0.2,
+        handles,
+        labels,
+        loc="outside right center",
+        fontsize=8.5,
+        handletextpad=0.2,
         markerscale=(32 / size) ** 0.5,
-    )  # fmt: skip
+    )
     one_space = choose(guides, model=models[0], space=order[0])
     n = int((one_space["group"] != "").sum())
     note = (

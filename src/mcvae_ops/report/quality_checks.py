@@ -132,9 +132,19 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     best = validated.loc[trainings["negative_elbo"].idxmin()]
     last = trainings[["step", "epoch"]].max().rename(columns=lambda name: f"last_{name}")
     columns = [
-        "model", "seed", "epoch", "step", "negative_elbo", "kl_z", "kl_s", "active_units_z",
-        "active_units_s", "mean_abs_s_ntc", "mean_abs_s_perturbed", "nats_without_s",
-    ]  # fmt: skip
+        "model",
+        "seed",
+        "epoch",
+        "step",
+        "negative_elbo",
+        "kl_z",
+        "kl_s",
+        "active_units_z",
+        "active_units_s",
+        "mean_abs_s_ntc",
+        "mean_abs_s_perturbed",
+        "nats_without_s",
+    ]
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
 

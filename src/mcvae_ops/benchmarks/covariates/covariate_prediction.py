@@ -1,12 +1,13 @@
-"""Technical covariates predicted from control cells (figure 3B), published and strict.
+"""Technical covariates predicted from control cells (figure 3B), by both protocols.
 
-Published (Wang et al. 2023): unscaled features, stratified split of cells; position in the FOV and
-in the well is fitted for each batch, and the median over batches is drawn. Strict: features
-standardised on the training part, mean over repeated splits with no tile on both sides, 95 %
-intervals over batches (the batches themselves are the classes where the batch is predicted), and
-two baselines: guessing ("chance") and a classifier that sees only how dense the cells lie
-("density"). The same fits are scored on all cells that they did not see, and on those of them
-that the model never trained on either (cells "test").
+Published (Wang et al. 2023): unscaled features and one stratified split of cells. Positions in the
+FOV and in the well are predicted in each batch; the figure shows the median over batches.
+
+Strict: features are standardised on the training part; scores are means over repeated splits that
+keep the cells of a tile together; 95 % intervals are over batches (where the batch is predicted,
+over the batches as classes). Two baselines: random guesses ("chance") and a classifier that sees
+only the density of cells ("density"). The same fits are scored on all held-out cells (cells "all")
+and on held-out cells that the model was not trained on either (cells "test").
 """
 
 import itertools
@@ -40,7 +41,7 @@ CELLS = ("all", "test")
 
 
 class Predictor(NamedTuple):
-    """What a classifier sees of each control cell, of shape (cell, feature)."""
+    """The features of control cells that a classifier gets, of shape (cell, feature)."""
 
     model: str
     space: str
@@ -54,11 +55,11 @@ class CovariateEstimate(NamedTuple):
     Attributes
     ----------
     value
-        Mean over batches where they are the classes, else median over the batches' fits.
+        Mean over classes where the batch is predicted, else median over the fits of batches.
     rounds
-        The same with batches drawn with replacement, of shape (round,).
+        The same value with batches drawn with replacement, of shape (round,).
     each
-        batch -> score and number of held-out cells; empty where batches are the classes.
+        batch -> score and number of held-out cells; empty where the batch is predicted.
     n
         Number of held-out cells.
     """
@@ -75,7 +76,7 @@ CovariateEstimates = dict[
 
 
 def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.ndarray:
-    """Choose at most so many control cells of each batch, at random; rows, ascending."""
+    """Return the ascending rows of at most `cells_per_batch` random control cells per batch."""
     controls = np.flatnonzero(cells["is_ntc"].to_numpy())
     batches = batch_names(cells.iloc[controls])
     chosen = []
@@ -87,9 +88,9 @@ def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.
 
 
 def summarise_fits(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> CovariateEstimates:
-    """Bring the fits of one predictor down to one estimate per covariate, metric and set of cells.
+    """Summarise the fits of one predictor: one estimate per covariate, metric and set of cells.
 
-    A fit that could not be scored (see `Score`) is left out; where none could, so is the estimate.
+    Fits without a score (see `Score`) are left out. Without any scored fit there is no estimate.
     """
     estimates = {}
     for covariate, metric, cells in itertools.product(COVARIATES, METRICS, CELLS):
@@ -119,7 +120,7 @@ def summarise_fits(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Co
 def covariate_estimate_rows(
     predictor: Predictor, protocol: str, estimates: CovariateEstimates
 ) -> list[dict]:
-    """Return the rows of one predictor: those of single batches (`against`), then the drawn one."""
+    """Return the rows of one predictor: one row per batch (`against`), then their summary."""
     rows = []
     for (covariate, metric, cells), estimate in estimates.items():
         common = _common(predictor, protocol, covariate, cells)
@@ -176,47 +177,48 @@ def covariate_rows(
     settings: dict,
     seed: int,
 ) -> list[dict]:
-    """Return the rows of every predictor by both protocols, and of the strict baselines.
+    """Return the rows of every predictor by both protocols, and of the baselines (strict only).
 
     Parameters
     ----------
     cells
-        Control cells with tile, batch, position_in_fov, position_in_well, for each protocol.
+        Protocol -> control cells with tile, batch, position_in_fov, position_in_well.
     predictors
         Latent spaces of the same cells.
     density
         Density features of the same cells, of shape (cell, feature).
     held_out
-        Which of the cells no model was trained on, of shape (cell,).
+        Which cells no model was trained on, of shape (cell,).
     settings
         test_fraction.
     seed
         Seed of splits and bootstraps.
     """
-    rows, strict = [], {}
+    rows, estimates_of = [], {}
     progress = Progress(2 * len(predictors) + 1, "predictors", "covariates")
-    every = {"all": np.ones(len(held_out), bool)}
-    both = every | ({"test": held_out} if held_out.any() else {})
+    all_cells = {"all": np.ones(len(held_out), bool)}
+    both_sets = all_cells | ({"test": held_out} if held_out.any() else {})
     for protocol in table.PROTOCOLS:
-        todo = list(tasks(cells[protocol], protocol, settings["test_fraction"], seed))
+        tasks_of_protocol = list(tasks(cells[protocol], protocol, settings["test_fraction"], seed))
         standardise = protocol == "strict"
-        scored = both if standardise else every
+        scored = both_sets if standardise else all_cells
         baselines = [Predictor("", "density", 0, density)] if standardise else []
         for predictor in [*predictors, *baselines]:
             fits = [
-                (t, score(t, predictor.features, scored, standardise=standardise)) for t in todo
+                (task, score(task, predictor.features, scored, standardise=standardise))
+                for task in tasks_of_protocol
             ]
             estimates = summarise_fits(fits, seed)
             rows += covariate_estimate_rows(predictor, protocol, estimates)
-            strict[predictor[:3]] = estimates  # the strict protocol comes last and stays
+            estimates_of[predictor[:3]] = estimates  # strict comes last and overwrites published
             progress.step()
     for predictor in predictors:
         model, space, trained = predictor[:3]
         if space == "background":
             rows += covariate_difference_rows(
-                predictor, strict[predictor[:3]], strict[model, "salient", trained]
+                predictor, estimates_of[predictor[:3]], estimates_of[model, "salient", trained]
             )
-    guesses = summarise_fits([(task, chance(task, both)) for task in todo], seed)
+    guesses = summarise_fits([(task, chance(task, both_sets)) for task in tasks_of_protocol], seed)
     return rows + covariate_estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
 
 
@@ -236,7 +238,7 @@ def covariates(
     index
         Shard index (parquet).
     splits
-        Which cells models were trained on (parquet), row-aligned with the index.
+        Split of each cell (parquet), row-aligned with the index.
     embeddings
         Embedding tables, row-aligned with the index.
     screen
@@ -244,7 +246,7 @@ def covariates(
     settings
         The section benchmarks.covariates.
     seed
-        Seed of the sample of cells, splits and bootstraps.
+        Seed of the sample of control cells, the splits and the bootstraps.
     benchmark
         Output table (parquet).
     """
@@ -253,9 +255,9 @@ def covariates(
     rows = sample_controls(cells, settings["cells_per_batch"], seed)
     read = [read_embedding(path, cells, rows) for path in embeddings]
     predictors = [
-        Predictor(each.model, space, each.seed, features)
-        for each in read
-        for space, features in each.spaces.items()
+        Predictor(embedding.model, space, embedding.seed, features)
+        for embedding in read
+        for space, features in embedding.spaces.items()
     ]
     finite = classification.finite_rows(np.hstack([predictor.features for predictor in predictors]))
     controls = cells.iloc[rows[finite]].reset_index(drop=True)

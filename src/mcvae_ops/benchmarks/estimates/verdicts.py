@@ -1,4 +1,4 @@
-"""An estimate that speaks for a claim where it is above 0, and how estimates combine."""
+"""Estimates that support a claim if they are above 0, and the verdicts of their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """An estimate with its 95 % interval, signed so that the claim says: above 0.
+    """An estimate with its 95 % interval; its sign is chosen so that the claim says "above 0".
 
     Attributes
     ----------
     value, low, high
-        NaN where something is missing.
+        NaN if something is missing.
     n_seeds
-        Training seeds that it rests on.
+        Number of training seeds behind the estimate.
     missing
         What is missing; empty if nothing is.
     """
@@ -33,7 +33,7 @@ class IntervalEstimate:
 
     @property
     def verdict(self) -> str:
-        """What the interval says: above 0, below 0, or neither."""
+        """Whether the interval is above 0 (holds), below 0 (does not hold), or includes 0."""
         if self.low > 0:
             return HOLDS
         return FAILS if self.high < 0 else UNDECIDED
@@ -42,7 +42,7 @@ class IntervalEstimate:
         return IntervalEstimate(-self.value, -self.high, -self.low, self.n_seeds, self.missing)
 
     def __sub__(self, other: "IntervalEstimate | float") -> "IntervalEstimate":
-        """Subtract a number, or an independent estimate (half widths add in quadrature)."""
+        """Subtract a number or an independent estimate, whose half widths add in quadrature."""
         if not isinstance(other, IntervalEstimate):
             moved = (self.value - other, self.low - other, self.high - other)
             return IntervalEstimate(*moved, self.n_seeds, self.missing)
@@ -55,20 +55,20 @@ class IntervalEstimate:
 
 
 def missing_estimate(what: str) -> IntervalEstimate:
-    """Return evidence of nothing, as `what` is missing."""
+    """Return an estimate without numbers, because `what` is missing."""
     return IntervalEstimate(np.nan, np.nan, np.nan, 0, what)
 
 
 def read_estimate(rows: pd.DataFrame, what: str) -> IntervalEstimate:
-    """Return the estimate over training seeds among rows of a benchmark table.
+    """Return the estimate over training seeds from the rows of a benchmark table.
 
     Parameters
     ----------
     rows
-        The rows of one estimate: one per training seed, and that over all of them (`OVER_SEEDS`)
-        where there are several.
+        The rows of one estimate: one per training seed and, if there are several seeds, the row
+        over all of them (`OVER_SEEDS`).
     what
-        What the rows are, for the reason where there are none.
+        Name of the estimate, for the reason given if there is no row.
     """
     rows = rows[np.isfinite(rows["value"])]
     if rows.empty:
@@ -83,10 +83,10 @@ def read_estimate(rows: pd.DataFrame, what: str) -> IntervalEstimate:
 
 
 def equivalence(difference: IntervalEstimate, margin: float) -> IntervalEstimate:
-    """Return the evidence that a difference is smaller than `margin` either way.
+    """Return an estimate of how far a difference stays within `margin` on both sides.
 
-    It is above 0 where the whole interval lies within the margin, below 0 where all of it lies
-    outside (two one-sided tests).
+    Its interval is above 0 if the whole interval of the difference is within the margin, and below
+    0 if the whole interval is outside (two one-sided tests of equivalence).
     """
     nearest = max(0.0, difference.low, -difference.high)
     farthest = max(abs(difference.low), abs(difference.high))
@@ -95,9 +95,10 @@ def equivalence(difference: IntervalEstimate, margin: float) -> IntervalEstimate
 
 
 def weakest(parts: Sequence[IntervalEstimate]) -> IntervalEstimate:
-    """Return the part on which a claim that needs all of them stands or falls.
+    """Return the part that decides a claim that needs all of its parts.
 
-    A part that fails comes before one that is missing, that before one that is undecided.
+    A part that does not hold decides before a missing part, a missing part before an undecided one;
+    among equals, the part with the lowest lower bound decides.
     """
 
     def order(part: IntervalEstimate) -> tuple[int, float]:
