@@ -63,16 +63,16 @@ def corrected_complex_rows(
     rows = []
     for space, columns in spaces_of(genes.columns).items():
         make_row = partial(row, space=space, n=len(pair_set.graph.nodes))
-        precision = {
+        estimates = {
             name: complex_rounds(
                 zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), pair_set
             )
             for name, part in by_correction.items()
         }
-        for name, (value, drawn) in precision.items():
+        for name, (value, drawn) in estimates.items():
             rows.append(_estimate(make_row, "average_precision", name, value, drawn))
             if name != NONE:
-                value, drawn = value - precision[NONE][0], drawn - precision[NONE][1]
+                value, drawn = value - estimates[NONE][0], drawn - estimates[NONE][1]
                 rows.append(_estimate(make_row, "average_precision_difference", name, value, drawn))
     return rows
 
