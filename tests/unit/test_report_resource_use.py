@@ -27,7 +27,7 @@ def test_the_largest_job_of_a_rule_is_held_against_its_request(tmp_path):
         "used_mb": 1200,
         "requested_min": 60,
         "used_min": 1.5,
-        "advice": "2500 MB would do",
+        "advice": "2500 MB would be enough",
     }
     assert rows["train"]["advice"] == "ask for 5000 MB"
     assert "index" not in rows

@@ -1,6 +1,6 @@
-"""The report of a run: one page that needs no other file.
+"""Write the report of a run: one page that needs no other file.
 
-The same inputs give the same bytes, but for what lies between the marks ``<!-- timings -->`` and
+The same inputs give the same bytes, except for the parts between ``<!-- timings -->`` and
 ``<!-- /timings -->``.
 """
 
@@ -24,7 +24,7 @@ from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
 
-VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> its class
+VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> CSS class
 
 
 def figure_blocks(
@@ -51,7 +51,8 @@ def figure_blocks(
             {
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
-                "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
+                "width_px": int.from_bytes(content[16:20], "big")
+                // 2,  # half: sharp on dense screens
                 "caption": reworded(template.render(snakemake=wildcards).strip(), words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
@@ -61,7 +62,7 @@ def figure_blocks(
 
 
 def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
-    """Return the metrics of all trainings; model and seed stand in the paths."""
+    """Return the metrics of all trainings, with model and seed from their paths."""
     parts = []
     for path in map(Path, paths):
         model, seed = path.parts[-3:-1]
@@ -70,7 +71,7 @@ def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def cell_facts(index: str, splits: str) -> dict[str, str]:
-    """Return what a run holds of cells, genes and guides, in words."""
+    """Return the numbers of cells, genes and guides of a run, in words."""
     cells = pq.read_table(index, columns=["guide", "gene", "is_ntc", "plate", "well"])
     targeting = cells.filter(pc.invert(cells["is_ntc"]))
     n_ntc = cells.num_rows - targeting.num_rows
@@ -87,7 +88,7 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
 
 
 def screen_fact(screen: dict) -> str:
-    """Return plates, channels and pixels of a screen, in words."""
+    """Return the plates, channels and pixel size of a screen, in words."""
     channels = ", ".join(
         f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
     )
@@ -98,7 +99,7 @@ def screen_fact(screen: dict) -> str:
 
 
 def model_fact(tables: Sequence[str]) -> str:
-    """Return models and seeds of the benchmarked profiles, in words."""
+    """Return the models of the benchmark tables and their numbers of seeds, in words."""
     parts = [pd.read_parquet(path) for path in tables]
     rows = pd.concat([part[["model", "seed"]] for part in parts if "model" in part])
     rows = rows[(rows["model"] != "") & (rows["seed"] >= 0)].drop_duplicates()
@@ -120,7 +121,7 @@ def _quality(
     metrics: Sequence[str],
     n_kept: int,
 ) -> dict:
-    """Return tables and warnings of alignment, cropping and training; None where there is none."""
+    """Return tables and warnings on alignment, cropping and training; None for a missing table."""
     quality = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
@@ -174,15 +175,15 @@ def report(
     captions
         Template of the captions.
     tables
-        Benchmark tables (parquet); tables without a column ``model`` are passed over.
+        Benchmark tables (parquet); tables without a column ``model`` are ignored.
     alignment, known_shifts, dropped, index, splits, metrics
-        Tables of a run that starts from cells; nothing where it starts from profiles.
+        Tables of a run that starts from cells; empty or None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
     licences
         Licences of the annotations (tsv).
     timings
-        Folder of Snakemake's benchmark files.
+        Folder of the files of time and memory that Snakemake writes (`benchmark:`).
     html
         Output.
     """
