@@ -25,7 +25,7 @@ from mcvae_ops.figures.source_data import (
 
 PAIR_SET = "CORUM"  # the table also holds other sets of pairs
 MARKED_LEVEL = 95  # the percentile that the paper quotes
-CELLS = {  # cells of the strict estimate -> how they are drawn and called
+CELLS = {  # set of cells of the strict estimate -> marker, name
     "all": ("s", "all cells"),
     "test": ("o", "held-out cells"),
     "held_out_guide": ("D", "held-out guides"),
@@ -35,7 +35,7 @@ Series = Sequence[tuple[str, str, str, str]]  # model, space, colour, name
 
 
 def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw precision against recall of whole models, in the combined space."""
+    """Draw precision against recall of each model in its combined space."""
     compared, entries = shown_models(settings), settings["models"]
     models = [name for name in entries if name in compared or not _is_ablation(entries[name])]
     models += style.BASELINES
@@ -43,7 +43,7 @@ def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 
 def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw precision against recall of the spaces of the shown models, a column for each model."""
+    """Draw precision against recall of each space of the shown models, one column per model."""
     models = shown_models(settings)
     spaces = {"combined": "all", "salient": "salient", "background": "background"}
     columns = [
@@ -87,7 +87,7 @@ def _of_models(
 def _precision_recall(
     table: pd.DataFrame, paper: pd.DataFrame, columns: Sequence[Series], panel: str, title: str
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw the curves of each column, and the strict estimates of all of them beside."""
+    """Draw the curves of each column, and to their right the strict estimates of all curves."""
     series = [curve for column in columns for curve in column]
     pairs = pd.MultiIndex.from_tuples([(model, space) for model, space, _, _ in series])
     table = choose(table, item=PAIR_SET)
@@ -119,8 +119,8 @@ def _precision_recall(
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
         f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
-        "strict protocol, similar tail only; tick: permuted labels. Intervals over complexes; on "
-        f"the right over seeds, too. {style.counted(n, 'genes')} in complexes; "
+        "strict protocol, similar tail only; tick: permuted labels. Intervals are over complexes, "
+        f"on the right also over seeds. {style.counted(n, 'genes')} in complexes; "
         f"mean of {style.seeds_note(table)}."
     )
     style.finish(figure, panel, title, note)
@@ -128,7 +128,7 @@ def _precision_recall(
 
 
 def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return recall, precision, their intervals and chance per model, space and level."""
+    """Return recall, precision, their intervals and chance by model, space and level."""
     metrics = ["recall", "precision", "chance_precision"]
     rows = choose(table, protocol="published", metric=metrics, cells="all")
     keys = ["model", "space", "level"]
@@ -178,17 +178,17 @@ def _draw_interval(axes: Axes, curve: pd.DataFrame, colour: str) -> None:
 
 
 def _draw_strict(axes: Axes, strict: pd.DataFrame, series: Series) -> None:
-    kinds = [cells for cells in CELLS if cells in set(strict["cells"])]
+    shown = [cells for cells in CELLS if cells in set(strict["cells"])]
     for y, (model, space, colour, _) in enumerate(series):
-        for offset, cells in enumerate(kinds):
-            height = y + 0.22 * (offset - (len(kinds) - 1) / 2)
+        for offset, cells in enumerate(shown):
+            height = y + 0.22 * (offset - (len(shown) - 1) / 2)
             rows = choose(strict, model=model, space=space, cells=cells)
             for row in choose(rows, metric="average_precision").itertuples():
                 axes.plot([row.low, row.high], [height, height], color=colour, lw=1.6)
                 axes.plot(row.value, height, CELLS[cells][0], color=colour, ms=5.5)
             for null in choose(rows, metric="average_precision_null")["value"]:
                 axes.plot([null] * 2, [height - 0.09, height + 0.09], color=style.FAINT, lw=1.5)
-    for cells in kinds:
+    for cells in shown:
         marker, name = CELLS[cells]
         axes.plot([], [], marker, color=style.FAINT, ms=5.5, label=name)
     axes.set_yticks(range(len(series)), [name for *_, name in series])

@@ -1,5 +1,5 @@
 """
-Fig. 3B: what do control cells tell of batch, field of view and well?
+Fig. 3B: do control cells reveal batch, position in the field of view and in the well?
 
 TABLES
     covariates    macro F1 and AUROC per covariate and space, both protocols and baselines
@@ -31,15 +31,15 @@ COVARIATES = {
 METRICS = {"macro_f1": "macro F1", "auroc": "macro AUROC"}
 KEYS = ["protocol", "model", "space", "cells", "item", "metric"]
 BASELINES = {"chance": ("-", "guessing"), "density": (":", "cell density alone")}
-# cells of the strict estimate -> marker, its place on the bar, its name
+# set of cells of the strict estimate -> marker, its offset on the bar, its name
 MARKERS = {"all": ("D", -0.2, "strict"), "test": ("o", 0.2, "strict,\nheld-out cells")}
-WIDTH = 0.2  # of a bar; the distance of two covariates is 1
+WIDTH = 0.2  # of a bar; the distance between two covariates is 1
 
 
 def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw how well each space predicts technical covariates of control cells."""
     models = shown_models(settings)
-    # Rows that are set against a batch are that batch's own: the figure draws the median.
+    # Rows with a batch in `against` are estimates of single batches; the figure shows the median.
     table = choose(tables["covariates"], metric=list(METRICS), against="")
     estimates = needed(average_seeds(table, KEYS), "figure fig3b, table covariates")
     paper = covariates_of(published["covariates"], models[0])
@@ -67,7 +67,7 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
         "sides) with 95 % interval over batches and seeds; circles: the same fits on cells that "
-        "the model never trained on. Baselines are strict."
+        "the model was not trained on. Baselines: strict protocol."
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))

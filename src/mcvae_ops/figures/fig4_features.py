@@ -51,7 +51,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     note = (
         f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
         "protocol on held-out batches, with 95 % interval over batches. Red: groups that shift "
-        "existing states, violet: groups with novel phenotypes; thin lines: further ones."
+        "existing states, violet: groups with novel phenotypes; thin lines: further groups."
     )
     difference = choose(tables["features"], metric="r2_difference")
     for row in difference[difference["level"] == LISTED].itertuples():
@@ -68,7 +68,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 
 def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw the table of the first features of each group."""
+    """Draw a table of the first features of each group."""
     listed = _listed(tables["features"], settings["screen"]["channels"])
     groups = _first_of_each_class(_groups(choose(tables["features"], metric="r2")))
     listed = listed[listed["item"].isin(groups)]
@@ -94,14 +94,14 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "Published protocol: ordered by the number of batches in which a feature is among the "
         f"most altered; robust z against NTC cells of the batch, median over "
         f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, bootstrap "
-        "over batches; – where the feature is not among its first."
+        "over batches; – if the strict protocol does not rank the feature first."
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
     return figure, drawn((RUN, listed))
 
 
 def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
-    """Return the first features of each group, with what they measure and strict intervals."""
+    """Return the first features of each group, with descriptions and strict intervals."""
     table = choose(features, protocol="published", metric=["robust_z", "n_batches"])
     needed(table, "figure fig4e, table features")
     keys = ["item", "level", "against", "n"]
@@ -113,13 +113,13 @@ def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame) -> dict[str, str]:
-    """Return the colour of each group: that of its class."""
-    kinds = table.drop_duplicates("item").set_index("item")["against"]
-    return {group: CLASS_COLOURS[kind] for group, kind in kinds.items()}
+    """Return the colour of each group, which is that of its class."""
+    class_of = table.drop_duplicates("item").set_index("item")["against"]
+    return {group: CLASS_COLOURS[group_class] for group, group_class in class_of.items()}
 
 
 def _first_of_each_class(groups: dict[str, str]) -> dict[str, str]:
-    """Return the first group of each colour, with the colour."""
+    """Return the first group of each class, with its colour."""
     first = {colour: group for group, colour in reversed(groups.items())}
     return {group: colour for group, colour in groups.items() if first[colour] == group}
 

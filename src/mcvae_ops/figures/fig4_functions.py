@@ -1,5 +1,5 @@
 """
-Fig. 4B, 4C: can the functional group of a gene be told from its profile?
+Fig. 4B, 4C: do profiles predict the functional group of a gene?
 
 TABLES
     functions    confusion, recall, macro recall, difference of recalls, both protocols
@@ -24,7 +24,7 @@ from mcvae_ops.figures.source_data import (
 )
 
 KEYS = ["protocol", "model", "space", "cells", "metric", "item", "against"]
-STRICT_CELLS = ("test", "all")  # of the strict estimates: held-out cells where a run has them
+STRICT_CELLS = ("test", "all")  # sets of cells of strict estimates, the preferred set first
 
 
 def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -61,7 +61,7 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.counted(len(groups), 'groups')}; {seeds}. Strict macro recall (grouped by gene, "
         "standardised) in brackets with its 95 % interval."
     )
-    style.finish(figure, "fig4b", "Functional groups told from profiles", note)
+    style.finish(figure, "fig4b", "Functional groups predicted from profiles", note)
     macro = choose(table, metric="macro_recall")
     theirs = published["confusion"].rename(
         columns={"true_group": "item", "predicted_group": "against", "fraction": "value"}
@@ -92,14 +92,14 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.model_names(models)}, mean of {style.seeds_note(rows)}. Diamonds: strict "
         "protocol (grouped by gene, standardised) with 95 % interval."
     )
-    style.finish(figure, "fig4c", "Which space tells a group better", note)
+    style.finish(figure, "fig4c", "Which space predicts a group better", note)
     return figure, drawn((RUN, bars), (RUN, strict), (PAPER, theirs))
 
 
 def _draw_differences(
     axes: Axes, bars: pd.DataFrame, strict: pd.DataFrame, paper: pd.DataFrame, groups: list[str]
 ) -> None:
-    """Draw one model: bars, the strict estimates and the paper's values, a row for each group."""
+    """Draw bars, strict estimates and values of the paper for one model, one row per group."""
     colours = [style.SPACE_COLOURS["background" if v >= 0 else "salient"] for v in bars["value"]]
     places = [groups.index(item) for item in bars["item"]]
     axes.barh(places, bars["value"], 0.7, color=colours, alpha=0.8)
@@ -121,7 +121,7 @@ def _of(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
 
 
 def _strict(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the strict rows on held-out cells, or on all where nothing was held out."""
+    """Return the strict rows of held-out cells, or of all cells if no cells were held out."""
     strict = choose(table, protocol="strict")
     for cells in STRICT_CELLS:
         if cells in set(strict["cells"]):

@@ -28,7 +28,7 @@ from mcvae_ops.figures.source_data import (
 )
 
 FACTOR, OTHER = "#D5402B", "#8F969E"
-SCORES = {  # score -> (its column among the points, its name, its colour)
+SCORES = {  # score -> (column of the points, name, colour)
     "relative_background": ("relative_background", "B / (S + B)", "#D5402B"),
     "mitotic_index": ("mitotic_index_percent", "mitotic index", "#0072B2"),
 }
@@ -36,7 +36,7 @@ PAPER_COLUMNS = {
     "relative_background_norm": "relative_background",
     "mitotic_index_percent": "mitotic_index_percent",
 }
-LABELLED = 8  # genes named in Fig. 5B
+LABELLED = 8  # number of genes named in Fig. 5B
 
 
 def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -69,7 +69,7 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     theirs = published["points"].assign(model=models[0])
     for model, axes in places.items():
         _draw_index(axes, choose(points, model=model), choose(theirs, model=model))
-    # Names go where no point lies, so the limits that all axes share must stand by now.
+    # Names avoid points, so the limits that all axes share must be final before names are placed.
     for model, axes in places.items():
         here, named = choose(points, model=model), choose(known, model=model)
         paper = choose(theirs, model=model)[list(PAPER_COLUMNS)].to_numpy(float)
@@ -153,7 +153,7 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
 
 
 def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
-    """Return a line for each strict estimate; that of the mitotic index is needed once."""
+    """Return one line per strict estimate; the estimate of the mitotic index is shown once."""
     is_repeated = (strict["item"] == "mitotic_index") & (strict["model"] != models[0])
     strict, lines = strict[~is_repeated], []
     for model in models:
@@ -175,9 +175,9 @@ def _strict_text(row, of: str) -> str:
 def _draw_roc(
     axes: Axes, genes: pd.DataFrame, auroc: pd.DataFrame, paper: pd.DataFrame
 ) -> pd.DataFrame:
-    """Draw one curve per score with its area in the legend; return the curves' points.
+    """Draw one curve per score, with its area in the legend; return the points of the curves.
 
-    The mitotic index is the same whatever the model: it is drawn once.
+    The mitotic index does not depend on the model and is drawn once.
     """
     curves, models = [], list(dict.fromkeys(genes["model"]))
     scores = [(model, "relative_background") for model in models]
@@ -202,19 +202,19 @@ def _draw_roc(
 
 
 def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
-    """Return the points of the first training of the shown models, in their order."""
+    """Return the points of the first training of each shown model, in the order of models."""
     models = shown_models(settings)
     points = choose(tables["mitosis_points"], model=models)
     needed(points, f"figure {panel}, table mitosis_points")
     first = points[points["seed"] == points["seed"].min()]
     first = pd.concat([choose(first, model=model) for model in models], ignore_index=True)
-    # The published protocol takes the absolute change; a gene can also lose mitotic cells.
+    # The published protocol uses the absolute change, because a gene can also lose mitotic cells.
     return first.assign(mitotic_index_percent=first["mitotic_index_percent"].abs())
 
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> None:
     size = float(np.clip(40_000 / len(x), 16, 28))
-    # Thousands of genes lie over each other: where they are many shall look darker.
+    # Thousands of genes overlap: transparency makes dense regions look darker.
     opacity = float(np.clip(1000 / len(x), 0.35, 1))
     for value, colour, marker, name in (
         (False, OTHER, "o", "other gene"),
@@ -237,7 +237,7 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> No
 
 
 def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None:
-    """Write gene names beside their points where they cover neither a name nor a point."""
+    """Write gene names beside their points unless they would cover a name or a point."""
     axes.figure.draw_without_rendering()
     points = axes.transData.transform(all_points)
     taken = []

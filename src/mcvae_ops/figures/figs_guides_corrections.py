@@ -1,9 +1,9 @@
 """
-Fig. S1, S2: what the paper does not show.
+Fig. S1, S2: guide consistency and batch correction, which the paper does not show.
 
 TABLES
-    guides         how well the guides of each gene agree (Fig. S1)
-    corrections    complexes and guides found with each batch correction (Fig. S2)
+    guides         consistency of the guides of each gene (Fig. S1)
+    corrections    complex retrieval and guide consistency for each batch correction (Fig. S2)
 """
 
 import pandas as pd
@@ -29,7 +29,7 @@ KEYS = ["model", "space", "cells", "metric", "item"]
 
 
 def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw how well the guides of a gene agree, in each space of each model."""
+    """Draw the consistency of the guides of a gene in each space of each model."""
     table = choose(tables["guides"], item="", cells=list(CELLS))
     table = average_seeds(needed(table, "figure figs1, table guides"), KEYS)
     pairs = list(dict.fromkeys(zip(table["model"], table["space"], strict=True)))
@@ -55,14 +55,14 @@ def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     note = (
         f"Every guide ranks the others by cosine distance; {style.counted(n, 'genes')}, mean of "
         f"{style.seeds_note(tables['guides'])}, 95 % interval over genes and seeds; tick: "
-        "random rankings. Right: genes at a false discovery rate of 5 %."
+        "random rankings. Right: genes with consistent guides at a false discovery rate of 5 %."
     )
     style.finish(figure, "figs1", "Do the guides of one gene agree?", note)
     return figure, drawn((RUN, table))
 
 
 def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw what each batch correction does to the spaces of the shown models, CellProfiler."""
+    """Draw how batch correction changes each space of the shown models, and CellProfiler."""
     models = shown_models(settings)
     table = choose(tables["corrections"], metric=list(METRICS), cells=list(CELLS))
     table = choose(table, model=[*models, "cellprofiler"])
@@ -76,14 +76,14 @@ def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
             _draw_corrections(axes, here, shown, 0.18 * (k - 1.5), (name, space))
         axes.set_xticks(range(len(shown)), [CORRECTIONS[name] for name in shown], rotation=20)
         axes.grid(False, axis="x")
-    for every in figure.axes:  # now that all of those which share a scale are drawn
+    for every in figure.axes:  # only now: axes that share a scale also share its limits
         every.set_ylim(bottom=0)
     for marker, name in CELLS.values():
         axes.plot([], [], marker, color=style.FAINT, ms=4.5, ls="", label=name)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center")
     note = (
-        "Embeddings of cells corrected per batch by its NTC cells, then averaged. Strict protocol; "
+        "Cells are corrected in each batch with its NTC cells, then averaged. Strict protocol; "
         f"{style.model_names(models)}: mean of "
         f"{style.seeds_note(table)}; "
         "95 % interval over complexes (average precision) or genes (mAP), and seeds."

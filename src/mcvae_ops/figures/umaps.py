@@ -1,5 +1,5 @@
 """
-Fig. 3A, 4A: what lies near what, in two dimensions.
+Fig. 3A, 4A: UMAPs of cells, and of guides or genes.
 
 TABLES
     umap_cells     one row per cell, shown model and space (Fig. 3A)
@@ -25,7 +25,7 @@ from mcvae_ops.figures.source_data import (
 
 POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"
-MOST_NAMED = 12  # batches that a legend still names
+MOST_NAMED = 12  # largest number of batches that the legend names
 COLUMNS = {"batch": "batch", "fov": "position in FOV", "well_position": "position in well"}
 LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletextpad": 0.2}
 
@@ -35,7 +35,7 @@ def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     cells = needed(tables["umap_cells"], "figure fig3a, table umap_cells")
     models = shown_models(settings)
     rows = [(model, space) for model in models for space in ("salient", "background")]
-    # Rows come batch by batch: drawn in that order, the last batch would cover the others.
+    # Rows are sorted by batch: without shuffling, the last batch would cover the others.
     mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
     batches = sorted(set(cells["batch"]))
     fullest = cells["batch"].value_counts().sort_index().idxmax()
@@ -54,8 +54,8 @@ def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = style.counted(cells["cell_id"].nunique(), "cells")
     note = (
         f"UMAP of {n} from {style.counted(len(batches), 'batches')}; {_trainings(models)}. "
-        f"Positions are coloured in one batch ({fullest}) only, so that batches do not stand in "
-        "for them."
+        f"Positions are coloured in one batch ({fullest}) only, so that differences between "
+        "batches do not look like differences between positions."
     )
     style.finish(figure, "fig3a", "Single cells by batch and position", note)
     return figure, drawn((RUN, drop_single_model(cells)))
@@ -134,12 +134,12 @@ def _draw_position(axes: Axes, cells: pd.DataFrame, chosen: pd.Series, column: s
 
 
 def _point_size(n: int) -> float:
-    """Return a marker area that keeps about the same share of the panel covered."""
+    """Return a marker area with which n points cover about the same share of the panel."""
     return float(np.clip(12_000 / max(n, 1), 0.4, 10.0))
 
 
 def _add_legends(row: np.ndarray, n_batches: int) -> None:
-    """Name batches below the first column where they are few, positions below the others."""
+    """Add legends of batches, if they are few, to the first column, of positions to the others."""
     if n_batches <= MOST_NAMED:
         row[0].legend(ncols=2, fontsize=7, columnspacing=0.6, **LEGEND_BELOW)
     else:
