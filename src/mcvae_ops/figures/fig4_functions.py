@@ -2,7 +2,7 @@
 Fig. 4B, 4C: do profiles predict the functional group of a gene?
 
 TABLES
-    functions    confusion, recall, macro recall, difference of recalls, both protocols
+    functions    confusion, recall, macro recall, difference of recall, both protocols
 """
 
 import pandas as pd

@@ -46,13 +46,13 @@ def figure_blocks(
     for png, csv in zip(map(Path, figures), map(Path, data), strict=True):
         content = png.read_bytes()
         image = base64.b64encode(content).decode("ascii")
+        width_px = int.from_bytes(content[16:20], "big") // 2  # half the pixels: sharp everywhere
         wildcards = SimpleNamespace(wildcards=SimpleNamespace(panel=png.stem))
         blocks.append(
             {
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
-                "width_px": int.from_bytes(content[16:20], "big")
-                // 2,  # half: sharp on dense screens
+                "width_px": width_px,
                 "caption": reworded(template.render(snakemake=wildcards).strip(), words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
