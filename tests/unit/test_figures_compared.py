@@ -7,7 +7,7 @@ from matplotlib.text import Text
 from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import drawing_of, read_tables
 from mcvae_ops.figures.paper_values import read_published
-from mcvae_ops.report.paper_comparison import compare
+from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.workflow.panel_inputs import panel_tables, panel_values
 from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import report_inputs
@@ -140,8 +140,8 @@ def test_an_ablation_is_drawn_among_the_models_if_it_is_compared(both, frames):
 def test_the_papers_numbers_stand_beside_those_of_the_main_model_alone(frames, shared):
     for panel in ("fig4c", "fig5c"):
         data = draw(panel, frames, [OTHER], str(shared / "reference"))[1]
-        told = compare(panel, data)
-        alone = compare(panel, draw(panel, frames, [], str(shared / "reference"))[1])
+        told = compare_with_paper(panel, data)
+        alone = compare_with_paper(panel, draw(panel, frames, [], str(shared / "reference"))[1])
         pd.testing.assert_frame_equal(told, alone)
 
 
