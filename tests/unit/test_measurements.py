@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mcvae_ops.training.precision import Arithmetic
+from mcvae_ops.training.precision import Precision
 from tests.conftest import ROOT
 
 FILES = sorted(path.stem for path in (ROOT / "tests/performance").glob("*.py"))
@@ -21,5 +21,5 @@ def test_the_measured_training_step_is_one():
     from tests.performance import training
 
     cpu = torch.device("cpu")
-    step = training.Step("conv64", Arithmetic("float32", False), cpu)
+    step = training.Step("conv64", Precision("float32", False), cpu)
     assert np.isfinite(step(training.noise_batch(8, cpu)).item())

@@ -13,10 +13,10 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.shards import crops as crops_module
 from mcvae_ops.shards import sampler
-from mcvae_ops.shards.crops import Crops, in_order
-from mcvae_ops.shards.prefetch import ReadAhead
+from mcvae_ops.shards.crops import Crops, read_in_order
+from mcvae_ops.shards.prefetch import Prefetcher
 from mcvae_ops.shards.sampler import BalancedSampler, shuffled
-from mcvae_ops.shards.training_cells import read_cells, read_split
+from mcvae_ops.shards.training_cells import read_split, read_training_cells
 from tests.helpers.fake_shards import write_fake_screen
 
 HELD = 10**9
@@ -29,7 +29,7 @@ def screen(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(screen):
-    return read_cells(str(screen / "index.parquet"))
+    return read_training_cells(str(screen / "index.parquet"))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_the_stream_does_not_depend_on_memory_or_threads(
 ):
     held = BalancedSampler(crops, *arms(cells), 16, 0, HELD)
     other = BalancedSampler(crops, *arms(cells), 16, 0, memory_bytes, in_background=in_background)
-    read = ReadAhead(other.batch, lambda step: step + 1, in_background)
+    read = Prefetcher(other.batch, lambda step: step + 1, in_background)
     for step in range(2 * held.steps_per_epoch):
         positions, found = read(step)
         assert np.array_equal(positions, held.batch(step)[0])
@@ -160,7 +160,7 @@ def test_shuffled_is_a_permutation(n_cells, block, pool, parts, seed):
 
 
 def test_in_order_runs_through_the_index(cells, crops):
-    parts = list(in_order(crops, range(30, 240), 77))
+    parts = list(read_in_order(crops, range(30, 240), 77))
     assert np.array_equal(np.concatenate([p for p, _ in parts]), np.arange(30, 240))
     assert sum(len(images) for _, images in parts) == 210
 
@@ -180,7 +180,7 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
 
 def test_a_shard_that_ends_too_early_is_named(tmp_path):
     screen = write_fake_screen(tmp_path)
-    cells = read_cells(str(screen / "index.parquet"))
+    cells = read_training_cells(str(screen / "index.parquet"))
     crops = Crops(tmp_path, cells)
     path = tmp_path / cells.shards[0]
     os.truncate(path, path.stat().st_size - 5)

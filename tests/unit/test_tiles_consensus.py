@@ -9,15 +9,15 @@ from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
-from mcvae_ops.tiles.consensus import agree, consensus_table, spread_tiles
+from mcvae_ops.tiles.consensus import consensus_table, median_shifts, spread_tiles
 from mcvae_ops.tiles.cross_power import Measured
 from mcvae_ops.tiles.known_shifts import plant_shift
 from mcvae_ops.tiles.registration import METHODS, Method, measure_shift, prepare_image
 from mcvae_ops.tiles.shifts import (
     Shifts,
+    apply_consensus,
     consensus_of_well,
     estimate_shifts,
-    guard,
     resolve_chain,
 )
 from tests.helpers.tile_scenes import STAINS, draw_scene, record, shift_image
@@ -193,9 +193,9 @@ def test_chain():
     assert chain == {"foci": "DNA", "DNA": None, "tubulin": None, "actin": "tubulin"}
     riding = [*CHANNELS, Channel("dye", "far", 1)]
     assert resolve_chain(riding, ALIGNMENT)["dye"] == "actin"
-    with pytest.raises(InputError, match="no way from actin to DNA"):
+    with pytest.raises(InputError, match="a way from actin to the reference DNA is missing"):
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": {"foci": "DNA"}})
-    with pytest.raises(InputError, match="no way from"):
+    with pytest.raises(InputError, match="a way from"):
         circle = {"foci": "actin", "actin": "foci"}
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": circle})
 
@@ -231,20 +231,20 @@ def shifts_of(px, confidence, error_px=0.05):
 
 @pytest.mark.parametrize(("px", "confidence"), [((3.0, 4.0), 0.2), ((3.0, 26.0), 0.9)])
 def test_the_consensus_takes_the_place_of_what_is_not_believed(px, confidence):
-    consensus = agree([shifts_of((5.0, 6.0), 0.9)] * 3, CHANNELS, ALIGNMENT)
-    guarded = guard(shifts_of(px, confidence), CHANNELS, ALIGNMENT, consensus)
+    consensus = median_shifts([shifts_of((5.0, 6.0), 0.9)] * 3, CHANNELS, ALIGNMENT)
+    guarded = apply_consensus(shifts_of(px, confidence), CHANNELS, ALIGNMENT, consensus)
     assert guarded.method == ("consensus", "measured", "reference", "reference")
     np.testing.assert_array_equal(guarded.px, [(5, 6), (1, 2), (0, 0), (0, 0)])
-    nothing = agree([shifts_of(px, confidence)], CHANNELS, ALIGNMENT)
+    nothing = median_shifts([shifts_of(px, confidence)], CHANNELS, ALIGNMENT)
     assert nothing["n_tiles"].tolist() == [0, 1, 1, 1]
     with pytest.raises(TileError, match=r"channel actin.*no consensus"):
-        guard(shifts_of(px, confidence), CHANNELS, ALIGNMENT, nothing)
+        apply_consensus(shifts_of(px, confidence), CHANNELS, ALIGNMENT, nothing)
 
 
 def test_a_believed_shift_gives_way_to_many_tiles_that_agree_better():
     tiles = [shifts_of((5.0, 6.0 + 0.01 * k), 0.9) for k in range(-3, 4)]
-    consensus = agree(tiles, CHANNELS, ALIGNMENT)
-    few = agree(tiles[:4], CHANNELS, ALIGNMENT)
+    consensus = median_shifts(tiles, CHANNELS, ALIGNMENT)
+    few = median_shifts(tiles[:4], CHANNELS, ALIGNMENT)
     vague, exact = shifts_of((5.3, 6.0), 0.6, 0.2), shifts_of((5.3, 6.0), 0.6, 0.001)
     elsewhere = shifts_of((6.0, 6.0), 0.6, 0.2)
     for measured, agreed, method in (
@@ -253,7 +253,7 @@ def test_a_believed_shift_gives_way_to_many_tiles_that_agree_better():
         (elsewhere, consensus, "measured"),
         (vague, few, "measured"),
     ):
-        guarded = guard(measured, CHANNELS, ALIGNMENT, agreed)
+        guarded = apply_consensus(measured, CHANNELS, ALIGNMENT, agreed)
         assert guarded.method == (method, "measured", "reference", "reference")
         expected = (5, 6) if method == "consensus" else measured.px[0]
         np.testing.assert_array_equal(guarded.px[0], expected)
@@ -278,7 +278,7 @@ def test_wells_can_have_a_consensus_of_their_own():
 
 def test_one_stray_tile_does_not_move_the_consensus():
     tiles = [shifts_of((5 + 0.1 * k, -3), 0.9) for k in range(-2, 3)] + [shifts_of((-20, 9), 0.9)]
-    consensus = agree(tiles, CHANNELS, ALIGNMENT).iloc[0]
+    consensus = median_shifts(tiles, CHANNELS, ALIGNMENT).iloc[0]
     assert abs(consensus["dy_px"] - 5) < 0.2 and consensus["dx_px"] == -3
     assert consensus["n_tiles"] == 6 and consensus["spread_px"] < 0.3
 

@@ -299,9 +299,9 @@ IN_DATA = {
     ),
     "tiles outside of the study": (
         lambda config: (put("screen.tiles", "0-2")(config), put("crop.tiles_per_chunk", 3)(config)),
-        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: no file of it in the manifest), "
-        "expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen "
-        "or its files, or allow more.",
+        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: its files are missing in the "
+        "manifest), expected at most 5.0% (crop.max_failed_fraction); correct the configuration of "
+        "the screen or its files, or allow more.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
@@ -395,8 +395,9 @@ def test_a_channel_without_a_way_to_the_reference():
     with pytest.raises(InputError) as caught:
         resolve_chain(channels_from(config["screen"]["channels"]), alignment)
     assert str(caught.value) == (
-        "configuration key alignment.measure: found no way from AF750 to DAPI, expected each "
-        "channel measured against another, or in one file with a settled one; add AF750: DAPI."
+        "configuration key alignment.measure: a way from AF750 to the reference DAPI is missing; "
+        "a channel is either measured against another one, or recorded in one file with an "
+        "aligned one; add AF750: DAPI."
     )
 
 

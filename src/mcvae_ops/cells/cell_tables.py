@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from mcvae_ops.archive.parts import batches_of, members_of, stage_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
-from mcvae_ops.cells.overlap import seen_twice
-from mcvae_ops.cells.partition import Cut, CutWriter, Key, other_columns
+from mcvae_ops.cells.overlap import duplicate_cells
+from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer
 from mcvae_ops.progress import Progress
@@ -81,7 +81,7 @@ def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
     return pa.table(arrays)
 
 
-def usable(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
+def usable_cells(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
     """Keep the cells of the screen that have a position, a guide and a gene.
 
     Returns
@@ -161,7 +161,7 @@ def split_cells(
 
     The parts are streamed: each is cut up by well and tiles in `cache`, then each well is put
     together, some tiles at a time. Memory is bounded by a batch of a part, and by the cells of
-    `TILES_PER_CUT` tiles. Parts that an interrupted job had cut are not fetched again.
+    `TILES_PER_BLOCK` tiles. Parts that an interrupted job had cut are not fetched again.
     """
     parts = pq.read_table(feature_parts).to_pylist()
     cuts = _cut_parts(parts, screen, archive, Path(cache))
@@ -177,17 +177,17 @@ def split_cells(
     shutil.rmtree(cache)
 
 
-def check_columns(cuts: Sequence[Cut]) -> None:
+def check_columns(cuts: Sequence[Partition]) -> None:
     """Raise an `InputError` if two parts have other columns than one another."""
     for cut in cuts:
         if set(cut.columns) != set(cuts[0].columns):
             raise other_columns(cut.name, cut.columns, cuts[0].name, cuts[0].columns)
 
 
-def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> list[Cut]:
+def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> list[Partition]:
     names = [f"{part['directory']}/{part['name']}" for part in parts]
     begun = {
-        number: CutWriter(cache / "cut" / f"{number:06d}", names[number], [screen, part])
+        number: PartitionWriter(cache / "cut" / f"{number:06d}", names[number], [screen, part])
         for number, part in enumerate(parts)
     }
     wanted = {
@@ -204,13 +204,18 @@ def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> l
             for member, path in members_of(paths[0], names[number]):
                 stage = stage_of(member)
                 for batch in batches_of(path, member):
-                    writer.add(*usable(named_columns(batch, member, screen), screen), stage)
+                    writer.add(*usable_cells(named_columns(batch, member, screen), screen), stage)
         progress.step()
     return [begun[number].finished() for number in range(len(parts))]
 
 
 def _join_well(
-    cuts: Sequence[Cut], plate: str, well: str, screen: dict, cells_path: str, features_path: str
+    cuts: Sequence[Partition],
+    plate: str,
+    well: str,
+    screen: dict,
+    cells_path: str,
+    features_path: str,
 ) -> None:
     numbers = sorted({key[2] for cut in cuts for key in cut.blocks if key[:2] == (plate, well)})
     if not numbers:
@@ -246,7 +251,7 @@ def _join_well(
 
 
 def _shown_elsewhere(
-    cuts: Sequence[Cut], plate: str, well: str, numbers: Sequence[int], screen: dict
+    cuts: Sequence[Partition], plate: str, well: str, numbers: Sequence[int], screen: dict
 ) -> pa.Array:
     """Name the cells of a well that another tile shows better, if any are to be dropped."""
     if screen["duplicates"] is None:
@@ -255,11 +260,11 @@ def _shown_elsewhere(
     needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
     found = [_numbered(cuts, (plate, well, k), of_cells, screen["control"])[0] for k in numbers]
     cells = pa.concat_tables([table.select(needed) for table in found]).to_pandas()
-    return pa.array(cells.loc[seen_twice(cells, screen), "cell_id"], pa.string())
+    return pa.array(cells.loc[duplicate_cells(cells, screen), "cell_id"], pa.string())
 
 
 def _numbered(
-    cuts: Sequence[Cut], key: Key, columns: Sequence[str], control: str
+    cuts: Sequence[Partition], key: Key, columns: Sequence[str], control: str
 ) -> tuple[pa.Table, int]:
     blocks = [block for cut in cuts for block in cut.read(key, columns)]
     return number_cells(_with_control(pa.concat_tables(blocks), control))

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 from mcvae_ops.screen import well_grid
 
 
-def seen_twice(cells: pd.DataFrame, screen: dict) -> np.ndarray:
+def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
     """Find the cells of a well that another tile shows better.
 
     Two cells are one if they lie in different tiles, bear the same guide, and are at most

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import whole_file, write_text
 
-TILES_PER_CUT = 64
+TILES_PER_BLOCK = 64
 _HELD_BYTES = 128 << 20
 
 Key = tuple[str, str, int]
@@ -34,7 +34,7 @@ def other_columns(
 
 
 @dataclass(frozen=True)
-class Cut:
+class Partition:
     """What a finished cut holds.
 
     Attributes
@@ -46,7 +46,7 @@ class Cut:
     genes, dropped
         Cells by label of the gene, and dropped cells by reason.
     blocks
-        Numbers of the blocks by plate, well and tile // TILES_PER_CUT, in the order of the part.
+        Numbers of the blocks by plate, well and tile // TILES_PER_BLOCK, in the order of the part.
     """
 
     path: Path
@@ -71,8 +71,8 @@ class Cut:
         return [table.select(list(columns)) for table in tables]
 
 
-class CutWriter:
-    """Cut a part into blocks; its index is written last, and tells that the cut is whole.
+class PartitionWriter:
+    """Partition a part into blocks; its index is written last, and tells that the cut is whole.
 
     Parameters
     ----------
@@ -87,10 +87,10 @@ class CutWriter:
     def __init__(self, stem: Path, name: str, settings: list) -> None:
         self.data, self.index = stem.with_suffix(".arrow"), stem.with_suffix(".json")
         self.name = name
-        text = json.dumps([settings, TILES_PER_CUT], sort_keys=True)
+        text = json.dumps([settings, TILES_PER_BLOCK], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
-    def finished(self) -> Cut | None:
+    def finished(self) -> Partition | None:
         """Return the cut, or None where it is to be made."""
         if not self.index.exists():
             return None
@@ -98,10 +98,10 @@ class CutWriter:
         if index["identity"] != self.identity:
             return None
         blocks = {(plate, well, number): at for plate, well, number, at in index["blocks"]}
-        return Cut(self.data, self.name, index["columns"], Counter(index["genes"]),
+        return Partition(self.data, self.name, index["columns"], Counter(index["genes"]),
                    Counter(index["dropped"]), blocks)  # fmt: skip
 
-    def __enter__(self) -> "CutWriter":
+    def __enter__(self) -> "PartitionWriter":
         self.index.unlink(missing_ok=True)
         self.genes, self.dropped = Counter(), Counter()
         self.blocks: dict[Key, list[int]] = defaultdict(list)
@@ -153,7 +153,7 @@ class CutWriter:
         if not table.num_rows:
             return
         wells = table.select(["plate", "well", "tile"]).to_pandas()
-        wells["tile"] //= TILES_PER_CUT
+        wells["tile"] //= TILES_PER_BLOCK
         groups = wells.groupby(["plate", "well", "tile"])
         # Sorted once and sliced: to gather a thousand columns for every key takes ten times longer.
         table = table.take(pa.array(np.argsort(groups.ngroup(), kind="stable"))).combine_chunks()

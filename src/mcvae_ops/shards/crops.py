@@ -26,7 +26,7 @@ class Crops:
     root
         Folder to which the paths of the shards are relative.
     cells
-        See `read_cells`.
+        See `read_training_cells`.
     """
 
     def __init__(self, root: Path, cells: Cells) -> None:
@@ -79,7 +79,7 @@ class Crops:
             )
 
 
-class HeldCrops:
+class CropsInMemory:
     """Some crops, read once and held in memory."""
 
     def __init__(self, crops: Crops, positions: np.ndarray) -> None:
@@ -93,7 +93,9 @@ class HeldCrops:
         return np.take(self._held, self._place[positions], axis=0, out=out, mode="clip")
 
 
-def in_order(crops: Crops, cells: range, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_in_order(
+    crops: Crops, cells: range, n_cells: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield positions and crops of `cells`, rows of the index, `n_cells` at a time."""
     for first in range(0, len(cells), n_cells):
         positions = np.array(cells[first : first + n_cells])

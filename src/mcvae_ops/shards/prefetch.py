@@ -9,7 +9,7 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class ReadAhead(Generic[Key, Value]):
+class Prefetcher(Generic[Key, Value]):
     """The values of a function, asked for in a known order.
 
     Parameters

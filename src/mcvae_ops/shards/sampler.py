@@ -10,8 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.shards.crops import Crops, HeldCrops
-from mcvae_ops.shards.prefetch import ReadAhead
+from mcvae_ops.shards.crops import Crops, CropsInMemory
+from mcvae_ops.shards.prefetch import Prefetcher
 
 BLOCK_CELLS = 64
 POOL_CELLS = 16_384
@@ -63,7 +63,7 @@ class Stream:
         self,
         positions: np.ndarray,
         seed: list[int],
-        crops: Crops | HeldCrops,
+        crops: Crops | CropsInMemory,
         window: int,
         share: tuple[int, int],
         in_background: bool,
@@ -72,7 +72,7 @@ class Stream:
         self.length = len(positions) // share[1]
         self._positions, self._crops = positions, crops
         self._order = lru_cache(maxsize=2)(self._shuffle)
-        self._window = ReadAhead(self._read, self._following, in_background)
+        self._window = Prefetcher(self._read, self._following, in_background)
         # Touched over and over: new memory for every window would take longer to get than to fill.
         n_buffers = 2 if in_background else 1
         n_cells = min(window, self.length)
@@ -163,7 +163,7 @@ class BalancedSampler:
         self.half, self._shape = batch_size // (2 * size), crops.shape
         cell_bytes = 2 * int(np.prod(crops.shape))
         held = (len(perturbed) + len(controls)) * cell_bytes <= memory_bytes
-        source = HeldCrops(crops, np.union1d(perturbed, controls)) if held else crops
+        source = CropsInMemory(crops, np.union1d(perturbed, controls)) if held else crops
         fitting = max(memory_bytes // (WINDOWS * cell_bytes), self.half)
         window = self.half if held else min(POOL_CELLS // size, fitting)
         ahead = in_background and not held

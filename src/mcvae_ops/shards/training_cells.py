@@ -43,7 +43,7 @@ class Cells:
         return len(self.row)
 
 
-def read_cells(index: str) -> Cells:
+def read_training_cells(index: str) -> Cells:
     """Read the shard index; labels and batches are sorted by name, NTC first."""
     columns = ["cell_id", "shard", "row", "plate", "well", "tile", "gene", "is_ntc"]
     table = pq.read_table(index, columns=columns)

@@ -106,12 +106,12 @@ def stop_request() -> Iterator[StopRequest]:
     def note(number: int, _frame: object) -> None:
         request.signal = number
 
-    with handled_by(note):
+    with signal_handler(note):
         yield request
 
 
 @contextmanager
-def handled_by(note: Callable[[int, object], None]) -> Iterator[None]:
+def signal_handler(note: Callable[[int, object], None]) -> Iterator[None]:
     """Have `note` called for `STOP_SIGNALS` for the time being."""
     before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
     try:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mcvae_ops.models.objective import term_names
 from mcvae_ops.shards.training_cells import Cells
-from mcvae_ops.training.batches import Batches
 from mcvae_ops.training.distributed import Ranks
+from mcvae_ops.training.minibatches import Minibatches
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,13 @@ def salient_warnings(values: dict) -> dict[str, str]:
     return found
 
 
-class Watch:
+class PersistentWarnings:
     """Logs a warning when `PERSISTENT` validations in a row gave it, and when it is gone."""
 
     def __init__(self) -> None:
         self._seen: dict[str, int] = {}
 
-    def tell(self, values: dict, step: int) -> None:
+    def update(self, values: dict, step: int) -> None:
         """Log what changed with the validation of a step."""
         found = salient_warnings(values)
         for problem in sorted(problem for problem in self._seen if problem not in found):
@@ -73,7 +73,7 @@ class Watch:
 class Meter:
     """Means over the steps since the last validation: terms, speed, waiting, mixing."""
 
-    def __init__(self, batches: Batches, cells: Cells, device: torch.device) -> None:
+    def __init__(self, batches: Minibatches, cells: Cells, device: torch.device) -> None:
         self._batches, self._cells = batches, cells
         self._names = term_names()
         self.terms = torch.zeros(len(self._names), device=device)

@@ -40,7 +40,7 @@ class Ranks:
             dist.all_reduce(sums)
         return sums / self.size
 
-    def of_first(self, values: dict) -> dict:
+    def from_first_rank(self, values: dict) -> dict:
         """Return the values that rank 0 has, so that all ranks decide alike."""
         if self.size == 1:
             return values

@@ -13,10 +13,10 @@ from mcvae_ops.files import whole_file
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
-from mcvae_ops.shards.crops import Crops, in_order
+from mcvae_ops.shards.crops import Crops, read_in_order
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.shards.training_cells import read_cells
-from mcvae_ops.training.precision import exact
+from mcvae_ops.shards.training_cells import read_training_cells
+from mcvae_ops.training.precision import full_precision
 from mcvae_ops.training.prepare import choose_device, fixed_settings, merged_settings
 
 CELLS_AT_A_TIME = 1024
@@ -43,7 +43,7 @@ def embed(
     """
     device = next(model.parameters()).device
     model.eval()
-    for positions, counts in in_order(crops, cells, CELLS_AT_A_TIME):
+    for positions, counts in read_in_order(crops, cells, CELLS_AT_A_TIME):
         columns = (counts, batch[positions])
         images = preprocess(*(torch.from_numpy(column).to(device) for column in columns))
         means = model.embed(images)
@@ -123,7 +123,7 @@ def embed_cells(
     settings = merged_settings(model, training)
     expected |= {"settings": fixed_settings(settings)}
     network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
-    cells = read_cells(index)
+    cells = read_training_cells(index)
     rows = part_of(len(cells), part, parts)
     names = latent_names(network.settings)
     schema = pa.schema(
@@ -134,7 +134,7 @@ def embed_cells(
     crops = Crops(Path(index).parent.parent, cells)
     embedded = embed(network, crops, cells.batch, rows, preprocess)
     with (
-        exact(),
+        full_precision(),
         whole_file(embedding) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd") as writer,
     ):

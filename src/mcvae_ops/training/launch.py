@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mcvae_ops.files import write_text
-from mcvae_ops.training.checkpoint import handled_by
+from mcvae_ops.training.checkpoint import signal_handler
 from mcvae_ops.training.train import train_model
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def train_in_ranks(arguments: dict, gpus: int, nodes: int) -> None:
         asked.append(number)
         process.send_signal(signal.SIGTERM)  # the one that torchrun gives to the ranks
 
-    with handled_by(pass_on):
+    with signal_handler(pass_on):
         for line in process.stdout:
             logger.info("%s", line.rstrip())
     code = process.wait()

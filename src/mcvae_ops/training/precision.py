@@ -10,10 +10,10 @@ from mcvae_ops.models.family import ContrastiveVAE
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class Precision:
     """How the networks are computed in training; weights and objective stay float32.
 
-    Validation and embedding are float32 in any case (`exact`), so that models can be compared.
+    Validation and embedding are always float32 (`full_precision`), so that models can be compared.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Arithmetic:
 
 
 @contextmanager
-def exact() -> Iterator[None]:
+def full_precision() -> Iterator[None]:
     """Compute in float32 for the time being; by default PyTorch convolves in TF32 on a GPU."""
     places = (torch.backends.cudnn, torch.backends.cuda.matmul)
     before = [place.allow_tf32 for place in places]

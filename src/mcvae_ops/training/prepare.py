@@ -13,7 +13,7 @@ from mcvae_ops.models.family import FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing, level
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells
-from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
+from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_validation_cells
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySett
     )
 
 
-def select(kind: type, settings: dict) -> object:
+def from_settings(kind: type, settings: dict) -> object:
     """Return the dataclass `kind` with its keys taken from the merged configuration."""
     return kind(**{key: settings[key] for key in kind.__dataclass_fields__})
 
@@ -143,7 +143,7 @@ def validation_set(
             expected="cells of both",
             fix="make the fraction larger",
         )
-    chosen = np.concatenate([choose_cells(arm, CELLS_PER_ARM) for arm in arms])
+    chosen = np.concatenate([choose_validation_cells(arm, CELLS_PER_ARM) for arm in arms])
     return ValidationSet(
         chosen,
         torch.from_numpy(crops.read(chosen)).to(device),

@@ -5,7 +5,7 @@ import logging
 logger = logging.getLogger(__name__)
 
 
-class Scalars:
+class TensorBoardLog:
     """Writes the metrics of a training as TensorBoard scalars while it runs.
 
     A bare GPU node may lack the package: then there is the table of metrics alone.

@@ -22,26 +22,26 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.shards.training_cells import read_cells, read_split
-from mcvae_ops.training.batches import Batches
+from mcvae_ops.shards.training_cells import read_split, read_training_cells
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
-from mcvae_ops.training.diagnostics import Meter, Watch
+from mcvae_ops.training.diagnostics import Meter, PersistentWarnings
 from mcvae_ops.training.distributed import Ranks, joined
-from mcvae_ops.training.precision import Arithmetic, exact
+from mcvae_ops.training.minibatches import Minibatches
+from mcvae_ops.training.precision import Precision, full_precision
 from mcvae_ops.training.prepare import (
     Schedule,
     check_range,
     choose_device,
     family_settings,
     fixed_settings,
+    from_settings,
     merged_settings,
     preprocessing,
-    select,
     validation_set,
 )
 from mcvae_ops.training.reconstructions import sample_table
 from mcvae_ops.training.requeue import requeue
-from mcvae_ops.training.tensorboard_log import Scalars
+from mcvae_ops.training.tensorboard_log import TensorBoardLog
 from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ VALIDATION_STEPS = 2000
 
 def train(
     model: ContrastiveVAE,
-    batches: Batches,
+    batches: Minibatches,
     meter: Meter,
     validation: ValidationSet,
     preprocess: Preprocessing,
     weights: Weights,
     schedule: Schedule,
-    arithmetic: Arithmetic,
+    precision: Precision,
     seed: int,
     checkpoint: Checkpoint,
     tensorboard_dir: str,
@@ -90,7 +90,7 @@ def train(
     every = min(batches.steps_per_epoch, VALIDATION_STEPS)
     step, best, stale = 0, {"monitored": math.inf, "weights": {}}, 0
     rows: list[dict] = []
-    watch = Watch()
+    watch = PersistentWarnings()
 
     saved = checkpoint.load(device)
     if saved is not None:
@@ -100,7 +100,7 @@ def train(
         meter.load(saved["meter"])
         logger.info("resumed at step %d of %d", step, last_step)
 
-    scalars = Scalars(tensorboard_dir if ranks.rank == 0 else None, step)
+    tensorboard = TensorBoardLog(tensorboard_dir if ranks.rank == 0 else None, step)
     progress = Progress((last_step - step) * ranks.size * batches.n_cells, "cells", "train")
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
@@ -112,7 +112,7 @@ def train(
 
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
-            with arithmetic.autocast(device):
+            with precision.autocast(device):
                 inference = model(images, cells.label, cells.batch, generator)
             terms = objective(model, images, cells.label, inference, weights, step)
             optimiser.zero_grad()
@@ -127,18 +127,18 @@ def train(
 
             if step % every == 0 or step == last_step:
                 means = meter.means((step - 1) % every + 1, ranks)
-                with exact():
+                with full_precision():
                     found = validate(model, validation, preprocess, weights)
-                values = ranks.of_first(found)
+                values = ranks.from_first_rank(found)
                 check_finite(values, step)
                 common = {"step": step, "epoch": step / batches.steps_per_epoch}
                 common |= {"learning_rate": learning_rate}
                 rows.append({**common, "phase": "train", **means})
                 rows.append({**common, "phase": "validation", **values})
                 logger.info("step %d: %s; %s", step, _in_words(values), _in_words(means))
-                scalars.write("train", means, step)
-                scalars.write("validation", values, step)
-                watch.tell(values, step)
+                tensorboard.write("train", means, step)
+                tensorboard.write("validation", values, step)
+                watch.update(values, step)
                 stale += 1
                 if values["monitored"] < best["monitored"]:
                     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -152,11 +152,11 @@ def train(
                 if ranks.rank == 0:
                     checkpoint.save(state)
                 if is_asked:
-                    end_turn(step, ranks)
+                    stop_training(step, ranks)
     return best["weights"], rows
 
 
-def end_turn(step: int, ranks: Ranks) -> NoReturn:
+def stop_training(step: int, ranks: Ranks) -> NoReturn:
     """End the process as SIGTERM does, with its SLURM job back in the queue."""
     if ranks.rank == 0:
         logger.warning("asked to stop at step %d; checkpoint written", step)
@@ -221,25 +221,25 @@ def train_model(
     checkpoint_dir
         Folder for the checkpoint of an interrupted training.
     tensorboard_dir
-        Folder for scalars that TensorBoard shows while the training runs.
+        Folder for tensorboard that TensorBoard shows while the training runs.
     weights, metrics, samples
         Outputs; see `mcvae_ops.training.reconstructions` for the last.
     """
     settings = merged_settings(model, training)
     fixed = fixed_settings(settings)
     names = check_channels(channels, index)
-    cells = read_cells(index)
+    cells = read_training_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
     split = read_split(index, splits, cells)
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
-    arithmetic = select(Arithmetic, settings)
+    precision = from_settings(Precision, settings)
     with joined(choose_device(settings["device"])) as (ranks, device):
         # The ranks share out the cells: another number of them takes them in another order.
         decisive = fixed | {"seed": seed, "channels": names, "ranks": ranks.size}
         identity = identity_of(decisive, [index, splits, statistics])
         checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
-        network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
+        network = precision.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
         preprocess = preprocessing(settings, statistics, names, cells.batches, device)
         check_range(preprocess(validation.crops, validation.batch))
@@ -253,7 +253,7 @@ def train_model(
             (ranks.rank, ranks.size),
             in_background=threads > 1,
         )
-        batches = Batches(sampler, cells, device, in_background=threads > 1)
+        batches = Minibatches(sampler, cells, device, in_background=threads > 1)
         logger.info(
             "%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device
         )
@@ -264,8 +264,8 @@ def train_model(
             validation,
             preprocess,
             weights_from(settings),
-            select(Schedule, settings),
-            arithmetic,
+            from_settings(Schedule, settings),
+            precision,
             seed,
             checkpoint,
             tensorboard_dir,
@@ -273,7 +273,7 @@ def train_model(
         )
     if ranks.rank == 0:
         network.load_state_dict(best)
-        with exact():
+        with full_precision():
             table = sample_table(network, validation, cells, preprocess, names)
         content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
         content |= {"state": best}

@@ -43,7 +43,7 @@ class ValidationSet:
         return zip(*(column.split(CELLS_AT_A_TIME) for column in columns), strict=True)
 
 
-def choose_cells(positions: np.ndarray, n_cells: int) -> np.ndarray:
+def choose_validation_cells(positions: np.ndarray, n_cells: int) -> np.ndarray:
     """Return at most `n_cells` of `positions`, ascending; the same for all models and seeds."""
     chosen = np.random.default_rng(NOISE_SEED).permutation(len(positions))[:n_cells]
     return positions[np.sort(chosen)]

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcvae_ops.shards.prefetch import ReadAhead
+from mcvae_ops.shards.prefetch import Prefetcher
 from mcvae_ops.shards.sampler import BalancedSampler
 from mcvae_ops.shards.training_cells import Cells
 
 
 @dataclass(frozen=True)
-class Batch:
+class Minibatch:
     """Some cells: positions in the index; crops uint16 (cell, channel, y, x); label; batch."""
 
     positions: np.ndarray
@@ -20,18 +20,18 @@ class Batch:
     label: Tensor
     batch: Tensor
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "Minibatch":
         """Return the batch on the device, counts as uint16."""
         columns = (self.crops, self.label, self.batch)
-        return Batch(self.positions, *(one.to(device, non_blocking=True) for one in columns))
+        return Minibatch(self.positions, *(one.to(device, non_blocking=True) for one in columns))
 
-    def pinned(self) -> "Batch":
+    def pinned(self) -> "Minibatch":
         """Return the batch in memory from which a GPU fetches while it computes."""
         columns = (self.crops, self.label, self.batch)
-        return Batch(self.positions, *(one.pin_memory() for one in columns))
+        return Minibatch(self.positions, *(one.pin_memory() for one in columns))
 
 
-class Batches:
+class Minibatches:
     """The batches of a sampler by their step, on the device.
 
     Parameters
@@ -49,12 +49,12 @@ class Batches:
     ) -> None:
         self.steps_per_epoch, self.n_cells = sampler.steps_per_epoch, 2 * sampler.half
         self._sampler, self._cells, self._device = sampler, cells, device
-        self._read = ReadAhead(self._make, lambda step: step + 1, in_background)
+        self._read = Prefetcher(self._make, lambda step: step + 1, in_background)
 
-    def _make(self, step: int) -> Batch:
+    def _make(self, step: int) -> Minibatch:
         positions, crops = self._sampler.batch(step)
         columns = (crops, self._cells.label[positions], self._cells.batch[positions])
-        batch = Batch(positions, *map(torch.from_numpy, columns))
+        batch = Minibatch(positions, *map(torch.from_numpy, columns))
         return batch.pinned() if self._device.type == "cuda" else batch
 
     @property
@@ -62,6 +62,6 @@ class Batches:
         """Time that was spent waiting for crops."""
         return self._read.waited_s
 
-    def take(self, step: int) -> Batch:
+    def take(self, step: int) -> Minibatch:
         """Return the batch of a training step (from 0)."""
         return self._read(step).to(self._device)
