@@ -1,6 +1,5 @@
 """Cells and their embedding, read side by side."""
 
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,11 +20,6 @@ class Embedding(NamedTuple):
     model: str
     seed: int
     spaces: dict[str, np.ndarray]
-
-
-def named_rng(seed: int, *names: str) -> np.random.Generator:
-    """Return a generator that depends on the seed and the names alone."""
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def read_cells(index: str | Path) -> pd.DataFrame:
