@@ -61,7 +61,7 @@ def test_loader_keeps_up(screen):
     sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
     numbers = itertools.count()
     loader = training_step.per_second(
-        lambda: len(sampler.batch(next(numbers))[0]), torch.device("cpu"), SECONDS
+        lambda: len(sampler.minibatch(next(numbers))[0]), torch.device("cpu"), SECONDS
     )
     sequential = training_step.per_second(
         lambda: training_step.read_sequentially(root, N_CELLS) or N_CELLS,
@@ -95,7 +95,7 @@ def test_loader_against_one_record_a_cell(screen, tmp_path):
     sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
     numbers = itertools.count()
     ours = training_step.per_second(
-        lambda: len(sampler.batch(next(numbers))[0]), torch.device("cpu"), SECONDS
+        lambda: len(sampler.minibatch(next(numbers))[0]), torch.device("cpu"), SECONDS
     )
     print(f"\nLMDB, {n_workers} workers: {other:,.0f} cells/s; ours {ours / other:.1f} x")
     assert ours > other

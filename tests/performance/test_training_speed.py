@@ -44,7 +44,7 @@ def test_loader(screen, tmp_path):
 
     def ours() -> int:
         sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
-        return sum(len(sampler.batch(step)[0]) for step in range(n_read // BATCH_SIZE))
+        return sum(len(sampler.minibatch(step)[0]) for step in range(n_read // BATCH_SIZE))
 
     def sequential() -> int:
         training_step.read_sequentially(root, N_CELLS)

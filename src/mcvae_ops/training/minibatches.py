@@ -52,7 +52,7 @@ class Minibatches:
         self._read = Prefetcher(self._make, lambda step: step + 1, in_background)
 
     def _make(self, step: int) -> Minibatch:
-        positions, crops = self._sampler.batch(step)
+        positions, crops = self._sampler.minibatch(step)
         columns = (crops, self._cells.label[positions], self._cells.batch[positions])
         batch = Minibatch(positions, *map(torch.from_numpy, columns))
         return batch.pinned() if self._device.type == "cuda" else batch
