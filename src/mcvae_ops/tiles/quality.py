@@ -64,7 +64,7 @@ def check_quality(
         where none could be measured.
     limits
         ``max_saturated_fraction``, ``max_range_ratio``, ``min_focus_ratio``: section
-        ``alignment.faults`` of the configuration.
+        ``alignment.quality`` of the configuration.
 
     Raises
     ------
