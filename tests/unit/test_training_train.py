@@ -229,7 +229,7 @@ def test_batches_without_controls_cannot_be_normalised(shards, tmp_path):
         shards, tmp_path, MCVAE, TRAINING | {"normalise_batches": True}
     )
     arguments |= {"statistics": str(tmp_path / "some.parquet")}
-    with pytest.raises(InputError, match=r"normalise_batches: found no NTC cell in batch P/A2"):
+    with pytest.raises(InputError, match=r"normalise_batches: every NTC cell of batch P/A2"):
         train_model(**arguments)
 
 

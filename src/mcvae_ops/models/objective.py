@@ -45,13 +45,13 @@ def squared_error(images: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def log_sigma_of(model: ContrastiveVAE, error: Tensor, n_values: int) -> Tensor:
-    """Return the log standard deviation of the pixels.
+    """Return the log standard deviation of the pixels, as the setting `sigma` of the model defines.
 
     Parameters
     ----------
     model
-        Its setting `sigma` decides; "analytic" maximises the likelihood of these very cells, and
-        its gradient is that of n_values / 2 log(mean squared error) per cell.
+        With sigma "analytic" the likelihood of the given cells is maximal, and its gradient is that
+        of n_values / 2 log(mean squared error) per cell.
     error
         Summed squared error of each cell, shape (cell,).
     n_values

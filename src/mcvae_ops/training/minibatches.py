@@ -1,4 +1,4 @@
-"""From the sampler's crops to a batch on the device."""
+"""Bring the minibatches of the sampler to the device."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,17 @@ from mcvae_ops.shards.training_cells import Cells
 
 @dataclass(frozen=True)
 class Minibatch:
-    """Some cells: positions in the index; crops uint16 (cell, channel, y, x); label; batch."""
+    """Cells of one training step.
+
+    Attributes
+    ----------
+    positions
+        Positions in the shard index, (cell,).
+    crops
+        uint16 (cell, channel, y, x), counts.
+    label, batch
+        Number of each cell's label and experimental batch, (cell,); see `Cells`.
+    """
 
     positions: np.ndarray
     crops: Tensor
@@ -21,27 +31,31 @@ class Minibatch:
     batch: Tensor
 
     def to(self, device: torch.device) -> "Minibatch":
-        """Return the batch on the device, counts as uint16."""
+        """Return the minibatch on the device."""
         columns = (self.crops, self.label, self.batch)
-        return Minibatch(self.positions, *(one.to(device, non_blocking=True) for one in columns))
+        moved = (column.to(device, non_blocking=True) for column in columns)
+        return Minibatch(self.positions, *moved)
 
     def pinned(self) -> "Minibatch":
-        """Return the batch in memory from which a GPU fetches while it computes."""
+        """Return the minibatch in pinned memory, which a GPU can copy while it computes."""
         columns = (self.crops, self.label, self.batch)
-        return Minibatch(self.positions, *(one.pin_memory() for one in columns))
+        return Minibatch(self.positions, *(column.pin_memory() for column in columns))
 
 
 class Minibatches:
-    """The batches of a sampler by their step, on the device.
+    """The minibatches of a sampler by their step, on the device.
 
     Parameters
     ----------
-    sampler, cells
-        What is read, and the labels and batches of it.
+    sampler
+        Source of positions and crops.
+    cells
+        Source of labels and experimental batches.
     device
-        Where the batches are needed.
+        Device on which the model computes.
     in_background
-        Whether the next batch is read while one is computed on; the batches stay the same.
+        Whether the next minibatch is read while the model computes on one; the minibatches are the
+        same either way.
     """
 
     def __init__(
@@ -54,14 +68,14 @@ class Minibatches:
     def _make(self, step: int) -> Minibatch:
         positions, crops = self._sampler.minibatch(step)
         columns = (crops, self._cells.label[positions], self._cells.batch[positions])
-        batch = Minibatch(positions, *map(torch.from_numpy, columns))
-        return batch.pinned() if self._device.type == "cuda" else batch
+        minibatch = Minibatch(positions, *map(torch.from_numpy, columns))
+        return minibatch.pinned() if self._device.type == "cuda" else minibatch
 
     @property
     def waited_s(self) -> float:
-        """Time that was spent waiting for crops."""
+        """Time that the training has waited for crops."""
         return self._read.waited_s
 
     def take(self, step: int) -> Minibatch:
-        """Return the batch of a training step (from 0)."""
+        """Return the minibatch of a training step (from 0)."""
         return self._read(step).to(self._device)
