@@ -51,8 +51,8 @@ def _bar(total: int, unit: str, task: str):
     if not sys.stderr.isatty():
         return None
     try:
-        # Parallel jobs would write over each other's line, so a job locks the terminal. It opens it
-        # anew, because a lock belongs to an open file, and jobs share the one of stderr.
+        # Parallel jobs would write over each other's line, so a job locks the terminal. It opens
+        # the terminal again, because a lock belongs to an open file, and jobs share that of stderr.
         device = os.open(os.ttyname(sys.stderr.fileno()), os.O_WRONLY | os.O_NOCTTY)
         terminal = os.fdopen(device, "w")
         fcntl.flock(terminal, fcntl.LOCK_EX | fcntl.LOCK_NB)

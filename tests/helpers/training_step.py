@@ -55,7 +55,7 @@ def write_screen(root: Path, n_cells: int, cells_per_shard: int = 2000) -> Cells
 
 
 def sampler_of(root: Path, cells: Cells, batch_size: int) -> BalancedSampler:
-    """Return a sampler that reads from disk, in windows ahead."""
+    """Return a sampler that reads from disk, in prefetched windows."""
     arms = np.flatnonzero(cells.label != 0), np.flatnonzero(cells.label == 0)
     memory_bytes = 4 * 4096 * 2 * len(CHANNELS) * CROP_PX**2
     crops = Crops(root, cells)

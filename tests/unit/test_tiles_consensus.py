@@ -1,4 +1,4 @@
-"""Planted shifts are found, and what is not found is not believed."""
+"""Planted shifts are found, and a shift that cannot be found is unreliable."""
 
 import numpy as np
 import pandas as pd
@@ -105,7 +105,7 @@ def test_planted_shifts_in_real_images_are_found(shared, file, moving, fixed, bi
 
 @pytest.mark.parametrize("binning", [1, 2, 4])
 @pytest.mark.parametrize("background", [300, 3000])
-def test_a_shift_that_cannot_be_known_is_not_believed(binning, background):
+def test_a_shift_that_cannot_be_known_is_unreliable(binning, background):
     """Stains of other cells, on a camera with a strong fixed pattern: zero would be the trap."""
     rng = np.random.default_rng(2)
     for fixed_pattern in (0.003, 0.01, 0.03):
@@ -127,7 +127,7 @@ def test_the_fixed_pattern_does_not_pin_the_shift_to_zero():
 
 @pytest.mark.parametrize("stain", ["tubulin", "actin"])
 @pytest.mark.parametrize("binning", [1, 2, 4])
-def test_stains_that_share_little_are_not_believed(stain, binning):
+def test_stains_that_share_little_are_unreliable(stain, binning):
     rng = np.random.default_rng(9)
     for _ in range(2):
         tile = record(rng, draw_scene(rng, 384, 50), {stain: (7, -12)}, 0.005)
@@ -230,7 +230,7 @@ def shifts_of(px, confidence, error_px=0.05):
 
 
 @pytest.mark.parametrize(("px", "confidence"), [((3.0, 4.0), 0.2), ((3.0, 26.0), 0.9)])
-def test_the_consensus_takes_the_place_of_what_is_not_believed(px, confidence):
+def test_the_consensus_replaces_an_unreliable_shift(px, confidence):
     consensus = median_shifts([shifts_of((5.0, 6.0), 0.9)] * 3, CHANNELS, ALIGNMENT)
     guarded = apply_consensus(shifts_of(px, confidence), CHANNELS, ALIGNMENT, consensus)
     assert guarded.method == ("consensus", "measured", "reference", "reference")
@@ -241,7 +241,7 @@ def test_the_consensus_takes_the_place_of_what_is_not_believed(px, confidence):
         apply_consensus(shifts_of(px, confidence), CHANNELS, ALIGNMENT, nothing)
 
 
-def test_a_believed_shift_gives_way_to_many_tiles_that_agree_better():
+def test_many_tiles_that_agree_better_replace_a_reliable_shift():
     tiles = [shifts_of((5.0, 6.0 + 0.01 * k), 0.9) for k in range(-3, 4)]
     consensus = median_shifts(tiles, CHANNELS, ALIGNMENT)
     few = median_shifts(tiles[:4], CHANNELS, ALIGNMENT)

@@ -357,9 +357,9 @@ def test_leaking_controls_are_warned_of_once(caplog):
     with caplog.at_level("INFO"):
         for step, values in enumerate([leaking] * 3 + [sound] + [leaking] * 5 + [sound] * 2):
             watch.update(values, step)
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0].startswith("step 7: controls leak into the salient space")
-    assert told[1:] == ["step 9: no longer controls leak"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith("step 7: controls leak into the salient space")
+    assert messages[1:] == ["step 9: no longer controls leak"]
 
 
 def test_metrics_tell_speed_mixing_and_the_kl_of_each_dimension(trained):
@@ -398,7 +398,7 @@ def test_samples_show_cells_and_what_the_model_makes_of_them(trained):
 
 
 @pytest.mark.parametrize("way", [{"precision": "bf16"}, {"precision": "tf32"}])
-def test_other_arithmetic_gives_nearly_the_same_training(way, shards, tmp_path):
+def test_another_precision_gives_nearly_the_same_training(way, shards, tmp_path):
     elbo = []
     for name, settings in (("plain", {}), ("other", way)):
         training = TRAINING | {"epochs": 5} | settings

@@ -144,7 +144,7 @@ def draw_tile(
 
 
 def labels_of(cells: pd.DataFrame, origin: np.ndarray, size_px: int) -> np.ndarray:
-    """Number the cells whose centre lies in a tile from 1 on; others are 0, (cell,)."""
+    """Number the cells whose centre is in a tile from 1 on; others are 0, (cell,)."""
     positions = cells[["y_px", "x_px"]].to_numpy() - origin
     inside = np.all((positions >= 0) & (positions < size_px), axis=1)
     return np.cumsum(inside) * inside

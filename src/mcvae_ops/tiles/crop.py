@@ -12,7 +12,7 @@ _SPARE_SAMPLES = 50
 
 @dataclass(frozen=True)
 class TileCrops:
-    """Windows of the cells that lie inside the tile.
+    """Windows of the cells inside a tile.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ def _why_dropped(shape: Sequence[int], shifts: np.ndarray, centre: np.ndarray, s
 
 
 def _crop_window(plane: np.ndarray, top: float, left: float, target: np.ndarray) -> None:
-    """Interpolate a window that lies inside an image bilinearly, and round it."""
+    """Crop a window inside an image, with bilinear interpolation, and round it."""
     y, x, size = int(np.floor(top)), int(np.floor(left)), len(target)
     if y == top and x == left:
         target[:] = plane[y : y + size, x : x + size]

@@ -62,12 +62,14 @@ class Checkpoint:
         try:
             saved = torch.load(self.path, map_location=device, weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            logger.warning("%s is unreadable (%s); training starts anew", self.path, error)
+            logger.warning(
+                "%s is unreadable (%s); training starts from the beginning", self.path, error
+            )
             return None
         if saved["identity"] != self.identity:
             logger.warning(
                 "%s belongs to other settings, other data or another number of ranks (GPUs); "
-                "training starts anew",
+                "training starts from the beginning",
                 self.path,
             )
             return None
