@@ -119,7 +119,7 @@ def test_spaces_of_a_table():
     technical = spaces_of(["s_00", "z_00", "t_00", "t_01"])
     assert technical["combined"] == ["s_00", "z_00"]
     assert technical["technical"] == ["t_00", "t_01"]
-    with pytest.raises(InputError, match="no column z_00"):
+    with pytest.raises(InputError, match="column z_00 is missing"):
         spaces_of(["gene", "s_00"])
 
 

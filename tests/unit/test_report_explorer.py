@@ -13,7 +13,7 @@ from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.explorer import choose_crops, explorer, points
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import read_cells
+from mcvae_ops.shards.training_cells import read_training_cells
 from tests.conftest import OUTPUT
 from tests.helpers import browser, report_inputs
 from tests.helpers.fake_shards import write_fake_screen
@@ -89,7 +89,7 @@ def test_counts_are_on_the_scale_of_the_controls():
 
 
 def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
-    cells = read_cells(run["index"])
+    cells = read_training_cells(run["index"])
     crops = Crops(Path(run["index"]).parents[1], cells)
     guide = np.zeros(len(cells), int)
     chosen, controls = choose_crops(cells, guide, N)

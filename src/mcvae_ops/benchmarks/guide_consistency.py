@@ -17,10 +17,10 @@ from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import complex_p_value, null_scores
 from mcvae_ops.benchmarks.estimates.retrieval import average_precision, unit_profiles
-from mcvae_ops.embeddings.read import named_rng
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 

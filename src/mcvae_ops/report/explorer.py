@@ -23,7 +23,7 @@ from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.templates import environment
 from mcvae_ops.screen import reworded
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import Cells, read_cells
+from mcvae_ops.shards.training_cells import Cells, read_training_cells
 
 
 def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
@@ -164,7 +164,7 @@ def explorer(
     data = {
         level: points(profiles[level], table[table["level"] == level], level) for level in profiles
     }
-    cells = read_cells(index)
+    cells = read_training_cells(index)
     guide = _guide_numbers(index, data["guide"]["name"])
     chosen, controls = choose_crops(cells, guide, crops_per_gene)
     crops = Crops(Path(index).parents[1], cells)

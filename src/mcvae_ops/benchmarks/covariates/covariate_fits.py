@@ -9,7 +9,7 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.covariates.positions import UNUSED
 from mcvae_ops.benchmarks.estimates import classification
-from mcvae_ops.embeddings.read import named_rng
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ from mcvae_ops.benchmarks.features.feature_tests import (
     rank_published,
     rank_strict,
 )
-from mcvae_ops.embeddings.read import named_rng
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from mcvae_ops.benchmarks.functions.group_recall import (
     recall_estimates,
     recall_rows,
 )
-from mcvae_ops.embeddings.read import named_rng
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
