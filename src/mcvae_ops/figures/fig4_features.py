@@ -94,7 +94,7 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "Published protocol: ordered by the number of batches in which a feature is among the "
         f"most altered; robust z against NTC cells of the batch, median over "
         f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, bootstrap "
-        "over batches; – if the strict protocol does not rank the feature first."
+        "over batches; – if the feature is not among the first of this protocol."
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
     return figure, drawn((RUN, listed))

@@ -89,8 +89,8 @@ def figqc3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
             shown.append((plate, moving, fixed, state, correlation, rows[column].mean()))
     note = (
         f"{style.counted(pixels['plate'].nunique(), 'plates')}, the middle of one tile each. "
-        "Magenta: the channel that is shifted; green: the channel that it is aligned to; white: "
-        "both. r: correlation of the two channels over pixels."
+        "Magenta: the shifted channel; green: the channel it is aligned to; white: both. r: "
+        "correlation of both over pixels."
     )
     style.finish(figure, "figqc3", "Channels before and after alignment", note)
     # The source data is a summary: the pixels themselves are in the table overlays.

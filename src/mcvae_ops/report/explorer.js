@@ -172,7 +172,7 @@ function showDetails(level, i) {
   for (const [word, value] of facts(level, i)) list.append(element("dt", word), element("dd", value));
   const parts = [element("h2", level === "gene" ? name : `${say("guide")} ${name}`), list];
   if (DATA.montages[gene]) parts.push(...montage(gene, level === "guide" ? i : null));
-  else parts.push(element("p", "There are no crops: a gene needs control crops of the same wells."));
+  else parts.push(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
   $("details").replaceChildren(...parts);
 }
 
