@@ -31,20 +31,15 @@ def _check_channels(config: dict) -> None:
                 what=label,
                 fix="correct or remove one of them",
             )
-    alignment = config["alignment"]
-    named = {"alignment.reference": [alignment["reference"]]}
-    named["alignment.measure"] = [*alignment["measure"], *alignment["measure"].values()]
-    for key, channels in named.items():
-        for channel in channels:
+    measure = config["alignment"]["measure"]
+    for key, wanted, fix in (
+        ("reference", [config["alignment"]["reference"]], "correct its name"),
+        ("measure", [*measure, *measure.values()], "correct its name, or drop the entry with null"),
+    ):
+        for channel in wanted:
             if channel not in names:
-                raise _wrong(
-                    key,
-                    f"channel {channel!r}",
-                    f"a channel of the screen ({', '.join(names)})",
-                    "correct its name, or drop the entry with null"
-                    if key == "alignment.measure"
-                    else "correct its name",
-                )
+                expected = f"a channel of the screen ({', '.join(names)})"
+                raise _wrong(f"alignment.{key}", f"channel {channel!r}", expected, fix)
 
 
 def _check_tiles(config: dict) -> None:
