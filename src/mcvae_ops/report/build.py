@@ -8,9 +8,7 @@ import base64
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
-import jinja2
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,7 +26,7 @@ VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdi
 
 
 def figure_blocks(
-    figures: Sequence[str], data: Sequence[str], captions: str, words: dict
+    figures: Sequence[str], data: Sequence[str], captions: dict[str, str], words: dict
 ) -> list[dict]:
     """Return panel, image as data URI, caption and file names of each figure.
 
@@ -37,23 +35,21 @@ def figure_blocks(
     figures, data
         PNG and CSV of each panel, named after it.
     captions
-        The caption file of Snakemake's own report: a template that asks for the wildcard panel.
+        Caption of each panel.
     words
-        What the screen calls genes, guides and controls.
+        Words of the screen for genes, guides and controls.
     """
-    template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
     blocks = []
     for png, csv in zip(map(Path, figures), map(Path, data), strict=True):
         content = png.read_bytes()
         image = base64.b64encode(content).decode("ascii")
-        width_px = int.from_bytes(content[16:20], "big") // 2  # half the pixels: sharp everywhere
-        wildcards = SimpleNamespace(wildcards=SimpleNamespace(panel=png.stem))
+        width_px = int.from_bytes(content[16:20], "big") // 2  # sharp at twice the density
         blocks.append(
             {
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
                 "width_px": width_px,
-                "caption": reworded(template.render(snakemake=wildcards).strip(), words),
+                "caption": reworded(captions[png.stem], words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
             }
@@ -147,7 +143,7 @@ def report(
     claims: str,
     figures: Sequence[str],
     data: Sequence[str],
-    captions: str,
+    captions: dict[str, str],
     tables: Sequence[str],
     alignment: str | None,
     known_shifts: str | None,
@@ -173,7 +169,7 @@ def report(
     figures, data
         PNG and CSV of each panel.
     captions
-        Template of the captions.
+        Caption of each panel.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are ignored.
     alignment, known_shifts, dropped, index, splits, metrics
