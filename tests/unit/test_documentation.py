@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mcvae_ops import __version__
 from tests.conftest import ROOT
 from tests.helpers.documented_tables import documented_tables, matches
 
@@ -105,7 +106,8 @@ def test_rules_and_folders_of_the_page_exist():
 
 
 def test_tables_of_the_rules_are_described():
-    paths = re.findall(r'"results/\{screen\}/([^"]+\.(?:parquet|tsv|csv))"', RULES)
+    outputs = "".join(re.findall(r"    output:\n(.*?)\n    \w+:", RULES, re.DOTALL))
+    paths = re.findall(r'"results/\{screen\}/([^"]+\.(?:parquet|tsv|csv))"', outputs)
     files = [file for table in documented_tables() for file in table.files]
     own = {path.replace("{arm}", "ntc") for path in paths if not path.startswith("study/")}
     assert own
@@ -128,3 +130,9 @@ def test_links_lead_somewhere(page):
         linked = page.parent / place if place else page
         assert linked.exists(), target
         assert not anchor or anchor in anchors(linked), target
+
+
+def test_the_version_is_the_same_everywhere():
+    for page, form in (("CITATION.cff", r"^version: (.*)$"), ("CHANGELOG.md", r"^## (\S+)")):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert re.search(form, text, re.MULTILINE)[1] == __version__, page
