@@ -62,7 +62,7 @@ def load_schema(path: Path) -> dict:
     schema = yaml.safe_load(path.read_text(encoding="utf-8"))
     reference = schema["properties"]["simulate"]["$ref"]
     schema["properties"]["simulate"] = yaml.safe_load(
-        next(path.parent.glob(reference + "*")).read_text(encoding="utf-8")
+        (path.parent / reference).read_text(encoding="utf-8")
     )
     return schema
 
