@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 PAGE = ROOT / "docs/adding.md"
 COPIED = ("Snakefile", "config", "envs", "resources", "src", "workflow")
 STEP = re.compile(
-    r"^\*\*\d\.\*\* `(?P<path>[^`]+)`, (?P<place>a new file|at its end|below `(?P<line>[^`]+)`):\n\n"
+    r"^\*\*\d\.\*\* `(?P<path>[^`]+)`, "
+    r"(?P<place>a new file|at its end|below `(?P<line>[^`]+)`):\n\n"
     r"```\w+\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )

@@ -33,6 +33,7 @@ def caller(tmp_path) -> Path:
     """Folder with a Snakefile that uses the workflow for two screens."""
     configurations = {"first": tiny_configuration(), "second": tiny_configuration()}
     configurations["second"]["screen"]["name"] = "other"
+    configurations["second"]["figures"]["published_values"] = "resources/published_figures"
     text = CALLER.format(snakefile=str(ROOT / "workflow/Snakefile"))
     (tmp_path / "Snakefile").write_text(text)
     (tmp_path / "screens.yaml").write_text(yaml.safe_dump(configurations))
@@ -53,6 +54,8 @@ def test_two_screens_are_planned_side_by_side(caller):
         printed = snakemake(caller, f"results/{screen}/report.html", "--dry-run")
         assert f"results/{screen}/shards/index.parquet" in printed
         assert f"results/{other}/" not in printed
+    # The paper's numbers are found in the repository, because the caller's folder has none.
+    assert str(ROOT / "resources/published_figures") in printed
 
 
 def test_results_are_in_the_folder_of_the_caller(caller):

@@ -52,7 +52,7 @@ rule report:
             table=NAMES.tables,
             allow_missing=True,
         ),
-        captions=f"{workflow.basedir}/workflow/report/figure.rst",
+        captions=workflow.source_path("../report/figure.rst"),
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
         known_shifts=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
