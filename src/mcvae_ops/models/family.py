@@ -2,7 +2,7 @@
 
 vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are the paper's; with a technical latent t, mcvae
 becomes the extension that its discussion asks for. dcvae adds a head that must tell the label
-from s; its method and limits stand in resources/dcvae.md.
+from s; its method and limits stand in docs/dcvae.md.
 """
 
 from dataclasses import dataclass
