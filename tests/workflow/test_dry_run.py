@@ -9,6 +9,7 @@ import pytest
 from snakemake.utils import update_config
 
 from mcvae_ops.workflow.job import Names, growing
+from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
 from tests.helpers.configurations import merged, tables_of_the_paper, whole
 from tests.helpers.runs import (
@@ -25,7 +26,7 @@ def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path)
     config = whole(merged("config"))
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
-    assert planned["draw_figure"] == len(config["figures"]["panels"])
+    assert planned["draw_figure"] == len(PANELS)
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2

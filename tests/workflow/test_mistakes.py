@@ -29,7 +29,7 @@ from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import job, read_configuration
-from mcvae_ops.workflow.panels import PANEL_TABLES
+from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
@@ -149,9 +149,14 @@ IN_CONFIGURATION = {
         "plate/well of screen.plates; correct it.",
     ),
     "unknown panel": (
-        put("figures.panels", ["fig2a", "fig9"]),
-        "configuration key figures.panels.1: found 'fig9', expected one of "
-        f"{', '.join(PANEL_TABLES)}; choose one of them.",
+        put("figures.panels", ["fig2a", "Fig3B"]),
+        "configuration key figures.panels: found the unknown panel 'Fig3B', expected all, or a "
+        f"list of some of {', '.join(PANELS)}; write fig3b or fig3a instead.",
+    ),
+    "panel that is no list": (
+        put("figures.panels", "fig2a"),
+        "configuration key figures.panels: found 'fig2a', expected text that matches ^all$ (`all` "
+        "that can be drawn of this screen, or a list of names); correct the value.",
     ),
     "unknown model": (
         put("profiles.main_model", "mcvea"),
@@ -286,19 +291,18 @@ IN_DATA = {
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),
-        "the feature table: found no cell of plate P1 well A2, expected cells of every well of "
-        "screen.plates; leave the well out of screen.plates or complete the table.",
+        "the feature table: every cell of plate P1 well A2 is missing; screen.plates names this "
+        "well; leave the well out of screen.plates or complete the table.",
     ),
     "column that is not in the table": (
         put("screen.columns.guide", "sgRNA"),
-        "feature part interphase-cells.parquet/cells.parquet: found no column 'sgRNA', expected "
-        "the columns plate, well, tile, cell_i, cell_j, sgRNA, gene_symbol_0; correct "
-        "screen.columns.guide or replace the part.",
+        "feature part interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
+        "screen.columns.guide names it; correct screen.columns.guide or replace the part.",
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
         "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
-        "label of the feature table (the commonest are 'TP53', 'nontargeting'); correct "
+        "label of the feature table (the most common are 'TP53', 'nontargeting'); correct "
         "screen.control or screen.columns.gene.",
     ),
     "no cell left": (
@@ -306,14 +310,14 @@ IN_DATA = {
             put("screen.columns.plate", "sgRNA_0")(config),
             put("screen.not_features", ["plate"])(config),
         ),
-        "the feature table: found no cell of the screen, expected cells of the plates, wells and "
-        "tiles of the configuration; correct screen.plates, screen.tiles or screen.columns.",
+        "the feature table: every cell of the screen is missing; the configuration names its "
+        "plates, wells and tiles; correct screen.plates, screen.tiles or screen.columns.",
     ),
     "tiles outside of the study": (
         lambda config: (put("screen.tiles", "0-2")(config), put("crop.tiles_per_chunk", 3)(config)),
-        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: no file of it in the manifest), "
-        "expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen "
-        "or its files, or allow more.",
+        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: its files are missing in the "
+        "manifest), expected at most 5.0% (crop.max_failed_fraction); correct the configuration of "
+        "the screen or its files, or allow more.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
@@ -407,8 +411,9 @@ def test_a_channel_without_a_way_to_the_reference():
     with pytest.raises(InputError) as caught:
         resolve_chain(channels_from(config["screen"]["channels"]), alignment)
     assert str(caught.value) == (
-        "configuration key alignment.measure: found no way from AF750 to DAPI, expected each "
-        "channel measured against another, or in one file with a settled one; add AF750: DAPI."
+        "configuration key alignment.measure: a way from AF750 to the reference DAPI is missing; "
+        "a channel is either measured against another one, or recorded in one file with an "
+        "aligned one; add AF750: DAPI."
     )
 
 

@@ -1,10 +1,12 @@
 """Checks across the keys of a configuration that fits its schema."""
 
+import difflib
 from collections import Counter
 from pathlib import Path
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
+from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths
 
 PICTURE_PX = 16_383  # of WebP, width and height
@@ -224,7 +226,28 @@ def _check_pictures(config: dict) -> None:
             )
 
 
+def _check_panels(config: dict) -> None:
+    panels = config["figures"]["panels"]
+    for panel in () if panels == "all" else panels:
+        if panel not in PANELS:
+            near = difflib.get_close_matches(panel, PANELS, n=3)
+            raise _wrong(
+                "figures.panels",
+                f"the unknown panel {panel!r}",
+                f"all, or a list of some of {', '.join(PANELS)}",
+                f"write {' or '.join(near)} instead" if near else "correct or remove it",
+            )
+
+
 CHECKS = (
-    _check_channels, _check_tiles, _check_split, _check_models, _check_source, _check_places,
-    _check_library, _check_groups, _check_pictures,
-)  # fmt: skip
+    _check_channels,
+    _check_tiles,
+    _check_split,
+    _check_models,
+    _check_source,
+    _check_places,
+    _check_library,
+    _check_groups,
+    _check_pictures,
+    _check_panels,
+)
