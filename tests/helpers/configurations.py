@@ -33,7 +33,7 @@ def as_file(config: dict) -> dict:
 
 def checked(config: dict) -> dict:
     """The configuration that the rules see."""
-    return check_configuration(config, DEFAULTS, SCHEMA)
+    return check_configuration(config, DEFAULTS, SCHEMA, ROOT)
 
 
 def tables_of_the_paper(shared: Path) -> dict:

@@ -30,6 +30,7 @@ from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import job, read_configuration
 from mcvae_ops.workflow.panels import PANELS
+from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
@@ -191,10 +192,10 @@ IN_CONFIGURATION = {
 def test_a_wrong_configuration_stops_before_the_first_job(mistake):
     change, sentence = IN_CONFIGURATION[mistake]
     config = tiny_configuration()
-    assert read_configuration(as_file(config), DEFAULTS, SCHEMA)
+    assert read_configuration(as_file(config), DEFAULTS, SCHEMA, ROOT)
     change(config)
     with pytest.raises(WorkflowError) as caught:
-        read_configuration(as_file(config), DEFAULTS, SCHEMA)
+        read_configuration(as_file(config), DEFAULTS, SCHEMA, ROOT)
     assert str(caught.value) == sentence
 
 

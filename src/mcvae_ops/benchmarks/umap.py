@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from mcvae_ops.benchmarks.covariates.positions import cell_positions
 from mcvae_ops.benchmarks.estimates import classification
 from mcvae_ops.benchmarks.estimates.functional_groups import label_profiles
-from mcvae_ops.embeddings.read import read_cells, read_embedding
+from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet
 

@@ -2,7 +2,7 @@
 
 vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are models of the paper; with a technical latent
 space t, mcvae becomes the extension that its discussion proposes. dcvae adds a head that predicts
-the label from s; resources/dcvae.md describes its method and limits.
+the label from s; docs/dcvae.md describes its method and limits.
 """
 
 from dataclasses import dataclass

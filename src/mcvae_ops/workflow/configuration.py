@@ -13,17 +13,17 @@ from mcvae_ops.workflow.schema import check_schema
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def check_configuration(config: dict, defaults: Path, schema: Path) -> dict:
+def check_configuration(config: dict, defaults: Path, schema: Path, repository: Path) -> dict:
     """Return the whole configuration: the defaults below, null entries dropped, paths filled in.
 
     Parameters
     ----------
     config
         What the user gave: the file of a screen, and what was laid over it.
-    defaults
-        ``config/defaults.yaml`` in the folder of the workflow.
-    schema
-        ``config.schema.yaml``.
+    defaults, schema
+        ``config/defaults.yaml`` and ``config.schema.yaml``.
+    repository
+        Folder of the workflow, for files that the configuration names and the run does not have.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def check_configuration(config: dict, defaults: Path, schema: Path) -> dict:
     for check in CHECKS:
         check(whole)
     archive = fill_in(whole["archive"], whole["screen"]["name"])
-    return whole | {"archive": archive, "figures": locate(whole["figures"], defaults.parents[1])}
+    return whole | {"archive": archive, "figures": locate(whole["figures"], repository)}
 
 
 def read_yaml(path: Path) -> dict:

@@ -37,16 +37,16 @@ BASELINES = ("cellprofiler", "random")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def check_files(files: Sequence[Path], defaults: Path, schema: Path) -> None:
+def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
     """Check how the files after ``--configfile`` lie over the defaults and over one another."""
     with _one_sentence():
-        check_overlays(map(read_yaml, (defaults, *files)), read_yaml(schema))
+        check_overlays(map(read_yaml, (Path(defaults), *files)), read_yaml(Path(schema)))
 
 
-def read_configuration(config: dict, defaults: Path, schema: Path) -> dict:
+def read_configuration(config: dict, defaults: str, schema: str, repository: str) -> dict:
     """Return the whole configuration, checked."""
     with _one_sentence():
-        return check_configuration(config, defaults, schema)
+        return check_configuration(config, Path(defaults), Path(schema), Path(repository).resolve())
 
 
 @contextmanager

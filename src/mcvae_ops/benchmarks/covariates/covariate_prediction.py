@@ -29,7 +29,7 @@ from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import batch_names, cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
-from mcvae_ops.embeddings.read import read_cells, read_embedding
+from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, check_aligned
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
