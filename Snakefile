@@ -1,4 +1,4 @@
-from mcvae_ops.workflow.job import (
+from mcvae_ops.workflow.snakefile import (
     Names,
     growing,
     local_paths,

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mcvae_ops.workflow.job import Names
+from mcvae_ops.workflow.snakefile import Names
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "results/compounds"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mcvae_ops.workflow.job import Names, growing
+from mcvae_ops.workflow.snakefile import Names, growing
 from tests.conftest import ROOT
 from tests.helpers.runs import (
     command,

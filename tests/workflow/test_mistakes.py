@@ -30,8 +30,9 @@ from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow.job import job, read_configuration
+from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANEL_TABLES
+from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
@@ -361,11 +362,18 @@ def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
     )
 
 
+NOTHING = {section: {} for section in ("input", "output", "params", "wildcards")}
+
+
 def ended(error: Exception, folder: Path) -> str:
     """Return what a job logs that ends with an error."""
-    log = folder / "job.log"
-    with pytest.raises(SystemExit), job(SimpleNamespace(log=[log], rule="crop", threads=1)):
+
+    def fail() -> None:
         raise error
+
+    log = folder / "job.log"
+    with pytest.raises(SystemExit):
+        run(fail, SimpleNamespace(log=[log], rule="crop", threads=1, **NOTHING))
     return log.read_text()
 
 

@@ -33,7 +33,9 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        place=select(config["archive"], "study", "root", "files"),
+        study=config["archive"]["study"],
+        root=config["archive"]["root"],
+        files=config["archive"]["files"],
         screen=select(
             config["screen"], "plates", "tiles", "path_pattern", "acquisition"
         )
@@ -61,7 +63,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        place=select(config["archive"], "dataset"),
+        dataset=config["archive"]["dataset"],
     script:
         "../scripts/list_feature_parts.py"
 
@@ -137,6 +139,7 @@ rule plan:
             "training",
             "plan",
         ),
+        results=f"results/{config['screen']['name']}",
         timings=f"benchmarks/{config['screen']['name']}",
     script:
         "../scripts/plan.py"

@@ -31,6 +31,7 @@ rule embed_cells:
         runtime=growing(360),
         gpu=1,
     params:
+        model_name="{model}",
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         part="{part}",

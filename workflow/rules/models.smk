@@ -33,6 +33,7 @@ rule train_model:
         gpu=1,
         nodes=1,
     params:
+        model_name="{model}",
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         channels=NAMES.channels,

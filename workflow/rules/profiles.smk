@@ -145,8 +145,6 @@ rule export_anndata:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
-    params:
-        screen=config["screen"]["name"],
     script:
         "../scripts/export_anndata.py"
 
@@ -168,8 +166,6 @@ rule export_cells:
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
-    params:
-        screen=config["screen"]["name"],
     script:
         "../scripts/export_cells.py"
 

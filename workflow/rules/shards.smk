@@ -104,8 +104,8 @@ rule sample_crops:
 rule export_ome_zarr:
     """Export the crops of one shard as OME-Zarr."""
     input:
+        "results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.parquet",
         crops="results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.npy",
-        index="results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.parquet",
     output:
         zarr=directory(
             "results/{screen}/ome_zarr/{plate}/{well}/{chunk}.{arm}.ome.zarr"

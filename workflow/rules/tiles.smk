@@ -46,9 +46,9 @@ rule plate_shifts:
 rule well_illumination:
     """Estimate how light is spread over the tiles of a well."""
     input:
+        # Not read: both jobs fetch into one folder, one after the other.
+        ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
         files="results/{screen}/manifest/files.parquet",
-        # Both jobs fetch into one folder: one after the other.
-        consensus=ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
     output:
         light="results/{screen}/illumination/{plate}/{well}.npy",
     log:
