@@ -1,10 +1,15 @@
+from mcvae_ops.workflow.configuration import local_paths
+from mcvae_ops.workflow.drawn_panels import DrawnPanels
+from mcvae_ops.workflow.names import Embeddings, Places
+from mcvae_ops.workflow.panels import benchmark_tables
 from mcvae_ops.workflow.snakefile import (
-    Names,
+    annotation_files,
     growing,
-    local_paths,
     read_configuration,
+    say_left_out,
     say_targets,
     select,
+    select_each,
     without,
 )
 
@@ -18,8 +23,17 @@ if not workflow.overwrite_configfiles:
 config = read_configuration(
     config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
 )
-NAMES = Names(config)
-PANELS = NAMES.panels
+PLACES = Places(config)
+EMBEDDINGS = Embeddings(config)
+PANELS = DrawnPanels(config, EMBEDDINGS.shown_trainings)
+say_left_out(PANELS)
+
+LEVEL = config["benchmarks"]["functions"]["level"] + "s"
+FROM_CELLS = config["source"] != "profiles"
+# What only pictures show of a channel, such as its colour, is no reason to crop again.
+CHANNELS = {
+    "channels": select_each(config["screen"]["channels"], "name", "group", "index")
+}
 # Of the grid; where its centre ends matters to the benchmarks alone.
 GRID = {"well_grid": select(config["screen"]["well_grid"], "column_heights")}
 
@@ -37,13 +51,16 @@ rule all:
     """The report, and with it every figure, its data, the claims, the explorer and the exports."""
     input:
         statistics=branch(
-            NAMES.from_cells,
+            FROM_CELLS,
             then=f"results/{config['screen']['name']}/shards/statistics.parquet",
         ),
         report=f"results/{config['screen']['name']}/report.html",
-        exports=expand(
-            f"results/{config['screen']['name']}/profiles/{{profiles}}.h5ad",
-            profiles=NAMES.exports,
+        exports=branch(
+            FROM_CELLS,
+            then=expand(
+                f"results/{config['screen']['name']}/profiles/{EMBEDDINGS.main}/{{level}}.h5ad",
+                level=["guides", "genes"],
+            ),
         ),
 
 

@@ -112,7 +112,7 @@ def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path,
     for name, columns in written.items():
         (results / name).parent.mkdir(parents=True)
         pd.DataFrame(columns).to_parquet(results / f"{name}.parquet")
-    for name, values in (("embed_cells/mcvae/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
+    for name, values in (("embed_cells/mcvae/0/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
         (timings / name).parent.mkdir(parents=True)
         (timings / f"{name}.tsv").write_text(f"s\tcpu_time\n{values}\n")
     costs, n_cells = planned("funk2022"), 43_554 * 712

@@ -39,7 +39,7 @@ rule list_files:
         screen=select(
             config["screen"], "plates", "tiles", "path_pattern", "acquisition"
         )
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
     script:
         "../scripts/list_files.py"
 
@@ -76,13 +76,13 @@ rule split_cells:
         cells=expand(
             "results/{screen}/cells/{plate}/{well}.parquet",
             zip,
-            **NAMES.batches,
+            **PLACES.wells,
             allow_missing=True,
         ),
         features=expand(
             "results/{screen}/features/{plate}/{well}.parquet",
             zip,
-            **NAMES.batches,
+            **PLACES.wells,
             allow_missing=True,
         ),
     log:

@@ -36,7 +36,7 @@ rule plate_shifts:
         archive_slots=1,
     params:
         screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         alignment=config["alignment"],
         cache="results/{screen}/archive",
     script:
@@ -64,7 +64,7 @@ rule well_illumination:
         archive_slots=1,
     params:
         screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         settings=config["crop"]["illumination"],
         cache="results/{screen}/archive",
     script:
@@ -103,7 +103,7 @@ rule crop_chunk:
         screen=select(
             config["screen"], "tiles", "tile_size_px", "z_planes", "projection"
         )
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         alignment=config["alignment"],
         crop=config["crop"],
         cache="results/{screen}/archive",
@@ -117,13 +117,13 @@ rule summarise_tiles:
         alignments=expand(
             "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
             zip,
-            **NAMES.chunks,
+            **PLACES.chunks,
             allow_missing=True,
         ),
         dropped=expand(
             "results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
             zip,
-            **NAMES.chunks,
+            **PLACES.chunks,
             allow_missing=True,
         ),
         checks=expand(

@@ -8,23 +8,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import tile_numbers
 from mcvae_ops.workflow.configuration import check_configuration, local_paths
-from mcvae_ops.workflow.panels import (
-    PANEL_TABLES,
-    benchmark_tables,
-    panel_settings,
-    panel_tables,
-    panel_values,
-    undrawable,
-)
+from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.targets import targets_text
-
-__all__ = [
-    "Names", "growing", "local_paths", "read_configuration", "say_targets", "select", "without",
-]  # fmt: skip
-
-BASELINES = ("cellprofiler", "random")
 
 
 def read_configuration(config: dict, schema: str) -> dict:
@@ -38,6 +24,11 @@ def read_configuration(config: dict, schema: str) -> dict:
 def select(section: dict, *keys: str) -> dict:
     """Keep some keys of a section, so that a job runs again only for what it reads."""
     return {key: section[key] for key in keys}
+
+
+def select_each(sections: list[dict], *keys: str) -> list[dict]:
+    """Keep some keys of each of several sections."""
+    return [select(section, *keys) for section in sections]
 
 
 def without(section: dict, *keys: str) -> dict:
@@ -54,113 +45,19 @@ def growing(first: int) -> Callable:
     return amount
 
 
-class Names:
-    """The names of a run; wildcard values are keyword arguments for ``expand(..., zip, **values)``.
-
-    The configuration fixes all of them, so no rule has to wait to learn the names of its inputs.
-
-    Attributes
-    ----------
-    annotations
-        Paths and addresses of the annotations, None where a source is left out.
-    channels, recorded, stained
-        In the order of the crops: their names; and the file and place of each; and its stain. What
-        only pictures show, such as the colour, is no reason to crop again.
-    batches, chunks, shards
-        plate and well; and chunk of tiles; and arm (ntc, perturbed).
-    embeddings
-        model and seed of every embedding: trained models and baselines.
-    embedding, n_embedding_parts
-        Whether cells are embedded "whole" or in "parts", and in how many.
-    judged_models
-        Trained models of figures 3, 4 and 5: the main one, then those compared with it.
-    judged, judged_profiles
-        Embeddings of figures 3 and 4 (theirs, CellProfiler); and the level of their profiles.
-    shown, main, significance
-        "model/seed" of the UMAPs and reconstructions of the judged models; of what is exported (the
-        first of them); and of the test of the guides' significance.
-    is_trained
-        Whether the latter is a model that was trained, and no baseline.
-    level
-        Profiles that functions are predicted from: "guides" or "genes".
-    exports
-        "model/seed/level" (guides, genes) of the tables that a run exports: those of `main`.
-    tables
-        Names of the benchmark tables that can be made.
-    panels, left_out
-        Panels of the configuration that are drawn; and of the others why not, by panel.
-    drawable
-        Panels that can be asked for.
-    """
-
-    def __init__(self, config: dict) -> None:
-        screen, archive = config["screen"], config["archive"]
-        from_cells = config["source"] != "profiles"
-        self.from_cells = from_cells
-        channels, place = screen["channels"], ("name", "group", "index")
-        self.channels = [channel["name"] for channel in channels]
-        self.recorded = [select(channel, *place) for channel in channels]
-        self.stained = [select(channel, *place, "stain") for channel in channels]
-        annotations = archive["annotations"]
-        lists = [source for key, source in annotations.items() if key != "pairs"]
-        self.annotations = [*lists, *annotations["pairs"].values()]
-
-        n_tiles = len(tile_numbers(screen["tiles"]))
-        n_chunks = -(-n_tiles // config["crop"]["tiles_per_chunk"])
-        batches = [(p, w) for p, wells in screen["plates"].items() for w in wells]
-        chunks = [(p, w, f"{k:03d}") for p, w in batches for k in range(n_chunks)]
-        shards = [(*chunk, arm) for chunk in chunks for arm in ("ntc", "perturbed")]
-        self.batches = _columns(batches, "plate", "well")
-        self.chunks = _columns(chunks, "plate", "well", "chunk")
-        self.shards = _columns(shards, "plate", "well", "chunk", "arm")
-
-        seeds, main = config["training"]["seeds"], config["profiles"]["main_model"]
-        self.judged_models = [main, *config["profiles"]["compared_models"]]
-        trained = [(model, seed) for model in config["models"] for seed in seeds]
-        baselines = [(model, 0) for model in BASELINES] if from_cells else []
-        compared = (*self.judged_models, "cellprofiler")
-        judged = [pair for pair in trained + baselines if pair[0] in compared]
-        self.level = level = config["benchmarks"]["functions"]["level"] + "s"
-        self.n_embedding_parts = config["profiles"]["embedding_jobs"]
-        self.embedding = "whole" if self.n_embedding_parts == 1 else "parts"
-        self.trained = _columns(trained, "model", "seed")
-        self.embeddings = _columns(trained + baselines, "model", "seed")
-        self.judged = _columns(judged, "model", "seed")
-        self.judged_profiles = _columns([(*p, level) for p in judged], "model", "seed", "level")
-        judge = config["benchmarks"]["functions"]["significance"]
-        self.shown = [f"{model}/{seeds[0]}" for model in self.judged_models]
-        self.main = self.shown[0]
-        self.exports = [f"{self.main}/{table}" for table in ("guides", "genes") if from_cells]
-        self.significance = f"{judge}/{0 if judge in BASELINES else seeds[0]}"
-        self._config = config
-        self.is_trained = judge not in BASELINES
-        self.tables = benchmark_tables(config)
-        reasons, panels = undrawable(config), config["figures"]["panels"]
-        self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
-        self.left_out = {panel: reasons[panel] for panel in panels if panel in reasons}
-        self.panels = [panel for panel in panels if panel in self.drawable]
-        if not self.panels:
-            raise WorkflowError("configuration key figures.panels: none of them can be drawn.")
-        for reason in dict.fromkeys(self.left_out.values()):
-            panels = ", ".join(p for p, why in self.left_out.items() if why == reason)
-            terminal.warning(f"Left out of this run, as {reason}: {panels}.")
-
-    def panel_settings(self, wildcards) -> dict:
-        """Function of a parameter: what of the configuration one panel reads."""
-        return panel_settings(self._config, wildcards.panel)
-
-    def panel_tables(self, wildcards) -> list[str]:
-        """Input function: the tables that one panel reads."""
-        tables = panel_tables(wildcards.panel, self.shown)
-        return [f"results/{wildcards.screen}/{file}" for file in tables]
-
-    def panel_values(self, wildcards) -> list[str]:
-        """Input function: the files of the paper's numbers that one panel overlays."""
-        return panel_values(self._config["figures"]["published_values"], wildcards.panel)
+def annotation_files(annotations: dict) -> list[str]:
+    """Return the annotations that are files on this machine; others are addresses, or left out."""
+    lists = without(annotations, "pairs")
+    return local_paths([*lists.values(), *annotations["pairs"].values()])
 
 
-def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
-    return {name: [row[k] for row in rows] for k, name in enumerate(names)}
+def say_left_out(panels: DrawnPanels) -> None:
+    """Warn of panels that a run leaves out; end Snakemake if it would draw none at all."""
+    if not panels.drawn:
+        raise WorkflowError("configuration key figures.panels: none of them can be drawn.")
+    for reason in dict.fromkeys(panels.left_out.values()):
+        names = ", ".join(panel for panel, why in panels.left_out.items() if why == reason)
+        terminal.warning(f"Left out of this run, as {reason}: {names}.")
 
 
 def say_targets(workflow, screen: str) -> None:
