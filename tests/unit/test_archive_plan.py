@@ -28,8 +28,9 @@ def planned(shared, tmp_path, monkeypatch):
         config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
         change(config)
         paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
-        table = shared / "data/archive/s-biad394_six_plates.parquet"
-        list_files(None, ROOM, str(table), config["screen"], config["archive"], **paths)
+        table = str(shared / "data/archive/s-biad394_six_plates.parquet")
+        archive = config["archive"] | {"study": None, "root": ROOM, "files": table}
+        list_files(archive, config["screen"], **paths)
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
         plan(paths["manifest"], paths["left_out"], str(tmp_path / "parts.parquet"), config,

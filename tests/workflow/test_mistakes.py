@@ -229,10 +229,8 @@ def crop(config: dict, folder: Path) -> None:
         name: str(folder / f"{name}.parquet")
         for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
     }
-    list_files(
-        archive["study"], None, None, screen, archive, out["files"], str(folder / "left_out.tsv")
-    )
-    list_feature_parts(archive["dataset"], archive, out["parts"])
+    list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
+    list_feature_parts(archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
     cells, features = (
         [str(folder / kind / plate / f"{well}.parquet") for well in wells]

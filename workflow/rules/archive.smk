@@ -33,9 +33,7 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        study=config["archive"]["study"],
-        root=config["archive"]["root"],
-        files=config["archive"]["files"],
+        archive=select(config["archive"], "study", "root", "files"),
         screen=select(
             config["screen"], "plates", "tiles", "path_pattern", "acquisition"
         )
@@ -63,7 +61,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        dataset=config["archive"]["dataset"],
+        archive=select(config["archive"], "dataset"),
     script:
         "../scripts/list_feature_parts.py"
 
@@ -139,7 +137,7 @@ rule plan:
             "training",
             "plan",
         ),
-        results=f"results/{config['screen']['name']}",
+        results=subpath(input.files, ancestor=2),
         timings=f"benchmarks/{config['screen']['name']}",
     script:
         "../scripts/plan.py"
