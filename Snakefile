@@ -71,5 +71,10 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
+if "evaluation" in config:
+
+    include: "workflow/rules/evaluation.smk"
+
+
 # `snakemake` alone says what one can ask for.
 say_targets(workflow, config["screen"]["name"])

@@ -46,9 +46,9 @@ def test_pictures_that_no_file_can_hold_are_refused(config, size_px, crops, word
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
-def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
+def test_screens_of_the_evaluation_hold_a_third_of_their_genes_out(config, name):
     """Whole complexes, of groups that keep another one, and genes without effect."""
-    for path in ("dcvae", "judge/models", f"judge/{name}"):
+    for path in ("dcvae", "evaluation/evaluation", f"evaluation/{name}"):
         update_config(config, yaml.safe_load((ROOT / f"config/{path}.yaml").read_text()))
     checked = check_configuration(config, SCHEMA)
     whole, head = (checked["models"][model]["training"] for model in ("dcvae", "dcvae_head"))

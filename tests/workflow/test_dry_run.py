@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 from tests.helpers.runs import (
     command,
     environment,
+    evaluation_of,
     jobs,
     snakemake,
     tiny_configuration,
@@ -64,6 +65,20 @@ def test_compared_models_are_shown_like_the_main_one(tmp_path):
     assert names.shown_trainings == ["mcvae/0", "cvae/0"] and names.main == "mcvae/0"
     assert set(names.shown["model"]) == {"mcvae", "cvae", "cellprofiler"}
     assert set(Embeddings(tiny_configuration()).shown["model"]) == {"mcvae", "cellprofiler"}
+
+
+def test_models_are_compared_on_screens_of_which_each_is_a_run(tmp_path):
+    comparison = "results/evaluation/model_comparison.tsv"
+    config = tiny_configuration() | {"evaluation": evaluation_of("tiny", "other")}
+    write_configuration(config, tmp_path)
+    planned = jobs(tmp_path, "results/tiny/measures.parquet")
+    assert planned["screen_measures"] == 1 and planned["train_model"] == len(config["models"])
+    missing = snakemake(tmp_path, comparison, "--dry-run")
+    assert missing.returncode != 0 and "results/other/measures.parquet" in missing.stdout
+    other = tmp_path / "results/other/measures.parquet"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    assert jobs(tmp_path, comparison)["compare_models"] == 1
 
 
 def test_cells_are_embedded_in_as_many_jobs_as_asked_for(tmp_path):

@@ -19,7 +19,7 @@ from snakemake.settings.types import (
 from mcvae_ops.workflow import job as job_module
 from mcvae_ops.workflow.bind import bind
 from tests.conftest import ROOT
-from tests.helpers.runs import tiny_configuration, write_configuration
+from tests.helpers.runs import evaluation_of, tiny_configuration, write_configuration
 
 SCRIPTS = ROOT / "workflow/scripts"
 
@@ -30,7 +30,9 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     config["crop"]["illumination"] = {"tiles": 9, "smoothing_px": 200, "offset_counts": 100}
     config["figures"]["panels"] += ["fig3a", "fig4a", "figqc5"]
     config["profiles"]["embedding_jobs"] = 2
-    return config, {"all", "plan", "print_resources", "cells_h5ad", "ome_zarr"}
+    config["evaluation"] = evaluation_of("tiny")
+    comparison = "results/evaluation/model_comparison.md"
+    return config, {"all", "plan", "print_resources", "cells_h5ad", "ome_zarr", comparison}
 
 
 def published(folder: Path) -> tuple[dict, set[str]]:
