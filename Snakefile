@@ -1,7 +1,7 @@
 from mcvae_ops.workflow.configuration import local_paths
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings, Places
-from mcvae_ops.workflow.panels import benchmark_tables
+from mcvae_ops.workflow.panel_inputs import benchmark_tables
 from mcvae_ops.workflow.snakefile import (
     annotation_files,
     growing,
@@ -27,6 +27,8 @@ PLACES = Places(config)
 EMBEDDINGS = Embeddings(config)
 PANELS = DrawnPanels(config, EMBEDDINGS.shown_trainings)
 say_left_out(PANELS)
+# workflow/report/figure.rst reads them here: a new word in a param would draw a figure again.
+config["captions"] = PANELS.captions
 
 LEVEL = config["benchmarks"]["functions"]["level"] + "s"
 FROM_CELLS = config["source"] != "profiles"

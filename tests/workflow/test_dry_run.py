@@ -10,7 +10,8 @@ import yaml
 
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings, Places
-from mcvae_ops.workflow.panels import benchmark_tables
+from mcvae_ops.workflow.panel_inputs import benchmark_tables
+from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.snakefile import growing
 from tests.conftest import ROOT
 from tests.helpers.runs import (
@@ -29,7 +30,7 @@ def test_default_plans_every_stage(tmp_path):
     write_configuration(config, tmp_path)
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
-    assert planned["draw_figure"] == len(config["figures"]["panels"])
+    assert planned["draw_figure"] == len(PANELS)
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2

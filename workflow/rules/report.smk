@@ -56,7 +56,6 @@ rule report:
             table=benchmark_tables(config),
             allow_missing=True,
         ),
-        captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(FROM_CELLS, then="results/{screen}/qc/alignment.parquet"),
         known_shifts=branch(FROM_CELLS, then="results/{screen}/qc/checks.parquet"),
@@ -90,6 +89,7 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
+        captions=PANELS.captions,
         left_out=PANELS.left_out,
         timings="benchmarks/{screen}",
     script:

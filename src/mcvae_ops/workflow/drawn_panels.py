@@ -1,12 +1,13 @@
 """The panels of a run: which are drawn, and the input functions of the rule that draws them."""
 
-from mcvae_ops.workflow.panels import (
-    PANEL_TABLES,
+from mcvae_ops.workflow.panel_inputs import (
     panel_settings,
     panel_tables,
     panel_values,
     undrawable,
+    wanted_panels,
 )
+from mcvae_ops.workflow.panels import PANELS
 
 
 class DrawnPanels:
@@ -27,14 +28,17 @@ class DrawnPanels:
         Panels of the configuration that are drawn.
     left_out
         Of the configuration's other panels why not, by panel.
+    captions
+        Caption of every panel, by its name.
     """
 
     def __init__(self, config: dict, trainings: list[str]) -> None:
         self._config, self._trainings = config, trainings
-        reasons, wanted = undrawable(config), config["figures"]["panels"]
-        self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
+        reasons, wanted = undrawable(config), wanted_panels(config)
+        self.drawable = [panel for panel in PANELS if panel not in reasons]
         self.drawn = [panel for panel in wanted if panel not in reasons]
         self.left_out = {panel: reasons[panel] for panel in wanted if panel in reasons}
+        self.captions = {name: panel.caption for name, panel in PANELS.items()}
 
     def tables(self, wildcards) -> list[str]:
         """Input function: the tables that one panel reads."""
