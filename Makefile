@@ -7,7 +7,7 @@
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
-# make docs   config/README.md from the schema
+# make docs   config/README.md from the schema and the defaults
 # make help   this list
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

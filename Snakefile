@@ -1,9 +1,12 @@
-from mcvae_ops.workflow.configuration import local_paths
+from pathlib import Path
+
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings, Places
 from mcvae_ops.workflow.panel_inputs import benchmark_tables
+from mcvae_ops.workflow.places import local_paths
 from mcvae_ops.workflow.snakefile import (
     annotation_files,
+    check_files,
     growing,
     read_configuration,
     say_left_out,
@@ -13,16 +16,20 @@ from mcvae_ops.workflow.snakefile import (
     without,
 )
 
-# A file given with --configfile is the whole configuration: merged into the default, it would
-# inherit the simulated screen's plates.
-if not workflow.overwrite_configfiles:
+# Of this Snakefile, wherever the run is and whatever Snakefile includes this one.
+ROOT = Path(workflow.current_basedir)
+DEFAULTS = ROOT / "config/defaults.yaml"
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
-    configfile: "config/config.yaml"
+# Without --configfile, the screen is the simulated one.
+if workflow.overwrite_configfiles:
+    check_files(workflow.overwrite_configfiles, DEFAULTS, SCHEMA)
+else:
+
+    configfile: str(ROOT / "config/config.yaml")
 
 
-config = read_configuration(
-    config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
-)
+config = read_configuration(config, DEFAULTS, SCHEMA)
 PLACES = Places(config)
 EMBEDDINGS = Embeddings(config)
 PANELS = DrawnPanels(config, EMBEDDINGS.shown_trainings)
@@ -73,7 +80,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
-if "evaluation" in config:
+if config["evaluation"] is not None:
 
     include: "workflow/rules/evaluation.smk"
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
 RESULTS = ROOT / "results/compounds"
-CONFIG = yaml.safe_load((ROOT / "config/compounds.yaml").read_text())
+CONFIG = whole(merged("compounds"))
 
 
 @pytest.fixture(autouse=True, scope="module")

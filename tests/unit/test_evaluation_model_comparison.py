@@ -174,6 +174,8 @@ def test_one_screen_decides_nothing(values):
         ({"ours": "newer"}, "key evaluation.ours: found 'newer', expected one of new, old"),
         ({"aims": [{"measure": "ap", "at_least": 1}]}, "aims: found 'ap', expected one of complex"),
         ({"aims": [{"measure": "batch", "over": "x", "factor": 1}]}, "found 'x', expected one of"),
+        ({"aims": [{"measure": "batch", "over": "old"}]}, "expected over with factor, or at_least"),
+        ({"aims": [{"measure": "batch", "at_least": 1, "at_most": 2}]}, "aims: found {'measure'"),
     ],
 )
 def test_a_wrong_name_is_named(change, words):

@@ -5,14 +5,13 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panel_inputs import benchmark_tables, panel_settings, undrawable
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
-from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
-CONFIGURATION = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+CONFIGURATION = whole(merged("config"))
 QC = {f"figqc{k}" for k in range(1, 7)}
 # What is missing -> the keys without it, panels that cannot be drawn, tables that cannot be made.
 MISSING = {

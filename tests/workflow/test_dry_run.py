@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from snakemake.utils import update_config
 
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings, Places
@@ -14,6 +14,7 @@ from mcvae_ops.workflow.panel_inputs import benchmark_tables
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.snakefile import growing
 from tests.conftest import ROOT
+from tests.helpers.configurations import merged, tables_of_the_paper, whole
 from tests.helpers.runs import (
     command,
     environment,
@@ -25,9 +26,8 @@ from tests.helpers.runs import (
 )
 
 
-def test_default_plans_every_stage(tmp_path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    write_configuration(config, tmp_path)
+def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path):
+    config = whole(merged("config"))
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
     assert planned["draw_figure"] == len(PANELS)
@@ -41,12 +41,19 @@ def test_default_plans_every_stage(tmp_path):
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    write_configuration(config, tmp_path)
+    config = whole(merged("config"))
     planned = jobs(tmp_path, "results/simulated/figures/fig3b.pdf")
     assert planned["draw_figure"] == 1
     assert planned["train_model"] == len(config["training"]["seeds"])
     assert "complexes" not in planned
+
+
+def test_an_overlay_adds_a_model_to_a_screen(tmp_path):
+    files = [str(ROOT / f"config/{name}.yaml") for name in ("config", "dcvae")]
+    config = whole(merged("config", "dcvae"))
+    planned = jobs(tmp_path, "--configfile", *files)
+    assert "dcvae" in config["models"]
+    assert planned["train_model"] == len(config["models"]) * len(config["training"]["seeds"])
 
 
 def test_compared_models_are_shown_like_the_main_one(tmp_path):
@@ -172,12 +179,10 @@ def real_study(shared, tmp_path):
     """Function that writes a configuration of the real study, with its real manifest."""
 
     def write(name: str) -> Path:
-        config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        config = merged(name)
+        update_config(config, tables_of_the_paper(shared))
         config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        for key in ("functional_groups", "mitotic_factors", "wider_mitotic_factors"):
-            relative = config["archive"]["annotations"][key].removeprefix("../shared/")
-            config["archive"]["annotations"][key] = str(shared / relative)
-        write_configuration(config, tmp_path)
+        write_configuration(whole(config), tmp_path)
         return tmp_path
 
     return write

@@ -1,6 +1,5 @@
 """The likeliest mistakes: each ends in one sentence that says where, what, and the way out."""
 
-import copy
 import errno
 import json
 from collections.abc import Callable
@@ -12,7 +11,6 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
-import yaml
 from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 
@@ -33,10 +31,8 @@ from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.snakefile import read_configuration
-from tests.conftest import ROOT
+from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
-
-SCHEMA = str(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 def put(key: str, value) -> Callable[[dict], None]:
@@ -67,9 +63,25 @@ def name_twice(config: dict) -> None:
 
 IN_CONFIGURATION = {
     "missing key": (
-        drop("training.learning_rate"),
-        "configuration key training: found no key 'learning_rate', expected every key to be set; "
-        "add 'learning_rate' (see config/README.md).",
+        drop("screen.control"),
+        "configuration key screen.control: a value is missing; this key has no default; set it in "
+        "the file of the screen, which comes first after --configfile (see config/README.md).",
+    ),
+    "missing key of a model": (
+        put("models.mine", {"salient_latent": 8}),
+        "configuration key models.mine.background_latent: a value is missing; this key has no "
+        "default; set it in the file of the screen, which comes first after --configfile (see "
+        "config/README.md).",
+    ),
+    "old name": (
+        put("training.symmetries", True),
+        "configuration key training.symmetries: found the old name of this key, expected "
+        "augmentation; rename it.",
+    ),
+    "old name in a model": (
+        put("models.mcvae.training", {"level_batches": True}),
+        "configuration key models.mcvae.training.level_batches: found the old name of this key, "
+        "expected normalise_batches; rename it.",
     ),
     "unknown key": (
         put("crop.sise_px", 48),
@@ -94,13 +106,13 @@ IN_CONFIGURATION = {
     ),
     "study that is not there": (
         lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive.study: found the path no.json, which does not exist, expected "
-        "an existing file or an https address; place the file there or correct the path.",
+        "configuration key archive.study: the file no.json is missing; the run reads it; place it "
+        "there, or set another path or an https address.",
     ),
     "no study": (
         lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
-        "configuration key archive.study: found nothing, expected a path or an address, as source "
-        "is archive; set it.",
+        "configuration key archive.study: a value is missing; source is archive, which needs it; "
+        "set archive.study.",
     ),
     "no folder of published values": (
         put("figures.published_values", "numbers"),
@@ -110,7 +122,7 @@ IN_CONFIGURATION = {
     "channel of the alignment": (
         put("alignment.measure", {"A594": "DAPY", "AF750": "GFP"}),
         "configuration key alignment.measure: found channel 'DAPY', expected a channel of the "
-        "screen (A594, AF750, DAPI, GFP); correct its name.",
+        "screen (A594, AF750, DAPI, GFP); correct its name, or drop the entry with null.",
     ),
     "reference channel": (
         put("alignment.reference", "Hoechst"),
@@ -119,8 +131,7 @@ IN_CONFIGURATION = {
     ),
     "channel twice": (
         name_twice,
-        "configuration key screen.channels: found A594 twice, expected each once; correct or "
-        "remove one of them.",
+        "configuration key screen.channels: A594 is defined twice; correct or remove one of them.",
     ),
     "tiles outside of the well": (
         put("screen.tiles", "0-21"),
@@ -160,8 +171,8 @@ IN_CONFIGURATION = {
     "a head without a salient space": (
         put("models.vae.training", {"label_weight": 10.0}),
         "configuration key models.vae: found label_weight 10 and no salient latent, expected a "
-        "salient latent, from which the label is told; set salient_latent above 0, or label_weight "
-        "to 0.",
+        "salient latent, from which the label is predicted; set salient_latent above 0, or "
+        "label_weight to 0.",
     ),
     "unknown functional group": (
         put("benchmarks.features.novel_groups", ["tubulins"]),
@@ -171,8 +182,8 @@ IN_CONFIGURATION = {
     ),
     "guides and doses": (
         put("simulate.library.doses_um", [1, 10]),
-        "configuration key simulate.library.guides_per_gene: found 2, expected null, as doses_um "
-        "are given; correct one of the two.",
+        "configuration key simulate.library.guides_per_gene: found 2, expected null, because "
+        "doses_um is given; correct one of the two.",
     ),
 }
 
@@ -181,10 +192,10 @@ IN_CONFIGURATION = {
 def test_a_wrong_configuration_stops_before_the_first_job(mistake):
     change, sentence = IN_CONFIGURATION[mistake]
     config = tiny_configuration()
-    assert read_configuration(copy.deepcopy(config), SCHEMA)
+    assert read_configuration(as_file(config), DEFAULTS, SCHEMA)
     change(config)
     with pytest.raises(WorkflowError) as caught:
-        read_configuration(config, SCHEMA)
+        read_configuration(as_file(config), DEFAULTS, SCHEMA)
     assert str(caught.value) == sentence
 
 
@@ -401,7 +412,7 @@ def test_a_group_that_no_list_holds():
 
 
 def test_a_channel_without_a_way_to_the_reference():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = whole(merged("config"))
     alignment = config["alignment"] | {"measure": {"A594": "DAPI"}}
     with pytest.raises(InputError) as caught:
         resolve_chain(channels_from(config["screen"]["channels"]), alignment)
@@ -431,6 +442,30 @@ def test_a_wrong_configuration_on_the_terminal(tmp_path):
     change(config)
     write_configuration(config, tmp_path)
     seen = snakemake(tmp_path, "--cores", "1")
+    assert seen.returncode != 0
+    assert sentence in seen.stdout.splitlines()
+    assert "Traceback" not in seen.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "training: {epochs: 3}",
+            "configuration key source: a value is missing; this key has no default; set it in the "
+            "file of the screen, which comes first after --configfile (see config/README.md).",
+        ),
+        (
+            "models: {vea: null}",
+            "configuration key models.vea: found null, which drops nothing, expected the name of "
+            "an entry below (vae, cvae, cvae_prior_s, cvae_prior_z, mcvae); correct the name, or "
+            "leave it out.",
+        ),
+    ],
+)
+def test_an_overlay_without_its_screen_or_with_a_wrong_name(text, sentence, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    seen = snakemake(tmp_path, "--dry-run")
     assert seen.returncode != 0
     assert sentence in seen.stdout.splitlines()
     assert "Traceback" not in seen.stdout

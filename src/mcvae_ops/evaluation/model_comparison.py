@@ -19,6 +19,7 @@ COLUMNS = [
     "kind", *KEYS, "against", "value", "low", "high", "n_screens", "n_seeds", "by_screen",
     "verdict",
 ]  # fmt: skip
+BARS = (["factor", "over"], ["at_least"], ["at_most"])  # of an aim
 VERDICTS = {HOLDS: "reached", FAILS: "not reached"}
 
 
@@ -148,11 +149,11 @@ def _row(kind: str, key: dict, against: str, each: pd.DataFrame) -> dict:
 
 
 def check_settings(settings: dict) -> None:
-    """Raise an `InputError` if an aim names a profile or a measure that does not exist."""
+    """Raise an `InputError` if an aim names what does not exist, or sets no bar or several."""
     profiles, measures = settings["profiles"], [*MEASURES, *OF_TRAINING]
     named = [("ours", settings["ours"], profiles)]
     named += [("aims", aim["over"], profiles) for aim in settings["aims"] if "over" in aim]
-    named += [("aims", aim["measure"], measures) for aim in settings["aims"]]
+    named += [("aims", aim.get("measure"), measures) for aim in settings["aims"]]
     for key, name, known in named:
         if name not in known:
             raise InputError(
@@ -160,6 +161,14 @@ def check_settings(settings: dict) -> None:
                 found=repr(name),
                 expected=f"one of {', '.join(known)}",
                 fix="correct it",
+            )
+    for aim in settings["aims"]:
+        if sorted(aim.keys() - {"measure", "space"}) not in BARS:
+            raise InputError(
+                where="configuration key evaluation.aims",
+                found=str(aim),
+                expected="over with factor, or at_least, or at_most",
+                fix="set one of them",
             )
 
 

@@ -1,22 +1,38 @@
 """What the Snakefile and its rules call; the only module that knows Snakemake."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.workflow.configuration import check_configuration, local_paths
+from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
+from mcvae_ops.workflow.overlays import check_overlays
+from mcvae_ops.workflow.places import local_paths
 from mcvae_ops.workflow.targets import targets_text
 
 
-def read_configuration(config: dict, schema: str) -> dict:
-    """Check the configuration; a mistake ends Snakemake with one sentence and no traceback."""
+def check_files(files: Sequence[Path], defaults: Path, schema: Path) -> None:
+    """Check how the files after ``--configfile`` lie over the defaults and over one another."""
+    with _one_sentence():
+        check_overlays(map(read_yaml, (defaults, *files)), read_yaml(schema))
+
+
+def read_configuration(config: dict, defaults: Path, schema: Path) -> dict:
+    """Return the whole configuration, checked."""
+    with _one_sentence():
+        return check_configuration(config, defaults, schema)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """End Snakemake with the sentence of a mistake, and no traceback."""
     try:
-        return check_configuration(config, Path(schema))
+        yield
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
