@@ -1,4 +1,4 @@
-from mcvae_ops.workflow.job import check_files, say_targets
+from mcvae_ops.workflow.snakefile import check_files, say_targets
 
 # Without --configfile, the screen is the simulated one.
 if workflow.overwrite_configfiles:

@@ -16,6 +16,16 @@ def tiny_configuration() -> dict:
     return whole(merged("config", "../tests/helpers/tiny"))
 
 
+def evaluation_of(*screens: str) -> dict:
+    """Section ``evaluation``: mcVAE against CellProfiler on these screens, one aim."""
+    profiles = {
+        name: {"model": model, "space": "combined", "correction": "none"}
+        for name, model in (("mcVAE", "mcvae"), ("CellProfiler", "cellprofiler"))
+    }
+    aims = [{"measure": "complexes_test", "over": "CellProfiler", "factor": 1}]
+    return {"screens": list(screens), "ours": "mcVAE", "profiles": profiles, "aims": aims}
+
+
 def write_configuration(config: dict, folder: Path) -> Path:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(as_file(config), sort_keys=False))

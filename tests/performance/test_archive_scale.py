@@ -35,7 +35,8 @@ LIST_AND_PLAN = """
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.biostudies import list_files
 settings = json.loads(open("settings.json").read())
-list_files("study.json", None, None, settings["screen"], settings["archive"], "files", "left_out")
+archive = settings["archive"] | {"study": "study.json", "root": None, "files": None}
+list_files(archive, settings["screen"], "files", "left_out")
 plans._free_bytes = lambda folder: 10**14
 plans.plan("files", "left_out", "parts", settings, "results", "timings")
 """

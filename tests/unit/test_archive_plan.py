@@ -27,8 +27,9 @@ def planned(shared, tmp_path, monkeypatch):
         config = whole(merged(name))
         change(config)
         paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
-        table = shared / "data/archive/s-biad394_six_plates.parquet"
-        list_files(None, ROOM, str(table), config["screen"], config["archive"], **paths)
+        table = str(shared / "data/archive/s-biad394_six_plates.parquet")
+        archive = config["archive"] | {"study": None, "root": ROOM, "files": table}
+        list_files(archive, config["screen"], **paths)
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
         plan(paths["manifest"], paths["left_out"], str(tmp_path / "parts.parquet"), config,
@@ -111,7 +112,7 @@ def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path,
     for name, columns in written.items():
         (results / name).parent.mkdir(parents=True)
         pd.DataFrame(columns).to_parquet(results / f"{name}.parquet")
-    for name, values in (("embed_cells/mcvae/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
+    for name, values in (("embed_cells/mcvae/0/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
         (timings / name).parent.mkdir(parents=True)
         (timings / f"{name}.tsv").write_text(f"s\tcpu_time\n{values}\n")
     costs, n_cells = planned("funk2022"), 43_554 * 712

@@ -179,7 +179,8 @@ def test_the_study_is_understood_by_the_archives_reader(plate, folder):
     study, file_list = folder / "study/S-SIM1.json", folder / "study/Files/S-SIM1.json"
     simulate_study(SCREEN, [str(plate["images"])], str(study), str(file_list))
     manifest = folder / "files.parquet"
-    list_files(str(study), None, None, SCREEN, ARCHIVE, str(manifest), str(folder / "rest.tsv"))
+    archive = ARCHIVE | {"study": str(study), "root": None, "files": None}
+    list_files(archive, SCREEN, str(manifest), str(folder / "rest.tsv"))
     files = pd.read_parquet(manifest)
     places = set(files[["well", "tile", "group"]].itertuples(index=False, name=None))
     assert places == {(w, t, g) for w, t in TILES for g in ("A594", "AF750", "DAPI-GFP")}
@@ -207,7 +208,7 @@ def test_the_data_set_is_understood_by_the_archives_reader(tmp_path):
         write_parquet(pd.DataFrame({"a": [number]}), path)
     dataset, listed = tmp_path / "dataset.json", tmp_path / "parts.parquet"
     simulate_dataset([str(path) for path in parts], str(dataset))
-    list_feature_parts(str(dataset), ARCHIVE, str(listed))
+    list_feature_parts(ARCHIVE | {"dataset": str(dataset)}, str(listed))
     table = pd.read_parquet(listed)
     assert list(table["address"]) == [path.as_uri() for path in sorted(parts)]
     assert list(table["size_bytes"]) == [path.stat().st_size for path in sorted(parts)]

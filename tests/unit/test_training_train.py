@@ -21,6 +21,7 @@ from mcvae_ops.models.objective import (
 )
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import read_split, read_training_cells
+from mcvae_ops.training import embed
 from mcvae_ops.training.diagnostics import PersistentWarnings, salient_warnings
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
 from mcvae_ops.training.precision import full_precision
@@ -296,6 +297,16 @@ def test_parts_of_an_embedding_are_joined_to_the_whole(trained, tmp_path):
     for wrong in (parts[::-1], parts[:2], [parts[0], parts[0], parts[2]]):
         with pytest.raises(InputError):
             join_embeddings(trained["index"], wrong, joined)
+
+
+def test_a_single_part_is_joined_byte_by_byte(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "CELLS_AT_A_TIME", 16)
+    monkeypatch.setattr(embed, "CELLS_PER_ROW_GROUP", 64)
+    part, joined = tmp_path / "0.parquet", tmp_path / "joined.parquet"
+    embed_cells(**embedding_arguments(trained, part))
+    assert pq.ParquetFile(part).num_row_groups > 2
+    join_embeddings(trained["index"], [str(part)], str(joined))
+    assert joined.read_bytes() == part.read_bytes()
 
 
 def test_crops_of_other_channels_are_refused(trained):

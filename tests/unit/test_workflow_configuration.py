@@ -52,9 +52,9 @@ def test_pictures_that_no_file_can_hold_are_refused(config, size_px, crops, word
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
-def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(name):
+def test_screens_of_the_evaluation_hold_a_third_of_their_genes_out(name):
     """Whole complexes, of groups that keep another one, and genes without effect."""
-    config = checked(merged("config", "dcvae", "judge/models", f"judge/{name}"))
+    config = checked(merged("config", "dcvae", "evaluation/evaluation", f"evaluation/{name}"))
     dcvae, head = (config["models"][model]["training"] for model in ("dcvae", "dcvae_head"))
     assert head == dcvae | {"likelihood_weight": 0.0}
     assert "mcvae" in config["models"] and len(config["training"]["seeds"]) == 3
@@ -208,7 +208,8 @@ def leaves(section: dict, prefix: str = ""):
 def test_names_that_users_give_are_those_that_the_page_names():
     sections = {".".join(path) for path in named_sections(read_yaml(SCHEMA))}
     assert sections == {
-        "screen.plates", "models", "alignment.measure", "archive.annotations.pairs"
+        "screen.plates", "models", "alignment.measure", "archive.annotations.pairs",
+        "evaluation.profiles",
     }  # fmt: skip
 
 

@@ -28,8 +28,9 @@ from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow.job import job, read_configuration
+from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANELS
+from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
@@ -245,10 +246,8 @@ def crop(config: dict, folder: Path) -> None:
         name: str(folder / f"{name}.parquet")
         for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
     }
-    list_files(
-        archive["study"], None, None, screen, archive, out["files"], str(folder / "left_out.tsv")
-    )
-    list_feature_parts(archive["dataset"], archive, out["parts"])
+    list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
+    list_feature_parts(archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
     cells, features = (
         [str(folder / kind / plate / f"{well}.parquet") for well in wells]
@@ -377,11 +376,18 @@ def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
     )
 
 
+NOTHING = {section: {} for section in ("input", "output", "params", "wildcards")}
+
+
 def ended(error: Exception, folder: Path) -> str:
     """Return what a job logs that ends with an error."""
-    log = folder / "job.log"
-    with pytest.raises(SystemExit), job(SimpleNamespace(log=[log], rule="crop", threads=1)):
+
+    def fail() -> None:
         raise error
+
+    log = folder / "job.log"
+    with pytest.raises(SystemExit):
+        run(fail, SimpleNamespace(log=[log], rule="crop", threads=1, **NOTHING))
     return log.read_text()
 
 

@@ -12,7 +12,7 @@ OUTPUTS
 rule annotations:
     """Read every annotation into a tidy table; note the licences."""
     input:
-        local_paths(NAMES.annotations),
+        annotation_files(config["archive"]["annotations"]),
         recorded=workflow.source_path("../../resources/SOURCES.tsv"),
     output:
         complexes="results/{screen}/annotations/complexes.parquet",

@@ -36,7 +36,7 @@ rule plate_shifts:
         archive_slots=1,
     params:
         screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         alignment=config["alignment"],
         cache="results/{screen}/archive",
     script:
@@ -46,9 +46,9 @@ rule plate_shifts:
 rule well_illumination:
     """Estimate how light is spread over the tiles of a well."""
     input:
+        # Not read: both jobs fetch into one folder, one after the other.
+        ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
         files="results/{screen}/manifest/files.parquet",
-        # Both jobs fetch into one folder: one after the other.
-        consensus=ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
     output:
         light="results/{screen}/illumination/{plate}/{well}.npy",
     log:
@@ -64,7 +64,7 @@ rule well_illumination:
         archive_slots=1,
     params:
         screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         settings=config["crop"]["illumination"],
         cache="results/{screen}/archive",
     script:
@@ -103,7 +103,7 @@ rule crop_chunk:
         screen=select(
             config["screen"], "tiles", "tile_size_px", "z_planes", "projection"
         )
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         alignment=config["alignment"],
         crop=config["crop"],
         cache="results/{screen}/archive",
@@ -117,13 +117,13 @@ rule summarise_tiles:
         alignments=expand(
             "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
             zip,
-            **NAMES.chunks,
+            **PLACES.chunks,
             allow_missing=True,
         ),
         dropped=expand(
             "results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
             zip,
-            **NAMES.chunks,
+            **PLACES.chunks,
             allow_missing=True,
         ),
         checks=expand(

@@ -130,31 +130,26 @@ def table_entries(path: str) -> list[tuple[str, int]]:
     return list(zip(table["path"], table["size"].astype("int64"), strict=True))
 
 
-def list_files(
-    study: str | None,
-    root: str | None,
-    files: str | None,
-    screen: dict,
-    archive: dict,
-    manifest: str,
-    left_out: str,
-) -> None:
+def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> None:
     """Rule list_files: one row per image file of the screen; and what was left out, by kind.
 
     Parameters
     ----------
-    study
-        Path or address of the study; not needed where both `root` and `files` are given.
-    root
-        Folder or address below which the files lie; None asks the study.
-    files
-        A hand-placed table of files, instead of the study's own list; or None.
+    archive
+        ``study``: its path or address, not needed where both others are given. ``root``: folder or
+        address below which the files lie; None asks the study. ``files``: a hand-placed table of
+        files instead of the study's own list, or None. And how files are fetched.
+    screen
+        ``plates``, ``tiles``, ``path_pattern``, ``acquisition``, ``channels`` of the configuration.
+    manifest, left_out
+        Outputs: the files (parquet), and the study's other files, counted by kind (TSV).
 
     Raises
     ------
     InputError
         If no file belongs to the screen, one has no size, or two claim the same place.
     """
+    study, root, files = archive["study"], archive["root"], archive["files"]
     if study is None and (root is None or files is None):
         raise InputError(
             where="configuration key archive.study",

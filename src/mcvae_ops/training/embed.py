@@ -162,7 +162,7 @@ def _row_groups(
 
 
 def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
-    """Write the parts of an embedding below each other.
+    """Join the parts of an embedding, in their order.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
     parts
         Outputs of `embed_cells`, in the order of their parts.
     embedding
-        Output: as of `embed_cells` in one part, row groups aside.
+        Output: a single part as it is, byte by byte; of several the rows are those of one part.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """Start a training: in this process, or with torchrun in one process per GPU."""
 
+import functools
 import json
 import logging
 import os
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mcvae_ops.files import write_text
@@ -18,18 +20,22 @@ logger = logging.getLogger(__name__)
 FIRST_PORT = 29_400
 
 
-def launch_training(gpus: int, nodes: int, **arguments) -> None:
-    """Train one model; the other arguments are those of `train_model`.
+def launcher(gpus: int, nodes: int) -> Callable[..., None]:
+    """Return what trains one model: `train_model`, or a function of the same arguments.
 
     Parameters
     ----------
     gpus, nodes
         With more than one GPU there is a process for each, on so many nodes of a SLURM job.
     """
-    if gpus > 1:
+    if gpus <= 1:
+        return train_model
+
+    @functools.wraps(train_model)
+    def in_ranks(**arguments) -> None:
         train_in_ranks(arguments, gpus, nodes)
-    else:
-        train_model(**arguments)
+
+    return in_ranks
 
 
 def torchrun_command(arguments: str, gpus: int, nodes: int, job: int, host: str) -> list[str]:

@@ -36,7 +36,7 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 | `published.yaml` | the paper's own gene profiles: its figures 2B, 4 and 5 from real data |
 | `claims.yaml` | overlay of `config.yaml`: a larger screen that tests the claims |
 | `dcvae.yaml` | overlay of any screen: one more model |
-| `judge/` | overlays of `config.yaml`: three screens on which no model was developed |
+| `evaluation/` | overlays of `config.yaml`: models compared on three further screens |
 
 ## How files merge
 
@@ -49,17 +49,17 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 | `{}` over entries | an error, because it would change nothing |
 
 Entries are what you name yourself: the plates of `screen.plates`, the models of `models`, the
-channels of `alignment.measure`, the lists of `archive.annotations.pairs`. An overlay adds to them.
-To replace them, name the new ones and write null for each old one; null for a name that no lower
-file has is an error. `screen.columns` and `simulate.library` have a fixed set of keys: an overlay
-changes those that it names. `screen.channels`, `simulate.library.groups` and all other lists are
-replaced as a whole.
+channels of `alignment.measure`, the lists of `archive.annotations.pairs`, the profiles of
+`evaluation.profiles`. An overlay adds to them. To replace them, name the new ones and write null
+for each old one; null for a name that no lower file has is an error. `screen.columns` and
+`simulate.library` have a fixed set of keys: an overlay changes those that it names.
+`screen.channels`, `simulate.library.groups` and all other lists are replaced as a whole.
 
 In the tables below, a key without a default must be set. There are two exceptions: the keys of a
-section that is null by default (`screen.duplicates`) must be set only if you set the section, and
-the section `simulate` with its defaults counts only for a simulated screen. A wrong value, a
-missing key, an unknown key or the old name of a key ends the run in one sentence before the first
-job; `snakemake -n` checks a configuration without running anything.
+section that is null by default (`screen.duplicates`, `evaluation`) must be set only if you set the
+section, and the section `simulate` with its defaults counts only for a simulated screen. A wrong
+value, a missing key, an unknown key or the old name of a key ends the run in one sentence before
+the first job; `snakemake -n` checks a configuration without running anything.
 
 `make docs` writes this page from `workflow/schemas/config.schema.yaml` and `defaults.yaml`.
 """
@@ -102,7 +102,7 @@ def _rows(section: dict, schema: dict, prefix: str, defaults: object) -> Iterato
     for name, entry in [*named, *unnamed]:
         refers = "$ref" in entry
         entry = _resolved(entry, schema)
-        items = entry.get("items", {})
+        items = _resolved(entry.get("items", {}), schema)
         meaning = entry.get("description", "").replace("|", "\\|")
         default = _default(defaults, name)
         yield f"| `{prefix}{name}` | {_kind(entry)} | {default} | {meaning} |"
