@@ -1,5 +1,6 @@
 """The workflow as a module of another Snakefile, in a folder of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,10 +51,13 @@ def snakemake(folder: Path, *arguments: str) -> str:
 
 
 def test_two_screens_are_planned_side_by_side(caller):
-    for screen, other in (("tiny", "other"), ("other", "tiny")):
-        printed = snakemake(caller, f"results/{screen}/report.html", "--dry-run")
-        assert f"results/{screen}/shards/index.parquet" in printed
-        assert f"results/{other}/" not in printed
+    reports = [f"results/{screen}/report.html" for screen in ("tiny", "other")]
+    printed = snakemake(caller, *reports, "--dry-run")
+    rules = re.split(r"\n(?:local)?rule ", printed)
+    for name, screen, another in (("first", "tiny", "other"), ("second", "other", "tiny")):
+        own = [text for text in rules if text.startswith(f"{name}_")]
+        assert any(f"results/{screen}/shards/index.parquet" in text for text in own)
+        assert not any(f"results/{another}/" in text for text in own)
     # The paper's numbers are found in the repository, because the caller's folder has none.
     assert str(ROOT / "resources/published_figures") in printed
 

@@ -38,17 +38,15 @@ def run(repository: Path, *command: str) -> str:
     return done.stdout
 
 
-def plan(repository: Path, config: dict, folder: Path, target: str) -> str:
-    """Return what a dry run of the copy prints."""
-    path = write_configuration(config, folder)
-    return run(
-        repository, "-m", "snakemake", "--snakefile", "Snakefile", "--directory", str(folder),
-        target, "--configfile", str(path), "--dry-run",
+def test_what_was_added_is_configured_and_planned(repository, tmp_path):
+    config = tiny_configuration()
+    config["alignment"]["method"] = "skimage"
+    config["training"]["size_of_z_weight"] = 1.0
+    path = write_configuration(config, tmp_path)
+    printed = run(
+        repository, "-m", "snakemake", "--snakefile", "Snakefile", "--directory", str(tmp_path),
+        "results/tiny/figures/figs3.pdf", "--configfile", str(path), "--dry-run",
     )  # fmt: skip
-
-
-def test_the_new_figure_is_planned_with_its_benchmark(repository, tmp_path):
-    printed = plan(repository, tiny_configuration(), tmp_path, "results/tiny/figures/figs3.pdf")
     assert "rule guide_norms:" in printed and "benchmarks/guide_norms.parquet" in printed
 
 
@@ -103,10 +101,3 @@ assert root == "https://zenodo.org/records/1/files/"
 
 def test_the_new_term_method_and_archive_are_found(repository):
     run(repository, "-c", OTHERS)
-
-
-def test_a_configuration_may_name_what_was_added(repository, tmp_path):
-    config = tiny_configuration()
-    config["alignment"]["method"] = "skimage"
-    config["training"]["size_of_z_weight"] = 1.0
-    plan(repository, config, tmp_path, "results/tiny/study/library.csv")
