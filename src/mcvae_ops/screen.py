@@ -35,6 +35,14 @@ def tile_numbers(tiles: str) -> list[int]:
     return sorted(numbers)
 
 
+def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:
+    """Return the lengths (y, x) of a tile; one number means a square."""
+    if isinstance(tile_size_px, int):
+        return tile_size_px, tile_size_px
+    size_y, size_x = tile_size_px
+    return size_y, size_x
+
+
 def reworded(text: str, words: dict[str, str]) -> str:
     """Call things as the screen does: ``2 genes`` becomes ``2 compounds``.
 

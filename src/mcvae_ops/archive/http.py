@@ -58,6 +58,7 @@ def append_rest(address: str, partial: Path, size_bytes: int | None, timeout_s: 
     """
     done = partial.stat().st_size if partial.exists() else 0
     if size_bytes is not None and done == size_bytes:
+        partial.touch()  # an empty file needs no request, but it must be there
         return
     if size_bytes is not None and done > size_bytes:
         discard(partial)
