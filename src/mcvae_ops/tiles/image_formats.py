@@ -9,8 +9,12 @@ import imagecodecs
 import numpy as np
 
 from mcvae_ops.archive.http import TransferError
-from mcvae_ops.errors import TileError
+from mcvae_ops.archive.ngff import is_zarr
+from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.tiles.tiff import TiffImage
+from mcvae_ops.tiles.zarr_image import ZarrImage
+
+Window = tuple[slice, slice]
 
 
 class Image(Protocol):
@@ -26,8 +30,8 @@ class Image(Protocol):
     shape: tuple[int, ...]
     dtype: np.dtype
 
-    def plane(self, index: tuple[int, ...]) -> np.ndarray:
-        """Return the plane (y, x) at a place on the axes before Y and X."""
+    def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
+        """Return a window (y, x) of the plane at a place on the axes before Y and X."""
 
     def close(self) -> None:
         """Close the file."""
@@ -41,17 +45,24 @@ class PngImage:
         self.axes = "YXS"[: self._pixels.ndim]
         self.shape, self.dtype = self._pixels.shape, self._pixels.dtype
 
-    def plane(self, index: tuple[int, ...]) -> np.ndarray:
-        """Return the pixels (y, x)."""
-        return self._pixels
+    def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
+        """Return a window (y, x) of the pixels."""
+        return self._pixels[window]
 
     def close(self) -> None:
         """Nothing is open."""
 
 
 @contextmanager
-def opened_image(path: str | Path) -> Iterator[Image]:
-    """Open an image file; its suffix says the format.
+def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Image]:
+    """Open an image; its name says the format: PNG, a folder of OME-Zarr, or else TIFF.
+
+    Parameters
+    ----------
+    path
+        A file, or the group of an image in OME-Zarr, which may be an address.
+    archive
+        Section of the configuration; only images at an address need it.
 
     Raises
     ------
@@ -61,9 +72,8 @@ def opened_image(path: str | Path) -> Iterator[Image]:
     TransferError
         If an archive that is read in windows does not answer.
     """
-    kind = PngImage if str(path).lower().endswith(".png") else TiffImage
     try:
-        with closing(kind(path)) as image:
+        with closing(_open(path, archive)) as image:
             yield image
     except TransferError:
         raise
@@ -72,9 +82,15 @@ def opened_image(path: str | Path) -> Iterator[Image]:
         raise TileError(f"{Path(path).name}: {_reason(error)}") from error
 
 
+def _open(path: str | Path, archive: dict | None) -> Image:
+    if is_zarr(path):
+        return ZarrImage(path, archive)
+    return PngImage(path) if str(path).lower().endswith(".png") else TiffImage(path)
+
+
 def _reason(error: Exception) -> str:
     match error:
-        case TileError():
+        case TileError() | InputError():
             return str(error)
         case ImportError():
             return f"a compression that cannot be read here ({error})"

@@ -67,8 +67,9 @@ def _planes_of(element: ElementTree.Element, pixels: ElementTree.Element) -> Ite
     size = {axis: int(pixels.get(f"Size{axis}")) for axis in order}
     first = {axis: int(element.get(f"First{axis}", 0)) for axis in order}
     page = int(element.get("IFD", 0))
+    n_usual = size["T"] * size["C"] * size["Z"] if element.get("IFD") is None else 1
     n_all = size["T"] * size["C"] * size["Z"]
-    n_planes = int(element.get("PlaneCount", 1 if "IFD" in element.keys() else n_all))
+    n_planes = int(element.get("PlaneCount", n_usual))
     if not 0 < n_planes <= n_all:
         raise TileError(f"{n_planes} planes in a TiffData element, expected 1 to {n_all}")
     start = first[order[0]] + size[order[0]] * (first[order[1]] + size[order[1]] * first[order[2]])

@@ -9,7 +9,7 @@ import scipy.ndimage
 
 from mcvae_ops.errors import TileError
 from mcvae_ops.screen import Channel, tile_shape
-from mcvae_ops.tiles.image_formats import Image, opened_image
+from mcvae_ops.tiles.image_formats import Image, Window, opened_image
 
 _MOST_FRACTIONS = 0.99  # of the pixels of a float image may be at most 1
 
@@ -22,13 +22,15 @@ def read_tile(
     tile_size_px: int | Sequence[int],
     axes: str | None = None,
     counts: Mapping[str, float] | None = None,
+    window: Window | None = None,
+    archive: dict | None = None,
 ) -> np.ndarray:
     """Read the channels of one tile, projected over its focal planes.
 
     Parameters
     ----------
     paths
-        ``{group: path}`` of the tile's image files.
+        ``{group: path}`` of the tile's image files, or of its images in OME-Zarr.
     channels
         Channels in the order of the result.
     z_planes
@@ -41,6 +43,10 @@ def read_tile(
         Letters of the axes (``CYX``) of files that do not name them.
     counts
         scale and offset that make counts of the values in the files.
+    window
+        Slices (y, x) of the planes that are wanted; None wants all.
+    archive
+        Section of the configuration; only images at an address need it.
 
     Returns
     -------
@@ -52,14 +58,15 @@ def read_tile(
         If a file is missing or damaged, or its axes, shape or type differ from what is asked.
     """
     shape = tile_shape(tile_size_px)
-    tile = np.empty((len(channels), *shape), np.uint16)
+    window = window or (slice(0, shape[0]), slice(0, shape[1]))
+    tile = np.empty((len(channels), *(part.stop - part.start for part in window)), np.uint16)
     by_group = sorted(enumerate(channels), key=lambda item: item[1].group)
     for group, members in groupby(by_group, key=lambda item: item[1].group):
         if group not in paths:
             raise TileError(f"no file of {group}")
-        with opened_image(paths[group]) as image:
+        with opened_image(paths[group], archive) as image:
             for position, channel in members:
-                planes = _Planes(image, axes, channel, z_planes, shape)
+                planes = _Planes(image, axes, channel, z_planes, shape, window)
                 tile[position] = as_counts(project(planes, projection), **(counts or {}))
     return tile
 
@@ -124,6 +131,7 @@ class _Planes(Sequence):
         channel: Channel,
         z_planes: int,
         shape: tuple[int, int],
+        window: Window,
     ) -> None:
         self.image = image
         self.axes = _named_axes(image, axes)
@@ -142,7 +150,7 @@ class _Planes(Sequence):
         kind, n_bytes = image.dtype.kind, image.dtype.itemsize
         if not ((kind == "u" and n_bytes <= 2) or kind == "f"):
             raise TileError(f"pixels are {image.dtype}, not uint8, uint16 or float")
-        self.channel, self.z_planes, self.shape = channel, z_planes, shape
+        self.channel, self.z_planes, self.window = channel, z_planes, window
 
     def __len__(self) -> int:
         return self.z_planes
@@ -151,10 +159,11 @@ class _Planes(Sequence):
         if not 0 <= k < self.z_planes:
             raise IndexError(k)
         place = {"C": self.channel.index, "Z": k}
-        plane = self.image.plane(tuple(place.get(axis, 0) for axis in self.axes[:-2]))
-        # A page of another shape than its series would be stretched over the tile.
-        if plane.shape != self.shape or plane.dtype != self.image.dtype:
-            raise TileError(f"a plane {plane.dtype} {plane.shape} in an image {self.shape}")
+        index = tuple(place.get(axis, 0) for axis in self.axes[:-2])
+        plane = self.image.plane(index, self.window)
+        expected = tuple(part.stop - part.start for part in self.window)
+        if plane.shape != expected or plane.dtype != self.image.dtype:
+            raise TileError(f"a plane {plane.dtype} {plane.shape}, expected {expected}")
         return plane
 
 

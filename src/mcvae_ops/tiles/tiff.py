@@ -46,16 +46,20 @@ class TiffImage:
         """Close the file."""
         self._tif.close()
 
-    def plane(self, index: tuple[int, ...]) -> np.ndarray:
-        """Return the plane (y, x) at a place on the axes before Y and X."""
+    def plane(self, index: tuple[int, ...], window: tuple[slice, slice]) -> np.ndarray:
+        """Return a window (y, x) of the plane at a place on the axes before Y and X."""
         position = int(np.ravel_multi_index(index, self.shape[:-2])) if index else 0
         if self._offset is None:
-            return self._pages[position].asarray()
+            pixels = self._pages[position].asarray()
+            # A page of another size than its series would be cut to the window.
+            if pixels.shape != self.shape[-2:]:
+                raise TileError(f"a plane {pixels.shape}, expected {self.shape[-2:]}")
+            return pixels[window]
         size_y, size_x = self.shape[-2:]
         offset = self._offset + position * size_y * size_x * self.dtype.itemsize
         file = self._tif.filehandle
         dtype = self.dtype.newbyteorder(self._tif.byteorder)
-        return file.read_array(dtype, size_y * size_x, offset).reshape(size_y, size_x)
+        return file.read_array(dtype, size_y * size_x, offset).reshape(size_y, size_x)[window]
 
     def _take_series(self) -> None:
         """Take the first series; a later one may only be a thumbnail."""
