@@ -34,7 +34,7 @@ print(json.dumps(used))
 """
 LIST_AND_PLAN = """
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
+from mcvae_ops.archive.image_files import list_files
 settings = json.loads(open("settings.json").read())
 list_files("study.json", None, None, settings["screen"], settings["archive"], "files", "left_out")
 plans._free_bytes = lambda folder: 10**14

@@ -85,7 +85,7 @@ def test_any_text_is_a_pattern_or_one_sentence(text, path):
     try:
         pattern = Pattern(text)
     except InputError as error:
-        assert str(error).startswith("configuration key images: found ")
+        assert str(error).startswith("configuration key screen.images: found ")
         return
     if pattern.pieces:
         pattern.regex().fullmatch(path)
@@ -101,7 +101,7 @@ def test_a_literal_matches_itself_alone(text):
 
 @pytest.mark.parametrize("text", ["{site}", "{tile:x}", "{tile:0}", "{tile", "{plate!r}", "{}"])
 def test_what_is_no_field_is_refused(text):
-    with pytest.raises(InputError, match=r"configuration key images: found .*\{plate\}"):
+    with pytest.raises(InputError, match=r"configuration key screen.images: found .*\{plate\}"):
         Pattern(text)
 
 

@@ -6,6 +6,7 @@ import pytest
 import tifffile
 from skimage.measure import regionprops
 
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.cells.measure import (
     FULL_SCALE_BITS,
     measure_features,
@@ -160,10 +161,10 @@ def test_tables_hold_the_called_cells_by_stage_in_the_columns_of_the_archive(wel
 def test_measured_on_channels_brought_back_by_their_planted_shifts(well):
     screen = well["config"]["screen"]
     channels = channels_from(screen["channels"])
-    names = {"plate": PLATE, "well": "A1", "tile": 0, "acquisition": screen["acquisition"]}
+    names = {"plate": PLATE, "well": "A1", "tile": 0}
     paths = {
         channel.group: well["images"].parents[1]
-        / screen["path_pattern"].format(group=channel.group, **names)
+        / Pattern(screen["images"]).fill(names | {"channel": channel.group})
         for channel in channels
     }
     image = read_tile(paths, channels, screen["z_planes"], "max", TILE_SIZE_PX)

@@ -49,7 +49,7 @@ class Pattern:
         If a field is not known, or its width is no number.
     """
 
-    def __init__(self, text: str, where: str = "configuration key images") -> None:
+    def __init__(self, text: str, where: str = "configuration key screen.images") -> None:
         self.text, self.where = text, where
         try:
             parsed = list(string.Formatter().parse(text))
@@ -120,6 +120,8 @@ class Pattern:
         if piece.field is None:
             return ""
         value = str(values[piece.field])
+        if piece.field == "row" and piece.width and value.isalpha():
+            value = str(row_number(value))  # r01 is row A
         return value.zfill(piece.width) if piece.width and value.isdigit() else value
 
     def _wrong(self, found: str) -> InputError:
@@ -180,6 +182,12 @@ def well_of(found: Mapping[str, str]) -> str | None:
         return None
     row = found["row"]
     return well_name(f"r{row}c{found['column']}" if row.isdigit() else f"{row}{found['column']}")
+
+
+def row_and_column(well: str) -> tuple[str, str]:
+    """Return the row and the column in the name of a well, as they are spelled there."""
+    column = re.search(r"\d*$", well).group()
+    return well.removesuffix(column), column
 
 
 def wells_of(entry: str | list[str]) -> list[str]:

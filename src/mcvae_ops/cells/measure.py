@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
@@ -175,10 +176,10 @@ def _aligned_tile(
     tile: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read and align one tile of a plate's folder: image (channel, y, x), labels (y, x)."""
-    names = {"plate": plate, "well": well, "tile": tile, "acquisition": screen["acquisition"]}
+    names = {"plate": plate, "well": well, "tile": tile}
     root = images.parents[1]  # the folder of a plate is screenA/{plate} below the archive's files
     paths = {
-        channel.group: root / screen["path_pattern"].format(group=channel.group, **names)
+        channel.group: root / Pattern(screen["images"]).fill(names | {"channel": channel.group})
         for channel in channels_from(screen["channels"])
     }
     labels = tifffile.imread(images / LABELS_PATH.format(**names)).astype(np.int32)
