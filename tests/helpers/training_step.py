@@ -129,7 +129,7 @@ class Step:
         self.preprocess = Preprocessing(settings.input_size_px, 1.0, 7.0, 7.0)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-4, fused=True)
         self.generator = torch.Generator(device).manual_seed(0)
-        self.weights, self.n_steps = Weights(1.0, 1.0, 100, 8.0, 0.0, 0.0), 0
+        self.weights, self.n_steps = Weights(1.0, 1.0, 100, {"wasserstein": 8.0}), 0
 
     def __call__(self, cells: Batch) -> torch.Tensor:
         """Take one step; return the loss."""

@@ -17,7 +17,7 @@ from skimage.registration import phase_cross_correlation
 
 from mcvae_ops.screen import channels_from
 from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import measure_shift, prepare_image
 from tests.helpers.simulated import draw_plate, small_screen
 from tests.helpers.tile_scenes import shift_image
 
@@ -38,7 +38,8 @@ def ours(method: str, binning: int):
     settings = SETTINGS | {"method": method, "binning": binning}
 
     def measure(moving, fixed):
-        return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
+        prepared = (prepare_image(image, settings) for image in (moving, fixed))
+        return measure_shift(*prepared, settings)[:2]
 
     return measure
 

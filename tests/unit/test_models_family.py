@@ -9,7 +9,7 @@ import torch
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.networks import NETWORKS, n_parameters
-from mcvae_ops.models.objective import Weights, objective
+from mcvae_ops.models.objective import ADDITIONAL_TERMS, Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 
 MCVAE = FamilySettings("conv64", 4, 16, 3, 5, 6, 0, True, True, False, False, "analytic", 4, 3)
@@ -28,7 +28,7 @@ FAMILY = {
     "conv96": replace(MCVAE, network="conv96", input_size_px=40),
     "resnet64": replace(MCVAE, network="resnet64", input_size_px=21),
 }
-WEIGHTS = Weights(1.0, 1.0, 0, 1.0, 1.0, 1.0)
+WEIGHTS = Weights(1.0, 1.0, 0, dict.fromkeys(ADDITIONAL_TERMS, 1.0))
 LABEL, BATCH = torch.tensor([1, 2, 3, 0, 0, 0]), torch.tensor([0, 1, 2, 0, 1, 2])
 
 

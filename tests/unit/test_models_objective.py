@@ -20,9 +20,11 @@ from mcvae_ops.models.objective import (
 
 SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, 0, True, True, False, False, "analytic", 4, 2)
 WEIGHTS = Weights(
-    likelihood_weight=1.0, kl_weight=2.0, kl_ramp_steps=0, wasserstein_weight=8.0, hsic_weight=5.0,
-    label_weight=7.0,
-)  # fmt: skip
+    likelihood_weight=1.0,
+    kl_weight=2.0,
+    kl_ramp_steps=0,
+    additional={"wasserstein": 8.0, "hsic": 5.0, "label": 7.0},
+)
 
 
 @pytest.fixture

@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.ndimage
 import tifffile
 from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.consensus import agree, consensus_table, spread_tiles
+from mcvae_ops.tiles.cross_power import Measured
 from mcvae_ops.tiles.known_shifts import plant_shift
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import METHODS, Method, measure_shift, prepare_image
 from mcvae_ops.tiles.shifts import (
     Shifts,
     consensus_of_well,
@@ -43,7 +45,8 @@ NAMES = [channel.name for channel in CHANNELS]
 
 def measure(moving, fixed, **settings):
     settings = ALIGNMENT | settings
-    return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
+    prepared = (prepare_image(image, settings) for image in (moving, fixed))
+    return measure_shift(*prepared, settings)[:2]
 
 
 def planted(rng, number):
@@ -141,6 +144,19 @@ def test_the_plain_methods_find_a_shift_without_noise(method):
     found, sure = measure(moved, image, method=method)
     np.testing.assert_allclose(found, (-5, 9), atol=0.1)
     assert sure > 0.5
+
+
+def test_a_method_of_ones_own_is_one_entry_of_the_registry(monkeypatch):
+    def difference(moving, fixed, alignment):
+        return Measured(np.subtract(fixed, moving), 1.0, 0.0)
+
+    own = Method(lambda image, alignment: scipy.ndimage.center_of_mass(image), difference)
+    monkeypatch.setitem(METHODS, "centroid", own)
+    image = np.zeros((4, 64, 64), np.uint16)
+    image[:, 30, 30] = 1000
+    image[0] = np.roll(image[0], (5, -9), (0, 1))
+    found = estimate_shifts(image, CHANNELS, ALIGNMENT | {"method": "centroid"})
+    np.testing.assert_allclose(found.px, [(-5, 9), (0, 0), (0, 0), (0, 0)])
 
 
 def test_only_the_middle_is_used_when_asked():

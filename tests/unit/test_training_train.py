@@ -12,14 +12,26 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
-from mcvae_ops.models.objective import TERMS
+from mcvae_ops.models.objective import (
+    ADDITIONAL_TERMS,
+    Term,
+    objective,
+    term_names,
+    weights_from,
+)
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import read_cells
+from mcvae_ops.shards.training_cells import read_cells, read_split
 from mcvae_ops.training.diagnostics import Watch, salient_warnings
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
 from mcvae_ops.training.precision import exact
-from mcvae_ops.training.prepare import Schedule, fixed_settings, merged_settings
+from mcvae_ops.training.prepare import (
+    Schedule,
+    fixed_settings,
+    merged_settings,
+    validation_set,
+)
 from mcvae_ops.training.train import train_model
+from mcvae_ops.training.validate import CELLS_AT_A_TIME, NOISE_SEED, validate
 from tests.helpers.fake_shards import (
     CHANNELS,
     MCVAE,
@@ -88,7 +100,7 @@ def test_validation_improves_and_the_terms_add_up(trained):
         rows[-1]["negative_elbo"], abs=50
     )
     row = metrics_of(trained, "train")[-1]
-    assert all(np.isfinite(row[name]) for name in TERMS) and row["cells_per_s"] > 0
+    assert all(np.isfinite(row[name]) for name in term_names()) and row["cells_per_s"] > 0
     terms = row["negative_log_likelihood"] + row["kl_z"] + row["kl_s"] / 2
     assert row["negative_elbo"] == pytest.approx(terms, rel=1e-5)
 
@@ -160,6 +172,53 @@ def test_without_pixels_the_decoder_learns_nothing(shards, tmp_path):
     same = {name for name, value in state.items() if torch.equal(value, first[name])}
     assert {name for name in state if name.startswith("decoder")} <= same
     assert "label_head.weight" not in same
+
+
+def mean_size_of_s(inference, label: torch.Tensor) -> torch.Tensor | None:
+    if "s" not in inference.posterior:
+        return None
+    return inference.posterior["s"].mean.abs().mean(dim=1).masked_fill(label == 0, 0.0)
+
+
+def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp_path, monkeypatch):
+    term = Term("sparsity_weight", "perturbed", mean_size_of_s, is_monitored=False)
+    monkeypatch.setitem(ADDITIONAL_TERMS, "sparsity", term)
+    sizes = []
+    for weight in (0.0, 100.0):
+        training = TRAINING | {"epochs": 10, "sparsity_weight": weight}
+        arguments = train_model_arguments(shards, tmp_path / str(weight), MCVAE, training)
+        train_model(**arguments)
+        assert metrics_of(arguments, "train")[-1]["sparsity"] > 0
+        sizes.append(metrics_of(arguments, "validation")[-1])
+    assert sizes[1]["sparsity"] < 0.7 * sizes[0]["sparsity"]
+    split = pq.read_table(arguments["splits"])["split"].to_numpy()
+    perturbed = (read_cells(arguments["index"]).label[split == "validation"] > 0).mean()
+    row = sizes[1]
+    beside = row["wasserstein"] * (1 - perturbed) + 100.0 * row["sparsity"] * perturbed
+    assert row["loss"] == pytest.approx(row["monitored"] + beside, rel=1e-5)
+    vae = train_model_arguments(shards, tmp_path / "vae", VAE, training)
+    train_model(**vae)
+    assert metrics_of(vae, "train")[-1]["sparsity"] == 0
+    assert metrics_of(vae, "validation")[-1]["sparsity"] is None
+
+
+def test_validation_sums_the_terms_as_training_does(trained):
+    device, cells = torch.device("cpu"), read_cells(trained["index"])
+    model, preprocess = load_model(trained["weights"], expected_of(trained), device)
+    positions = np.flatnonzero(read_split(trained["index"], trained["splits"], cells) == "test")
+    crops = Crops(Path(trained["index"]).parent.parent, cells)
+    chosen = validation_set(cells, crops, positions, device)
+    assert len(positions) <= CELLS_AT_A_TIME  # so that both draw the same noise
+    weights = weights_from(trained["training"])
+    validated = validate(model, chosen, preprocess, weights)
+    with torch.no_grad():
+        images = preprocess(chosen.crops, chosen.batch)
+        noise = torch.Generator().manual_seed(NOISE_SEED)
+        inference = model(images, chosen.label, chosen.batch, noise)
+        terms = objective(model, images, chosen.label, inference, weights, weights.kl_ramp_steps)
+    expected = {name: value.item() for name, value in terms.items() if name in validated}
+    assert {"loss", "negative_elbo", "kl_s", "kl_z", "wasserstein"} <= set(expected)
+    assert {name: validated[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_batches_without_controls_cannot_be_levelled(shards, tmp_path):

@@ -1,4 +1,4 @@
-from mcvae_ops.cells.measure import measure_features
+from mcvae_ops.simulate.feature_parts import measure_features
 from mcvae_ops.workflow.job import job
 
 with job(snakemake):

@@ -94,14 +94,15 @@ class Inference:
     prior
         Prior means (cell, latent) of each space.
     reconstruction
-        (cell, channel, y, x), decoded from one sample; NTC with s = 0 exactly.
+        (cell, channel, y, x), decoded from one sample; NTC with s = 0 exactly. None where the
+        images of many cells are not kept.
     label_logits
         (cell, label), what the head makes of the posterior mean of s; None without a head.
     """
 
     posterior: dict[str, Posterior]
     prior: dict[str, Tensor]
-    reconstruction: Tensor
+    reconstruction: Tensor | None
     label_logits: Tensor | None
 
 

@@ -1,35 +1,20 @@
-"""The objective, term by term, in nats per cell."""
+"""The objective: the ELBO and the terms beside it, summed in one place for training and validation.
+
+A new term is a function and an entry of `ADDITIONAL_TERMS`. Its weight is a key of section
+`training` of the configuration; the training, the validation, their metrics and TensorBoard follow.
+"""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference, Posterior
+from mcvae_ops.models.family import NTC_LABEL, SPACES, ContrastiveVAE, Inference, Posterior
 from mcvae_ops.models.hsic import dependence, gaussian_kernel, label_kernel
-
-TERMS = (
-    "loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "kl_t", "wasserstein",
-    "hsic", "label",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the terms; that of the Kullback-Leibler terms holds after their ramp."""
-
-    likelihood_weight: float
-    kl_weight: float
-    kl_ramp_steps: int
-    wasserstein_weight: float
-    hsic_weight: float
-    label_weight: float
-
-    def kl_at(self, step: int) -> float:
-        """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
-        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
 
 
 def kl_per_dimension(posterior: Posterior, prior_mean: Tensor) -> Tensor:
@@ -90,28 +75,164 @@ def gaussian_nll(error: Tensor, n_values: int, log_sigma: Tensor) -> Tensor:
 
 
 def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -> Tensor:
-    """Return how much t tells of the label, plus how much of s in perturbed cells.
+    """Return the dependence of t on the label, plus that on s in perturbed cells, in [0, 2].
 
-    About 0 (in a batch also below it) if it tells nothing, at most 2.
+    About 0 if t is independent of both; in a batch of cells the estimate may be negative.
     """
     kernel = gaussian_kernel(mean_t)
-    found = dependence(kernel, label_kernel(label))
+    on_label = dependence(kernel, label_kernel(label))
+    if mean_s is None:
+        return on_label
     is_perturbed = label != NTC_LABEL
-    if mean_s is not None:
-        of_perturbed = kernel[is_perturbed][:, is_perturbed]
-        found = found + dependence(of_perturbed, gaussian_kernel(mean_s[is_perturbed]))
-    return found
+    kernel_of_perturbed = kernel[is_perturbed][:, is_perturbed]
+    on_s = dependence(kernel_of_perturbed, gaussian_kernel(mean_s[is_perturbed]))
+    return on_label + on_s
 
 
-def label_cross_entropy(inference: Inference, label: Tensor) -> Tensor:
+def label_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Return minus the log probability that the head gives to each cell's label, in nats, (cell,).
 
-    0 without a head, and of NTC cells: they are not to be told from others by s, but to have none.
+    NTC cells have 0: s must hold nothing of them, so that the head has nothing to recognise.
     """
-    if inference.label_logits is None:
-        return torch.zeros(len(label), device=label.device)
-    found = cross_entropy(inference.label_logits.float(), label, reduction="none")
-    return found.masked_fill(label == NTC_LABEL, 0.0)
+    nats = cross_entropy(logits.float(), label, reduction="none")
+    return nats.masked_fill(label == NTC_LABEL, 0.0)
+
+
+class Term(NamedTuple):
+    """A term of the objective beside the ELBO.
+
+    Attributes
+    ----------
+    weight
+        Key of section `training` of the configuration that holds its weight.
+    arm
+        The cells that have the term: "ntc", "perturbed" or "all".
+    value
+        (inference, label) -> the term of each cell, (cell,), 0 outside its arm; or one number for
+        all cells; or None if the model lacks what the term needs.
+    is_monitored
+        Whether the term helps to choose the best weights.
+    """
+
+    weight: str
+    arm: str
+    value: Callable[[Inference, Tensor], Tensor | None]
+    is_monitored: bool
+
+
+def _wasserstein(inference: Inference, label: Tensor) -> Tensor | None:
+    if "s" not in inference.posterior:
+        return None
+    return wasserstein_to_zero(inference.posterior["s"]).masked_fill(label != NTC_LABEL, 0.0)
+
+
+def _hsic(inference: Inference, label: Tensor) -> Tensor | None:
+    means = {space: posterior.mean for space, posterior in inference.posterior.items()}
+    return technical_dependence(means["t"], means.get("s"), label) if "t" in means else None
+
+
+def _label(inference: Inference, label: Tensor) -> Tensor | None:
+    logits = inference.label_logits
+    return None if logits is None else label_cross_entropy(logits, label)
+
+
+ADDITIONAL_TERMS: dict[str, Term] = {
+    "wasserstein": Term("wasserstein_weight", "ntc", _wasserstein, is_monitored=False),
+    "hsic": Term("hsic_weight", "all", _hsic, is_monitored=False),
+    "label": Term("label_weight", "perturbed", _label, is_monitored=True),
+}
+ARM_OF_KL = {"s": "perturbed", "z": "all", "t": "all"}
+"""NTC cells are decoded with s = 0, so there is no posterior of s to compare with its prior."""
+
+
+def term_names() -> list[str]:
+    """Return what `objective` returns, in the order of the table of metrics."""
+    elbo = ["loss", "negative_elbo", "negative_log_likelihood"]
+    return [*elbo, *(f"kl_{space}" for space in SPACES), *ADDITIONAL_TERMS]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms; that of the Kullback-Leibler terms holds after their ramp.
+
+    `additional` has the weights of `ADDITIONAL_TERMS`; a term that is not in it counts nothing.
+    """
+
+    likelihood_weight: float
+    kl_weight: float
+    kl_ramp_steps: int
+    additional: Mapping[str, float]
+
+    def kl_at(self, step: int) -> float:
+        """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
+        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
+
+
+def weights_from(settings: Mapping) -> Weights:
+    """Return the weights that the merged configuration of a model holds."""
+    return Weights(
+        settings["likelihood_weight"],
+        settings["kl_weight"],
+        settings["kl_ramp_steps"],
+        {name: settings[term.weight] for name, term in ADDITIONAL_TERMS.items()},
+    )
+
+
+def arm_mask(label: Tensor, arm: str) -> Tensor:
+    """Return which cells belong to an arm ("ntc", "perturbed" or "all"), bool (cell,)."""
+    masks = {"ntc": label == NTC_LABEL, "perturbed": label != NTC_LABEL}
+    return masks[arm] if arm in masks else torch.ones_like(label, dtype=torch.bool)
+
+
+class Totals(NamedTuple):
+    """Sums of terms, in nats per cell.
+
+    Attributes
+    ----------
+    loss
+        What training minimises: every term at its weight.
+    negative_elbo
+        The likelihood at weight 1 and the weighted divergences.
+    monitored
+        What validation chooses the best weights by: the loss without the terms that are not
+        monitored.
+    """
+
+    loss: Tensor
+    negative_elbo: Tensor
+    monitored: Tensor
+
+
+def sum_terms(
+    nll: Tensor,
+    kl: Mapping[str, Tensor],
+    additional: Mapping[str, Tensor],
+    weights: Weights,
+    kl_weight: float,
+) -> Totals:
+    """Sum the terms at their weights.
+
+    Parameters
+    ----------
+    nll, kl, additional
+        Negative log likelihood, divergences by space, and additional terms by name; each of them
+        one value per cell, 0 outside its arm, or already the mean of these over all cells.
+    weights
+        Weights of the terms.
+    kl_weight
+        Weight of the divergences.
+    """
+    divergence = kl_weight * sum(kl.values())
+    fit = (weights.likelihood_weight * nll + divergence).mean()
+    weighted = {
+        name: weights.additional.get(name, 0.0) * value.mean() for name, value in additional.items()
+    }
+    monitored = [value for name, value in weighted.items() if ADDITIONAL_TERMS[name].is_monitored]
+    return Totals(
+        loss=fit + sum(weighted.values()),
+        negative_elbo=(nll + divergence).mean(),
+        monitored=fit + sum(monitored),
+    )
 
 
 def objective(
@@ -122,43 +243,45 @@ def objective(
     weights: Weights,
     step: int,
 ) -> dict[str, Tensor]:
-    """Return the terms of the objective (`TERMS`) at a training step.
+    """Return the objective and its terms (`term_names`) at a training step.
 
-    All but `hsic` are scalars in nats per cell; `hsic` is `technical_dependence`, and its weight is
-    in nats. `loss` is what training minimises: with `label`, the cross entropy of the label, each
-    term at its weight. `negative_elbo` is the likelihood and the weighted divergences alone. Both
-    are means over all cells. `kl_s` and `label` are means over perturbed cells and
-    `wasserstein` the mean over NTC cells: NTC has no KL of s and no label, perturbed cells have
-    no Wasserstein term. Terms of spaces that the model does not have are 0.
+    All are scalars in nats per cell, except `hsic`, which is a `technical_dependence`. `loss` and
+    `negative_elbo` are means over all cells (see `Totals`); every other term is the mean over the
+    cells of its arm. Terms that the model does not have are 0.
     """
-    is_ntc = label == NTC_LABEL
     error = squared_error(images, inference.reconstruction)
     n_values = images[0].numel()
     nll = gaussian_nll(error, n_values, log_sigma_of(model, error, n_values))
-    posterior = inference.posterior
-    kl = dict.fromkeys(("s", "z", "t"), torch.zeros_like(nll)) | {
-        space: kl_to_unit_gaussian(one, inference.prior[space]) for space, one in posterior.items()
-    }
-    wasserstein = torch.zeros_like(nll)
-    if "s" in posterior:
-        kl["s"] = kl["s"].masked_fill(is_ntc, 0.0)
-        wasserstein = wasserstein_to_zero(posterior["s"]).masked_fill(~is_ntc, 0.0)
-    hsic = nll.new_zeros(())
-    if "t" in posterior:
-        mean_s = posterior["s"].mean if "s" in posterior else None
-        hsic = technical_dependence(posterior["t"].mean, mean_s, label)
-    divergence = weights.kl_at(step) * (kl["s"] + kl["z"] + kl["t"])
-    cross_entropies = label_cross_entropy(inference, label)
-    penalties = weights.wasserstein_weight * wasserstein.mean() + weights.hsic_weight * hsic
-    penalties = penalties + weights.label_weight * cross_entropies.mean()
+    kl = divergences(inference, label)
+    additional = additional_terms(inference, label)
+    totals = sum_terms(nll, kl, additional, weights, weights.kl_at(step))
+    terms = dict.fromkeys(term_names(), nll.new_zeros(()))
+    terms |= {"loss": totals.loss, "negative_elbo": totals.negative_elbo}
+    terms |= {"negative_log_likelihood": nll.mean()}
+    arms = {f"kl_{space}": ARM_OF_KL[space] for space in kl}
+    arms |= {name: ADDITIONAL_TERMS[name].arm for name in additional}
+    values = {f"kl_{space}": value for space, value in kl.items()} | additional
+    return terms | {name: _arm_mean(values[name], label, arm) for name, arm in arms.items()}
+
+
+def divergences(inference: Inference, label: Tensor) -> dict[str, Tensor]:
+    """Return the KL divergence of each space that the model has, (cell,), 0 outside its arm."""
     return {
-        "loss": (weights.likelihood_weight * nll + divergence).mean() + penalties,
-        "negative_elbo": (nll + divergence).mean(),
-        "negative_log_likelihood": nll.mean(),
-        "kl_s": kl["s"].sum() / (~is_ntc).sum().clamp(min=1),
-        "kl_z": kl["z"].mean(),
-        "kl_t": kl["t"].mean(),
-        "wasserstein": wasserstein.sum() / is_ntc.sum().clamp(min=1),
-        "hsic": hsic,
-        "label": cross_entropies.sum() / (~is_ntc).sum().clamp(min=1),
+        space: kl_to_unit_gaussian(posterior, inference.prior[space]).masked_fill(
+            ~arm_mask(label, ARM_OF_KL[space]), 0.0
+        )
+        for space, posterior in inference.posterior.items()
     }
+
+
+def additional_terms(inference: Inference, label: Tensor) -> dict[str, Tensor]:
+    """Return the `ADDITIONAL_TERMS` that the model has."""
+    values = {name: term.value(inference, label) for name, term in ADDITIONAL_TERMS.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _arm_mean(value: Tensor, label: Tensor, arm: str) -> Tensor:
+    """Return the mean of a term over an arm, given that it is 0 outside; a scalar as it is."""
+    if value.ndim == 0 or arm == "all":
+        return value.mean()
+    return value.sum() / arm_mask(label, arm).sum().clamp(min=1)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.crop import resample, sample_shifted
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import measure_shift, prepare_image
 
 COLUMNS = ["check", "channel", "against", "error_px", "confidence"]
 PLANTED, SAME_FILE = "planted shift", "one file"
@@ -51,16 +51,16 @@ def check_tile(
     rows = []
     for moving, fixed in alignment["measure"].items():
         plane, target = image[position[moving]], image[position[fixed]]
-        onto = spectrum_of(target[inner], alignment)
-        rest = measure_shift(spectrum_of(plane[inner], alignment), onto, alignment).px
+        onto = prepare_image(target[inner], alignment)
+        rest = measure_shift(prepare_image(plane[inner], alignment), onto, alignment).px
         known = -np.copysign(rng.uniform(1, _MARGIN_PX - 2, (2, 2)), rest)
         known[0] = np.round(known[0])
         for shift in known:
-            moved = spectrum_of(plant_shift(plane, shift)[inner], alignment)
+            moved = prepare_image(plant_shift(plane, shift)[inner], alignment)
             found, sure, _ = measure_shift(moved, onto, alignment)
             rows.append((PLANTED, moving, fixed, np.hypot(*(found - rest - shift)), sure))
     for moving, fixed in _in_one_file(channels, alignment["reference"]):
-        pair = [spectrum_of(image[position[one]], alignment) for one in (moving, fixed)]
+        pair = [prepare_image(image[position[one]], alignment) for one in (moving, fixed)]
         found, sure, _ = measure_shift(*pair, alignment)
         rows.append((SAME_FILE, moving, fixed, np.hypot(*found), sure))
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import measure_shift, prepare_image
 
 _MANY_TILES = 5
 
@@ -101,7 +101,7 @@ def estimate_shifts(image: np.ndarray, channels: Sequence[Channel], alignment: d
         if image[k].min() == image[k].max():
             raise TileError(f"channel {name} is constant, so it cannot be aligned")
     used = {name for pair in _edges(chain, alignment) for name in pair}
-    spectra = {name: spectrum_of(image[position[name]], alignment) for name in sorted(used)}
+    spectra = {name: prepare_image(image[position[name]], alignment) for name in sorted(used)}
     px = np.zeros((len(channels), 2))
     confidence, error_px = np.ones(len(channels)), np.zeros(len(channels))
     for name, target in chain.items():

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mcvae_ops.models.objective import TERMS
+from mcvae_ops.models.objective import term_names
 from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.batches import Batches
 from mcvae_ops.training.distributed import Ranks
@@ -75,7 +75,8 @@ class Meter:
 
     def __init__(self, batches: Batches, cells: Cells, device: torch.device) -> None:
         self._batches, self._cells = batches, cells
-        self.terms = torch.zeros(len(TERMS), device=device)
+        self._names = term_names()
+        self.terms = torch.zeros(len(self._names), device=device)
         self.mixing = torch.zeros(2)
         self._restart()
 
@@ -85,7 +86,7 @@ class Meter:
 
     def add(self, terms: dict[str, Tensor], positions: np.ndarray) -> None:
         """Count one step; `positions` are its cells, of this rank, in the index."""
-        self.terms += torch.stack([terms[name].detach() for name in TERMS])
+        self.terms += torch.stack([terms[name].detach() for name in self._names])
         places = (self._cells.tile[positions], self._cells.batch[positions])
         self.mixing += torch.tensor([len(np.unique(place)) for place in places])
         self._n_cells += len(positions)
@@ -95,12 +96,13 @@ class Meter:
 
         Returns
         -------
-        `TERMS` over all ranks; ``cells_per_s`` of all ranks; ``loader_wait_share`` of the time;
-        ``tiles_per_batch`` and ``wells_per_batch``: distinct ones in this rank's part of a batch.
+        The terms of the objective over all ranks; ``cells_per_s`` of all ranks;
+        ``loader_wait_share`` of the time; ``tiles_per_batch`` and ``wells_per_batch``: distinct
+        ones in this rank's part of a batch.
         """
         seconds = time.monotonic() - self._started_s
         tiles, wells = (self.mixing / n_steps).tolist()
-        values = dict(zip(TERMS, ranks.mean(self.terms / n_steps).tolist(), strict=True))
+        values = dict(zip(self._names, ranks.mean(self.terms / n_steps).tolist(), strict=True))
         values |= {
             "cells_per_s": ranks.size * self._n_cells / seconds,
             "loader_wait_share": (self._batches.waited_s - self._waited_s) / seconds,

@@ -16,7 +16,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.models.objective import Weights, objective
+from mcvae_ops.models.objective import Weights, objective, weights_from
 from mcvae_ops.models.preprocess import Preprocessing, turned
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops
@@ -263,7 +263,7 @@ def train_model(
             Meter(batches, cells, device),
             validation,
             preprocess,
-            select(Weights, settings),
+            weights_from(settings),
             select(Schedule, settings),
             arithmetic,
             seed,
