@@ -1,5 +1,6 @@
 from mcvae_ops.workflow.job import (
     Names,
+    check_files,
     growing,
     local_paths,
     read_configuration,
@@ -8,16 +9,18 @@ from mcvae_ops.workflow.job import (
     without,
 )
 
-# A file given with --configfile is the whole configuration: merged into the default, it would
-# inherit the simulated screen's plates.
-if not workflow.overwrite_configfiles:
+DEFAULTS = workflow.source_path("config/defaults.yaml")
+SCHEMA = workflow.source_path("workflow/schemas/config.schema.yaml")
 
-    configfile: "config/config.yaml"
+# Without --configfile, the screen is the simulated one.
+if workflow.overwrite_configfiles:
+    check_files(workflow.overwrite_configfiles, DEFAULTS, SCHEMA)
+else:
+
+    configfile: workflow.source_path("config/config.yaml")
 
 
-config = read_configuration(
-    config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
-)
+config = read_configuration(config, DEFAULTS, SCHEMA)
 NAMES = Names(config)
 PANELS = NAMES.panels
 # Of the grid; where its centre ends matters to the benchmarks alone.

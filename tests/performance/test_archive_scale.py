@@ -13,10 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
-from tests.conftest import ROOT
 from tests.helpers.archive_process import serving, write_tiffs
+from tests.helpers.configurations import merged, whole
 from tests.integration.test_archive_faults import BLOCK_BYTES, killed_rounds
 
 N_FILES, N_FEATURES, CELLS_PER_PART = 840_633, 1_084, 10_000
@@ -78,7 +77,7 @@ def write_study(folder, known: pd.DataFrame) -> int:
 def test_manifest_and_plan_of_the_whole_study(shared, tmp_path):
     known = pd.read_parquet(shared / "data/archive/s-biad394_six_plates.parquet")
     list_bytes = write_study(tmp_path, known)
-    settings = yaml.safe_load((ROOT / "config/funk2022.yaml").read_text())
+    settings = whole(merged("funk2022"))
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     parts = {"name": ["a"], "address": ["https://x/a"], "size_bytes": [1]}
     pd.DataFrame(parts).to_parquet(tmp_path / "parts")

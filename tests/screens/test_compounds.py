@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from mcvae_ops.workflow.job import Names
 from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
 RESULTS = ROOT / "results/compounds"
-CONFIG = yaml.safe_load((ROOT / "config/compounds.yaml").read_text())
+CONFIG = whole(merged("compounds"))
 
 
 @pytest.fixture(autouse=True, scope="module")

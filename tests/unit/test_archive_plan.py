@@ -6,7 +6,6 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
@@ -14,7 +13,7 @@ from mcvae_ops.archive.plan import plan
 from mcvae_ops.benchmarks.covariates.positions import well_position
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
-from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
 ROOM = "https://host/Files"
 
@@ -25,7 +24,7 @@ def planned(shared, tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "_free_bytes", lambda folder: 10**14)
 
     def call(name, change=lambda config: None):
-        config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        config = whole(merged(name))
         change(config)
         paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
         table = shared / "data/archive/s-biad394_six_plates.parquet"
@@ -58,7 +57,7 @@ def test_the_screen_of_the_paper(planned, capsys):
 
 def test_the_pilot_shows_enough_control_cells_at_edge_and_centre():
     """Cells of a tile and share of controls as in the paper; see tests/performance/RESULTS.md."""
-    config = yaml.safe_load((ROOT / "config/funk2022_pilot.yaml").read_text())
+    config = whole(merged("funk2022_pilot"))
     grid, tiles = config["screen"]["well_grid"], tile_numbers(config["screen"]["tiles"])
     position = well_position(grid["column_heights"], grid["centre_tiles"])[tiles]
     assert {place: (position == place).sum() for place in ("edge", "centre")} == {

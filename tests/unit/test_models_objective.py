@@ -22,7 +22,7 @@ SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, 0, True, True, False, False, 
 WEIGHTS = Weights(
     likelihood_weight=1.0,
     kl_weight=2.0,
-    kl_ramp_steps=0,
+    kl_warmup_steps=0,
     additional={"wasserstein": 8.0, "hsic": 5.0, "label": 7.0},
 )
 
@@ -131,6 +131,6 @@ def test_terms_apply_to_their_arm_only():
 
 
 def test_kl_ramp_rises_once_and_stays():
-    weights = replace(WEIGHTS, kl_weight=20.0, kl_ramp_steps=4)
+    weights = replace(WEIGHTS, kl_weight=20.0, kl_warmup_steps=4)
     assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
-    assert replace(weights, kl_weight=1.0, kl_ramp_steps=0).kl_at(0) == 1.0
+    assert replace(weights, kl_weight=1.0, kl_warmup_steps=0).kl_at(0) == 1.0

@@ -148,7 +148,7 @@ def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
 
 def test_a_head_makes_labels_felt_in_s(shards, tmp_path):
     training = TRAINING | {"epochs": 40, "label_weight": 300.0, "gradient_clip_norm": 300.0}
-    training |= {"level_batches": True, "symmetries": True}
+    training |= {"normalise_batches": True, "augmentation": True}
     model = MCVAE | {"prior_s_per_label": False, "prior_z_per_label": False}
     arguments = train_model_arguments(shards, tmp_path, model, training)
     train_model(**arguments)
@@ -215,19 +215,21 @@ def test_validation_sums_the_terms_as_training_does(trained):
         images = preprocess(chosen.crops, chosen.batch)
         noise = torch.Generator().manual_seed(NOISE_SEED)
         inference = model(images, chosen.label, chosen.batch, noise)
-        terms = objective(model, images, chosen.label, inference, weights, weights.kl_ramp_steps)
+        terms = objective(model, images, chosen.label, inference, weights, weights.kl_warmup_steps)
     expected = {name: value.item() for name, value in terms.items() if name in validated}
     assert {"loss", "negative_elbo", "kl_s", "kl_z", "wasserstein"} <= set(expected)
     assert {name: validated[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
-def test_batches_without_controls_cannot_be_levelled(shards, tmp_path):
+def test_batches_without_controls_cannot_be_normalised(shards, tmp_path):
     statistics = pq.read_table(shards / "statistics.parquet")
     some = statistics.filter(pc.not_equal(statistics["well"], "A2"))
     pq.write_table(some, tmp_path / "some.parquet")
-    arguments = train_model_arguments(shards, tmp_path, MCVAE, TRAINING | {"level_batches": True})
+    arguments = train_model_arguments(
+        shards, tmp_path, MCVAE, TRAINING | {"normalise_batches": True}
+    )
     arguments |= {"statistics": str(tmp_path / "some.parquet")}
-    with pytest.raises(InputError, match=r"level_batches: found no NTC cell in batch P/A2"):
+    with pytest.raises(InputError, match=r"normalise_batches: found no NTC cell in batch P/A2"):
         train_model(**arguments)
 
 

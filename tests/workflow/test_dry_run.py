@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from snakemake.utils import update_config
 
 from mcvae_ops.workflow.job import Names, growing
 from tests.conftest import ROOT
+from tests.helpers.configurations import merged, tables_of_the_paper, whole
 from tests.helpers.runs import (
     command,
     environment,
@@ -21,7 +22,7 @@ from tests.helpers.runs import (
 
 
 def test_default_plans_every_stage(tmp_path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = whole(merged("config"))
     write_configuration(config, tmp_path)
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
@@ -36,7 +37,7 @@ def test_default_plans_every_stage(tmp_path):
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = whole(merged("config"))
     write_configuration(config, tmp_path)
     planned = jobs(tmp_path, "results/simulated/figures/fig3b.pdf")
     assert planned["draw_figure"] == 1
@@ -129,12 +130,10 @@ def real_study(shared, tmp_path):
     """Function that writes a configuration of the real study, with its real manifest."""
 
     def write(name: str) -> Path:
-        config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        config = merged(name)
+        update_config(config, tables_of_the_paper(shared))
         config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        for key in ("functional_groups", "mitotic_factors", "wider_mitotic_factors"):
-            relative = config["archive"]["annotations"][key].removeprefix("../shared/")
-            config["archive"]["annotations"][key] = str(shared / relative)
-        write_configuration(config, tmp_path)
+        write_configuration(whole(config), tmp_path)
         return tmp_path
 
     return write

@@ -1,6 +1,5 @@
 """The likeliest mistakes: each ends in one sentence that says where, what, and the way out."""
 
-import copy
 import errno
 import json
 from collections.abc import Callable
@@ -12,7 +11,6 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
-import yaml
 from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 
@@ -32,10 +30,8 @@ from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import job, read_configuration
 from mcvae_ops.workflow.panels import PANEL_TABLES
-from tests.conftest import ROOT
+from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
-
-SCHEMA = str(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 def put(key: str, value) -> Callable[[dict], None]:
@@ -66,9 +62,25 @@ def name_twice(config: dict) -> None:
 
 IN_CONFIGURATION = {
     "missing key": (
-        drop("training.learning_rate"),
-        "configuration key training: found no key 'learning_rate', expected every key to be set; "
-        "add 'learning_rate' (see config/README.md).",
+        drop("screen.control"),
+        "configuration key screen.control: a value is missing; this key has no default; set it in "
+        "the file of the screen, which comes first after --configfile (see config/README.md).",
+    ),
+    "missing key of a model": (
+        put("models.mine", {"salient_latent": 8}),
+        "configuration key models.mine.background_latent: a value is missing; this key has no "
+        "default; set it in the file of the screen, which comes first after --configfile (see "
+        "config/README.md).",
+    ),
+    "old name": (
+        put("training.symmetries", True),
+        "configuration key training.symmetries: found the old name of this key, expected "
+        "augmentation; rename it.",
+    ),
+    "old name in a model": (
+        put("models.mcvae.training", {"level_batches": True}),
+        "configuration key models.mcvae.training.level_batches: found the old name of this key, "
+        "expected normalise_batches; rename it.",
     ),
     "unknown key": (
         put("crop.sise_px", 48),
@@ -93,13 +105,13 @@ IN_CONFIGURATION = {
     ),
     "study that is not there": (
         lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive.study: found the path no.json, which does not exist, expected "
-        "an existing file or an https address; place the file there or correct the path.",
+        "configuration key archive.study: the file no.json is missing; the run reads it; place it "
+        "there, or set another path or an https address.",
     ),
     "no study": (
         lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
-        "configuration key archive.study: found nothing, expected a path or an address, as source "
-        "is archive; set it.",
+        "configuration key archive.study: a value is missing; source is archive, which needs it; "
+        "set archive.study.",
     ),
     "no folder of published values": (
         put("figures.published_values", "numbers"),
@@ -109,7 +121,7 @@ IN_CONFIGURATION = {
     "channel of the alignment": (
         put("alignment.measure", {"A594": "DAPY", "AF750": "GFP"}),
         "configuration key alignment.measure: found channel 'DAPY', expected a channel of the "
-        "screen (A594, AF750, DAPI, GFP); correct its name.",
+        "screen (A594, AF750, DAPI, GFP); correct its name, or drop the entry with null.",
     ),
     "reference channel": (
         put("alignment.reference", "Hoechst"),
@@ -118,8 +130,7 @@ IN_CONFIGURATION = {
     ),
     "channel twice": (
         name_twice,
-        "configuration key screen.channels: found A594 twice, expected each once; correct or "
-        "remove one of them.",
+        "configuration key screen.channels: A594 is defined twice; correct or remove one of them.",
     ),
     "tiles outside of the well": (
         put("screen.tiles", "0-21"),
@@ -154,8 +165,8 @@ IN_CONFIGURATION = {
     "a head without a salient space": (
         put("models.vae.training", {"label_weight": 10.0}),
         "configuration key models.vae: found label_weight 10 and no salient latent, expected a "
-        "salient latent, from which the label is told; set salient_latent above 0, or label_weight "
-        "to 0.",
+        "salient latent, from which the label is predicted; set salient_latent above 0, or "
+        "label_weight to 0.",
     ),
     "unknown functional group": (
         put("benchmarks.features.novel_groups", ["tubulins"]),
@@ -165,8 +176,8 @@ IN_CONFIGURATION = {
     ),
     "guides and doses": (
         put("simulate.library.doses_um", [1, 10]),
-        "configuration key simulate.library.guides_per_gene: found 2, expected null, as doses_um "
-        "are given; correct one of the two.",
+        "configuration key simulate.library.guides_per_gene: found 2, expected null, because "
+        "doses_um is given; correct one of the two.",
     ),
 }
 
@@ -175,10 +186,10 @@ IN_CONFIGURATION = {
 def test_a_wrong_configuration_stops_before_the_first_job(mistake):
     change, sentence = IN_CONFIGURATION[mistake]
     config = tiny_configuration()
-    assert read_configuration(copy.deepcopy(config), SCHEMA)
+    assert read_configuration(as_file(config), DEFAULTS, SCHEMA)
     change(config)
     with pytest.raises(WorkflowError) as caught:
-        read_configuration(config, SCHEMA)
+        read_configuration(as_file(config), DEFAULTS, SCHEMA)
     assert str(caught.value) == sentence
 
 
@@ -390,7 +401,7 @@ def test_a_group_that_no_list_holds():
 
 
 def test_a_channel_without_a_way_to_the_reference():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = whole(merged("config"))
     alignment = config["alignment"] | {"measure": {"A594": "DAPI"}}
     with pytest.raises(InputError) as caught:
         resolve_chain(channels_from(config["screen"]["channels"]), alignment)

@@ -160,12 +160,12 @@ class Weights:
 
     likelihood_weight: float
     kl_weight: float
-    kl_ramp_steps: int
+    kl_warmup_steps: int
     additional: Mapping[str, float]
 
     def kl_at(self, step: int) -> float:
         """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
-        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
+        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_warmup_steps, 1))
 
 
 def weights_from(settings: Mapping) -> Weights:
@@ -173,7 +173,7 @@ def weights_from(settings: Mapping) -> Weights:
     return Weights(
         settings["likelihood_weight"],
         settings["kl_weight"],
-        settings["kl_ramp_steps"],
+        settings["kl_warmup_steps"],
         {name: settings[term.weight] for name, term in ADDITIONAL_TERMS.items()},
     )
 

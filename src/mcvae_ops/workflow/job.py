@@ -4,7 +4,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
-from mcvae_ops.workflow.configuration import check_configuration, local_paths
+from mcvae_ops.workflow.configuration import check_configuration, read_yaml
+from mcvae_ops.workflow.overlays import check_overlays
 from mcvae_ops.workflow.panels import (
     PANEL_TABLES,
     benchmark_tables,
@@ -23,21 +24,35 @@ from mcvae_ops.workflow.panels import (
     panel_values,
     undrawable,
 )
+from mcvae_ops.workflow.places import local_paths
 from mcvae_ops.workflow.targets import targets_text
 
 __all__ = [
-    "Names", "growing", "job", "local_paths", "read_configuration", "say_targets", "select",
-    "transfer", "where_it_runs", "without",
+    "Names", "check_files", "growing", "job", "local_paths", "read_configuration", "say_targets",
+    "select", "transfer", "where_it_runs", "without",
 ]  # fmt: skip
 
 BASELINES = ("cellprofiler", "random")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def read_configuration(config: dict, schema: str) -> dict:
-    """Check the configuration; a mistake ends Snakemake with one sentence and no traceback."""
+def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
+    """Check how the files after ``--configfile`` lie over the defaults and over one another."""
+    with _one_sentence():
+        check_overlays(map(read_yaml, (Path(defaults), *files)), read_yaml(Path(schema)))
+
+
+def read_configuration(config: dict, defaults: str, schema: str) -> dict:
+    """Return the whole configuration, checked."""
+    with _one_sentence():
+        return check_configuration(config, Path(defaults), Path(schema))
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """End Snakemake with the sentence of a mistake, and no traceback."""
     try:
-        return check_configuration(config, Path(schema))
+        yield
     except InputError as error:
         raise WorkflowError(str(error)) from None
 
