@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import tifffile
 
-from mcvae_ops.cells.measure import measure_tile
 from mcvae_ops.archive.patterns import Pattern
+from mcvae_ops.cells.measure import measure_tile
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.screen import channels_from
