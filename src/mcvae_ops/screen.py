@@ -12,11 +12,22 @@ _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of the crops: `index` is its position on the channel axis of its file."""
+    """One channel of the crops.
+
+    Attributes
+    ----------
+    name, stain, colour
+        As the configuration calls them.
+    group
+        Its file: what `{channel}` reads in the address of an image.
+    index
+        Its position on the channel axis of its file; None finds it by its name, in files that name
+        their channels, and takes the only one of other files.
+    """
 
     name: str
     group: str
-    index: int
+    index: int | None
     stain: str = ""
     colour: str = ""
 

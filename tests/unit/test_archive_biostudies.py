@@ -32,6 +32,7 @@ def screen_of(plates, first=0, last=1280):
         "plates": plates,
         "tiles": f"{first}-{last}",
         "images": PATTERN,
+        "cut_px": None,
         "channels": [{"group": group} for group in groups],
     }
 

@@ -19,7 +19,7 @@ PATTERN = "{plate}/{well}_{tile}_{channel}.tif"
 
 
 def screen_of(images=PATTERN, plates=None, tiles="0-9", channels=("w1",)):
-    return {"images": images, "plates": plates or {"P": ["A1"]}, "tiles": tiles,
+    return {"images": images, "plates": plates or {"P": ["A1"]}, "tiles": tiles, "cut_px": None,
             "channels": [{"name": name, "group": name} for name in channels]}  # fmt: skip
 
 

@@ -34,7 +34,7 @@ rule list_files:
         archive_slots=1,
     params:
         place=select(config["archive"], "study", "root", "files"),
-        screen=select(config["screen"], "plates", "tiles", "images")
+        screen=select(config["screen"], "plates", "tiles", "cut_px", "images")
         | {"channels": NAMES.recorded},
     script:
         "../scripts/list_files.py"

@@ -113,6 +113,20 @@ class Places:
         return None if is_tile else "tile"
 
 
+def as_recorded(screen: dict) -> dict:
+    """Return a screen with the tiles that are recorded as images: a stitched well is one."""
+    return screen if screen["cut_px"] is None else screen | {"tiles": "0"}
+
+
+def cut_tiles(table: pd.DataFrame, screen: dict) -> pd.DataFrame:
+    """Return one row per tile where a stitched well is cut into tiles, all of one image."""
+    if screen["cut_px"] is None:
+        return table
+    tiles = pd.DataFrame({"tile": pd.array(tile_numbers(screen["tiles"]), "int32")})
+    cut = table.drop(columns="tile").merge(tiles.astype("int32"), how="cross")
+    return cut[table.columns].sort_values(["plate", "well", "tile", "group"], ignore_index=True)
+
+
 def select_files(entries: Iterable[tuple[str, int]], screen: dict) -> tuple[pd.DataFrame, LeftOut]:
     """Keep the files whose path names a plate, well, tile and channel of the screen.
 
@@ -225,8 +239,8 @@ def list_files(
     study, root, files
         See `Source`.
     screen
-        images, plates, tiles and channels of the configuration; images lie below the root unless
-        their address is absolute.
+        images, plates, tiles, cut_px and channels of the configuration; images lie below the root
+        unless their address is absolute.
     archive
         Section of the configuration.
 
@@ -236,7 +250,7 @@ def list_files(
         If a plate, well or channel has no file, a file has no size, or two claim one place.
     """
     root, images = split_address(root, screen["images"])
-    screen = screen | {"images": images}
+    screen, whole = as_recorded(screen | {"images": images}), screen
     source, pattern = Source(study, root, files, archive), Pattern(images)
     if not is_zarr(images):
         entries = source.entries(pattern, list(Places(screen).all()))
@@ -250,7 +264,7 @@ def list_files(
         logger.info("%d files left out: %s (as %s)", row.n_files, row.kind, row.example)
     table.insert(1, "address", [source.address(path) for path in table["path"]])
     _log_counts(table, screen)
-    write_parquet(table, manifest)
+    write_parquet(cut_tiles(table, whole), manifest)
     write_text(rest.table().to_csv(sep="\t", index=False), left_out)
 
 

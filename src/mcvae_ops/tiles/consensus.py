@@ -16,6 +16,7 @@ from mcvae_ops.tiles.known_shifts import check_tile, overlay_pixels
 from mcvae_ops.tiles.load import load_image
 from mcvae_ops.tiles.quality import QUALITY, tile_quality
 from mcvae_ops.tiles.shifts import Shifts, believable, estimate_shifts
+from mcvae_ops.tiles.stitched import window_of
 
 CHECKS = pa.schema(
     {
@@ -70,8 +71,8 @@ def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: di
 
     Returns
     -------
-    Columns channel, dy_px, dx_px (median), n_tiles (believable ones) and spread_px (median
-    distance from the median); the shift is NaN where no tile is believable.
+    Columns channel, dy_px, dx_px (median), n_tiles (believable ones), spread_px (median distance
+    from the median) and confidence (median of these tiles); NaN where no tile is believable.
     """
     trusted = np.array([believable(one, alignment) for one in measured], bool)
     rows = []
@@ -79,8 +80,11 @@ def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: di
         px = np.array([one.px[k] for one, ok in zip(measured, trusted, strict=True) if ok[k]])
         dy, dx = np.median(px, axis=0) if len(px) else (np.nan, np.nan)
         spread = np.median(np.hypot(*(px - (dy, dx)).T)) if len(px) else np.nan
-        rows.append((channel.name, dy, dx, len(px), spread))
-    return pd.DataFrame(rows, columns=["channel", "dy_px", "dx_px", "n_tiles", "spread_px"])
+        sure = [one.confidence[k] for one, ok in zip(measured, trusted, strict=True) if ok[k]]
+        confidence = np.median(sure) if sure else np.nan
+        rows.append((channel.name, dy, dx, len(px), spread, confidence))
+    columns = ["channel", "dy_px", "dx_px", "n_tiles", "spread_px", "confidence"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def consensus_table(
@@ -143,7 +147,7 @@ def plate_shifts(
         try:
             if isinstance(paths, TileError):
                 raise paths
-            image = load_image(paths, screen)
+            image = load_image(paths, screen, archive, window_of(tile, screen))
             shifts = estimate_shifts(image, channels, alignment)
             measured.append((well, shifts, tile_quality(image)))
             found = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")

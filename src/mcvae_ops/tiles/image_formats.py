@@ -1,6 +1,6 @@
 """Image files of every format as axes and planes; what a library raises is a `TileError`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -24,8 +24,11 @@ class Image(Protocol):
     ----------
     axes, shape, dtype
         A letter and a length per axis, Y and X the last ones; type of the pixels.
+    channel_names
+        Along the axis C; empty where the file names none.
     """
 
+    channel_names: Sequence[str]
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -39,6 +42,8 @@ class Image(Protocol):
 
 class PngImage:
     """A PNG file: one plane; see `Image`."""
+
+    channel_names = ()
 
     def __init__(self, path: str | Path) -> None:
         self._pixels = imagecodecs.png_decode(Path(path).read_bytes())

@@ -145,12 +145,11 @@ class _Planes(Sequence):
                 f"of {shape[0]} x {shape[1]} px (Y, X) and channels (C) are expected"
                 f"{unnamed or ''}"
             )
-        if channel.index >= expected["C"]:
-            raise TileError(f"{expected['C']} channels, none at index {channel.index}")
+        self.index = _index_of(channel, image, expected["C"])
         kind, n_bytes = image.dtype.kind, image.dtype.itemsize
         if not ((kind == "u" and n_bytes <= 2) or kind == "f"):
             raise TileError(f"pixels are {image.dtype}, not uint8, uint16 or float")
-        self.channel, self.z_planes, self.window = channel, z_planes, window
+        self.z_planes, self.window = z_planes, window
 
     def __len__(self) -> int:
         return self.z_planes
@@ -158,13 +157,27 @@ class _Planes(Sequence):
     def __getitem__(self, k: int) -> np.ndarray:
         if not 0 <= k < self.z_planes:
             raise IndexError(k)
-        place = {"C": self.channel.index, "Z": k}
+        place = {"C": self.index, "Z": k}
         index = tuple(place.get(axis, 0) for axis in self.axes[:-2])
         plane = self.image.plane(index, self.window)
         expected = tuple(part.stop - part.start for part in self.window)
         if plane.shape != expected or plane.dtype != self.image.dtype:
             raise TileError(f"a plane {plane.dtype} {plane.shape}, expected {expected}")
         return plane
+
+
+def _index_of(channel: Channel, image: Image, n_channels: int) -> int:
+    """Return the place of a channel on the axis C: as configured, or by its name in the file."""
+    index, names = channel.index, image.channel_names
+    if index is None and names:
+        if names.count(channel.name) != 1:
+            raise TileError(f"channels {', '.join(names)}, expected one named {channel.name}")
+        index = names.index(channel.name)
+    if index is None and n_channels > 1:
+        raise TileError(f"{n_channels} channels without names; set index of {channel.name}")
+    if (index or 0) >= n_channels:
+        raise TileError(f"{n_channels} channels, none at index {index}")
+    return index or 0
 
 
 def _named_axes(image: Image, axes: str | None) -> str:

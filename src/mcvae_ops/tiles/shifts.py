@@ -14,6 +14,7 @@ from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.registration import measure_shift, prepare_image
 
 _MANY_TILES = 5
+_OUTLIER_PX, _OUTLIER_SPREADS = 3.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str
 
     Returns
     -------
-    ``{channel: target}``; the target is None for the reference and for channels recorded in one
-    file with it. A channel that is not measured itself rides on a channel of its file.
+    ``{channel: target}``; the target is None for the reference, for channels in register with it,
+    and for those recorded in one file with it. A channel that is not measured itself rides on a
+    channel of its file.
 
     Raises
     ------
@@ -52,9 +54,11 @@ def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str
         If the configuration leaves a channel without a way to the reference.
     """
     reference, measure = alignment["reference"], alignment["measure"]
+    names = [channel.name for channel in channels]
+    in_register = names if alignment["in_register"] == "all" else alignment["in_register"]
     group = {channel.name: channel.group for channel in channels}
-    settled: dict[str, str | None] = {reference: None}
-    waiting = [channel.name for channel in channels if channel.name != reference]
+    settled: dict[str, str | None] = {reference: None} | dict.fromkeys(in_register)
+    waiting = [name for name in names if name not in settled]
     while waiting:
         for name in waiting:
             riding = [other for other in settled if group[other] == group[name]]
@@ -68,8 +72,10 @@ def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str
             raise InputError(
                 where="configuration key alignment.measure",
                 found=f"no way from {waiting[0]} to {reference}",
-                expected="each channel measured against another, or in one file with a settled one",
-                fix=f"add {waiting[0]}: {reference}",
+                expected="each channel measured against another, in one file with a settled one, "
+                "or in register",
+                fix=f"add {waiting[0]}: {reference}, or name it in alignment.in_register if one "
+                "camera recorded both",
             )
     return settled
 
@@ -126,7 +132,9 @@ def guard(
     A shift is believed if its confidence is at least ``alignment.min_confidence`` and both its
     components are at most ``alignment.max_shift_px``. A believed one gives way to the consensus of
     at least `_MANY_TILES` tiles if they lie closer together than the shift is exact, and it agrees
-    with them within three standard errors: then its distance from them is its own error.
+    with them within three standard errors: then its distance from them is its own error. It also
+    gives way if it lies far from them (`_OUTLIER_PX`, and `_OUTLIER_SPREADS` of their spread):
+    periodic structure matches itself with high confidence at a wrong shift.
 
     Parameters
     ----------
@@ -146,7 +154,8 @@ def guard(
     believed = believable(measured, alignment)
     px, method = measured.px.copy(), list(measured.method)
     for k, name in enumerate(names):
-        if believed[k] and not _less_exact(measured, k, *agreed[k]):
+        gives_way = _less_exact(measured, k, *agreed[k]) or _is_outlier(measured.px[k], *agreed[k])
+        if believed[k] and not gives_way:
             continue
         if np.isnan(agreed[k, :2]).any():
             dy, dx = measured.px[k]
@@ -170,6 +179,11 @@ def consensus_of_well(consensus: pd.DataFrame, well: str) -> pd.DataFrame:
     of_plate, own = (consensus[consensus["well"] == name] for name in ("", well))
     known = own[own["dy_px"].notna()]
     return pd.concat([known, of_plate]).drop_duplicates("channel").reset_index(drop=True)
+
+
+def _is_outlier(px: np.ndarray, dy: float, dx: float, n_tiles: float, spread_px: float) -> bool:
+    distance_px = np.hypot(*(px - (dy, dx)))
+    return n_tiles >= _MANY_TILES and distance_px > max(_OUTLIER_PX, _OUTLIER_SPREADS * spread_px)
 
 
 def _less_exact(

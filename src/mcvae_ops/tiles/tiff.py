@@ -27,6 +27,8 @@ class TiffImage:
         If the file holds several images, planes of other files, or pixels that are no counts.
     """
 
+    channel_names = ()
+
     def __init__(self, path: str | Path) -> None:
         self._tif = tifffile.TiffFile(path)
         try:
@@ -84,8 +86,11 @@ class TiffImage:
         n_images = (self._tif.imagej_metadata or {}).get("images", 1)
         if len(self._tif.pages) >= n_images:
             return False
-        if len(self._tif.pages) > 1 or series.dataoffset is None or "S" in series.axes:
-            raise TileError(f"{len(self._tif.pages)} planes, expected the {n_images} it names")
+        n_planes = math.prod(series.shape[:-2])
+        if len(self._tif.pages) > 1 or series.dataoffset is None or n_planes != n_images:
+            raise TileError(
+                f"damaged file ({len(self._tif.pages)} of the {n_images} images it names)"
+            )
         return True
 
     def _take_planes(self, planes: dict[tuple[int, int, int], int]) -> None:
