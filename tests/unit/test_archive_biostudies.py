@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcvae_ops.archive.image_files import list_files, select_files
+from mcvae_ops.archive.image_files import check_address, list_files, select_files
 from mcvae_ops.archive.pagetab import (
     file_lists_of,
     sections_of,
@@ -99,7 +99,7 @@ def test_one_file_per_tile_needs_no_channel_group_in_its_path():
 def test_a_pattern_that_lacks_a_field_is_refused():
     screen = screen_of({"P1": ["A1"]}) | {"images": "{plate}/{well}/{channel}.tif"}
     with pytest.raises(InputError, match=r"without \{tile\}"):
-        select_files([], screen)
+        check_address(screen)
 
 
 STUDY = {

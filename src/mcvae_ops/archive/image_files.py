@@ -143,7 +143,6 @@ def select_files(entries: Iterable[tuple[str, int]], screen: dict) -> tuple[pd.D
     out.
     """
     pattern, places = Pattern(screen["images"]), Places(screen)
-    check_fields(pattern, places)
     exact, loose = pattern.regex(places.known()), pattern.regex()
     rows, left_out = [], LeftOut()
     for path, size_bytes in entries:
@@ -162,15 +161,27 @@ def select_files(entries: Iterable[tuple[str, int]], screen: dict) -> tuple[pd.D
     return _table(rows), left_out
 
 
-def check_fields(pattern: Pattern, places: Places) -> None:
-    """Raise an `InputError` if a path would not say which plate, well, tile or channel it is of."""
+def is_plate(pattern: Pattern) -> bool:
+    """Say whether an address is that of plates in OME-Zarr: their metadata name the fields."""
+    return is_zarr(pattern.text) and pattern.fields <= {"plate"}
+
+
+def check_address(screen: dict) -> None:
+    """Raise an `InputError` if a path would not say which plate, well, tile or channel it is of.
+
+    Parameters
+    ----------
+    screen
+        images, plates, tiles, cut_px and channels of the configuration.
+    """
+    pattern, places = Pattern(screen["images"]), Places(as_recorded(screen))
     several = {
         "plate": len(places.wells) > 1,
         "well": max(map(len, places.wells.values())) > 1,
         "tile": len(places.tiles) > 1,
         "channel": len(places.channels) > 1,
     }
-    fields = set(pattern.fields)
+    fields = set(pattern.fields) | ({"well", "tile"} if is_plate(pattern) else set())
     if {"row", "column"} <= fields:
         fields.add("well")
     if missing := [name for name, needed in several.items() if needed and name not in fields]:
@@ -212,7 +223,6 @@ def plate_fields(source: Source, screen: dict) -> tuple[pd.DataFrame, LeftOut]:
 def single_images(source: Source, screen: dict) -> tuple[pd.DataFrame, LeftOut]:
     """Return images in OME-Zarr whose addresses name well and tile, as `select_files` does."""
     pattern, places, rows = Pattern(screen["images"]), Places(screen), []
-    check_fields(pattern, places)
     for place in places.all():
         path = pattern.fill(place)
         store, below = open_store(source.address(path), source.archive)
@@ -250,12 +260,13 @@ def list_files(
         If a plate, well or channel has no file, a file has no size, or two claim one place.
     """
     root, images = split_address(root, screen["images"])
+    check_address(screen)
     screen, whole = as_recorded(screen | {"images": images}), screen
     source, pattern = Source(study, root, files, archive), Pattern(images)
     if not is_zarr(images):
         entries = source.entries(pattern, list(Places(screen).all()))
         table, rest = select_files(entries, screen)
-    elif pattern.fields <= {"plate"}:
+    elif is_plate(pattern):
         table, rest = plate_fields(source, screen)
     else:
         table, rest = single_images(source, screen)

@@ -3,8 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from mcvae_ops.archive.image_files import Places, as_recorded, check_fields
-from mcvae_ops.archive.patterns import Pattern, well_name
+from mcvae_ops.archive.image_files import check_address
+from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
 from mcvae_ops.tiles.shifts import resolve_chain
@@ -90,7 +90,7 @@ def _check_chain(config: dict) -> None:
 def _check_images(config: dict) -> None:
     """Refuse an address of images that cannot be read, or wells that are named twice."""
     screen = config["screen"]
-    check_fields(Pattern(screen["images"]), Places(as_recorded(screen)))
+    check_address(screen)
     for plate, wells in screen["plates"].items():
         for name, number in Counter(map(well_name, wells)).items():
             if number > 1:
