@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcvae_ops.archive.image_files import check_address, list_files, select_files
+from mcvae_ops.archive.image_files import list_files, select_files
+from mcvae_ops.archive.image_places import check_address
 from mcvae_ops.archive.pagetab import (
     file_lists_of,
     sections_of,

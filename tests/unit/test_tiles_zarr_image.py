@@ -6,7 +6,8 @@ import zarr
 from ome_zarr.format import FormatV04, FormatV05
 from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
 
-from mcvae_ops.archive.ngff import fields_of_plate, is_zarr
+from mcvae_ops.archive.ngff import fields_of_plate
+from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.archive.transfer import TransferError
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel

@@ -308,12 +308,6 @@ IN_DATA = {
         "the feature table: found no cell of the screen, expected cells of the plates, wells and "
         "tiles of the configuration; correct screen.plates, screen.tiles or screen.columns.",
     ),
-    "tiles outside of the study": (
-        lambda config: (put("screen.tiles", "0-2")(config), put("crop.tiles_per_chunk", 3)(config)),
-        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: no file of it in the manifest), "
-        "expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen "
-        "or its files, or allow more.",
-    ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
         "P1 A1 chunk 000: found 2 of 2 tiles unusable (tile 0: A1_0.tif: axes CYX (2, 96, 96) "

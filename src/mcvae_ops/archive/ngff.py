@@ -1,6 +1,5 @@
 """OME-Zarr (NGFF 0.4 and 0.5; Zarr 2 and 3): its groups, and the wells and fields of its plates."""
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,16 +8,10 @@ from zarr.abc.store import Store
 from zarr.errors import GroupNotFoundError
 from zarr.storage import LocalStore
 
+from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.remote_zarr import RemoteStore
 from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
-
-_ZARR = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
-
-
-def is_zarr(address: str | Path) -> bool:
-    """Say whether an address lies in an OME-Zarr folder: a step of it ends with ``.zarr``."""
-    return _ZARR.search(str(address)) is not None
 
 
 def open_store(address: str | Path, archive: dict) -> tuple[Store, str]:
@@ -31,7 +24,7 @@ def open_store(address: str | Path, archive: dict) -> tuple[Store, str]:
     archive
         Section of the configuration.
     """
-    end = _ZARR.search(str(address)).end()
+    end = ZARR.search(str(address)).end()
     root, path = str(address)[:end], str(address)[end:].strip("/")
     if is_remote(root):
         return RemoteStore(root, archive), path

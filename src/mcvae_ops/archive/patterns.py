@@ -16,6 +16,7 @@ from mcvae_ops.errors import InputError
 FIELDS = ("plate", "well", "row", "column", "tile", "channel", "stage")
 _CHARACTERS = {"tile": "[0-9]", "column": "[0-9]", "row": "[A-Za-z0-9]", "well": "[A-Za-z0-9]"}
 _ANY = "*"
+ZARR = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
 _WELL = re.compile(r"(?:[rR](\d+)[cC](\d+)|([A-Za-z]{1,2})0*(\d{1,3}))")
 
 
@@ -212,3 +213,8 @@ def wells_of(entry: str | list[str]) -> list[str]:
             fix="correct it, as in A1-B3",
         )
     return [f"{row_letters(row)}{column:0{width}d}" for row in rows for column in columns]
+
+
+def is_zarr(address: object) -> bool:
+    """Say whether an address lies in an OME-Zarr folder: a step of it ends with ``.zarr``."""
+    return ZARR.search(str(address)) is not None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mcvae_ops.archive.ngff import is_zarr
+from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.errors import InputError, TileError

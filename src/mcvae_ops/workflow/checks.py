@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from mcvae_ops.archive.image_files import check_address
+from mcvae_ops.archive.image_places import check_address
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
-from mcvae_ops.tiles.shifts import resolve_chain
+from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.places import local_paths
 
 PICTURE_PX = 16_383  # of WebP, width and height
