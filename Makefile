@@ -7,7 +7,7 @@
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
-# make docs   config/README.md from the schema
+# make docs   config/README.md from the schema and the defaults
 # make help   this list
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -59,7 +59,8 @@ check: .venv/installed
 	$(BIN)/pytest tests/demo
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup --durations=10 \
+	  tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
 
 test-slurm: .venv/installed
 	$(BIN)/pytest tests/integration/test_slurm.py

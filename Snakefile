@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from mcvae_ops.workflow.job import (
     Names,
     check_files,
@@ -9,20 +11,23 @@ from mcvae_ops.workflow.job import (
     without,
 )
 
-DEFAULTS = workflow.source_path("config/defaults.yaml")
-SCHEMA = workflow.source_path("workflow/schemas/config.schema.yaml")
+# Of this Snakefile, wherever the run is and whatever Snakefile includes this one.
+ROOT = Path(workflow.current_basedir)
+DEFAULTS = ROOT / "config/defaults.yaml"
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 # Without --configfile, the screen is the simulated one.
 if workflow.overwrite_configfiles:
     check_files(workflow.overwrite_configfiles, DEFAULTS, SCHEMA)
 else:
 
-    configfile: workflow.source_path("config/config.yaml")
+    configfile: str(ROOT / "config/config.yaml")
 
 
 config = read_configuration(config, DEFAULTS, SCHEMA)
 NAMES = Names(config)
-PANELS = NAMES.panels
+# workflow/report/figure.rst reads them here: a new word in a parameter would draw a figure again.
+config["captions"] = NAMES.captions
 # Of the grid; where its centre ends matters to the benchmarks alone.
 GRID = {"well_grid": select(config["screen"]["well_grid"], "column_heights")}
 

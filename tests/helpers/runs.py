@@ -23,11 +23,13 @@ def write_configuration(config: dict, folder: Path) -> Path:
 
 
 def command(folder: Path, *arguments: str) -> list[str]:
+    """Snakemake in a folder, with the configuration that was written there."""
+    path = folder / "config.yaml"
     return [
         sys.executable, "-m", "snakemake",
         "--snakefile", str(ROOT / "Snakefile"),
         "--directory", str(folder),
-        "--configfile", str(folder / "config.yaml"),
+        *(("--configfile", str(path)) if path.exists() else ()),
         "--workflow-profile", str(ROOT / "workflow/profiles/default"),
         *arguments,
     ]  # fmt: skip

@@ -225,7 +225,10 @@ def test_a_wrong_path_pattern_ends_in_one_sentence(copied_run):
 BROKEN_PARTS = {
     "missing column": (lambda part: part.drop(columns="sgRNA_0"), "sgRNA_0"),
     "no control": (lambda part: part.replace("nontargeting", "safe"), "'nontargeting'"),
-    "no cell": (lambda part: part.assign(tile=part["tile"] + 500), "no cell"),
+    "no cell": (
+        lambda part: part.assign(tile=part["tile"] + 500),
+        "every cell of the screen is missing",
+    ),
 }
 
 

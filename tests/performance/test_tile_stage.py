@@ -87,7 +87,7 @@ def ours(folder: Path) -> np.ndarray:
     aligned = aligned_tile(paths, SCREEN, ALIGNMENT, plate)
     image = clip(aligned.image, 0.001)
     cut = crop_cells(image, aligned.shifts.px, centres(), CROP)
-    rows = pd.DataFrame({"cell": np.flatnonzero(cut.kept)})
+    rows = pd.DataFrame({"cell": np.flatnonzero(cut.is_inside)})
     write_shard(cut.images, np.arange(len(rows)), rows, NAMES, folder / "ours.npy")
     return cut.images
 

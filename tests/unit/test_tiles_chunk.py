@@ -169,8 +169,8 @@ def test_shards_hold_the_crops_of_their_cells(run, well):
         image = clip(aligned.image, 0.001)
         centres = of_tile[["y_px", "x_px"]].to_numpy()
         cut = crop_cells(image, aligned.shifts.px, centres, 24)
-        n_kept += cut.kept.sum()
-        for cell_id, crop in zip(of_tile["cell_id"][cut.kept], cut.images, strict=True):
+        n_kept += cut.is_inside.sum()
+        for cell_id, crop in zip(of_tile["cell_id"][cut.is_inside], cut.images, strict=True):
             np.testing.assert_array_equal(found[cell_id], crop)
     assert len(found) == n_kept and n_kept + dropped["n_cells"].sum() == len(cells)
     assert len(alignment) == 4 * N_TILES and alignment["passed"].all()
@@ -198,7 +198,7 @@ def test_uneven_light_is_taken_out_before_clipping(run, well, tmp_path):
     of_tile = cells[cells["tile"] == 3]
     cut = crop_cells(clip(aligned.image, 0.001), aligned.shifts.px,
                      of_tile[["y_px", "x_px"]].to_numpy(), 24)  # fmt: skip
-    for cell_id, crop in zip(of_tile["cell_id"][cut.kept], cut.images, strict=True):
+    for cell_id, crop in zip(of_tile["cell_id"][cut.is_inside], cut.images, strict=True):
         np.testing.assert_array_equal(found[cell_id], crop)
     before = crops_by_cell(plain[0])
     assert any((before[cell_id][0] != crop[0]).any() for cell_id, crop in found.items())

@@ -5,10 +5,11 @@ import pytest
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
+from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.tiles.consensus import consensus_table
 from mcvae_ops.tiles.load import check_bands, check_confidence, check_quality
 from mcvae_ops.tiles.quality import tile_quality
-from mcvae_ops.tiles.shifts import consensus_of_well, estimate_shifts, guard, resolve_chain
+from mcvae_ops.tiles.shifts import apply_consensus, consensus_of_well, estimate_shifts
 from tests.helpers.tile_scenes import draw_scene, record
 
 SIZE, TRUE = 384, (4.0, -6.5)
@@ -43,7 +44,7 @@ def accepted(tile, consensus):
     check_quality(quality, NAMES, consensus, QUALITY)
     measured = estimate_shifts(tile, CHANNELS, ALIGNMENT)
     check_confidence(quality, measured.confidence, NAMES, consensus)
-    return guard(measured, CHANNELS, ALIGNMENT, consensus)
+    return apply_consensus(measured, CHANNELS, ALIGNMENT, consensus)
 
 
 def test_good_tiles_are_accepted(plate):
@@ -85,7 +86,7 @@ def test_an_empty_tile_is_not_of_another_site(plate):
     empty = tile_of(np.random.default_rng(2), 0)
     quality, measured = tile_quality(empty), estimate_shifts(empty, CHANNELS, ALIGNMENT)
     check_confidence(quality, measured.confidence, NAMES, plate[1])
-    guarded = guard(measured, CHANNELS, ALIGNMENT, plate[1])
+    guarded = apply_consensus(measured, CHANNELS, ALIGNMENT, plate[1])
     assert guarded.method[0] == "consensus" and np.hypot(*(guarded.px[0] - TRUE)) < 0.3
 
 
@@ -98,7 +99,7 @@ def test_periodic_structure_is_not_believed(plate):
     tile = tile.astype(np.uint16)
     measured = estimate_shifts(tile, CHANNELS, ALIGNMENT)
     assert np.hypot(*(measured.px[0] - TRUE)) > 3
-    guarded = guard(measured, CHANNELS, ALIGNMENT, plate[1])
+    guarded = apply_consensus(measured, CHANNELS, ALIGNMENT, plate[1])
     assert guarded.method[0] == "consensus" and np.hypot(*(guarded.px[0] - TRUE)) < 0.3
 
 

@@ -20,10 +20,10 @@ from mcvae_ops.models.objective import (
     weights_from,
 )
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import read_cells, read_split
-from mcvae_ops.training.diagnostics import Watch, salient_warnings
+from mcvae_ops.shards.training_cells import read_split, read_training_cells
+from mcvae_ops.training.diagnostics import PersistentWarnings, salient_warnings
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
-from mcvae_ops.training.precision import exact
+from mcvae_ops.training.precision import full_precision
 from mcvae_ops.training.prepare import (
     Schedule,
     fixed_settings,
@@ -78,7 +78,7 @@ def accuracy_from_s(trained: dict, folder: Path) -> float:
     embed_cells(**embedding_arguments(trained, embedding))
     table = pq.read_table(embedding)
     s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
-    label = read_cells(trained["index"]).label
+    label = read_training_cells(trained["index"]).label
     is_train = pq.read_table(trained["splits"])["split"].to_numpy() == "train"
     fitted, held_out = is_train & (label > 0), ~is_train & (label > 0)
     coefficients = np.linalg.lstsq(s[fitted], np.eye(5)[label[fitted]], rcond=None)[0]
@@ -155,7 +155,7 @@ def test_a_head_makes_labels_felt_in_s(shards, tmp_path):
     row = metrics_of(arguments, "validation")[-1]
     assert row["label"] < 0.7 * np.log(4) and row["nats_without_s"] > 5
     assert row["mean_abs_s_ntc"] < 0.8 * row["mean_abs_s_perturbed"]
-    label = read_cells(arguments["index"]).label
+    label = read_training_cells(arguments["index"]).label
     split = pq.read_table(arguments["splits"])["split"].to_numpy()
     perturbed = (label[split == "validation"] > 0).mean()
     monitored = row["negative_elbo"] + 300.0 * row["label"] * perturbed
@@ -192,7 +192,7 @@ def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp
         sizes.append(metrics_of(arguments, "validation")[-1])
     assert sizes[1]["sparsity"] < 0.7 * sizes[0]["sparsity"]
     split = pq.read_table(arguments["splits"])["split"].to_numpy()
-    perturbed = (read_cells(arguments["index"]).label[split == "validation"] > 0).mean()
+    perturbed = (read_training_cells(arguments["index"]).label[split == "validation"] > 0).mean()
     row = sizes[1]
     beside = row["wasserstein"] * (1 - perturbed) + 100.0 * row["sparsity"] * perturbed
     assert row["loss"] == pytest.approx(row["monitored"] + beside, rel=1e-5)
@@ -203,7 +203,7 @@ def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp
 
 
 def test_validation_sums_the_terms_as_training_does(trained):
-    device, cells = torch.device("cpu"), read_cells(trained["index"])
+    device, cells = torch.device("cpu"), read_training_cells(trained["index"])
     model, preprocess = load_model(trained["weights"], expected_of(trained), device)
     positions = np.flatnonzero(read_split(trained["index"], trained["splits"], cells) == "test")
     crops = Crops(Path(trained["index"]).parent.parent, cells)
@@ -229,7 +229,7 @@ def test_batches_without_controls_cannot_be_normalised(shards, tmp_path):
         shards, tmp_path, MCVAE, TRAINING | {"normalise_batches": True}
     )
     arguments |= {"statistics": str(tmp_path / "some.parquet")}
-    with pytest.raises(InputError, match=r"normalise_batches: found no NTC cell in batch P/A2"):
+    with pytest.raises(InputError, match=r"normalise_batches: every NTC cell of batch P/A2"):
         train_model(**arguments)
 
 
@@ -258,7 +258,7 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     assert table.schema.names[1:] == [*(f"s_{k:02d}" for k in range(4)),
                                       *(f"z_{k:02d}" for k in range(5))]  # fmt: skip
     model, preprocess = load_model(trained["weights"], expected_of(trained), torch.device("cpu"))
-    crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
+    crops = Crops(Path(trained["index"]).parent.parent, read_training_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
         means = model.embed(preprocess(torch.from_numpy(crops.read(positions)), None))
@@ -353,13 +353,13 @@ def test_leaking_controls_are_warned_of_once(caplog):
     leaking = sound | {"mean_abs_s_ntc": 0.2}
     assert salient_warnings(sound) == {} == salient_warnings({"kl_z": 3.0})
     assert "mean |s| is 0.2 in control" in salient_warnings(leaking)["controls_leak"]
-    watch = Watch()
+    watch = PersistentWarnings()
     with caplog.at_level("INFO"):
         for step, values in enumerate([leaking] * 3 + [sound] + [leaking] * 5 + [sound] * 2):
-            watch.tell(values, step)
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0].startswith("step 7: controls leak into the salient space")
-    assert told[1:] == ["step 9: no longer controls leak"]
+            watch.update(values, step)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith("step 7: controls leak into the salient space")
+    assert messages[1:] == ["step 9: no longer controls leak"]
 
 
 def test_metrics_tell_speed_mixing_and_the_kl_of_each_dimension(trained):
@@ -398,7 +398,7 @@ def test_samples_show_cells_and_what_the_model_makes_of_them(trained):
 
 
 @pytest.mark.parametrize("way", [{"precision": "bf16"}, {"precision": "tf32"}])
-def test_other_arithmetic_gives_nearly_the_same_training(way, shards, tmp_path):
+def test_another_precision_gives_nearly_the_same_training(way, shards, tmp_path):
     elbo = []
     for name, settings in (("plain", {}), ("other", way)):
         training = TRAINING | {"epochs": 5} | settings
@@ -416,7 +416,7 @@ def test_what_is_compared_is_computed_in_float32_whatever_the_training_does():
     try:
         for place in places:
             place.allow_tf32 = True
-        with exact():
+        with full_precision():
             assert not any(place.allow_tf32 for place in places)
         assert all(place.allow_tf32 for place in places)
     finally:

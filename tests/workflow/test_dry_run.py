@@ -9,6 +9,7 @@ import pytest
 from snakemake.utils import update_config
 
 from mcvae_ops.workflow.job import Names, growing
+from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
 from tests.helpers.configurations import merged, tables_of_the_paper, whole
 from tests.helpers.runs import (
@@ -21,12 +22,11 @@ from tests.helpers.runs import (
 )
 
 
-def test_default_plans_every_stage(tmp_path):
+def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path):
     config = whole(merged("config"))
-    write_configuration(config, tmp_path)
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
-    assert planned["draw_figure"] == len(config["figures"]["panels"])
+    assert planned["draw_figure"] == len(PANELS)
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2
@@ -38,11 +38,18 @@ def test_default_plans_every_stage(tmp_path):
 
 def test_one_figure_needs_only_its_chain(tmp_path):
     config = whole(merged("config"))
-    write_configuration(config, tmp_path)
     planned = jobs(tmp_path, "results/simulated/figures/fig3b.pdf")
     assert planned["draw_figure"] == 1
     assert planned["train_model"] == len(config["training"]["seeds"])
     assert "complexes" not in planned
+
+
+def test_an_overlay_adds_a_model_to_a_screen(tmp_path):
+    files = [str(ROOT / f"config/{name}.yaml") for name in ("config", "dcvae")]
+    config = whole(merged("config", "dcvae"))
+    planned = jobs(tmp_path, "--configfile", *files)
+    assert "dcvae" in config["models"]
+    assert planned["train_model"] == len(config["models"]) * len(config["training"]["seeds"])
 
 
 def test_compared_models_are_judged_like_the_main_one(tmp_path):

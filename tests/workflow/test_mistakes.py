@@ -29,7 +29,7 @@ from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import job, read_configuration
-from mcvae_ops.workflow.panels import PANEL_TABLES
+from mcvae_ops.workflow.panels import PANELS
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
@@ -148,9 +148,14 @@ IN_CONFIGURATION = {
         "plate/well of screen.plates; correct it.",
     ),
     "unknown panel": (
-        put("figures.panels", ["fig2a", "fig9"]),
-        "configuration key figures.panels.1: found 'fig9', expected one of "
-        f"{', '.join(PANEL_TABLES)}; choose one of them.",
+        put("figures.panels", ["fig2a", "Fig3B"]),
+        "configuration key figures.panels: found the unknown panel 'Fig3B', expected all, or a "
+        f"list of some of {', '.join(PANELS)}; write fig3b or fig3a instead.",
+    ),
+    "panel that is no list": (
+        put("figures.panels", "fig2a"),
+        "configuration key figures.panels: found 'fig2a', expected text that matches ^all$ (`all` "
+        "that can be drawn of this screen, or a list of names); correct the value.",
     ),
     "unknown model": (
         put("profiles.main_model", "mcvea"),
@@ -290,14 +295,13 @@ IN_DATA = {
     ),
     "column that is not in the table": (
         put("screen.columns.guide", "sgRNA"),
-        "feature part interphase-cells.parquet/cells.parquet: found no column 'sgRNA', expected "
-        "the columns plate, well, tile, cell_i, cell_j, sgRNA, gene_symbol_0; correct "
-        "screen.columns.guide or replace the part.",
+        "feature part interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
+        "screen.columns.guide names it; correct screen.columns.guide or replace the part.",
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
         "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
-        "label of the feature table (the commonest are 'TP53', 'nontargeting'); correct "
+        "label of the feature table (the most common are 'TP53', 'nontargeting'); correct "
         "screen.control or screen.columns.gene.",
     ),
     "no cell left": (
@@ -305,8 +309,8 @@ IN_DATA = {
             put("screen.columns.plate", "sgRNA_0")(config),
             put("screen.not_features", ["plate"])(config),
         ),
-        "the feature table: found no cell of the screen, expected cells of the plates, wells and "
-        "tiles of the configuration; correct screen.plates, screen.tiles or screen.columns.",
+        "the feature table: every cell of the screen is missing; the configuration names its "
+        "plates, wells and tiles; correct screen.plates, screen.tiles or screen.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
@@ -400,8 +404,9 @@ def test_a_channel_without_a_way_to_the_reference():
     with pytest.raises(InputError) as caught:
         resolve_chain(channels_from(config["screen"]["channels"]), alignment)
     assert str(caught.value) == (
-        "configuration key alignment.measure: found no way from AF750 to DAPI, expected each "
-        "channel measured against another, or in one file with a settled one; add AF750: DAPI."
+        "configuration key alignment.measure: a way from AF750 to the reference DAPI is missing; "
+        "a channel is either measured against another one, or recorded in one file with an "
+        "aligned one; add AF750: DAPI."
     )
 
 
@@ -425,6 +430,30 @@ def test_a_wrong_configuration_on_the_terminal(tmp_path):
     change(config)
     write_configuration(config, tmp_path)
     seen = snakemake(tmp_path, "--cores", "1")
+    assert seen.returncode != 0
+    assert sentence in seen.stdout.splitlines()
+    assert "Traceback" not in seen.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "training: {epochs: 3}",
+            "configuration key source: a value is missing; this key has no default; set it in the "
+            "file of the screen, which comes first after --configfile (see config/README.md).",
+        ),
+        (
+            "models: {vea: null}",
+            "configuration key models.vea: found null, which drops nothing, expected the name of "
+            "an entry below (vae, cvae, cvae_prior_s, cvae_prior_z, mcvae); correct the name, or "
+            "leave it out.",
+        ),
+    ],
+)
+def test_an_overlay_without_its_screen_or_with_a_wrong_name(text, sentence, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    seen = snakemake(tmp_path, "--dry-run")
     assert seen.returncode != 0
     assert sentence in seen.stdout.splitlines()
     assert "Traceback" not in seen.stdout

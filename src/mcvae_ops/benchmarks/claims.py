@@ -1,10 +1,11 @@
-"""The claims of the paper (C1 to C7), each tested on the strict rows of the benchmark tables.
+"""Test the claims of the paper (C1 to C7) on the strict rows of the benchmark tables.
 
-C8 and C9 are claims about models that are compared with the paper's: the profile of what is
-salient beats all of the main model, and CellProfiler, on held-out cells and on held-out guides.
+C8 and C9 are claims about further models that are compared with the main model: their salient
+space retrieves complexes better than the combined space of the main model (C8) and better than
+CellProfiler (C9), on held-out cells and on held-out guides.
 
-A claim may have parts (C1a, C1b, ...); it holds if all do, and its row is that of its weakest
-part. Held-out cells are used where the tables have them.
+A claim may have parts (C1a, C1b, ...). It holds if every part holds, and its row repeats its
+weakest part. Estimates come from held-out cells where the tables have them.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,12 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
-from mcvae_ops.benchmarks.estimates.verdicts import Evidence, over_seeds, weakest, within
+from mcvae_ops.benchmarks.estimates.verdicts import (
+    IntervalEstimate,
+    equivalence,
+    read_estimate,
+    weakest,
+)
 from mcvae_ops.files import write_text
 
 # "about equal" (C1): within this share of the average precision of CellProfiler
@@ -36,10 +42,10 @@ COLUMNS = ["claim", "statement", "estimate", "low", "high", "n_seeds", "verdict"
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that a claim says: above 0 speaks for it."""
+    """One statement of a claim; an estimate above 0 supports it."""
 
     statement: str
-    evidence: Evidence
+    estimate: IntervalEstimate
     how: str
 
 
@@ -50,10 +56,10 @@ class Tables:
         self.rows = rows[rows["protocol"] == "strict"]
         self.main_model = main_model
 
-    def find(self, what: str, **where) -> Evidence:
-        """Return the estimate of the rows that match `where`, on held-out cells if any."""
+    def find(self, what: str, **where) -> IntervalEstimate:
+        """Return the estimate of the rows that match `where`, on held-out cells if possible."""
         rows = self._match(**where)
-        return over_seeds(rows, what)
+        return read_estimate(rows, what)
 
     def _match(self, **where) -> pd.DataFrame:
         rows = self.rows
@@ -65,34 +71,56 @@ class Tables:
         return rows[rows["cells"] == "all"] if held_out.empty else held_out
 
     def precision_gain(
-        self, model: str, over: str, space: str = "combined", mine: str = "combined", **where
-    ) -> Evidence:
-        """Return by how much one model's average precision exceeds another's (or a space's).
+        self, model: str, over: str, over_space: str = "combined", space: str = "combined", **where
+    ) -> IntervalEstimate:
+        """Return by how much the average precision of `model` exceeds that of `over`.
 
-        `space` is the space of the other, `mine` that of the first.
+        Parameters
+        ----------
+        model, space
+            The profiles that should be better.
+        over, over_space
+            The profiles that they are compared with.
+        where
+            Further columns that the rows must match, such as cells.
         """
-        what = f"average precision of {model}, {mine}, against {over}, {space}"
+        what = f"average precision of {model}, {space}, against {over}, {over_space}"
         rows = self._match(
-            benchmark="complexes", metric="average_precision_difference",
-            model=model, space=mine, item=over, against=space, seed=OVER_SEEDS, **where,
-        )  # fmt: skip
-        found = over_seeds(rows, what)
+            benchmark="complexes",
+            metric="average_precision_difference",
+            model=model,
+            space=space,
+            item=over,
+            against=over_space,
+            seed=OVER_SEEDS,
+            **where,
+        )
+        gain = read_estimate(rows, what)
         n_seeds = min(self._n_seeds(name) for name in (model, over) if name != "cellprofiler")
-        return Evidence(found.estimate, found.low, found.high, n_seeds, found.missing)
+        return IntervalEstimate(gain.value, gain.low, gain.high, n_seeds, gain.missing)
 
-    def average_precision(self, model: str) -> Evidence:
+    def average_precision(self, model: str) -> IntervalEstimate:
         """Return the average precision of CORUM pairs in the combined space."""
         return self.find(
-            f"average precision of {model}", benchmark="complexes", model=model,
-            space="combined", metric="average_precision", item="CORUM",
-        )  # fmt: skip
+            f"average precision of {model}",
+            benchmark="complexes",
+            model=model,
+            space="combined",
+            metric="average_precision",
+            item="CORUM",
+        )
 
-    def auroc(self, model: str, space: str, covariate: str) -> Evidence:
-        """Return the AUROC of a covariate, all batches taken together."""
+    def auroc(self, model: str, space: str, covariate: str) -> IntervalEstimate:
+        """Return the AUROC of a covariate over all batches."""
         return self.find(
-            f"AUROC of {covariate} from {model} {space}", benchmark="covariates", model=model,
-            space=space, metric="auroc", item=covariate, against="",
-        )  # fmt: skip
+            f"AUROC of {covariate} from {model} {space}",
+            benchmark="covariates",
+            model=model,
+            space=space,
+            metric="auroc",
+            item=covariate,
+            against="",
+        )
 
     def _n_seeds(self, model: str) -> int:
         rows = self._match(
@@ -106,18 +134,21 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
     main = tables.main_model
     how = "average precision of CORUM pairs, {}; interval over complexes and seeds"
 
-    def gain(model: str, over: str, space: str = "combined") -> Part:
-        names = (model, over) if space == "combined" else (f"{model} combined", f"{over} {space}")
-        evidence = tables.precision_gain(model, over, space)
-        return Part(f"{names[0]} > {names[1]}", evidence, how.format(" minus ".join(names)))
+    def gain(model: str, over: str, over_space: str = "combined") -> Part:
+        names = (model, over)
+        if over_space != "combined":
+            names = (f"{model} combined", f"{over} {over_space}")
+        estimate = tables.precision_gain(model, over, over_space)
+        return Part(f"{names[0]} > {names[1]}", estimate, how.format(" minus ".join(names)))
 
-    margin = EQUAL_SHARE * tables.average_precision("cellprofiler").estimate
-    about = within(tables.precision_gain(main, "cellprofiler"), margin)
+    margin = EQUAL_SHARE * tables.average_precision("cellprofiler").value
+    about = equivalence(tables.precision_gain(main, "cellprofiler"), margin)
     equal = Part(
-        f"{main} is about CellProfiler", about,
+        f"{main} is about CellProfiler",
+        about,
         f"{EQUAL_SHARE:.0%} of the average precision of CellProfiler ({margin:.3g}) minus the "
         "distance between the two; interval over complexes and seeds",
-    )  # fmt: skip
+    )
     priors = ("cvae_prior_s", "cvae_prior_z")
     return {
         "C1": [gain("cvae", "vae"), gain(main, "cvae"), equal],
@@ -127,10 +158,10 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
 
 
 def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]:
-    """Return C8 and C9: models that are compared with the main one, and with CellProfiler."""
+    """Return C8 and C9: each compared model against the main model and against CellProfiler."""
     how = (
-        "average precision of CORUM pairs, salient space minus all of {}, {}; interval over "
-        "complexes and seeds"
+        "average precision of CORUM pairs, salient space minus combined space of {}, {}; interval "
+        "over complexes and seeds"
     )
     others = {
         "C8": (tables.main_model, tables.main_model),
@@ -140,7 +171,7 @@ def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]
         claim: [
             Part(
                 f"{model} salient > {name} on {cells_name}",
-                tables.precision_gain(model, over, mine="salient", cells=cells),
+                tables.precision_gain(model, over, space="salient", cells=cells),
                 how.format(name, cells_name),
             )
             for model in compared
@@ -152,20 +183,24 @@ def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]
 
 
 def covariates_parts(tables: Tables) -> list[Part]:
-    """Return C4: technical covariates from NTC cells."""
+    """Return C4: technical covariates predicted from NTC cells."""
     main = tables.main_model
     others = ((main, "combined"), ("cellprofiler", "combined"))
     how = (
-        "smallest AUROC of background, combined and CellProfiler minus salient; interval over "
-        "batches, which only background and salient share draw by draw, and over seeds"
+        "smallest AUROC of background, combined and CellProfiler, minus that of salient; interval "
+        "over batches (draws are paired for background and salient only) and seeds"
     )
     parts = []
     for covariate, name in COVARIATES.items():
         salient = tables.auroc(main, "salient", covariate)
         paired = tables.find(
-            f"AUROC difference of {covariate}", benchmark="covariates", model=main,
-            metric="auroc_difference", item=covariate, against="",
-        )  # fmt: skip
+            f"AUROC difference of {covariate}",
+            benchmark="covariates",
+            model=main,
+            metric="auroc_difference",
+            item=covariate,
+            against="",
+        )
         margins = [paired, *(tables.auroc(*other, covariate) - salient for other in others)]
         parts.append(Part(f"salient predicts {name} worst", weakest(margins), how))
     for model, space in ((main, "background"), ("cellprofiler", "combined")):
@@ -186,37 +221,46 @@ def covariates_parts(tables: Tables) -> list[Part]:
 def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> list[Part]:
     """Return C5: recall of functional groups."""
     difference = {
-        kind: tables.find(
-            f"recall of {kind}", benchmark="functions", model=tables.main_model,
-            metric="mean_recall_difference", item=kind,
+        group_class: tables.find(
+            f"recall of {group_class}",
+            benchmark="functions",
+            model=tables.main_model,
+            metric="mean_recall_difference",
+            item=group_class,
         )
-        for kind in (SHIFTING, NOVEL)
-    }  # fmt: skip
+        for group_class in (SHIFTING, NOVEL)
+    }
     how = "mean recall, {}, cross-validated by gene; interval over genes, repeats and seeds"
     return [
         Part(
             f"{_names(shifting)} (existing states shifted): recalled better from background",
-            difference[SHIFTING], how.format("background minus salient"),
+            difference[SHIFTING],
+            how.format("background minus salient"),
         ),
         Part(
             f"{_names(novel)} (novel phenotypes): recalled better from salient",
-            -difference[NOVEL], how.format("salient minus background"),
+            -difference[NOVEL],
+            how.format("salient minus background"),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _names(groups: list[str]) -> str:
-    """Return the name of the first group, and how many others there are."""
+    """Return the name of the first group and the number of the other groups."""
     others = len(groups) - 1
     return groups[0] + (f" and {others} other group{'s' * (others > 1)}" if others else "")
 
 
 def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part:
-    """Return C6: what the top features of groups of both kinds explain of NTC cells."""
+    """Return C6: what the top features of both classes of groups explain of NTC cells."""
     difference = tables.find(
-        "R2 of both kinds of groups", benchmark="features", metric="r2_difference",
-        item=SHIFTING, against=NOVEL, level=float(TOP_FEATURES),
-    )  # fmt: skip
+        "R2 of both classes of groups",
+        benchmark="features",
+        metric="r2_difference",
+        item=SHIFTING,
+        against=NOVEL,
+        level=float(TOP_FEATURES),
+    )
     return Part(
         f"the top features of {_names(shifting)} explain more of NTC PC1 than those of "
         f"{_names(novel)}",
@@ -227,11 +271,14 @@ def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part
 
 
 def mitosis_part(tables: Tables) -> Part:
-    """Return C7: which score finds mitotic factors."""
+    """Return C7: which score finds mitotic factors better."""
     difference = tables.find(
-        "AUROC difference", benchmark="mitosis", model=tables.main_model,
-        metric="auroc_difference", against="",
-    )  # fmt: skip
+        "AUROC difference",
+        benchmark="mitosis",
+        model=tables.main_model,
+        metric="auroc_difference",
+        against="",
+    )
     return Part(
         "the relative background norm beats the mitotic index",
         difference,
@@ -256,7 +303,7 @@ def claim_rows(
     main_model
         The model that the paper calls mcVAE.
     compared_models
-        Others, with a salient space, that are compared with it.
+        Further models with a salient space that are compared with the main model.
     shifting, novel
         Groups that shift existing states, and groups with novel phenotypes.
     """
@@ -275,24 +322,29 @@ def claim_rows(
 
 def _rows(claim: str, parts: list[Part]) -> Iterator[dict]:
     if len(parts) == 1:
-        yield _row(claim, parts[0].statement, parts[0].evidence, parts[0].how)
+        yield _row(claim, parts[0].statement, parts[0].estimate, parts[0].how)
         return
-    least = weakest([part.evidence for part in parts])
-    decisive = next(part for part in parts if part.evidence is least)
+    least = weakest([part.estimate for part in parts])
+    decisive = next(part for part in parts if part.estimate is least)
     letters = {id(part): f"{claim}{chr(ord('a') + k)}" for k, part in enumerate(parts)}
     how = f"weakest part, {letters[id(decisive)]}: {decisive.how}"
     yield _row(claim, "; ".join(part.statement for part in parts), least, how)
     for part in parts:
-        yield _row(letters[id(part)], part.statement, part.evidence, part.how)
+        yield _row(letters[id(part)], part.statement, part.estimate, part.how)
 
 
-def _row(claim: str, statement: str, evidence: Evidence, how: str) -> dict:
-    reason = f"{evidence.missing} ({how})" if evidence.missing else how
-    values = (
-        claim, statement, evidence.estimate, evidence.low, evidence.high, evidence.n_seeds,
-        evidence.verdict, reason,
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
+def _row(claim: str, statement: str, estimate: IntervalEstimate, how: str) -> dict:
+    reason = f"{estimate.missing} ({how})" if estimate.missing else how
+    return {
+        "claim": claim,
+        "statement": statement,
+        "estimate": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n_seeds": estimate.n_seeds,
+        "verdict": estimate.verdict,
+        "how": reason,
+    }
 
 
 def claims(
@@ -303,7 +355,7 @@ def claims(
     novel_groups: list[str],
     claims: str,
 ) -> None:
-    """Write the claims with estimate, 95 % interval and verdict.
+    """Write the table of claims with estimates, 95 % intervals and verdicts.
 
     Parameters
     ----------
@@ -315,5 +367,5 @@ def claims(
         Output: tab-separated text.
     """
     rows = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
-    found = claim_rows(rows, main_model, compared_models, shifting_groups, novel_groups)
-    write_text(found.to_csv(sep="\t", index=False, float_format="%.4g"), claims)
+    table = claim_rows(rows, main_model, compared_models, shifting_groups, novel_groups)
+    write_text(table.to_csv(sep="\t", index=False, float_format="%.4g"), claims)

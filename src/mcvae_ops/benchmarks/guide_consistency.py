@@ -1,8 +1,9 @@
-"""Do the guides of one gene agree? Mean average precision of each gene's guides (strict alone).
+"""Do the guides of one gene agree? Mean average precision of the guides of each gene.
 
-Every targeting guide ranks all others by the cosine distance of their profiles, z-scored over
-guides; positive are the guides of the same gene, negative those of the other genes. A gene's score
-is the mean over its guides. A gene with one guide has no score.
+Strict protocol only. Every targeting guide ranks all other targeting guides by the cosine distance
+of their profiles, z-scored over guides. Guides of the same gene are positives, guides of other
+genes are negatives. The score of a gene is the mean over its guides; a gene with one guide has no
+score.
 """
 
 import logging
@@ -16,20 +17,20 @@ from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import complex_p_value, null_scores
 from mcvae_ops.benchmarks.estimates.retrieval import average_precision, unit_profiles
-from mcvae_ops.embeddings.read import named_rng
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
 BENCHMARK = "guides"
-SIGNIFICANCE = 0.05  # of the false discovery rate at which a gene's guides count as consistent
-BLOCK = 1000  # guides whose distances to all others are held at a time
+SIGNIFICANCE = 0.05  # false discovery rate at which the guides of a gene count as consistent
+BLOCK = 1000  # guides per block: the full matrix of similarities may not fit into memory
 
 
 def mate_ranks(profiles: np.ndarray, gene_of: np.ndarray) -> list[np.ndarray]:
-    """Return, for each profile, the ranks of the others of its gene among all others.
+    """Return the ranks of the other profiles of the same gene, for each profile.
 
     Parameters
     ----------
@@ -40,7 +41,8 @@ def mate_ranks(profiles: np.ndarray, gene_of: np.ndarray) -> list[np.ndarray]:
 
     Returns
     -------
-    One array per profile: how many other profiles are at most as far; ties count together.
+    One array per profile: the rank of each profile of its gene among all other profiles, which is
+    the number of profiles that are at least as near. Ties share the largest rank.
     """
     unit = unit_profiles(profiles)
     _, code = np.unique(gene_of, return_inverse=True)
@@ -50,10 +52,10 @@ def mate_ranks(profiles: np.ndarray, gene_of: np.ndarray) -> list[np.ndarray]:
     for start in range(0, len(unit), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(unit)))
         near = unit[rows] @ unit.T
-        near[np.arange(len(rows)), rows] = -np.inf
-        for one, row in zip(near, rows, strict=True):
+        near[np.arange(len(rows)), rows] = -np.inf  # a profile does not retrieve itself
+        for similarity, row in zip(near, rows, strict=True):
             mates = members[code[row]]
-            ranks.append((one >= one[mates[mates != row]][:, None]).sum(axis=1))
+            ranks.append((similarity >= similarity[mates[mates != row]][:, None]).sum(axis=1))
     return ranks
 
 
@@ -82,18 +84,18 @@ def consistency(scores: pd.DataFrame, seed: int) -> tuple[float, float, float]:
 def space_rows(
     profiles: np.ndarray, gene_of: np.ndarray, permutations: int, seed: int, row, every_gene: bool
 ) -> list[dict]:
-    """Return the rows of one space; none where no gene has two guides.
+    """Return the rows of one space; no row if no gene has two guides.
 
     Parameters
     ----------
     profiles, gene_of
         As for `mate_ranks`.
     permutations, seed
-        Of the null (copairs) and of the interval over genes.
+        Number of permutations of the null (copairs), and seed of the null and of the interval.
     row
-        `table.row` with everything set that names the space.
+        `table.row` with the columns that name the space filled in.
     every_gene
-        Whether score and p value of each gene are wanted beside the mean over genes.
+        Whether to add the score and the p value of each gene to the mean over genes.
     """
     scores = gene_scores(profiles, gene_of)
     if scores.empty:
@@ -108,30 +110,30 @@ def space_rows(
     value, low, high = consistency(scores, seed)
     null = sizes.map(lambda size: null_scores(size - 1, n - 1, permutations, seed).mean())
     share = (false_discovery_control(p_values) < SIGNIFICANCE).mean()
-    here = partial(row, n=len(scores))
+    make_row = partial(row, n=len(scores))
     rows = [
-        here(metric="mean_average_precision", value=value, low=low, high=high),
-        here(metric="mean_average_precision_null", value=null.mean()),
-        here(metric="consistent_fraction", value=share),
+        make_row(metric="mean_average_precision", value=value, low=low, high=high),
+        make_row(metric="mean_average_precision_null", value=null.mean()),
+        make_row(metric="consistent_fraction", value=share),
     ]
     for gene, (score, size), p_value in zip(
         scores.index, scores.itertuples(index=False), p_values, strict=True
     ):
         if every_gene:
-            here = partial(row, item=gene, n=size)
-            rows.append(here(metric="mean_average_precision", value=score))
-            rows.append(here(metric="mean_average_precision_p_value", value=p_value))
+            make_row = partial(row, item=gene, n=size)
+            rows.append(make_row(metric="mean_average_precision", value=score))
+            rows.append(make_row(metric="mean_average_precision_p_value", value=p_value))
     return rows
 
 
-def evaluate(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
-    """Return the rows of one table of guide profiles; single genes on all cells alone.
+def consistency_rows(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
+    """Return the rows of one table of guide profiles; scores of single genes on all cells only.
 
     Parameters
     ----------
     guides
-        Columns model, seed, cells, guide, gene, is_ntc and latent columns; NTC guides and guides
-        with a NaN in their profile are left out, the latter with a warning.
+        Columns model, seed, cells, guide, gene, is_ntc and latent columns. NTC guides are left
+        out; guides with a NaN in their profile are left out with a warning.
     permutations, seed
         As in `space_rows`.
     """
@@ -140,20 +142,25 @@ def evaluate(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
         part = finite_profiles(part, "guide")
         for space, columns in spaces_of(part.columns).items():
             row = partial(
-                table.row, benchmark=BENCHMARK, protocol="strict", model=model, space=space,
-                seed=trained, cells=cells,
-            )  # fmt: skip
+                table.row,
+                benchmark=BENCHMARK,
+                protocol="strict",
+                model=model,
+                space=space,
+                seed=trained,
+                cells=cells,
+            )
             profiles = zscore_features(part[columns].to_numpy(np.float64))
             genes = part["gene"].to_numpy(str)
-            found = space_rows(profiles, genes, permutations, seed, row, cells == "all")
-            if not found:
+            new_rows = space_rows(profiles, genes, permutations, seed, row, cells == "all")
+            if not new_rows:
                 logger.warning("%s, %s cells: no gene has two guides", model, cells)
-            rows += found
+            rows += new_rows
     return rows
 
 
 def guide_consistency(guides: list[str], permutations: int, seed: int, benchmark: str) -> None:
-    """Write how well the guides of each gene agree.
+    """Write the consistency of the guides of each gene.
 
     Parameters
     ----------
@@ -167,6 +174,6 @@ def guide_consistency(guides: list[str], permutations: int, seed: int, benchmark
     rows = []
     progress = Progress(len(guides), "guide tables", "guide consistency")
     for path in guides:
-        rows += evaluate(pd.read_parquet(path), permutations, seed)
+        rows += consistency_rows(pd.read_parquet(path), permutations, seed)
         progress.step()
     table.write(rows, benchmark)

@@ -9,16 +9,16 @@ import pandas as pd
 
 from mcvae_ops.screen import Channel
 
-# The measurements of cp-measure that tell most per second; Zernike moments and granularity cost
-# as much as all of these together.
+# The measurements of cp-measure with the most information per second; Zernike moments and
+# granularity take as long as all of these together.
 OF_CHANNEL = ("intensity", "texture", "radial_distribution")
 OF_SHAPE = ("sizeshape", "feret")
 OF_PAIR = ("pearson",)
-# cp-measure reads intensities as fractions of the brightest pixel to be expected, at most 13 bits,
-# so that its 256 grey levels of texture are used.
+# cp-measure expects intensities as fractions of the brightest pixel, and bins them into 256 grey
+# levels for texture; with a brightest pixel of at most 13 bits, cells use these levels.
 FULL_SCALE_BITS = 13
-# Where a cell lies in its tile is no feature of the cell.
-_PLACES = ("_Location_", "_Center_", "_BoundingBoxMinimum_", "_BoundingBoxMaximum_")
+# The position of a cell in its tile is no feature of the cell.
+_POSITIONS = ("_Location_", "_Center_", "_BoundingBoxMinimum_", "_BoundingBoxMaximum_")
 
 
 def measure_tile(
@@ -39,7 +39,7 @@ def measure_tile(
 
     Returns
     -------
-    One row per label, in increasing order, which is the index; columns ``cell_{measure}``,
+    One row per label; the labels are the index, in increasing order; columns ``cell_{measure}``,
     ``{channel}_{measure}`` and ``{channel}_{channel}_{measure}``, float32.
 
     References
@@ -69,7 +69,7 @@ def standardise_to_controls(features: pd.DataFrame, is_control: np.ndarray) -> p
     Parameters
     ----------
     features
-        One row per cell of one batch; values that are not finite count as missing.
+        One row per cell of one plate and well; values that are not finite count as missing.
     is_control
         bool, one per cell.
 
@@ -85,4 +85,8 @@ def standardise_to_controls(features: pd.DataFrame, is_control: np.ndarray) -> p
 
 def _named(prefix: str, measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     named = {f"{prefix}_{name}": np.asarray(values) for name, values in measures.items()}
-    return {name: v for name, v in named.items() if not any(place in name for place in _PLACES)}
+    return {
+        name: values
+        for name, values in named.items()
+        if not any(word in name for word in _POSITIONS)
+    }

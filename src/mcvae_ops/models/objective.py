@@ -1,7 +1,8 @@
-"""The objective: the ELBO and the terms beside it, summed in one place for training and validation.
+"""The objective: the ELBO and additional terms, summed in one function for training and validation.
 
-A new term is a function and an entry of `ADDITIONAL_TERMS`. Its weight is a key of section
-`training` of the configuration; the training, the validation, their metrics and TensorBoard follow.
+A new term is a function and an entry of `ADDITIONAL_TERMS`; its weight is a key of section
+`training` of the configuration (schema and defaults). Training, validation, the table of metrics
+and TensorBoard take their terms from here.
 """
 
 import math
@@ -45,13 +46,13 @@ def squared_error(images: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def log_sigma_of(model: ContrastiveVAE, error: Tensor, n_values: int) -> Tensor:
-    """Return the log standard deviation of the pixels.
+    """Return the log standard deviation of the pixels, as the setting `sigma` of the model defines.
 
     Parameters
     ----------
     model
-        Its setting `sigma` decides; "analytic" maximises the likelihood of these very cells, and
-        its gradient is that of n_values / 2 log(mean squared error) per cell.
+        With sigma "analytic" the likelihood of the given cells is maximal, and its gradient is that
+        of n_values / 2 log(mean squared error) per cell.
     error
         Summed squared error of each cell, shape (cell,).
     n_values
@@ -77,7 +78,7 @@ def gaussian_nll(error: Tensor, n_values: int, log_sigma: Tensor) -> Tensor:
 def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -> Tensor:
     """Return the dependence of t on the label, plus that on s in perturbed cells, in [0, 2].
 
-    About 0 if t is independent of both; in a batch of cells the estimate may be negative.
+    It is about 0 if t is independent of both; the estimate may be negative.
     """
     kernel = gaussian_kernel(mean_t)
     on_label = dependence(kernel, label_kernel(label))
@@ -92,7 +93,7 @@ def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -
 def label_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Return minus the log probability that the head gives to each cell's label, in nats, (cell,).
 
-    NTC cells have 0: s must hold nothing of them, so that the head has nothing to recognise.
+    It is 0 for NTC cells: they shall have no salient state, not one that the head recognises.
     """
     nats = cross_entropy(logits.float(), label, reduction="none")
     return nats.masked_fill(label == NTC_LABEL, 0.0)
@@ -153,7 +154,7 @@ def term_names() -> list[str]:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the terms; that of the Kullback-Leibler terms holds after their ramp.
+    """Weights of the terms; that of the divergences is reached after their warm-up.
 
     `additional` has the weights of `ADDITIONAL_TERMS`; a term that is not in it counts nothing.
     """
@@ -169,7 +170,7 @@ class Weights:
 
 
 def weights_from(settings: Mapping) -> Weights:
-    """Return the weights that the merged configuration of a model holds."""
+    """Return the weights of a model's settings; see `mcvae_ops.training.prepare`."""
     return Weights(
         settings["likelihood_weight"],
         settings["kl_weight"],
@@ -194,8 +195,8 @@ class Totals(NamedTuple):
     negative_elbo
         The likelihood at weight 1 and the weighted divergences.
     monitored
-        What validation chooses the best weights by: the loss without the terms that are not
-        monitored.
+        Validation chooses the weights at which this is lowest: the loss without the terms that are
+        not monitored.
     """
 
     loss: Tensor

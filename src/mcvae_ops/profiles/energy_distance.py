@@ -1,7 +1,7 @@
-"""Which guides change the cells at all: energy distance from NTC, by exchange of labels.
+"""Energy distance between the cells of a guide and NTC cells, with a permutation test.
 
-It sees any difference of two distributions, not of their means alone (Székely & Rizzo 2013,
-doi:10.1016/j.jspi.2013.03.018; for screens of single cells Peidli et al. 2024,
+Energy distance detects any difference between two distributions, not only of their means (Székely &
+Rizzo 2013, doi:10.1016/j.jspi.2013.03.018; for single-cell screens Peidli et al. 2024,
 doi:10.1038/s41592-023-02144-y).
 """
 
@@ -10,26 +10,26 @@ from scipy.spatial.distance import cdist
 
 from mcvae_ops.progress import Progress
 
-MAX_CELLS = 1000  # of a guide, and of the NTC cells that it is compared with
-ROUNDING = 1e-5  # relative; a permutation this near to the observed value counts as a tie
+MAX_CELLS = 1000  # cells per guide, and NTC cells that it is compared with: pairs grow squared
+ROUNDING = 1e-5  # relative; permutations this near to the observed value count as ties
 
 
 def energy_test(
     group: np.ndarray, controls: np.ndarray, permutations: int, seed: int | list[int]
 ) -> tuple[float, float]:
-    """Return the squared energy distance of two samples and its permutation p value.
+    """Return the squared energy distance between two samples and its permutation p value.
 
     Parameters
     ----------
     group, controls
-        (cell, dimension), finite; one cell each is enough for a distance.
+        (cell, dimension), finite; at least one cell each.
     permutations, seed
-        Random exchanges of the labels of all cells.
+        Number and seed of the permutations of the labels of all cells.
 
     Returns
     -------
-    2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells, a cell with itself included, and
-    p = (1 + #(exchanged >= observed)) / (1 + permutations).
+    2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells, including each cell with itself, and
+    p = (1 + #(permuted >= observed)) / (1 + permutations).
     """
     pooled = np.concatenate([group, controls])
     distances = cdist(pooled, pooled).astype(np.float32)
@@ -51,27 +51,27 @@ def energy_test(
 def energy_from_ntc(
     latent: np.ndarray, is_ntc: np.ndarray, guide_of: np.ndarray, permutations: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare the cells of each guide with NTC cells.
+    """Return the energy distance of each guide from NTC, and its p value.
 
     Parameters
     ----------
     latent
         (cell, dimension), finite.
     is_ntc, guide_of
-        (cell,); guides are numbered from 0 on, each has a cell.
+        (cell,); guides are numbered 0, 1, ..., and each has a cell.
     permutations, seed
-        As in `energy_test`; a guide's result does not depend on the other guides.
+        As in `energy_test`; the result of a guide does not depend on the other guides.
 
     Returns
     -------
-    (guide,) squared energy distance and p value. At most 1,000 random cells stand for a guide
-    and for NTC each. An NTC guide is compared with the cells of the other NTC guides; where there
-    is none, both are NaN.
+    Squared energy distance and p value, (guide,) each. At most 1,000 random cells represent a guide
+    and at most 1,000 NTC. An NTC guide is compared with the cells of the other NTC
+    guides; without other NTC guides, both values are NaN.
     """
     order = np.random.default_rng([seed, 6]).permutation(len(latent))
     controls = order[is_ntc[order]]
     n_guides = guide_of.max(initial=-1) + 1
-    found = np.full((2, n_guides), np.nan)
+    results = np.full((2, n_guides), np.nan)
     members = np.split(
         order[np.argsort(guide_of[order], kind="stable")],
         np.cumsum(np.bincount(guide_of, minlength=n_guides))[:-1],
@@ -81,6 +81,6 @@ def energy_from_ntc(
         others = controls[guide_of[controls] != guide][:MAX_CELLS]
         if len(others):
             mine = latent[cells[:MAX_CELLS]]
-            found[:, guide] = energy_test(mine, latent[others], permutations, [seed, guide])
+            results[:, guide] = energy_test(mine, latent[others], permutations, [seed, guide])
         progress.step()
-    return found[0], found[1]
+    return results[0], results[1]

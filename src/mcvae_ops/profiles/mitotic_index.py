@@ -1,4 +1,4 @@
-"""How much more often cells of a gene are in mitosis than NTC cells."""
+"""Mitotic index: the change of the mitotic fraction of a gene relative to NTC cells."""
 
 import pandas as pd
 
@@ -14,26 +14,26 @@ def mitotic_indices(cells: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     cells
-        Columns guide, gene, is_ntc, cell_cycle_stage (mitotic or another).
+        Columns guide, gene, is_ntc, cell_cycle_stage ("mitotic" or another stage).
 
     Returns
     -------
     level (gene | ntc_guide), name, n_cells, mitotic_fraction and mitotic_index_percent: the
-    signed change of the fraction against all NTC cells, in percent of the latter.
+    signed change of the fraction relative to all NTC cells, in percent of their fraction.
 
     Raises
     ------
     InputError
-        If no NTC cell is mitotic: the change has no scale.
+        If no NTC cell is mitotic, because the change is relative to their fraction.
     """
     mitotic = cells["cell_cycle_stage"].eq("mitotic")
     is_ntc = cells["is_ntc"]
     baseline = mitotic[is_ntc].mean()
     if not baseline > 0:
-        raise InputError(
+        raise InputError.missing(
             where="shards/index.parquet",
-            found=f"no mitotic cell among {int(is_ntc.sum())} NTC cells",
-            expected="mitotic NTC cells, which the mitotic index is relative to",
+            what=f"a mitotic cell among {int(is_ntc.sum())} NTC cells",
+            why="the mitotic index is relative to the mitotic fraction of NTC cells",
             fix="check that the mitotic feature table is part of archive.dataset",
         )
     levels = {

@@ -1,4 +1,4 @@
-"""Which guides change the cells at all: distance of their mean, or of their cells, from NTC."""
+"""Guide significance: the distance from NTC of the mean, or the cells, of each guide."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from mcvae_ops.progress import Progress
 def distance_from_ntc(
     latent: np.ndarray, is_ntc: np.ndarray, guides: pd.DataFrame, permutations: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare each guide's distance from NTC with that of equally many random NTC cells.
+    """Return the distance of each guide from NTC, and its p value against random NTC cells.
 
     Parameters
     ----------
@@ -27,20 +27,21 @@ def distance_from_ntc(
     is_ntc
         (cell,).
     guides
-        Column n_cells and the mean of each dimension (integer columns), as `guide_profiles` gives.
+        n_cells and the mean of each dimension, as `guide_profiles` returns them.
     permutations, seed
-        Random subsets of NTC cells, drawn without replacement.
+        Number of random subsets of NTC cells, drawn without replacement, and their seed.
 
     Returns
     -------
-    (guide,) norm of the difference of means, and p = (1 + #(null >= norm)) / (1 + permutations).
+    (guide,) norm of the difference of means, and p = (1 + #(null >= norm)) / (1 + permutations);
+    the null is the norm of as many random NTC cells.
 
     Notes
     -----
-    One shuffle of the NTC cells serves guides of every size: the mean of its first n cells is a
-    random subset of n. A guide with more cells than half of NTC is compared with subsets of half
-    of NTC, since the mean of nearly all NTC cells cannot differ from theirs: p is then too large
-    rather than too small.
+    One permutation of the NTC cells serves guides of every size: its first n cells are a random
+    subset of n cells. A guide with more cells than half of NTC is compared with subsets of half of
+    NTC, because the mean of nearly all NTC cells cannot differ from the mean of all. Its p value is
+    then too large rather than too small.
     """
     controls = latent[is_ntc].astype(np.float64)
     centre = controls.mean(axis=0)
@@ -68,33 +69,33 @@ def guide_significance(
     seed: int,
     significance: str,
 ) -> None:
-    """Write the distance of every guide from NTC and its p value.
+    """Write the distance of every guide from NTC, and its p value.
 
     Parameters
     ----------
     index, splits, embedding
-        Cells, their split and their embedding, row-aligned.
+        Tables of cells, row-aligned.
     trained
-        Whether the embedding is that of a model that was trained on the labels. It may have
-        learned to tell the guides of its training cells apart: only the other cells are tested.
+        Whether the embedding comes from a model that was trained on the labels. Only held-out cells
+        are then tested, because the model may have learnt to distinguish its training cells.
     statistic
         "mean" (`distance_from_ntc`) or "energy" (`energy_from_ntc`).
     permutations, seed
-        Of the test.
+        Number of permutations of the test, and its seed.
     significance
         Output: guide, gene, n_cells, statistic, p_value.
     """
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
     latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
-    kept = np.isfinite(latent).all(axis=1)
+    tested = np.isfinite(latent).all(axis=1)
     if trained:
-        kept &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
-    cells, latent = cells[kept], latent[kept]
+        tested &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
+    cells, latent = cells[tested], latent[tested]
     guides, is_ntc = guide_profiles(cells, latent), cells["is_ntc"].to_numpy()
     if statistic == "energy":
         guide_of = cells.groupby(GUIDE_KEYS, sort=True).ngroup().to_numpy()
-        found = energy_from_ntc(latent, is_ntc, guide_of, permutations, seed)
+        statistics, p_values = energy_from_ntc(latent, is_ntc, guide_of, permutations, seed)
     else:
-        found = distance_from_ntc(latent, is_ntc, guides, permutations, seed)
-    table = guides[["guide", "gene", "n_cells"]].assign(statistic=found[0], p_value=found[1])
-    write_parquet(table, significance)
+        statistics, p_values = distance_from_ntc(latent, is_ntc, guides, permutations, seed)
+    table = guides[["guide", "gene", "n_cells"]]
+    write_parquet(table.assign(statistic=statistics, p_value=p_values), significance)

@@ -1,4 +1,4 @@
-"""The files of a simulated plate: where they lie, and how they are written."""
+"""The files of a simulated plate: their paths, and their formats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ CALLS_PATH = "phenotype/calls/{well}.csv"
 def write_images(
     stack: np.ndarray, folder: Path, screen: dict, names: dict, channels: Sequence[Channel]
 ) -> None:
-    """Write one ImageJ TIFF per file of a tile: ZCYX, without the axes of which there is one.
+    """Write one ImageJ TIFF per file of a tile: axes ZCYX, without axes of length 1.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_calls(called: pd.DataFrame, plate: Path, screen: dict, well: str) -> N
 
 
 def called_table(called: pd.DataFrame, screen: dict) -> pd.DataFrame:
-    """Return the calls in the archive's columns: label, places, guide, gene and stage."""
+    """Return the calls in the archive's columns: label, positions, guide, gene and stage."""
     columns = screen["columns"]
     gene = called["gene"].replace({CONTROL: screen["control"]})
     table = pd.DataFrame({columns[key]: called[key] for key in ("plate", "well", "tile")})
@@ -67,5 +67,5 @@ def called_table(called: pd.DataFrame, screen: dict) -> pd.DataFrame:
     for name, key in zip(screen["not_features"], ("y_px", "x_px"), strict=False):
         table[name] = called[key].round(2)
     table[columns["y_px"]], table[columns["x_px"]] = called["y_px"], called["x_px"]
-    return table.assign(**{columns["guide"]: called["guide"], columns["gene"]: gene},
-                        stage=called["stage"])  # fmt: skip
+    table[columns["guide"]], table[columns["gene"]] = called["guide"], gene
+    return table.assign(stage=called["stage"])

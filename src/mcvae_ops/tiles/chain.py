@@ -10,13 +10,13 @@ from mcvae_ops.screen import Channel
 
 
 def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str | None]:
-    """Say for each channel what it is brought onto, each after what it depends on.
+    """Return the channel onto which each channel is shifted, in the order of their dependence.
 
     Returns
     -------
     ``{channel: target}``; the target is None for the reference, for channels in register with it,
-    and for those recorded in one file with it. A channel that is not measured itself rides on a
-    channel of its file.
+    and for those recorded in one file with it. A channel that is not measured itself takes
+    the shift of a channel of its file.
 
     Raises
     ------
@@ -31,19 +31,19 @@ def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str
     waiting = [name for name in names if name not in settled]
     while waiting:
         for name in waiting:
-            riding = [other for other in settled if group[other] == group[name]]
-            target = measure.get(name) or next(iter(riding), None)
+            same_file = [other for other in settled if group[other] == group[name]]
+            target = measure.get(name) or next(iter(same_file), None)
             if target in settled:
                 same_frame = name not in measure and settled[target] is None
                 settled[name] = None if same_frame else target
                 waiting.remove(name)
                 break
         else:
-            raise InputError(
+            raise InputError.missing(
                 where="configuration key alignment.measure",
-                found=f"no way from {waiting[0]} to {reference}",
-                expected="each channel measured against another, in one file with a settled one, "
-                "or in register",
+                what=f"a way from {waiting[0]} to the reference {reference}",
+                why="a channel is either measured against another one, or recorded in one file "
+                "with an aligned one, or in register",
                 fix=f"add {waiting[0]}: {reference}, or name it in alignment.in_register if one "
                 "camera recorded both",
             )

@@ -14,13 +14,13 @@ import scipy.fft
 import scipy.signal
 
 RINGS = 32
-_TAPER_FRACTION = 0.2
-_FINE_SIGMA, _COARSE_SIGMA = 1.0, 16.0
+_TAPER_FRACTION = 0.2  # without a taper the border correlates with itself at shift zero
+_FINE_SIGMA, _COARSE_SIGMA = 1.0, 16.0  # px: the band between noise and uneven light
 _QUARTER = 4
-_REACH = 2.0
-_PEAK_RADIUS = 4.0
-_MAX_COHERENCE = 0.98
-_SEARCH_MARGIN = 1.2
+_REACH = 2.0  # px by which a refined shift may differ from the coarse peak
+_PEAK_RADIUS = 4.0  # px around a peak that belong to it, not to the next one
+_MAX_COHERENCE = 0.98  # at 1 a frequency would have infinite weight
+_SEARCH_MARGIN = 1.2  # a shift beyond the limit shall be seen as such, not as a false one within
 _TOLERANCE_PX = 0.25
 
 

@@ -1,4 +1,4 @@
-"""The tiles of a job, fetched ahead while the one before is worked on."""
+"""Fetch the files of a job's tiles; the next tile is fetched while one is processed."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
@@ -14,21 +14,21 @@ from mcvae_ops.errors import InputError, TileError
 def stream_tiles(
     files: Mapping[Hashable, pd.DataFrame], cache: str | Path, archive: dict
 ) -> Iterator[tuple[Hashable, dict[str, Path | str] | TileError]]:
-    """Yield the files of one tile after the other; see `stream_files`.
+    """Yield the fetched files of one tile after the other; see `stream_files`.
 
     Parameters
     ----------
     files
-        Rows of the files table of each tile, by any key.
+        Rows of the files table of each tile, by a key of the caller's choice.
     cache
-        Files are put into ``raw/`` in this folder, under their path in the archive.
+        Files are stored in ``raw/`` in this folder, under their path in the archive.
     archive
         Section of the configuration.
 
     Yields
     ------
-    The key, and {channel group: path}; an image in OME-Zarr is not fetched but read by windows, so
-    its address takes the place of the path. A `TileError` where a file of the tile cannot be had.
+    The key, and {channel group: path}, or a `TileError` if a file of the tile cannot be fetched. An
+    image in OME-Zarr is not fetched but read by windows: its address takes the place of the path.
     """
     whole = {key: rows[~rows["address"].map(is_zarr).astype(bool)] for key, rows in files.items()}
     wanted = {

@@ -1,4 +1,4 @@
-"""One tile with the shifts of its channels: what both crops and features are taken from."""
+"""Load one tile: read, project, check, correct, and find the shifts of its channels."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from mcvae_ops.tiles.crop import resample
 from mcvae_ops.tiles.image_formats import Window
 from mcvae_ops.tiles.quality import check_bands, check_confidence, check_quality, tile_quality
 from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, guard
+from mcvae_ops.tiles.shifts import Shifts, apply_consensus, estimate_shifts
 
 
 @dataclass(frozen=True)
 class AlignedTile:
-    """A tile as recorded, and how its channels lie.
+    """A tile as recorded, and the shifts of its channels.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ def aligned_tile(
     archive: dict | None = None,
     window: Window | None = None,
 ) -> AlignedTile:
-    """Read and project one tile, and settle the shifts of its channels.
+    """Read and project one tile, check its quality, and find the shifts of its channels.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def aligned_tile(
     consensus
         Consensus of the well: shifts, light and focus.
     correct
-        Takes uneven light out of the projected tile; or None.
+        Corrects the uneven illumination of the projected tile; or None.
     archive, window
         See `read_tile`.
 
     Raises
     ------
     TileError
-        If the tile cannot be read, its light or focus is at fault, or a channel has neither
-        a shift of its own nor a consensus.
+        If the tile cannot be read, its light or focus is unusable, or a channel has neither a
+        reliable shift of its own nor a consensus.
     """
     image = load_image(paths, screen, archive, window)
     channels = channels_from(screen["channels"])
@@ -73,7 +73,7 @@ def aligned_tile(
     image = image if correct is None else correct(image)
     measured = estimate_shifts(image, channels, alignment)
     check_confidence(quality, measured.confidence, names, consensus)
-    return AlignedTile(image, guard(measured, channels, alignment, consensus))
+    return AlignedTile(image, apply_consensus(measured, channels, alignment, consensus))
 
 
 def load_image(

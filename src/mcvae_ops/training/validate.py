@@ -1,4 +1,4 @@
-"""Validation: the full-weight objective on fixed cells with fixed noise, and the diagnostics."""
+"""Validate a model on fixed cells with fixed noise: the objective at full weight, diagnostics."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed cells: positions in the index; crops uint16 (cell, channel, y, x); label, batch."""
+    """Fixed cells on which models are validated; attributes as of `Minibatch`."""
 
     positions: np.ndarray
     crops: Tensor
@@ -43,8 +43,8 @@ class ValidationSet:
         return zip(*(column.split(CELLS_AT_A_TIME) for column in columns), strict=True)
 
 
-def choose_cells(positions: np.ndarray, n_cells: int) -> np.ndarray:
-    """Return at most `n_cells` of `positions`, ascending; the same for all models and seeds."""
+def choose_validation_cells(positions: np.ndarray, n_cells: int) -> np.ndarray:
+    """Draw at most `n_cells` of `positions`, ascending; the same for all models and seeds."""
     chosen = np.random.default_rng(NOISE_SEED).permutation(len(positions))[:n_cells]
     return positions[np.sort(chosen)]
 
@@ -116,22 +116,22 @@ def validate(
     Returns
     -------
     The terms of `objective` that the model has, with one sigma for all cells if it is analytic;
-    ``monitored``, the loss without its penalties, by which the best weights are chosen: the
-    negative ELBO, and with a head the weighted cross entropy of the label; for each space (s of
-    perturbed cells)
+    ``monitored``, by which the best weights are chosen (see `Totals`): the negative ELBO, and with
+    a head the weighted cross entropy of the label; for each space (s of perturbed cells)
 
     kl_per_dimension_s, kl_per_dimension_z, kl_per_dimension_t
-        Parts of ``kl_s``, ``kl_z``, ``kl_t``, one for each latent dimension.
+        Parts of ``kl_s``, ``kl_z``, ``kl_t``, one per latent dimension.
     active_units_s, active_units_z, active_units_t
-        Dimensions whose posterior mean varies over cells by more than `ACTIVE_VARIANCE`.
+        Number of dimensions whose posterior mean has a variance over cells above
+        `ACTIVE_VARIANCE`.
 
     and with a salient space
 
     mean_abs_s_ntc, mean_abs_s_perturbed
-        Mean absolute posterior mean of s; that of NTC should be the smaller.
+        Mean absolute posterior mean of s; that of NTC cells should be smaller.
     nats_without_s
-        Log likelihood that perturbed cells lose when they are decoded from their posterior means
-        with s set to 0; near 0 the decoder ignores s.
+        Log likelihood that perturbed cells lose if s is set to 0 before they are decoded from their
+        posterior means; if it is near 0, the decoder ignores s.
 
     References
     ----------
@@ -143,23 +143,38 @@ def validate(
     n_values = model.settings.n_channels * model.settings.input_size_px**2
     log_sigma = log_sigma_of(model, outputs.error, n_values)
     nll = gaussian_nll(outputs.error, n_values, log_sigma).mean()
-    values = {"negative_log_likelihood": nll}
-    kl, additional = {}, {}
-    for space, posterior in outputs.inference.posterior.items():
-        in_arm = arm_mask(cells.label, ARM_OF_KL[space])
-        nats = kl_per_dimension(posterior, outputs.inference.prior[space])[in_arm].mean(dim=0)
-        is_active = posterior.mean[in_arm].var(dim=0) > ACTIVE_VARIANCE
-        values |= {f"kl_{space}": nats.sum(), f"kl_per_dimension_{space}": nats}
-        values |= {f"active_units_{space}": is_active.sum()}
-        kl[space] = nats.sum() * in_arm.float().mean()
-    for name, value in additional_terms(outputs.inference, cells.label).items():
-        in_arm = arm_mask(cells.label, ADDITIONAL_TERMS[name].arm)
-        values[name] = value[in_arm].mean() if value.ndim else value
-        additional[name] = values[name] * in_arm.float().mean()
+    kl, kl_values = _divergences(outputs.inference, cells.label)
+    additional, additional_values = _additional(outputs.inference, cells.label)
+    values = {"negative_log_likelihood": nll} | kl_values | additional_values
     if outputs.error_added_without_s is not None:
         values |= _salient(outputs, cells.label, log_sigma)
     values |= sum_terms(nll, kl, additional, weights, weights.kl_weight)._asdict()
     return {name: value.tolist() for name, value in values.items()}
+
+
+def _divergences(
+    inference: Inference, label: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the divergences as means over all cells, and as values over the cells of their arm."""
+    kl, values = {}, {}
+    for space, posterior in inference.posterior.items():
+        in_arm = arm_mask(label, ARM_OF_KL[space])
+        nats = kl_per_dimension(posterior, inference.prior[space])[in_arm].mean(dim=0)
+        is_active = posterior.mean[in_arm].var(dim=0) > ACTIVE_VARIANCE
+        values |= {f"kl_{space}": nats.sum(), f"kl_per_dimension_{space}": nats}
+        values |= {f"active_units_{space}": is_active.sum()}
+        kl[space] = nats.sum() * in_arm.float().mean()
+    return kl, values
+
+
+def _additional(inference: Inference, label: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the additional terms as means over all cells, and over the cells of their arm."""
+    additional, values = {}, {}
+    for name, value in additional_terms(inference, label).items():
+        in_arm = arm_mask(label, ADDITIONAL_TERMS[name].arm)
+        values[name] = value[in_arm].mean() if value.ndim else value
+        additional[name] = values[name] * in_arm.float().mean()
+    return additional, values
 
 
 def _salient(outputs: Outputs, label: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Checks across the keys of a configuration that fits its schema."""
 
+import difflib
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
 from mcvae_ops.tiles.chain import resolve_chain
+from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths
 
 PICTURE_PX = 16_383  # of WebP, width and height
@@ -36,22 +38,16 @@ def _check_channels(config: dict) -> None:
                 what=label,
                 fix="correct or remove one of them",
             )
-    alignment = config["alignment"]
-    named = {"alignment.reference": [alignment["reference"]]}
-    named["alignment.measure"] = [*alignment["measure"], *alignment["measure"].values()]
-    if alignment["in_register"] != "all":
-        named["alignment.in_register"] = alignment["in_register"]
-    for key, channels in named.items():
-        for channel in channels:
+    measure, in_register = config["alignment"]["measure"], config["alignment"]["in_register"]
+    for key, wanted, fix in (
+        ("reference", [config["alignment"]["reference"]], "correct its name"),
+        ("measure", [*measure, *measure.values()], "correct its name, or drop the entry with null"),
+        ("in_register", [] if in_register == "all" else in_register, "correct its name"),
+    ):
+        for channel in wanted:
             if channel not in names:
-                raise _wrong(
-                    key,
-                    f"channel {channel!r}",
-                    f"a channel of the screen ({', '.join(names)})",
-                    "correct its name, or drop the entry with null"
-                    if key == "alignment.measure"
-                    else "correct its name",
-                )
+                expected = f"a channel of the screen ({', '.join(names)})"
+                raise _wrong(f"alignment.{key}", f"channel {channel!r}", expected, fix)
 
 
 def _check_tiles(config: dict) -> None:
@@ -253,7 +249,30 @@ def _check_pictures(config: dict) -> None:
             )
 
 
+def _check_panels(config: dict) -> None:
+    panels = config["figures"]["panels"]
+    for panel in () if panels == "all" else panels:
+        if panel not in PANELS:
+            near = difflib.get_close_matches(panel, PANELS, n=3)
+            raise _wrong(
+                "figures.panels",
+                f"the unknown panel {panel!r}",
+                f"all, or a list of some of {', '.join(PANELS)}",
+                f"write {' or '.join(near)} instead" if near else "correct or remove it",
+            )
+
+
 CHECKS = (
-    _check_channels, _check_chain, _check_images, _check_tiles, _check_split, _check_models,
-    _check_source, _check_places, _check_library, _check_groups, _check_pictures,
-)  # fmt: skip
+    _check_channels,
+    _check_chain,
+    _check_images,
+    _check_tiles,
+    _check_split,
+    _check_models,
+    _check_source,
+    _check_places,
+    _check_library,
+    _check_groups,
+    _check_pictures,
+    _check_panels,
+)

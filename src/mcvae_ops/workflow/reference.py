@@ -55,11 +55,11 @@ file has is an error. `screen.columns` and `simulate.library` have a fixed set o
 changes those that it names. `screen.channels`, `simulate.library.groups` and all other lists are
 replaced as a whole.
 
-A key without a default in the tables below must be set. Two sections are optional: where the
-default of a section is null (`screen.duplicates`), its keys must be set only if the section is; and
-`simulate`, with its defaults, counts only for a simulated screen. A wrong value, a missing key, an
-unknown key and the old name of a key end the run in one sentence before the first job. `snakemake
--n` checks a configuration.
+In the tables below, a key without a default must be set. There are two exceptions: the keys of a
+section that is null by default (`screen.duplicates`) must be set only if you set the section, and
+the section `simulate` with its defaults counts only for a simulated screen. A wrong value, a
+missing key, an unknown key or the old name of a key ends the run in one sentence before the first
+job; `snakemake -n` checks a configuration without running anything.
 
 `make docs` writes this page from `workflow/schemas/config.schema.yaml` and `defaults.yaml`.
 """

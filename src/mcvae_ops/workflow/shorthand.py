@@ -46,7 +46,10 @@ def _channels(channels: list[dict], images: str) -> Iterator[dict]:
     """Yield each channel with all of its keys; one file holds all where the address names none."""
     in_files = "{channel" in images
     for k, channel in enumerate(channels):
-        group = channel.get("name") if in_files else "image"
+        if "name" not in channel:
+            yield channel
+            continue
+        group = channel["name"] if in_files else "image"
         full = {"stain": "", "group": group, "index": None, "colour": COLOURS[k % len(COLOURS)]}
         yield full | channel
 

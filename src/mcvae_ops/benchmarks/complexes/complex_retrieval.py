@@ -1,9 +1,10 @@
-"""Fig. 2: do profiles of genes of one complex lie near each other?
+"""Fig. 2: do genes of one complex have similar profiles?
 
 Published protocol: recall and precision of the pairs in both tails of the cosine distances.
-Strict protocol: similar tail only, average precision with a bootstrap interval over complexes and
-a label permutation null, differences between models and spaces over seeds, and mean average
-precision per complex. Lists of pairs (Reactome, ...) have no complexes to resample: no interval.
+Strict protocol: only the similar tail; average precision with a bootstrap interval over complexes
+and a null of permuted labels; differences between models and spaces over seeds; mean average
+precision of each complex. Sets of pairs without complexes (Reactome, ...) get no interval, because
+there are no complexes to resample.
 """
 
 import logging
@@ -20,7 +21,10 @@ from mcvae_ops.benchmarks.complexes.pair_graph import (
     pair_graph,
     resampled_weights,
 )
-from mcvae_ops.benchmarks.complexes.paired_differences import Estimate, difference_rows
+from mcvae_ops.benchmarks.complexes.paired_differences import (
+    AveragePrecision,
+    precision_difference_rows,
+)
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import (
@@ -51,34 +55,44 @@ COMPLEXES = "CORUM"
 
 
 @dataclass(frozen=True)
-class Source:
-    """A graph with the bootstrap weights of its edges and nodes; a list of pairs has no rounds."""
+class PairSet:
+    """True pairs as a graph, with bootstrap weights.
+
+    Attributes
+    ----------
+    graph
+        Genes and true pairs.
+    weights
+        (edge, round) and (node, round); no round for pairs that do not come from complexes.
+    """
 
     graph: Graph
     weights: tuple[np.ndarray, np.ndarray]
 
 
-def build_sources(
+def build_pair_sets(
     library: tuple[str, ...], complexes: pd.DataFrame, pairs: pd.DataFrame, rounds: int, seed: int
-) -> dict[str, Source]:
-    """Return the graph of the complexes and of each list of pairs.
+) -> dict[str, PairSet]:
+    """Return the set of pairs of the complexes, and that of each list of pairs.
 
-    One without edges is left out, and so is one whose nodes all belong together, as a single
-    complex does: there is nothing to be found among other pairs. Few genes of a library may be in
-    a set of cells.
+    A set without true pairs is left out, and so is a set in which all pairs are true (a single
+    complex), because there are no false pairs. Both happen where few genes of the library are in a
+    set of cells.
 
     Parameters
     ----------
     library
         Gene symbols.
-    complexes, pairs
-        Columns complex, gene; source, gene_a, gene_b.
+    complexes
+        Columns complex, gene.
+    pairs
+        Columns source (name of the list), gene_a, gene_b.
     rounds, seed
-        Of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over complexes.
     """
     graphs = {COMPLEXES: complex_graph(library, complexes)}
     graphs |= {str(name): pair_graph(library, part) for name, part in pairs.groupby("source")}
-    sources = {}
+    pair_sets = {}
     for name, graph in graphs.items():
         n_nodes, n_edges = len(graph.nodes), len(graph.edges)
         if n_edges == 0:
@@ -87,89 +101,90 @@ def build_sources(
         if n_edges == n_nodes * (n_nodes - 1) // 2:
             logger.warning("%s: its %d genes all belong together; left out", name, n_nodes)
             continue
-        sources[name] = Source(graph, resampled_weights(graph, rounds, seed))
-    return sources
+        pair_sets[name] = PairSet(graph, resampled_weights(graph, rounds, seed))
+    return pair_sets
 
 
-def source_rows(
+def pair_set_rows(
     profiles: np.ndarray,
-    source: Source,
+    pair_set: PairSet,
     settings: dict,
     seed: int,
     row: Callable,
     published: bool,
-) -> tuple[list[dict], Estimate]:
-    """Evaluate how one space of one model retrieves the pairs of one source.
+) -> tuple[list[dict], AveragePrecision]:
+    """Evaluate how well one space of one model retrieves one set of pairs.
 
     Parameters
     ----------
     profiles
         (gene, feature), z-scored over the genes of the library.
-    source
-        A graph over the same library.
+    pair_set
+        Pairs of genes of the same library.
     settings
         ``first_percentile``, ``last_percentile``, ``permutations``.
     seed
-        Of the permutations.
+        Seed of the permutations.
     row
-        `table.row` with everything set that names the space and the source.
+        `table.row` with the columns that name the space and the set of pairs filled in.
     published
-        Whether the published protocol is wanted beside the strict one.
+        Whether to add the rows of the published protocol.
 
     Returns
     -------
     Rows of the benchmark table, and the average precision.
     """
-    graph = source.graph
+    graph = pair_set.graph
     ranking = rank_pairs(cosine_distances(profiles[graph.nodes]))
     percentiles = np.arange(settings["first_percentile"], settings["last_percentile"] + 1)
     tails = {"strict": near_tail(ranking, percentiles)}
     if published:
         tails["published"] = both_tails(ranking, percentiles)
-    resampling = resample_pairs(ranking, graph.edges, source.weights, list(tails.values()))
+    resampling = resample_pairs(ranking, graph.edges, pair_set.weights, list(tails.values()))
     ranks = ranking.of(*graph.edges.T)
     rows = []
     for protocol, called in tails.items():
-        here = partial(row, protocol=protocol, n=len(graph.nodes))
-        rows += _curve_rows(called, percentiles, ranks, len(ranking.order), resampling, here)
-    found = Estimate(
+        make_row = partial(row, protocol=protocol, n=len(graph.nodes))
+        rows += _curve_rows(called, percentiles, ranks, len(ranking.order), resampling, make_row)
+    estimate = AveragePrecision(
         float(average_precision(ranks)),
         resampled_average_precision(ranks, resampling),
         len(graph.nodes),
     )
     null = permuted_average_precision(ranking, graph.edges, settings["permutations"], seed)
-    return rows + _average_precision_rows(found, null, partial(row, protocol="strict")), found
+    rows += _average_precision_rows(estimate, null, partial(row, protocol="strict"))
+    return rows, estimate
 
 
-def complex_rows(
+def mean_average_precision_rows(
     profiles: np.ndarray, graph: Graph, settings: dict, seed: int, row: Callable
 ) -> list[dict]:
-    """Return the mean average precision of each complex and its p value; see `complex_map`."""
+    """Return the mean average precision of each complex and its p value."""
     distances, rounds = cosine_distances(profiles[graph.nodes]), settings["permutations"]
     rows = []
     for name, score in complex_average_precision(distances, graph.complexes).items():
         n_members = len(graph.complexes[name])
         p_value = complex_p_value(score, n_members, len(graph.nodes), rounds, seed)
-        here = partial(row, protocol="strict", item=name, n=n_members)
-        rows.append(here(metric="mean_average_precision", value=score))
-        rows.append(here(metric="mean_average_precision_p_value", value=p_value))
+        make_row = partial(row, protocol="strict", item=name, n=n_members)
+        rows.append(make_row(metric="mean_average_precision", value=score))
+        rows.append(make_row(metric="mean_average_precision_p_value", value=p_value))
     return rows
 
 
-def evaluate(
-    genes: pd.DataFrame, sources_of: Callable, settings: dict, seed: int
-) -> tuple[list[dict], dict[tuple, Estimate]]:
-    """Evaluate all spaces of one trained model: published on all cells, strict on each set.
+def retrieval_rows(
+    genes: pd.DataFrame, pair_sets_of: Callable, settings: dict, seed: int
+) -> tuple[list[dict], dict[tuple, AveragePrecision]]:
+    """Evaluate all spaces of trained models: strict on every set of cells, published on all cells.
 
     Parameters
     ----------
     genes
-        Columns model, seed, cells, gene, is_ntc and latent columns; NTC and genes with a NaN in
-        their profile are left out, the latter with a warning.
-    sources_of
-        Library (tuple of symbols) -> `build_sources` of it.
+        Columns model, seed, cells, gene, is_ntc and latent columns. NTC is left out; genes with a
+        NaN in their profile are left out with a warning.
+    pair_sets_of
+        Function that returns `build_pair_sets` of a library (tuple of gene symbols).
     settings, seed
-        As in `source_rows`.
+        As in `pair_set_rows`.
 
     Returns
     -------
@@ -178,21 +193,29 @@ def evaluate(
     rows, estimates = [], {}
     for (model, training_seed, cells), part in genes.groupby(["model", "seed", "cells"]):
         part = finite_profiles(part)
-        sources = sources_of(tuple(part["gene"]))
+        pair_sets = pair_sets_of(tuple(part["gene"]))
         for space, columns in spaces_of(part.columns).items():
             row = partial(
-                table.row, benchmark="complexes", model=model, space=space,
-                seed=training_seed, cells=cells,
-            )  # fmt: skip
+                table.row,
+                benchmark="complexes",
+                model=model,
+                space=space,
+                seed=training_seed,
+                cells=cells,
+            )
             profiles = zscore_features(part[columns].to_numpy(np.float64))
-            for name, source in sources.items():
+            for name, pair_set in pair_sets.items():
                 published = cells == "all" and name == COMPLEXES
-                here = partial(row, item=name)
-                found, estimate = source_rows(profiles, source, settings, seed, here, published)
-                rows += found
+                make_row = partial(row, item=name)
+                new_rows, estimate = pair_set_rows(
+                    profiles, pair_set, settings, seed, make_row, published
+                )
+                rows += new_rows
                 if name == COMPLEXES:
                     estimates[model, space, cells, training_seed] = estimate
-                    rows += complex_rows(profiles, source.graph, settings, seed, row)
+                    rows += mean_average_precision_rows(
+                        profiles, pair_set.graph, settings, seed, row
+                    )
     return rows, estimates
 
 
@@ -213,53 +236,57 @@ def _curve_rows(
     ):
         for k, percentile in enumerate(percentiles):
             low, high = interval(drawn[:, k])
-            here = partial(row, level=percentile)
-            rows.append(here(metric=metric, value=values[k], low=low, high=high))
-            rows.append(here(metric=f"chance_{metric}", value=expected[k]))
+            make_row = partial(row, level=percentile)
+            rows.append(make_row(metric=metric, value=values[k], low=low, high=high))
+            rows.append(make_row(metric=f"chance_{metric}", value=expected[k]))
     return rows
 
 
-def _average_precision_rows(found: Estimate, null: np.ndarray, row: Callable) -> list[dict]:
-    here = partial(row, n=found.n_genes)
-    low, high = interval(found.rounds)
+def _average_precision_rows(
+    estimate: AveragePrecision, null: np.ndarray, row: Callable
+) -> list[dict]:
+    make_row = partial(row, n=estimate.n_genes)
+    low, high = interval(estimate.rounds)
     null_low, null_high = interval(null)
-    p_value = (1 + (null >= found.value).sum()) / (1 + len(null))
+    p_value = (1 + (null >= estimate.value).sum()) / (1 + len(null))
     return [
-        here(metric="average_precision", value=found.value, low=low, high=high),
-        here(metric="average_precision_null", value=null.mean(), low=null_low, high=null_high),
-        here(metric="average_precision_p_value", value=p_value),
+        make_row(metric="average_precision", value=estimate.value, low=low, high=high),
+        make_row(metric="average_precision_null", value=null.mean(), low=null_low, high=null_high),
+        make_row(metric="average_precision_p_value", value=p_value),
     ]
 
 
 def complexes(
     genes: list[str], complexes: str, pairs: str, settings: dict, seed: int, benchmark: str
 ) -> None:
-    """Write the benchmark of Fig. 2A-C.
+    """Write the benchmark of complex retrieval (Fig. 2A-C).
 
     Parameters
     ----------
     genes
         Tables of gene profiles, one per model and training seed.
     complexes, pairs
-        Annotation tables (complex, gene) and (source, gene_a, gene_b).
+        Annotation tables with columns (complex, gene) and (source, gene_a, gene_b).
     settings
         ``first_percentile``, ``last_percentile``, ``bootstrap``, ``permutations``.
     seed
-        Of bootstrap and permutations.
+        Seed of the bootstrap and the permutations.
     benchmark
         Output: the benchmark table.
     """
     complex_table, pair_table = pd.read_parquet(complexes), pd.read_parquet(pairs)
 
     @cache
-    def sources_of(library: tuple[str, ...]) -> dict[str, Source]:
-        return build_sources(library, complex_table, pair_table, settings["bootstrap"], seed)
+    def pair_sets_of(library: tuple[str, ...]) -> dict[str, PairSet]:
+        return build_pair_sets(library, complex_table, pair_table, settings["bootstrap"], seed)
 
     rows, estimates = [], {}
     progress = Progress(len(genes), "gene tables", "complexes")
     for path in genes:
-        found, more = evaluate(pd.read_parquet(path), sources_of, settings, seed)
-        rows += found
-        estimates |= more
+        new_rows, new_estimates = retrieval_rows(
+            pd.read_parquet(path), pair_sets_of, settings, seed
+        )
+        rows += new_rows
+        estimates |= new_estimates
         progress.step()
-    table.write(rows + difference_rows(estimates), benchmark)
+    table.write(rows + precision_difference_rows(estimates), benchmark)

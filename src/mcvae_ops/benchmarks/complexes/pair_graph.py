@@ -1,4 +1,4 @@
-"""Which pairs of library genes belong together, and by which complexes."""
+"""The pairs of library genes that belong together, and the complexes that they share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ class Graph:
     edges
         (edge, 2): positions in `nodes`, the smaller one first, no edge twice.
     members
-        (edge, complex) sparse 0/1: the complexes that hold both genes; None for a list of pairs.
+        (edge, complex), sparse, 0 or 1: whether the complex holds both genes; None for a list of
+        pairs.
     complexes
-        Name of each complex and its positions in `nodes`; only those with two or more nodes.
+        Name of a complex -> positions of its genes in `nodes`; complexes with two or more only.
     """
 
     nodes: np.ndarray
@@ -38,44 +39,43 @@ def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
     Parameters
     ----------
     library
-        Gene symbols; merged ones (``A&B``) match either.
+        Gene symbols; a merged gene (``A&B``) matches either symbol.
     complexes
         Columns complex, gene. A complex with fewer than two library genes has no edge.
 
     Returns
     -------
-    The graph; `members` has one column per complex of the annotation, in the order of their names.
+    The graph; `members` has one column per complex of the annotation, sorted by name.
     """
     positions = symbol_positions(library)
-    names, ends, owners, held = [], [], [], {}
+    names, ends, owners, nodes_of = [], [], [], {}
     for owner, (name, genes) in enumerate(complexes.groupby("complex", sort=True)["gene"]):
         names.append(name)
-        found = sorted({p for gene in genes for p in positions.get(gene, ())})
-        if len(found) < 2:
+        members = sorted({p for gene in genes for p in positions.get(gene, ())})
+        if len(members) < 2:
             continue
-        held[name] = np.array(found)
-        first, second = np.triu_indices(len(found), 1)
-        ends.append(np.stack([held[name][first], held[name][second]], axis=1))
+        nodes_of[name] = np.array(members)
+        first, second = np.triu_indices(len(members), 1)
+        ends.append(np.stack([nodes_of[name][first], nodes_of[name][second]], axis=1))
         owners.append(np.full(len(first), owner))
     if not ends:
         return _no_edges()
     nodes, edges, edge_of = _index(np.concatenate(ends))
     owner_of = np.concatenate(owners)
-    members = sparse.csr_array(
+    membership = sparse.csr_array(
         (np.ones(len(owner_of)), (edge_of, owner_of)), shape=(len(edges), len(names))
     )
-    return Graph(
-        nodes, edges, members, {name: np.searchsorted(nodes, found) for name, found in held.items()}
-    )
+    positions_of = {name: np.searchsorted(nodes, held) for name, held in nodes_of.items()}
+    return Graph(nodes, edges, membership, positions_of)
 
 
 def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
-    """Connect library genes that a list of pairs names together.
+    """Connect the library genes of each pair of a list.
 
     Parameters
     ----------
     library
-        Gene symbols; merged ones (``A&B``) match either.
+        Gene symbols; a merged gene (``A&B``) matches either symbol.
     pairs
         Columns gene_a, gene_b; direction and repetition do not matter.
     """
@@ -95,19 +95,19 @@ def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
 
 
 def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw complexes with replacement and weigh edges and nodes by how often theirs came.
+    """Draw complexes with replacement and return the resulting weights of edges and nodes.
 
-    The weight of an edge (a node) is the mean count of the complexes that hold it: 1 on average,
-    so that prevalence, on which precision depends, keeps its expectation.
+    The weight of an edge or a node is the mean number of draws of the complexes that hold it. It is
+    1 on average, so that the expected prevalence, on which precision depends, does not change.
 
     Parameters
     ----------
     graph
-        A graph with complexes, or a list of pairs: there is nothing to draw, no round.
+        A graph with complexes. A list of pairs has nothing to draw and gets no round.
     rounds
-        Number of resamples.
+        Number of bootstrap rounds.
     seed
-        The same seed draws the same complexes for any library, so that models can be paired.
+        The same seed draws the same complexes for every library, so that models are paired.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def _mean_count(members: sparse.csr_array, counts: np.ndarray) -> np.ndarray:
 
 
 def _index(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return nodes, unique edges between positions in nodes, and the edge of each of `ends`."""
+    """Return the nodes, the unique edges as positions in the nodes, and the edge of each pair."""
     nodes, local = np.unique(ends, return_inverse=True)
     local = local.reshape(ends.shape)
     keys, edge_of = np.unique(local[:, 0] * len(nodes) + local[:, 1], return_inverse=True)

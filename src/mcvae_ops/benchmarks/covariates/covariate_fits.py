@@ -1,4 +1,4 @@
-"""The fits behind figure 3B: which control cells, which class, which are held out, what score."""
+"""Classification tasks of figure 3B: their control cells, classes, splits, fits and scores."""
 
 import logging
 from collections.abc import Iterator
@@ -9,29 +9,30 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.covariates.positions import UNUSED
 from mcvae_ops.benchmarks.estimates import classification
-from mcvae_ops.embeddings.read import named_rng
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
 COVARIATES = ("batch", "position_in_fov", "position_in_well")
-SPLITS = {"published": 1, "strict": 5}  # few tiles make one split by tile a matter of luck
+# There are few tiles, so the result of a single split by tile depends on chance.
+SPLITS = {"published": 1, "strict": 5}
 
 
 class Task(NamedTuple):
-    """What is fitted and scored on one set of control cells.
+    """One covariate to predict in one set of control cells.
 
     Attributes
     ----------
     covariate
-        What is predicted.
+        The covariate to predict.
     batch
-        The batch; "" for all batches.
+        The batch of the cells; "" for all batches.
     rows
-        Control cells, of shape (row,).
+        Positions of the cells among all control cells, of shape (row,).
     labels
-        Their classes, of shape (row,).
+        Class of each cell, of shape (row,).
     tests
-        Which of them are held out in each split, of shape (split, row).
+        Which cells are held out in each split, of shape (split, row).
     """
 
     covariate: str
@@ -42,9 +43,9 @@ class Task(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Mean score over splits of each class, of shape (class,), and the number of cells.
+    """Score of each class, mean over splits, of shape (class,), and the number of scored cells.
 
-    NaN where no split has a cell of each class among those that are scored.
+    NaN if no split has scored cells of every class.
     """
 
     macro_f1: np.ndarray
@@ -53,21 +54,21 @@ class Score(NamedTuple):
 
 
 def tasks(cells: pd.DataFrame, protocol: str, test_fraction: float, seed: int) -> Iterator[Task]:
-    """Yield every task of one protocol: over all batches for the batch, else one for each batch.
+    """Yield the tasks of one protocol: one to predict the batch, one per batch for each position.
 
-    A class needs two units (cells, or tiles in the strict protocol), a task two classes; what has
-    fewer is left out and logged.
+    A class needs two units (cells; tiles in the strict protocol) and a task needs two classes;
+    classes and tasks with fewer are left out and logged.
 
     Parameters
     ----------
     cells
         Control cells with tile, batch, position_in_fov, position_in_well.
     protocol
-        "published" splits cells, "strict" splits tiles.
+        "published" (splits cells) or "strict" (splits tiles).
     test_fraction
-        Share held out.
+        Share of the units to hold out.
     seed
-        Seed of the splits, which are the same for every predictor.
+        Seed of the splits; every predictor gets the same splits.
     """
     tile = cells.groupby(["batch", "tile"]).ngroup().to_numpy()
     units = np.arange(len(cells)) if protocol == "published" else tile
@@ -86,7 +87,9 @@ def tasks(cells: pd.DataFrame, protocol: str, test_fraction: float, seed: int) -
             if tests:
                 yield Task(covariate, batch, rows, labels[rows], np.stack(tests))
             else:
-                logger.warning("%s, %s %s: too few classes", protocol, covariate, batch)
+                logger.warning(
+                    "%s, %s %s: fewer than two classes; left out", protocol, covariate, batch
+                )
 
 
 def _has_all_classes(labels: np.ndarray, test: np.ndarray) -> bool:
@@ -97,17 +100,17 @@ def _has_all_classes(labels: np.ndarray, test: np.ndarray) -> bool:
 def score(
     task: Task, features: np.ndarray, scored: dict[str, np.ndarray], *, standardise: bool
 ) -> dict[str, Score]:
-    """Fit one task on one predictor in every split and score the held-out cells.
+    """Fit one task with the features of one predictor in every split, and score held-out cells.
 
     Parameters
     ----------
     task
-        What is fitted.
+        The task.
     features
-        Of all control cells, of shape (cell, feature).
+        Features of all control cells, of shape (cell, feature).
     scored
-        Name of a set of cells -> which control cells are in it, of shape (cell,). One fit serves
-        all sets.
+        Name of a set of cells -> which control cells belong to it, of shape (cell,). All sets are
+        scored with the same fits.
     standardise
         As in `classification.class_probabilities`.
     """
@@ -119,8 +122,8 @@ def score(
             x[~test], truth[~test], x[test], standardise=standardise
         )
         for name, members in scored.items():
-            kept = members[task.rows][test]
-            scores[name].append(_scores(truth[test][kept], probabilities[kept], len(classes)))
+            chosen = members[task.rows][test]
+            scores[name].append(_scores(truth[test][chosen], probabilities[chosen], len(classes)))
     return {
         name: Score(*_mean_of_known(each), _n_scored(task, scored[name]))
         for name, each in scores.items()
@@ -128,7 +131,7 @@ def score(
 
 
 def chance(task: Task, scored: dict[str, np.ndarray]) -> dict[str, Score]:
-    """Return what guessing scores: F1 of guesses drawn evenly over the classes, AUROC 1/2."""
+    """Return the expected score of uniformly random guesses: their F1, and an AUROC of 1/2."""
     classes, truth = np.unique(task.labels, return_inverse=True)
     f1 = classification.chance_f1_per_class(truth, len(classes))
     half = np.full(len(classes), 0.5)
@@ -136,7 +139,7 @@ def chance(task: Task, scored: dict[str, np.ndarray]) -> dict[str, Score]:
 
 
 def _scores(truth: np.ndarray, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return F1 and AUROC of each class, (2, class); NaN unless a cell of each class is there."""
+    """Return F1 and AUROC of each class, (2, class); NaN unless every class has a cell."""
     if len(np.unique(truth)) < n_classes:
         return np.full((2, n_classes), np.nan)
     f1 = classification.f1_per_class(truth, probabilities.argmax(axis=1), n_classes)

@@ -1,12 +1,13 @@
-"""Technical covariates predicted from control cells (figure 3B), published and strict.
+"""Technical covariates predicted from control cells (figure 3B), by both protocols.
 
-Published (Wang et al. 2023): unscaled features, stratified split of cells; position in the FOV and
-in the well is fitted for each batch, and the median over batches is drawn. Strict: features
-standardised on the training part, mean over repeated splits with no tile on both sides, 95 %
-intervals over batches (the batches themselves are the classes where the batch is predicted), and
-two baselines: guessing ("chance") and a classifier that sees only how dense the cells lie
-("density"). The same fits are scored on all cells that they did not see, and on those of them
-that the model never trained on either (cells "test").
+Published (Wang et al. 2023): unscaled features and one stratified split of cells. Positions in the
+FOV and in the well are predicted in each batch; the figure shows the median over batches.
+
+Strict: features are standardised on the training part; scores are means over repeated splits that
+keep the cells of a tile together; 95 % intervals are over batches (where the batch is predicted,
+over the batches as classes). Two baselines: random guesses ("chance") and a classifier that sees
+only the density of cells ("density"). The same fits are scored on all held-out cells (cells "all")
+and on held-out cells that the model was not trained on either (cells "test").
 """
 
 import itertools
@@ -28,9 +29,10 @@ from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import batch_names, cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
-from mcvae_ops.embeddings.read import named_rng, read_cells, read_embedding
+from mcvae_ops.embeddings.read import read_cells, read_embedding
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, check_aligned
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ CELLS = ("all", "test")
 
 
 class Predictor(NamedTuple):
-    """What a classifier sees of each control cell, of shape (cell, feature)."""
+    """The features of control cells that a classifier gets, of shape (cell, feature)."""
 
     model: str
     space: str
@@ -48,17 +50,17 @@ class Predictor(NamedTuple):
     features: np.ndarray
 
 
-class Estimate(NamedTuple):
+class CovariateEstimate(NamedTuple):
     """Score of one predictor on one covariate.
 
     Attributes
     ----------
     value
-        Mean over batches where they are the classes, else median over the batches' fits.
+        Mean over classes where the batch is predicted, else median over the fits of batches.
     rounds
-        The same with batches drawn with replacement, of shape (round,).
+        The same value with batches drawn with replacement, of shape (round,).
     each
-        batch -> score and number of held-out cells; empty where batches are the classes.
+        batch -> score and number of held-out cells; empty where the batch is predicted.
     n
         Number of held-out cells.
     """
@@ -69,11 +71,13 @@ class Estimate(NamedTuple):
     n: int
 
 
-Estimates = dict[tuple[str, str, str], Estimate]  # (covariate, metric, cells) -> estimate
+CovariateEstimates = dict[
+    tuple[str, str, str], CovariateEstimate
+]  # (covariate, metric, cells) -> estimate
 
 
 def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.ndarray:
-    """Choose at most so many control cells of each batch, at random; rows, ascending."""
+    """Return the ascending rows of at most `cells_per_batch` random control cells per batch."""
     controls = np.flatnonzero(cells["is_ntc"].to_numpy())
     batches = batch_names(cells.iloc[controls])
     chosen = []
@@ -84,10 +88,10 @@ def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.
     return np.sort(np.concatenate(chosen)) if chosen else controls
 
 
-def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimates:
-    """Bring the fits of one predictor down to one estimate per covariate, metric and set of cells.
+def summarise_fits(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> CovariateEstimates:
+    """Summarise the fits of one predictor: one estimate per covariate, metric and set of cells.
 
-    A fit that could not be scored (see `Score`) is left out; where none could, so is the estimate.
+    Fits without a score (see `Score`) are left out. Without any scored fit there is no estimate.
     """
     estimates = {}
     for covariate, metric, cells in itertools.product(COVARIATES, METRICS, CELLS):
@@ -96,7 +100,7 @@ def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimat
             for task, scores in scored
             if task.covariate == covariate and cells in scores
         ]
-        mine = [one for one in mine if np.isfinite(one[1]).all()]
+        mine = [fit for fit in mine if np.isfinite(fit[1]).all()]
         if not mine:
             continue
         if covariate == "batch":
@@ -105,7 +109,7 @@ def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimat
             statistic, units = np.median, np.array([values.mean() for _, values, _ in mine])
             each = {batch: (value, n) for (batch, _, n), value in zip(mine, units, strict=True)}
         rng = named_rng(seed, "bootstrap", covariate)
-        estimates[covariate, metric, cells] = Estimate(
+        estimates[covariate, metric, cells] = CovariateEstimate(
             float(statistic(units)),
             classification.bootstrap(units, statistic, BOOTSTRAP_ROUNDS, rng),
             each,
@@ -114,8 +118,10 @@ def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimat
     return estimates
 
 
-def estimate_rows(predictor: Predictor, protocol: str, estimates: Estimates) -> list[dict]:
-    """Return the rows of one predictor: those of single batches (`against`), then the drawn one."""
+def covariate_estimate_rows(
+    predictor: Predictor, protocol: str, estimates: CovariateEstimates
+) -> list[dict]:
+    """Return the rows of one predictor: one row per batch (`against`), then their summary."""
     rows = []
     for (covariate, metric, cells), estimate in estimates.items():
         common = _common(predictor, protocol, covariate, cells)
@@ -130,7 +136,9 @@ def estimate_rows(predictor: Predictor, protocol: str, estimates: Estimates) -> 
     return rows
 
 
-def difference_rows(predictor: Predictor, background: Estimates, salient: Estimates) -> list[dict]:
+def covariate_difference_rows(
+    predictor: Predictor, background: CovariateEstimates, salient: CovariateEstimates
+) -> list[dict]:
     """Return strict rows ``<metric>_difference``: background minus salient, paired by batch."""
     rows = []
     for (covariate, metric, cells), first in background.items():
@@ -162,7 +170,7 @@ def _common(predictor: Predictor, protocol: str, covariate: str, cells: str) -> 
     )
 
 
-def evaluate(
+def covariate_rows(
     cells: dict[str, pd.DataFrame],
     predictors: list[Predictor],
     density: np.ndarray,
@@ -170,48 +178,49 @@ def evaluate(
     settings: dict,
     seed: int,
 ) -> list[dict]:
-    """Return the rows of every predictor by both protocols, and of the strict baselines.
+    """Return the rows of every predictor by both protocols, and of the baselines (strict only).
 
     Parameters
     ----------
     cells
-        Control cells with tile, batch, position_in_fov, position_in_well, for each protocol.
+        Protocol -> control cells with tile, batch, position_in_fov, position_in_well.
     predictors
         Latent spaces of the same cells.
     density
         Density features of the same cells, of shape (cell, feature).
     held_out
-        Which of the cells no model was trained on, of shape (cell,).
+        Which cells no model was trained on, of shape (cell,).
     settings
         test_fraction.
     seed
         Seed of splits and bootstraps.
     """
-    rows, strict = [], {}
+    rows, estimates_of = [], {}
     progress = Progress(2 * len(predictors) + 1, "predictors", "covariates")
-    every = {"all": np.ones(len(held_out), bool)}
-    both = every | ({"test": held_out} if held_out.any() else {})
+    all_cells = {"all": np.ones(len(held_out), bool)}
+    both_sets = all_cells | ({"test": held_out} if held_out.any() else {})
     for protocol in table.PROTOCOLS:
-        todo = list(tasks(cells[protocol], protocol, settings["test_fraction"], seed))
+        tasks_of_protocol = list(tasks(cells[protocol], protocol, settings["test_fraction"], seed))
         standardise = protocol == "strict"
-        scored = both if standardise else every
+        scored = both_sets if standardise else all_cells
         baselines = [Predictor("", "density", 0, density)] if standardise else []
         for predictor in [*predictors, *baselines]:
             fits = [
-                (t, score(t, predictor.features, scored, standardise=standardise)) for t in todo
+                (task, score(task, predictor.features, scored, standardise=standardise))
+                for task in tasks_of_protocol
             ]
-            estimates = summarise(fits, seed)
-            rows += estimate_rows(predictor, protocol, estimates)
-            strict[predictor[:3]] = estimates  # the strict protocol comes last and stays
+            estimates = summarise_fits(fits, seed)
+            rows += covariate_estimate_rows(predictor, protocol, estimates)
+            estimates_of[predictor[:3]] = estimates  # strict comes last and overwrites published
             progress.step()
     for predictor in predictors:
         model, space, trained = predictor[:3]
         if space == "background":
-            rows += difference_rows(
-                predictor, strict[predictor[:3]], strict[model, "salient", trained]
+            rows += covariate_difference_rows(
+                predictor, estimates_of[predictor[:3]], estimates_of[model, "salient", trained]
             )
-    guesses = summarise([(task, chance(task, both)) for task in todo], seed)
-    return rows + estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
+    guesses = summarise_fits([(task, chance(task, both_sets)) for task in tasks_of_protocol], seed)
+    return rows + covariate_estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
 
 
 def covariates(
@@ -230,7 +239,7 @@ def covariates(
     index
         Shard index (parquet).
     splits
-        Which cells models were trained on (parquet), row-aligned with the index.
+        Split of each cell (parquet), row-aligned with the index.
     embeddings
         Embedding tables, row-aligned with the index.
     screen
@@ -238,7 +247,7 @@ def covariates(
     settings
         The section benchmarks.covariates.
     seed
-        Seed of the sample of cells, splits and bootstraps.
+        Seed of the sample of control cells, the splits and the bootstraps.
     benchmark
         Output table (parquet).
     """
@@ -247,9 +256,9 @@ def covariates(
     rows = sample_controls(cells, settings["cells_per_batch"], seed)
     read = [read_embedding(path, cells, rows) for path in embeddings]
     predictors = [
-        Predictor(each.model, space, each.seed, features)
-        for each in read
-        for space, features in each.spaces.items()
+        Predictor(embedding.model, space, embedding.seed, features)
+        for embedding in read
+        for space, features in embedding.spaces.items()
     ]
     finite = classification.finite_rows(np.hstack([predictor.features for predictor in predictors]))
     controls = cells.iloc[rows[finite]].reset_index(drop=True)
@@ -258,7 +267,7 @@ def covariates(
         for protocol in table.PROTOCOLS
     }
     table.write(
-        evaluate(
+        covariate_rows(
             described,
             [p._replace(features=p.features[finite]) for p in predictors],
             density_features(cells)[rows][finite],

@@ -1,4 +1,4 @@
-"""Mean average precision of each complex: do its members lie nearest to each other?"""
+"""Mean average precision (mAP) of complexes: are the members of a complex each other's nearest?"""
 
 from functools import cache
 
@@ -14,15 +14,15 @@ def complex_average_precision(
 ) -> dict[str, float]:
     """Return the mean average precision of each complex.
 
-    Every member ranks all other nodes by distance; positive are the other members, negative all
-    nodes outside the complex. Ties count together.
+    Every member ranks all other nodes by distance. The other members are positives, nodes outside
+    the complex are negatives. Ties share the largest rank.
 
     Parameters
     ----------
     distances
         (node, node), symmetric.
     complexes
-        Name -> positions of two or more nodes.
+        Name of a complex -> positions of its nodes, two or more.
 
     References
     ----------
@@ -40,10 +40,10 @@ def complex_average_precision(
 
 
 def complex_p_value(score: float, n_members: int, n_nodes: int, rounds: int, seed: int) -> float:
-    """Return the p value of a complex's score against random rankings (copairs).
+    """Return the p value of the score of a complex against random rankings (copairs).
 
-    p = (1 + number of null scores above the score) / (1 + rounds): never 0. As in copairs, all
-    members share one null draw, so that the test is conservative.
+    p = (1 + number of null scores above the score) / (1 + rounds), which is never 0. As in copairs,
+    all members share one null draw, which makes the test conservative.
     """
     null = null_scores(n_members - 1, n_nodes - 1, rounds, seed)
     return float((1 + (null > score).sum()) / (1 + rounds))
@@ -51,5 +51,5 @@ def complex_p_value(score: float, n_members: int, n_nodes: int, rounds: int, see
 
 @cache
 def null_scores(n_positive: int, n_total: int, rounds: int, seed: int) -> np.ndarray:
-    """Return the average precision of random rankings of `n_total`, of shape (round,)."""
+    """Return the average precision of random rankings of `n_total` items, of shape (round,)."""
     return compute.random_ap(rounds, n_positive, n_total, seed)

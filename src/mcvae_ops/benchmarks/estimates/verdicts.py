@@ -1,4 +1,4 @@
-"""An estimate that speaks for a claim where it is above 0, and how estimates combine."""
+"""Estimates that support a claim if they are above 0, and the verdicts of their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """An estimate with its 95 % interval, signed so that the claim says: above 0.
+class IntervalEstimate:
+    """An estimate with its 95 % interval; its sign is chosen so that the claim says "above 0".
 
     Attributes
     ----------
-    estimate, low, high
-        NaN where something is missing.
+    value, low, high
+        NaN if something is missing.
     n_seeds
-        Training seeds that it rests on.
+        Number of training seeds behind the estimate.
     missing
         What is missing; empty if nothing is.
     """
 
-    estimate: float
+    value: float
     low: float
     high: float
     n_seeds: int
@@ -33,74 +33,75 @@ class Evidence:
 
     @property
     def verdict(self) -> str:
-        """What the interval says: above 0, below 0, or neither."""
+        """Whether the interval is above 0 (holds), below 0 (does not hold), or includes 0."""
         if self.low > 0:
             return HOLDS
         return FAILS if self.high < 0 else UNDECIDED
 
-    def __neg__(self) -> "Evidence":
-        return Evidence(-self.estimate, -self.high, -self.low, self.n_seeds, self.missing)
+    def __neg__(self) -> "IntervalEstimate":
+        return IntervalEstimate(-self.value, -self.high, -self.low, self.n_seeds, self.missing)
 
-    def __sub__(self, other: "Evidence | float") -> "Evidence":
-        """Subtract a number, or an independent estimate (half widths add in quadrature)."""
-        if not isinstance(other, Evidence):
-            moved = (self.estimate - other, self.low - other, self.high - other)
-            return Evidence(*moved, self.n_seeds, self.missing)
-        estimate = self.estimate - other.estimate
-        down = np.hypot(self.estimate - self.low, other.high - other.estimate)
-        up = np.hypot(self.high - self.estimate, other.estimate - other.low)
+    def __sub__(self, other: "IntervalEstimate | float") -> "IntervalEstimate":
+        """Subtract a number or an independent estimate, whose half widths add in quadrature."""
+        if not isinstance(other, IntervalEstimate):
+            moved = (self.value - other, self.low - other, self.high - other)
+            return IntervalEstimate(*moved, self.n_seeds, self.missing)
+        estimate = self.value - other.value
+        down = np.hypot(self.value - self.low, other.high - other.value)
+        up = np.hypot(self.high - self.value, other.value - other.low)
         missing = self.missing or other.missing
         n_seeds = min(self.n_seeds, other.n_seeds)
-        return Evidence(estimate, estimate - down, estimate + up, n_seeds, missing)
+        return IntervalEstimate(estimate, estimate - down, estimate + up, n_seeds, missing)
 
 
-def absent(what: str) -> Evidence:
-    """Return evidence of nothing, as `what` is missing."""
-    return Evidence(np.nan, np.nan, np.nan, 0, what)
+def missing_estimate(what: str) -> IntervalEstimate:
+    """Return an estimate without numbers, because `what` is missing."""
+    return IntervalEstimate(np.nan, np.nan, np.nan, 0, what)
 
 
-def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
-    """Return the estimate over training seeds among rows of a benchmark table.
+def read_estimate(rows: pd.DataFrame, what: str) -> IntervalEstimate:
+    """Return the estimate over training seeds from the rows of a benchmark table.
 
     Parameters
     ----------
     rows
-        The rows of one estimate: one per training seed, and that over all of them (`OVER_SEEDS`)
-        where there are several.
+        The rows of one estimate: one per training seed and, if there are several seeds, the row
+        over all of them (`OVER_SEEDS`).
     what
-        What the rows are, for the reason where there are none.
+        Name of the estimate, for the reason given if there is no row.
     """
     rows = rows[np.isfinite(rows["value"])]
     if rows.empty:
-        return absent(f"no {what}")
+        return missing_estimate(f"no {what}")
     if rows["seed"].duplicated().any():
         raise ValueError(f"{what}: more than one row per seed")
     folded = rows[rows["seed"] == OVER_SEEDS]
-    one = (folded if len(folded) else rows).iloc[0]
-    missing = "" if np.isfinite(one["high"] - one["low"]) else f"no interval of {what}"
+    row = (folded if len(folded) else rows).iloc[0]
+    missing = "" if np.isfinite(row["high"] - row["low"]) else f"no interval of {what}"
     n_seeds = max(len(rows) - len(folded), 1)
-    return Evidence(*one[["value", "low", "high"]].astype(float), n_seeds, missing)
+    return IntervalEstimate(*row[["value", "low", "high"]].astype(float), n_seeds, missing)
 
 
-def within(difference: Evidence, margin: float) -> Evidence:
-    """Return the evidence that a difference is smaller than `margin` either way.
+def equivalence(difference: IntervalEstimate, margin: float) -> IntervalEstimate:
+    """Return an estimate of how far a difference stays within `margin` on both sides.
 
-    It is above 0 where the whole interval lies within the margin, below 0 where all of it lies
-    outside (two one-sided tests).
+    Its interval is above 0 if the whole interval of the difference is within the margin, and below
+    0 if the whole interval is outside (two one-sided tests of equivalence).
     """
     nearest = max(0.0, difference.low, -difference.high)
     farthest = max(abs(difference.low), abs(difference.high))
-    bounds = (margin - abs(difference.estimate), margin - farthest, margin - nearest)
-    return Evidence(*bounds, difference.n_seeds, difference.missing)
+    bounds = (margin - abs(difference.value), margin - farthest, margin - nearest)
+    return IntervalEstimate(*bounds, difference.n_seeds, difference.missing)
 
 
-def weakest(parts: Sequence[Evidence]) -> Evidence:
-    """Return the part on which a claim that needs all of them stands or falls.
+def weakest(parts: Sequence[IntervalEstimate]) -> IntervalEstimate:
+    """Return the part that decides a claim that needs all of its parts.
 
-    A part that fails comes before one that is missing, that before one that is undecided.
+    A part that does not hold decides before a missing part, a missing part before an undecided one;
+    among equals, the part with the lowest lower bound decides.
     """
 
-    def order(part: Evidence) -> tuple[int, float]:
+    def order(part: IntervalEstimate) -> tuple[int, float]:
         rank = 0 if part.verdict == FAILS else 1 if part.missing else 2
         return (rank, part.low if np.isfinite(part.low) else 0.0)
 

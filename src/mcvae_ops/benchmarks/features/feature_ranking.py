@@ -1,14 +1,14 @@
-"""Classical features that a group of genes alters most (figures 4D, 4E), published and strict.
+"""The classical features that a group of genes alters most (figures 4D, 4E), by both protocols.
 
-Per batch, each feature of the group's cells is set against the control cells (NTC) by Welch's t
-test (Bonferroni over features) and by a robust z: difference of medians over the MAD of NTC,
-without the factor 1.4826. Then: how much of the first principal component (PC1) of the standardised
-NTC features do the first k of the ranked features explain?
+In each batch, the cells of a group are compared with control cells (NTC), feature by feature, by
+Welch's t test (Bonferroni over features) and by a robust z: the difference of medians divided by
+the MAD of NTC, without the factor 1.4826. The features are then ranked; the benchmark measures how
+much of the first principal component (PC1) of the standardised NTC features the first k explain.
 
-Published (Wang et al. 2023): ordered by the number of batches in which a feature is among the top
-4; R^2 in sample. Strict: ordered by median absolute z over batches, among features significant in
-most batches; a MAD of zero leaves the feature out of that batch, where the authors made it
-infinite; R^2 on batches that neither the ranking, nor PC1, nor the regression saw.
+Published (Wang et al. 2023): features are ranked by the number of batches in which they are among
+the top 4; R^2 is in sample. Strict: features that are significant in most batches are ranked by
+their median absolute z; a feature whose MAD is 0 is left out of that batch (the authors set its z
+to infinity); R^2 is measured on batches that ranking, PC1 and regression did not use.
 """
 
 import logging
@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification, table
-from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, kinds_of
+from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, group_classes
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
 from mcvae_ops.benchmarks.features.control_variance import (
     Moments,
     explained_variance,
     moments,
-    pool,
+    pool_moments,
 )
 from mcvae_ops.benchmarks.features.feature_cells import (
     BatchCells,
@@ -34,11 +34,11 @@ from mcvae_ops.benchmarks.features.feature_cells import (
 )
 from mcvae_ops.benchmarks.features.feature_tests import (
     Comparison,
-    compare,
+    compare_with_controls,
     rank_published,
     rank_strict,
 )
-from mcvae_ops.embeddings.read import named_rng
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
@@ -53,27 +53,27 @@ def ranking_rows(
     rng: np.random.Generator | None,
     common: dict,
 ) -> list[dict]:
-    """Return robust z (median over batches) and number of batches of the first features.
+    """Return the robust z (median over batches) and the number of batches of the first features.
 
     Parameters
     ----------
     names
         Features.
     comparisons
-        One for each batch.
+        One per batch.
     ranking
-        Features in order, and their numbers of batches.
+        Features in order, and the number of batches of each feature.
     settings
         max_features.
     rng
-        For the interval over batches; None gives none.
+        Source of randomness of the interval over batches; None for no interval.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     order, n_batches = ranking
     rows = []
     for rank, feature in enumerate(order[: settings["max_features"]], start=1):
-        z = np.array([batch.z[feature] for batch in comparisons])
+        z = np.array([comparison.z[feature] for comparison in comparisons])
         z = z[~np.isnan(z)] if rng is None else z[np.isfinite(z)]
         limits = {}
         if rng is not None:
@@ -88,45 +88,45 @@ def ranking_rows(
 def held_out_variance(
     parts: Sequence[Moments], comparisons: Sequence[Comparison | None], max_features: int
 ) -> np.ndarray:
-    """Return R^2 on each batch, with ranking, PC1 and regression from all other batches.
+    """Return R^2 on each batch; ranking, PC1 and regression come from all other batches.
 
     Parameters
     ----------
     parts
         Moments of the NTC cells of each batch.
     comparisons
-        Group against NTC in each batch; None where there was nothing to compare.
+        Group against NTC in each batch; None if the batch has too few cells to compare.
     max_features
         Largest number of features.
 
     Returns
     -------
-    Of shape (batch, k); NaN where fewer features qualify.
+    R^2, of shape (batch, k); NaN where fewer than k features qualify.
     """
     explained = np.full((len(parts), max_features), np.nan)
     for batch, held_out in enumerate(parts):
         others = [c for k, c in enumerate(comparisons) if k != batch and c is not None]
         if others:
-            train = pool([part for k, part in enumerate(parts) if k != batch])
-            found = explained_variance(train, held_out, rank_strict(others)[0], max_features)
-            explained[batch, : len(found)] = found
+            train = pool_moments([part for k, part in enumerate(parts) if k != batch])
+            r2 = explained_variance(train, held_out, rank_strict(others)[0], max_features)
+            explained[batch, : len(r2)] = r2
     return explained
 
 
 def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> list[dict]:
-    """Return the mean over batches for each k, with its 95 % interval over them.
+    """Return the mean over batches for each k, with its 95 % interval over batches.
 
     Parameters
     ----------
     explained
-        R^2, or a difference of two, of shape (batch, k); NaN is left out. A single row (the
-        published protocol) has no interval.
+        R^2 or a difference of two R^2, of shape (batch, k); NaN is left out. A single row (the
+        published protocol) gets no interval.
     seed
         Seed of the bootstrap.
     n
         Number of control cells.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     rows = []
     for k, values in enumerate(explained.T, start=1):
@@ -141,7 +141,7 @@ def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> lis
     return rows
 
 
-def evaluate(
+def feature_rows(
     names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
 ) -> list[dict]:
     """Return the rows of all groups by both protocols.
@@ -151,38 +151,42 @@ def evaluate(
     names
         Features.
     batches
-        Visited once: a generator will do. A batch with fewer than two control cells is left out;
-        a group is not compared in a batch where it has fewer than two cells.
+        Iterated once. A batch with fewer than two control cells is left out; a group with fewer
+        than two cells in a batch is not compared there.
     settings
         shifting_groups, novel_groups, top, max_features.
     seed
         Seed of the bootstraps.
     """
-    groups = kinds_of(settings)
+    class_of_group = group_classes(settings)
     parts: list[Moments] = []
-    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
+    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in class_of_group}
     for batch in batches:
         if len(batch.controls) < 2:
             continue
         parts.append(moments(batch.controls))
         for group, compared in comparisons.items():
             members = batch.groups[group]
-            compared.append(compare(members, batch.controls) if len(members) >= 2 else None)
+            compared.append(
+                compare_with_controls(members, batch.controls) if len(members) >= 2 else None
+            )
     rows, held_out = [], {}
     for group, compared in comparisons.items():
         held_out[group] = held_out_variance(parts, compared, settings["max_features"])
-        where = {"item": group, "against": groups[group]}
+        where = {"item": group, "against": class_of_group[group]}
         rows += group_rows(where, names, compared, parts, held_out[group], settings, seed)
     means = [
-        _mean_of_known([held_out[group] for group in groups if groups[group] == kind])
-        for kind in (SHIFTING, NOVEL)
+        _mean_of_known(
+            [held_out[group] for group in class_of_group if class_of_group[group] == group_class]
+        )
+        for group_class in (SHIFTING, NOVEL)
     ]
     common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
     return rows + variance_rows(means[0] - means[1], seed, sum(part.n for part in parts), common)
 
 
 def _mean_of_known(explained: list[np.ndarray]) -> np.ndarray:
-    """Return the mean over groups of what is known in each batch and for each k."""
+    """Return the mean over groups of the finite values of each batch and k."""
     stacked = np.stack(explained)
     known = np.isfinite(stacked)
     total = np.where(known, stacked, 0).sum(axis=0)
@@ -204,13 +208,13 @@ def group_rows(
     Parameters
     ----------
     where
-        The group (item), and its kind (against) for the rows of R^2.
+        The group (item), and its class (against), which names the rows of R^2.
     names
         Features.
     comparisons, parts
-        One for each batch; a comparison is None where there was nothing to compare.
+        One per batch; a comparison is None if the batch has too few cells to compare.
     held_out
-        What `held_out_variance` returned.
+        Result of `held_out_variance`.
     settings
         top, max_features.
     seed
@@ -218,9 +222,9 @@ def group_rows(
     """
     compared = [comparison for comparison in comparisons if comparison is not None]
     if not compared:
-        logger.warning("group %s has too few cells in every batch, left out", where["item"])
+        logger.warning("group %s has too few cells in every batch; left out", where["item"])
         return []
-    n, whole = sum(part.n for part in parts), pool(parts)
+    n, whole = sum(part.n for part in parts), pool_moments(parts)
     published = COMMON | where | dict(protocol="published")
     ranking = rank_published(compared, settings["top"])
     in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
@@ -235,14 +239,14 @@ def group_rows(
 def feature_ranking(
     index: str, features: list[str], groups: str, settings: dict, seed: int, benchmark: str
 ) -> None:
-    """Rank the classical features that each group alters, and what they explain of NTC cells.
+    """Rank the classical features that each group alters; measure how much of NTC they explain.
 
     Parameters
     ----------
     index
         Shard index (parquet).
     features
-        Feature tables, one for each plate and well.
+        Feature tables, one per plate and well.
     groups
         Functional groups (parquet): gene, group.
     settings
@@ -253,5 +257,7 @@ def feature_ranking(
         Output table (parquet).
     """
     names = feature_names(features[0])
-    wanted = read_wanted(index, pd.read_parquet(groups), list(kinds_of(settings)))
-    table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)
+    wanted = read_wanted(index, pd.read_parquet(groups), list(group_classes(settings)))
+    table.write(
+        feature_rows(names, read_batches(features, names, wanted), settings, seed), benchmark
+    )

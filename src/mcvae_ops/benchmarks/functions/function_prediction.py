@@ -1,10 +1,10 @@
-"""Functional groups predicted from profiles (figures 4B, 4C), published and strict.
+"""Functional groups predicted from profiles (figures 4B, 4C), by both protocols.
 
-Published (Wang et al. 2023): unscaled features, one stratified split over guides, so that guides of
-one gene lie on both sides. Strict: features standardised on the training part, repeated
-cross-validation that keeps the guides of a gene together, 95 % intervals by bootstrap over genes
-and repeats, on in-sample and on held-out cells and guides. A group needs two guides (published) or
-two genes (strict); smaller ones are left out and logged.
+Published (Wang et al. 2023): unscaled features and one stratified split of guides, so that guides
+of one gene may be in both parts. Strict: features are standardised on the training part; repeated
+cross-validation keeps the guides of a gene together; 95 % intervals come from a bootstrap over
+genes and repeats; every set of cells is evaluated. A group needs two guides (published) or two
+genes (strict); smaller groups are left out and logged.
 """
 
 import logging
@@ -13,20 +13,20 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification, table
-from mcvae_ops.benchmarks.estimates.functional_groups import kinds_of, label_profiles
+from mcvae_ops.benchmarks.estimates.functional_groups import group_classes, label_profiles
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS
 from mcvae_ops.benchmarks.functions.group_recall import (
     DIFFERENCE,
     Predictions,
     bootstrap_hits,
     confusion_rows,
-    difference_rows,
+    recall_difference_rows,
+    recall_estimates,
     recall_rows,
-    summarise,
 )
-from mcvae_ops.embeddings.read import named_rng
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ BENCHMARK = "functions"
 def predict_published(
     features: np.ndarray, labels: np.ndarray, genes: np.ndarray, settings: dict, seed: int
 ) -> Predictions:
-    """Fit on one stratified part of the profiles, predict the rest.
+    """Fit on a stratified part of the profiles and predict the rest.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def predict_published(
 def predict_strict(
     features: np.ndarray, labels: np.ndarray, genes: np.ndarray, settings: dict, seed: int
 ) -> Predictions:
-    """Predict every profile in each repeat, by a fit that saw no profile of its gene.
+    """Predict every profile in every repeat by a fit without the profiles of its gene.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def classify_profiles(
     settings
         test_fraction, folds, repeats, shifting_groups, novel_groups.
     seed
-        Seed of splits and bootstraps, the same for every space.
+        Seed of splits and bootstraps; every space gets the same splits.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     spaces = spaces_of(labelled.columns)
     labelled = labelled[classification.finite_rows(labelled[spaces["combined"]].to_numpy(float))]
@@ -112,35 +112,36 @@ def classify_profiles(
     ]
     labels, genes = (labelled[name].to_numpy(dtype=str) for name in ("group", "gene"))
     if len(np.unique(labels)) < 2:
-        logger.warning("%s %s: fewer than two groups, nothing to classify", protocol, common)
+        logger.warning("%s %s: fewer than two groups; left out", protocol, common)
         return []
-    by_space, drawn, rows = {}, {}, []
+    predictions, drawn, rows = {}, {}, []
     for space, columns in spaces.items():
         features = labelled[columns].to_numpy(float)
-        made = PREDICT[protocol](features, labels, genes, settings, seed)
-        by_space[space], drawn[space] = made, {}
+        predicted = PREDICT[protocol](features, labels, genes, settings, seed)
+        predictions[space], drawn[space] = predicted, {}
         if protocol == "strict":
             rng = named_rng(seed, "bootstrap")
-            rounds = bootstrap_hits(made, BOOTSTRAP_ROUNDS, rng)
-            drawn[space] = summarise(*rounds, made.groups)
-        rows += confusion_rows(made, common | {"space": space})
-        rows += recall_rows(made, drawn[space], common | {"space": space})
+            rounds = bootstrap_hits(predicted, BOOTSTRAP_ROUNDS, rng)
+            drawn[space] = recall_estimates(*rounds, predicted.groups)
+        rows += confusion_rows(predicted, common | {"space": space})
+        rows += recall_rows(predicted, drawn[space], common | {"space": space})
     if set(DIFFERENCE) <= set(spaces):
-        rows += difference_rows(by_space, drawn, kinds_of(settings), common)
+        rows += recall_difference_rows(predictions, drawn, group_classes(settings), common)
     return rows
 
 
-def evaluate(
+def function_rows(
     profiles: pd.DataFrame,
     groups: pd.DataFrame,
     significance: pd.DataFrame,
     settings: dict,
     seed: int,
 ) -> list[dict]:
-    """Return the rows of one profile table by both protocols.
+    """Return the rows of one table of profiles by both protocols.
 
-    The published protocol uses profiles of all cells and whole gene symbols, as the authors did;
-    the strict one every set of cells in the table, and merged symbols (``A&B``) by either name.
+    The published protocol uses profiles of all cells and matches whole gene symbols, as the authors
+    did. The strict protocol uses every set of cells and matches either part of merged symbols
+    (``A&B``).
     """
     rows = []
     for protocol in table.PROTOCOLS:
@@ -183,10 +184,10 @@ def functions(
     benchmark
         Output table (parquet).
     """
-    annotated, judged = pd.read_parquet(groups), pd.read_parquet(significance)
+    annotated, p_values = pd.read_parquet(groups), pd.read_parquet(significance)
     progress = Progress(len(profiles), "tables", "functions")
     rows = []
     for path in profiles:
-        rows += evaluate(pd.read_parquet(path), annotated, judged, settings, seed)
+        rows += function_rows(pd.read_parquet(path), annotated, p_values, settings, seed)
         progress.step()
     table.write(rows, benchmark)

@@ -1,4 +1,4 @@
-"""Confusion and recall of predicted groups, with intervals over genes and repeats."""
+"""Confusion and recall of predicted functional groups, with intervals over genes and repeats."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ class Predictions(NamedTuple):
     groups
         Names of the groups, sorted, of shape (group,).
     truth
-        Group of each profile, as a place in `groups`, of shape (profile,).
+        Group of each profile, as a position in `groups`, of shape (profile,).
     genes
         Gene of each profile, of shape (profile,).
     predicted
-        Predicted group, of shape (repeat, profile).
+        Predicted group of each profile, as a position in `groups`, of shape (repeat, profile).
     """
 
     groups: np.ndarray
@@ -34,7 +34,7 @@ class Predictions(NamedTuple):
 def confusion(predictions: Predictions) -> np.ndarray:
     """Return the share of each true group (row) that is predicted as each group (column).
 
-    Rows sum to 1; repeats are pooled.
+    Rows sum to 1. Repeats are pooled.
     """
     n = len(predictions.groups)
     truth = np.broadcast_to(predictions.truth, predictions.predicted.shape)
@@ -46,16 +46,16 @@ def confusion(predictions: Predictions) -> np.ndarray:
 def bootstrap_hits(
     predictions: Predictions, rounds: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Count hits and profiles of each group when genes and repeats are drawn anew.
+    """Return hits and profiles of each group with genes and repeats drawn with replacement.
 
     Parameters
     ----------
     predictions
         Predictions in every repeat.
     rounds
-        Bootstrap rounds; each draws one repeat, and the genes of each group with replacement.
+        Number of rounds. Each draws one repeat, and the genes of each group with replacement.
     rng
-        Source of randomness; the same one makes the rounds of two spaces pairs.
+        Source of randomness; equal generators pair the rounds of two spaces.
 
     Returns
     -------
@@ -79,14 +79,16 @@ def bootstrap_hits(
 
 
 def count_hits(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return hits and number of profiles of each group over all repeats, each of shape (group,)."""
+    """Return the number of hits and of profiles of each group over all repeats, (group,) each."""
     n = len(predictions.groups)
     right = (predictions.predicted == predictions.truth).sum(axis=0)
     hits = np.bincount(predictions.truth, weights=right, minlength=n)
     return hits, np.bincount(predictions.truth, minlength=n) * len(predictions.predicted)
 
 
-def summarise(hits: np.ndarray, size: np.ndarray, groups: np.ndarray) -> dict[tuple, np.ndarray]:
+def recall_estimates(
+    hits: np.ndarray, size: np.ndarray, groups: np.ndarray
+) -> dict[tuple, np.ndarray]:
     """Return (metric, group) -> estimate, from hits and sizes of shape (..., group)."""
     recall = hits / size
     summary = {("recall", group): recall[..., k] for k, group in enumerate(groups)}
@@ -96,21 +98,21 @@ def summarise(hits: np.ndarray, size: np.ndarray, groups: np.ndarray) -> dict[tu
 
 
 def recall_rows(predictions: Predictions, drawn: dict[tuple, np.ndarray], common: dict) -> list:
-    """Return the rows of recall, macro recall and accuracy of one space, and of chance.
+    """Return the rows of recall, macro recall, accuracy and chance of one space.
 
-    Guesses drawn evenly over the groups reach ``chance_recall``, 1 / number of groups.
+    Uniformly random guesses reach ``chance_recall``, which is 1 / number of groups.
 
     Parameters
     ----------
     predictions
         Predictions of one space.
     drawn
-        The summary of bootstrap rounds; empty where there is no interval (published protocol).
+        `recall_estimates` of the bootstrap rounds; empty without interval (published protocol).
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     n = dict(zip(predictions.groups, np.bincount(predictions.truth), strict=True))
-    summary = summarise(*count_hits(predictions), predictions.groups)
+    summary = recall_estimates(*count_hits(predictions), predictions.groups)
     chance = table.row(**common, metric="chance_recall", value=1 / len(n), n=len(predictions.truth))
     return [chance] + [
         table.row(
@@ -119,7 +121,7 @@ def recall_rows(predictions: Predictions, drawn: dict[tuple, np.ndarray], common
             item=group,
             value=value,
             n=n.get(group, len(predictions.truth)),
-            **limits(drawn, (metric, group)),
+            **interval_columns(drawn, (metric, group)),
         )
         for (metric, group), value in summary.items()
     ]
@@ -129,34 +131,39 @@ def confusion_rows(predictions: Predictions, common: dict) -> list[dict]:
     """Return one row for each pair of true (item) and predicted (against) group."""
     matrix, n = confusion(predictions), np.bincount(predictions.truth)
     return [
-        table.row(**common, metric="confusion", item=true, against=said, value=matrix[i, j], n=n[i])
+        table.row(
+            **common, metric="confusion", item=true, against=guess, value=matrix[i, j], n=n[i]
+        )
         for i, true in enumerate(predictions.groups)
-        for j, said in enumerate(predictions.groups)
+        for j, guess in enumerate(predictions.groups)
     ]
 
 
-def limits(drawn: dict, key) -> dict[str, float]:
-    """Return the 95 % interval as entries low and high; none where nothing was drawn."""
+def interval_columns(drawn: dict, key) -> dict[str, float]:
+    """Return the 95 % interval as columns low and high; no column if nothing was drawn."""
     return dict(zip(("low", "high"), interval(drawn[key]), strict=True)) if drawn else {}
 
 
-def difference_rows(
-    by_space: dict[str, Predictions], drawn: dict[str, dict], kinds: dict[str, str], common: dict
+def recall_difference_rows(
+    by_space: dict[str, Predictions],
+    drawn: dict[str, dict],
+    group_classes: dict[str, str],
+    common: dict,
 ) -> list[dict]:
     """Return the recall of each group from the background minus that from the salient space.
 
     Parameters
     ----------
     by_space, drawn
-        Predictions, and summaries of their bootstrap rounds, of both spaces.
-    kinds
-        Group -> its kind; ``mean_recall_difference`` is the mean over the groups of a kind.
+        Predictions, and `recall_estimates` of their bootstrap rounds, of both spaces.
+    group_classes
+        Group -> its class; ``mean_recall_difference`` is the mean over the groups of a class.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     common = common | {"space": "-".join(DIFFERENCE)}
     first, second = (by_space[space] for space in DIFFERENCE)
-    values = [summarise(*count_hits(each), each.groups) for each in (first, second)]
+    values = [recall_estimates(*count_hits(space), space.groups) for space in (first, second)]
     both = [drawn[space] for space in DIFFERENCE]
     keys = [("recall", group) for group in first.groups]
     n = np.bincount(first.truth)
@@ -164,17 +171,21 @@ def difference_rows(
     paired = [both[0][key] - both[1][key] for key in keys] if both[0] else []
     rows = []
     for k, group in enumerate(first.groups):
-        here = common | {"metric": "recall_difference", "item": group}
-        rows.append(table.row(**here, value=value[k], n=n[k], **_limits_of(paired, [k])))
-    for kind in dict.fromkeys(kinds.values()):
-        members = [k for k, group in enumerate(first.groups) if kinds.get(group) == kind]
+        columns = common | {"metric": "recall_difference", "item": group}
+        rows.append(table.row(**columns, value=value[k], n=n[k], **_mean_interval(paired, [k])))
+    for group_class in dict.fromkeys(group_classes.values()):
+        members = [
+            k for k, group in enumerate(first.groups) if group_classes.get(group) == group_class
+        ]
         if members:
-            here = common | {"metric": "mean_recall_difference", "item": kind}
+            columns = common | {"metric": "mean_recall_difference", "item": group_class}
             mean, size = value[members].mean(), n[members].sum()
-            rows.append(table.row(**here, value=mean, n=size, **_limits_of(paired, members)))
+            rows.append(table.row(**columns, value=mean, n=size, **_mean_interval(paired, members)))
     return rows
 
 
-def _limits_of(rounds: list[np.ndarray], members: list[int]) -> dict[str, float]:
-    """Return the 95 % interval of the mean of some of the rounds, as `limits` does."""
-    return limits({"": np.mean([rounds[k] for k in members], axis=0)} if rounds else {}, "")
+def _mean_interval(rounds: list[np.ndarray], members: list[int]) -> dict[str, float]:
+    """Return the columns of the 95 % interval of the mean over some groups."""
+    return interval_columns(
+        {"": np.mean([rounds[k] for k in members], axis=0)} if rounds else {}, ""
+    )

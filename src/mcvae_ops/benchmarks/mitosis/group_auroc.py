@@ -1,7 +1,6 @@
-"""Does the relative background norm B / (S + B) tell genes that shift existing states from others?
+"""Does the relative background norm B / (S + B) separate shifting groups from novel groups?
 
-Strict protocol alone, over all genes of the configured groups: those of shifting groups are the
-positives, those of novel groups the negatives.
+Strict protocol only. Genes of shifting groups are positives, genes of novel groups are negatives.
 """
 
 from collections.abc import Callable
@@ -11,8 +10,8 @@ import pandas as pd
 from mcvae_ops.benchmarks.estimates.functional_groups import (
     NOVEL,
     SHIFTING,
+    group_classes,
     group_of_genes,
-    kinds_of,
 )
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
@@ -20,12 +19,12 @@ from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
 METRIC = "group_auroc"
 
 
-def kind_rows(
+def group_auroc_rows(
     points: pd.DataFrame, groups: pd.DataFrame, settings: dict, seed: int, row: Callable
 ) -> list[dict]:
-    """Return the row ``group_auroc``, shifting against novel groups, with its interval over genes.
+    """Return the row ``group_auroc``, shifting against novel groups, with an interval over genes.
 
-    None unless there are genes of both kinds.
+    No row unless both classes of groups have genes.
 
     Parameters
     ----------
@@ -36,14 +35,14 @@ def kind_rows(
     settings
         ``shifting_groups``, ``novel_groups``, ``bootstrap``.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     group = points["gene"].map(group_of_genes(points["gene"], groups, split_merged=True))
-    kind = group.map(kinds_of(settings))
-    chosen = kind.notna() & points["relative_background"].notna()
-    is_shifting = (kind[chosen] == SHIFTING).to_numpy()
+    group_class = group.map(group_classes(settings))
+    chosen = group_class.notna() & points["relative_background"].notna()
+    is_shifting = (group_class[chosen] == SHIFTING).to_numpy()
     if is_shifting.all() or not is_shifting.any():
         return []
     scores = points.loc[chosen, ["relative_background"]].to_numpy().T
@@ -51,7 +50,13 @@ def kind_rows(
     low, high = interval(rounds[0])
     return [
         row(
-            protocol="strict", metric=METRIC, item=SHIFTING, against=NOVEL, value=values[0],
-            low=low, high=high, n=chosen.sum(),
+            protocol="strict",
+            metric=METRIC,
+            item=SHIFTING,
+            against=NOVEL,
+            value=values[0],
+            low=low,
+            high=high,
+            n=chosen.sum(),
         )
-    ]  # fmt: skip
+    ]

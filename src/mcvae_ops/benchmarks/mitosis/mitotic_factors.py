@@ -1,10 +1,10 @@
-"""Fig. 5: do mitotic factors act on the background space more than the mitotic index tells?
+"""Fig. 5: does the relative background norm find mitotic factors better than the mitotic index?
 
-S and B are the squared norms of the salient and background part of a gene's profile (minus NTC,
+S and B are the squared norms of the salient and the background part of a gene profile (minus NTC,
 not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
-Strict: signed index, interval of the AUROC difference, and what the threshold, the most extreme
-gene and a wider list of factors do to it. The scale of S and B (mean or median, with or without an
-outlier) cannot change an AUROC: B / (S + B) orders genes as B / S does, whatever the scales.
+Strict protocol: signed index, interval of the difference of AUROC, and its sensitivity to the
+threshold, the most extreme gene and the list of factors. The scale of S and B (mean or median, with
+or without an outlier) cannot change an AUROC, because B / (S + B) orders genes as B / S does.
 """
 
 import logging
@@ -18,7 +18,7 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
-from mcvae_ops.benchmarks.mitosis.group_auroc import kind_rows
+from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
@@ -32,7 +32,7 @@ WIDER_LIST = "wider list of factors"
 
 
 def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the squared norms of the salient and background part of each profile, (gene,) each."""
+    """Return the squared norms of the salient and the background part of profiles, (gene,) each."""
     spaces = spaces_of(genes.columns)
     if "salient" not in spaces:
         raise InputError(
@@ -49,22 +49,22 @@ def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -> pd.DataFrame:
-    """Return what Fig. 5 draws of each targeting gene.
+    """Return the points of Fig. 5: norms, mitotic index and label of each targeting gene.
 
     Parameters
     ----------
     genes
-        Profiles of one model, seed and set of cells, with the NTC row. The authors take the means
-        of S and B over all rows, that of NTC (zeros) included; so does this.
+        Profiles of one model, seed and set of cells, with the NTC row. As the authors did, the
+        means of S and B are taken over all rows, including the zeros of NTC.
     index
-        A mitotic index table; genes it lacks are left out, with a warning.
+        A mitotic index table; genes without an index are left out with a warning.
     factors
-        Symbols of mitotic factors; a merged gene (``A&B``) is one if either is.
+        Symbols of mitotic factors; a merged gene (``A&B``) is a factor if either symbol is.
 
     Returns
     -------
     gene, salient_norm, background_norm, relative_background, mitotic_index_percent,
-    is_mitotic_factor. A gene without any effect in both spaces has no ratio: NaN.
+    is_mitotic_factor. relative_background is NaN for a gene without effect in both spaces.
     """
     targeting = finite_profiles(genes)
     n_rows = len(targeting) + int(genes["is_ntc"].sum())
@@ -87,7 +87,7 @@ def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -
 
 
 def relative_background(salient: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return B / (S + B), NaN where both are 0."""
+    """Return B / (S + B); NaN if both are 0."""
     total = salient + background
     return np.divide(background, total, out=np.full_like(total, np.nan), where=total > 0)
 
@@ -95,27 +95,27 @@ def relative_background(salient: np.ndarray, background: np.ndarray) -> np.ndarr
 def threshold_percent(
     index: pd.DataFrame, settings: dict, percentile: float, signed: bool
 ) -> float:
-    """Return the mitotic index beyond which a gene is significant.
+    """Return the mitotic index above which a gene is significant.
 
     Parameters
     ----------
     index
         A mitotic index table.
     settings
-        ``threshold_percent``, if set, is the threshold itself.
+        ``threshold_percent``: the threshold, or None to derive it from NTC guides.
     percentile
-        Of the index of NTC guides.
+        Percentile of the index of NTC guides.
     signed
-        Whether the sign of the index counts.
+        Whether to use the signed index or its absolute value.
     """
     if settings["threshold_percent"] is not None:
         return float(settings["threshold_percent"])
     null = index.loc[index["level"] == "ntc_guide", "mitotic_index_percent"].to_numpy()
     if len(null) == 0:
-        raise InputError(
+        raise InputError.missing(
             where="mitotic index",
-            found="no NTC guide",
-            expected="NTC guides, whose percentile is the threshold of significance",
+            what="an NTC guide",
+            why="the threshold of significance is a percentile of NTC guides",
             fix="set benchmarks.mitosis.threshold_percent",
         )
     return float(np.percentile(null if signed else np.abs(null), percentile))
@@ -131,15 +131,15 @@ def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> lis
     threshold
         Genes with a larger absolute index are significant.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     chosen = _significant(points, np.abs(points["mitotic_index_percent"]), threshold)
     scores = np.stack([chosen["relative_background"], np.abs(chosen["mitotic_index_percent"])])
     values, _ = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), 0, 0)
-    here = partial(row, protocol="published", n=len(chosen))
+    make_row = partial(row, protocol="published", n=len(chosen))
     return [
-        *(here(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
-        *_count_rows(chosen, threshold, here),
+        *(make_row(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
+        *_count_rows(chosen, threshold, make_row),
     ]
 
 
@@ -155,24 +155,27 @@ def strict_rows(
     threshold
         Genes with a larger signed index are significant.
     rounds, seed
-        Of the bootstrap over significant genes.
+        Number of rounds and seed of the bootstrap over significant genes.
     row
-        `table.row` with everything set that names the profiles and the analysis.
+        `table.row` with the columns that name the profiles and the analysis filled in.
     """
     chosen = _significant(points, points["mitotic_index_percent"], threshold)
     scores = np.stack([chosen["relative_background"], chosen["mitotic_index_percent"]])
     values, samples = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), rounds, seed)
-    here = partial(row, protocol="strict", n=len(chosen))
+    make_row = partial(row, protocol="strict", n=len(chosen))
     rows = []
     for name, value, drawn in zip(SCORES, values, samples, strict=True):
         low, high = interval(drawn)
-        rows.append(here(metric="auroc", item=name, value=value, low=low, high=high))
+        rows.append(make_row(metric="auroc", item=name, value=value, low=low, high=high))
     low, high = interval(samples[0] - samples[1])
-    difference = here(
-        metric="auroc_difference", item="-".join(SCORES), value=values[0] - values[1],
-        low=low, high=high,
-    )  # fmt: skip
-    return [*rows, difference, *_count_rows(chosen, threshold, here)]
+    difference = make_row(
+        metric="auroc_difference",
+        item="-".join(SCORES),
+        value=values[0] - values[1],
+        low=low,
+        high=high,
+    )
+    return [*rows, difference, *_count_rows(chosen, threshold, make_row)]
 
 
 def sensitivity_rows(
@@ -183,11 +186,11 @@ def sensitivity_rows(
     seed: int,
     row: Callable,
 ) -> list[dict]:
-    """Return the strict rows with another threshold or list, and without the most extreme gene.
+    """Return the strict rows for other thresholds, fewer genes and more factors.
 
-    `against` says what differs: ``percentile 99``, or ``threshold x 1.25`` where the threshold
-    is given and not a percentile; ``without GENE``, the gene with the largest salient norm;
-    `WIDER_LIST`, the factors in `wider` (no row where there is none).
+    `against` names the change: ``percentile 99``, or ``threshold x 1.25`` if the configuration sets
+    the threshold; ``without GENE`` for the gene with the largest salient norm; `WIDER_LIST` for the
+    factors in `wider` (no row if it is empty).
     """
     rounds = settings["bootstrap"]
     threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
@@ -203,8 +206,8 @@ def sensitivity_rows(
         rows += strict_rows(points, other, rounds, seed, partial(row, against=name))
     extreme = points["salient_norm"].idxmax()
     without = f"without {points['gene'][extreme]}"
-    kept = points.drop(index=extreme)
-    rows += strict_rows(kept, threshold, rounds, seed, partial(row, against=without))
+    without_extreme = points.drop(index=extreme)
+    rows += strict_rows(without_extreme, threshold, rounds, seed, partial(row, against=without))
     if not wider:
         return rows
     relabelled = points.assign(is_mitotic_factor=named_in(points["gene"], wider))
@@ -212,7 +215,7 @@ def sensitivity_rows(
 
 
 def _over_mean(norms: np.ndarray, n: int) -> np.ndarray:
-    """Divide by the mean over n rows; a space that nothing moves stays 0."""
+    """Return norms divided by their mean over n rows; norms that are all 0 stay 0."""
     mean = norms.sum() / n
     return norms / mean if mean > 0 else norms
 
@@ -240,23 +243,24 @@ def mitosis(
     benchmark: str,
     points: str,
 ) -> None:
-    """Write the benchmark of Fig. 5A-C and the points that it draws.
+    """Write the benchmark of mitotic factors (Fig. 5A-C) and the points of the figure.
 
     Parameters
     ----------
     genes
-        Tables of gene profiles; those of `models` are used.
+        Tables of gene profiles; only the profiles of `models` are used.
     mitotic_index, mitotic_factors, wider_mitotic_factors
-        Tables; the last one, another list of factors, may be empty.
+        Tables of the mitotic index, of mitotic factors, and of a wider list of factors, which may
+        be empty.
     groups
-        Functional groups: gene, group; may be empty.
+        Functional groups (gene, group); may be empty.
     settings
         ``null_percentile``, ``threshold_percent``, ``bootstrap``, ``shifting_groups``,
         ``novel_groups``.
     seed
-        Of the bootstrap.
+        Seed of the bootstrap.
     models
-        The models of Fig. 5; they need a salient and a background space.
+        The models of Fig. 5, which need a salient and a background space.
     benchmark, points
         Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
     """
@@ -266,24 +270,28 @@ def mitosis(
     )
     annotated = pd.read_parquet(groups)
     tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
-    # Not below each other: models may differ in their latent sizes.
-    parts = (one for genes in tables for one in genes.groupby(["model", "seed", "cells"]))
+    # Tables are not concatenated, because models may differ in their latent sizes.
+    parts = (part for genes in tables for part in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []
     for (model, training_seed, cells), part in parts:
-        found = effect_points(part, index, factors)
+        effects = effect_points(part, index, factors)
         row = partial(
-            table.row, benchmark="mitosis", model=model, space="combined",
-            seed=training_seed, cells=cells,
-        )  # fmt: skip
+            table.row,
+            benchmark="mitosis",
+            model=model,
+            space="combined",
+            seed=training_seed,
+            cells=cells,
+        )
         percentile, rounds = settings["null_percentile"], settings["bootstrap"]
         signed = threshold_percent(index, settings, percentile, signed=True)
-        rows += strict_rows(found, signed, rounds, seed, row)
-        rows += kind_rows(found, annotated, settings, seed, row)
+        rows += strict_rows(effects, signed, rounds, seed, row)
+        rows += group_auroc_rows(effects, annotated, settings, seed, row)
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
-            rows += published_rows(found, absolute, row)
-            rows += sensitivity_rows(found, wider, index, settings, seed, row)
-            significant = np.abs(found["mitotic_index_percent"]) > absolute
-            drawn.append(found.assign(model=model, seed=training_seed, significant=significant))
+            rows += published_rows(effects, absolute, row)
+            rows += sensitivity_rows(effects, wider, index, settings, seed, row)
+            significant = np.abs(effects["mitotic_index_percent"]) > absolute
+            drawn.append(effects.assign(model=model, seed=training_seed, significant=significant))
     table.write(rows, benchmark)
     write_parquet(pd.concat(drawn, ignore_index=True), points)
