@@ -72,7 +72,8 @@ def test_mistakes_are_one_sentence_before_the_first_job(change, said):
 def test_channels_of_their_own_files_need_a_word_on_their_register():
     config = copy.deepcopy(merged("config"))
     config["alignment"]["measure"] = {}
-    with pytest.raises(InputError, match=r"a way from A594 to the reference DAPI is missing.*alignment\.in_register"):
+    said = r"a way from A594 to the reference DAPI is missing.*alignment\.in_register"
+    with pytest.raises(InputError, match=said):
         checked(config)
     config["alignment"]["in_register"] = "all"
     checked(config)
