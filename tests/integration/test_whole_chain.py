@@ -217,9 +217,9 @@ WELL = "20260105_6W-SIM001A/A1"
 
 def test_a_wrong_path_pattern_ends_in_one_sentence(copied_run):
     config = tiny_configuration()
-    config["screen"]["path_pattern"] = "{plate}-{well}-{group}-{tile}"
+    config["screen"]["images"] = "{plate}-{well}-{channel}-{tile}"
     write_configuration(config, copied_run)
-    assert "screen.path_pattern" in rerun(copied_run, "manifest/files.parquet")
+    assert "screen.images" in rerun(copied_run, "manifest/files.parquet")
 
 
 BROKEN_PARTS = {
