@@ -2,7 +2,9 @@
 
 import ast
 import re
+import sys
 from collections import Counter
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -24,19 +26,27 @@ RULES = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").
 RULE_NAMES = set(re.findall(r"^rule (\w+):", RULES, re.MULTILINE))
 
 
-def imported(path: Path) -> set[str]:
-    """Return the modules of the package that a module imports, also within functions."""
+def names_in(nodes: Iterable[ast.AST]) -> set[str]:
+    """Return the names of modules (and of what is in them) that import statements name."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names & set(MODULES)
+    return names
 
 
-IMPORTS = {name: imported(path) for name, path in MODULES.items()}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+# Imports within functions count, too.
+IMPORTS = {name: names_in(ast.walk(tree)) & set(MODULES) for name, tree in TREES.items()}
+
+
+def packages_of(module: str) -> set[str]:
+    """Return the foreign packages that a module needs as soon as it is imported."""
+    names = {name.split(".")[0] for name in names_in(TREES[module].body)}
+    return names - set(sys.stdlib_module_names) - {"mcvae_ops"}
 
 
 def room_of(module: str) -> str:
@@ -77,6 +87,24 @@ def test_modules_without_a_room_are_named_and_import_no_room():
 def test_modules_import_each_other_in_no_circle():
     order = list(TopologicalSorter(IMPORTS).static_order())
     assert set(order) == set(MODULES)
+
+
+def test_training_needs_torch_numpy_and_pyarrow_alone():
+    reached = {name for name in MODULES if room_of(name) == "training"}
+    while more := {other for name in reached for other in IMPORTS[name]} - reached:
+        reached |= more
+    assert {package for name in reached for package in packages_of(name)} == {
+        "torch", "numpy", "pyarrow",
+    }  # fmt: skip
+
+
+def test_one_room_imports_snakemake():
+    using = {
+        room_of(name)
+        for name, tree in TREES.items()
+        if "snakemake" in {found.split(".")[0] for found in names_in(ast.walk(tree))}
+    }
+    assert using == {"workflow"}
 
 
 def test_no_module_name_occurs_twice():

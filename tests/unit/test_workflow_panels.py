@@ -58,8 +58,9 @@ def changed(keys: dict) -> dict:
 def test_what_a_run_lacks_leaves_out_what_needs_it(need):
     keys, panels, tables = MISSING[need]
     config = changed(keys)
-    assert set(undrawable(config)) == panels
-    assert set(BENCHMARKS) - set(benchmark_tables(config)) == tables
+    # A panel or a benchmark that is added may lack the same.
+    assert set(undrawable(config)) >= panels
+    assert set(BENCHMARKS) - set(benchmark_tables(config)) >= tables
 
 
 def test_every_need_is_one_of_these():
@@ -72,7 +73,7 @@ def test_all_means_every_panel_that_can_be_drawn():
     assert DrawnPanels(changed({"figures.panels": "all"}), []).drawn == list(PANELS)
     panels = DrawnPanels(changed({"figures.panels": "all", "alignment.measure": {}}), [])
     assert panels.drawn == [panel for panel in PANELS if panel not in panels.left_out]
-    assert set(panels.left_out) == MISSING["shifts"][1]
+    assert set(panels.left_out) >= MISSING["shifts"][1]
     listed = changed({"figures.panels": ["figqc1", "fig2a"], "alignment.measure": {}})
     panels = DrawnPanels(listed, [])
     assert (panels.drawn, set(panels.left_out)) == (["fig2a"], {"figqc1"})
