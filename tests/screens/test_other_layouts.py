@@ -107,7 +107,7 @@ def test_a_screen_runs_from_archive_to_report(screen, tmp_path):
     assert drawn == set(PANELS) - not_drawn
     assert (results / "report.html").stat().st_size > 100_000
     for panel in not_drawn:
-        assert panel in done.stdout.split("Left out of this run, as ")[1]
+        assert panel in done.stdout.split("Left out of this run because ")[1]
 
 
 def check_crops(results: Path, config: dict) -> None:

@@ -1,4 +1,4 @@
-"""What a file is, judged by what it holds: a status 200 or a right size says little."""
+"""Recognise files by their content: a status 200 or the right size proves little."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""One request to an archive: asked for, judged by its headers, and laid on disk as it comes."""
+"""One request to an archive: check its headers, write its content to disk as it arrives."""
 
 import email.utils
 import functools
