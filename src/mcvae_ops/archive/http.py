@@ -216,17 +216,17 @@ def _check_answer(
 
 
 def _check_length(partial: Path, total: int | None, size_bytes: int | None) -> None:
-    found = partial.stat().st_size
+    n_bytes = partial.stat().st_size
     if size_bytes is not None and total not in (None, size_bytes):
         # A fault that the content shows (a web page) says more than its length.
         fault = fault_of(partial, "") or f"{total} bytes on the server, {size_bytes} published"
         discard(partial)
         raise ContentError(fault)
     expected = size_bytes if size_bytes is not None else total
-    if expected is not None and found != expected:
-        if found > expected:
+    if expected is not None and n_bytes != expected:
+        if n_bytes > expected:
             discard(partial)
-        raise TransferError(f"{found} of {expected} bytes arrived")
+        raise TransferError(f"{n_bytes} of {expected} bytes arrived")
 
 
 def _total(answer: httpx.Response, resumed: bool, done: int) -> int | None:

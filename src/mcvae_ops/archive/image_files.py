@@ -191,11 +191,11 @@ def split_address(root: str | None, images: str) -> tuple[str | None, str]:
 def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) -> None:
     """Raise an `InputError` if a plate, well or channel has no file, or a file no or two places."""
     if table.empty:
-        kinds = ", ".join(f"{n} {kind}" for kind, n in rest.n_files.most_common())
+        reasons = ", ".join(f"{n} {kind}" for kind, n in rest.n_files.most_common())
         example = next(iter(rest.example.values()), "")
         raise InputError(
             where=where,
-            found=f"no image of the screen ({kinds or 'no file at all'})"
+            found=f"no image of the screen ({reasons or 'no file at all'})"
             + (f", as {example}" if example else ""),
             expected=f"paths like {screen['images']}",
             fix="correct screen.images or screen.plates",

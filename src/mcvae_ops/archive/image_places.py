@@ -59,7 +59,7 @@ class Places:
             return "well"
         if place["channel"] not in self.channels:
             return "channel"
-        # Digits beyond those of any tile are not even turned into a number.
+        # Digits beyond those of any tile are no number of a tile.
         is_tile = len(place["tile"]) <= 9 and int(place["tile"]) in self.tiles
         return None if is_tile else "tile"
 

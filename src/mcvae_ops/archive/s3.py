@@ -63,12 +63,12 @@ def _page(answer: tuple[bytes, int | None] | None, address: str, url: str) -> El
             element.tag = element.tag.rpartition("}")[2]
         if page.tag == "ListBucketResult":
             return page
-        found = page.tag
+        content = page.tag
     except ElementTree.ParseError:
-        found = "no XML" if answer else "no such bucket"
+        content = "no XML" if answer else "no such bucket"
     raise InputError(
         where=address,
-        found=f"{found} at {url}",
+        found=f"{content} at {url}",
         expected="a listing of the bucket",
         fix="correct archive.root, or name a table of files in archive.files",
     )

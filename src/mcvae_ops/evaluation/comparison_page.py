@@ -45,17 +45,17 @@ def page_text(table: pd.DataFrame, settings: dict) -> str:
     settings
         Section ``evaluation`` of the configuration.
     """
-    kinds = dict(list(table.groupby("kind", sort=False)))
-    estimates, has_space = kinds["estimate"], [m for m in MEASURES if MEASURES[m].has_space]
+    parts_of = dict(list(table.groupby("kind", sort=False)))
+    estimates, has_space = parts_of["estimate"], [m for m in MEASURES if MEASURES[m].has_space]
     of_model = [name for name in NAMES if name not in has_space]
     profiles = _wide(estimates[estimates["space"] != ""], ["model", "space", "correction"])
     models = _wide(estimates[estimates["space"] == ""], ["model"])
     screens = settings["screens"]
     parts = [HEAD.format(screens=", ".join(screens), n_screens=len(screens))]
-    parts += ["## Aims\n", _aims(kinds["aim"]), "## Profiles\n", _text(profiles, has_space)]
+    parts += ["## Aims\n", _aims(parts_of["aim"]), "## Profiles\n", _text(profiles, has_space)]
     parts += ["## Models\n", _text(models, of_model)]
-    if "difference" in kinds:
-        differences = _wide(kinds["difference"], ["against"])
+    if "difference" in parts_of:
+        differences = _wide(parts_of["difference"], ["against"])
         ours = f"## {settings['ours']} minus each other profile, screen by screen\n"
         parts += [ours, _text(differences, list(NAMES))]
     return "\n".join(parts)

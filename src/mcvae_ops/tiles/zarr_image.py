@@ -28,10 +28,10 @@ class ZarrImage:
     def __init__(self, address: str | Path, archive: dict) -> None:
         store, path = open_store(address, archive)
         try:
-            found = attributes(store, path)
+            metadata = attributes(store, path)
         except InputError as error:
             raise TileError(str(error)) from None
-        if not (images := found.get("multiscales")):
+        if not (images := metadata.get("multiscales")):
             raise TileError("no metadata of an image (multiscales)")
         axes, level = images[0].get("axes"), images[0]["datasets"][0]["path"]
         self._array = zarr.open_array(store, path=f"{path}/{level}".strip("/"), mode="r")

@@ -67,4 +67,4 @@ def _alignment(config: dict, screen: dict) -> object:
 
 
 def _is_list_of_sections(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
