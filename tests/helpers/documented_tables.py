@@ -1,11 +1,24 @@
 """The data dictionary docs/tables.md, read as data."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
 
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/tables.md"
+TYPES = {
+    "string": "text",
+    "float": "float32",
+    "double": "float64",
+    "list<element: double>": "list of float64",
+    "object": "text",
+}
+ABSENT = "t_{k}"  # no model of the tests has a technical space
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,44 @@ def matches(pattern: str, name: str) -> bool:
     """Tell whether a name fits a pattern, in which ``{words}`` stand for any text without ``/``."""
     parts = re.split(r"\{\w+\}", pattern)
     return re.fullmatch("[^/]+".join(map(re.escape, parts)), name) is not None
+
+
+def check_columns(name: str, paths: Sequence[Path]) -> None:
+    """Compare the columns and types of written tables with the section that names a file.
+
+    Raises
+    ------
+    AssertionError
+        If a column of the tables is not described, or a described one is in none of them.
+    """
+    table = next(table for table in documented_tables() if name in table.files)
+    written = {
+        (_row_of(column, table), kind)
+        for path in paths
+        for column, kind in _columns_of(path).items()
+    }
+    described = {row for row in table.columns if ABSENT not in row[0]}
+    any_type = {names for names, kind in described if kind == "any"}
+    assert {row for row in written if row[0] not in any_type} == {
+        row for row in described if row[0] not in any_type
+    }
+
+
+def _columns_of(path: Path) -> dict[str, str]:
+    """Return the columns of a table and their types, in the words of the page."""
+    if path.suffix == ".parquet":
+        found = {field.name: str(field.type) for field in pq.read_schema(path)}
+    else:
+        table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+        found = {name: str(kind) for name, kind in table.dtypes.items()}
+    return {name: TYPES.get(kind, kind) for name, kind in found.items()}
+
+
+def _row_of(column: str, table: DocumentedTable) -> tuple[str, ...]:
+    """Return the names in the row of the page that describes a column, its own before a pattern."""
+    rows = sorted((names for names, _ in table.columns), key=lambda names: column not in names)
+    fitting = (names for names in rows if any(matches(name, column) for name in names))
+    return next(fitting, (f"no row of the page for {column}",))
 
 
 def _table(section: str, shared: dict[str, str], introduction: str) -> DocumentedTable:

@@ -14,6 +14,7 @@ from mcvae_ops.benchmarks.covariates.positions import well_position
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 from tests.helpers.configurations import merged, whole
+from tests.helpers.documented_tables import check_columns
 
 ROOM = "https://host/Files"
 
@@ -80,7 +81,7 @@ def test_a_disk_that_is_too_small_is_said_after_the_plan(planned, tmp_path, monk
     monkeypatch.setattr(plans, "_free_bytes", lambda folder: 10**9)
     with pytest.raises(InputError, match=r"1\.0 GB free, expected .* GB; free some"):
         planned("funk2022_pilot")
-    assert (tmp_path / "results/plan.tsv").exists()
+    check_columns("plan.tsv", [tmp_path / "results/plan.tsv"])
 
 
 def test_what_is_here_is_not_fetched_and_what_is_cropped_not_planned(planned, tmp_path):

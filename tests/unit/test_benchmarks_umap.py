@@ -1,5 +1,7 @@
 """UMAP tables: planted clusters stay apart, the same map twice, few points."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ from sklearn.metrics import silhouette_score
 
 from mcvae_ops.benchmarks.umap import map_points, umap_cells, umap_guides
 from mcvae_ops.files import write_parquet
+from tests.helpers.documented_tables import check_columns
 
 SCREEN = {
     "tile_size_px": 64,
@@ -48,8 +51,8 @@ def test_cells_of_two_batches_lie_apart_in_the_background(tmp_path):
         )
     found, again = map(pd.read_parquet, outputs)
     pd.testing.assert_frame_equal(found, again)
-    expected = ["cell_id", "space", "batch", "fov", "well_position", "x", "y"]
-    assert found.columns.tolist() == expected and len(found) == 240
+    check_columns("benchmarks/{model}/{seed}/umap_cells.parquet", [Path(outputs[0])])
+    assert len(found) == 240
     score = found.groupby("space")[["x", "y", "batch"]].apply(
         lambda part: silhouette_score(part[["x", "y"]], part["batch"])
     )
@@ -77,7 +80,7 @@ def test_guides_or_genes(tmp_path, level):
         coordinates=str(tmp_path / "out.parquet"),
     )
     found = pd.read_parquet(tmp_path / "out.parquet")
-    assert found.columns.tolist() == ["guide", "gene", "group", "space", "x", "y"]
+    check_columns("benchmarks/{model}/{seed}/umap_guides.parquet", [tmp_path / "out.parquet"])
     assert found["guide"].tolist() == names[:20] and set(found["space"]) == {"combined"}
     assert np.isfinite(found[["x", "y"]]).all(axis=None)
 

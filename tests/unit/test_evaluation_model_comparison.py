@@ -1,5 +1,7 @@
 """Models compared on several screens, by hand: means, Student's t, pairs, aims, and the page."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from mcvae_ops.evaluation.model_comparison import check_settings, compare
 from mcvae_ops.evaluation.screen_measures import OF_TRAINING, screen_measures, screen_values
 from mcvae_ops.files import write_parquet
 from tests.conftest import ROOT
+from tests.helpers.documented_tables import check_columns
 
 OURS = {"model": "new", "space": "salient", "correction": "none"}
 OLD = {"model": "mcvae", "space": "combined", "correction": "none"}
@@ -231,6 +234,8 @@ def test_table_and_page_from_the_files_of_each_screen(tmp_path):
     settings = {"screens": [*SCREENS], "profiles": PROFILES, "ours": "new", "aims": aims}
     comparison, page = tmp_path / "comparison.tsv", tmp_path / "comparison.md"
     compare_models(measures, settings, str(comparison), str(page))
+    check_columns("measures.parquet", [Path(path) for path in measures])
+    check_columns("results/evaluation/model_comparison.tsv", [comparison])
     found = pd.read_csv(comparison, sep="\t", keep_default_na=False)
     expected = {"nats_without_s": 120, "negative_log_likelihood": -7000, "cells_per_s": 900,
                 "cells_seen": 2 * 64, "n_parameters": 5}  # fmt: skip
