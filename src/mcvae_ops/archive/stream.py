@@ -23,8 +23,8 @@ def stream_files(
 
     When the next group is asked for, the fetched files of the one before are deleted, unless
     ``archive["keep_raw"]``: the disk holds the group in hand and `groups_prefetched` more. Files
-    that lie on this machine are never touched. What an interrupted job had fetched stays, whole files
-    and begun ones, and is not fetched again.
+    that lie on this machine are never touched. What an interrupted job had fetched stays, whole
+    files and begun ones, and is not fetched again.
 
     Parameters
     ----------

@@ -89,9 +89,7 @@ def difference_rows(means: pd.DataFrame, profiles: dict, ours: str) -> list[dict
     rows = []
     for name, other in profiles.items():
         for measure in [*MEASURES, *OF_TRAINING] if name != ours else []:
-            mine, theirs = (
-                measured(means, profile, measure) for profile in (profiles[ours], other)
-            )
+            mine, theirs = measured(means, profiles[ours], measure), measured(means, other, measure)
             paired = _against(mine, theirs["value"])
             if len(paired):
                 rows.append(_row("difference", profiles[ours] | {"measure": measure}, name, paired))
