@@ -12,11 +12,22 @@ _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel of the crops; `index` is its position on the channel axis of its file."""
+    """A channel of the crops.
+
+    Attributes
+    ----------
+    name, stain, colour
+        As the configuration calls them.
+    group
+        Its file: what `{channel}` reads in the address of an image.
+    index
+        Its position on the channel axis of its file; None finds it by its name, in files that name
+        their channels, and takes the only one of other files.
+    """
 
     name: str
     group: str
-    index: int
+    index: int | None
     stain: str = ""
     colour: str = ""
 
@@ -33,6 +44,14 @@ def tile_numbers(tiles: str) -> list[int]:
         first, _, last = part.strip().partition("-")
         numbers.update(range(int(first), int(last or first) + 1))
     return sorted(numbers)
+
+
+def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:
+    """Return the lengths (y, x) of a tile; one number means a square."""
+    if isinstance(tile_size_px, int):
+        return tile_size_px, tile_size_px
+    size_y, size_x = tile_size_px
+    return size_y, size_x
 
 
 def reworded(text: str, words: dict[str, str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.archive.stream import groups_ahead
+from mcvae_ops.archive.stream import groups_prefetched
 from mcvae_ops.tiles import chunk as chunks
 from mcvae_ops.tiles.consensus import plate_shifts
 from tests.helpers.archive_process import serving
@@ -90,7 +90,7 @@ def test_the_disk_holds_a_few_tiles_and_in_the_end_none(server, job, tmp_path, m
     one = job(f"{server.address}/drop,busy", "a")
     chunks.crop_chunk(**one)
     assert len(held) == N_TILES
-    assert max(held) <= 3 * (groups_ahead(2, 3) + 1) < 3 * N_TILES
+    assert max(held) <= 3 * (groups_prefetched(2, 3) + 1) < 3 * N_TILES
     left = [path.name for path in (tmp_path / "a/cache").rglob("*") if path.is_file()]
     assert left == ["received.tsv"]
 

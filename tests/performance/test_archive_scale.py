@@ -33,7 +33,7 @@ print(json.dumps(used))
 """
 LIST_AND_PLAN = """
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
+from mcvae_ops.archive.image_files import list_files
 settings = json.loads(open("settings.json").read())
 archive = settings["archive"] | {"study": "study.json", "root": None, "files": None}
 list_files(archive, settings["screen"], "files", "left_out")

@@ -25,6 +25,9 @@ GROUPS = {"near": ["DNA", "tubulin"], "red": ["foci"], "far": ["actin"]}
 SCREEN = {
     "tile_size_px": SIZE,
     "z_planes": PLANES,
+    "axes": None,
+    "counts": {"scale": 1, "offset": 0},
+    "cut_px": None,
     "projection": "max",
     "channels": [
         {"name": "foci", "stain": "", "group": "red", "index": 0, "colour": ""},
@@ -35,6 +38,7 @@ SCREEN = {
 }
 ALIGNMENT = {
     "reference": "DNA",
+    "in_register": [],
     "measure": {"foci": "DNA", "actin": "tubulin"},
     "method": "bandpass",
     "binning": 4,

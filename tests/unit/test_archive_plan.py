@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
+from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.archive.plan import plan
 from mcvae_ops.benchmarks.covariates.positions import well_position
 from mcvae_ops.errors import InputError

@@ -251,3 +251,5 @@ def test_table_and_page_from_the_files_of_each_screen(tmp_path):
         in text
     )
     assert "| new | salient | none | 0.633 [0.321, 0.946] |" in text
+    compare_models(measures, settings | {"aims": []}, str(comparison), str(page))
+    assert "## Aims" in text and "## Aims" not in page.read_text()

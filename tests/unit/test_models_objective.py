@@ -130,7 +130,7 @@ def test_terms_apply_to_their_arm_only():
     torch.testing.assert_close(found["negative_elbo"], terms["negative_elbo"])
 
 
-def test_kl_warmup_rises_once_and_stays():
+def test_kl_ramp_rises_once_and_stays():
     weights = replace(WEIGHTS, kl_weight=20.0, kl_warmup_steps=4)
     assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
     assert replace(weights, kl_weight=1.0, kl_warmup_steps=0).kl_at(0) == 1.0

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import tifffile
 
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.cells.measure import measure_tile
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
@@ -68,10 +69,10 @@ def test_tables_hold_the_called_cells_by_stage_in_the_columns_of_the_archive(wel
 def test_measured_on_channels_brought_back_by_their_planted_shifts(well):
     screen = well["config"]["screen"]
     channels = channels_from(screen["channels"])
-    names = {"plate": PLATE, "well": "A1", "tile": 0, "acquisition": screen["acquisition"]}
+    names = {"plate": PLATE, "well": "A1", "tile": 0}
     paths = {
         channel.group: well["images"].parents[1]
-        / screen["path_pattern"].format(group=channel.group, **names)
+        / Pattern(screen["images"]).fill(names | {"channel": channel.group})
         for channel in channels
     }
     image = read_tile(paths, channels, screen["z_planes"], "max", TILE_SIZE_PX)

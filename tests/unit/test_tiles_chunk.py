@@ -26,6 +26,9 @@ SCREEN = {
     "tiles": f"2-{2 + N_TILES - 1}",
     "tile_size_px": SIZE,
     "z_planes": 2,
+    "axes": None,
+    "counts": {"scale": 1, "offset": 0},
+    "cut_px": None,
     "projection": "max",
     "channels": [
         {"name": "actin", "stain": "", "group": "far", "index": 0, "colour": ""},
@@ -36,6 +39,7 @@ SCREEN = {
 }
 ALIGNMENT = {
     "reference": "DNA",
+    "in_register": [],
     "measure": {"foci": "DNA", "actin": "tubulin"},
     "method": "bandpass",
     "binning": 2,
@@ -249,7 +253,7 @@ def test_broken_tiles_are_noted_and_their_cells_counted(run, broken):
     assert failed["tile"].unique().tolist() == [3, 5]
     assert failed["dy_px"].isna().all() and set(failed["method"]) == {"failed"}
     reasons = failed.groupby("tile")["reason"].first()
-    assert "short.tif: damaged TIFF" in reasons[3] and reasons[5] == "no file of red"
+    assert "short.tif: damaged file" in reasons[3] and reasons[5] == "no file of red"
     lost = dropped[dropped["reason"] == "tile failed"]
     assert lost[["tile", "n_cells"]].values.tolist() == [[3, N_CELLS], [5, N_CELLS]]
     assert not {3, 5} & set(arms[0].cells["tile"].to_pylist() + arms[1].cells["tile"].to_pylist())
@@ -293,7 +297,7 @@ FAULTS = {
     ),
     "shape": (lambda image: image[:, :-2], "axes ZYX"),
     "plane": (lambda image: image[:1], "axes YX"),
-    "empty": (lambda image: None, "damaged TIFF"),
+    "empty": (lambda image: None, "damaged file"),
 }
 
 

@@ -24,6 +24,7 @@ from tests.helpers.tile_scenes import STAINS, draw_scene, record, shift_image
 
 ALIGNMENT = {
     "reference": "DNA",
+    "in_register": [],
     "measure": {"foci": "DNA", "actin": "tubulin"},
     "method": "bandpass",
     "binning": 2,

@@ -23,6 +23,9 @@ SETTINGS = {"tiles": N_TILES, "smoothing_px": 60, "offset_counts": OFFSET}
 SCREEN = {
     "tile_size_px": SIZE,
     "z_planes": 1,
+    "axes": None,
+    "counts": {"scale": 1, "offset": 0},
+    "cut_px": None,
     "projection": "max",
     "channels": [
         {"name": "DNA", "group": "both", "index": 0},

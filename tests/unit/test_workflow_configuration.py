@@ -135,7 +135,7 @@ def test_files_of_the_papers_screen_describe_one_screen():
         ("screen.plates", {"20260105_6W-SIM001A": None}, ["screen.plates", "at least 1 of them"]),
         ("screen", {"name": "x"}, ["key screen.plates: a value is missing"]),
         ("crop.illumination", {"tiles": 4}, ["crop.illumination.smoothing_px: a value is missing"]),
-        ("screen.channels", [{"name": "A"}], ["screen.channels.0.stain: a value is missing"]),
+        ("screen.channels", [{"stain": "A"}], ["screen.channels.0.name: a value is missing"]),
         ("source", "archive", ["archive.study: the file", "S-SIM1.json is missing"]),
     ],
 )
@@ -172,8 +172,8 @@ def test_every_key_of_the_method_has_a_default():
     """A new key touches the schema and the defaults; only keys that describe a screen have none."""
     schema, defaults = read_yaml(SCHEMA), read_yaml(DEFAULTS)
     assert set(without_default(schema, defaults)) == {
-        "source", "screen.name", "screen.plates", "screen.tiles", "screen.tile_size_px",
-        "screen.pixel_size_um", "screen.path_pattern", "screen.channels", "screen.control",
+        "source", "screen.name", "screen.plates", "screen.tile_size_px",
+        "screen.pixel_size_um", "screen.images", "screen.channels", "screen.control",
         "screen.well_grid", "alignment.reference", "crop.size_px", "simulate.seed",
         "simulate.library",
     }  # fmt: skip

@@ -107,8 +107,8 @@ def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path)
     drawn = [panel for panel in config["figures"]["panels"] if panel not in ("fig2a", "figs2")]
     assert jobs(tmp_path)["draw_figure"] == len(drawn)
     sentence = (
-        "Left out of this run, as commercial_use is true and corum is for non-commercial use only: "
-        "fig2a, figs2."
+        "Left out of this run because commercial_use is true and corum is for non-commercial use "
+        "only: fig2a, figs2."
     )
     assert sentence in snakemake(tmp_path, "-n").stdout
 
@@ -119,7 +119,7 @@ def test_a_run_that_would_draw_nothing_stops(tmp_path):
     write_configuration(config, tmp_path)
     done = snakemake(tmp_path, "-n")
     assert done.returncode != 0
-    assert "configuration key figures.panels: none of them can be drawn." in done.stdout
+    assert "figures.panels: no panel can be drawn (commercial_use is true and corum " in done.stdout
 
 
 def test_names_of_wells_chunks_and_shards():

@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
 from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.errors import InputError
@@ -229,7 +229,7 @@ def small_study(folder: Path) -> dict:
     channels = config["screen"]["channels"][2:]
     config["screen"] |= {
         "plates": {"P1": ["A1"]}, "tiles": "0-1", "tile_size_px": 96, "z_planes": 1,
-        "path_pattern": "{plate}/{well}_{tile}.tif", "not_features": [],
+        "images": "{plate}/{well}_{tile}.tif", "not_features": [],
         "channels": [channel | {"group": "all", "index": k} for k, channel in enumerate(channels)],
     }  # fmt: skip
     config["alignment"]["measure"] = {}
@@ -272,26 +272,26 @@ def crop(config: dict, folder: Path) -> None:
 
 IN_DATA = {
     "path pattern that matches nothing": (
-        put("screen.path_pattern", "{plate}_{well}_{tile}.tif"),
-        "{folder}/S-1.json: found no image of the screen (2 path does not match), expected paths "
-        "like {{plate}}_{{well}}_{{tile}}.tif; correct screen.path_pattern, screen.plates or "
-        "screen.acquisition.",
+        put("screen.images", "{plate}_{well}_{tile}.tif"),
+        "{folder}/S-1.json: found no image of the screen (2 path does not match), as P1/A1_0.tif, "
+        "expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
+        "screen.plates.",
     ),
     "path pattern without a field": (
-        put("screen.path_pattern", "{plate}/A1_{tile}.tif"),
-        "configuration key screen.path_pattern: found no {{well}}, expected the fields {{plate}}, "
-        "{{well}}, {{tile}}, {{group}} and, if need be, {{acquisition}}; correct the pattern.",
+        put("screen.images", "{plate}/A1.tif"),
+        "configuration key screen.images: found {{plate}}/A1.tif, without {{tile}}, expected "
+        "{{tile}}, because the screen has several; add the field.",
     ),
     "wrong plate": (
         put("screen.plates", {"P2": ["A1"]}),
-        "{folder}/S-1.json: found no image of the screen (2 another plate), "
-        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.path_pattern, "
-        "screen.plates or screen.acquisition.",
+        "{folder}/S-1.json: found no image of the screen (2 another plate), as P1/A1_0.tif, "
+        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
+        "screen.plates.",
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),
-        "the feature table: every cell of plate P1 well A2 is missing; screen.plates names this "
-        "well; leave the well out of screen.plates or complete the table.",
+        "{folder}/S-1.json: found no file of well A2 of plate P1, expected files of every well of "
+        "the screen; correct screen.images or screen.plates.",
     ),
     "column that is not in the table": (
         put("screen.columns.guide", "sgRNA"),
@@ -311,12 +311,6 @@ IN_DATA = {
         ),
         "the feature table: every cell of the screen is missing; the configuration names its "
         "plates, wells and tiles; correct screen.plates, screen.tiles or screen.columns.",
-    ),
-    "tiles outside of the study": (
-        lambda config: (put("screen.tiles", "0-2")(config), put("crop.tiles_per_chunk", 3)(config)),
-        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: its files are missing in the "
-        "manifest), expected at most 5.0% (crop.max_failed_fraction); correct the configuration of "
-        "the screen or its files, or allow more.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
@@ -354,7 +348,7 @@ def test_no_gpu(monkeypatch):
     with pytest.raises(InputError) as caught:
         choose_device("cuda")
     assert str(caught.value) == (
-        "configuration key training.device: found 'cuda', while PyTorch sees no GPU here, expected "
+        "configuration key training.device: found 'cuda', but PyTorch has no GPU here, expected "
         "a GPU with its driver; set it to auto or cpu, or run the job on a node with a GPU."
     )
     assert choose_device("auto").type == "cpu"

@@ -69,7 +69,7 @@ def planned(config: dict, targets: set[str], folder: Path) -> list[tuple[str, Sn
                 Path(job.rule.script).name,
                 Snakemake(
                     job.input, job.output, job.params, job.wildcards, job.threads, job.resources,
-                    job.log, workflow._workflow.globals["config"], job.rule.name, 0,
+                    job.log, job.rule.module_globals["config"], job.rule.name, 0,
                 ),
             )
             for job in jobs.values()

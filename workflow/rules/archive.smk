@@ -34,9 +34,7 @@ rule list_files:
         archive_slots=1,
     params:
         archive=select(config["archive"], "study", "root", "files"),
-        screen=select(
-            config["screen"], "plates", "tiles", "path_pattern", "acquisition"
-        )
+        screen=select(config["screen"], "plates", "tiles", "cut_px", "images")
         | CHANNELS,
     script:
         "../scripts/list_files.py"

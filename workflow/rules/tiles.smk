@@ -35,7 +35,15 @@ rule plate_shifts:
         runtime=growing(120),
         archive_slots=1,
     params:
-        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
+        screen=select(
+            config["screen"],
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
+        )
         | CHANNELS,
         alignment=config["alignment"],
         cache="results/{screen}/archive",
@@ -63,7 +71,15 @@ rule well_illumination:
         runtime=growing(120),
         archive_slots=1,
     params:
-        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
+        screen=select(
+            config["screen"],
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
+        )
         | CHANNELS,
         settings=config["crop"]["illumination"],
         cache="results/{screen}/archive",
@@ -101,7 +117,14 @@ rule crop_chunk:
         archive_slots=1,
     params:
         screen=select(
-            config["screen"], "tiles", "tile_size_px", "z_planes", "projection"
+            config["screen"],
+            "tiles",
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
         )
         | CHANNELS,
         alignment=config["alignment"],

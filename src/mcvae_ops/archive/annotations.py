@@ -64,8 +64,8 @@ def parse_pairs(text: str, where: str) -> pd.DataFrame:
     table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     _need(table, {"entity1", "entity2"}, where)
     pairs = {tuple(sorted(pair)) for pair in zip(table["entity1"], table["entity2"], strict=True)}
-    kept = sorted((a, b) for a, b in pairs if a and a != b)
-    return pd.DataFrame(kept, columns=["gene_a", "gene_b"])
+    rows = sorted((a, b) for a, b in pairs if a and a != b)
+    return pd.DataFrame(rows, columns=["gene_a", "gene_b"])
 
 
 def parse_table(text: str, columns: list[str], where: str) -> pd.DataFrame:
@@ -203,9 +203,9 @@ def annotations(
             written[path] = parse_table(texts[source][0], columns, used[source])
         else:
             written[path] = parse(texts[source][0], used[source])
-    for path, found in written.items():
-        logger.info("%s: %d rows", path, len(found))
-        write_parquet(found.astype("string"), path)
+    for path, table in written.items():
+        logger.info("%s: %d rows", path, len(table))
+        write_parquet(table.astype("string"), path)
     received = {source: sha256 for source, (_, sha256) in texts.items()}
     verdicts = compare_checksums(
         received, pd.read_csv(recorded, sep="\t", dtype=str, keep_default_na=False)

@@ -47,20 +47,20 @@ def members_of(path: Path, name: str) -> Iterator[tuple[str, Path]]:
     if not name.lower().endswith(ARCHIVES):
         yield name, path
         return
-    found = False
+    has_parquet = False
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         target = Path(folder) / "member.parquet"
         try:
             with _listed(path, name) as listed:
                 for member, handle in listed:
-                    found = True
+                    has_parquet = True
                     with open(target, "wb") as copy:
                         while block := handle.read(_COPY_BYTES):
                             copy.write(block)
                     yield f"{name}/{member}", target
         except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
             raise _damaged(name, error) from None
-    if not found:
+    if not has_parquet:
         raise InputError(
             where=f"feature part {name}",
             found="no parquet file in it",

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from mcvae_ops.archive.costs import embedding_rate, tile_seconds, training_rate
-from mcvae_ops.archive.stream import groups_ahead
+from mcvae_ops.archive.stream import groups_prefetched
 from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
@@ -56,7 +56,7 @@ def image_costs(left: pd.DataFrame, is_here: pd.Series, settings: dict) -> list[
     here_bytes, fetch_bytes = left["size_bytes"][is_here].sum(), away["size_bytes"].sum()
     files_of_tile = len(left) / max(n_tiles, 1)
     tile_bytes = left["size_bytes"].sum() / max(n_tiles, 1)
-    held = (groups_ahead(archive["streams"], round(files_of_tile)) + 1) * tile_bytes
+    held = (groups_prefetched(archive["streams"], round(files_of_tile)) + 1) * tile_bytes
     held *= _jobs(left, settings) if len(away) else 0
     return [
         _row("plate shifts", 0, first, 0, 0, 0, hours=first / rate / 3600,

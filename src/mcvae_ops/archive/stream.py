@@ -11,8 +11,8 @@ from mcvae_ops.archive.transfer import Wanted, fetch, is_remote
 from mcvae_ops.errors import InputError
 
 
-def groups_ahead(streams: int, files_per_group: int) -> int:
-    """Return how many groups are fetched ahead: enough for every stream, and one more."""
+def groups_prefetched(streams: int, files_per_group: int) -> int:
+    """Return how many groups are prefetched: enough for every stream, and one more."""
     return math.ceil(streams / max(files_per_group, 1)) + 1
 
 
@@ -22,9 +22,9 @@ def stream_files(
     """Yield the files of one group after the other, in the order of `groups`.
 
     When the next group is asked for, the fetched files of the one before are deleted, unless
-    ``archive["keep_raw"]``: the disk holds the group in hand and `groups_ahead` more. Files that
-    lie on this machine are never touched. What an interrupted job had fetched stays, whole files
-    and begun ones, and is not fetched again.
+    ``archive["keep_raw"]``: the disk holds the group in hand and `groups_prefetched` more. Files
+    that lie on this machine are never touched. What an interrupted job had fetched stays, whole
+    files and begun ones, and is not fetched again.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def stream_files(
     waiting: deque[tuple[Hashable, list[Future]]] = deque()
     left = iter(groups.items())
     largest = max(map(len, groups.values()), default=1)
-    ahead = groups_ahead(archive["streams"], largest)
+    n_prefetched = groups_prefetched(archive["streams"], largest)
     pool = ThreadPoolExecutor(archive["streams"])
     try:
         while True:
-            for key, wanted in islice(left, ahead + 1 - len(waiting)):
+            for key, wanted in islice(left, n_prefetched + 1 - len(waiting)):
                 futures = [
                     pool.submit(fetch, w.address, w.target, archive, w.size_bytes, w.md5)
                     for w in wanted

@@ -18,11 +18,17 @@ import httpx
 
 from mcvae_ops.archive.checksums import note_receipt, received
 from mcvae_ops.archive.content import digest_of, fault_of
-from mcvae_ops.archive.http import ContentError, TransferError, append_rest, discard
+from mcvae_ops.archive.http import (
+    ContentError,
+    TransferError,
+    append_rest,
+    discard,
+    read_part,
+)
 from mcvae_ops.errors import InputError
 
 __all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",
-           "opened", "read_json"]  # fmt: skip
+           "opened", "read_json", "read_range"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -117,13 +123,13 @@ def fetch_all(wanted: Sequence[Wanted], archive: dict) -> list[Path]:
     """
     counter = _Counter(wanted)
 
-    def one(want: Wanted) -> Path:
+    def fetch_one(want: Wanted) -> Path:
         path = fetch(want.address, want.target, archive, want.size_bytes, want.md5)
         counter.step(path)
         return path
 
     with ThreadPoolExecutor(archive["streams"]) as pool:
-        futures = [pool.submit(one, want) for want in wanted]
+        futures = [pool.submit(fetch_one, want) for want in wanted]
         try:
             return [future.result() for future in futures]
         except BaseException:
@@ -136,6 +142,33 @@ def opened(place: str, archive: dict) -> Iterator[Path]:
     """Yield a small file as a path on this machine; a copy of a remote one goes afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         yield fetch(place, Path(folder) / "file", archive)
+
+
+def read_range(
+    address: str, archive: dict, span: str | None = None
+) -> tuple[bytes, int | None] | None:
+    """Read some bytes of a remote file, or all of it, with as much patience as `fetch` has.
+
+    Parameters and returned values are those of `read_part`; `archive` is that of `fetch`.
+
+    Raises
+    ------
+    InputError
+        If the server refuses.
+    TransferError
+        If it does not answer.
+    """
+    for attempt in range(archive["retries"] + 1):
+        try:
+            return read_part(address, span, archive["timeout_s"])
+        except (httpx.TransportError, TransferError) as error:
+            failure = error
+            if attempt < archive["retries"]:
+                time.sleep(_pause_s(attempt, getattr(error, "wait_s", None)))
+    raise TransferError(
+        f"{address}: found, {archive['retries'] + 1} times, {failure or repr(failure)}, "
+        "expected a file; run again later."
+    ) from failure
 
 
 def read_json(place: str, archive: dict):
@@ -198,8 +231,8 @@ def _bring(
 def _check_content(partial: Path, name: str, md5: str | None) -> None:
     fault = fault_of(partial, name)
     if not fault and md5 is not None:
-        found = digest_of(partial, "md5")
-        fault = "" if found == md5.lower() else f"md5 {found}"
+        digest = digest_of(partial, "md5")
+        fault = "" if digest == md5.lower() else f"md5 {digest}"
     if fault:
         discard(partial)
         raise ContentError(fault)
@@ -207,10 +240,10 @@ def _check_content(partial: Path, name: str, md5: str | None) -> None:
 
 def _is_whole(target: Path, size_bytes: int | None) -> bool:
     """Tell whether a file that is here is the one that came, or was placed with the right size."""
-    found, before = target.stat().st_size, received(target)
+    n_bytes, before = target.stat().st_size, received(target)
     if before is None:
-        return size_bytes in (None, found)
-    if before == (found, digest_of(target)):
+        return size_bytes in (None, n_bytes)
+    if before == (n_bytes, digest_of(target)):
         return True
     logger.warning("%s is not what was received (damaged?), so it is fetched again", target)
     return False
@@ -252,11 +285,11 @@ def _check_local(path: Path, size_bytes: int | None) -> Path:
             expected="a file",
             fix="place it there or correct the path",
         )
-    found = path.stat().st_size
-    if size_bytes is not None and found != size_bytes:
+    n_bytes = path.stat().st_size
+    if size_bytes is not None and n_bytes != size_bytes:
         raise InputError(
             where=str(path),
-            found=f"{found} bytes",
+            found=f"{n_bytes} bytes",
             expected=f"{size_bytes} bytes",
             fix="replace it by a whole copy",
         )

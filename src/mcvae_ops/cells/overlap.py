@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from mcvae_ops.screen import well_grid
+from mcvae_ops.screen import tile_shape, well_grid
 
 
 def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
@@ -25,7 +25,7 @@ def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
     -------
     True where a row is the worse one, bool (cell,).
     """
-    settings, size_px = screen["duplicates"], screen["tile_size_px"]
+    settings, size_px = screen["duplicates"], np.array(tile_shape(screen["tile_size_px"]))
     origins = well_grid(screen["well_grid"]["column_heights"]) * (size_px - settings["overlap_px"])
     in_tile = cells[["y_px", "x_px"]].to_numpy(float)
     tile, guide = cells["tile"].to_numpy(), pd.factorize(cells["guide"])[0]

@@ -27,11 +27,11 @@ NAMES = {
 }
 HEAD = """# Comparison of models
 
-Screens {screens}, on which no model was developed. Strict protocol; held-out cells where nothing
-else is said; complexes by average precision (AP). Estimates are means over screens of the mean over
+Screens: {screens}. No model was developed on them. Strict protocol; held-out cells unless stated
+otherwise; complexes by average precision (AP). Estimates are means over screens of the mean over
 training seeds, with the 95 % interval of Student's t over the screens (at most {n_screens}: wide
 intervals). Functional groups are predicted by gene-grouped cross-validation; batch, field of view
-(FOV) and well from NTC cells. Cells per second depend on the machine and on what else ran there.
+(FOV) and well are predicted from NTC cells. Cells per second depend on the machine and its load.
 """
 
 
@@ -52,8 +52,9 @@ def page_text(table: pd.DataFrame, settings: dict) -> str:
     models = _wide(estimates[estimates["space"] == ""], ["model"])
     screens = settings["screens"]
     parts = [HEAD.format(screens=", ".join(screens), n_screens=len(screens))]
-    parts += ["## Aims\n", _aims(kinds["aim"]), "## Profiles\n", _text(profiles, has_space)]
-    parts += ["## Models\n", _text(models, of_model)]
+    if "aim" in kinds:
+        parts += ["## Aims\n", _aims(kinds["aim"])]
+    parts += ["## Profiles\n", _text(profiles, has_space), "## Models\n", _text(models, of_model)]
     if "difference" in kinds:
         differences = _wide(kinds["difference"], ["against"])
         ours = f"## {settings['ours']} minus each other profile, screen by screen\n"

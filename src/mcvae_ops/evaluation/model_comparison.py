@@ -37,9 +37,9 @@ def by_screen(values: pd.DataFrame) -> pd.DataFrame:
     together, models in order of first appearance.
     """
     groups = values.groupby([*KEYS, "screen"], sort=False)["value"]
-    found = groups.agg(value="mean", n_seeds="size").reset_index()
-    order = found["model"].drop_duplicates().tolist()
-    return found.sort_values("model", key=lambda m: m.map(order.index), kind="stable")
+    means = groups.agg(value="mean", n_seeds="size").reset_index()
+    order = means["model"].drop_duplicates().tolist()
+    return means.sort_values("model", key=lambda m: m.map(order.index), kind="stable")
 
 
 def over_screens(each: pd.Series, n_seeds: int, what: str) -> IntervalEstimate:
@@ -89,7 +89,7 @@ def difference_rows(means: pd.DataFrame, profiles: dict, ours: str) -> list[dict
     rows = []
     for name, other in profiles.items():
         for measure in [*MEASURES, *OF_TRAINING] if name != ours else []:
-            mine, theirs = (measured(means, one, measure) for one in (profiles[ours], other))
+            mine, theirs = measured(means, profiles[ours], measure), measured(means, other, measure)
             paired = _against(mine, theirs["value"])
             if len(paired):
                 rows.append(_row("difference", profiles[ours] | {"measure": measure}, name, paired))
@@ -135,15 +135,15 @@ def _against(mine: pd.DataFrame, bar: pd.Series) -> pd.DataFrame:
 
 def _row(kind: str, key: dict, against: str, each: pd.DataFrame) -> dict:
     n_seeds = int(each["n_seeds"].min()) if len(each) else 0
-    found = over_screens(each["value"], n_seeds, key["measure"])
-    verdict = VERDICTS.get(found.verdict, found.verdict) if kind == "aim" else ""
+    estimate = over_screens(each["value"], n_seeds, key["measure"])
+    verdict = VERDICTS.get(estimate.verdict, estimate.verdict) if kind == "aim" else ""
     shown = [f"{value:.4g}" for value in each["mine" if "bar" in each else "value"]]
     if "bar" in each:
-        shown = [f"{one} : {bar:.4g}" for one, bar in zip(shown, each["bar"], strict=True)]
-    by_name = "; ".join(f"{name} {one}" for name, one in zip(each.index, shown, strict=True))
+        shown = [f"{value} : {bar:.4g}" for value, bar in zip(shown, each["bar"], strict=True)]
+    by_name = "; ".join(f"{name} {value}" for name, value in zip(each.index, shown, strict=True))
     values = (
         kind, key["model"], key["space"], key["correction"], key["measure"], against,
-        found.value, found.low, found.high, len(each), n_seeds, by_name, verdict,
+        estimate.value, estimate.low, estimate.high, len(each), n_seeds, by_name, verdict,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -42,7 +42,7 @@ def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
         if TABLES[path.stem].per_training:
             table = table.assign(model=path.parts[-3])
         parts.setdefault(path.stem, []).append(table)
-    return {name: pd.concat(found, ignore_index=True) for name, found in parts.items()}
+    return {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
 
 
 def draw_figure(

@@ -16,7 +16,7 @@ from mcvae_ops.figures.plate_maps import draw_plates, draw_well
 from mcvae_ops.figures.source_data import RUN, drawn
 from mcvae_ops.models.family import SPACES
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.screen import tile_numbers, tile_shape
 
 LAYER_COLOURS = {  # class of the layer -> colour, name
     "Conv2d": ("#9CC3E6", "convolution"),
@@ -41,10 +41,11 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
     _draw_tables(figure.add_subplot(grid[1, 2]), family, screen)
     n_wells = sum(len(wells) for wells in screen["plates"].values())
     n_tiles = len(tile_numbers(screen["tiles"]))
+    size_px = " x ".join(map(str, tile_shape(screen["tile_size_px"])))
     note = (
         f"Screen {screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
         f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well of "
-        f"{screen['tile_size_px']} px at {screen['pixel_size_um']:g} µm. Networks: the number "
+        f"{size_px} px at {screen['pixel_size_um']:g} µm. Networks: the number "
         "above a layer is its number of channels (or features), the number below it its edge in "
         "px; each network lists what follows its layers. Parameter counts exclude label means and "
         "head."

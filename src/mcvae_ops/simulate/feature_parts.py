@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.cells.measure import measure_tile, standardise_to_controls
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import write_parquet
@@ -92,7 +93,7 @@ def _measure_well(
     progress = Progress(len(tiles), "tiles", f"measure {plate} {well}")
     measured, reason = [], "no cell"
     for tile, called in tiles:
-        names = {"plate": plate, "well": well, "tile": tile, "acquisition": screen["acquisition"]}
+        names = {"plate": plate, "well": well, "tile": tile}
         try:
             image, labels = _aligned_tile(folder, names, screen, alignment, consensus)
             features = measure_tile(image, labels, channels, bits)
@@ -117,7 +118,7 @@ def _aligned_tile(
     """Return an aligned tile of a plate's folder (channel, y, x) and its labels (y, x)."""
     root = folder.parents[1]  # the folder of a plate is screenA/{plate} below the archive's files
     paths = {
-        channel.group: root / screen["path_pattern"].format(group=channel.group, **names)
+        channel.group: root / Pattern(screen["images"]).fill(names | {"channel": channel.group})
         for channel in channels_from(screen["channels"])
     }
     labels = tifffile.imread(folder / LABELS_PATH.format(**names)).astype(np.int32)

@@ -7,12 +7,11 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.screen import CONTROL, Channel
 
 # Below the folder of a plate.
-LABELS_PATH = (
-    "phenotype/images/labels/{acquisition}/20X_{acquisition}_{well}_labels_Site-{tile}.tif"
-)
+LABELS_PATH = "phenotype/images/labels/20X_{well}_labels_Site-{tile}.tif"
 CALLS_PATH = "phenotype/calls/{well}.csv"
 
 
@@ -37,8 +36,7 @@ def write_images(
     for group in sorted({channel.group for channel in channels}):
         members = [k for k, channel in enumerate(channels) if channel.group == group]
         members.sort(key=lambda k: channels[k].index)
-        pattern = screen["path_pattern"]
-        path = folder / pattern.format(group=group, acquisition=screen["acquisition"], **names)
+        path = folder / Pattern(screen["images"]).fill(names | {"channel": group})
         path.parent.mkdir(parents=True, exist_ok=True)
         planes = np.moveaxis(stack[members], 0, 1)
         sizes = zip("ZCYX", planes.shape, strict=True)
@@ -46,9 +44,9 @@ def write_images(
         tifffile.imwrite(path, planes.squeeze(), imagej=True, metadata={"axes": axes})
 
 
-def write_labels(labels: np.ndarray, plate: Path, screen: dict, names: dict) -> None:
+def write_labels(labels: np.ndarray, plate: Path, names: dict) -> None:
     """Write the label image (y, x) of a tile below the folder of its plate."""
-    path = plate / LABELS_PATH.format(acquisition=screen["acquisition"], **names)
+    path = plate / LABELS_PATH.format(**names)
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, labels)
 

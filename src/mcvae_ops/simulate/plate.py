@@ -45,10 +45,10 @@ def simulate_plate(
     Raises
     ------
     InputError
-        If ``screen.path_pattern`` does not begin with the output folder.
+        If ``screen.images`` does not begin with the output folder.
     """
     target = Path(images)
-    _check_pattern(screen["path_pattern"], f"{target.parent.name}/{{plate}}/")
+    _check_pattern(screen["images"], f"{target.parent.name}/{{plate}}/")
     root = target.parents[1] / f".partial_{plate}"
     folder = root / target.parent.name / plate
     shutil.rmtree(root, ignore_errors=True)
@@ -68,7 +68,7 @@ def simulate_plate(
             names = {"plate": plate, "well": name, "tile": number}
             tile = draw_tile(names, origins[number], well, optics, simulate, screen)
             write_images(tile.stack, root, screen, names, channels)
-            write_labels(tile.labels, folder, screen, names)
+            write_labels(tile.labels, folder, names)
             planted.append(tile.planted)
             called.append(tile.called)
             shifts.append(tile.shifts)
@@ -92,7 +92,7 @@ def _optics_of(plate: str, reference: str, simulate: dict, screen: dict) -> Plat
 def _check_pattern(pattern: str, start: str) -> None:
     if not pattern.startswith(start):
         raise InputError(
-            where="configuration key screen.path_pattern",
+            where="configuration key screen.images",
             found=repr(pattern),
             expected=f"a pattern that begins with {start} for source simulated",
             fix="correct it",

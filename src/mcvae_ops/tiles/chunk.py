@@ -24,9 +24,11 @@ from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.illumination import Illumination, read_illumination
+from mcvae_ops.tiles.image_formats import Window
 from mcvae_ops.tiles.load import AlignedTile, aligned_tile
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.tiles.shifts import Shifts, consensus_of_well
+from mcvae_ops.tiles.stitched import window_of_cells
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,9 @@ ALIGNMENT = pa.schema(
         "reason": pa.string(),
     }
 )
-READING_KEYS = ("channels", "tile_size_px", "z_planes", "projection")
+READING_KEYS = (
+    "channels", "tile_size_px", "cut_px", "z_planes", "projection", "axes", "counts",
+)  # fmt: skip
 """Keys of section `screen` on which the pixels of a tile depend."""
 DROPPED = pa.schema(
     {
@@ -94,6 +98,11 @@ class ChunkCrops:
         self.alignment += notes["alignment"]
         self.dropped += notes["dropped"]
 
+    def add_missing_tile(self, tile: int, n_cells: int) -> None:
+        """Note that the archive has no image of a tile, and that its cells are lost."""
+        if n_cells:
+            self.dropped.append({"tile": tile, "reason": "no image", "n_cells": n_cells})
+
     def fail_tile(self, tile: int, n_cells: int, names: list[str], reason: str) -> None:
         """Record that a tile could not be used, and that its cells are lost."""
         self.failed[tile] = reason
@@ -124,9 +133,20 @@ def alignment_rows(tile: int, names: Sequence[str], shifts: Shifts, reason: str)
 
 
 def crop_tile(
-    tile: int, aligned: AlignedTile, cells: pd.DataFrame, names: Sequence[str], crop: dict
+    tile: int,
+    aligned: AlignedTile,
+    cells: pd.DataFrame,
+    names: Sequence[str],
+    crop: dict,
+    window: Window | None = None,
 ) -> tuple[np.ndarray, dict]:
     """Clip a tile and crop its cells.
+
+    Parameters
+    ----------
+    window
+        Where the tile lies in its image, to which the positions of the cells belong; None if it is
+        the image.
 
     Returns
     -------
@@ -134,7 +154,8 @@ def crop_tile(
     these cells (cells), rows of the alignment and of the dropped table.
     """
     image = clip(aligned.image, crop["clip_fraction"])
-    centres = cells[["y_px", "x_px"]].to_numpy()
+    origin = (0, 0) if window is None else (window[0].start, window[1].start)
+    centres = cells[["y_px", "x_px"]].to_numpy() - origin
     crops = crop_cells(image, aligned.shifts.px, centres, crop["size_px"])
     reasons = sorted(Counter(crops.reasons[~crops.is_inside]).items())
     return crops.images, {
@@ -176,22 +197,28 @@ def crop_tiles(
     names = [channel.name for channel in channels_from(screen["channels"])]
     # An empty table first, so that a chunk without cells still has the columns of the cells table.
     result = ChunkCrops([cells[tile].iloc[:0] for tile in [*cells][:1]])
-    done = {tile: finished.load(tile, files[tile], cells[tile]) for tile in files}
-    wanted = {tile: files[tile] for tile in files if done[tile] is None}
+    for tile in files:
+        if files[tile].empty:
+            result.add_missing_tile(tile, len(cells[tile]))
+    recorded = {tile: rows for tile, rows in files.items() if not rows.empty}
+    done = {tile: finished.load(tile, recorded[tile], cells[tile]) for tile in recorded}
+    wanted = {tile: recorded[tile] for tile in recorded if done[tile] is None}
     correct = illumination and illumination.correct
     fetched = stream_tiles(wanted, cache, archive)
-    progress = Progress(len(files), "tiles", "crop")
+    progress = Progress(len(recorded), "tiles", "crop")
     for tile, notes in done.items():
         tile_cells = cells[tile]
         try:
             if notes is None:
                 _, paths = next(fetched)
-                if files[tile].empty:
-                    raise TileError("its files are missing in the manifest")
                 if isinstance(paths, TileError):
                     raise paths
-                aligned = aligned_tile(paths, screen, alignment, consensus, correct)
-                crops, notes = crop_tile(tile, aligned, tile_cells, names, crop)
+                centres = tile_cells[["y_px", "x_px"]].to_numpy(float)
+                window = window_of_cells(tile, screen, centres, crop["size_px"])
+                aligned = aligned_tile(
+                    paths, screen, alignment, consensus, correct, archive, window
+                )
+                crops, notes = crop_tile(tile, aligned, tile_cells, names, crop, window)
                 finished.save(tile, files[tile], tile_cells, crops, notes)
             result.add_tile(notes, tile_cells, finished.first_row[tile])
         except TileError as error:

@@ -20,6 +20,7 @@ from mcvae_ops.tiles.known_shifts import check_tile, overlay_pixels
 from mcvae_ops.tiles.load import load_image
 from mcvae_ops.tiles.quality import QUALITY, tile_quality
 from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, reliable_shifts
+from mcvae_ops.tiles.stitched import window_of
 
 CHECKS = pa.schema(
     {
@@ -76,8 +77,8 @@ def median_shifts(
 
     Returns
     -------
-    Columns channel, dy_px, dx_px (median), n_tiles (the reliable ones) and spread_px (median
-    distance from the median); the shift is NaN where no tile is reliable.
+    Columns channel, dy_px, dx_px (median), n_tiles (the reliable ones), spread_px (median distance
+    from the median) and confidence (median of these tiles); NaN where no tile is reliable.
     """
     is_reliable = np.array([reliable_shifts(shifts, alignment) for shifts in measured], bool)
     shift_px = np.array([shifts.px for shifts in measured])
@@ -86,8 +87,12 @@ def median_shifts(
         px = shift_px[is_reliable[:, k], k] if measured else np.empty((0, 2))
         dy, dx = np.median(px, axis=0) if len(px) else (np.nan, np.nan)
         spread = np.median(np.hypot(*(px - (dy, dx)).T)) if len(px) else np.nan
-        rows.append((channel.name, dy, dx, len(px), spread))
-    return pd.DataFrame(rows, columns=["channel", "dy_px", "dx_px", "n_tiles", "spread_px"])
+        reliable = [shifts for shifts, ok in zip(measured, is_reliable, strict=True) if ok[k]]
+        of_tiles = [shifts.confidence[k] for shifts in reliable]
+        confidence = np.median(of_tiles) if of_tiles else np.nan
+        rows.append((channel.name, dy, dx, len(px), spread, confidence))
+    columns = ["channel", "dy_px", "dx_px", "n_tiles", "spread_px", "confidence"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def consensus_table(
@@ -168,7 +173,7 @@ def plate_shifts(
         try:
             if isinstance(paths, TileError):
                 raise paths
-            image = load_image(paths, screen)
+            image = load_image(paths, screen, archive, window_of(tile, screen))
             shifts = estimate_shifts(image, channels, alignment)
             measured.append((well, shifts, tile_quality(image)))
             errors = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.errors import InputError, TileError
@@ -12,7 +13,7 @@ from mcvae_ops.errors import InputError, TileError
 
 def stream_tiles(
     files: Mapping[Hashable, pd.DataFrame], cache: str | Path, archive: dict
-) -> Iterator[tuple[Hashable, dict[str, Path] | TileError]]:
+) -> Iterator[tuple[Hashable, dict[str, Path | str] | TileError]]:
     """Yield the fetched files of one tile after the other; see `stream_files`.
 
     Parameters
@@ -26,17 +27,20 @@ def stream_tiles(
 
     Yields
     ------
-    The key, and {channel group: path}, or a `TileError` if a file of the tile cannot be fetched.
+    The key, and {channel group: path}, or a `TileError` if a file of the tile cannot be fetched. An
+    image in OME-Zarr is not fetched but read by windows: its address takes the place of the path.
     """
+    whole = {key: rows[~rows["address"].map(is_zarr).astype(bool)] for key, rows in files.items()}
     wanted = {
         key: [
             Wanted(row.address, Path(cache) / "raw" / row.path, int(row.size_bytes))
             for row in rows.itertuples()
         ]
-        for key, rows in files.items()
+        for key, rows in whole.items()
     }
     for key, paths in stream_files(wanted, archive):
         if isinstance(paths, InputError):
             yield key, TileError(str(paths))
-        else:
-            yield key, dict(zip(files[key]["group"], paths, strict=True))
+            continue
+        addresses = dict(zip(files[key]["group"], files[key]["address"], strict=True))
+        yield key, addresses | dict(zip(whole[key]["group"], paths, strict=True))

@@ -23,9 +23,11 @@ import scipy.stats
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import write_npy
 from mcvae_ops.progress import Progress
+from mcvae_ops.screen import tile_shape
 from mcvae_ops.tiles.consensus import spread_tiles
 from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.load import load_image
+from mcvae_ops.tiles.stitched import window_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,17 +85,18 @@ class Illumination:
         float32 (channel, y, x), in blocks, of mean 1.
     offset_counts
         Counts of the camera without light.
-    tile_size_px
-        Edge of a tile, px.
+    shape
+        Lengths (y, x) of a tile, px.
     """
 
-    def __init__(self, light: np.ndarray, offset_counts: float, tile_size_px: int) -> None:
+    def __init__(self, light: np.ndarray, offset_counts: float, shape: tuple[int, int]) -> None:
         self.offset_counts = np.float32(offset_counts)
         self.identity = hashlib.sha256(light.tobytes()).hexdigest()
-        remainder_px = tile_size_px - light.shape[1] * _BLOCK_PX
+        covered = np.array(light.shape[1:]) * _BLOCK_PX
+        rest = [(0, int(n)) for n in np.array(shape) - covered]
         zoom = (1, _BLOCK_PX, _BLOCK_PX)
         whole = scipy.ndimage.zoom(light, zoom, order=1, mode="nearest", grid_mode=True)
-        self.gain = 1 / np.pad(whole, ((0, 0), (0, remainder_px), (0, remainder_px)), mode="edge")
+        self.gain = 1 / np.pad(whole, ((0, 0), *rest), mode="edge")
 
     def correct(self, image: np.ndarray) -> np.ndarray:
         """Divide the counts above the offset by the illumination: uint16 (channel, y, x)."""
@@ -104,9 +107,11 @@ class Illumination:
         return corrected
 
 
-def read_illumination(path: str | Path, settings: dict, tile_size_px: int) -> Illumination:
+def read_illumination(
+    path: str | Path, settings: dict, tile_size_px: int | Sequence[int]
+) -> Illumination:
     """Read the illumination of a well; `settings` is ``crop.illumination`` of the configuration."""
-    return Illumination(np.load(path), settings["offset_counts"], tile_size_px)
+    return Illumination(np.load(path), settings["offset_counts"], tile_shape(tile_size_px))
 
 
 def well_illumination(
@@ -148,7 +153,7 @@ def well_illumination(
         try:
             if isinstance(paths, TileError):
                 raise paths
-            means.append(block_means(load_image(paths, screen)))
+            means.append(block_means(load_image(paths, screen, archive, window_of(tile, screen))))
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()

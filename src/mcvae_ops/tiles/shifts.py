@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.errors import TileError
 from mcvae_ops.screen import Channel
+from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.tiles.registration import measure_shift, prepare_image
 
 _MANY_TILES = 5
+_OUTLIER_PX, _OUTLIER_SPREADS = 3.0, 10.0
 _SIGMAS_OF_MEDIAN_DISTANCE = 1.18
 """Median distance from the middle of a round Gaussian, in its sigmas: sqrt(2 ln 2)."""
 
@@ -38,43 +40,6 @@ class Shifts:
     confidence: np.ndarray
     error_px: np.ndarray
     method: tuple[str, ...]
-
-
-def resolve_chain(channels: Sequence[Channel], alignment: dict) -> dict[str, str | None]:
-    """Return the channel onto which each channel is shifted, in the order of their dependence.
-
-    Returns
-    -------
-    ``{channel: target}``; the target is None for the reference and for channels recorded in one
-    file with it. A channel that is not measured itself takes the shift of a channel of its file.
-
-    Raises
-    ------
-    InputError
-        If the configuration leaves a channel without a way to the reference.
-    """
-    reference, measure = alignment["reference"], alignment["measure"]
-    group = {channel.name: channel.group for channel in channels}
-    settled: dict[str, str | None] = {reference: None}
-    waiting = [channel.name for channel in channels if channel.name != reference]
-    while waiting:
-        for name in waiting:
-            same_file = [other for other in settled if group[other] == group[name]]
-            target = measure.get(name) or next(iter(same_file), None)
-            if target in settled:
-                same_frame = name not in measure and settled[target] is None
-                settled[name] = None if same_frame else target
-                waiting.remove(name)
-                break
-        else:
-            raise InputError.missing(
-                where="configuration key alignment.measure",
-                what=f"a way from {waiting[0]} to the reference {reference}",
-                why="a channel is either measured against another one, or recorded in one file "
-                "with an aligned one",
-                fix=f"add {waiting[0]}: {reference}",
-            )
-    return settled
 
 
 def estimate_shifts(image: np.ndarray, channels: Sequence[Channel], alignment: dict) -> Shifts:
@@ -130,7 +95,9 @@ def apply_consensus(
     components are at most ``alignment.max_shift_px``. The consensus of at least `_MANY_TILES` tiles
     also replaces a reliable shift if those tiles scatter less than the shift's standard error, and
     the shift differs from them by at most three standard errors: the difference is then the error
-    of its own measurement.
+    of its own measurement. It also replaces a shift far from these tiles (`_OUTLIER_PX`, and
+    `_OUTLIER_SPREADS` of their spread), because periodic structure matches itself with high
+    confidence at a wrong shift.
 
     Parameters
     ----------
@@ -154,7 +121,8 @@ def apply_consensus(
     is_reliable = reliable_shifts(measured, alignment)
     px, method = measured.px.copy(), list(measured.method)
     for k, name in enumerate(names):
-        if is_reliable[k] and not _is_less_exact(measured, k, *usual[k]):
+        gives_way = _is_less_exact(measured, k, *usual[k]) or _is_outlier(measured.px[k], *usual[k])
+        if is_reliable[k] and not gives_way:
             continue
         if np.isnan(usual[k, :2]).any():
             dy, dx = measured.px[k]
@@ -177,6 +145,11 @@ def consensus_of_well(consensus: pd.DataFrame, well: str) -> pd.DataFrame:
     of_plate, of_well = (consensus[consensus["well"] == name] for name in ("", well))
     measured = of_well[of_well["dy_px"].notna()]
     return pd.concat([measured, of_plate]).drop_duplicates("channel").reset_index(drop=True)
+
+
+def _is_outlier(px: np.ndarray, dy: float, dx: float, n_tiles: float, spread_px: float) -> bool:
+    distance_px = np.hypot(*(px - (dy, dx)))
+    return n_tiles >= _MANY_TILES and distance_px > max(_OUTLIER_PX, _OUTLIER_SPREADS * spread_px)
 
 
 def _is_less_exact(

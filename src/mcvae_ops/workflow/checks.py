@@ -4,8 +4,11 @@ import difflib
 from collections import Counter
 from pathlib import Path
 
+from mcvae_ops.archive.image_places import check_address
+from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
+from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths
 
@@ -23,7 +26,11 @@ def _missing(key: str, what: str, why: str, fix: str) -> InputError:
 def _check_channels(config: dict) -> None:
     channels = config["screen"]["channels"]
     names = [channel["name"] for channel in channels]
-    places = [f"index {channel['index']} of group {channel['group']}" for channel in channels]
+    places = [
+        f"index {channel['index']} of group {channel['group']}"
+        for channel in channels
+        if channel["index"] is not None
+    ]
     for label, number in [*Counter(names).items(), *Counter(places).items()]:
         if number > 1:
             raise InputError.twice(
@@ -31,10 +38,11 @@ def _check_channels(config: dict) -> None:
                 what=label,
                 fix="correct or remove one of them",
             )
-    measure = config["alignment"]["measure"]
+    measure, in_register = config["alignment"]["measure"], config["alignment"]["in_register"]
     for key, wanted, fix in (
         ("reference", [config["alignment"]["reference"]], "correct its name"),
         ("measure", [*measure, *measure.values()], "correct its name, or drop the entry with null"),
+        ("in_register", [] if in_register == "all" else in_register, "correct its name"),
     ):
         for channel in wanted:
             if channel not in names:
@@ -60,13 +68,33 @@ def _check_tiles(config: dict) -> None:
             f"tiles of the well grid (0 to {on_grid - 1})",
             "correct it or screen.well_grid.column_heights",
         )
-    if config["crop"]["size_px"] > screen["tile_size_px"]:
+    size_px = min(tile_shape(screen["tile_size_px"]))
+    if config["crop"]["size_px"] > size_px:
         raise _wrong(
             "crop.size_px",
             str(config["crop"]["size_px"]),
-            f"at most the tile size ({screen['tile_size_px']} px)",
+            f"at most the tile size ({size_px} px)",
             "make the crops smaller",
         )
+
+
+def _check_chain(config: dict) -> None:
+    """Refuse a channel without a way to the reference; told before the first job."""
+    resolve_chain(channels_from(config["screen"]["channels"]), config["alignment"])
+
+
+def _check_images(config: dict) -> None:
+    """Refuse an address of images that cannot be read, or wells that are named twice."""
+    screen = config["screen"]
+    check_address(screen)
+    for plate, wells in screen["plates"].items():
+        for name, number in Counter(map(well_name, wells)).items():
+            if number > 1:
+                raise InputError.twice(
+                    where=f"configuration key screen.plates.{plate}",
+                    what=f"well {name}",
+                    fix="remove one of them: A1, A01 and r01c01 are one well",
+                )
 
 
 def _check_split(config: dict) -> None:
@@ -133,7 +161,7 @@ def _check_source(config: dict) -> None:
     needed = {
         "simulated": {"simulate": config.get("simulate")},
         "archive": {
-            "archive.study": archive["study"] or (archive["root"] and archive["files"]),
+            "archive.study": archive["study"] or archive["root"],
             "archive.dataset": archive["dataset"],
         },
         "profiles": {"archive.profiles": archive["profiles"]},
@@ -236,6 +264,8 @@ def _check_panels(config: dict) -> None:
 
 CHECKS = (
     _check_channels,
+    _check_chain,
+    _check_images,
     _check_tiles,
     _check_split,
     _check_models,

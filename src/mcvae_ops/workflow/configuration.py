@@ -8,13 +8,14 @@ from mcvae_ops.workflow.checks import CHECKS
 from mcvae_ops.workflow.overlays import lay_over
 from mcvae_ops.workflow.places import fill_in, locate
 from mcvae_ops.workflow.schema import check_schema
+from mcvae_ops.workflow.shorthand import in_full
 
 # Every job reads the files anew, and libyaml takes a tenth of the time.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_configuration(config: dict, defaults: Path, schema: Path, repository: Path) -> dict:
-    """Return the whole configuration: the defaults below, null entries dropped, paths filled in.
+    """Return the whole configuration: the defaults below, null entries dropped, in full.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def check_configuration(config: dict, defaults: Path, schema: Path, repository: 
         Names the key, what stands there, what is expected and what to change.
     """
     rules = read_yaml(schema)
-    whole = lay_over(read_yaml(defaults), config, rules)
+    whole = in_full(lay_over(read_yaml(defaults), config, rules))
     check_schema(whole, rules)
     for check in CHECKS:
         check(whole)

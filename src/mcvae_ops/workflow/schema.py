@@ -10,6 +10,7 @@ from mcvae_ops.workflow.overlays import OPTIONAL
 # The new name of each key that had another one.
 RENAMED = {
     "alignment.faults": "alignment.quality",
+    "screen.path_pattern": "screen.images",
     "training.kl_ramp_steps": "training.kl_warmup_steps",
     "training.level_batches": "training.normalise_batches",
     "training.symmetries": "training.augmentation",

@@ -1,4 +1,4 @@
-"""What the Snakefile and its rules call; the only module that knows Snakemake."""
+"""What the Snakefiles and the rules call."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -69,11 +69,13 @@ def annotation_files(annotations: dict) -> list[str]:
 
 def say_left_out(panels: DrawnPanels) -> None:
     """Warn of panels that a run leaves out; end Snakemake if it would draw none at all."""
+    reasons = list(dict.fromkeys(panels.left_out.values()))
     if not panels.drawn:
-        raise WorkflowError("configuration key figures.panels: none of them can be drawn.")
-    for reason in dict.fromkeys(panels.left_out.values()):
+        why = "; ".join(reasons)
+        raise WorkflowError(f"configuration key figures.panels: no panel can be drawn ({why}).")
+    for reason in reasons:
         names = ", ".join(panel for panel, why in panels.left_out.items() if why == reason)
-        terminal.warning(f"Left out of this run, as {reason}: {names}.")
+        terminal.warning(f"Left out of this run because {reason}: {names}.")
 
 
 def say_targets(workflow, screen: str) -> None:

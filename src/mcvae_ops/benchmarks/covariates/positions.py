@@ -1,10 +1,12 @@
 """Position of a cell in its field of view (FOV), and of its tile in the well."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import well_grid
+from mcvae_ops.screen import tile_shape, well_grid
 
 CENTRE, EDGE, UNUSED = "centre", "edge", ""
 # protocol -> key of the number of tiles in the centre of the well
@@ -19,7 +21,7 @@ def batch_names(cells: pd.DataFrame) -> np.ndarray:
 def fov_position(
     y_px: np.ndarray,
     x_px: np.ndarray,
-    tile_size_px: int,
+    tile_size_px: int | Sequence[int],
     centre_fraction: float,
     edge_fraction: float,
 ) -> np.ndarray:
@@ -30,7 +32,7 @@ def fov_position(
     y_px, x_px
         Position in the tile, px, of shape (cell,); the centre of the first pixel is 0.
     tile_size_px
-        Edge of the square tile, px.
+        Lengths (y, x) of the tile, or one number for both, px.
     centre_fraction, edge_fraction
         Fractions of the tile edge. Cells nearer to the centre of the tile than the first fraction
         are centre cells; cells at least the second fraction away are edge cells. Distances are
@@ -44,9 +46,9 @@ def fov_position(
     ----------
     Wang et al. 2023, figure 3: 450 and 1200 of 2960 px.
     """
-    middle_px = (tile_size_px - 1) / 2
-    offset = np.stack([np.asarray(y_px, float), np.asarray(x_px, float)]) - middle_px
-    fraction = np.abs(offset).max(axis=0) / tile_size_px
+    lengths = np.array(tile_shape(tile_size_px))[:, None]
+    offset = np.stack([np.asarray(y_px, float), np.asarray(x_px, float)]) - (lengths - 1) / 2
+    fraction = np.abs(offset / lengths).max(axis=0)
     return np.select(
         [fraction < centre_fraction, fraction >= edge_fraction], [CENTRE, EDGE], UNUSED
     )
