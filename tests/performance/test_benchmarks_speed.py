@@ -13,7 +13,11 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, precision_score, recall_score
 
-from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, build_sources, source_rows
+from mcvae_ops.benchmarks.complexes.complex_retrieval import (
+    COMPLEXES,
+    build_pair_sets,
+    pair_set_rows,
+)
 from mcvae_ops.benchmarks.estimates import classification, retrieval, table
 from mcvae_ops.profiles.normalise import zscore_features
 
@@ -62,8 +66,8 @@ def test_complexes_of_the_whole_library():
     )
 
     def ours():
-        source = build_sources(library, annotation(), NO_PAIRS, ROUNDS, 0)[COMPLEXES]
-        source_rows(zscore_features(profiles), source, SETTINGS, 0, row, published=True)
+        source = build_pair_sets(library, annotation(), NO_PAIRS, ROUNDS, 0)[COMPLEXES]
+        pair_set_rows(zscore_features(profiles), source, SETTINGS, 0, row, published=True)
         return source.graph
 
     graph = ours()

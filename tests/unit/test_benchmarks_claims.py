@@ -7,7 +7,13 @@ import pytest
 from mcvae_ops.benchmarks.claims import claim_rows, claims
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
-from mcvae_ops.benchmarks.estimates.verdicts import Evidence, absent, over_seeds, weakest, within
+from mcvae_ops.benchmarks.estimates.verdicts import (
+    IntervalEstimate,
+    equivalence,
+    missing_estimate,
+    read_estimate,
+    weakest,
+)
 
 SAME = {"protocol": "strict", "cells": "test", "n": 10}
 
@@ -32,19 +38,19 @@ def folded(frame, **changes):
      (np.nan, np.nan, "undecided")],
 )  # fmt: skip
 def test_verdict_follows_the_interval(low, high, verdict):
-    assert Evidence((low + high) / 2, low, high, 3).verdict == verdict
+    assert IntervalEstimate((low + high) / 2, low, high, 3).verdict == verdict
 
 
 def test_one_seed_keeps_its_own_interval_and_several_widen_it():
-    one = over_seeds(folded(seeds_frame([0.5])), "x")
+    one = read_estimate(folded(seeds_frame([0.5])), "x")
     assert (one.low, one.high, one.n_seeds) == (pytest.approx(0.4), pytest.approx(0.6), 1)
-    three = over_seeds(folded(seeds_frame([0.4, 0.5, 0.6])), "x")
+    three = read_estimate(folded(seeds_frame([0.4, 0.5, 0.6])), "x")
     assert three.n_seeds == 3
     half = np.hypot(0.1, 4.302653 * 0.1 / np.sqrt(3))
-    assert three.estimate == pytest.approx(0.5)
+    assert three.value == pytest.approx(0.5)
     assert (three.low, three.high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
-    assert over_seeds(folded(seeds_frame([])), "x").missing == "no x"
-    assert over_seeds(folded(seeds_frame([0.5], np.nan)), "x").missing == "no interval of x"
+    assert read_estimate(folded(seeds_frame([])), "x").missing == "no x"
+    assert read_estimate(folded(seeds_frame([0.5], np.nan)), "x").missing == "no interval of x"
 
 
 def test_alike_estimates_share_the_spread_between_seeds():
@@ -75,8 +81,8 @@ def test_the_published_protocol_is_left_as_it_is():
 
 
 def test_independent_differences_add_in_quadrature():
-    difference = Evidence(1, 0.7, 1.3, 3) - Evidence(0.5, 0.1, 0.9, 2)
-    assert difference.estimate == 0.5
+    difference = IntervalEstimate(1, 0.7, 1.3, 3) - IntervalEstimate(0.5, 0.1, 0.9, 2)
+    assert difference.value == 0.5
     assert (difference.low, difference.high) == (pytest.approx(0), pytest.approx(1))
     assert difference.n_seeds == 2
 
@@ -87,14 +93,18 @@ def test_independent_differences_add_in_quadrature():
      (-0.4, -0.2, "does not hold")],
 )  # fmt: skip
 def test_about_equal_needs_the_whole_interval_within_the_margin(low, high, verdict):
-    assert within(Evidence((low + high) / 2, low, high, 1), 0.1).verdict == verdict
+    assert equivalence(IntervalEstimate((low + high) / 2, low, high, 1), 0.1).verdict == verdict
 
 
 def test_the_weakest_part_decides():
-    good, open_, bad = Evidence(2, 1, 3, 1), Evidence(0, -1, 1, 1), Evidence(-2, -3, -1, 1)
+    good, open_, bad = (
+        IntervalEstimate(2, 1, 3, 1),
+        IntervalEstimate(0, -1, 1, 1),
+        IntervalEstimate(-2, -3, -1, 1),
+    )
     assert weakest([good, open_]) is open_
-    assert weakest([good, open_, bad, absent("x")]) is bad
-    assert weakest([good, absent("x")]).verdict == "undecided"
+    assert weakest([good, open_, bad, missing_estimate("x")]) is bad
+    assert weakest([good, missing_estimate("x")]).verdict == "undecided"
 
 
 def planted_rows(sign=1):
@@ -246,7 +256,7 @@ def test_a_missing_table_leaves_its_claims_undecided_with_the_reason(tmp_path):
     found = pd.read_csv(tmp_path / "c.tsv", sep="\t").set_index("claim")
     assert found.loc["C7", "verdict"] == "holds"
     assert (found.drop(index="C7")["verdict"] == "undecided").all()
-    assert found.loc["C6", "how"].startswith("no R2 of both kinds")
+    assert found.loc["C6", "how"].startswith("no R2 of both classes")
     assert found["estimate"].drop(index="C7").isna().all()
 
 

@@ -9,7 +9,10 @@ from sklearn.metrics.pairwise import cosine_distances as sklearn_distances
 
 from mcvae_ops.benchmarks.complexes import complex_retrieval as benchmark
 from mcvae_ops.benchmarks.complexes.pair_graph import complex_graph, pair_graph, resampled_weights
-from mcvae_ops.benchmarks.complexes.paired_differences import Estimate, difference_rows
+from mcvae_ops.benchmarks.complexes.paired_differences import (
+    AveragePrecision,
+    precision_difference_rows,
+)
 from mcvae_ops.benchmarks.estimates import retrieval, table
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.benchmarks.estimates.mean_average_precision import (
@@ -58,8 +61,8 @@ def test_annotations_name_merged_genes():
 
 def test_sources_without_edges_are_left_out_with_a_warning(caplog):
     pairs = pd.DataFrame([("P", "A", "Z")], columns=["source", "gene_a", "gene_b"])
-    sources = benchmark.build_sources(("A", "D"), COMPLEXES, pairs, 10, 0)
-    assert sources == {}
+    pair_sets = benchmark.build_pair_sets(("A", "D"), COMPLEXES, pairs, 10, 0)
+    assert pair_sets == {}
     assert "CORUM: no two genes of the library belong together" in caplog.text
 
 
@@ -200,10 +203,10 @@ NO_PAIRS = pd.DataFrame(columns=["source", "gene_a", "gene_b"])
 
 
 def average_precision_of(profiles, complexes, space="combined"):
-    def sources_of(library):
-        return benchmark.build_sources(library, complexes, NO_PAIRS, SETTINGS["bootstrap"], 0)
+    def pair_sets_of(library):
+        return benchmark.build_pair_sets(library, complexes, NO_PAIRS, SETTINGS["bootstrap"], 0)
 
-    rows, _ = benchmark.evaluate(profiles, sources_of, SETTINGS, 0)
+    rows, _ = benchmark.retrieval_rows(profiles, pair_sets_of, SETTINGS, 0)
     rows = table.to_frame(rows)
     return (
         rows[rows["space"] == space].set_index(["protocol", "metric", "level", "item"]).sort_index()
@@ -268,10 +271,12 @@ def test_differences_are_paired_and_cross_seeds():
     rng = np.random.default_rng(0)
     shared = rng.normal(size=1000)
     estimates = {
-        ("a", "combined", "all", seed): Estimate(0.5 + 0.1 * seed, 0.5 + 0.1 * seed + shared, 9)
+        ("a", "combined", "all", seed): AveragePrecision(
+            0.5 + 0.1 * seed, 0.5 + 0.1 * seed + shared, 9
+        )
         for seed in (0, 1)
-    } | {("b", "combined", "all", 0): Estimate(0.3, 0.3 + shared, 9)}
-    rows = table.to_frame(difference_rows(estimates)).set_index(["model", "item"])
+    } | {("b", "combined", "all", 0): AveragePrecision(0.3, 0.3 + shared, 9)}
+    rows = table.to_frame(precision_difference_rows(estimates)).set_index(["model", "item"])
     row = rows.loc[("a", "b")]
     assert row["value"] == pytest.approx(0.25)
     # complexes cancel, as their draws are shared; only the seeds differ: sd sqrt(.005), t = 12.706
@@ -285,13 +290,13 @@ def test_differences_are_paired_and_cross_seeds():
 def test_the_salient_space_is_compared_with_all_of_another_model():
     def estimates(model, space, values):
         return {
-            (model, space, "all", seed): Estimate(value, np.full(50, value), 9)
+            (model, space, "all", seed): AveragePrecision(value, np.full(50, value), 9)
             for seed, value in enumerate(values)
         }
 
     found = estimates("a", "combined", (0.2, 0.2)) | estimates("a", "salient", (0.5, 0.7))
     found |= estimates("b", "combined", (0.3, 0.3)) | estimates("b", "salient", (0.1, 0.5))
-    rows = table.to_frame(difference_rows(found))
+    rows = table.to_frame(precision_difference_rows(found))
     rows = rows[rows["model"] != rows["item"]].set_index(["model", "space"])
     assert set(rows["against"]) == {"combined"} and len(rows) == 4
     row = rows.loc[("a", "salient")]

@@ -10,7 +10,7 @@ from mcvae_ops.benchmarks.covariates.covariate_fits import score, tasks
 from mcvae_ops.benchmarks.covariates.covariate_prediction import (
     covariates,
     sample_controls,
-    summarise,
+    summarise_fits,
 )
 from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import cell_positions
@@ -147,7 +147,7 @@ def test_held_out_cells_without_every_class_have_no_score():
     one_class = (described["position_in_well"] == "edge").to_numpy()
     found = score(task, x, {"all": one_class | True, "test": one_class}, standardise=True)
     assert np.isfinite(found["all"].auroc).all() and np.isnan(found["test"].auroc).all()
-    assert "test" not in {cells for *_, cells in summarise([(task, found)], 0)}
+    assert "test" not in {cells for *_, cells in summarise_fits([(task, found)], 0)}
 
 
 def test_baselines(table):

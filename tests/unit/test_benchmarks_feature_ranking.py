@@ -10,11 +10,11 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.stats.multitest import multipletests
 
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
-from mcvae_ops.benchmarks.features.control_variance import explained_variance, moments, pool
+from mcvae_ops.benchmarks.features.control_variance import explained_variance, moments, pool_moments
 from mcvae_ops.benchmarks.features.feature_ranking import feature_ranking
 from mcvae_ops.benchmarks.features.feature_tests import (
     Comparison,
-    compare,
+    compare_with_controls,
     rank_published,
     rank_strict,
     robust_z,
@@ -63,7 +63,7 @@ def test_constant_features_and_zero_mad():
     controls[:, 0] = group[:, 0] = 2.0  # constant in both
     controls[:, 1], controls[0, 1], group[:, 1] = 0.0, 1e-3, 1 + 0.1 * group[:, 1]  # MAD is zero
     group[:, 2] += 3
-    one = compare(group, controls)
+    one = compare_with_controls(group, controls)
     assert np.isnan(one.p_adjusted[0]) and np.isnan(one.z[0])
     assert np.isinf(one.z[1]) and one.p_adjusted[1] < 1e-6
     assert rank_published([one] * 3, top=1)[0].tolist() == [1]  # as the authors had it
@@ -96,7 +96,7 @@ def test_explained_variance_agrees_with_scikit_learn():
             few = [2, 0, 5][:k]
             model = LinearRegression().fit(scaled[:, few], component.transform(scaled)[:, 0])
             expected.append(model.score(cells[:, few], component.transform(cells)[:, 0]))
-        halves = pool([moments(train[:80]), moments(train[80:])])
+        halves = pool_moments([moments(train[:80]), moments(train[80:])])
         found = explained_variance(halves, moments(part), order, 15)
         np.testing.assert_allclose(found, expected, atol=1e-8)
         assert other is part
@@ -172,7 +172,7 @@ def test_planted_features_are_ranked_first_and_explain(screen, protocol):
     assert has_interval.all() if protocol == "strict" else not has_interval.any()
 
 
-def test_means_over_kinds_of_groups(screen):
+def test_means_over_classes_of_groups(screen):
     folder, _ = screen
     groups = pd.DataFrame(
         {"gene": ["ACTB", "TUBB", "OTHER"], "group": ["actin", "tubulin", "same"]}

@@ -15,7 +15,7 @@ from mcvae_ops.benchmarks.estimates.functional_groups import (
     significant_names,
 )
 from mcvae_ops.benchmarks.functions.function_prediction import (
-    evaluate,
+    function_rows,
     functions,
     predict_published,
     predict_strict,
@@ -72,7 +72,7 @@ def pick(rows, **wanted):
 
 def test_planted_groups_are_found_in_the_background():
     profiles, groups, significance = planted_profiles()
-    rows = evaluate(profiles, groups, significance, SETTINGS, seed=0)
+    rows = function_rows(profiles, groups, significance, SETTINGS, seed=0)
     for protocol in table.PROTOCOLS:
         macro = pick(rows, protocol=protocol, metric="macro_recall").set_index("space")["value"]
         assert macro["background"] > 0.85 and macro["combined"] > 0.85
@@ -86,9 +86,9 @@ def test_planted_groups_are_found_in_the_background():
     assert (pick(rows, metric="chance_recall")["value"] == 0.25).all()
 
 
-def test_means_over_kinds_of_groups_with_an_interval():
+def test_means_over_classes_of_groups_with_an_interval():
     profiles, groups, significance = planted_profiles()
-    rows = evaluate(profiles, groups, significance, SETTINGS, seed=0)
+    rows = function_rows(profiles, groups, significance, SETTINGS, seed=0)
     each = pick(rows, protocol="strict", metric="recall_difference").set_index("item")
     kinds = pick(rows, protocol="strict", metric="mean_recall_difference").set_index("item")
     expected = each.loc[["group 0", "group 1"], "value"].mean()
@@ -102,7 +102,7 @@ def test_means_over_kinds_of_groups_with_an_interval():
 
 def test_guides_of_one_gene_leak_only_into_the_published_protocol():
     profiles, groups, significance = planted_profiles(spread=0.0, gene_spread=6.0, n_groups=6)
-    rows = evaluate(profiles, groups, significance, SETTINGS, seed=0)
+    rows = function_rows(profiles, groups, significance, SETTINGS, seed=0)
     macro = pick(rows, space="background", metric="macro_recall").set_index("protocol")
     assert macro["value"]["published"] > macro["value"]["strict"] + 0.15
     assert macro["low"]["strict"] < 1 / 6 < macro["high"]["strict"]
@@ -112,7 +112,7 @@ def test_intervals_cover_chance_when_nothing_is_planted():
     covered = []
     for seed in range(8):
         planted = planted_profiles(spread=0.0, seed=seed)
-        rows = evaluate(*planted, SETTINGS | {"repeats": 2}, seed=seed)
+        rows = function_rows(*planted, SETTINGS | {"repeats": 2}, seed=seed)
         macro = pick(rows, protocol="strict", metric="macro_recall")
         covered += ((macro["low"] <= 0.25) & (macro["high"] >= 0.25)).tolist()
     assert np.mean(covered) > 0.8
@@ -120,7 +120,7 @@ def test_intervals_cover_chance_when_nothing_is_planted():
 
 def test_held_out_cells_stand_beside_all_in_the_strict_protocol_only():
     planted = planted_profiles(cells=("all", "test", "held_out_guide"))
-    rows = evaluate(*planted, SETTINGS, seed=0)
+    rows = function_rows(*planted, SETTINGS, seed=0)
     assert set(pick(rows, protocol="published")["cells"]) == {"all"}
     assert set(pick(rows, protocol="strict")["cells"]) == {"all", "test", "held_out_guide"}
 
@@ -171,13 +171,13 @@ def test_small_groups_missing_values_and_too_few_groups(caplog):
     groups.loc[groups["gene"] == "G00", "group"] = "alone"
     profiles.loc[5, "z_00"] = np.nan
     profiles["z_03"] = 1.0
-    rows = evaluate(profiles, groups, significance, SETTINGS, seed=0)
+    rows = function_rows(profiles, groups, significance, SETTINGS, seed=0)
     assert "alone" in set(pick(rows, protocol="published")["item"])
     strict = pick(rows, protocol="strict", metric="recall", space="combined")
     assert "alone" not in set(strict["item"]) and "alone" in caplog.text
     assert strict.set_index("item")["n"]["group 0"] == 19
     one = groups[groups["group"] == "group 1"]
-    assert evaluate(profiles, one, significance, SETTINGS, seed=0) == []
+    assert function_rows(profiles, one, significance, SETTINGS, seed=0) == []
 
 
 def test_guides_are_filtered_by_p_value_and_level():

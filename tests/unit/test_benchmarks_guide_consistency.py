@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from copairs import map as copairs
 
-from mcvae_ops.benchmarks.corrections import complex_rows, corrections
+from mcvae_ops.benchmarks.corrections import corrected_complex_rows, corrections
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.guide_consistency import evaluate, gene_scores, mate_ranks
+from mcvae_ops.benchmarks.guide_consistency import consistency_rows, gene_scores, mate_ranks
 from mcvae_ops.files import write_parquet
 
 
@@ -52,7 +52,7 @@ def test_ranks_by_hand_with_ties():
 
 
 def test_planted_genes_are_found_in_the_background_alone():
-    rows = evaluate(planted(3.0), 400, 0)
+    rows = consistency_rows(planted(3.0), 400, 0)
     fraction = pick(rows, metric="consistent_fraction").set_index("space")["value"]
     assert fraction["background"] > 0.9 and fraction["salient"] < 0.1
     score = pick(rows, metric="mean_average_precision", item="").set_index("space")
@@ -65,7 +65,7 @@ def test_planted_genes_are_found_in_the_background_alone():
 def test_without_an_effect_intervals_cover_chance_and_p_values_are_not_small():
     covered, p_values = [], []
     for seed in range(12):
-        rows = evaluate(planted(0.0, seed=seed), 200, 0)
+        rows = consistency_rows(planted(0.0, seed=seed), 200, 0)
         score = pick(rows, metric="mean_average_precision", item="", space="combined").iloc[0]
         null = pick(rows, metric="mean_average_precision_null", space="combined")["value"].item()
         covered.append(score["low"] <= null <= score["high"])
@@ -79,12 +79,12 @@ def test_single_guides_ntc_and_nan_are_left_out(caplog):
     profiles.loc[0, "gene"] = "ALONE"
     profiles.loc[1, "z_00"] = np.nan
     ntc = profiles.iloc[-4:].assign(gene="NTC", is_ntc=True)
-    rows = evaluate(pd.concat([profiles, ntc]), 100, 0)
+    rows = consistency_rows(pd.concat([profiles, ntc]), 100, 0)
     genes = pick(rows, metric="mean_average_precision", space="combined").set_index("item")["n"]
     assert "1 guides without a finite profile" in caplog.text
     assert set(genes.index) == {"", *(f"G{k:02d}" for k in range(6))} and genes["G00"] == 2
     one_each = profiles.drop_duplicates("gene")
-    assert evaluate(one_each, 100, 0) == [] and "no gene has two guides" in caplog.text
+    assert consistency_rows(one_each, 100, 0) == [] and "no gene has two guides" in caplog.text
 
 
 def test_a_correction_that_helps_is_seen_and_one_that_does_nothing_is_not(tmp_path):
@@ -120,5 +120,5 @@ def test_a_correction_that_helps_is_seen_and_one_that_does_nothing_is_not(tmp_pa
 def test_an_annotation_without_library_genes_gives_no_row(caplog):
     genes = planted(0.0).drop_duplicates("gene").assign(correction="none")
     strangers = pd.DataFrame({"complex": ["a", "a"], "gene": ["X", "Y"]})
-    assert complex_rows(genes, strangers, 20, 0, table.row) == []
+    assert corrected_complex_rows(genes, strangers, 20, 0, table.row) == []
     assert "no two genes of the library" in caplog.text

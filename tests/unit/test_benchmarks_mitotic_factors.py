@@ -8,13 +8,13 @@ from sklearn.metrics import roc_auc_score
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
 from mcvae_ops.benchmarks.mitosis import mitotic_factors as benchmark
-from mcvae_ops.benchmarks.mitosis.group_auroc import kind_rows
+from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.published_profiles import gene_table, mitotic_table
 
 SETTINGS = {"null_percentile": 99.9, "threshold_percent": None, "bootstrap": 300}
-KINDS = {"shifting_groups": ["shape", "size"], "novel_groups": ["foci", "holes"]}
+CLASSES = {"shifting_groups": ["shape", "size"], "novel_groups": ["foci", "holes"]}
 
 
 def genes_of(salient, background, names):
@@ -148,7 +148,7 @@ def test_background_tells_shifting_from_novel_groups_by_hand():
     groups = pd.DataFrame({"gene": ["A", "B", "C", "D", "F", "G"], "group": [*group_of.values()]})
     points = pd.DataFrame({"gene": [*group_of, "H", "I"]})
     points["relative_background"] = [0.9, 0.5, 0.2, 0.3, 0.5, 0.0, 0.0, np.nan]
-    rows = kind_rows(points, groups, KINDS | {"bootstrap": 200}, 0, row)
+    rows = group_auroc_rows(points, groups, CLASSES | {"bootstrap": 200}, 0, row)
     found = table.to_frame(rows).iloc[0]
     # of six pairs .9 wins two, .5 wins one and ties one, .2 none
     assert found["value"] == pytest.approx(3.5 / 6)
@@ -156,8 +156,8 @@ def test_background_tells_shifting_from_novel_groups_by_hand():
         "group_auroc", "shifting groups", "novel groups", 5,
     ]  # fmt: skip
     assert found["low"] < found["value"] < found["high"]
-    assert kind_rows(points[:3], groups, KINDS | {"bootstrap": 9}, 0, row) == []
-    assert kind_rows(points, groups[:0], KINDS | {"bootstrap": 9}, 0, row) == []
+    assert group_auroc_rows(points[:3], groups, CLASSES | {"bootstrap": 9}, 0, row) == []
+    assert group_auroc_rows(points, groups[:0], CLASSES | {"bootstrap": 9}, 0, row) == []
 
 
 def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
@@ -173,7 +173,7 @@ def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     write_parquet(wider, tmp_path / "wider.parquet")
     groups = pd.DataFrame({"gene": ["g0", "g1", "g2"], "group": ["shape", "size", "foci"]})
     write_parquet(groups, tmp_path / "groups.parquet")
-    settings = SETTINGS | KINDS
+    settings = SETTINGS | CLASSES
     names = ("index", "factors", "wider", "groups", "rows", "points")
     paths = [str(tmp_path / f"{n}.parquet") for n in names]
     tables = [str(tmp_path / f"{name}.parquet") for name in ("vae", "genes", "cvae")]

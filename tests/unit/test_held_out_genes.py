@@ -82,11 +82,11 @@ def test_a_gene_that_is_not_in_the_screen_is_named(name, fix):
         check_genes([name], COMPLEXES["gene"].to_numpy())
 
 
-def sources_of(library):
-    return complex_retrieval.build_sources(library, COMPLEXES, NO_PAIRS, SETTINGS["bootstrap"], 0)
+def pair_sets_of(library):
+    return complex_retrieval.build_pair_sets(library, COMPLEXES, NO_PAIRS, SETTINGS["bootstrap"], 0)
 
 
-def evaluate(held_out):
+def benchmark_rows(held_out):
     """Return the profiles, and the rows of every benchmark of profiles, of held-out genes alone."""
     cells, latent = screen()
     split = pd.Series(split_of(cells, held_out_genes=held_out))
@@ -110,17 +110,17 @@ def evaluate(held_out):
 
     twice = pd.concat([of_genes.assign(correction=name) for name in ("none", "tvn")])
     rows = {
-        "complexes": complex_retrieval.evaluate(of_genes, sources_of, SETTINGS, 0)[0],
-        "corrections": corrections.complex_rows(twice, COMPLEXES, 30, 0, strict),
-        "functions": function_prediction.evaluate(of_guides, groups, p_values, SETTINGS, 0),
-        "guides": guide_consistency.evaluate(of_guides, 30, 0),
+        "complexes": complex_retrieval.retrieval_rows(of_genes, pair_sets_of, SETTINGS, 0)[0],
+        "corrections": corrections.corrected_complex_rows(twice, COMPLEXES, 30, 0, strict),
+        "functions": function_prediction.function_rows(of_guides, groups, p_values, SETTINGS, 0),
+        "guides": guide_consistency.consistency_rows(of_guides, 30, 0),
         "mitosis": mitotic_factors.strict_rows(points, 0.0, 30, 0, row),
     }
     return of_genes, {name: table.to_frame(found) for name, found in rows.items()}
 
 
 def test_two_complexes_of_unseen_genes_are_found(caplog):
-    genes, rows = evaluate([*(f"0{m}" for m in "ABC"), *(f"4{m}" for m in "ABC")])
+    genes, rows = benchmark_rows([*(f"0{m}" for m in "ABC"), *(f"4{m}" for m in "ABC")])
     assert sorted(genes["gene"]) == ["0A", "0B", "0C", "4A", "4B", "4C", "NTC"]
     assert (genes.loc[genes["gene"] == "NTC", ["s_00", "z_01"]] == 0).all(axis=None)
     for name, metric in (("complexes", "average_precision"), ("corrections", "average_precision")):
@@ -134,7 +134,7 @@ def test_two_complexes_of_unseen_genes_are_found(caplog):
 
 @pytest.mark.parametrize("held_out", [["2A"], ["2A", "2B", "2C"], ["0A", "1A", "2A"]])
 def test_too_few_unseen_genes_leave_a_table_out_and_break_nothing(held_out, caplog):
-    _, rows = evaluate(held_out)
+    _, rows = benchmark_rows(held_out)
     assert rows["complexes"].empty and rows["corrections"].empty
     together = len({name[0] for name in held_out}) == 1 and len(held_out) > 1
     reason = "its 3 genes all belong together" if together else "no two genes of the library"

@@ -7,7 +7,7 @@ from scipy.stats import median_abs_deviation
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.correct import CORRECTIONS, correct_profiles, corrected
+from mcvae_ops.profiles.correct import CORRECTIONS, correct_batches, correct_profiles
 
 COLUMNS = ["s_00", "s_01", "z_00", "z_01", "z_02"]
 
@@ -39,7 +39,9 @@ def controls_of(cells, values):
 def test_centre_and_robust_z_by_hand():
     cells, latent = planted()
     latent[3] = np.nan
-    centred, scaled = (corrected(cells, latent, COLUMNS, name) for name in ("centre", "robust_z"))
+    centred, scaled = (
+        correct_batches(cells, latent, COLUMNS, name) for name in ("centre", "robust_z")
+    )
     for (_, raw), (_, one), (_, other) in zip(
         *(controls_of(cells, values) for values in (latent, centred, scaled)), strict=True
     ):
@@ -53,7 +55,7 @@ def test_centre_and_robust_z_by_hand():
 
 def test_tvn_whitens_each_batch_and_keeps_the_axes_of_all():
     cells, latent = planted()
-    white = corrected(cells, latent, COLUMNS, "tvn")
+    white = correct_batches(cells, latent, COLUMNS, "tvn")
     for _, controls in controls_of(cells, white):
         np.testing.assert_allclose(controls.mean(axis=0), 0, atol=1e-3)
         for part in (slice(0, 2), slice(2, 5)):
@@ -75,12 +77,12 @@ def test_tvn_whitens_each_batch_and_keeps_the_axes_of_all():
 def test_spaces_stay_apart_and_a_dead_dimension_stays_finite(name):
     cells, latent = planted(n=600)
     latent[:, 4] = 1.5
-    found = corrected(cells, latent, COLUMNS, name)
+    found = correct_batches(cells, latent, COLUMNS, name)
     assert np.isfinite(found).all() and np.abs(found[:, 4]).max() < 1e-3
     moved = latent.copy()
     moved[:, 2:] *= 7
-    np.testing.assert_allclose(corrected(cells, moved, COLUMNS, name)[:, :2], found[:, :2])
-    alone = corrected(cells, latent[:, 2:], COLUMNS[2:], name)
+    np.testing.assert_allclose(correct_batches(cells, moved, COLUMNS, name)[:, :2], found[:, :2])
+    alone = correct_batches(cells, latent[:, 2:], COLUMNS[2:], name)
     np.testing.assert_allclose(alone, found[:, 2:], atol=1e-5)
 
 
@@ -88,7 +90,7 @@ def test_a_batch_without_controls_cannot_be_corrected():
     cells, latent = planted(n=100)
     cells.loc[cells["well"] == "A2", "is_ntc"] = False
     with pytest.raises(InputError, match="0 NTC cells in batch P1/A2"):
-        corrected(cells, latent, COLUMNS, "centre")
+        correct_batches(cells, latent, COLUMNS, "centre")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,7 @@ def test_a_batch_without_controls_cannot_be_corrected():
 )
 def test_a_technical_space_is_corrected_as_well(columns):
     cells, latent = planted()
-    for _, controls in controls_of(cells, corrected(cells, latent, columns, "centre")):
+    for _, controls in controls_of(cells, correct_batches(cells, latent, columns, "centre")):
         np.testing.assert_allclose(controls.mean(axis=0, dtype=float), 0, atol=1e-5)
 
 

@@ -14,7 +14,12 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
-from mcvae_ops.benchmarks.estimates.verdicts import Evidence, over_seeds, weakest, within
+from mcvae_ops.benchmarks.estimates.verdicts import (
+    IntervalEstimate,
+    equivalence,
+    read_estimate,
+    weakest,
+)
 from mcvae_ops.files import write_text
 
 # "about equal" (C1): within this share of the average precision of CellProfiler
@@ -39,7 +44,7 @@ class Part:
     """One thing that a claim says: above 0 speaks for it."""
 
     statement: str
-    evidence: Evidence
+    estimate: IntervalEstimate
     how: str
 
 
@@ -50,10 +55,10 @@ class Tables:
         self.rows = rows[rows["protocol"] == "strict"]
         self.main_model = main_model
 
-    def find(self, what: str, **where) -> Evidence:
+    def find(self, what: str, **where) -> IntervalEstimate:
         """Return the estimate of the rows that match `where`, on held-out cells if any."""
         rows = self._match(**where)
-        return over_seeds(rows, what)
+        return read_estimate(rows, what)
 
     def _match(self, **where) -> pd.DataFrame:
         rows = self.rows
@@ -66,7 +71,7 @@ class Tables:
 
     def precision_gain(
         self, model: str, over: str, space: str = "combined", mine: str = "combined", **where
-    ) -> Evidence:
+    ) -> IntervalEstimate:
         """Return by how much one model's average precision exceeds another's (or a space's).
 
         `space` is the space of the other, `mine` that of the first.
@@ -76,18 +81,18 @@ class Tables:
             benchmark="complexes", metric="average_precision_difference",
             model=model, space=mine, item=over, against=space, seed=OVER_SEEDS, **where,
         )  # fmt: skip
-        found = over_seeds(rows, what)
+        gain = read_estimate(rows, what)
         n_seeds = min(self._n_seeds(name) for name in (model, over) if name != "cellprofiler")
-        return Evidence(found.estimate, found.low, found.high, n_seeds, found.missing)
+        return IntervalEstimate(gain.value, gain.low, gain.high, n_seeds, gain.missing)
 
-    def average_precision(self, model: str) -> Evidence:
+    def average_precision(self, model: str) -> IntervalEstimate:
         """Return the average precision of CORUM pairs in the combined space."""
         return self.find(
             f"average precision of {model}", benchmark="complexes", model=model,
             space="combined", metric="average_precision", item="CORUM",
         )  # fmt: skip
 
-    def auroc(self, model: str, space: str, covariate: str) -> Evidence:
+    def auroc(self, model: str, space: str, covariate: str) -> IntervalEstimate:
         """Return the AUROC of a covariate, all batches taken together."""
         return self.find(
             f"AUROC of {covariate} from {model} {space}", benchmark="covariates", model=model,
@@ -108,11 +113,11 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
 
     def gain(model: str, over: str, space: str = "combined") -> Part:
         names = (model, over) if space == "combined" else (f"{model} combined", f"{over} {space}")
-        evidence = tables.precision_gain(model, over, space)
-        return Part(f"{names[0]} > {names[1]}", evidence, how.format(" minus ".join(names)))
+        estimate = tables.precision_gain(model, over, space)
+        return Part(f"{names[0]} > {names[1]}", estimate, how.format(" minus ".join(names)))
 
-    margin = EQUAL_SHARE * tables.average_precision("cellprofiler").estimate
-    about = within(tables.precision_gain(main, "cellprofiler"), margin)
+    margin = EQUAL_SHARE * tables.average_precision("cellprofiler").value
+    about = equivalence(tables.precision_gain(main, "cellprofiler"), margin)
     equal = Part(
         f"{main} is about CellProfiler", about,
         f"{EQUAL_SHARE:.0%} of the average precision of CellProfiler ({margin:.3g}) minus the "
@@ -186,11 +191,11 @@ def covariates_parts(tables: Tables) -> list[Part]:
 def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> list[Part]:
     """Return C5: recall of functional groups."""
     difference = {
-        kind: tables.find(
-            f"recall of {kind}", benchmark="functions", model=tables.main_model,
-            metric="mean_recall_difference", item=kind,
+        group_class: tables.find(
+            f"recall of {group_class}", benchmark="functions", model=tables.main_model,
+            metric="mean_recall_difference", item=group_class,
         )
-        for kind in (SHIFTING, NOVEL)
+        for group_class in (SHIFTING, NOVEL)
     }  # fmt: skip
     how = "mean recall, {}, cross-validated by gene; interval over genes, repeats and seeds"
     return [
@@ -212,9 +217,9 @@ def _names(groups: list[str]) -> str:
 
 
 def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part:
-    """Return C6: what the top features of groups of both kinds explain of NTC cells."""
+    """Return C6: what the top features of both classes of groups explain of NTC cells."""
     difference = tables.find(
-        "R2 of both kinds of groups", benchmark="features", metric="r2_difference",
+        "R2 of both classes of groups", benchmark="features", metric="r2_difference",
         item=SHIFTING, against=NOVEL, level=float(TOP_FEATURES),
     )  # fmt: skip
     return Part(
@@ -275,22 +280,22 @@ def claim_rows(
 
 def _rows(claim: str, parts: list[Part]) -> Iterator[dict]:
     if len(parts) == 1:
-        yield _row(claim, parts[0].statement, parts[0].evidence, parts[0].how)
+        yield _row(claim, parts[0].statement, parts[0].estimate, parts[0].how)
         return
-    least = weakest([part.evidence for part in parts])
-    decisive = next(part for part in parts if part.evidence is least)
+    least = weakest([part.estimate for part in parts])
+    decisive = next(part for part in parts if part.estimate is least)
     letters = {id(part): f"{claim}{chr(ord('a') + k)}" for k, part in enumerate(parts)}
     how = f"weakest part, {letters[id(decisive)]}: {decisive.how}"
     yield _row(claim, "; ".join(part.statement for part in parts), least, how)
     for part in parts:
-        yield _row(letters[id(part)], part.statement, part.evidence, part.how)
+        yield _row(letters[id(part)], part.statement, part.estimate, part.how)
 
 
-def _row(claim: str, statement: str, evidence: Evidence, how: str) -> dict:
-    reason = f"{evidence.missing} ({how})" if evidence.missing else how
+def _row(claim: str, statement: str, estimate: IntervalEstimate, how: str) -> dict:
+    reason = f"{estimate.missing} ({how})" if estimate.missing else how
     values = (
-        claim, statement, evidence.estimate, evidence.low, evidence.high, evidence.n_seeds,
-        evidence.verdict, reason,
+        claim, statement, estimate.value, estimate.low, estimate.high, estimate.n_seeds,
+        estimate.verdict, reason,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -315,5 +320,5 @@ def claims(
         Output: tab-separated text.
     """
     rows = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
-    found = claim_rows(rows, main_model, compared_models, shifting_groups, novel_groups)
-    write_text(found.to_csv(sep="\t", index=False, float_format="%.4g"), claims)
+    table = claim_rows(rows, main_model, compared_models, shifting_groups, novel_groups)
+    write_text(table.to_csv(sep="\t", index=False, float_format="%.4g"), claims)

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, Source, build_sources
+from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, PairSet, build_pair_sets
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.retrieval import (
@@ -30,15 +30,15 @@ NONE = "none"
 EMPTY_PAIRS = pd.DataFrame({"source": [], "gene_a": [], "gene_b": []})
 
 
-def complex_rounds(profiles: np.ndarray, source: Source) -> tuple[float, np.ndarray]:
-    """Return the average precision of the pairs of a source, and its bootstrap rounds."""
-    ranking = rank_pairs(cosine_distances(profiles[source.graph.nodes]))
-    ranks = ranking.of(*source.graph.edges.T)
-    resampling = resample_pairs(ranking, source.graph.edges, source.weights, [])
+def complex_rounds(profiles: np.ndarray, pair_set: PairSet) -> tuple[float, np.ndarray]:
+    """Return the average precision of the pairs of a pair_set, and its bootstrap rounds."""
+    ranking = rank_pairs(cosine_distances(profiles[pair_set.graph.nodes]))
+    ranks = ranking.of(*pair_set.graph.edges.T)
+    resampling = resample_pairs(ranking, pair_set.graph.edges, pair_set.weights, [])
     return float(average_precision(ranks)), resampled_average_precision(ranks, resampling)
 
 
-def complex_rows(
+def corrected_complex_rows(
     genes: pd.DataFrame, complexes: pd.DataFrame, rounds: int, seed: int, row
 ) -> list[dict]:
     """Return the rows of complexes of one model, seed and set of cells.
@@ -57,27 +57,27 @@ def complex_rows(
     genes = finite_profiles(genes)
     by_correction = dict(list(genes.groupby("correction", sort=False)))
     common = sorted(set.intersection(*(set(part["gene"]) for part in by_correction.values())))
-    source = build_sources(tuple(common), complexes, EMPTY_PAIRS, rounds, seed).get(COMPLEXES)
-    if source is None:
+    pair_set = build_pair_sets(tuple(common), complexes, EMPTY_PAIRS, rounds, seed).get(COMPLEXES)
+    if pair_set is None:
         return []
     rows = []
     for space, columns in spaces_of(genes.columns).items():
-        here = partial(row, space=space, n=len(source.graph.nodes))
-        found = {
+        here = partial(row, space=space, n=len(pair_set.graph.nodes))
+        precision = {
             name: complex_rounds(
-                zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), source
+                zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), pair_set
             )
             for name, part in by_correction.items()
         }
-        for name, (value, drawn) in found.items():
+        for name, (value, drawn) in precision.items():
             rows.append(_estimate(here, "average_precision", name, value, drawn))
             if name != NONE:
-                value, drawn = value - found[NONE][0], drawn - found[NONE][1]
+                value, drawn = value - precision[NONE][0], drawn - precision[NONE][1]
                 rows.append(_estimate(here, "average_precision_difference", name, value, drawn))
     return rows
 
 
-def guide_rows(guides: pd.DataFrame, seed: int, row) -> list[dict]:
+def corrected_guide_rows(guides: pd.DataFrame, seed: int, row) -> list[dict]:
     """Return the rows of the consistency of guides of one model, seed and set of cells.
 
     Parameters
@@ -133,15 +133,15 @@ def corrections(
     annotated, rows = pd.read_parquet(complexes), []
     progress = Progress(len(genes), "embeddings", "corrections")
     for paths in zip(genes, corrected_genes, guides, corrected_guides, strict=True):
-        plain, corrected, plain_guides, corrected_of_guides = map(pd.read_parquet, paths)
+        tables = list(map(pd.read_parquet, paths))
         of_genes, of_guides = (
-            pd.concat([one.assign(correction=NONE), other], ignore_index=True)
-            for one, other in ((plain, corrected), (plain_guides, corrected_of_guides))
+            pd.concat([uncorrected.assign(correction=NONE), corrected], ignore_index=True)
+            for uncorrected, corrected in (tables[:2], tables[2:])
         )
         for keys, part in of_genes.groupby(["model", "seed", "cells"]):
-            rows += complex_rows(part, annotated, rounds, seed, _named(*keys))
+            rows += corrected_complex_rows(part, annotated, rounds, seed, _named(*keys))
         for keys, part in of_guides.groupby(["model", "seed", "cells"]):
-            rows += guide_rows(part, seed, _named(*keys))
+            rows += corrected_guide_rows(part, seed, _named(*keys))
         progress.step()
     table.write(rows, benchmark)
 

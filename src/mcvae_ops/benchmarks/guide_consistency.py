@@ -51,9 +51,9 @@ def mate_ranks(profiles: np.ndarray, gene_of: np.ndarray) -> list[np.ndarray]:
         rows = np.arange(start, min(start + BLOCK, len(unit)))
         near = unit[rows] @ unit.T
         near[np.arange(len(rows)), rows] = -np.inf
-        for one, row in zip(near, rows, strict=True):
+        for similarity, row in zip(near, rows, strict=True):
             mates = members[code[row]]
-            ranks.append((one >= one[mates[mates != row]][:, None]).sum(axis=1))
+            ranks.append((similarity >= similarity[mates[mates != row]][:, None]).sum(axis=1))
     return ranks
 
 
@@ -124,7 +124,7 @@ def space_rows(
     return rows
 
 
-def evaluate(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
+def consistency_rows(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
     """Return the rows of one table of guide profiles; single genes on all cells alone.
 
     Parameters
@@ -145,10 +145,10 @@ def evaluate(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
             )  # fmt: skip
             profiles = zscore_features(part[columns].to_numpy(np.float64))
             genes = part["gene"].to_numpy(str)
-            found = space_rows(profiles, genes, permutations, seed, row, cells == "all")
-            if not found:
+            new_rows = space_rows(profiles, genes, permutations, seed, row, cells == "all")
+            if not new_rows:
                 logger.warning("%s, %s cells: no gene has two guides", model, cells)
-            rows += found
+            rows += new_rows
     return rows
 
 
@@ -167,6 +167,6 @@ def guide_consistency(guides: list[str], permutations: int, seed: int, benchmark
     rows = []
     progress = Progress(len(guides), "guide tables", "guide consistency")
     for path in guides:
-        rows += evaluate(pd.read_parquet(path), permutations, seed)
+        rows += consistency_rows(pd.read_parquet(path), permutations, seed)
         progress.step()
     table.write(rows, benchmark)

@@ -15,7 +15,7 @@ from scipy import stats
 from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.estimates.table import BETWEEN_0_AND_1, OVER_SEEDS
-from mcvae_ops.benchmarks.estimates.verdicts import FAILS, HOLDS, Evidence, absent
+from mcvae_ops.benchmarks.estimates.verdicts import FAILS, HOLDS, IntervalEstimate, missing_estimate
 from mcvae_ops.benchmarks.mitosis.group_auroc import METRIC as GROUP_AUROC
 from mcvae_ops.benchmarks.mitosis.mitotic_factors import SCORES
 from mcvae_ops.errors import InputError
@@ -123,15 +123,15 @@ def by_screen(values: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("model", key=lambda m: m.map(order.index), kind="stable")
 
 
-def over_screens(each: pd.Series, n_seeds: int, what: str) -> Evidence:
+def over_screens(each: pd.Series, n_seeds: int, what: str) -> IntervalEstimate:
     """Return the mean over screens with Student's 95 % interval; none for a single screen."""
     if each.empty:
-        return absent(f"no {what}")
+        return missing_estimate(f"no {what}")
     mean, n = float(each.mean()), len(each)
     if n < 2:
-        return Evidence(mean, np.nan, np.nan, n_seeds, f"one screen of {what}")
+        return IntervalEstimate(mean, np.nan, np.nan, n_seeds, f"one screen of {what}")
     half = stats.t.ppf(0.975, n - 1) * each.std(ddof=1) / np.sqrt(n)
-    return Evidence(mean, mean - half, mean + half, n_seeds)
+    return IntervalEstimate(mean, mean - half, mean + half, n_seeds)
 
 
 def measured(means: pd.DataFrame, profile: dict, measure: str) -> pd.DataFrame:
@@ -224,7 +224,7 @@ def _row(kind: str, key: dict, against: str, each: pd.DataFrame) -> dict:
     by_name = "; ".join(f"{name} {one}" for name, one in zip(each.index, shown, strict=True))
     values = (
         kind, key["model"], key["space"], key["correction"], key["measure"], against,
-        found.estimate, found.low, found.high, len(each), n_seeds, by_name, verdict,
+        found.value, found.low, found.high, len(each), n_seeds, by_name, verdict,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -141,19 +141,19 @@ def model_and_seed(embedding: str) -> dict:
     return {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
 
 
-def check_aligned(expected: pd.Series, found: pd.Series, where: str) -> None:
+def check_aligned(expected: pd.Series, present: pd.Series, where: str) -> None:
     """Raise InputError unless two tables hold the same cells in the same order."""
-    if not np.array_equal(expected.to_numpy(), found.to_numpy()):
+    if not np.array_equal(expected.to_numpy(), present.to_numpy()):
         raise InputError(
             where=where,
-            found=f"{len(found)} cells that are not those of the index, or in another order",
+            found=f"{len(present)} cells that are not those of the index, or in another order",
             expected=f"the {len(expected)} cells of the index, row by row",
             fix="delete this file and run again",
         )
 
 
 def profile_tables(
-    cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str], named: dict
+    cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str], identity: dict
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return guide and gene profiles of each set of cells that is not empty.
 
@@ -163,12 +163,12 @@ def profile_tables(
         Row-aligned; see `cell_set`.
     columns
         Names of the latent dimensions.
-    named
+    identity
         First columns of both tables: whose profiles these are.
 
     Returns
     -------
-    Guides and genes, with a column cells after those of `named`.
+    Guides and genes, with a column cells after those of `identity`.
     """
     guide_tables, gene_tables = [], []
     for name in CELL_SETS:
@@ -178,8 +178,8 @@ def profile_tables(
             continue
         table = guide_profiles(cells[chosen], latent[chosen])
         table.columns = [*GUIDE_COLUMNS, "n_cells", *columns]
-        guide_tables.append(_prepend(table, named | {"cells": name}))
-        gene_tables.append(_prepend(gene_profiles(table, columns), named | {"cells": name}))
+        guide_tables.append(_prepend(table, identity | {"cells": name}))
+        gene_tables.append(_prepend(gene_profiles(table, columns), identity | {"cells": name}))
     return tuple(pd.concat(tables, ignore_index=True) for tables in (guide_tables, gene_tables))
 
 
@@ -200,7 +200,7 @@ def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, gen
 
 
 def _prepend(table: pd.DataFrame, values: dict) -> pd.DataFrame:
-    named = table.copy()
+    labelled = table.copy()
     for position, (column, value) in enumerate(values.items()):
-        named.insert(position, column, value)
-    return named
+        labelled.insert(position, column, value)
+    return labelled

@@ -26,19 +26,19 @@ FEWEST_CONTROLS = 2  # of a batch
 CONSTANT = 1e-12  # relative variance, below which a direction has no scale
 
 
-class Map(NamedTuple):
+class AffineTransform(NamedTuple):
     """Corrected = (latent - offset) @ weights; of shape (dimension,), (dimension, dimension)."""
 
     offset: np.ndarray
     weights: np.ndarray
 
 
-def centre(controls: list[np.ndarray]) -> list[Map]:
+def centre(controls: list[np.ndarray]) -> list[AffineTransform]:
     """Return the maps that bring the mean of the NTC cells of each batch to 0."""
-    return [Map(batch.mean(axis=0), np.eye(batch.shape[1])) for batch in controls]
+    return [AffineTransform(batch.mean(axis=0), np.eye(batch.shape[1])) for batch in controls]
 
 
-def robust_z(controls: list[np.ndarray]) -> list[Map]:
+def robust_z(controls: list[np.ndarray]) -> list[AffineTransform]:
     """Return the maps to (x - median) / (1.4826 MAD) of the NTC cells of each batch.
 
     A dimension whose MAD is 0 has no scale and becomes 0.
@@ -47,11 +47,11 @@ def robust_z(controls: list[np.ndarray]) -> list[Map]:
     for batch in controls:
         scale = median_abs_deviation(batch, axis=0, scale="normal")
         inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-        maps.append(Map(np.median(batch, axis=0), np.diag(inverse)))
+        maps.append(AffineTransform(np.median(batch, axis=0), np.diag(inverse)))
     return maps
 
 
-def tvn(controls: list[np.ndarray]) -> list[Map]:
+def tvn(controls: list[np.ndarray]) -> list[AffineTransform]:
     """Return the maps that whiten the NTC cells of each batch.
 
     All NTC cells, each batch centred, are whitened together; what is left of the covariance of a
@@ -67,12 +67,12 @@ def tvn(controls: list[np.ndarray]) -> list[Map]:
     centred = [batch - mean for batch, mean in zip(controls, means, strict=True)]
     common = _inverse_root(np.concatenate(centred))
     return [
-        Map(mean, common @ _inverse_root(batch @ common))
+        AffineTransform(mean, common @ _inverse_root(batch @ common))
         for batch, mean in zip(centred, means, strict=True)
     ]
 
 
-CORRECTIONS: dict[str, Callable[[list[np.ndarray]], list[Map]]] = {
+CORRECTIONS: dict[str, Callable[[list[np.ndarray]], list[AffineTransform]]] = {
     "centre": centre,
     "robust_z": robust_z,
     "tvn": tvn,
@@ -84,7 +84,7 @@ def batches_of(cells: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     return cells.groupby(["plate", "well"], sort=True).indices
 
 
-def corrected(
+def correct_batches(
     cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
 ) -> np.ndarray:
     """Return an embedding with the batch taken out.
@@ -159,13 +159,13 @@ def correct_profiles(
             fix="name one, or ask for the profiles without correction",
         )
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    named, made = model_and_seed(embedding), []
+    identity, tables_of = model_and_seed(embedding), []
     for name in corrections:
-        values = corrected(cells, latent, columns, name)
-        of_name = named | {"correction": name}
-        made.append(profile_tables(cells, cells["split"], values, columns, of_name))
+        values = correct_batches(cells, latent, columns, name)
+        corrected_by = identity | {"correction": name}
+        tables_of.append(profile_tables(cells, cells["split"], values, columns, corrected_by))
     for tables, path in zip(
-        zip(*made, strict=True), (corrected_guides, corrected_genes), strict=True
+        zip(*tables_of, strict=True), (corrected_guides, corrected_genes), strict=True
     ):
         write_parquet(pd.concat(tables, ignore_index=True), path)
 

@@ -71,7 +71,7 @@ def energy_from_ntc(
     order = np.random.default_rng([seed, 6]).permutation(len(latent))
     controls = order[is_ntc[order]]
     n_guides = guide_of.max(initial=-1) + 1
-    found = np.full((2, n_guides), np.nan)
+    results = np.full((2, n_guides), np.nan)
     members = np.split(
         order[np.argsort(guide_of[order], kind="stable")],
         np.cumsum(np.bincount(guide_of, minlength=n_guides))[:-1],
@@ -81,6 +81,6 @@ def energy_from_ntc(
         others = controls[guide_of[controls] != guide][:MAX_CELLS]
         if len(others):
             mine = latent[cells[:MAX_CELLS]]
-            found[:, guide] = energy_test(mine, latent[others], permutations, [seed, guide])
+            results[:, guide] = energy_test(mine, latent[others], permutations, [seed, guide])
         progress.step()
-    return found[0], found[1]
+    return results[0], results[1]

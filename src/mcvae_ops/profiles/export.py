@@ -38,31 +38,31 @@ def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> annda
         if observations[column].nunique() < len(observations):
             observations[column] = observations[column].astype("category")
     observations.index = names.astype(str)
-    of = pd.Categorical([SPACE[column[0]] for column in columns])
-    variables = pd.DataFrame({"space": of}, index=columns)
-    made = anndata.AnnData(table[columns].to_numpy(np.float32), observations, variables)
+    space_of = pd.Categorical([SPACE[column[0]] for column in columns])
+    variables = pd.DataFrame({"space": space_of}, index=columns)
+    adata = anndata.AnnData(table[columns].to_numpy(np.float32), observations, variables)
     spaces = spaces_of(columns)
     for space in ("salient", "background"):
         if space in spaces:
-            made.obsm[f"X_{space}"] = table[spaces[space]].to_numpy(np.float32)
-    made.uns["provenance"] = provenance | {"mcvae_ops": versions()["mcvae-ops"]}
-    return made
+            adata.obsm[f"X_{space}"] = table[spaces[space]].to_numpy(np.float32)
+    adata.uns["provenance"] = provenance | {"mcvae_ops": versions()["mcvae-ops"]}
+    return adata
 
 
-def add_map(made: anndata.AnnData, maps: pd.DataFrame) -> None:
+def add_map(adata: anndata.AnnData, maps: pd.DataFrame) -> None:
     """Add the UMAPs of the profiles of all cells; those of other sets of cells have no place.
 
     Parameters
     ----------
-    made
+    adata
         obs names are ``name/cells``; gets obsm ``X_umap`` (of X), ``X_umap_salient``...
     maps
         name, space, x, y.
     """
-    for space, one in maps.groupby("space", sort=False):
-        places = one.set_index(one["name"] + "/all")[["x", "y"]].reindex(made.obs_names)
+    for space, places in maps.groupby("space", sort=False):
+        places = places.set_index(places["name"] + "/all")[["x", "y"]].reindex(adata.obs_names)
         suffix = "" if space == "combined" else f"_{space}"
-        made.obsm[f"X_umap{suffix}"] = places.to_numpy(np.float32)
+        adata.obsm[f"X_umap{suffix}"] = places.to_numpy(np.float32)
 
 
 def export_anndata(
@@ -86,10 +86,10 @@ def export_anndata(
         table = pd.read_parquet(source)
         first = table.iloc[0]
         provenance = {"screen": screen, "model": first["model"], "seed": int(first["seed"])}
-        made = to_anndata(table, table[level] + "/" + table["cells"], provenance)
-        add_map(made, placed[placed["level"] == level])
+        adata = to_anndata(table, table[level] + "/" + table["cells"], provenance)
+        add_map(adata, placed[placed["level"] == level])
         with whole_file(target) as partial:
-            made.write_h5ad(partial)
+            adata.write_h5ad(partial)
 
 
 def read_rows(path: str, first: int, stop: int) -> pd.DataFrame:
@@ -121,8 +121,8 @@ def export_cells(
     h5ad
         Output; see `to_anndata`. obs: the columns of the index, and split.
     """
-    batch = pq.read_table(index, columns=["plate", "well"])
-    chosen = pc.and_(pc.equal(batch["plate"], plate), pc.equal(batch["well"], well))
+    wells = pq.read_table(index, columns=["plate", "well"])
+    chosen = pc.and_(pc.equal(wells["plate"], plate), pc.equal(wells["well"], well))
     rows = np.flatnonzero(chosen.to_numpy())
     if len(rows) == 0:
         raise InputError(

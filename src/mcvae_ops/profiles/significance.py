@@ -86,15 +86,15 @@ def guide_significance(
     """
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
     latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
-    kept = np.isfinite(latent).all(axis=1)
+    tested = np.isfinite(latent).all(axis=1)
     if trained:
-        kept &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
-    cells, latent = cells[kept], latent[kept]
+        tested &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
+    cells, latent = cells[tested], latent[tested]
     guides, is_ntc = guide_profiles(cells, latent), cells["is_ntc"].to_numpy()
     if statistic == "energy":
         guide_of = cells.groupby(GUIDE_KEYS, sort=True).ngroup().to_numpy()
-        found = energy_from_ntc(latent, is_ntc, guide_of, permutations, seed)
+        statistics, p_values = energy_from_ntc(latent, is_ntc, guide_of, permutations, seed)
     else:
-        found = distance_from_ntc(latent, is_ntc, guides, permutations, seed)
-    table = guides[["guide", "gene", "n_cells"]].assign(statistic=found[0], p_value=found[1])
-    write_parquet(table, significance)
+        statistics, p_values = distance_from_ntc(latent, is_ntc, guides, permutations, seed)
+    table = guides[["guide", "gene", "n_cells"]]
+    write_parquet(table.assign(statistic=statistics, p_value=p_values), significance)

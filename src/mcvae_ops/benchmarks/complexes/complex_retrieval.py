@@ -20,7 +20,10 @@ from mcvae_ops.benchmarks.complexes.pair_graph import (
     pair_graph,
     resampled_weights,
 )
-from mcvae_ops.benchmarks.complexes.paired_differences import Estimate, difference_rows
+from mcvae_ops.benchmarks.complexes.paired_differences import (
+    AveragePrecision,
+    precision_difference_rows,
+)
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import (
@@ -51,16 +54,16 @@ COMPLEXES = "CORUM"
 
 
 @dataclass(frozen=True)
-class Source:
+class PairSet:
     """A graph with the bootstrap weights of its edges and nodes; a list of pairs has no rounds."""
 
     graph: Graph
     weights: tuple[np.ndarray, np.ndarray]
 
 
-def build_sources(
+def build_pair_sets(
     library: tuple[str, ...], complexes: pd.DataFrame, pairs: pd.DataFrame, rounds: int, seed: int
-) -> dict[str, Source]:
+) -> dict[str, PairSet]:
     """Return the graph of the complexes and of each list of pairs.
 
     One without edges is left out, and so is one whose nodes all belong together, as a single
@@ -78,7 +81,7 @@ def build_sources(
     """
     graphs = {COMPLEXES: complex_graph(library, complexes)}
     graphs |= {str(name): pair_graph(library, part) for name, part in pairs.groupby("source")}
-    sources = {}
+    pair_sets = {}
     for name, graph in graphs.items():
         n_nodes, n_edges = len(graph.nodes), len(graph.edges)
         if n_edges == 0:
@@ -87,32 +90,32 @@ def build_sources(
         if n_edges == n_nodes * (n_nodes - 1) // 2:
             logger.warning("%s: its %d genes all belong together; left out", name, n_nodes)
             continue
-        sources[name] = Source(graph, resampled_weights(graph, rounds, seed))
-    return sources
+        pair_sets[name] = PairSet(graph, resampled_weights(graph, rounds, seed))
+    return pair_sets
 
 
-def source_rows(
+def pair_set_rows(
     profiles: np.ndarray,
-    source: Source,
+    pair_set: PairSet,
     settings: dict,
     seed: int,
     row: Callable,
     published: bool,
-) -> tuple[list[dict], Estimate]:
-    """Evaluate how one space of one model retrieves the pairs of one source.
+) -> tuple[list[dict], AveragePrecision]:
+    """Evaluate how one space of one model retrieves the pairs of one pair_set.
 
     Parameters
     ----------
     profiles
         (gene, feature), z-scored over the genes of the library.
-    source
+    pair_set
         A graph over the same library.
     settings
         ``first_percentile``, ``last_percentile``, ``permutations``.
     seed
         Of the permutations.
     row
-        `table.row` with everything set that names the space and the source.
+        `table.row` with everything set that names the space and the pair_set.
     published
         Whether the published protocol is wanted beside the strict one.
 
@@ -120,31 +123,33 @@ def source_rows(
     -------
     Rows of the benchmark table, and the average precision.
     """
-    graph = source.graph
+    graph = pair_set.graph
     ranking = rank_pairs(cosine_distances(profiles[graph.nodes]))
     percentiles = np.arange(settings["first_percentile"], settings["last_percentile"] + 1)
     tails = {"strict": near_tail(ranking, percentiles)}
     if published:
         tails["published"] = both_tails(ranking, percentiles)
-    resampling = resample_pairs(ranking, graph.edges, source.weights, list(tails.values()))
+    resampling = resample_pairs(ranking, graph.edges, pair_set.weights, list(tails.values()))
     ranks = ranking.of(*graph.edges.T)
     rows = []
     for protocol, called in tails.items():
         here = partial(row, protocol=protocol, n=len(graph.nodes))
         rows += _curve_rows(called, percentiles, ranks, len(ranking.order), resampling, here)
-    found = Estimate(
+    precision = AveragePrecision(
         float(average_precision(ranks)),
         resampled_average_precision(ranks, resampling),
         len(graph.nodes),
     )
     null = permuted_average_precision(ranking, graph.edges, settings["permutations"], seed)
-    return rows + _average_precision_rows(found, null, partial(row, protocol="strict")), found
+    return rows + _average_precision_rows(
+        precision, null, partial(row, protocol="strict")
+    ), precision
 
 
-def complex_rows(
+def mean_average_precision_rows(
     profiles: np.ndarray, graph: Graph, settings: dict, seed: int, row: Callable
 ) -> list[dict]:
-    """Return the mean average precision of each complex and its p value; see `complex_map`."""
+    """Return the mean average precision of each complex and its p value."""
     distances, rounds = cosine_distances(profiles[graph.nodes]), settings["permutations"]
     rows = []
     for name, score in complex_average_precision(distances, graph.complexes).items():
@@ -156,9 +161,9 @@ def complex_rows(
     return rows
 
 
-def evaluate(
-    genes: pd.DataFrame, sources_of: Callable, settings: dict, seed: int
-) -> tuple[list[dict], dict[tuple, Estimate]]:
+def retrieval_rows(
+    genes: pd.DataFrame, pair_sets_of: Callable, settings: dict, seed: int
+) -> tuple[list[dict], dict[tuple, AveragePrecision]]:
     """Evaluate all spaces of one trained model: published on all cells, strict on each set.
 
     Parameters
@@ -166,10 +171,10 @@ def evaluate(
     genes
         Columns model, seed, cells, gene, is_ntc and latent columns; NTC and genes with a NaN in
         their profile are left out, the latter with a warning.
-    sources_of
-        Library (tuple of symbols) -> `build_sources` of it.
+    pair_sets_of
+        Library (tuple of symbols) -> `build_pair_sets` of it.
     settings, seed
-        As in `source_rows`.
+        As in `pair_set_rows`.
 
     Returns
     -------
@@ -178,21 +183,25 @@ def evaluate(
     rows, estimates = [], {}
     for (model, training_seed, cells), part in genes.groupby(["model", "seed", "cells"]):
         part = finite_profiles(part)
-        sources = sources_of(tuple(part["gene"]))
+        pair_sets = pair_sets_of(tuple(part["gene"]))
         for space, columns in spaces_of(part.columns).items():
             row = partial(
                 table.row, benchmark="complexes", model=model, space=space,
                 seed=training_seed, cells=cells,
             )  # fmt: skip
             profiles = zscore_features(part[columns].to_numpy(np.float64))
-            for name, source in sources.items():
+            for name, pair_set in pair_sets.items():
                 published = cells == "all" and name == COMPLEXES
                 here = partial(row, item=name)
-                found, estimate = source_rows(profiles, source, settings, seed, here, published)
-                rows += found
+                new_rows, precision = pair_set_rows(
+                    profiles, pair_set, settings, seed, here, published
+                )
+                rows += new_rows
                 if name == COMPLEXES:
-                    estimates[model, space, cells, training_seed] = estimate
-                    rows += complex_rows(profiles, source.graph, settings, seed, row)
+                    estimates[model, space, cells, training_seed] = precision
+                    rows += mean_average_precision_rows(
+                        profiles, pair_set.graph, settings, seed, row
+                    )
     return rows, estimates
 
 
@@ -219,13 +228,15 @@ def _curve_rows(
     return rows
 
 
-def _average_precision_rows(found: Estimate, null: np.ndarray, row: Callable) -> list[dict]:
-    here = partial(row, n=found.n_genes)
-    low, high = interval(found.rounds)
+def _average_precision_rows(
+    precision: AveragePrecision, null: np.ndarray, row: Callable
+) -> list[dict]:
+    here = partial(row, n=precision.n_genes)
+    low, high = interval(precision.rounds)
     null_low, null_high = interval(null)
-    p_value = (1 + (null >= found.value).sum()) / (1 + len(null))
+    p_value = (1 + (null >= precision.value).sum()) / (1 + len(null))
     return [
-        here(metric="average_precision", value=found.value, low=low, high=high),
+        here(metric="average_precision", value=precision.value, low=low, high=high),
         here(metric="average_precision_null", value=null.mean(), low=null_low, high=null_high),
         here(metric="average_precision_p_value", value=p_value),
     ]
@@ -252,14 +263,16 @@ def complexes(
     complex_table, pair_table = pd.read_parquet(complexes), pd.read_parquet(pairs)
 
     @cache
-    def sources_of(library: tuple[str, ...]) -> dict[str, Source]:
-        return build_sources(library, complex_table, pair_table, settings["bootstrap"], seed)
+    def pair_sets_of(library: tuple[str, ...]) -> dict[str, PairSet]:
+        return build_pair_sets(library, complex_table, pair_table, settings["bootstrap"], seed)
 
     rows, estimates = [], {}
     progress = Progress(len(genes), "gene tables", "complexes")
     for path in genes:
-        found, more = evaluate(pd.read_parquet(path), sources_of, settings, seed)
-        rows += found
-        estimates |= more
+        new_rows, new_estimates = retrieval_rows(
+            pd.read_parquet(path), pair_sets_of, settings, seed
+        )
+        rows += new_rows
+        estimates |= new_estimates
         progress.step()
-    table.write(rows + difference_rows(estimates), benchmark)
+    table.write(rows + precision_difference_rows(estimates), benchmark)

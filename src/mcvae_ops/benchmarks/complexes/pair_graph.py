@@ -47,26 +47,25 @@ def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
     The graph; `members` has one column per complex of the annotation, in the order of their names.
     """
     positions = symbol_positions(library)
-    names, ends, owners, held = [], [], [], {}
+    names, ends, owners, nodes_of = [], [], [], {}
     for owner, (name, genes) in enumerate(complexes.groupby("complex", sort=True)["gene"]):
         names.append(name)
-        found = sorted({p for gene in genes for p in positions.get(gene, ())})
-        if len(found) < 2:
+        members = sorted({p for gene in genes for p in positions.get(gene, ())})
+        if len(members) < 2:
             continue
-        held[name] = np.array(found)
-        first, second = np.triu_indices(len(found), 1)
-        ends.append(np.stack([held[name][first], held[name][second]], axis=1))
+        nodes_of[name] = np.array(members)
+        first, second = np.triu_indices(len(members), 1)
+        ends.append(np.stack([nodes_of[name][first], nodes_of[name][second]], axis=1))
         owners.append(np.full(len(first), owner))
     if not ends:
         return _no_edges()
     nodes, edges, edge_of = _index(np.concatenate(ends))
     owner_of = np.concatenate(owners)
-    members = sparse.csr_array(
+    membership = sparse.csr_array(
         (np.ones(len(owner_of)), (edge_of, owner_of)), shape=(len(edges), len(names))
     )
-    return Graph(
-        nodes, edges, members, {name: np.searchsorted(nodes, found) for name, found in held.items()}
-    )
+    positions_of = {name: np.searchsorted(nodes, held) for name, held in nodes_of.items()}
+    return Graph(nodes, edges, membership, positions_of)
 
 
 def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:

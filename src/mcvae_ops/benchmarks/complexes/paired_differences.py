@@ -12,7 +12,7 @@ from mcvae_ops.benchmarks.estimates.intervals import interval
 
 
 @dataclass(frozen=True)
-class Estimate:
+class AveragePrecision:
     """Average precision of one space of one trained model, with its bootstrap rounds."""
 
     value: float
@@ -20,7 +20,7 @@ class Estimate:
     n_genes: int
 
 
-def difference_rows(estimates: dict[tuple, Estimate]) -> list[dict]:
+def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[dict]:
     """Compare models, and the spaces of each model, over training seeds.
 
     Models are compared in the combined space, and by their salient space with the combined one of
@@ -40,53 +40,53 @@ def difference_rows(estimates: dict[tuple, Estimate]) -> list[dict]:
     (Student's t) add in quadrature; models share the standard deviation between seeds, as in
     `mcvae_ops.benchmarks.estimates.seeds`.
     """
-    by_space: dict[tuple, dict[int, Estimate]] = {}
+    by_space: dict[tuple, dict[int, AveragePrecision]] = {}
     for (model, space, cells, training_seed), estimate in estimates.items():
         by_space.setdefault((model, space, cells), {})[training_seed] = estimate
     rows = []
-    for one, other in itertools.permutations(by_space, 2):
-        same_model = one[0] == other[0]
-        compared = one[1] in ("combined", "salient") and other[1] == "combined"
-        if one[2] != other[2] or not (same_model or compared):
+    for ours, other in itertools.permutations(by_space, 2):
+        same_model = ours[0] == other[0]
+        compared = ours[1] in ("combined", "salient") and other[1] == "combined"
+        if ours[2] != other[2] or not (same_model or compared):
             continue
-        mine, theirs = by_space[one], by_space[other]
+        mine, theirs = by_space[ours], by_space[other]
         value = _mean_value(mine) - _mean_value(theirs)
         low, high = interval(_mean_rounds(mine) - _mean_rounds(theirs))
         if same_model:
-            between = _between_pairs(by_space, one, other)
+            between = _between_pairs(by_space, ours, other)
         else:
-            between = _between_models(by_space, one, other)
+            between = _between_models(by_space, ours, other)
         low, high = value - np.hypot(value - low, between), value + np.hypot(high - value, between)
         rows.append(
             table.row(
-                benchmark="complexes", protocol="strict", model=one[0], space=one[1],
-                seed=table.OVER_SEEDS, cells=one[2], metric="average_precision_difference",
+                benchmark="complexes", protocol="strict", model=ours[0], space=ours[1],
+                seed=table.OVER_SEEDS, cells=ours[2], metric="average_precision_difference",
                 item=other[0], against=other[1], value=value, low=low, high=high,
-                n=next(iter(by_space[one].values())).n_genes,
+                n=next(iter(by_space[ours].values())).n_genes,
             )
         )  # fmt: skip
     return rows
 
 
-def _mean_value(seeds: dict[int, Estimate]) -> float:
+def _mean_value(seeds: dict[int, AveragePrecision]) -> float:
     return float(np.mean([estimate.value for estimate in seeds.values()]))
 
 
-def _mean_rounds(seeds: dict[int, Estimate]) -> np.ndarray:
+def _mean_rounds(seeds: dict[int, AveragePrecision]) -> np.ndarray:
     return np.mean([estimate.rounds for estimate in seeds.values()], axis=0)
 
 
-def _between_pairs(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
+def _between_pairs(by_space: dict[tuple, dict], ours: tuple, other: tuple) -> float:
     """Return the half width over seeds of the difference between two spaces of a model."""
     differences = [
         [mine[seed].value - theirs[seed].value for seed in mine]
         for (model, space, cells), mine in by_space.items()
-        if (space, cells) == one[1:] and (theirs := by_space.get((model, *other[1:]))) is not None
+        if (space, cells) == ours[1:] and (theirs := by_space.get((model, *other[1:]))) is not None
     ]
-    return _spread(differences) / np.sqrt(len(by_space[one]))
+    return _spread(differences) / np.sqrt(len(by_space[ours]))
 
 
-def _between_models(by_space: dict[tuple, dict], one: tuple, other: tuple) -> float:
+def _between_models(by_space: dict[tuple, dict], ours: tuple, other: tuple) -> float:
     """Return the half width over seeds of the difference between two models.
 
     Each model stands with one space, as one witness: the first with its own, the others with that
@@ -95,9 +95,9 @@ def _between_models(by_space: dict[tuple, dict], one: tuple, other: tuple) -> fl
     values = [
         [estimate.value for estimate in seeds.values()]
         for key, seeds in by_space.items()
-        if key[1:] == (one if key[0] == one[0] else other)[1:]
+        if key[1:] == (ours if key[0] == ours[0] else other)[1:]
     ]
-    sizes = [len(by_space[key]) for key in (one, other)]
+    sizes = [len(by_space[key]) for key in (ours, other)]
     return _spread(values) * np.sqrt(sum(1 / size for size in sizes if size > 1))
 
 

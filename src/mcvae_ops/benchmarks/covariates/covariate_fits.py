@@ -119,8 +119,8 @@ def score(
             x[~test], truth[~test], x[test], standardise=standardise
         )
         for name, members in scored.items():
-            kept = members[task.rows][test]
-            scores[name].append(_scores(truth[test][kept], probabilities[kept], len(classes)))
+            chosen = members[task.rows][test]
+            scores[name].append(_scores(truth[test][chosen], probabilities[chosen], len(classes)))
     return {
         name: Score(*_mean_of_known(each), _n_scored(task, scored[name]))
         for name, each in scores.items()

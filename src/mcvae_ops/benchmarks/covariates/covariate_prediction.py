@@ -48,7 +48,7 @@ class Predictor(NamedTuple):
     features: np.ndarray
 
 
-class Estimate(NamedTuple):
+class CovariateEstimate(NamedTuple):
     """Score of one predictor on one covariate.
 
     Attributes
@@ -69,7 +69,9 @@ class Estimate(NamedTuple):
     n: int
 
 
-Estimates = dict[tuple[str, str, str], Estimate]  # (covariate, metric, cells) -> estimate
+CovariateEstimates = dict[
+    tuple[str, str, str], CovariateEstimate
+]  # (covariate, metric, cells) -> estimate
 
 
 def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.ndarray:
@@ -84,7 +86,7 @@ def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.
     return np.sort(np.concatenate(chosen)) if chosen else controls
 
 
-def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimates:
+def summarise_fits(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> CovariateEstimates:
     """Bring the fits of one predictor down to one estimate per covariate, metric and set of cells.
 
     A fit that could not be scored (see `Score`) is left out; where none could, so is the estimate.
@@ -96,7 +98,7 @@ def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimat
             for task, scores in scored
             if task.covariate == covariate and cells in scores
         ]
-        mine = [one for one in mine if np.isfinite(one[1]).all()]
+        mine = [fit for fit in mine if np.isfinite(fit[1]).all()]
         if not mine:
             continue
         if covariate == "batch":
@@ -105,7 +107,7 @@ def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimat
             statistic, units = np.median, np.array([values.mean() for _, values, _ in mine])
             each = {batch: (value, n) for (batch, _, n), value in zip(mine, units, strict=True)}
         rng = named_rng(seed, "bootstrap", covariate)
-        estimates[covariate, metric, cells] = Estimate(
+        estimates[covariate, metric, cells] = CovariateEstimate(
             float(statistic(units)),
             classification.bootstrap(units, statistic, BOOTSTRAP_ROUNDS, rng),
             each,
@@ -114,7 +116,9 @@ def summarise(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> Estimat
     return estimates
 
 
-def estimate_rows(predictor: Predictor, protocol: str, estimates: Estimates) -> list[dict]:
+def covariate_estimate_rows(
+    predictor: Predictor, protocol: str, estimates: CovariateEstimates
+) -> list[dict]:
     """Return the rows of one predictor: those of single batches (`against`), then the drawn one."""
     rows = []
     for (covariate, metric, cells), estimate in estimates.items():
@@ -130,7 +134,9 @@ def estimate_rows(predictor: Predictor, protocol: str, estimates: Estimates) -> 
     return rows
 
 
-def difference_rows(predictor: Predictor, background: Estimates, salient: Estimates) -> list[dict]:
+def covariate_difference_rows(
+    predictor: Predictor, background: CovariateEstimates, salient: CovariateEstimates
+) -> list[dict]:
     """Return strict rows ``<metric>_difference``: background minus salient, paired by batch."""
     rows = []
     for (covariate, metric, cells), first in background.items():
@@ -162,7 +168,7 @@ def _common(predictor: Predictor, protocol: str, covariate: str, cells: str) -> 
     )
 
 
-def evaluate(
+def covariate_rows(
     cells: dict[str, pd.DataFrame],
     predictors: list[Predictor],
     density: np.ndarray,
@@ -200,18 +206,18 @@ def evaluate(
             fits = [
                 (t, score(t, predictor.features, scored, standardise=standardise)) for t in todo
             ]
-            estimates = summarise(fits, seed)
-            rows += estimate_rows(predictor, protocol, estimates)
+            estimates = summarise_fits(fits, seed)
+            rows += covariate_estimate_rows(predictor, protocol, estimates)
             strict[predictor[:3]] = estimates  # the strict protocol comes last and stays
             progress.step()
     for predictor in predictors:
         model, space, trained = predictor[:3]
         if space == "background":
-            rows += difference_rows(
+            rows += covariate_difference_rows(
                 predictor, strict[predictor[:3]], strict[model, "salient", trained]
             )
-    guesses = summarise([(task, chance(task, both)) for task in todo], seed)
-    return rows + estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
+    guesses = summarise_fits([(task, chance(task, both)) for task in todo], seed)
+    return rows + covariate_estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
 
 
 def covariates(
@@ -258,7 +264,7 @@ def covariates(
         for protocol in table.PROTOCOLS
     }
     table.write(
-        evaluate(
+        covariate_rows(
             described,
             [p._replace(features=p.features[finite]) for p in predictors],
             density_features(cells)[rows][finite],

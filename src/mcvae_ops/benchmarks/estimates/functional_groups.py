@@ -10,7 +10,7 @@ from mcvae_ops.errors import InputError
 logger = logging.getLogger(__name__)
 
 NO_GROUP = ""
-# what rows say of all groups of a kind together (keys shifting_groups and novel_groups)
+# the classes of groups, as rows name them (keys shifting_groups and novel_groups)
 SHIFTING, NOVEL = "shifting groups", "novel groups"
 
 
@@ -33,14 +33,14 @@ def group_of_genes(
     gene -> group, or "" for a gene in no group or in more than one.
     """
     known = groups.groupby("gene")["group"].agg(set)
-    found = {}
+    group_of = {}
     for gene in genes:
         names = {gene, *gene.split("&")} if split_merged else {gene}
         named = set().union(*(known[name] for name in names if name in known.index))
         if len(named) > 1:
             logger.warning("gene %s is left out: it stands in %s", gene, sorted(named))
-        found[gene] = named.pop() if len(named) == 1 else NO_GROUP
-    return found
+        group_of[gene] = named.pop() if len(named) == 1 else NO_GROUP
+    return group_of
 
 
 def significant_names(significance: pd.DataFrame, level: str, max_p_value: float) -> set[str]:
@@ -97,14 +97,14 @@ def label_profiles(
     genes = group_of_genes(sorted(profiles["gene"].unique()), groups, split_merged=split_merged)
     names = significant_names(significance, level, settings["max_p_value"])
     labelled = profiles.assign(group=profiles["gene"].map(genes))
-    kept = (labelled["group"] != NO_GROUP) & labelled[level].isin(names) & ~labelled["is_ntc"]
-    return labelled[kept].reset_index(drop=True)
+    shown = (labelled["group"] != NO_GROUP) & labelled[level].isin(names) & ~labelled["is_ntc"]
+    return labelled[shown].reset_index(drop=True)
 
 
-def kinds_of(settings: dict) -> dict[str, str]:
-    """Return the configured groups, each with its kind (`SHIFTING` or `NOVEL`)."""
-    kinds = {SHIFTING: settings["shifting_groups"], NOVEL: settings["novel_groups"]}
-    return {group: kind for kind, groups in kinds.items() for group in groups}
+def group_classes(settings: dict) -> dict[str, str]:
+    """Return the configured groups, each with its class (`SHIFTING` or `NOVEL`)."""
+    classes = {SHIFTING: settings["shifting_groups"], NOVEL: settings["novel_groups"]}
+    return {group: group_class for group_class, groups in classes.items() for group in groups}
 
 
 def genes_of_group(group: str, groups: pd.DataFrame) -> set[str]:

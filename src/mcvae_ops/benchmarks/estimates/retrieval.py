@@ -188,8 +188,8 @@ def resample_pairs(
     is_true[ranking.position(*edges.T)] = True
     true = np.flatnonzero(is_true[ranking.order])
     false = np.zeros((len(cuts), edge_weights.shape[1]))
-    for k, one in enumerate(np.ascontiguousarray(node_weights.T, dtype=np.float32)):
-        pairs = one[first] * one[second]
+    for k, weight in enumerate(np.ascontiguousarray(node_weights.T, dtype=np.float32)):
+        pairs = weight[first] * weight[second]
         pairs[true] = 0
         false[1:, k] = np.cumsum(np.add.reduceat(pairs, cuts[:-1]), dtype=np.float64)
     return Resampling(edge_weights, cuts, false)

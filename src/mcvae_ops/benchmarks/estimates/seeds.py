@@ -30,23 +30,23 @@ def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str
     """
     sides = rows.assign(down=rows["value"] - rows["low"], up=rows["high"] - rows["value"])
     groups = sides.groupby(list(keys), sort=False, dropna=False)
-    found = groups[["value", "down", "up"]].mean()
-    found["n_seeds"] = groups.size()
-    found["squares"] = groups["value"].var(ddof=0) * found["n_seeds"]
-    found = found[found["n_seeds"] > 1]
+    means = groups[["value", "down", "up"]].mean()
+    means["n_seeds"] = groups.size()
+    means["squares"] = groups["value"].var(ddof=0) * means["n_seeds"]
+    means = means[means["n_seeds"] > 1]
     # The spaces of one training move together: they are one witness.
-    is_first = ~found.reset_index().duplicated([*alike, "model", "item"]).to_numpy()
-    found["own_freedom"] = (found["n_seeds"] - 1) * is_first
-    pools = found.groupby(list(alike), sort=False, dropna=False)
+    is_first = ~means.reset_index().duplicated([*alike, "model", "item"]).to_numpy()
+    means["own_freedom"] = (means["n_seeds"] - 1) * is_first
+    pools = means.groupby(list(alike), sort=False, dropna=False)
     less_one = pools["n_seeds"].transform("sum") - pools["n_seeds"].transform("size")
     variance = pools["squares"].transform("sum") / less_one
     freedom = pools["own_freedom"].transform("sum")
-    between = stats.t.ppf(0.975, freedom) * np.sqrt(variance / found["n_seeds"])
+    between = stats.t.ppf(0.975, freedom) * np.sqrt(variance / means["n_seeds"])
     return pd.DataFrame(
         {
-            "value": found["value"],
-            "low": found["value"] - np.hypot(found["down"], between),
-            "high": found["value"] + np.hypot(found["up"], between),
-            "n_seeds": found["n_seeds"],
+            "value": means["value"],
+            "low": means["value"] - np.hypot(means["down"], between),
+            "high": means["value"] + np.hypot(means["up"], between),
+            "n_seeds": means["n_seeds"],
         }
     )

@@ -12,12 +12,12 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class IntervalEstimate:
     """An estimate with its 95 % interval, signed so that the claim says: above 0.
 
     Attributes
     ----------
-    estimate, low, high
+    value, low, high
         NaN where something is missing.
     n_seeds
         Training seeds that it rests on.
@@ -25,7 +25,7 @@ class Evidence:
         What is missing; empty if nothing is.
     """
 
-    estimate: float
+    value: float
     low: float
     high: float
     n_seeds: int
@@ -38,28 +38,28 @@ class Evidence:
             return HOLDS
         return FAILS if self.high < 0 else UNDECIDED
 
-    def __neg__(self) -> "Evidence":
-        return Evidence(-self.estimate, -self.high, -self.low, self.n_seeds, self.missing)
+    def __neg__(self) -> "IntervalEstimate":
+        return IntervalEstimate(-self.value, -self.high, -self.low, self.n_seeds, self.missing)
 
-    def __sub__(self, other: "Evidence | float") -> "Evidence":
+    def __sub__(self, other: "IntervalEstimate | float") -> "IntervalEstimate":
         """Subtract a number, or an independent estimate (half widths add in quadrature)."""
-        if not isinstance(other, Evidence):
-            moved = (self.estimate - other, self.low - other, self.high - other)
-            return Evidence(*moved, self.n_seeds, self.missing)
-        estimate = self.estimate - other.estimate
-        down = np.hypot(self.estimate - self.low, other.high - other.estimate)
-        up = np.hypot(self.high - self.estimate, other.estimate - other.low)
+        if not isinstance(other, IntervalEstimate):
+            moved = (self.value - other, self.low - other, self.high - other)
+            return IntervalEstimate(*moved, self.n_seeds, self.missing)
+        estimate = self.value - other.value
+        down = np.hypot(self.value - self.low, other.high - other.value)
+        up = np.hypot(self.high - self.value, other.value - other.low)
         missing = self.missing or other.missing
         n_seeds = min(self.n_seeds, other.n_seeds)
-        return Evidence(estimate, estimate - down, estimate + up, n_seeds, missing)
+        return IntervalEstimate(estimate, estimate - down, estimate + up, n_seeds, missing)
 
 
-def absent(what: str) -> Evidence:
+def missing_estimate(what: str) -> IntervalEstimate:
     """Return evidence of nothing, as `what` is missing."""
-    return Evidence(np.nan, np.nan, np.nan, 0, what)
+    return IntervalEstimate(np.nan, np.nan, np.nan, 0, what)
 
 
-def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
+def read_estimate(rows: pd.DataFrame, what: str) -> IntervalEstimate:
     """Return the estimate over training seeds among rows of a benchmark table.
 
     Parameters
@@ -72,17 +72,17 @@ def over_seeds(rows: pd.DataFrame, what: str) -> Evidence:
     """
     rows = rows[np.isfinite(rows["value"])]
     if rows.empty:
-        return absent(f"no {what}")
+        return missing_estimate(f"no {what}")
     if rows["seed"].duplicated().any():
         raise ValueError(f"{what}: more than one row per seed")
     folded = rows[rows["seed"] == OVER_SEEDS]
-    one = (folded if len(folded) else rows).iloc[0]
-    missing = "" if np.isfinite(one["high"] - one["low"]) else f"no interval of {what}"
+    row = (folded if len(folded) else rows).iloc[0]
+    missing = "" if np.isfinite(row["high"] - row["low"]) else f"no interval of {what}"
     n_seeds = max(len(rows) - len(folded), 1)
-    return Evidence(*one[["value", "low", "high"]].astype(float), n_seeds, missing)
+    return IntervalEstimate(*row[["value", "low", "high"]].astype(float), n_seeds, missing)
 
 
-def within(difference: Evidence, margin: float) -> Evidence:
+def equivalence(difference: IntervalEstimate, margin: float) -> IntervalEstimate:
     """Return the evidence that a difference is smaller than `margin` either way.
 
     It is above 0 where the whole interval lies within the margin, below 0 where all of it lies
@@ -90,17 +90,17 @@ def within(difference: Evidence, margin: float) -> Evidence:
     """
     nearest = max(0.0, difference.low, -difference.high)
     farthest = max(abs(difference.low), abs(difference.high))
-    bounds = (margin - abs(difference.estimate), margin - farthest, margin - nearest)
-    return Evidence(*bounds, difference.n_seeds, difference.missing)
+    bounds = (margin - abs(difference.value), margin - farthest, margin - nearest)
+    return IntervalEstimate(*bounds, difference.n_seeds, difference.missing)
 
 
-def weakest(parts: Sequence[Evidence]) -> Evidence:
+def weakest(parts: Sequence[IntervalEstimate]) -> IntervalEstimate:
     """Return the part on which a claim that needs all of them stands or falls.
 
     A part that fails comes before one that is missing, that before one that is undecided.
     """
 
-    def order(part: Evidence) -> tuple[int, float]:
+    def order(part: IntervalEstimate) -> tuple[int, float]:
         rank = 0 if part.verdict == FAILS else 1 if part.missing else 2
         return (rank, part.low if np.isfinite(part.low) else 0.0)
 

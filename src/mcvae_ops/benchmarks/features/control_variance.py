@@ -35,7 +35,7 @@ def moments(controls: np.ndarray) -> Moments:
     return Moments(len(x), x.sum(axis=0), x.T @ x)
 
 
-def pool(parts: Sequence[Moments]) -> Moments:
+def pool_moments(parts: Sequence[Moments]) -> Moments:
     """Add up the moments of batches."""
     return Moments(*(sum(part[k] for part in parts) for k in range(3)))
 

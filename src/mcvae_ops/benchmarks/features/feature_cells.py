@@ -55,20 +55,20 @@ def read_batches(
     progress = Progress(len(features), "batches", "feature ranking")
     keep = pc.field("cell_id").isin(pa.array(wanted.index, pa.string()))
     for path in features:
-        found = feature_names(path)
-        if found != list(names):
+        present = feature_names(path)
+        if present != list(names):
             raise InputError(
                 where=path,
-                found=f"{len(found)} features",
+                found=f"{len(present)} features",
                 expected=f"the {len(names)} features of {features[0]}",
                 fix="measure the features of all wells anew",
             )
         part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
-        values, kinds = part.to_numpy(float, copy=True), wanted.loc[part.index]
+        values, membership = part.to_numpy(float, copy=True), wanted.loc[part.index]
         values[~np.isfinite(values)] = np.nan
         yield BatchCells(
-            values[kinds["is_ntc"].to_numpy()],
-            {name: values[kinds[name].to_numpy()] for name in kinds.columns[1:]},
+            values[membership["is_ntc"].to_numpy()],
+            {name: values[membership[name].to_numpy()] for name in membership.columns[1:]},
         )
         progress.step()
 

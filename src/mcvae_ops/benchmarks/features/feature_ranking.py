@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification, table
-from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, kinds_of
+from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, group_classes
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
 from mcvae_ops.benchmarks.features.control_variance import (
     Moments,
     explained_variance,
     moments,
-    pool,
+    pool_moments,
 )
 from mcvae_ops.benchmarks.features.feature_cells import (
     BatchCells,
@@ -34,7 +34,7 @@ from mcvae_ops.benchmarks.features.feature_cells import (
 )
 from mcvae_ops.benchmarks.features.feature_tests import (
     Comparison,
-    compare,
+    compare_with_controls,
     rank_published,
     rank_strict,
 )
@@ -73,7 +73,7 @@ def ranking_rows(
     order, n_batches = ranking
     rows = []
     for rank, feature in enumerate(order[: settings["max_features"]], start=1):
-        z = np.array([batch.z[feature] for batch in comparisons])
+        z = np.array([comparison.z[feature] for comparison in comparisons])
         z = z[~np.isnan(z)] if rng is None else z[np.isfinite(z)]
         limits = {}
         if rng is not None:
@@ -107,9 +107,9 @@ def held_out_variance(
     for batch, held_out in enumerate(parts):
         others = [c for k, c in enumerate(comparisons) if k != batch and c is not None]
         if others:
-            train = pool([part for k, part in enumerate(parts) if k != batch])
-            found = explained_variance(train, held_out, rank_strict(others)[0], max_features)
-            explained[batch, : len(found)] = found
+            train = pool_moments([part for k, part in enumerate(parts) if k != batch])
+            r2 = explained_variance(train, held_out, rank_strict(others)[0], max_features)
+            explained[batch, : len(r2)] = r2
     return explained
 
 
@@ -141,7 +141,7 @@ def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> lis
     return rows
 
 
-def evaluate(
+def feature_rows(
     names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
 ) -> list[dict]:
     """Return the rows of all groups by both protocols.
@@ -158,24 +158,28 @@ def evaluate(
     seed
         Seed of the bootstraps.
     """
-    groups = kinds_of(settings)
+    class_of_group = group_classes(settings)
     parts: list[Moments] = []
-    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in groups}
+    comparisons: dict[str, list[Comparison | None]] = {group: [] for group in class_of_group}
     for batch in batches:
         if len(batch.controls) < 2:
             continue
         parts.append(moments(batch.controls))
         for group, compared in comparisons.items():
             members = batch.groups[group]
-            compared.append(compare(members, batch.controls) if len(members) >= 2 else None)
+            compared.append(
+                compare_with_controls(members, batch.controls) if len(members) >= 2 else None
+            )
     rows, held_out = [], {}
     for group, compared in comparisons.items():
         held_out[group] = held_out_variance(parts, compared, settings["max_features"])
-        where = {"item": group, "against": groups[group]}
+        where = {"item": group, "against": class_of_group[group]}
         rows += group_rows(where, names, compared, parts, held_out[group], settings, seed)
     means = [
-        _mean_of_known([held_out[group] for group in groups if groups[group] == kind])
-        for kind in (SHIFTING, NOVEL)
+        _mean_of_known(
+            [held_out[group] for group in class_of_group if class_of_group[group] == group_class]
+        )
+        for group_class in (SHIFTING, NOVEL)
     ]
     common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
     return rows + variance_rows(means[0] - means[1], seed, sum(part.n for part in parts), common)
@@ -220,7 +224,7 @@ def group_rows(
     if not compared:
         logger.warning("group %s has too few cells in every batch, left out", where["item"])
         return []
-    n, whole = sum(part.n for part in parts), pool(parts)
+    n, whole = sum(part.n for part in parts), pool_moments(parts)
     published = COMMON | where | dict(protocol="published")
     ranking = rank_published(compared, settings["top"])
     in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
@@ -253,5 +257,7 @@ def feature_ranking(
         Output table (parquet).
     """
     names = feature_names(features[0])
-    wanted = read_wanted(index, pd.read_parquet(groups), list(kinds_of(settings)))
-    table.write(evaluate(names, read_batches(features, names, wanted), settings, seed), benchmark)
+    wanted = read_wanted(index, pd.read_parquet(groups), list(group_classes(settings)))
+    table.write(
+        feature_rows(names, read_batches(features, names, wanted), settings, seed), benchmark
+    )

@@ -59,7 +59,7 @@ def _nan_median(values: np.ndarray) -> np.ndarray:
     return median
 
 
-def compare(group: np.ndarray, controls: np.ndarray) -> Comparison:
+def compare_with_controls(group: np.ndarray, controls: np.ndarray) -> Comparison:
     """Set the cells of a group against NTC cells of the same batch, feature by feature."""
     return Comparison(robust_z(group, controls), welch_bonferroni(group, controls))
 
@@ -80,11 +80,12 @@ def rank_published(comparisons: Sequence[Comparison], top: int) -> tuple[np.ndar
     batches of each feature, of shape (feature,).
     """
     count = np.zeros(len(comparisons[0].z), int)
-    for batch in comparisons:
-        strength = np.where(batch.p_adjusted < SIGNIFICANCE, np.abs(batch.z), np.nan)
+    for comparison in comparisons:
+        significant = comparison.p_adjusted < SIGNIFICANCE
+        strength = np.where(significant, np.abs(comparison.z), np.nan)
         order = np.argsort(-strength, kind="stable")[:top]
         count[order[~np.isnan(strength[order])]] += 1
-    strength = _nan_median_abs([batch.z for batch in comparisons])
+    strength = _nan_median_abs([comparison.z for comparison in comparisons])
     order = np.lexsort([-strength, -count])
     return order[count[order] > 0], count
 
@@ -101,12 +102,12 @@ def rank_strict(comparisons: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarr
     -------
     Features in order, and the number of batches in which each is significant.
     """
-    z = np.stack([batch.z for batch in comparisons])
-    p = np.stack([batch.p_adjusted for batch in comparisons])
+    z = np.stack([comparison.z for comparison in comparisons])
+    p = np.stack([comparison.p_adjusted for comparison in comparisons])
     significant = ((p < SIGNIFICANCE) & np.isfinite(z)).sum(axis=0)
     strength = _nan_median_abs(np.where(np.isfinite(z), z, np.nan))
-    kept = np.flatnonzero(significant > len(comparisons) / 2)
-    return kept[np.argsort(-strength[kept], kind="stable")], significant
+    in_most = np.flatnonzero(significant > len(comparisons) / 2)
+    return in_most[np.argsort(-strength[in_most], kind="stable")], significant
 
 
 def _nan_median_abs(z: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification, table
-from mcvae_ops.benchmarks.estimates.functional_groups import kinds_of, label_profiles
+from mcvae_ops.benchmarks.estimates.functional_groups import group_classes, label_profiles
 from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS
 from mcvae_ops.benchmarks.functions.group_recall import (
     DIFFERENCE,
     Predictions,
     bootstrap_hits,
     confusion_rows,
-    difference_rows,
+    recall_difference_rows,
+    recall_estimates,
     recall_rows,
-    summarise,
 )
 from mcvae_ops.embeddings.read import named_rng
 from mcvae_ops.embeddings.spaces import spaces_of
@@ -122,15 +122,15 @@ def classify_profiles(
         if protocol == "strict":
             rng = named_rng(seed, "bootstrap")
             rounds = bootstrap_hits(made, BOOTSTRAP_ROUNDS, rng)
-            drawn[space] = summarise(*rounds, made.groups)
+            drawn[space] = recall_estimates(*rounds, made.groups)
         rows += confusion_rows(made, common | {"space": space})
         rows += recall_rows(made, drawn[space], common | {"space": space})
     if set(DIFFERENCE) <= set(spaces):
-        rows += difference_rows(by_space, drawn, kinds_of(settings), common)
+        rows += recall_difference_rows(by_space, drawn, group_classes(settings), common)
     return rows
 
 
-def evaluate(
+def function_rows(
     profiles: pd.DataFrame,
     groups: pd.DataFrame,
     significance: pd.DataFrame,
@@ -183,10 +183,10 @@ def functions(
     benchmark
         Output table (parquet).
     """
-    annotated, judged = pd.read_parquet(groups), pd.read_parquet(significance)
+    annotated, p_values = pd.read_parquet(groups), pd.read_parquet(significance)
     progress = Progress(len(profiles), "tables", "functions")
     rows = []
     for path in profiles:
-        rows += evaluate(pd.read_parquet(path), annotated, judged, settings, seed)
+        rows += function_rows(pd.read_parquet(path), annotated, p_values, settings, seed)
         progress.step()
     table.write(rows, benchmark)

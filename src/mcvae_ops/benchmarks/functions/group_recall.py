@@ -86,7 +86,9 @@ def count_hits(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
     return hits, np.bincount(predictions.truth, minlength=n) * len(predictions.predicted)
 
 
-def summarise(hits: np.ndarray, size: np.ndarray, groups: np.ndarray) -> dict[tuple, np.ndarray]:
+def recall_estimates(
+    hits: np.ndarray, size: np.ndarray, groups: np.ndarray
+) -> dict[tuple, np.ndarray]:
     """Return (metric, group) -> estimate, from hits and sizes of shape (..., group)."""
     recall = hits / size
     summary = {("recall", group): recall[..., k] for k, group in enumerate(groups)}
@@ -110,7 +112,7 @@ def recall_rows(predictions: Predictions, drawn: dict[tuple, np.ndarray], common
         What all the rows share.
     """
     n = dict(zip(predictions.groups, np.bincount(predictions.truth), strict=True))
-    summary = summarise(*count_hits(predictions), predictions.groups)
+    summary = recall_estimates(*count_hits(predictions), predictions.groups)
     chance = table.row(**common, metric="chance_recall", value=1 / len(n), n=len(predictions.truth))
     return [chance] + [
         table.row(
@@ -119,7 +121,7 @@ def recall_rows(predictions: Predictions, drawn: dict[tuple, np.ndarray], common
             item=group,
             value=value,
             n=n.get(group, len(predictions.truth)),
-            **limits(drawn, (metric, group)),
+            **interval_columns(drawn, (metric, group)),
         )
         for (metric, group), value in summary.items()
     ]
@@ -135,13 +137,16 @@ def confusion_rows(predictions: Predictions, common: dict) -> list[dict]:
     ]
 
 
-def limits(drawn: dict, key) -> dict[str, float]:
+def interval_columns(drawn: dict, key) -> dict[str, float]:
     """Return the 95 % interval as entries low and high; none where nothing was drawn."""
     return dict(zip(("low", "high"), interval(drawn[key]), strict=True)) if drawn else {}
 
 
-def difference_rows(
-    by_space: dict[str, Predictions], drawn: dict[str, dict], kinds: dict[str, str], common: dict
+def recall_difference_rows(
+    by_space: dict[str, Predictions],
+    drawn: dict[str, dict],
+    group_classes: dict[str, str],
+    common: dict,
 ) -> list[dict]:
     """Return the recall of each group from the background minus that from the salient space.
 
@@ -149,14 +154,14 @@ def difference_rows(
     ----------
     by_space, drawn
         Predictions, and summaries of their bootstrap rounds, of both spaces.
-    kinds
-        Group -> its kind; ``mean_recall_difference`` is the mean over the groups of a kind.
+    group_classes
+        Group -> its class; ``mean_recall_difference`` is the mean over the groups of a class.
     common
         What all the rows share.
     """
     common = common | {"space": "-".join(DIFFERENCE)}
     first, second = (by_space[space] for space in DIFFERENCE)
-    values = [summarise(*count_hits(each), each.groups) for each in (first, second)]
+    values = [recall_estimates(*count_hits(each), each.groups) for each in (first, second)]
     both = [drawn[space] for space in DIFFERENCE]
     keys = [("recall", group) for group in first.groups]
     n = np.bincount(first.truth)
@@ -165,16 +170,20 @@ def difference_rows(
     rows = []
     for k, group in enumerate(first.groups):
         here = common | {"metric": "recall_difference", "item": group}
-        rows.append(table.row(**here, value=value[k], n=n[k], **_limits_of(paired, [k])))
-    for kind in dict.fromkeys(kinds.values()):
-        members = [k for k, group in enumerate(first.groups) if kinds.get(group) == kind]
+        rows.append(table.row(**here, value=value[k], n=n[k], **_mean_interval(paired, [k])))
+    for group_class in dict.fromkeys(group_classes.values()):
+        members = [
+            k for k, group in enumerate(first.groups) if group_classes.get(group) == group_class
+        ]
         if members:
-            here = common | {"metric": "mean_recall_difference", "item": kind}
+            here = common | {"metric": "mean_recall_difference", "item": group_class}
             mean, size = value[members].mean(), n[members].sum()
-            rows.append(table.row(**here, value=mean, n=size, **_limits_of(paired, members)))
+            rows.append(table.row(**here, value=mean, n=size, **_mean_interval(paired, members)))
     return rows
 
 
-def _limits_of(rounds: list[np.ndarray], members: list[int]) -> dict[str, float]:
-    """Return the 95 % interval of the mean of some of the rounds, as `limits` does."""
-    return limits({"": np.mean([rounds[k] for k in members], axis=0)} if rounds else {}, "")
+def _mean_interval(rounds: list[np.ndarray], members: list[int]) -> dict[str, float]:
+    """Return the 95 % interval of the mean of some of the rounds, as `interval_columns` does."""
+    return interval_columns(
+        {"": np.mean([rounds[k] for k in members], axis=0)} if rounds else {}, ""
+    )

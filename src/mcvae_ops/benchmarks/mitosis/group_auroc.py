@@ -11,8 +11,8 @@ import pandas as pd
 from mcvae_ops.benchmarks.estimates.functional_groups import (
     NOVEL,
     SHIFTING,
+    group_classes,
     group_of_genes,
-    kinds_of,
 )
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
@@ -20,7 +20,7 @@ from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
 METRIC = "group_auroc"
 
 
-def kind_rows(
+def group_auroc_rows(
     points: pd.DataFrame, groups: pd.DataFrame, settings: dict, seed: int, row: Callable
 ) -> list[dict]:
     """Return the row ``group_auroc``, shifting against novel groups, with its interval over genes.
@@ -41,9 +41,9 @@ def kind_rows(
         `table.row` with everything set that names the profiles.
     """
     group = points["gene"].map(group_of_genes(points["gene"], groups, split_merged=True))
-    kind = group.map(kinds_of(settings))
-    chosen = kind.notna() & points["relative_background"].notna()
-    is_shifting = (kind[chosen] == SHIFTING).to_numpy()
+    group_class = group.map(group_classes(settings))
+    chosen = group_class.notna() & points["relative_background"].notna()
+    is_shifting = (group_class[chosen] == SHIFTING).to_numpy()
     if is_shifting.all() or not is_shifting.any():
         return []
     scores = points.loc[chosen, ["relative_background"]].to_numpy().T

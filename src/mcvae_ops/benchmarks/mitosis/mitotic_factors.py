@@ -18,7 +18,7 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.benchmarks.estimates.intervals import interval
 from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
-from mcvae_ops.benchmarks.mitosis.group_auroc import kind_rows
+from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
@@ -203,8 +203,8 @@ def sensitivity_rows(
         rows += strict_rows(points, other, rounds, seed, partial(row, against=name))
     extreme = points["salient_norm"].idxmax()
     without = f"without {points['gene'][extreme]}"
-    kept = points.drop(index=extreme)
-    rows += strict_rows(kept, threshold, rounds, seed, partial(row, against=without))
+    without_extreme = points.drop(index=extreme)
+    rows += strict_rows(without_extreme, threshold, rounds, seed, partial(row, against=without))
     if not wider:
         return rows
     relabelled = points.assign(is_mitotic_factor=named_in(points["gene"], wider))
@@ -267,23 +267,23 @@ def mitosis(
     annotated = pd.read_parquet(groups)
     tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
     # Not below each other: models may differ in their latent sizes.
-    parts = (one for genes in tables for one in genes.groupby(["model", "seed", "cells"]))
+    parts = (part for genes in tables for part in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []
     for (model, training_seed, cells), part in parts:
-        found = effect_points(part, index, factors)
+        effects = effect_points(part, index, factors)
         row = partial(
             table.row, benchmark="mitosis", model=model, space="combined",
             seed=training_seed, cells=cells,
         )  # fmt: skip
         percentile, rounds = settings["null_percentile"], settings["bootstrap"]
         signed = threshold_percent(index, settings, percentile, signed=True)
-        rows += strict_rows(found, signed, rounds, seed, row)
-        rows += kind_rows(found, annotated, settings, seed, row)
+        rows += strict_rows(effects, signed, rounds, seed, row)
+        rows += group_auroc_rows(effects, annotated, settings, seed, row)
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
-            rows += published_rows(found, absolute, row)
-            rows += sensitivity_rows(found, wider, index, settings, seed, row)
-            significant = np.abs(found["mitotic_index_percent"]) > absolute
-            drawn.append(found.assign(model=model, seed=training_seed, significant=significant))
+            rows += published_rows(effects, absolute, row)
+            rows += sensitivity_rows(effects, wider, index, settings, seed, row)
+            significant = np.abs(effects["mitotic_index_percent"]) > absolute
+            drawn.append(effects.assign(model=model, seed=training_seed, significant=significant))
     table.write(rows, benchmark)
     write_parquet(pd.concat(drawn, ignore_index=True), points)
