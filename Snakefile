@@ -19,7 +19,8 @@ config = read_configuration(
     config, f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
 )
 NAMES = Names(config)
-PANELS = NAMES.panels
+# workflow/report/figure.rst reads them here: a new word in a parameter would draw a figure again.
+config["captions"] = NAMES.captions
 # Of the grid; where its centre ends matters to the benchmarks alone.
 GRID = {"well_grid": select(config["screen"]["well_grid"], "column_heights")}
 

@@ -7,7 +7,8 @@ import pandas as pd
 import yaml
 
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.workflow.panels import OF_TRAININGS, PANEL_TABLES, panel_values
+from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
+from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import figure_tables
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,7 @@ def write_tables(folder: Path) -> dict[str, str]:
     """Write every table that panels read; return name -> path."""
     paths = {}
     for name, make in figure_tables.TABLES.items():
-        place = folder / "mcvae" / "0" if name in OF_TRAININGS else folder
+        place = folder / "mcvae" / "0" if TABLES[name].per_training else folder
         place.mkdir(parents=True, exist_ok=True)
         paths[name] = str(place / f"{name}.parquet")
         make().to_parquet(paths[name])
@@ -27,10 +28,11 @@ def write_tables(folder: Path) -> dict[str, str]:
 
 
 def draw(panel: str, tables: dict[str, str], folder: Path, published: str | None = None) -> dict:
-    """Draw one panel; return kind -> path."""
+    """Draw one panel from its tables and settings, and no others; return kind -> path."""
     targets = {kind: str(folder / f"{panel}.{kind}") for kind in ("pdf", "svg", "png", "csv")}
-    read = [tables[name] for name in PANEL_TABLES[panel]]
-    draw_figure(panel, read, panel_values(published, panel), CONFIGURATION, **targets)
+    read = [tables[name] for name in PANELS[panel].tables]
+    settings = panel_settings(CONFIGURATION, panel)
+    draw_figure(panel, read, panel_values(published, panel), settings, **targets)
     return targets
 
 

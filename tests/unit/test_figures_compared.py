@@ -5,13 +5,15 @@ import pytest
 from matplotlib.text import Text
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.draw import PANELS, read_tables
+from mcvae_ops.figures.draw import drawing_of, read_tables
 from mcvae_ops.figures.paper_values import read_published
 from mcvae_ops.report.paper_comparison import compare
-from mcvae_ops.workflow.panels import OF_TRAININGS, PANEL_TABLES, panel_tables, panel_values
+from mcvae_ops.workflow.panel_inputs import panel_tables, panel_values
+from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import report_inputs
 
 MAIN, OTHER = "mcvae", "dcvae"
+PER_TRAINING = [name for name, table in TABLES.items() if table.per_training]
 # Panels whose source data have rows of the judged models.
 JUDGED = (
     "fig2a", "fig2b", "fig3a", "fig3b", "fig4a", "fig4b", "fig4c", "fig5a", "fig5b", "fig5c",
@@ -32,7 +34,7 @@ def frames(tmp_path_factory) -> dict[str, pd.DataFrame]:
     """Every table, with rows of both models."""
     paths = report_inputs.write_tables(tmp_path_factory.mktemp("tables"))
     tables = {name: pd.read_parquet(path) for name, path in paths.items()}
-    for name in OF_TRAININGS:
+    for name in PER_TRAINING:
         tables[name] = tables[name].assign(model=MAIN)
     return {name: with_other(one) if "model" in one else one for name, one in tables.items()}
 
@@ -46,13 +48,13 @@ def settings(compared: list[str]) -> dict:
 
 
 def draw(panel: str, frames: dict, compared: list[str], published=None):
-    tables = {name: frames[name] for name in PANEL_TABLES[panel]}
+    tables = {name: frames[name] for name in PANELS[panel].tables}
     if not compared:
-        for name in set(OF_TRAININGS) & set(tables):
+        for name in set(PER_TRAINING) & set(tables):
             tables[name] = tables[name][tables[name]["model"] == MAIN]
     with style.house(report_inputs.CONFIGURATION["screen"]["words"]):
         values = read_published(panel_values(published, panel))
-        return PANELS[panel](tables, values, settings(compared))
+        return drawing_of(panel)(tables, values, settings(compared))
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,13 @@ from torch import nn
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.figures import style
-from mcvae_ops.figures.draw import PANELS, draw_figure
+from mcvae_ops.figures.draw import draw_figure, drawing_of
 from mcvae_ops.figures.layers import build_model, decoder_layers, encoder_layers, layers_of
 from mcvae_ops.figures.paper_values import FILES, read_published
 from mcvae_ops.figures.plate_maps import well_places
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.workflow.panels import PANEL_TABLES, panel_values
+from mcvae_ops.workflow.panel_inputs import panel_values
+from mcvae_ops.workflow.panels import PANELS
 from tests.helpers import report_inputs
 
 
@@ -104,8 +105,6 @@ def test_nothing_to_draw_is_said_in_one_sentence(tables, tmp_path):
     targets = {kind: str(tmp_path / f"x.{kind}") for kind in ("pdf", "svg", "png", "csv")}
     with pytest.raises(InputError, match="figure fig2b, table complexes: found no row to draw"):
         draw_figure("fig2b", [str(empty)], [], report_inputs.CONFIGURATION, **targets)
-    with pytest.raises(InputError, match=r"figures\.panels: found 'fig9'"):
-        draw_figure("fig9", [], [], report_inputs.CONFIGURATION, **targets)
 
 
 def test_layers_are_those_of_the_network():
@@ -168,12 +167,6 @@ def test_group_styles_are_unique():
     assert len(set(styles.values())) == 40
 
 
-def test_every_panel_has_its_tables_and_a_caption():
-    captions = (report_inputs.ROOT / "workflow" / "report" / "figure.rst").read_text("utf-8")
-    assert set(PANEL_TABLES) == set(PANELS)
-    assert all(f'panel == "{panel}"' in captions for panel in PANELS)
-
-
 def test_the_kl_is_that_of_the_best_validation(drawn):
     found = pd.read_csv(drawn["figqc6"]["csv"]).dropna(subset="dimension")
     kl = dict(zip(found["dimension"], found["kl_nats"], strict=True))
@@ -185,7 +178,7 @@ def test_no_label_lies_on_a_number_of_a_model_with_a_third_encoder(network):
     settings = copy.deepcopy(report_inputs.CONFIGURATION)
     settings["models"]["mcvae"]["training"] = {"technical_latent": 8, "network": network}
     with style.house(settings["screen"]["words"]):
-        figure, _ = PANELS["fig1"]({}, {}, settings)
+        figure, _ = drawing_of("fig1")({}, {}, settings)
         figure.draw_without_rendering()
         texts = [text for text in figure.axes[0].texts if text.get_text().startswith("prior")]
         others = [text for text in figure.axes[0].texts if text not in texts and text.get_text()]

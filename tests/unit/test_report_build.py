@@ -11,10 +11,11 @@ from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import report
 from mcvae_ops.report.paper_comparison import compare
 from mcvae_ops.report.timings import read_timings
+from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import OUTPUT
 from tests.helpers import browser, report_inputs
 
-PANELS = ("fig2a", "fig5c")
+DRAWN = ("fig2a", "fig5c")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def inputs(tmp_path_factory) -> dict:
     """Arguments of `report` for a run that starts from cells."""
     root = tmp_path_factory.mktemp("run")
     tables = report_inputs.write_tables(root / "benchmarks")
-    drawn = [report_inputs.draw(panel, tables, root / "figures") for panel in PANELS]
+    drawn = [report_inputs.draw(panel, tables, root / "figures") for panel in DRAWN]
     report_inputs.write_claims(root / "claims.tsv")
     report_inputs.write_licences(root / "licences.tsv")
     report_inputs.write_timings(root / "timings")
@@ -32,7 +33,7 @@ def inputs(tmp_path_factory) -> dict:
         "claims": str(root / "claims.tsv"),
         "figures": [targets["png"] for targets in drawn],
         "data": [targets["csv"] for targets in drawn],
-        "captions": str(report_inputs.ROOT / "workflow" / "report" / "figure.rst"),
+        "captions": {panel: PANELS[panel].caption for panel in DRAWN},
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "timings": str(root / "timings"),
@@ -96,7 +97,7 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
 
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     page = write(inputs, tmp_path / "report.html")
-    assert page.count(' src="data:image/png;base64,') == len(PANELS)
+    assert page.count(' src="data:image/png;base64,') == len(DRAWN)
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "<script" not in page and "@import" not in page
 

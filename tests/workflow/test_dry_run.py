@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from mcvae_ops.workflow.job import Names, growing
+from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
 from tests.helpers.runs import (
     command,
@@ -25,7 +26,7 @@ def test_default_plans_every_stage(tmp_path):
     write_configuration(config, tmp_path)
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
-    assert planned["draw_figure"] == len(config["figures"]["panels"])
+    assert planned["draw_figure"] == len(PANELS)
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2

@@ -31,7 +31,7 @@ from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import job, read_configuration
-from mcvae_ops.workflow.panels import PANEL_TABLES
+from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
 
@@ -137,9 +137,14 @@ IN_CONFIGURATION = {
         "plate/well of screen.plates; correct it.",
     ),
     "unknown panel": (
-        put("figures.panels", ["fig2a", "fig9"]),
-        "configuration key figures.panels.1: found 'fig9', expected one of "
-        f"{', '.join(PANEL_TABLES)}; choose one of them.",
+        put("figures.panels", ["fig2a", "figcq5"]),
+        "configuration key figures.panels: found the unknown panel 'figcq5', expected all, or a "
+        f"list of some of {', '.join(PANELS)}; write figqc5 or figqc6 or figqc4 instead.",
+    ),
+    "panel that is no list": (
+        put("figures.panels", "fig2a"),
+        "configuration key figures.panels: found 'fig2a', expected text that matches ^all$ (`all` "
+        "that can be drawn of this screen, or a list of names); correct the value.",
     ),
     "unknown model": (
         put("profiles.main_model", "mcvea"),

@@ -42,17 +42,20 @@ rule report:
     input:
         claims="results/{screen}/claims.tsv",
         figures=expand(
-            "results/{screen}/figures/{panel}.png", panel=PANELS, allow_missing=True
+            "results/{screen}/figures/{panel}.png",
+            panel=NAMES.panels,
+            allow_missing=True,
         ),
         data=expand(
-            "results/{screen}/figures/{panel}.csv", panel=PANELS, allow_missing=True
+            "results/{screen}/figures/{panel}.csv",
+            panel=NAMES.panels,
+            allow_missing=True,
         ),
         tables=expand(
             "results/{screen}/benchmarks/{table}.parquet",
             table=NAMES.tables,
             allow_missing=True,
         ),
-        captions=f"{workflow.basedir}/workflow/report/figure.rst",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
         known_shifts=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
@@ -86,6 +89,7 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
+        captions=NAMES.captions,
         left_out=NAMES.left_out,
         timings="benchmarks/{screen}",
     script:

@@ -8,9 +8,7 @@ import base64
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
-import jinja2
 import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -28,7 +26,7 @@ VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdi
 
 
 def figure_blocks(
-    figures: Sequence[str], data: Sequence[str], captions: str, words: dict
+    figures: Sequence[str], data: Sequence[str], captions: dict[str, str], words: dict
 ) -> list[dict]:
     """Return panel, image as data URI, caption and file names of each figure.
 
@@ -37,22 +35,20 @@ def figure_blocks(
     figures, data
         PNG and CSV of each panel, named after it.
     captions
-        The caption file of Snakemake's own report: a template that asks for the wildcard panel.
+        Caption of each panel.
     words
         What the screen calls genes, guides and controls.
     """
-    template = jinja2.Template(Path(captions).read_text(encoding="utf-8"))
     blocks = []
     for png, csv in zip(map(Path, figures), map(Path, data), strict=True):
         content = png.read_bytes()
         image = base64.b64encode(content).decode("ascii")
-        wildcards = SimpleNamespace(wildcards=SimpleNamespace(panel=png.stem))
         blocks.append(
             {
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
                 "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
-                "caption": reworded(template.render(snakemake=wildcards).strip(), words),
+                "caption": reworded(captions[png.stem], words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
             }
@@ -146,7 +142,7 @@ def report(
     claims: str,
     figures: Sequence[str],
     data: Sequence[str],
-    captions: str,
+    captions: dict[str, str],
     tables: Sequence[str],
     alignment: str | None,
     known_shifts: str | None,
@@ -172,7 +168,7 @@ def report(
     figures, data
         PNG and CSV of each panel.
     captions
-        Template of the captions.
+        Caption of each panel.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are passed over.
     alignment, known_shifts, dropped, index, splits, metrics

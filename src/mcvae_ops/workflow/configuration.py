@@ -9,6 +9,7 @@ import yaml
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
+from mcvae_ops.workflow.panels import PANELS
 
 PICTURE_PX = 16_383  # of WebP, width and height
 # What a rule of the schema asks for, in words.
@@ -322,9 +323,22 @@ def _check_pictures(config: dict) -> None:
             )
 
 
+def _check_panels(config: dict) -> None:
+    panels = config["figures"]["panels"]
+    for panel in () if panels == "all" else panels:
+        if panel not in PANELS:
+            near = difflib.get_close_matches(panel, PANELS, n=3)
+            raise _wrong(
+                "figures.panels",
+                f"the unknown panel {panel!r}",
+                f"all, or a list of some of {', '.join(PANELS)}",
+                f"write {' or '.join(near)} instead" if near else "correct or remove it",
+            )
+
+
 CHECKS = (
     _check_channels, _check_tiles, _check_split, _check_models, _check_source, _check_places,
-    _check_library, _check_pictures,
+    _check_library, _check_pictures, _check_panels,
 )  # fmt: skip
 
 

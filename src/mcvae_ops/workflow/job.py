@@ -15,14 +15,15 @@ from threadpoolctl import threadpool_limits
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
 from mcvae_ops.workflow.configuration import check_configuration, local_paths
-from mcvae_ops.workflow.panels import (
-    PANEL_TABLES,
+from mcvae_ops.workflow.panel_inputs import (
     benchmark_tables,
     panel_settings,
     panel_tables,
     panel_values,
     undrawable,
+    wanted_panels,
 )
+from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.targets import targets_text
 
 __all__ = [
@@ -109,8 +110,8 @@ class Names:
         Names of the benchmark tables that can be made.
     panels, left_out
         Panels of the configuration that are drawn; and of the others why not, by panel.
-    drawable
-        Panels that can be asked for.
+    drawable, captions
+        Panels that can be asked for; and the caption of every panel, by its name.
     """
 
     def __init__(self, config: dict) -> None:
@@ -155,10 +156,11 @@ class Names:
         self._config = config
         self.is_trained = judge not in BASELINES
         self.tables = benchmark_tables(config)
-        reasons, panels = undrawable(config), config["figures"]["panels"]
-        self.drawable = [panel for panel in PANEL_TABLES if panel not in reasons]
-        self.left_out = {panel: reasons[panel] for panel in panels if panel in reasons}
-        self.panels = [panel for panel in panels if panel in self.drawable]
+        self.captions = {name: panel.caption for name, panel in PANELS.items()}
+        reasons, wanted = undrawable(config), wanted_panels(config)
+        self.drawable = [panel for panel in PANELS if panel not in reasons]
+        self.left_out = {panel: reasons[panel] for panel in wanted if panel in reasons}
+        self.panels = [panel for panel in wanted if panel in self.drawable]
         if not self.panels:
             raise WorkflowError("configuration key figures.panels: none of them can be drawn.")
         for reason in dict.fromkeys(self.left_out.values()):

@@ -1,0 +1,98 @@
+"""Which panels a configuration can draw, what each is given, and who may read the table of them."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from mcvae_ops.workflow.job import Names
+from mcvae_ops.workflow.panel_inputs import benchmark_tables, panel_settings, undrawable
+from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
+from tests.conftest import ROOT
+
+CONFIGURATION = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+QC = {f"figqc{k}" for k in range(1, 7)}
+# What is missing -> the keys without it, panels that cannot be drawn, tables that cannot be made.
+MISSING = {
+    "cells": (
+        {"source": "profiles"},
+        {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", *QC},
+        {"covariates", "features", "guides", "corrections"},
+    ),
+    "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),
+    "corrections": ({"profiles.corrections": []}, {"figs2"}, {"corrections"}),
+    "corum": (
+        {"archive.annotations.corum": None, "archive.annotations.pairs": {"STRING": "x.txt"}},
+        {"fig2a", "fig2b", "fig2c", "figs2"},
+        {"corrections"},
+    ),
+    "pairs": (
+        {"archive.annotations.corum": None, "archive.annotations.pairs": {}},
+        {"fig2a", "fig2b", "fig2c", "figs2"},
+        {"complexes", "corrections"},
+    ),
+    "functional_groups": (
+        {"archive.annotations.functional_groups": None},
+        {"fig4a", "fig4b", "fig4c", "fig4d", "fig4e"},
+        {"functions", "features"},
+    ),
+    "mitotic_factors": (
+        {"archive.annotations.mitotic_factors": None}, {"fig5a", "fig5b", "fig5c"}, {"mitosis"},
+    ),
+}  # fmt: skip
+
+
+def changed(keys: dict) -> dict:
+    config = copy.deepcopy(CONFIGURATION)
+    for key, value in keys.items():
+        *parents, last = key.split(".")
+        section = config
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return config
+
+
+@pytest.mark.parametrize("need", MISSING)
+def test_what_a_run_lacks_leaves_out_what_needs_it(need):
+    keys, panels, tables = MISSING[need]
+    config = changed(keys)
+    assert set(undrawable(config)) == panels
+    assert set(BENCHMARKS) - set(benchmark_tables(config)) == tables
+
+
+def test_every_need_is_one_of_these():
+    assert {need for entry in (*PANELS.values(), *TABLES.values()) for need in entry.needs} == set(
+        MISSING
+    )
+
+
+def test_all_means_every_panel_that_can_be_drawn():
+    assert Names(changed({"figures.panels": "all"})).panels == list(PANELS)
+    names = Names(changed({"figures.panels": "all", "alignment.measure": {}}))
+    assert names.panels == [panel for panel in PANELS if panel not in names.left_out]
+    assert set(names.left_out) == MISSING["shifts"][1]
+    listed = Names(changed({"figures.panels": ["figqc1", "fig2a"], "alignment.measure": {}}))
+    assert (listed.panels, set(listed.left_out)) == (["fig2a"], {"figqc1"})
+
+
+def test_a_learning_rate_draws_no_panel_again_and_a_network_those_that_show_it():
+    for key, redrawn in (
+        ("training.learning_rate", set()),
+        ("training.network", {"fig1"}),
+        ("models.mcvae.prior_z_per_label", {"fig1", "fig2a", "fig2c"}),
+        ("profiles.compared_models", set(PANELS)),
+        ("screen.words", set(PANELS)),
+    ):
+        other = changed({key: "other"})
+        differ = {p for p in PANELS if panel_settings(other, p) != panel_settings(CONFIGURATION, p)}
+        assert differ == redrawn, key
+
+
+def test_the_table_is_read_without_the_libraries_that_draw_train_and_schedule():
+    program = "import sys, mcvae_ops.workflow.panels; print(*sys.modules)"
+    modules = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert "mcvae_ops.workflow.panels" in modules
+    assert not {"matplotlib", "pandas", "snakemake", "torch"} & set(modules)
