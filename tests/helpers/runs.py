@@ -28,7 +28,7 @@ def tiny_configuration() -> dict:
     del config["models"]["cvae_prior_s"], config["models"]["cvae_prior_z"]
     drawn = ("fig1", "fig2a", "fig3b", "fig4b", "fig4e", "fig5b", "fig5c", "figs1", "figs2")
     config["figures"]["panels"] = list(drawn)
-    config["training"] |= {"seeds": [0], "epochs": 1, "base_width": 4, "kl_ramp_steps": 10}
+    config["training"] |= {"seeds": [0], "epochs": 1, "base_width": 4, "kl_warmup_steps": 10}
     config["profiles"] |= {"cellprofiler_components": 16, "permutations": 100}
     benchmarks = config["benchmarks"]
     benchmarks["complexes"] |= {"bootstrap": 20, "permutations": 20}

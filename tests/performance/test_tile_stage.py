@@ -42,7 +42,7 @@ ALIGNMENT = {
     "window_fraction": 1.0,
     "max_shift_px": 40,
     "min_confidence": 0.5,
-    "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
+    "quality": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
 }
 ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False}
 CHUNK = {

@@ -1,9 +1,9 @@
-"""Batches are brought to one scale, cells are turned, and the label reaches s."""
+"""Batches are brought to one scale, and cells are turned."""
 
 import numpy as np
 import torch
 
-from mcvae_ops.models.preprocess import Preprocessing, level, turned
+from mcvae_ops.models.preprocess import Preprocessing, augment, batch_scale
 
 
 def test_batches_of_another_gain_and_offset_become_alike():
@@ -15,11 +15,11 @@ def test_batches_of_another_gain_and_offset_become_alike():
         torch.tensor(np.percentile(counts, percent, axis=(1, 3, 4)), dtype=torch.float32)
         for percent in (1, 99)
     )
-    levelled = Preprocessing(6, 100.0, 0.0, 1.0, False, *level(low, high))
+    normalised = Preprocessing(6, 100.0, 0.0, 1.0, False, *batch_scale(low, high))
     plain = Preprocessing(6, 100.0, 0.0, 1.0)
     batch = torch.arange(3).repeat_interleave(400)
     images = torch.from_numpy(counts.astype(np.uint16)).flatten(0, 1)
-    found = levelled(images, batch).unflatten(0, (3, 400))
+    found = normalised(images, batch).unflatten(0, (3, 400))
     torch.testing.assert_close(found[0], found[1], atol=0.05, rtol=0)
     torch.testing.assert_close(found[2], found[1], atol=0.05, rtol=0)
     # The median batch stays as it was.
@@ -28,7 +28,7 @@ def test_batches_of_another_gain_and_offset_become_alike():
 
 def test_a_cell_is_turned_into_each_of_the_eight_positions_alike_often():
     image = torch.arange(9.0).reshape(1, 1, 3, 3)
-    found = turned(image.expand(4000, 1, 3, 3), torch.Generator().manual_seed(0))
+    found = augment(image.expand(4000, 1, 3, 3), torch.Generator().manual_seed(0))
     positions = {
         tuple(np.rot90(mirrored, k).ravel())
         for mirrored in (image[0, 0].numpy(), image[0, 0].numpy().T)

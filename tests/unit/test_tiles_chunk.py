@@ -45,7 +45,7 @@ ALIGNMENT = {
     "min_confidence": 0.5,
     "consensus_tiles": 4,
     "consensus_of": "plate",
-    "faults": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
+    "quality": {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5},
 }
 CROP = {
     "size_px": 24,

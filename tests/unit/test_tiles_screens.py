@@ -11,7 +11,7 @@ from mcvae_ops.tiles.consensus import plate_shifts
 from tests.helpers.tile_scenes import STAINS, draw_scene, record
 
 SIZE, N_TILES, CROP_PX = 320, 4, 24
-FAULTS = {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5}
+QUALITY = {"max_saturated_fraction": 0.02, "max_range_ratio": 8.0, "min_focus_ratio": 0.5}
 ALIGNMENT = {
     "method": "bandpass",
     "binning": 2,
@@ -21,7 +21,7 @@ ALIGNMENT = {
     "min_confidence": 0.5,
     "consensus_tiles": 4,
     "consensus_of": "plate",
-    "faults": FAULTS,
+    "quality": QUALITY,
 }
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 CROP = {

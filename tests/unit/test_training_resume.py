@@ -23,7 +23,9 @@ N_KILLS = 5
 STEPS_BETWEEN = 8
 LONG = TRAINING | {"epochs": 9, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
 # How batches are read: from memory, or from disk in windows that threads read ahead; and ranks.
-DCVAE = MCVAE | {"training": {"label_weight": 10.0, "level_batches": True, "symmetries": True}}
+DCVAE = MCVAE | {
+    "training": {"label_weight": 10.0, "normalise_batches": True, "augmentation": True}
+}
 WAYS = {
     "alone": ({}, 1),
     "with labels and turned cells": ({"model": DCVAE}, 1),

@@ -136,7 +136,7 @@ def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
 
 def test_a_head_makes_labels_felt_in_s(shards, tmp_path):
     training = TRAINING | {"epochs": 40, "label_weight": 300.0, "gradient_clip_norm": 300.0}
-    training |= {"level_batches": True, "symmetries": True}
+    training |= {"normalise_batches": True, "augmentation": True}
     model = MCVAE | {"prior_s_per_label": False, "prior_z_per_label": False}
     arguments = train_model_arguments(shards, tmp_path, model, training)
     train_model(**arguments)
@@ -162,13 +162,15 @@ def test_without_pixels_the_decoder_learns_nothing(shards, tmp_path):
     assert "label_head.weight" not in same
 
 
-def test_batches_without_controls_cannot_be_levelled(shards, tmp_path):
+def test_batches_without_controls_cannot_be_normalised(shards, tmp_path):
     statistics = pq.read_table(shards / "statistics.parquet")
     some = statistics.filter(pc.not_equal(statistics["well"], "A2"))
     pq.write_table(some, tmp_path / "some.parquet")
-    arguments = train_model_arguments(shards, tmp_path, MCVAE, TRAINING | {"level_batches": True})
+    arguments = train_model_arguments(
+        shards, tmp_path, MCVAE, TRAINING | {"normalise_batches": True}
+    )
     arguments |= {"statistics": str(tmp_path / "some.parquet")}
-    with pytest.raises(InputError, match=r"level_batches: found no NTC cell in batch P/A2"):
+    with pytest.raises(InputError, match=r"normalise_batches: found no NTC cell in batch P/A2"):
         train_model(**arguments)
 
 

@@ -18,18 +18,18 @@ TERMS = (
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the terms; that of the Kullback-Leibler terms holds after their ramp."""
+    """Weights of the terms; that of the Kullback-Leibler terms holds after their warm-up."""
 
     likelihood_weight: float
     kl_weight: float
-    kl_ramp_steps: int
+    kl_warmup_steps: int
     wasserstein_weight: float
     hsic_weight: float
     label_weight: float
 
     def kl_at(self, step: int) -> float:
         """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
-        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_ramp_steps, 1))
+        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_warmup_steps, 1))
 
 
 def kl_per_dimension(posterior: Posterior, prior_mean: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Level the batches, resize (antialiased), then ``(arcsinh(x / cofactor) - offset) / scale``.
+    """Normalise batches, resize (antialiased), then ``(arcsinh(x / cofactor) - offset) / scale``.
 
     Attributes
     ----------
@@ -19,8 +19,8 @@ class Preprocessing:
         Counts up to about which the scale is linear; logarithmic above.
     arcsinh_offset, arcsinh_scale
         Bring the result into (-1, 1), the range of the decoder's tanh.
-    symmetries
-        Whether training turns and mirrors cells, see `turned`.
+    augmentation
+        Whether training turns and mirrors cells, see `augment`.
     gain, shift_counts
         (batch, channel): ``counts * gain + shift_counts`` brings NTC cells of all batches to one
         scale. None leaves the counts as they are.
@@ -30,7 +30,7 @@ class Preprocessing:
     arcsinh_cofactor: float
     arcsinh_offset: float
     arcsinh_scale: float
-    symmetries: bool = False
+    augmentation: bool = False
     gain: Tensor | None = None
     shift_counts: Tensor | None = None
 
@@ -49,7 +49,7 @@ class Preprocessing:
         return (images - self.arcsinh_offset) / self.arcsinh_scale
 
 
-def level(lowest: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
+def batch_scale(lowest: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
     """Return `gain` and `shift_counts` that bring all batches to the median batch.
 
     Parameters
@@ -62,7 +62,7 @@ def level(lowest: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
     return gain, lowest.median(dim=0).values - gain * lowest
 
 
-def turned(images: Tensor, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return every cell in one of the eight positions of a square, drawn for each.
 
     A cell has no up and no left: these are other pictures of the same state.

@@ -63,7 +63,7 @@ def aligned_tile(
     image = load_image(paths, screen)
     channels = channels_from(screen["channels"])
     names = [channel.name for channel in channels]
-    check_quality(tile_quality(image), names, consensus, alignment["faults"])
+    check_quality(tile_quality(image), names, consensus, alignment["quality"])
     image = image if correct is None else correct(image)
     measured = estimate_shifts(image, channels, alignment)
     return AlignedTile(image, guard(measured, channels, alignment, consensus))

@@ -48,7 +48,7 @@ def tile_quality(image: np.ndarray) -> np.ndarray:
 
 
 def check_quality(
-    quality: np.ndarray, names: Sequence[str], plate: pd.DataFrame, faults: dict
+    quality: np.ndarray, names: Sequence[str], plate: pd.DataFrame, limits: dict
 ) -> None:
     """Refuse a tile that is saturated, or dark, bright or blurred as its plate is not.
 
@@ -61,9 +61,9 @@ def check_quality(
     plate
         Columns channel, range_counts and focus: medians over the consensus tiles of the plate; NaN
         where none could be measured.
-    faults
+    limits
         ``max_saturated_fraction``, ``max_range_ratio``, ``min_focus_ratio`` (of the
-        configuration's ``alignment.faults``).
+        configuration's ``alignment.quality``).
 
     Raises
     ------
@@ -76,15 +76,15 @@ def check_quality(
     ):
         if saturated == 1:
             raise TileError(f"channel {name} is constant")
-        if saturated > faults["max_saturated_fraction"]:
+        if saturated > limits["max_saturated_fraction"]:
             raise TileError(f"channel {name} is saturated ({saturated:.1%} of its pixels)")
         ratio = max(spread, _LEAST_RANGE_COUNTS) / max(of_plate, _LEAST_RANGE_COUNTS)
-        if ratio > faults["max_range_ratio"] or ratio < 1 / faults["max_range_ratio"]:
+        if ratio > limits["max_range_ratio"] or ratio < 1 / limits["max_range_ratio"]:
             raise TileError(
                 f"channel {name} is too {'bright' if ratio > 1 else 'dark'}: "
                 f"{spread:.0f} counts from background to cells, {of_plate:.0f} on its plate"
             )
-        if focus < faults["min_focus_ratio"] * focus_of_plate:
+        if focus < limits["min_focus_ratio"] * focus_of_plate:
             raise TileError(
                 f"channel {name} is out of focus: {focus:.3f}, {focus_of_plate:.3f} on its plate"
             )

@@ -10,7 +10,7 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import FamilySettings
-from mcvae_ops.models.preprocess import Preprocessing, level
+from mcvae_ops.models.preprocess import Preprocessing, batch_scale
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
@@ -101,27 +101,27 @@ def preprocessing(
     Raises
     ------
     InputError
-        If batches are to be levelled, and the table has no NTC cells of one of them.
+        If batches are to be normalised, and the table has no NTC cells of one of them.
     """
     keys = Preprocessing.__dataclass_fields__.keys() & settings.keys()
     plain = {key: settings[key] for key in keys}
-    if not settings["level_batches"]:
+    if not settings["normalise_batches"]:
         return Preprocessing(**plain)
     rows = pq.read_table(statistics).to_pylist()
     known = {(f"{row['plate']}/{row['well']}", row["channel"]): row for row in rows}
     bare = [batch for batch in batches if (batch, channels[0]) not in known]
     if bare:
         raise InputError(
-            where="configuration key training.level_batches",
+            where="configuration key training.normalise_batches",
             found=f"no NTC cell in batch {bare[0]}",
-            expected="some in every batch, by which it is levelled",
+            expected="some in every batch, because it is normalised by them",
             fix="set it to false, or leave the batch out of screen.plates",
         )
     lowest, highest = (
         torch.tensor([[known[batch, name][percentile] for name in channels] for batch in batches])
         for percentile in ("p01", "p99")
     )
-    gain, shift_counts = level(lowest, highest)
+    gain, shift_counts = batch_scale(lowest, highest)
     return Preprocessing(**plain, gain=gain.to(device), shift_counts=shift_counts.to(device))
 
 

@@ -17,7 +17,7 @@ from mcvae_ops.files import write_parquet
 from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.models.objective import Weights, objective
-from mcvae_ops.models.preprocess import Preprocessing, turned
+from mcvae_ops.models.preprocess import Preprocessing, augment
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
@@ -107,8 +107,8 @@ def train(
             cells = batches.take(step)
             generator.manual_seed(_noise_seed(seed, step) + ranks.rank)
             images = preprocess(cells.crops, cells.batch)
-            if preprocess.symmetries:
-                images = turned(images, generator)
+            if preprocess.augmentation:
+                images = augment(images, generator)
 
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
