@@ -143,9 +143,7 @@ def _expected(own: np.ndarray, stratum: Stratum) -> np.ndarray:
     return own * (0 if stratum.is_control else len(stratum.rows) / stratum.n_pool)
 
 
-def _largest_draws(
-    groups: list[list[Stratum]], controls: dict[int, np.ndarray]
-) -> dict[int, int]:
+def _largest_draws(groups: list[list[Stratum]], controls: dict[int, np.ndarray]) -> dict[int, int]:
     """Return the largest number of controls of each batch that a permutation can draw."""
     largest: dict[int, int] = {}
     for stratum in (stratum for group in groups for stratum in group):
@@ -154,9 +152,7 @@ def _largest_draws(
     return largest
 
 
-def _first_sums(
-    controls: np.ndarray, n: int, rounds: int, rng: np.random.Generator
-) -> np.ndarray:
+def _first_sums(controls: np.ndarray, n: int, rounds: int, rng: np.random.Generator) -> np.ndarray:
     """Return the sums of the first 0 .. n controls in random order, (round, 1 + n, dimension).
 
     One random order serves every group of the batch, whatever its size.

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mcvae_ops.benchmarks.complexes.complex_clusters import cluster_complexes
 from mcvae_ops.benchmarks.estimates.gene_symbols import symbol_positions
 
 
@@ -21,15 +22,34 @@ class Graph:
     edges
         (edge, 2): positions in `nodes`, the smaller one first, no edge twice.
     members
-        (edge, complex) sparse 0/1: the complexes that hold both genes; None for a list of pairs.
+        (edge, cluster) sparse 0/1: the clusters of complexes of which one holds both genes; None
+        for a list of pairs.
     complexes
         Name of each complex and its positions in `nodes`; only those with two or more nodes.
+    clusters
+        Name of each of these complexes and its cluster.
     """
 
     nodes: np.ndarray
     edges: np.ndarray
     members: sparse.csr_array | None
     complexes: dict[str, np.ndarray]
+    clusters: dict[str, int]
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters of complexes that have an edge: the units of a bootstrap."""
+        return len(set(self.clusters.values()))
+
+    @property
+    def units(self) -> str:
+        """What a bootstrap draws, in words."""
+        return f"{self.n_clusters} clusters of complexes"
+
+    def representatives(self) -> list[str]:
+        """Return the largest complex of each cluster, the first by name among equals."""
+        by_size = sorted(self.clusters, key=lambda name: (-len(self.complexes[name]), name))
+        return sorted({self.clusters[name]: name for name in reversed(by_size)}.values())
 
 
 def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
@@ -44,28 +64,30 @@ def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
 
     Returns
     -------
-    The graph; `members` has one column per complex of the annotation, in the order of their names.
+    The graph; `members` has one column per cluster of the annotation's complexes.
     """
-    positions = symbol_positions(library)
-    names, ends, owners, nodes_of = [], [], [], {}
-    for owner, (name, genes) in enumerate(complexes.groupby("complex", sort=True)["gene"]):
-        names.append(name)
+    positions, cluster_of = symbol_positions(library), cluster_complexes(complexes)
+    ends, owners, nodes_of = [], [], {}
+    for name, genes in complexes.groupby("complex", sort=True)["gene"]:
         members = sorted({p for gene in genes for p in positions.get(gene, ())})
         if len(members) < 2:
             continue
         nodes_of[name] = np.array(members)
         first, second = np.triu_indices(len(members), 1)
         ends.append(np.stack([nodes_of[name][first], nodes_of[name][second]], axis=1))
-        owners.append(np.full(len(first), owner))
+        owners.append(np.full(len(first), cluster_of[name]))
     if not ends:
         return _no_edges()
     nodes, edges, edge_of = _index(np.concatenate(ends))
     owner_of = np.concatenate(owners)
+    n_clusters = 1 + max(cluster_of.values())
     membership = sparse.csr_array(
-        (np.ones(len(owner_of)), (edge_of, owner_of)), shape=(len(edges), len(names))
+        (np.ones(len(owner_of)), (edge_of, owner_of)), shape=(len(edges), n_clusters)
     )
+    membership.data[:] = 1
     positions_of = {name: np.searchsorted(nodes, held) for name, held in nodes_of.items()}
-    return Graph(nodes, edges, membership, positions_of)
+    clusters = {name: cluster_of[name] for name in nodes_of}
+    return Graph(nodes, edges, membership, positions_of, clusters)
 
 
 def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
@@ -90,13 +112,13 @@ def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
     if not ends:
         return _no_edges()
     nodes, edges, _ = _index(np.array(ends))
-    return Graph(nodes, edges, None, {})
+    return Graph(nodes, edges, None, {}, {})
 
 
 def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw complexes with replacement and weigh edges and nodes by how often theirs came.
+    """Draw clusters of complexes with replacement; weigh edges and nodes by how often theirs came.
 
-    The weight of an edge (a node) is the mean count of the complexes that hold it: 1 on average,
+    The weight of an edge (a node) is the mean count of the clusters that hold it: 1 on average,
     so that prevalence, on which precision depends, keeps its expectation.
 
     Parameters
@@ -106,7 +128,7 @@ def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray,
     rounds
         Number of resamples.
     seed
-        The same seed draws the same complexes for any library, so that models can be paired.
+        The same seed draws the same clusters for any library, so that models can be paired.
 
     Returns
     -------
@@ -115,14 +137,14 @@ def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray,
     n_nodes, n_edges = len(graph.nodes), len(graph.edges)
     if graph.members is None:
         return np.empty((n_edges, 0)), np.empty((n_nodes, 0))
-    n_complexes = graph.members.shape[1]
+    n_clusters = graph.members.shape[1]
     rng = np.random.default_rng([seed, 1])
-    counts = rng.multinomial(n_complexes, np.full(n_complexes, 1 / n_complexes), size=rounds).T
+    counts = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=rounds).T
     ends = sparse.csr_array(
         (np.ones(2 * n_edges), (graph.edges.T.ravel(), np.tile(np.arange(n_edges), 2))),
         shape=(n_nodes, n_edges),
     )
-    holders = ((ends @ graph.members) > 0).astype(np.float64)  # (node, complex)
+    holders = ((ends @ graph.members) > 0).astype(np.float64)  # (node, cluster)
     return _mean_count(graph.members, counts), _mean_count(holders, counts)
 
 
@@ -139,4 +161,4 @@ def _index(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _no_edges() -> Graph:
-    return Graph(np.empty(0, int), np.empty((0, 2), int), None, {})
+    return Graph(np.empty(0, int), np.empty((0, 2), int), None, {}, {})

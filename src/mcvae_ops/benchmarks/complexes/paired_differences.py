@@ -1,4 +1,4 @@
-"""Compare average precision between models and between spaces, paired over complexes and seeds."""
+"""Compare average precision between models and spaces, paired over clusters and over seeds."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval
+from mcvae_ops.embeddings.spaces import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class AveragePrecision:
     value: float
     rounds: np.ndarray
     n_genes: int
+    n_clusters: int
 
 
 def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[dict]:
@@ -30,15 +32,16 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
     ----------
     estimates
         (model, space, cells, training seed) -> average precision; all bootstrapped with the same
-        draws of complexes, so that their rounds are paired.
+        draws of clusters, so that their rounds are paired.
 
     Returns
     -------
     Rows ``average_precision_difference``: `model` and `space` minus the model `item` and its
     space `against`, in both directions where both are combined or of one model. Spaces of one
-    model are also paired by training seed. The interval over complexes and that over seeds
+    model are also paired by training seed. The interval over clusters and that over seeds
     (Student's t) add in quadrature; models share the standard deviation between seeds, as in
-    `mcvae_ops.benchmarks.estimates.seeds`.
+    `mcvae_ops.benchmarks.estimates.seeds`. Where no model has two seeds, that spread is unknown:
+    the interval is over clusters alone, as `units` says.
     """
     by_space: dict[tuple, dict[int, AveragePrecision]] = {}
     for (model, space, cells, training_seed), estimate in estimates.items():
@@ -51,7 +54,8 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
             continue
         mine, theirs = by_space[ours], by_space[other]
         value = _mean_value(mine) - _mean_value(theirs)
-        low, high = interval(_mean_rounds(mine) - _mean_rounds(theirs))
+        first = next(iter(mine.values()))
+        low, high = bootstrap_interval(_mean_rounds(mine) - _mean_rounds(theirs), first.n_clusters)
         if same_model:
             between = _between_pairs(by_space, ours, other)
         else:
@@ -62,10 +66,21 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
                 benchmark="complexes", protocol="strict", model=ours[0], space=ours[1],
                 seed=table.OVER_SEEDS, cells=ours[2], metric="average_precision_difference",
                 item=other[0], against=other[1], value=value, low=low, high=high,
-                n=next(iter(by_space[ours].values())).n_genes,
+                n=first.n_genes, units=_units(first, ours, other, mine, theirs),
             )
         )  # fmt: skip
     return rows
+
+
+def _units(first: AveragePrecision, ours: tuple, other: tuple, *sides: dict) -> str:
+    """Say what the interval is over: clusters, and the seeds of the trained models."""
+    n_seeds = min(
+        len(side)
+        for side, key in zip(sides, (ours, other), strict=True)
+        if key[0] not in UNTRAINED or (ours[0] in UNTRAINED and other[0] in UNTRAINED)
+    )
+    seeds = f", {n_seeds} seeds" if n_seeds > 1 else ""
+    return f"{first.n_clusters} clusters of complexes{seeds}"
 
 
 def _mean_value(seeds: dict[int, AveragePrecision]) -> float:
@@ -97,8 +112,8 @@ def _between_models(by_space: dict[tuple, dict], ours: tuple, other: tuple) -> f
         for key, seeds in by_space.items()
         if key[1:] == (ours if key[0] == ours[0] else other)[1:]
     ]
-    sizes = [len(by_space[key]) for key in (ours, other)]
-    return _spread(values) * np.sqrt(sum(1 / size for size in sizes if size > 1))
+    trained = [key for key in (ours, other) if key[0] not in UNTRAINED]
+    return _spread(values) * np.sqrt(sum(1 / len(by_space[key]) for key in trained))
 
 
 def _spread(groups: Iterable[list[float]]) -> float:
