@@ -8,11 +8,13 @@ interval (NaN), and neither do units without any spread: a point is not an inter
 
 import numpy as np
 from scipy import stats
+from scipy.special import expit, logit
 
 LEVEL = 0.95
 BOOTSTRAP_ROUNDS = 1000  # where the configuration sets none
 FEWEST_UNITS = 3
 FEWEST_FOR_BOOTSTRAP = 8
+FEWEST_PER_CLASS = 8  # positives, and negatives, for an interval of an AUROC
 NO_INTERVAL = (np.nan, np.nan)
 
 
@@ -39,7 +41,9 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, f
     return tuple(float(end) for end in test.confidence_interval(LEVEL))
 
 
-def stratified_interval(value: float, terms: np.ndarray, strata: np.ndarray) -> tuple[float, float]:
+def stratified_interval(
+    value: float, terms: np.ndarray, strata: np.ndarray, *, is_share: bool = False
+) -> tuple[float, float]:
     """Return the interval of an estimate that is nearly a sum over units (Taylor linearisation).
 
     Parameters
@@ -47,10 +51,13 @@ def stratified_interval(value: float, terms: np.ndarray, strata: np.ndarray) -> 
     value
         The estimate.
     terms
-        What each unit contributes to its error, (unit,); they sum to 0 in no stratum of need.
+        What each unit contributes to the error of the estimate, (unit,).
     strata
         The stratum of each unit, (unit,): strata are given, units are drawn within them. A stratum
         of one unit says nothing of its spread: no interval.
+    is_share
+        Whether the estimate lies between 0 and 1 (a share, an AUROC): the interval is then that of
+        its logit. An estimate of 0 or 1 has none.
 
     Returns
     -------
@@ -70,7 +77,12 @@ def stratified_interval(value: float, terms: np.ndarray, strata: np.ndarray) -> 
     if not variance > (np.finfo(float).eps * max(abs(value), 1)) ** 2:
         return NO_INTERVAL
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance)
-    return float(value - half), float(value + half)
+    if not is_share:
+        return float(value - half), float(value + half)
+    if not 0 < value < 1:
+        return NO_INTERVAL
+    ends = logit(value) + np.array([-1, 1]) * half / (value * (1 - value))
+    return tuple(float(end) for end in expit(ends))
 
 
 def median_interval(values: np.ndarray) -> tuple[float, float]:

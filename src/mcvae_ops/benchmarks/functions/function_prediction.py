@@ -2,9 +2,9 @@
 
 Published (Wang et al. 2023): unscaled features, one stratified split over guides, so that guides of
 one gene lie on both sides. Strict: features standardised on the training part, repeated
-cross-validation that keeps the guides of a gene together, 95 % intervals by bootstrap over genes
-and repeats, on in-sample and on held-out cells and guides. A group needs two guides (published) or
-two genes (strict); smaller ones are left out and logged.
+cross-validation that keeps the guides of a gene together, 95 % intervals over genes
+(over groups where a class of groups is meant), on in-sample and on held-out cells and guides. A
+group needs two guides (published) or two genes (strict); smaller ones are left out and logged.
 """
 
 import logging
@@ -14,14 +14,11 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_classes, label_profiles
-from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS
 from mcvae_ops.benchmarks.functions.group_recall import (
     DIFFERENCE,
     Predictions,
-    bootstrap_hits,
     confusion_rows,
     recall_difference_rows,
-    recall_estimates,
     recall_rows,
 )
 from mcvae_ops.embeddings.read import named_rng
@@ -114,19 +111,15 @@ def classify_profiles(
     if len(np.unique(labels)) < 2:
         logger.warning("%s %s: fewer than two groups, nothing to classify", protocol, common)
         return []
-    by_space, drawn, rows = {}, {}, []
+    by_space, rows = {}, []
     for space, columns in spaces.items():
         features = labelled[columns].to_numpy(float)
         made = PREDICT[protocol](features, labels, genes, settings, seed)
-        by_space[space], drawn[space] = made, {}
-        if protocol == "strict":
-            rng = named_rng(seed, "bootstrap")
-            rounds = bootstrap_hits(made, BOOTSTRAP_ROUNDS, rng)
-            drawn[space] = recall_estimates(*rounds, made.groups)
+        by_space[space] = made
         rows += confusion_rows(made, common | {"space": space})
-        rows += recall_rows(made, drawn[space], common | {"space": space})
+        rows += recall_rows(made, common | {"space": space})
     if set(DIFFERENCE) <= set(spaces):
-        rows += recall_difference_rows(by_space, drawn, group_classes(settings), common)
+        rows += recall_difference_rows(by_space, group_classes(settings), common)
     return rows
 
 

@@ -16,8 +16,7 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
-from mcvae_ops.benchmarks.estimates.intervals import interval
-from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
+from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
 from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
@@ -135,7 +134,7 @@ def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> lis
     """
     chosen = _significant(points, np.abs(points["mitotic_index_percent"]), threshold)
     scores = np.stack([chosen["relative_background"], np.abs(chosen["mitotic_index_percent"])])
-    values, _ = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), 0, 0)
+    values, _ = auroc(scores, chosen["is_mitotic_factor"].to_numpy())
     here = partial(row, protocol="published", n=len(chosen))
     return [
         *(here(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
@@ -143,9 +142,7 @@ def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> lis
     ]
 
 
-def strict_rows(
-    points: pd.DataFrame, threshold: float, rounds: int, seed: int, row: Callable
-) -> list[dict]:
+def strict_rows(points: pd.DataFrame, threshold: float, row: Callable) -> list[dict]:
     """Return the AUROC of both scores and their difference, with intervals over genes.
 
     Parameters
@@ -154,22 +151,22 @@ def strict_rows(
         `effect_points`.
     threshold
         Genes with a larger signed index are significant.
-    rounds, seed
-        Of the bootstrap over significant genes.
     row
         `table.row` with everything set that names the profiles and the analysis.
     """
     chosen = _significant(points, points["mitotic_index_percent"], threshold)
     scores = np.stack([chosen["relative_background"], chosen["mitotic_index_percent"]])
-    values, samples = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), rounds, seed)
-    here = partial(row, protocol="strict", n=len(chosen))
+    is_factor = chosen["is_mitotic_factor"].to_numpy()
+    values, terms = auroc(scores, is_factor)
+    here = partial(row, protocol="strict", n=len(chosen), units=f"{len(chosen)} genes")
     rows = []
-    for name, value, drawn in zip(SCORES, values, samples, strict=True):
-        low, high = interval(drawn)
+    for name, value, of_genes in zip(SCORES, values, terms, strict=True):
+        low, high = auroc_interval(value, of_genes, is_factor)
         rows.append(here(metric="auroc", item=name, value=value, low=low, high=high))
-    low, high = interval(samples[0] - samples[1])
+    value, of_genes = values[0] - values[1], terms[0] - terms[1]
+    low, high = auroc_interval(value, of_genes, is_factor, is_share=False)
     difference = here(
-        metric="auroc_difference", item="-".join(SCORES), value=values[0] - values[1],
+        metric="auroc_difference", item="-".join(SCORES), value=value,
         low=low, high=high,
     )  # fmt: skip
     return [*rows, difference, *_count_rows(chosen, threshold, here)]
@@ -180,7 +177,6 @@ def sensitivity_rows(
     wider: set[str],
     index: pd.DataFrame,
     settings: dict,
-    seed: int,
     row: Callable,
 ) -> list[dict]:
     """Return the strict rows with another threshold or list, and without the most extreme gene.
@@ -189,7 +185,6 @@ def sensitivity_rows(
     is given and not a percentile; ``without GENE``, the gene with the largest salient norm;
     `WIDER_LIST`, the factors in `wider` (no row where there is none).
     """
-    rounds = settings["bootstrap"]
     threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
     if settings["threshold_percent"] is None:
         others = {
@@ -200,15 +195,15 @@ def sensitivity_rows(
         others = {f"threshold x {f:g}": f * threshold for f in SENSITIVITY_FACTORS}
     rows = []
     for name, other in others.items():
-        rows += strict_rows(points, other, rounds, seed, partial(row, against=name))
+        rows += strict_rows(points, other, partial(row, against=name))
     extreme = points["salient_norm"].idxmax()
     without = f"without {points['gene'][extreme]}"
     without_extreme = points.drop(index=extreme)
-    rows += strict_rows(without_extreme, threshold, rounds, seed, partial(row, against=without))
+    rows += strict_rows(without_extreme, threshold, partial(row, against=without))
     if not wider:
         return rows
     relabelled = points.assign(is_mitotic_factor=named_in(points["gene"], wider))
-    return rows + strict_rows(relabelled, threshold, rounds, seed, partial(row, against=WIDER_LIST))
+    return rows + strict_rows(relabelled, threshold, partial(row, against=WIDER_LIST))
 
 
 def _over_mean(norms: np.ndarray, n: int) -> np.ndarray:
