@@ -123,7 +123,6 @@ rule feature_ranking:
         runtime=growing(240),
     params:
         settings=config["benchmarks"]["features"],
-        seed=config["benchmarks"]["seed"],
     script:
         "../scripts/feature_ranking.py"
 
@@ -156,7 +155,6 @@ rule mitosis:
     params:
         settings=config["benchmarks"]["mitosis"]
         | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
-        seed=config["benchmarks"]["seed"],
         models=NAMES.judged_models,
     script:
         "../scripts/mitosis.py"

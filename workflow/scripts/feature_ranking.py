@@ -7,6 +7,5 @@ with job(snakemake):
         features=snakemake.input.features,
         groups=snakemake.input.groups,
         settings=snakemake.params.settings,
-        seed=snakemake.params.seed,
         benchmark=snakemake.output.benchmark,
     )

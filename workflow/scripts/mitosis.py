@@ -9,7 +9,6 @@ with job(snakemake):
         wider_mitotic_factors=snakemake.input.wider_mitotic_factors,
         groups=snakemake.input.groups,
         settings=snakemake.params.settings,
-        seed=snakemake.params.seed,
         models=snakemake.params.models,
         benchmark=snakemake.output.benchmark,
         points=snakemake.output.points,

@@ -20,6 +20,7 @@ from scipy.stats import false_discovery_control
 from mcvae_ops.benchmarks.complexes.pair_graph import (
     Graph,
     complex_graph,
+    draw_clusters,
     pair_graph,
     resampled_weights,
 )
@@ -66,9 +67,20 @@ WITHOUT_LARGEST = f"{COMPLEXES} without its {N_LARGEST} largest"
 
 @dataclass(frozen=True)
 class PairSet:
-    """A graph with the bootstrap weights of its edges and nodes; a list of pairs has no rounds."""
+    """A graph with its bootstrap rounds; a list of pairs has none.
+
+    Attributes
+    ----------
+    graph
+        Genes and pairs.
+    counts
+        As `draw_clusters` returns.
+    weights
+        Of edges and nodes, as `resampled_weights` returns.
+    """
 
     graph: Graph
+    counts: np.ndarray
     weights: tuple[np.ndarray, np.ndarray]
 
 
@@ -102,7 +114,8 @@ def build_pair_sets(
         if n_edges == n_nodes * (n_nodes - 1) // 2:
             logger.warning("%s: its %d genes all belong together; left out", name, n_nodes)
             continue
-        pair_sets[name] = PairSet(graph, resampled_weights(graph, rounds, seed))
+        counts = draw_clusters(graph, rounds, seed)
+        pair_sets[name] = PairSet(graph, counts, resampled_weights(graph, counts))
     return pair_sets
 
 
@@ -175,13 +188,18 @@ def pair_set_rows(
 
 
 def mean_average_precision_rows(
-    profiles: np.ndarray, graph: Graph, settings: dict, seed: int, row: Callable
-) -> list[dict]:
+    profiles: np.ndarray, pair_set: PairSet, settings: dict, seed: int, row: Callable
+) -> tuple[list[dict], AveragePrecision]:
     """Return the mean average precision of each complex with p and q, and its mean over clusters.
 
     Each cluster of overlapping complexes stands with its largest one: in the mean, and in the
     number of tests that q (Benjamini & Hochberg) corrects for. The other complexes have no q.
+
+    Returns
+    -------
+    Rows of the benchmark table, and the mean over clusters.
     """
+    graph = pair_set.graph
     ranks = rank_neighbours(cosine_distances(profiles[graph.nodes]))
     sizes = {len(members) for members in graph.complexes.values()}
     nulls = {
@@ -206,14 +224,21 @@ def mean_average_precision_rows(
         for name, value in of_complexes.items()
     ]
     of_clusters = np.array([scores[name] for name in chosen])
+    drawn = pair_set.counts[[graph.clusters[name] for name in chosen]]
+    macro = AveragePrecision(
+        float(of_clusters.mean()),
+        of_clusters @ drawn / np.maximum(drawn.sum(axis=0), 1),
+        len(graph.nodes),
+        graph.n_clusters,
+    )
     low, high = mean_interval(of_clusters)
     null = np.mean([nulls[len(graph.complexes[name])].mean() for name in chosen])
     strict = partial(strict, item=COMPLEXES, n=len(graph.nodes), units=graph.units)
     return [
         *rows,
-        strict(metric="macro_average_precision", value=of_clusters.mean(), low=low, high=high),
+        strict(metric="macro_average_precision", value=macro.value, low=low, high=high),
         strict(metric="macro_average_precision_null", value=null),
-    ]
+    ], macro
 
 
 def retrieval_rows(
@@ -233,7 +258,7 @@ def retrieval_rows(
 
     Returns
     -------
-    Rows of the benchmark table; (model, space, cells, training seed) -> average precision.
+    Rows of the benchmark table; (metric, model, space, cells, training seed) -> average precision.
     """
     rows, estimates = [], {}
     for (model, training_seed, cells), part in genes.groupby(["model", "seed", "cells"]):
@@ -253,10 +278,12 @@ def retrieval_rows(
                 )
                 rows += new_rows
                 if name == COMPLEXES:
-                    estimates[model, space, cells, training_seed] = precision
-                    rows += mean_average_precision_rows(
-                        profiles, pair_set.graph, settings, seed, row
+                    new_rows, macro = mean_average_precision_rows(
+                        profiles, pair_set, settings, seed, row
                     )
+                    rows += new_rows
+                    estimates["average_precision", model, space, cells, training_seed] = precision
+                    estimates["macro_average_precision", model, space, cells, training_seed] = macro
     return rows, estimates
 
 
@@ -330,4 +357,7 @@ def complexes(
         rows += new_rows
         estimates |= new_estimates
         progress.step()
-    table.write(rows + precision_difference_rows(estimates), benchmark)
+    for metric in ("average_precision", "macro_average_precision"):
+        of_metric = {key[1:]: each for key, each in estimates.items() if key[0] == metric}
+        rows += precision_difference_rows(of_metric, metric)
+    table.write(rows, benchmark)

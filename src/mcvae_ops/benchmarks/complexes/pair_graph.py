@@ -115,8 +115,21 @@ def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
     return Graph(nodes, edges, None, {}, {})
 
 
-def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw clusters of complexes with replacement; weigh edges and nodes by how often theirs came.
+def draw_clusters(graph: Graph, rounds: int, seed: int) -> np.ndarray:
+    """Draw clusters of complexes with replacement; return how often each came, (cluster, round).
+
+    The same seed draws the same clusters for any library, so that models can be paired. A list of
+    pairs has no cluster and no round.
+    """
+    if graph.members is None:
+        return np.empty((0, 0))
+    n_clusters = graph.members.shape[1]
+    rng = np.random.default_rng([seed, 1])
+    return rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=rounds).T
+
+
+def resampled_weights(graph: Graph, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weigh edges and nodes by how often their clusters were drawn.
 
     The weight of an edge (a node) is the mean count of the clusters that hold it: 1 on average,
     so that prevalence, on which precision depends, keeps its expectation.
@@ -125,10 +138,8 @@ def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray,
     ----------
     graph
         A graph with complexes, or a list of pairs: there is nothing to draw, no round.
-    rounds
-        Number of resamples.
-    seed
-        The same seed draws the same clusters for any library, so that models can be paired.
+    counts
+        As `draw_clusters` returns.
 
     Returns
     -------
@@ -137,9 +148,6 @@ def resampled_weights(graph: Graph, rounds: int, seed: int) -> tuple[np.ndarray,
     n_nodes, n_edges = len(graph.nodes), len(graph.edges)
     if graph.members is None:
         return np.empty((n_edges, 0)), np.empty((n_nodes, 0))
-    n_clusters = graph.members.shape[1]
-    rng = np.random.default_rng([seed, 1])
-    counts = rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=rounds).T
     ends = sparse.csr_array(
         (np.ones(2 * n_edges), (graph.edges.T.ravel(), np.tile(np.arange(n_edges), 2))),
         shape=(n_nodes, n_edges),

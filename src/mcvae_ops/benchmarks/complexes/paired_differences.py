@@ -22,7 +22,7 @@ class AveragePrecision:
     n_clusters: int
 
 
-def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[dict]:
+def precision_difference_rows(estimates: dict[tuple, AveragePrecision], metric: str) -> list[dict]:
     """Compare models, and the spaces of each model, over training seeds.
 
     Models are compared in the combined space, and by their salient space with the combined one of
@@ -33,10 +33,12 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
     estimates
         (model, space, cells, training seed) -> average precision; all bootstrapped with the same
         draws of clusters, so that their rounds are paired.
+    metric
+        What was averaged: "average_precision" or "macro_average_precision".
 
     Returns
     -------
-    Rows ``average_precision_difference``: `model` and `space` minus the model `item` and its
+    Rows ``{metric}_difference``: `model` and `space` minus the model `item` and its
     space `against`, in both directions where both are combined or of one model. Spaces of one
     model are also paired by training seed. The interval over clusters and that over seeds
     (Student's t) add in quadrature; models share the standard deviation between seeds, as in
@@ -64,7 +66,7 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
         rows.append(
             table.row(
                 benchmark="complexes", protocol="strict", model=ours[0], space=ours[1],
-                seed=table.OVER_SEEDS, cells=ours[2], metric="average_precision_difference",
+                seed=table.OVER_SEEDS, cells=ours[2], metric=f"{metric}_difference",
                 item=other[0], against=other[1], value=value, low=low, high=high,
                 n=first.n_genes, units=_units(first, ours, other, mine, theirs),
             )

@@ -16,8 +16,8 @@ BETWEEN_0_AND_1 = {
     "mean_average_precision", "macro_average_precision", "guide_consistency", "group_auroc",
 }  # fmt: skip
 DIFFERENCES = {
-    "average_precision_difference", "auroc_difference", "macro_f1_difference", "recall_difference",
-    "mean_recall_difference",
+    "average_precision_difference", "macro_average_precision_difference", "auroc_difference",
+    "macro_f1_difference", "recall_difference", "mean_recall_difference",
 }  # fmt: skip
 ALIKE_ITEMS = {"recall_difference"}  # of groups: what one seed does to them is of one size
 COLUMNS = {

@@ -230,7 +230,6 @@ def mitosis(
     wider_mitotic_factors: str,
     groups: str,
     settings: dict,
-    seed: int,
     models: list[str],
     benchmark: str,
     points: str,
@@ -246,10 +245,7 @@ def mitosis(
     groups
         Functional groups: gene, group; may be empty.
     settings
-        ``null_percentile``, ``threshold_percent``, ``bootstrap``, ``shifting_groups``,
-        ``novel_groups``.
-    seed
-        Of the bootstrap.
+        ``null_percentile``, ``threshold_percent``, ``shifting_groups``, ``novel_groups``.
     models
         The models of Fig. 5; they need a salient and a background space.
     benchmark, points
@@ -270,14 +266,14 @@ def mitosis(
             table.row, benchmark="mitosis", model=model, space="combined",
             seed=training_seed, cells=cells,
         )  # fmt: skip
-        percentile, rounds = settings["null_percentile"], settings["bootstrap"]
+        percentile = settings["null_percentile"]
         signed = threshold_percent(index, settings, percentile, signed=True)
-        rows += strict_rows(effects, signed, rounds, seed, row)
-        rows += group_auroc_rows(effects, annotated, settings, seed, row)
+        rows += strict_rows(effects, signed, row)
+        rows += group_auroc_rows(effects, annotated, settings, row)
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
             rows += published_rows(effects, absolute, row)
-            rows += sensitivity_rows(effects, wider, index, settings, seed, row)
+            rows += sensitivity_rows(effects, wider, index, settings, row)
             significant = np.abs(effects["mitotic_index_percent"]) > absolute
             drawn.append(effects.assign(model=model, seed=training_seed, significant=significant))
     table.write(rows, benchmark)
