@@ -11,6 +11,7 @@ from mcvae_ops.benchmarks.complexes import complex_retrieval as benchmark
 from mcvae_ops.benchmarks.complexes.complex_clusters import cluster_complexes
 from mcvae_ops.benchmarks.complexes.pair_graph import (
     complex_graph,
+    draw_clusters,
     pair_graph,
     resampled_weights,
 )
@@ -85,16 +86,18 @@ def test_sources_without_edges_are_left_out_with_a_warning(caplog):
 
 def test_bootstrap_weights_are_one_on_average_and_shared_by_libraries():
     graph = complex_graph(LIBRARY, COMPLEXES)
-    edges, nodes = resampled_weights(graph, 20_000, 0)
+    edges, nodes = resampled_weights(graph, draw_clusters(graph, 20_000, 0))
     np.testing.assert_allclose(edges.mean(axis=1), 1, atol=0.05)
     np.testing.assert_allclose(nodes.mean(axis=1), 1, atol=0.05)
-    # A is held by one and three, as the edge A-B; B by one, two and three; C1&C2 by two
+    # "one" and "three" are one cluster: A is held by it, as the edge A-B; B by "two", too
     np.testing.assert_allclose(nodes[0], edges[0])
-    np.testing.assert_allclose(nodes[1], (2 * edges[0] + edges[1]) / 3)
+    np.testing.assert_allclose(nodes[1], (edges[0] + edges[1]) / 2)
     np.testing.assert_allclose(nodes[2], edges[1])
     smaller = complex_graph(("A", "B"), COMPLEXES)
-    np.testing.assert_array_equal(resampled_weights(smaller, 20_000, 0)[0][0], edges[0])
-    assert resampled_weights(pair_graph(LIBRARY, NO_PAIRS), 10, 0)[0].shape == (0, 0)
+    again = resampled_weights(smaller, draw_clusters(smaller, 20_000, 0))
+    np.testing.assert_array_equal(again[0][0], edges[0])
+    pairs = pair_graph(LIBRARY, NO_PAIRS)
+    assert resampled_weights(pairs, draw_clusters(pairs, 10, 0))[0].shape == (0, 0)
 
 
 def brute_force_curve(profiles, truth, percentiles):
@@ -243,6 +246,7 @@ def average_precision_of(profiles, complexes, space="combined"):
 def test_a_planted_effect_is_found_and_shuffled_labels_are_not():
     profiles, complexes = planted(0, 3.0)
     rows = average_precision_of(profiles, complexes).xs("strict").reset_index()
+    rows = rows[rows["item"] == "CORUM"]
     value = rows.set_index("metric").loc["average_precision"]
     assert value["low"] < value["value"] < value["high"]
     assert value["low"] > 0.5
@@ -308,8 +312,9 @@ def test_differences_are_paired_and_cross_seeds():
     )
     row = rows.loc[("a", "b")]
     assert row["value"] == pytest.approx(0.25)
-    # complexes cancel, as their draws are shared; only the seeds differ: sd sqrt(.005), t = 12.706
-    half = 12.7062 * np.sqrt(0.005 / 2)
+    # clusters cancel, as their draws are shared; only the seeds differ: sd sqrt(.005), t = 12.706;
+    # the mean of two seeds of a, one of b
+    half = 12.7062 * np.sqrt(0.005) * np.sqrt(1 / 2 + 1)
     assert row["low"] == pytest.approx(0.25 - half, abs=1e-5)
     assert row["high"] == pytest.approx(0.25 + half, abs=1e-5)
     assert row["seed"] == table.OVER_SEEDS
@@ -346,7 +351,7 @@ def test_missing_genes_and_nan_profiles_leave_the_rest_in_order(tmp_path):
     paths = [str(tmp_path / f"{name}.parquet") for name in ("complexes", "pairs", "out")]
     benchmark.complexes([str(tmp_path / "genes.parquet")], *paths[:2], SETTINGS, 0, paths[2])
     rows = pd.read_parquet(paths[2])
-    assert (rows[rows["metric"] == "recall"]["n"] == 78).all()
+    assert (rows[(rows["metric"] == "recall") & (rows["item"] == "CORUM")]["n"] == 78).all()
     score = rows[rows["metric"] == "mean_average_precision"].set_index(["space", "item"])["n"]
     assert score["combined", "complex 00"] == 3
     again = (tmp_path / "out.parquet").read_bytes()

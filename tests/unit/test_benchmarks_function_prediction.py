@@ -134,7 +134,7 @@ def test_confusion_and_recall_agree_with_scikit_learn():
     expected = confusion_matrix(made.truth, made.predicted[0], normalize="true")
     np.testing.assert_allclose(confusion(made), expected)
     macro = pick(
-        recall_rows(made, {}, dict(benchmark="functions", protocol="published", model="m",
+        recall_rows(made, dict(benchmark="functions", protocol="published", model="m",
                                    space="background", seed=0, cells="all")),
         metric="macro_recall",
     )  # fmt: skip

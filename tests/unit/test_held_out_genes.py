@@ -114,7 +114,7 @@ def benchmark_rows(held_out):
         "corrections": corrections.corrected_complex_rows(twice, COMPLEXES, 30, 0, strict),
         "functions": function_prediction.function_rows(of_guides, groups, p_values, SETTINGS, 0),
         "guides": guide_consistency.consistency_rows(of_guides, 30, 0),
-        "mitosis": mitotic_factors.strict_rows(points, 0.0, 30, 0, row),
+        "mitosis": mitotic_factors.strict_rows(points, 0.0, row),
     }
     return of_genes, {name: table.to_frame(found) for name, found in rows.items()}
 

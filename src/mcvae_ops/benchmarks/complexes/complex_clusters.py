@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-# Two complexes share this part of the smaller one, on average over their clusters.
+# More than this part of the smaller of two complexes is shared, on average over two clusters.
 MERGED_OVERLAP = 0.5
 
 
@@ -39,5 +39,6 @@ def cluster_complexes(complexes: pd.DataFrame) -> dict[str, int]:
     size = holds.sum(axis=1)
     overlap = (holds @ holds.T).toarray() / np.minimum(size[:, None], size)
     apart = squareform(1 - overlap, checks=False).clip(0)
-    clusters = fcluster(linkage(apart, "average"), 1 - MERGED_OVERLAP, "distance") - 1
+    below = np.nextafter(1 - MERGED_OVERLAP, 0)
+    clusters = fcluster(linkage(apart, "average"), below, "distance") - 1
     return dict(zip(names.tolist(), clusters.tolist(), strict=True))
