@@ -92,7 +92,7 @@ def distance_of_means(
     A group without a control in its batches has NaN.
     """
     groups, n_dimensions = strata_of(group_of, batch_of, is_control), latent.shape[1]
-    centred, controls = _centred(latent, batch_of, is_control)
+    centred, controls = centre_on_controls(latent, batch_of, is_control)
     observed = [_norm(_difference(centred, group)) for group in groups]
     largest = _largest_draws(groups, controls)
     step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values())))
@@ -113,7 +113,7 @@ def distance_of_means(
     return distance, np.where(tested, (1 + n_as_far) / (1 + permutations), np.nan)
 
 
-def _centred(
+def centre_on_controls(
     latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray
 ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Return the cells minus the mean of the controls of their batch, and those controls."""
