@@ -138,10 +138,13 @@ def test_zscores_and_constant_features():
 
 
 def test_mitotic_index_is_the_signed_change_against_ntc():
-    index = mitotic_indices(CELLS).set_index("name")
+    split = pd.Series(["train"] * len(CELLS))
+    both = mitotic_indices(CELLS, split)
+    assert set(both["cells"]) == {"all", "train"}
+    index = both[both["cells"] == "all"].set_index("name")
     assert index.loc["A", "mitotic_fraction"] == 0.25
     assert index.loc["A", "mitotic_index_percent"] == -50
     assert index.loc["B", "mitotic_index_percent"] == 0
     assert index.loc["n1", ["level", "mitotic_index_percent"]].tolist() == ["ntc_guide", 100]
     with pytest.raises(InputError, match="no mitotic cell among 2 NTC cells"):
-        mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"))
+        mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"), split)

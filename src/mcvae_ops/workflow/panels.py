@@ -72,6 +72,7 @@ BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
 }
 TABLES = BENCHMARKS | {
     "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
     "umap_guides": Table(folder="benchmarks/{training}", needs=("functional_groups",)),
     "samples": Table(folder="models/{training}", needs=("cells",)),
@@ -256,6 +257,19 @@ PANELS = {
             "control cells (NTC), scaled to their median and MAD, or whitened by them (typical "
             "variation normalisation, TVN). Average precision of the pairs of one complex, and how "
             "well the guides of one gene agree."
+        ),
+    ),
+    "figs3": Panel(
+        draw="figs_hits:figs3",
+        tables=("hits",),
+        caption=(
+            "Which genes change the cells? Left: distance of a gene's cells from the control cells "
+            "(NTC) of the same batches, and the false discovery rate q at which it is a hit, by "
+            "exchange of labels within batches. A gene is novel if it moves the salient space, and "
+            "a shift if it moves the background space alone, beyond the noise of so few cells. "
+            "Right: how many hits stand further checks. The file hits.tsv holds a row for each "
+            "gene: guides and batches that agree, norms with intervals, confounders, nearest genes "
+            "and predicted functions."
         ),
     ),
     "figqc1": Panel(

@@ -251,7 +251,7 @@ def mitosis(
     benchmark, points
         Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
     """
-    index = pd.read_parquet(mitotic_index)
+    indices = pd.read_parquet(mitotic_index)
     factors, wider = (
         set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
     )
@@ -261,6 +261,10 @@ def mitosis(
     parts = (part for genes in tables for part in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []
     for (model, training_seed, cells), part in parts:
+        index = indices[indices["cells"] == cells]
+        if index.empty:
+            logger.warning("%s, %s cells: no mitotic index, left out", model, cells)
+            continue
         effects = effect_points(part, index, factors)
         row = partial(
             table.row, benchmark="mitosis", model=model, space="combined",
