@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.figures import style
 from mcvae_ops.figures.feature_words import describe
+from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import PAPER, RUN, choose, drawn, needed
 
 KIND_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
@@ -40,7 +41,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
     axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
     if len(theirs):
-        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label=PAPER_LABEL)
     axes.set(xlabel="first k features of the group", ylabel="R² of PC1 of NTC cells")
     axes.set(ylim=(min(0, table["value"].min()) - 0.02, 1.02))
     axes.legend(
@@ -56,7 +57,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     for one in difference[difference["level"] == LISTED].itertuples():
         note += (
             f" Red minus violet at k = {LISTED}: {style.signed(one.value, 2)} "
-            f"({style.signed(one.low, 2)} to {style.signed(one.high, 2)})."
+            f"({style.bounds(one.low, one.high, 2, with_sign=True)}), over groups: {one.units}."
         )
     style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
     renamed = theirs.rename(

@@ -16,6 +16,7 @@ from sklearn.metrics import roc_curve
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.facets import columns
+from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
@@ -109,6 +110,7 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     figure = style.new_figure(5.2 if len(models) == 1 else 8.0, 5.6)
     curves = _draw_roc(figure.subplots(), known, auroc, theirs)
     note = f"{_described(known)}." + _strict_note(strict, models)
+    note += _sensitivity_note(choose(tables["mitosis"], model=models[0], cells="all"))
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
     estimates = pd.concat([auroc.assign(n_seeds=1), strict])[
         ["protocol", "model", "n_seeds", "metric", "item", "value", "low", "high", "n"]
@@ -120,19 +122,19 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
     """Draw the mitotic index against the relative background norm of one model."""
     known, rest = points[points["significant"]], points[~points["significant"]]
     axes.scatter(
-        rest["relative_background"], rest["mitotic_index_percent"], 6, c="#D4D7DA",
+        rest["mitotic_index_percent"], rest["relative_background"], 6, c="#D4D7DA",
         rasterized=True, label="not significant", lw=0,
     )  # fmt: skip
-    x, y = known["relative_background"], known["mitotic_index_percent"]
+    x, y = known["mitotic_index_percent"], known["relative_background"]
     _scatter(axes, x, y, known["is_mitotic_factor"])
     if len(paper):
         axes.scatter(
-            paper["relative_background_norm"], paper["mitotic_index_percent"], 34,
-            facecolors="none", edgecolors=style.INK, lw=0.6, label="paper",
+            paper["mitotic_index_percent"], paper["relative_background_norm"], 34,
+            facecolors="none", edgecolors=style.INK, lw=0.6, label=PAPER_LABEL,
         )  # fmt: skip
     axes.set(
-        xlabel="relative background norm, B / (S + B)",
-        ylabel="absolute change of mitotic index (%)",
+        xlabel="absolute change of mitotic index (%)",
+        ylabel="relative background norm, B / (S + B)",
     )
     axes.margins(0.08)
     axes.legend(loc="best", fontsize=8.5)
@@ -148,12 +150,22 @@ def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
     return "".join(lines)
 
 
+def _sensitivity_note(rows: pd.DataFrame) -> str:
+    """Return the difference of the areas with another threshold or list of factors."""
+    rows = choose(rows, protocol="strict", metric="auroc_difference")
+    rows = over_seeds(rows[(rows["against"] != "") & rows["value"].notna()], ["against"])
+    if rows.empty:
+        return ""
+    each = [f"{style.signed(one.value, 3)} ({one.against})" for one in rows.itertuples()]
+    return f"\nThe difference with other choices: {', '.join(each)}."
+
+
 def _strict_text(one, of: str) -> str:
+    bounds = style.bounds(one.low, one.high, 3, with_sign=one.metric != "auroc")
     if one.metric == "auroc":
         name = SCORES[one.item][1] + (of if one.item == "relative_background" else "")
-        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {one.low:.3f} to {one.high:.3f}"
+        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {bounds}"
     else:
-        bounds = f"{style.signed(one.low, 3)} to {style.signed(one.high, 3)}"
         text = f"difference{of}: {style.signed(one.value, 3)}, 95 % interval {bounds}"
     return f"\nStrict {text} (n = {one.n}, {style.counted(one.n_seeds, 'training seeds')})."
 
@@ -223,7 +235,7 @@ def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None
     for gene in genes.itertuples():
         for side, offset in (("left", 5), ("right", -5)):
             text = axes.annotate(
-                gene.gene, (gene.relative_background, gene.mitotic_index_percent), (offset, 0),
+                gene.gene, (gene.mitotic_index_percent, gene.relative_background), (offset, 0),
                 textcoords="offset points", fontsize=8.5, style="italic", ha=side, va="center",
             )  # fmt: skip
             box = text.get_window_extent().padded(2)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+# Nothing here is of the same data: not even with the published profiles, which are of another
+# training, of other guides, and are compared with another release of CORUM.
+PAPER_LABEL = "paper (another training,\nguides, annotation)"
 METHODS = {  # the paper's method -> (model, space)
     "VAE": ("vae", "combined"),
     "cVAE": ("cvae", "combined"),
