@@ -24,6 +24,7 @@ from mcvae_ops.benchmarks.estimates.verdicts import (
     read_estimate,
     weakest,
 )
+from mcvae_ops.benchmarks.mitosis.mitotic_factors import HAS_SIGN
 from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.files import write_text
 
@@ -269,11 +270,12 @@ def mitosis_part(tables: Tables) -> Part:
         "AUROC difference", benchmark="mitosis", model=tables.main_model,
         metric="auroc_difference", against="",
     )  # fmt: skip
+    has_sign = tables.rows.loc[tables.rows["metric"] == HAS_SIGN, "value"]
     return Part(
         "the relative background norm beats the mitotic index",
         difference,
         "AUROC of mitotic factors among significant genes, B/(S+B) minus mitotic index of the same "
-        "cells",
+        "cells" + "; the index of this table has no sign" * bool((has_sign == 0).any()),
     )
 
 

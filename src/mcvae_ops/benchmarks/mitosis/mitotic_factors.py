@@ -2,8 +2,9 @@
 
 S and B are the squared norms of the salient and background part of a gene's profile (minus NTC,
 not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
-Strict: signed index, interval of the AUROC difference, and what the threshold, the most extreme
-gene and a wider list of factors do to it. The scale of S and B (mean or median, with or without an
+Strict: signed index (a published index is absolute: a row says so), interval of the AUROC
+difference, and what the threshold, the most extreme gene and a wider list of factors do to it. The
+scale of S and B (mean or median, with or without an
 outlier) cannot change an AUROC: B / (S + B) orders genes as B / S does, whatever the scales.
 """
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 SCORES = ("relative_background", "mitotic_index")
 SENSITIVITY_PERCENTILES = (95.0, 99.0, 99.5)
 SENSITIVITY_FACTORS = (0.75, 1.25, 1.5)
+HAS_SIGN = "mitotic_index_has_sign"
 WIDER_LIST = "wider list of factors"
 
 
@@ -272,6 +274,8 @@ def mitosis(
         )  # fmt: skip
         percentile = settings["null_percentile"]
         signed = threshold_percent(index, settings, percentile, signed=True)
+        has_sign = bool((index["mitotic_index_percent"] < 0).any())  # published ones are absolute
+        rows.append(row(protocol="strict", metric=HAS_SIGN, value=has_sign, n=len(index)))
         rows += strict_rows(effects, signed, row)
         rows += group_auroc_rows(effects, annotated, settings, row)
         if cells == "all":
