@@ -77,7 +77,7 @@ def predict_strict(
             predicted[repeat, test] = classification.class_probabilities(
                 features[~test], truth[~test], features[test], standardise=True
             ).argmax(axis=1)
-    return Predictions(groups, truth, genes, predicted)
+    return Predictions(groups, truth, genes, predicted, settings["folds"])
 
 
 PREDICT = {"published": predict_published, "strict": predict_strict}

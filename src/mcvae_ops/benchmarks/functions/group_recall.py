@@ -28,12 +28,15 @@ class Predictions(NamedTuple):
         Gene of each profile, of shape (profile,).
     predicted
         Predicted group, of shape (repeat, profile).
+    folds
+        Of the cross-validation; 0 where the profiles were split once.
     """
 
     groups: np.ndarray
     truth: np.ndarray
     genes: np.ndarray
     predicted: np.ndarray
+    folds: int = 0
 
 
 def confusion(predictions: Predictions) -> np.ndarray:
@@ -84,7 +87,12 @@ class Recalls(NamedTuple):
 
 
 def recalls(predictions: Predictions) -> Recalls:
-    """Return the recall of each group."""
+    """Return the recall of each group.
+
+    The folds of a cross-validation are trained on the same genes in turn, so that their errors are
+    not independent: the variance over genes alone is too small, by about test over training genes
+    (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366). `tests/calibration` measures what is left.
+    """
     names, gene = np.unique(predictions.genes, return_inverse=True)
     right = (predictions.predicted == predictions.truth).mean(axis=0)
     hits, size = np.bincount(gene, right), np.bincount(gene)
@@ -92,7 +100,9 @@ def recalls(predictions: Predictions) -> Recalls:
     group_of[gene] = predictions.truth
     n = np.bincount(predictions.truth, minlength=len(predictions.groups))
     value = np.bincount(group_of, hits, len(n)) / n
-    return Recalls(value, n, (hits - value[group_of] * size) / n[group_of], group_of)
+    terms = (hits - value[group_of] * size) / n[group_of]
+    shared = np.sqrt(1 + 1 / (predictions.folds - 1)) if predictions.folds > 1 else 1.0
+    return Recalls(value, n, shared * terms, group_of)
 
 
 def recall_rows(predictions: Predictions, common: dict) -> list[dict]:
