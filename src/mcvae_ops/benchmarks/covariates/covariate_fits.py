@@ -167,7 +167,11 @@ def _macro(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _mean_score(task: Task, splits: list[tuple], members: np.ndarray) -> Score:
-    """Return the mean over splits; the terms of a tile add up over its cells and splits."""
+    """Return the mean over splits; the terms of a tile add up over its cells and splits.
+
+    They are widened for what the fits owe to the tiles that they were trained on: by the ratio of
+    test to training tiles (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366).
+    """
     names, tile = np.unique(task.tiles, return_inverse=True)
     terms = np.zeros((len(METRICS), len(names)))
     is_scored = np.zeros(len(names), bool)
@@ -178,7 +182,8 @@ def _mean_score(task: Task, splits: list[tuple], members: np.ndarray) -> Score:
     values = np.mean([each for _, each, _ in splits], axis=0) if splits else [np.nan] * len(METRICS)
     batch_of = np.empty(len(names), task.batches.dtype)
     batch_of[tile] = task.batches
-    of_tiles = dict(zip(METRICS, terms[:, is_scored], strict=True))
+    widened = terms[:, is_scored] / np.sqrt(1 - task.tests.mean())
+    of_tiles = dict(zip(METRICS, widened, strict=True))
     return Score(*map(float, values), of_tiles, batch_of[is_scored], _n_scored(task, members))
 
 
