@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.benchmarks.estimates.intervals import FEWEST_UNITS
+
 
 def cells(
     seed: int,
@@ -80,10 +82,11 @@ def tiles(
     table = pd.DataFrame({"batch": [f"P/{k}" for k in batch], "tile": tile})
     table["position_in_fov"] = in_fov
     table["position_in_well"] = np.where(tile % 2 == 0, "edge", "centre")
-    # batches are given, the same in all worlds; tiles and cells are drawn
+    # what batches add is given, the same in all worlds; tiles and cells are drawn
     fixed = np.random.default_rng(7)
     of_batch = 0.5 * fixed.normal(size=(batches, dimensions))
-    response = rng.normal(0.5, 0.2, size=batches)
+    # one or two batches are given, and their tiles are the units; more are drawn themselves
+    response = (fixed if batches < FEWEST_UNITS else rng).normal(0.5, 0.2, size=batches)
     noise = rng.normal(size=(batches * per_batch, dimensions))
     first = of_batch[batch] + 0.4 * noise[unit] + rng.normal(size=(len(batch), dimensions))
     first[:, 0] += response[batch] * (in_fov == "edge")
