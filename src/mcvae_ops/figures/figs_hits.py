@@ -35,8 +35,9 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
             label=f"{label} ({of.sum()})",
         )  # fmt: skip
     left.axhline(-np.log10(MAX_Q), color=style.FAINT, lw=0.8, ls="--")
-    for row, y in zip(table[table["is_hit"]].head(N_NAMED).itertuples(), height, strict=False):
-        left.annotate(row.gene, (row.distance_combined, y), (3, 2), textcoords="offset points",
+    named = table[table["is_hit"]].head(N_NAMED)
+    for k, (row, y) in enumerate(zip(named.itertuples(), height[named.index], strict=True)):
+        left.annotate(row.gene, (row.distance_combined, y), (3, -4 - 8 * (k % 4)), textcoords="offset points",
                       fontsize=7)  # fmt: skip
     left.set(xlabel="distance from NTC of the same batches", ylabel="−log10 q")
     left.legend(loc="lower right", title="effect")
