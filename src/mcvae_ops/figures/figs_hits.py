@@ -37,8 +37,8 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     left.axhline(-np.log10(MAX_Q), color=style.FAINT, lw=0.8, ls="--")
     named = table[table["is_hit"]].head(N_NAMED)
     for k, (row, y) in enumerate(zip(named.itertuples(), height[named.index], strict=True)):
-        left.annotate(row.gene, (row.distance_combined, y), (3, -4 - 8 * (k % 4)), textcoords="offset points",
-                      fontsize=7)  # fmt: skip
+        place, aside = (row.distance_combined, y), (3, -4 - 8 * (k % 4))
+        left.annotate(row.gene, place, aside, textcoords="offset points", fontsize=7)
     left.set(xlabel="distance from NTC of the same batches", ylabel="−log10 q")
     left.legend(loc="lower right", title="effect")
     counts = check_counts(table)
