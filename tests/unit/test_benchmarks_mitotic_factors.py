@@ -28,7 +28,7 @@ def index_of(names, percent, null=()):
     level = ["gene"] * len(names) + ["ntc_guide"] * len(null)
     names = [*names, *(f"n{k}" for k in range(len(null)))]
     values = {"level": level, "name": names, "mitotic_index_percent": [*percent, *null]}
-    return pd.DataFrame(values).assign(n_cells=10, mitotic_fraction=0.1)
+    return pd.DataFrame(values).assign(cells="all", n_cells=10, mitotic_fraction=0.1)
 
 
 def row(**values):

@@ -99,7 +99,9 @@ def benchmark_rows(held_out):
     groups = pd.DataFrame({"gene": COMPLEXES["gene"]})
     groups["group"] = [f"group {name[0]}" for name in groups["gene"]]
     p_values = of_guides[["guide", "gene"]].assign(p_value=0.0)
-    points = mitotic_factors.effect_points(of_genes, mitotic_indices(cells, split), {"0A"})
+    index = mitotic_indices(cells, split)
+    index = index[index["cells"] == "held_out_gene"]
+    points = mitotic_factors.effect_points(of_genes, index, {"0A"})
 
     def row(**values):
         same = {"model": "m", "seed": 0, "cells": "held_out_gene"}
