@@ -1,6 +1,6 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
-# make judge  three further screens, on which no model was developed, and what models reach there
+# make evaluate  models compared on three further screens, on which no model was developed
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
@@ -8,7 +8,7 @@
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
-# make docs   config/README.md from the schema
+# make docs   config/README.md from the schema and the defaults
 # make help   this list
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +17,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens judge check calibration test test-slurm lint bench bench-gpu docs
+.PHONY: help demo screens evaluate check calibration test test-slurm lint bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -45,16 +45,14 @@ screens: .venv/installed
 	$(BIN)/pytest tests/screens
 	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
 
-define JUDGE
-$(call RUN,results/judge_$(1)/claims.tsv --configfile config/config.yaml config/dcvae.yaml config/judge/models.yaml config/judge/$(1).yaml)
-endef
+EVALUATION := config/config.yaml config/dcvae.yaml config/evaluation/evaluation.yaml
 
-judge: .venv/installed
-	$(call JUDGE,a)
-	$(call JUDGE,b)
-	$(call JUDGE,c)
-	$(BIN)/python -m mcvae_ops.evaluation.comparison_page config/judge/judgement.yaml results
-	@echo "Judgement: results/judgement.md"
+evaluate: .venv/installed
+	$(call RUN,results/evaluation_a/measures.parquet --configfile $(EVALUATION) config/evaluation/a.yaml)
+	$(call RUN,results/evaluation_b/measures.parquet --configfile $(EVALUATION) config/evaluation/b.yaml)
+	$(call RUN,results/evaluation_c/measures.parquet --configfile $(EVALUATION) config/evaluation/c.yaml)
+	$(call RUN,results/evaluation/model_comparison.md --configfile $(EVALUATION))
+	@echo "Comparison of models: results/evaluation/model_comparison.md"
 
 check: .venv/installed
 	$(BIN)/pytest tests/demo
@@ -63,7 +61,8 @@ calibration: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibration results/calibration.tsv
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup --durations=10 \
+	  tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
 
 test-slurm: .venv/installed
 	$(BIN)/pytest tests/integration/test_slurm.py

@@ -23,3 +23,13 @@ def one_thread() -> None:
     """Give torch one thread: UMAP takes all cores for its process, which crawls on busy ones."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all tests that share the tiny run in one, too.
+
+    With pytest-xdist each process has fixtures of its own: the tiny run must not be made twice.
+    """
+    for item in items:
+        shares_run = "tiny_run" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("tiny_run" if shares_run else str(item.path)))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside, flushed to disk, renamed."""
+"""Write files that appear complete or not at all: to a sibling, which is flushed and renamed."""
 
 import os
 import re
@@ -18,11 +18,11 @@ HOST = re.sub(r"\W", "_", socket.gethostname())
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yield a sibling path to write to; on success it takes the place of `path`.
+    """Yield a sibling path to write to; on success it replaces `path`.
 
-    The suffix of `path` is kept, since many writers choose their format by it. On an
-    exception the sibling is deleted and `path` stays as it was. After a kill the sibling stays
-    until the file is written again.
+    The sibling has the suffix of `path`, because many writers choose their format by it. After an
+    exception the sibling is deleted and `path` is as before. After a kill the sibling remains until
+    the file is written again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a new folder to write to; on success it takes the place of the folder `path`."""
+    """Yield a new folder to write to; on success it replaces the folder `path`."""
     path = Path(path)
     partial = _sibling(path)
     partial.mkdir(parents=True)
@@ -70,9 +70,9 @@ def write_parquet(table, path: str | Path, metadata: dict[str, str] | None = Non
     table
         The rows.
     path
-        Target; appears whole or not at all.
+        Target; it appears complete or not at all.
     metadata
-        Strings for the schema metadata, read back with ``pq.read_schema(path).metadata``.
+        Strings for the schema metadata, read with ``pq.read_schema(path).metadata``.
     """
     if not isinstance(table, pa.Table):
         table = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
@@ -84,33 +84,36 @@ def write_parquet(table, path: str | Path, metadata: dict[str, str] | None = Non
 
 @contextmanager
 def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Yield a writer of a table that is larger than memory, as `write_parquet` would write it."""
-    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as one:
-        yield one
+    """Yield a writer for a table that is larger than memory, in the format of `write_parquet`."""
+    with (
+        whole_file(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
+    ):
+        yield writer
 
 
 def _sibling(path: Path) -> Path:
     """Name a hidden sibling after this process; delete those of processes that were killed.
 
-    A sibling of a process that lives, or that ran on another host, is let be: it may be in use.
+    Siblings of running processes, or of another host, are left alone because they may be in use.
     """
     name = re.compile(rf"\.{re.escape(path.stem)}\.{HOST}-(\d+)-\w+{re.escape(path.suffix)}")
-    for left in path.parent.glob(".*"):
-        if (found := name.fullmatch(left.name)) and not _lives(int(found[1])):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
+    for sibling in path.parent.glob(".*"):
+        if (match := name.fullmatch(sibling.name)) and not _is_running(int(match[1])):
+            if sibling.is_dir():
+                shutil.rmtree(sibling, ignore_errors=True)
             else:
-                left.unlink(missing_ok=True)
+                sibling.unlink(missing_ok=True)
     return path.with_name(f".{path.stem}.{HOST}-{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
 
 
-def _lives(process: int) -> bool:
+def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-        # A dead one keeps its number until its parent asks after it, which not every container's
-        # first process does.
+        # A zombie keeps its PID until its parent reaps it, and the first process of some containers
+        # reaps none.
         return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except ProcessLookupError:
         return False
     except (PermissionError, FileNotFoundError):
-        return True  # of another user; no such folder on this system
+        return True  # a process of another user; a system without /proc

@@ -1,4 +1,4 @@
-"""Progress: lines in a log, and on a terminal a bar, with done / total, rate and time left."""
+"""Show progress: lines in a log, and a bar on a terminal, with rate and time left."""
 
 import fcntl
 import logging
@@ -10,25 +10,25 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Log at most one line per `interval_s`, and one at the end; show a bar where someone watches.
+    """Log at most one line per `interval_s`, and one at the end; show a bar on a terminal.
 
     Parameters
     ----------
     total
-        Number of units to do.
+        Number of units to process.
     unit
-        What is counted, in the plural ("tiles").
-    what
-        What is being done ("crop").
+        Name of the unit, in the plural ("tiles").
+    task
+        Name of the task ("crop").
     interval_s
         Least time between two lines.
     """
 
-    def __init__(self, total: int, unit: str, what: str, interval_s: float = 10.0) -> None:
-        self.total, self.unit, self.what, self.interval_s = total, unit, what, interval_s
+    def __init__(self, total: int, unit: str, task: str, interval_s: float = 10.0) -> None:
+        self.total, self.unit, self.task, self.interval_s = total, unit, task, interval_s
         self.done = 0
         self.started_s = self.logged_s = time.monotonic()
-        self._bar = _bar(total, unit, what)
+        self._bar = _bar(total, unit, task)
 
     def step(self, n: int = 1) -> None:
         """Count `n` more units as done."""
@@ -40,30 +40,26 @@ class Progress:
             self.logged_s = now_s
             rate = self.done / max(now_s - self.started_s, 1e-9)
             left_s = (self.total - self.done) / max(rate, 1e-9)
-            logger.info(
-                "%s: %d / %d %s, %.3g %s/s, %.0f s left",
-                self.what, self.done, self.total, self.unit, rate, self.unit, left_s,
-            )  # fmt: skip
+            done = f"{self.task}: {self.done} / {self.total} {self.unit}"
+            logger.info("%s, %.3g %s/s, %.0f s left", done, rate, self.unit, left_s)
         if self._bar is not None and self.done == self.total:
             self._bar.close()
 
 
-def _bar(total: int, unit: str, what: str):
+def _bar(total: int, unit: str, task: str):
     """Return a bar on the terminal; None without a terminal, or while another job shows its bar."""
     if not sys.stderr.isatty():
         return None
     try:
-        # Opened anew, as a lock is the file's and not the process's: jobs side by side would write
-        # over each other's line.
+        # Parallel jobs would write over each other's line, so a job locks the terminal. It opens
+        # the terminal again, because a lock belongs to an open file, and jobs share that of stderr.
         device = os.open(os.ttyname(sys.stderr.fileno()), os.O_WRONLY | os.O_NOCTTY)
         terminal = os.fdopen(device, "w")
         fcntl.flock(terminal, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return None
-    from tqdm import tqdm  # needed where someone watches, so not on a bare GPU node
+    from tqdm import tqdm  # imported here, because a GPU node without a terminal may lack it
 
-    # Closing the file, when the bar is dropped, lets the next job show its own.
-    return tqdm(
-        total=total, unit=f" {unit}", desc=what, leave=False, mininterval=0.5, dynamic_ncols=True,
-        file=terminal,
-    )  # fmt: skip
+    # When the bar is dropped, its file is closed, and the next job can lock the terminal.
+    options = {"leave": False, "mininterval": 0.5, "dynamic_ncols": True}
+    return tqdm(total=total, unit=f" {unit}", desc=task, file=terminal, **options)

@@ -1,4 +1,4 @@
-"""What the configuration says of a screen, as objects."""
+"""A screen as the configuration describes it: channels, tiles, grid of a well, words."""
 
 import re
 from collections.abc import Sequence
@@ -12,11 +12,22 @@ _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel of the crops: `index` is its position on the channel axis of its file."""
+    """A channel of the crops.
+
+    Attributes
+    ----------
+    name, stain, colour
+        As the configuration calls them.
+    group
+        Its file: what `{channel}` reads in the address of an image.
+    index
+        Its position on the channel axis of its file; None finds it by its name, in files that name
+        their channels, and takes the only one of other files.
+    """
 
     name: str
     group: str
-    index: int
+    index: int | None
     stain: str = ""
     colour: str = ""
 
@@ -27,7 +38,7 @@ def channels_from(entries: Sequence[dict]) -> list[Channel]:
 
 
 def tile_numbers(tiles: str) -> list[int]:
-    """Return the tiles that ranges name, ascending, each once: ``"0-2, 7"`` gives 0, 1, 2, 7."""
+    """Return the numbers of the tiles in some ranges, ascending: ``"0-2, 7"`` gives 0, 1, 2, 7."""
     numbers = set()
     for part in tiles.split(","):
         first, _, last = part.strip().partition("-")
@@ -35,21 +46,29 @@ def tile_numbers(tiles: str) -> list[int]:
     return sorted(numbers)
 
 
+def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:
+    """Return the lengths (y, x) of a tile; one number means a square."""
+    if isinstance(tile_size_px, int):
+        return tile_size_px, tile_size_px
+    size_y, size_x = tile_size_px
+    return size_y, size_x
+
+
 def reworded(text: str, words: dict[str, str]) -> str:
-    """Call things as the screen does: ``2 genes`` becomes ``2 compounds``.
+    """Replace genes, guides and NTC by the words of the screen: ``2 genes`` by ``2 compounds``.
 
     Parameters
     ----------
     text
-        Prose that speaks of genes, guides and NTC.
+        Prose about genes, guides and NTC.
     words
         Section ``screen.words`` of the configuration.
     """
 
     def word(match: re.Match) -> str:
-        found, plural = match.groups()
-        new = words[_WORDS[found.lower()]]
-        return (new[0].upper() + new[1:] if found[0] == "G" else new) + plural
+        old, plural = match.groups()
+        new = words[_WORDS[old.lower()]]
+        return (new[0].upper() + new[1:] if old[0] == "G" else new) + plural
 
     return re.sub(r"\b(NTC|[Gg]ene|[Gg]uide)(s?)\b", word, text)
 
@@ -57,13 +76,13 @@ def reworded(text: str, words: dict[str, str]) -> str:
 def well_grid(column_heights: list[int]) -> np.ndarray:
     """Return (row, column) of each tile of a well, of shape (tile, 2).
 
-    Tiles are counted column by column in a snake: the first column downwards, the next one
-    upwards. Columns are centred on one another (rounded up where heights differ by an odd number).
+    Tiles are numbered column by column in a snake: the first column downwards, the next one
+    upwards. Columns are centred (rounded up where heights differ by an odd number).
     """
     tallest = max(column_heights)
-    places = []
+    positions = []
     for column, height in enumerate(column_heights):
         rows = (tallest - height) // 2 + np.arange(height)
         rows = rows if column % 2 == 0 else rows[::-1]
-        places.append(np.column_stack([rows, np.full(height, column)]))
-    return np.concatenate(places)
+        positions.append(np.column_stack([rows, np.full(height, column)]))
+    return np.concatenate(positions)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from mcvae_ops.models.objective import ADDITIONAL_TERMS
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
 from mcvae_ops.shards.split import assign_splits
@@ -23,7 +24,7 @@ SPLIT = {
     "held_out_wells": [],
     "held_out_genes": [],
 }
-TRAINING = {
+TRAINING = {term.weight: 0.0 for term in ADDITIONAL_TERMS.values()} | {
     "seeds": [0],
     "network": "conv64",
     "base_width": 4,
@@ -34,9 +35,7 @@ TRAINING = {
     "condition_on_batch": False,
     "sigma": "analytic",
     "technical_latent": 0,
-    "hsic_weight": 0.0,
     "likelihood_weight": 1.0,
-    "label_weight": 0.0,
     "normalise_batches": False,
     "augmentation": False,
     "kl_weight": 1.0,

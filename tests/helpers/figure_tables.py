@@ -111,7 +111,7 @@ def covariates() -> pd.DataFrame:
 
 
 def functions() -> pd.DataFrame:
-    """Confusion, recalls and their difference, both protocols."""
+    """Confusion, recall and difference of recall, both protocols."""
     rng, rows = np.random.default_rng(2), []
     pairs = [("mcvae", "salient", 2.0), ("mcvae", "background", 2.6), ("mcvae", "combined", 3.0)]
     pairs += [("cellprofiler", "combined", 4.5)]

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from mcvae_ops.figures.draw import draw_figure
 from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
 from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import figure_tables
+from tests.helpers.configurations import merged, whole
 
 ROOT = Path(__file__).parents[2]
-CONFIGURATION = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))
+CONFIGURATION = whole(merged("config"))
 PLATES = CONFIGURATION["screen"]["plates"]
 
 

@@ -3,14 +3,12 @@
 import copy
 from pathlib import Path
 
-import yaml
-
 from mcvae_ops.simulate.library import simulate_library
 from mcvae_ops.simulate.plate import simulate_plate
-from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
 PLATE, WELLS, TILE_SIZE_PX = "P1", ["A1", "B2"], 320
-DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+DEFAULT = whole(merged("config"))
 
 
 def small_screen() -> dict:

@@ -17,9 +17,9 @@ from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.shards.training_cells import Cells, read_cells
-from mcvae_ops.training.batches import Batch
-from mcvae_ops.training.precision import Arithmetic
+from mcvae_ops.shards.training_cells import Cells, read_training_cells
+from mcvae_ops.training.minibatches import Minibatch
+from mcvae_ops.training.precision import Precision
 
 CHANNELS, CROP_PX, N_GENES = ["A594", "AF750", "DAPI", "GFP"], 100, 50
 PAPER = FamilySettings(
@@ -51,11 +51,11 @@ def write_screen(root: Path, n_cells: int, cells_per_shard: int = 2000) -> Cells
             paths.append(f"{root}/crops/P/A{1 + number % 2}/{number:03d}.{arm}.npy")
             write_shard(crops, np.arange(n), table, CHANNELS, paths[-1])
     index_shards(paths, str(root), str(root / "shards" / "index.parquet"))
-    return read_cells(str(root / "shards" / "index.parquet"))
+    return read_training_cells(str(root / "shards" / "index.parquet"))
 
 
 def sampler_of(root: Path, cells: Cells, batch_size: int) -> BalancedSampler:
-    """Return a sampler that reads from disk, in windows ahead."""
+    """Return a sampler that reads from disk, in prefetched windows."""
     arms = np.flatnonzero(cells.label != 0), np.flatnonzero(cells.label == 0)
     memory_bytes = 4 * 4096 * 2 * len(CHANNELS) * CROP_PX**2
     crops = Crops(root, cells)
@@ -119,22 +119,22 @@ class Step:
     """One training step, as in `mcvae_ops.training.train`."""
 
     def __init__(
-        self, network: str, arithmetic: Arithmetic, device: torch.device, channels_last: bool = True
+        self, network: str, precision: Precision, device: torch.device, channels_last: bool = True
     ) -> None:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         settings = NETWORKS[network]
-        self.layout, self.arithmetic, self.device = layout, arithmetic, device
+        self.layout, self.precision, self.device = layout, precision, device
         self.model = ContrastiveVAE(settings, 0).to(device, memory_format=layout)
-        arithmetic.prepare(self.model)
+        precision.prepare(self.model)
         self.preprocess = Preprocessing(settings.input_size_px, 1.0, 7.0, 7.0)
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-4, fused=True)
         self.generator = torch.Generator(device).manual_seed(0)
-        self.weights, self.n_steps = Weights(1.0, 1.0, 100, 8.0, 0.0, 0.0), 0
+        self.weights, self.n_steps = Weights(1.0, 1.0, 100, {"wasserstein": 8.0}), 0
 
-    def __call__(self, cells: Batch) -> torch.Tensor:
+    def __call__(self, cells: Minibatch) -> torch.Tensor:
         """Take one step; return the loss."""
         images = self.preprocess(cells.crops, cells.batch).contiguous(memory_format=self.layout)
-        with self.arithmetic.autocast(self.device):
+        with self.precision.autocast(self.device):
             inference = self.model(images, cells.label, cells.batch, self.generator)
         terms = objective(self.model, images, cells.label, inference, self.weights, self.n_steps)
         self.optimiser.zero_grad()
@@ -145,14 +145,14 @@ class Step:
         return terms["loss"].detach()
 
 
-def noise_batch(n_cells: int, device: torch.device) -> Batch:
+def noise_batch(n_cells: int, device: torch.device) -> Minibatch:
     """Return a batch of noise on the device, half of it NTC."""
     rng = np.random.default_rng(1)
     shape = (n_cells, len(CHANNELS), CROP_PX, CROP_PX)
     crops = torch.from_numpy(rng.integers(100, 3000, shape, np.uint16))
     label = torch.arange(n_cells) % N_GENES + 1
     label[n_cells // 2 :] = 0
-    batch = Batch(np.arange(n_cells), crops, label, torch.zeros(n_cells, dtype=torch.int64))
+    batch = Minibatch(np.arange(n_cells), crops, label, torch.zeros(n_cells, dtype=torch.int64))
     return batch.to(device)
 
 

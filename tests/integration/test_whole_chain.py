@@ -135,15 +135,15 @@ def test_other_corrections_rewrite_no_plain_profile(tiny_run):
     assert set(planned) == changed and planned["draw_figure"] == 1
 
 
-def test_a_compared_model_is_judged_and_drawn_without_a_training(tiny_run, tmp_path):
+def test_a_compared_model_is_benchmarked_and_drawn_without_a_training(tiny_run, tmp_path):
     folder = Path(shutil.copytree(tiny_run, tmp_path / "run"))
     config = tiny_configuration()
     config["profiles"]["compared_models"] = ["cvae"]
     write_configuration(config, folder)
     figures = [f"results/tiny/figures/{panel}.csv" for panel in ("fig3b", "fig4b", "fig5c")]
     planned = jobs(folder, *figures)
-    judged = {"covariates", "functions", "mitosis"}
-    assert set(planned) == {*judged, "draw_figure", "total"} and planned["draw_figure"] == 3
+    benchmarks = {"covariates", "functions", "mitosis"}
+    assert set(planned) == {*benchmarks, "draw_figure", "total"} and planned["draw_figure"] == 3
     done = snakemake(folder, *figures, "--cores", "2")
     assert done.returncode == 0, done.stdout[-3000:]
     for figure in figures:
@@ -217,15 +217,18 @@ WELL = "20260105_6W-SIM001A/A1"
 
 def test_a_wrong_path_pattern_ends_in_one_sentence(copied_run):
     config = tiny_configuration()
-    config["screen"]["path_pattern"] = "{plate}-{well}-{group}-{tile}"
+    config["screen"]["images"] = "{plate}-{well}-{channel}-{tile}"
     write_configuration(config, copied_run)
-    assert "screen.path_pattern" in rerun(copied_run, "manifest/files.parquet")
+    assert "screen.images" in rerun(copied_run, "manifest/files.parquet")
 
 
 BROKEN_PARTS = {
     "missing column": (lambda part: part.drop(columns="sgRNA_0"), "sgRNA_0"),
     "no control": (lambda part: part.replace("nontargeting", "safe"), "'nontargeting'"),
-    "no cell": (lambda part: part.assign(tile=part["tile"] + 500), "no cell"),
+    "no cell": (
+        lambda part: part.assign(tile=part["tile"] + 500),
+        "every cell of the screen is missing",
+    ),
 }
 
 

@@ -13,10 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
-from tests.conftest import ROOT
 from tests.helpers.archive_process import serving, write_tiffs
+from tests.helpers.configurations import merged, whole
 from tests.integration.test_archive_faults import BLOCK_BYTES, killed_rounds
 
 N_FILES, N_FEATURES, CELLS_PER_PART = 840_633, 1_084, 10_000
@@ -34,9 +33,10 @@ print(json.dumps(used))
 """
 LIST_AND_PLAN = """
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
+from mcvae_ops.archive.image_files import list_files
 settings = json.loads(open("settings.json").read())
-list_files("study.json", None, None, settings["screen"], settings["archive"], "files", "left_out")
+archive = settings["archive"] | {"study": "study.json", "root": None, "files": None}
+list_files(archive, settings["screen"], "files", "left_out")
 plans._free_bytes = lambda folder: 10**14
 plans.plan("files", "left_out", "parts", settings, "results", "timings")
 """
@@ -78,7 +78,7 @@ def write_study(folder, known: pd.DataFrame) -> int:
 def test_manifest_and_plan_of_the_whole_study(shared, tmp_path):
     known = pd.read_parquet(shared / "data/archive/s-biad394_six_plates.parquet")
     list_bytes = write_study(tmp_path, known)
-    settings = yaml.safe_load((ROOT / "config/funk2022.yaml").read_text())
+    settings = whole(merged("funk2022"))
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     parts = {"name": ["a"], "address": ["https://x/a"], "size_bytes": [1]}
     pd.DataFrame(parts).to_parquet(tmp_path / "parts")

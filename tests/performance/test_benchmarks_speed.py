@@ -66,9 +66,9 @@ def test_complexes_of_the_whole_library():
     )
 
     def ours():
-        source = build_pair_sets(library, annotation(), NO_PAIRS, ROUNDS, 0)[COMPLEXES]
-        pair_set_rows(zscore_features(profiles), source, SETTINGS, 0, row, published=True)
-        return source.graph
+        pair_set = build_pair_sets(library, annotation(), NO_PAIRS, ROUNDS, 0)[COMPLEXES]
+        pair_set_rows(zscore_features(profiles), pair_set, SETTINGS, 0, row, published=True)
+        return pair_set.graph
 
     graph = ours()
     ours_s = timed(ours)

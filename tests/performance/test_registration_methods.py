@@ -17,7 +17,7 @@ from skimage.registration import phase_cross_correlation
 
 from mcvae_ops.screen import channels_from
 from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import measure_shift, prepare_image
 from tests.helpers.simulated import draw_plate, small_screen
 from tests.helpers.tile_scenes import shift_image
 
@@ -38,7 +38,8 @@ def ours(method: str, binning: int):
     settings = SETTINGS | {"method": method, "binning": binning}
 
     def measure(moving, fixed):
-        return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
+        prepared = (prepare_image(image, settings) for image in (moving, fixed))
+        return measure_shift(*prepared, settings)[:2]
 
     return measure
 
@@ -184,10 +185,10 @@ def errors(tmp_path_factory, shared):
 
 
 def test_methods(errors):
-    errors["believed"] = errors["confidence"] >= LEAST_CONFIDENCE
+    errors["reliable"] = errors["confidence"] >= LEAST_CONFIDENCE
     rows = []
     for (name, method), trials in errors.groupby(["input", "method"], sort=False):
-        error, believed = trials["error_px"], trials["believed"]
+        error, reliable = trials["error_px"], trials["reliable"]
         knows = trials["confidence"].notna().all()
         rows.append(
             {
@@ -198,14 +199,14 @@ def test_methods(errors):
                 "p99_px": error.quantile(0.99),
                 "within_half_px": (error < 0.5).mean(),
                 "at_zero": trials["at_zero"].mean(),
-                "believed": believed.mean() if knows else np.nan,
-                "worst_believed_px": error[believed].max(),
+                "reliable": reliable.mean() if knows else np.nan,
+                "worst_reliable_px": error[reliable].max(),
             }
         )
     table = pd.DataFrame(rows)
     print("\n" + table.to_string(index=False, float_format="%.3f", na_rep="-"))
     ours_px = errors.loc[
-        errors["method"].str.startswith("bandpass") & errors["believed"], "error_px"
+        errors["method"].str.startswith("bandpass") & errors["reliable"], "error_px"
     ]
     assert ours_px.max() < 1
     locked = errors[errors["input"].str.startswith("blurred")].groupby("method")["at_zero"].mean()

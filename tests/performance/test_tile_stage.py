@@ -25,6 +25,9 @@ GROUPS = {"near": ["DNA", "tubulin"], "red": ["foci"], "far": ["actin"]}
 SCREEN = {
     "tile_size_px": SIZE,
     "z_planes": PLANES,
+    "axes": None,
+    "counts": {"scale": 1, "offset": 0},
+    "cut_px": None,
     "projection": "max",
     "channels": [
         {"name": "foci", "stain": "", "group": "red", "index": 0, "colour": ""},
@@ -35,6 +38,7 @@ SCREEN = {
 }
 ALIGNMENT = {
     "reference": "DNA",
+    "in_register": [],
     "measure": {"foci": "DNA", "actin": "tubulin"},
     "method": "bandpass",
     "binning": 4,
@@ -83,7 +87,7 @@ def ours(folder: Path) -> np.ndarray:
     aligned = aligned_tile(paths, SCREEN, ALIGNMENT, plate)
     image = clip(aligned.image, 0.001)
     cut = crop_cells(image, aligned.shifts.px, centres(), CROP)
-    rows = pd.DataFrame({"cell": np.flatnonzero(cut.kept)})
+    rows = pd.DataFrame({"cell": np.flatnonzero(cut.is_inside)})
     write_shard(cut.images, np.arange(len(rows)), rows, NAMES, folder / "ours.npy")
     return cut.images
 

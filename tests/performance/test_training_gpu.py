@@ -14,8 +14,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from mcvae_ops.training.batches import Batches
-from mcvae_ops.training.precision import Arithmetic
+from mcvae_ops.training.minibatches import Minibatches
+from mcvae_ops.training.precision import Precision
 from mcvae_ops.training.train import train_model
 from tests.helpers import training_step
 from tests.helpers.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
@@ -27,7 +27,7 @@ pytestmark = [
 GPU = torch.device("cuda")
 BATCH_SIZE, N_CELLS, SECONDS, N_STEPS = 4096, 24_000, 5.0, 10
 WAYS = {
-    f"{precision}{', compiled' if compiled else ''}": Arithmetic(precision, compiled)
+    f"{precision}{', compiled' if compiled else ''}": Precision(precision, compiled)
     for compiled in (False, True)
     for precision in ("float32", "tf32", "bf16")
 }
@@ -61,7 +61,7 @@ def test_loader_keeps_up(screen):
     sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
     numbers = itertools.count()
     loader = training_step.per_second(
-        lambda: len(sampler.batch(next(numbers))[0]), torch.device("cpu"), SECONDS
+        lambda: len(sampler.minibatch(next(numbers))[0]), torch.device("cpu"), SECONDS
     )
     sequential = training_step.per_second(
         lambda: training_step.read_sequentially(root, N_CELLS) or N_CELLS,
@@ -69,10 +69,10 @@ def test_loader_keeps_up(screen):
         SECONDS,
     )
     print(f"\nloader alone, warm: {loader:,.0f} cells/s, {loader / sequential:.2f} x in order")
-    step = training_step.Step("conv64", Arithmetic("tf32", False), GPU)
+    step = training_step.Step("conv64", Precision("tf32", False), GPU)
     held = training_step.noise_batch(BATCH_SIZE, GPU)
     alone = training_step.per_second(lambda: len(step(held).expand(BATCH_SIZE)), GPU, SECONDS)
-    batches = Batches(sampler, cells, GPU, in_background=True)
+    batches = Minibatches(sampler, cells, GPU, in_background=True)
     both = training_step.per_second(
         lambda: len(step(batches.take(next(numbers))).expand(BATCH_SIZE)), GPU, 2 * SECONDS
     )
@@ -95,7 +95,7 @@ def test_loader_against_one_record_a_cell(screen, tmp_path):
     sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
     numbers = itertools.count()
     ours = training_step.per_second(
-        lambda: len(sampler.batch(next(numbers))[0]), torch.device("cpu"), SECONDS
+        lambda: len(sampler.minibatch(next(numbers))[0]), torch.device("cpu"), SECONDS
     )
     print(f"\nLMDB, {n_workers} workers: {other:,.0f} cells/s; ours {ours / other:.1f} x")
     assert ours > other
@@ -117,7 +117,7 @@ def test_step(network, way):
 
 
 def bound_of(
-    step: training_step.Step, cells: training_step.Batch, step_s: float, precision: str
+    step: training_step.Step, cells: training_step.Minibatch, step_s: float, precision: str
 ) -> tuple[str, dict[str, float]]:
     """Return what a step waits for, and the shares of its time that tell.
 
@@ -130,7 +130,7 @@ def bound_of(
             step(cells)
         torch.cuda.synchronize()
     kernel_s = sum(event.self_device_time_total for event in profiled.key_averages()) / 1e6
-    plain = training_step.Step(network_of(step), Arithmetic("float32", False), GPU)
+    plain = training_step.Step(network_of(step), Precision("float32", False), GPU)
     with FlopCounterMode(display=False) as counter:
         plain(cells)
     moved = 3 * layer_bytes(plain, cells) * (0.5 if precision == "bf16" else 1.0)
@@ -148,7 +148,7 @@ def network_of(step: training_step.Step) -> str:
     return step.model.settings.network
 
 
-def layer_bytes(step: training_step.Step, cells: training_step.Batch) -> int:
+def layer_bytes(step: training_step.Step, cells: training_step.Minibatch) -> int:
     """Return the bytes of all inputs and outputs of layers in one pass forward."""
     seen = []
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mcvae_ops.training.batches import Batches
-from mcvae_ops.training.precision import Arithmetic
+from mcvae_ops.training.minibatches import Minibatches
+from mcvae_ops.training.precision import Precision
 from tests.helpers import training_step
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def test_loader(screen, tmp_path):
 
     def ours() -> int:
         sampler = training_step.sampler_of(root, cells, BATCH_SIZE)
-        return sum(len(sampler.batch(step)[0]) for step in range(n_read // BATCH_SIZE))
+        return sum(len(sampler.minibatch(step)[0]) for step in range(n_read // BATCH_SIZE))
 
     def sequential() -> int:
         training_step.read_sequentially(root, N_CELLS)
@@ -74,14 +74,14 @@ def test_step():
     cells = training_step.noise_batch(BATCH_SIZE, CPU)
     ways = {
         "float32, contiguous": training_step.Step(
-            "conv64", Arithmetic("float32", False), CPU, False
+            "conv64", Precision("float32", False), CPU, False
         ),
-        "float32": training_step.Step("conv64", Arithmetic("float32", False), CPU),
-        "bf16": training_step.Step("conv64", Arithmetic("bf16", False), CPU),
+        "float32": training_step.Step("conv64", Precision("float32", False), CPU),
+        "bf16": training_step.Step("conv64", Precision("bf16", False), CPU),
     }
     if shutil.which("g++"):
-        ways["float32, compiled"] = training_step.Step("conv64", Arithmetic("float32", True), CPU)
-        ways["bf16, compiled"] = training_step.Step("conv64", Arithmetic("bf16", True), CPU)
+        ways["float32, compiled"] = training_step.Step("conv64", Precision("float32", True), CPU)
+        ways["bf16, compiled"] = training_step.Step("conv64", Precision("bf16", True), CPU)
     losses = {name: [float(step(cells)) for _ in range(5)] for name, step in ways.items()}
     for name, values in losses.items():
         assert values == pytest.approx(losses["float32"], rel=0.02), name
@@ -97,8 +97,8 @@ def test_step():
 @pytest.mark.parametrize("network", training_step.NETWORKS)
 def test_step_with_loader(network, screen):
     root, cells = screen
-    step = training_step.Step(network, Arithmetic("float32", False), CPU)
-    batches = Batches(
+    step = training_step.Step(network, Precision("float32", False), CPU)
+    batches = Minibatches(
         training_step.sampler_of(root, cells, BATCH_SIZE), cells, CPU, in_background=True
     )
     numbers = itertools.count()

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from mcvae_ops.workflow.job import Names
+from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
 RESULTS = ROOT / "results/compounds"
-CONFIG = yaml.safe_load((ROOT / "config/compounds.yaml").read_text())
+CONFIG = whole(merged("compounds"))
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -23,7 +23,7 @@ def results() -> Path:
 
 def test_every_panel_is_drawn_but_those_of_complexes():
     drawn = {path.stem for path in (RESULTS / "figures").glob("*.png")}
-    assert drawn == set(Names(CONFIG).panels)
+    assert drawn == set(DrawnPanels(CONFIG, []).drawn)
     assert set(PANELS) - drawn == {"fig2a", "fig2b", "fig2c", "figs2"}
     report = (RESULTS / "report.html").read_text()
     assert "fig2a: archive.annotations.corum is null" in report

@@ -24,13 +24,13 @@ SIX_FILES = [
 
 
 def two_channels_in_one_file(config: dict) -> None:
-    config["screen"]["path_pattern"] = "screenA/{plate}/{well}/{tile}.tif"
+    config["screen"]["images"] = "screenA/{plate}/{well}/{tile}.tif"
     config["screen"]["channels"] = channels_of(ONE_FILE)
     config["alignment"]["measure"] = {}
 
 
 def six_files_of_8_bits(config: dict) -> None:
-    config["screen"]["path_pattern"] = "screenA/{plate}/{group}/{well}_{tile}.tif"
+    config["screen"]["images"] = "screenA/{plate}/{channel}/{well}_{tile}.tif"
     config["screen"]["channels"] = channels_of(SIX_FILES)
     config["alignment"] |= {
         "binning": 1,
@@ -77,7 +77,7 @@ def small(name: str) -> dict:
     """A screen of 18 tiles and one model, whose files have no axis of focal planes."""
     config = tiny_configuration()
     config["screen"] |= {
-        "name": name, "z_planes": 1, "acquisition": "", "tiles": "0-8",
+        "name": name, "z_planes": 1, "tiles": "0-8",
         "well_grid": {"column_heights": [3, 3, 3], "centre_tiles": 1, "published_centre_tiles": 1},
     }  # fmt: skip
     config["alignment"]["reference"] = "DNA"
@@ -107,7 +107,7 @@ def test_a_screen_runs_from_archive_to_report(screen, tmp_path):
     assert drawn == set(PANELS) - not_drawn
     assert (results / "report.html").stat().st_size > 100_000
     for panel in not_drawn:
-        assert panel in done.stdout.split("Left out of this run, as ")[1]
+        assert panel in done.stdout.split("Left out of this run because ")[1]
 
 
 def check_crops(results: Path, config: dict) -> None:

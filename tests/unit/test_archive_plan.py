@@ -6,15 +6,14 @@ import os
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
+from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.archive.plan import plan
 from mcvae_ops.benchmarks.covariates.positions import well_position
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
-from tests.conftest import ROOT
+from tests.helpers.configurations import merged, whole
 
 ROOM = "https://host/Files"
 
@@ -25,11 +24,12 @@ def planned(shared, tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "_free_bytes", lambda folder: 10**14)
 
     def call(name, change=lambda config: None):
-        config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        config = whole(merged(name))
         change(config)
         paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
-        table = shared / "data/archive/s-biad394_six_plates.parquet"
-        list_files(None, ROOM, str(table), config["screen"], config["archive"], **paths)
+        table = str(shared / "data/archive/s-biad394_six_plates.parquet")
+        archive = config["archive"] | {"study": None, "root": ROOM, "files": table}
+        list_files(archive, config["screen"], **paths)
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
         plan(paths["manifest"], paths["left_out"], str(tmp_path / "parts.parquet"), config,
@@ -58,7 +58,7 @@ def test_the_screen_of_the_paper(planned, capsys):
 
 def test_the_pilot_shows_enough_control_cells_at_edge_and_centre():
     """Cells of a tile and share of controls as in the paper; see tests/performance/RESULTS.md."""
-    config = yaml.safe_load((ROOT / "config/funk2022_pilot.yaml").read_text())
+    config = whole(merged("funk2022_pilot"))
     grid, tiles = config["screen"]["well_grid"], tile_numbers(config["screen"]["tiles"])
     position = well_position(grid["column_heights"], grid["centre_tiles"])[tiles]
     assert {place: (position == place).sum() for place in ("edge", "centre")} == {
@@ -112,7 +112,7 @@ def test_measured_rates_take_the_place_of_the_configured_ones(planned, tmp_path,
     for name, columns in written.items():
         (results / name).parent.mkdir(parents=True)
         pd.DataFrame(columns).to_parquet(results / f"{name}.parquet")
-    for name, values in (("embed_cells/mcvae/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
+    for name, values in (("embed_cells/mcvae/0/0", "0.5\t9"), (f"crop_chunk/{chunk}", "9\t12")):
         (timings / name).parent.mkdir(parents=True)
         (timings / f"{name}.tsv").write_text(f"s\tcpu_time\n{values}\n")
     costs, n_cells = planned("funk2022"), 43_554 * 712

@@ -200,7 +200,7 @@ def test_unknown_group_and_wrong_level():
     with pytest.raises(InputError, match="one of tubulin"):
         genes_of_group("tubuline", groups)
     profiles = pd.DataFrame({"gene": ["A"], "is_ntc": [False], "z_00": [0.0]})
-    with pytest.raises(InputError, match="no column 'guide'"):
+    with pytest.raises(InputError, match="column 'guide' is missing"):
         label_profiles(profiles, groups, groups, SETTINGS, split_merged=False)
 
 

@@ -69,5 +69,5 @@ def test_tile_off_the_grid():
     )
     screen = {"tile_size_px": 64, "well_grid": {"column_heights": [3, 3], "centre_tiles": 1}}
     fractions = {"fov_centre_fraction": 0.2, "fov_edge_fraction": 0.4}
-    with pytest.raises(InputError, match="grid of 6 tiles, while a cell lies on tile 9"):
+    with pytest.raises(InputError, match="grid of 6 tiles, but a cell of tile 9"):
         cell_positions(cells, screen, fractions, "strict")

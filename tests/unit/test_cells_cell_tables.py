@@ -75,7 +75,7 @@ def run(tmp_path):
         dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
         (tmp_path / "dataset.json").write_text(json.dumps(dataset))
         listed = str(tmp_path / "parts.parquet")
-        list_feature_parts(str(tmp_path / "dataset.json"), ARCHIVE, listed)
+        list_feature_parts(ARCHIVE | {"dataset": str(tmp_path / "dataset.json")}, listed)
         targets = [
             [str(tmp_path / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
             for kind in ("cells", "features")
@@ -185,7 +185,7 @@ def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
     dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
     (packed / "dataset.json").write_text(json.dumps(dataset))
     listed = str(packed / "parts.parquet")
-    list_feature_parts(str(packed / "dataset.json"), ARCHIVE, listed)
+    list_feature_parts(ARCHIVE | {"dataset": str(packed / "dataset.json")}, listed)
     targets = [
         [str(packed / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
         for kind in ("cells", "features")

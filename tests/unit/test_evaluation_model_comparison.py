@@ -1,4 +1,4 @@
-"""The judgement of several screens, by hand: means, Student's t, pairs, aims, and the page."""
+"""Models compared on several screens, by hand: means, Student's t, pairs, aims, and the page."""
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,9 @@ from scipy import stats
 
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.errors import InputError
-from mcvae_ops.evaluation import model_comparison as benchmark
-from mcvae_ops.evaluation.comparison_page import NAMES, judgement
+from mcvae_ops.evaluation.comparison_page import NAMES, compare_models
+from mcvae_ops.evaluation.model_comparison import check_settings, compare
+from mcvae_ops.evaluation.screen_measures import OF_TRAINING, screen_measures, screen_values
 from mcvae_ops.files import write_parquet
 from tests.conftest import ROOT
 
@@ -74,15 +75,15 @@ def trainings(values):
 @pytest.fixture(scope="module")
 def values():
     parts = [
-        benchmark.screen_values(tables_of(values), trainings(values)).assign(screen=screen)
+        screen_values(tables_of(values), trainings(values)).assign(screen=screen)
         for screen, values in SCREENS.items()
     ]
     return pd.concat(parts, ignore_index=True)
 
 
-def judged(values, aims=()):
+def compared(values, aims=()):
     settings = {"profiles": PROFILES, "ours": "new", "aims": list(aims)}
-    return benchmark.judge(values, settings)
+    return compare(values, settings)
 
 
 def one(found, **where):
@@ -93,7 +94,7 @@ def one(found, **where):
 
 
 def test_an_estimate_is_the_mean_over_screens_with_students_interval(values):
-    row = one(judged(values), kind="estimate", measure="complexes_test", **OURS)
+    row = one(compared(values), kind="estimate", measure="complexes_test", **OURS)
     each = np.array([0.65, 0.5, 0.75])
     half = T * each.std(ddof=1) / np.sqrt(3)
     assert [row["value"], row["low"], row["high"]] == pytest.approx(
@@ -104,31 +105,29 @@ def test_an_estimate_is_the_mean_over_screens_with_students_interval(values):
 
 
 def test_every_measure_is_read_from_its_rows_alone(values):
-    assert (
-        values["value"].drop(values.index[values["measure"].isin(benchmark.OF_TRAINING)]).max() < 1
-    )
-    found = judged(values)
+    assert values["value"].drop(values.index[values["measure"].isin(OF_TRAINING)]).max() < 1
+    found = compared(values)
     whitened = one(found, kind="estimate", measure="complexes_test", **CLASSICAL)
     assert whitened["value"] == pytest.approx((0.6 + 0.5 + 0.75) / 3) and whitened["n_seeds"] == 1
     recall = one(found, kind="estimate", measure="macro_recall", **OURS)
     assert recall["value"] == pytest.approx((0.65 + 0.5 + 0.75) / 6)
     of_model = found[(found["kind"] == "estimate") & (found["space"] == "")]
-    assert set(of_model["measure"]) == {"group_auroc", *benchmark.OF_TRAINING}
+    assert set(of_model["measure"]) == {"group_auroc", *OF_TRAINING}
     assert not found["measure"].isin(["complexes_held_out_gene", "fig5c_difference"]).any()
 
 
 def test_an_interval_of_a_share_ends_at_one():
     each = {"a": (0.99,), "b": (0.8,), "c": (0.99,)}
     parts = [
-        benchmark.screen_values(tables_of(one), trainings(one)).assign(screen=screen)
+        screen_values(tables_of(one), trainings(one)).assign(screen=screen)
         for screen, one in ((screen, {"mcvae": value}) for screen, value in each.items())
     ]
-    row = one(judged(pd.concat(parts)), kind="estimate", measure="complexes_test", **OLD)
+    row = one(compared(pd.concat(parts)), kind="estimate", measure="complexes_test", **OLD)
     assert row["value"] + (row["value"] - row["low"]) > 1 and row["high"] == 1
 
 
 def test_differences_are_taken_screen_by_screen(values):
-    found = judged(values)
+    found = compared(values)
     row = one(found, kind="difference", measure="complexes_test", against="old")
     each = np.array([0.65 - 0.25, 0.5 - 0.2, 0.75 - 0.3])
     half = T * each.std(ddof=1) / np.sqrt(3)
@@ -149,7 +148,7 @@ def test_aims_are_reached_not_reached_or_undecided(values):
         {"measure": "nats_without_s", "at_most": 100},
         {"measure": "complexes_held_out_gene", "over": "old", "factor": 1},
     ]
-    rows = judged(values, aims)[: len(aims)]
+    rows = compared(values, aims)[: len(aims)]
     # beyond twice the old one by .15, .10, .15
     assert rows["value"].tolist()[0] == pytest.approx((0.15 + 0.1 + 0.15) / 3)
     assert rows["value"].tolist()[1] == pytest.approx((0.05 + 0 + 0) / 3)
@@ -165,7 +164,7 @@ def test_aims_are_reached_not_reached_or_undecided(values):
 
 def test_one_screen_decides_nothing(values):
     aims = [{"measure": "complexes_test", "over": "old", "factor": 2}]
-    row = judged(values[values["screen"] == "a"], aims).iloc[0]
+    row = compared(values[values["screen"] == "a"], aims).iloc[0]
     assert row["value"] == pytest.approx(0.15)
     assert np.isnan(row["low"]) and row["verdict"] == "undecided"
 
@@ -173,64 +172,78 @@ def test_one_screen_decides_nothing(values):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"ours": "newer"}, "j.yaml, ours: found 'newer', expected one of new, old"),
+        ({"ours": "newer"}, "key evaluation.ours: found 'newer', expected one of new, old"),
         ({"aims": [{"measure": "ap", "at_least": 1}]}, "aims: found 'ap', expected one of complex"),
         ({"aims": [{"measure": "batch", "over": "x", "factor": 1}]}, "found 'x', expected one of"),
+        ({"aims": [{"measure": "batch", "over": "old"}]}, "expected over with factor, or at_least"),
+        ({"aims": [{"measure": "batch", "at_least": 1, "at_most": 2}]}, "aims: found {'measure'"),
     ],
 )
 def test_a_wrong_name_is_named(change, words):
     with pytest.raises(InputError, match=words):
-        benchmark.check_settings(
-            {"profiles": PROFILES, "ours": "new", "aims": []} | change, "j.yaml"
-        )
+        check_settings({"profiles": PROFILES, "ours": "new", "aims": []} | change)
 
 
 def test_the_shipped_settings_name_what_is_measured():
-    path = ROOT / "config/judge/judgement.yaml"
-    settings = yaml.safe_load(path.read_text())
-    benchmark.check_settings(settings, str(path))
+    path = ROOT / "config/evaluation/evaluation.yaml"
+    settings = yaml.safe_load(path.read_text())["evaluation"]
+    check_settings(settings)
     assert {aim["measure"] for aim in settings["aims"]} <= set(NAMES)
     screens = [yaml.safe_load((path.parent / f"{k}.yaml").read_text()) for k in "abc"]
     assert settings["screens"] == [screen["screen"]["name"] for screen in screens]
 
 
-def test_table_and_page_from_folders_of_results(tmp_path):
+def write_screen(folder, values):
+    """Write the benchmark tables and the trainings of one screen; return their paths by name."""
+    paths = {}
+    for name, rows in tables_of(values).items():
+        paths[name] = str(folder / f"benchmarks/{name}.parquet")
+        write_parquet(rows, paths[name])
+    paths |= {"weights": [], "metrics": []}
+    for training in trainings(values).itertuples():
+        place = folder / f"models/{training.model}/{training.seed}"
+        metrics = {
+            "step": [1, 1, 2, 2],
+            "phase": ["train", "validation"] * 2,
+            "cells_per_s": [800.0, np.nan, 1000.0, np.nan],
+            "negative_log_likelihood": [0.0, -1.0, 0.0, -7000.0],
+        }
+        if training.model == "new":  # the other has no salient space
+            metrics["nats_without_s"] = [np.nan, 1.0, np.nan, training.nats_without_s]
+        write_parquet(pd.DataFrame(metrics), place / "metrics.parquet")
+        content = {
+            "model": training.model,
+            "seed": training.seed,
+            "state": {"w": torch.zeros(2, 2), "b": torch.zeros(1)},
+            "settings": {"batch_size": 64},
+        }
+        torch.save(content, place / "weights.pt")
+        for name, file in (("weights", "weights.pt"), ("metrics", "metrics.parquet")):
+            paths[name].append(str(place / file))
+    return paths
+
+
+def test_table_and_page_from_the_files_of_each_screen(tmp_path):
+    measures = []
     for screen, values in SCREENS.items():
-        folder = tmp_path / f"results/{screen}"
-        for name, rows in tables_of(values).items():
-            write_parquet(rows, folder / f"benchmarks/{name}.parquet")
-        for one_training in trainings(values).itertuples():
-            place = folder / f"models/{one_training.model}/{one_training.seed}"
-            metrics = pd.DataFrame(
-                {
-                    "step": [1, 1, 2, 2],
-                    "phase": ["train", "validation"] * 2,
-                    "cells_per_s": [800.0, np.nan, 1000.0, np.nan],
-                    "negative_log_likelihood": [0.0, -1.0, 0.0, -7000.0],
-                    "nats_without_s": [np.nan, 1.0, np.nan, one_training.nats_without_s],
-                }
-            )
-            write_parquet(metrics, place / "metrics.parquet")
-            state = {"w": torch.zeros(2, 2), "b": torch.zeros(1)}
-            weights = {"state": state, "settings": {"batch_size": 64}}
-            torch.save(weights, place / "weights.pt")
+        measures.append(str(tmp_path / f"{screen}.parquet"))
+        screen_measures(**write_screen(tmp_path / screen, values), measures=measures[-1])
     aims = [{"measure": "complexes_test", "over": "old", "factor": 2}]
     settings = {"screens": [*SCREENS], "profiles": PROFILES, "ours": "new", "aims": aims}
-    (tmp_path / "j.yaml").write_text(yaml.safe_dump(settings))
-    outputs = [tmp_path / "judgement.tsv", tmp_path / "judgement.md"]
-    judgement(str(tmp_path / "j.yaml"), str(tmp_path / "results"), *map(str, outputs))
-    found = pd.read_csv(outputs[0], sep="\t", keep_default_na=False)
+    comparison, page = tmp_path / "comparison.tsv", tmp_path / "comparison.md"
+    compare_models(measures, settings, str(comparison), str(page))
+    found = pd.read_csv(comparison, sep="\t", keep_default_na=False)
     expected = {"nats_without_s": 120, "negative_log_likelihood": -7000, "cells_per_s": 900,
                 "cells_seen": 2 * 64, "n_parameters": 5}  # fmt: skip
     for measure, value in expected.items():
         row = one(found, kind="estimate", model="new", measure=measure)
         assert float(row["value"]) == value
-    text = outputs[1].read_text()
+    of_old = found[(found["kind"] == "estimate") & (found["model"] == "mcvae")]
+    assert set(of_old["measure"]) >= set(expected) - {"nats_without_s"}
+    assert "nats_without_s" not in set(of_old["measure"])
+    text = page.read_text()
     assert (
         "| new salient, none | complex AP, held-out cells | 2 x old | 0.133 [0.062, 0.205] |"
         in text
     )
     assert "| new | salient | none | 0.633 [0.321, 0.946] |" in text
-    (tmp_path / "results/b/benchmarks/mitosis.parquet").unlink()
-    with pytest.raises(InputError, match=r"b/benchmarks/mitosis\.parquet: found no file"):
-        judgement(str(tmp_path / "j.yaml"), str(tmp_path / "results"), *map(str, outputs))

@@ -7,15 +7,15 @@ from matplotlib.text import Text
 from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import drawing_of, read_tables
 from mcvae_ops.figures.paper_values import read_published
-from mcvae_ops.report.paper_comparison import compare
+from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.workflow.panel_inputs import panel_tables, panel_values
 from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import report_inputs
 
 MAIN, OTHER = "mcvae", "dcvae"
 PER_TRAINING = [name for name, table in TABLES.items() if table.per_training]
-# Panels whose source data have rows of the judged models.
-JUDGED = (
+# Panels whose source data have rows of the models shown.
+OF_MODELS = (
     "fig2a", "fig2b", "fig3a", "fig3b", "fig4a", "fig4b", "fig4c", "fig5a", "fig5b", "fig5c",
     "figs2", "figqc6",
 )  # fmt: skip
@@ -60,10 +60,10 @@ def draw(panel: str, frames: dict, compared: list[str], published=None):
 @pytest.fixture(scope="module")
 def both(frames) -> dict:
     """Figure and source data of each panel with both models."""
-    return {panel: draw(panel, frames, [OTHER]) for panel in JUDGED}
+    return {panel: draw(panel, frames, [OTHER]) for panel in OF_MODELS}
 
 
-@pytest.mark.parametrize("panel", JUDGED)
+@pytest.mark.parametrize("panel", OF_MODELS)
 def test_the_main_model_keeps_its_numbers_and_the_other_has_its_own(panel, both, frames):
     data, alone = both[panel][1], draw(panel, frames, [])[1]
     assert {MAIN, OTHER} <= set(data["model"].dropna())
@@ -80,7 +80,7 @@ def test_the_main_model_keeps_its_numbers_and_the_other_has_its_own(panel, both,
     )
 
 
-@pytest.mark.parametrize("panel", JUDGED)
+@pytest.mark.parametrize("panel", OF_MODELS)
 def test_both_are_named_and_no_word_is_cut(panel, both):
     figure, _ = both[panel]
     figure.draw_without_rendering()
@@ -140,8 +140,8 @@ def test_an_ablation_is_drawn_among_the_models_if_it_is_compared(both, frames):
 def test_the_papers_numbers_stand_beside_those_of_the_main_model_alone(frames, shared):
     for panel in ("fig4c", "fig5c"):
         data = draw(panel, frames, [OTHER], str(shared / "reference"))[1]
-        told = compare(panel, data)
-        alone = compare(panel, draw(panel, frames, [], str(shared / "reference"))[1])
+        told = compare_with_paper(panel, data)
+        alone = compare_with_paper(panel, draw(panel, frames, [], str(shared / "reference"))[1])
         pd.testing.assert_frame_equal(told, alone)
 
 

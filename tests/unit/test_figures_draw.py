@@ -103,7 +103,7 @@ def test_nothing_to_draw_is_said_in_one_sentence(tables, tmp_path):
     empty = tmp_path / "complexes.parquet"
     pd.read_parquet(tables["complexes"]).iloc[:0].to_parquet(empty)
     targets = {kind: str(tmp_path / f"x.{kind}") for kind in ("pdf", "svg", "png", "csv")}
-    with pytest.raises(InputError, match="figure fig2b, table complexes: found no row to draw"):
+    with pytest.raises(InputError, match="fig2b, table complexes: every row to draw is missing"):
         draw_figure("fig2b", [str(empty)], [], report_inputs.CONFIGURATION, **targets)
 
 

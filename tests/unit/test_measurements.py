@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from mcvae_ops.training.precision import Arithmetic
+from mcvae_ops.training.precision import Precision
 from tests.conftest import ROOT
+from tests.helpers.training_step import Step, noise_batch
 
 FILES = sorted(path.stem for path in (ROOT / "tests/performance").glob("*.py"))
 
@@ -18,8 +19,6 @@ def test_every_measurement_can_be_imported_and_says_what_it_measures(name):
 
 
 def test_the_measured_training_step_is_one():
-    from tests.performance import training
-
     cpu = torch.device("cpu")
-    step = training.Step("conv64", Arithmetic("float32", False), cpu)
-    assert np.isfinite(step(training.noise_batch(8, cpu)).item())
+    step = Step("conv64", Precision("float32", False), cpu)
+    assert np.isfinite(step(noise_batch(8, cpu)).item())

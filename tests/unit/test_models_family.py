@@ -9,7 +9,7 @@ import torch
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.networks import NETWORKS, n_parameters
-from mcvae_ops.models.objective import Weights, objective
+from mcvae_ops.models.objective import ADDITIONAL_TERMS, Weights, objective
 from mcvae_ops.models.preprocess import Preprocessing
 
 MCVAE = FamilySettings("conv64", 4, 16, 3, 5, 6, 0, True, True, False, False, "analytic", 4, 3)
@@ -24,11 +24,13 @@ FAMILY = {
     "mcvae": MCVAE,
     "dcvae": replace(MCVAE, prior_s_per_label=False, prior_z_per_label=False, label_head=True),
     "technical": replace(MCVAE, technical_latent=2),
-    "learned sigma, told the batch": replace(MCVAE, sigma="learned", condition_on_batch=True),
+    "learned sigma, conditioned on the batch": replace(
+        MCVAE, sigma="learned", condition_on_batch=True
+    ),
     "conv96": replace(MCVAE, network="conv96", input_size_px=40),
     "resnet64": replace(MCVAE, network="resnet64", input_size_px=21),
 }
-WEIGHTS = Weights(1.0, 1.0, 0, 1.0, 1.0, 1.0)
+WEIGHTS = Weights(1.0, 1.0, 0, dict.fromkeys(ADDITIONAL_TERMS, 1.0))
 LABEL, BATCH = torch.tensor([1, 2, 3, 0, 0, 0]), torch.tensor([0, 1, 2, 0, 1, 2])
 
 
@@ -120,9 +122,9 @@ def test_initial_weights_carry_the_signal_through_the_decoder(network):
 
 def test_initial_weights_depend_on_the_seed_alone():
     torch.manual_seed(1)
-    first = ContrastiveVAE(FAMILY["learned sigma, told the batch"], 5).state_dict()
+    first = ContrastiveVAE(FAMILY["learned sigma, conditioned on the batch"], 5).state_dict()
     torch.manual_seed(2)
-    second = ContrastiveVAE(FAMILY["learned sigma, told the batch"], 5).state_dict()
+    second = ContrastiveVAE(FAMILY["learned sigma, conditioned on the batch"], 5).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = ContrastiveVAE(MCVAE, 6).state_dict()
     assert not torch.equal(first["background_encoder.heads.weight"],

@@ -79,7 +79,7 @@ def fitted(settings: FamilySettings, screen: Screen, n_steps: int) -> Contrastiv
     model = ContrastiveVAE(settings, 0)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
     generator = torch.Generator().manual_seed(1)
-    weights = Weights(1.0, 1.0, 200, 1.0, hsic_weight=30.0, label_weight=0.0)
+    weights = Weights(1.0, 1.0, 200, {"wasserstein": 1.0, "hsic": 30.0})
     columns = (screen.images, screen.label, screen.batch)
     for step in range(n_steps):
         chosen = torch.randint(len(screen.label), (256,), generator=generator)

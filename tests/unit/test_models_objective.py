@@ -20,9 +20,11 @@ from mcvae_ops.models.objective import (
 
 SETTINGS = FamilySettings("conv64", 2, 8, 2, 3, 3, 0, True, True, False, False, "analytic", 4, 2)
 WEIGHTS = Weights(
-    likelihood_weight=1.0, kl_weight=2.0, kl_warmup_steps=0, wasserstein_weight=8.0,
-    hsic_weight=5.0, label_weight=7.0,
-)  # fmt: skip
+    likelihood_weight=1.0,
+    kl_weight=2.0,
+    kl_warmup_steps=0,
+    additional={"wasserstein": 8.0, "hsic": 5.0, "label": 7.0},
+)
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ def test_terms_apply_to_their_arm_only():
     torch.testing.assert_close(found["negative_elbo"], terms["negative_elbo"])
 
 
-def test_kl_warmup_rises_once_and_stays():
+def test_kl_ramp_rises_once_and_stays():
     weights = replace(WEIGHTS, kl_weight=20.0, kl_warmup_steps=4)
     assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
     assert replace(weights, kl_weight=1.0, kl_warmup_steps=0).kl_at(0) == 1.0

@@ -61,7 +61,7 @@ def test_cells_with_nan_are_left_out(caplog):
 
 
 def test_without_ntc_there_is_no_profile():
-    with pytest.raises(InputError, match="no NTC guide"):
+    with pytest.raises(InputError, match="an NTC guide is missing"):
         gene_profiles(guide_profiles(CELLS[~CELLS["is_ntc"]], LATENT[:6]), [0, 1])
 
 
@@ -118,7 +118,7 @@ def test_spaces_of_a_table():
     technical = spaces_of(["s_00", "z_00", "t_00", "t_01"])
     assert technical["combined"] == ["s_00", "z_00"]
     assert technical["technical"] == ["t_00", "t_01"]
-    with pytest.raises(InputError, match="no column z_00"):
+    with pytest.raises(InputError, match="column z_00 is missing"):
         spaces_of(["gene", "s_00"])
 
 
@@ -146,5 +146,5 @@ def test_mitotic_index_is_the_signed_change_against_ntc():
     assert index.loc["A", "mitotic_index_percent"] == -50
     assert index.loc["B", "mitotic_index_percent"] == 0
     assert index.loc["n1", ["level", "mitotic_index_percent"]].tolist() == ["ntc_guide", 100]
-    with pytest.raises(InputError, match="no mitotic cell among 2 NTC cells"):
+    with pytest.raises(InputError, match="a mitotic cell among 2 NTC cells is missing"):
         mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"), split)

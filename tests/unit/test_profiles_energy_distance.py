@@ -69,7 +69,7 @@ def test_guides_do_not_depend_on_each_other_and_identical_cells_tie():
 
 
 @pytest.mark.parametrize("statistic", ["mean", "energy"])
-def test_a_trained_model_is_judged_on_cells_it_never_saw(tmp_path, statistic):
+def test_a_trained_model_is_tested_on_cells_it_never_saw(tmp_path, statistic):
     rng = np.random.default_rng(4)
     guide = np.r_[np.repeat(["n0", "n1", "n2"], 60), np.repeat(["learned", "true", "new"], 40)]
     cells = pd.DataFrame({"cell_id": [f"c{k}" for k in range(300)], "guide": guide})

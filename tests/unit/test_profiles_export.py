@@ -92,5 +92,5 @@ def test_a_well_of_cells_is_that_well(run, tmp_path, plate, well, first):
 
 def test_an_unknown_well_is_refused(run, tmp_path):
     tables = [str(run / f"{name}.parquet") for name in ("index", "splits", "e")]
-    with pytest.raises(InputError, match="no cell of plate P, well Z9"):
+    with pytest.raises(InputError, match="every cell of plate P, well Z9 is missing"):
         export_cells(*tables, "fake", "P", "Z9", str(tmp_path / "cells.h5ad"))

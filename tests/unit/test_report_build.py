@@ -9,7 +9,7 @@ import pytest
 
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import report
-from mcvae_ops.report.paper_comparison import compare
+from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import OUTPUT
@@ -82,9 +82,9 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "2 of 168 tiles could not be used: 2 × file truncated.",
         "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
         "cVAE, seed 0: the salient space is dead: s saves 4.0 nats per perturbed cell and costs",
-        "waiting tiles per batch",
+        "waiting tiles per minibatch",
         "1,234 0.020 58.0 8.000",
-        "A594 on DAPI: of 5 known shifts put into tiles of this run, 2 came back wrong",
+        "A594 on DAPI: 2 of 5 known shifts applied to tiles of this run were measured",
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
@@ -135,13 +135,13 @@ def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     ) | {"metrics": []}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
     assert text.count("This run starts from published profiles") == 3
-    assert "No values of the paper were given" in text
+    assert "This run has no values of the paper" in text
 
 
 def test_lays_the_papers_numbers_beside_ours(shared, tmp_path):
     tables = report_inputs.write_tables(tmp_path)
     targets = report_inputs.draw("fig2a", tables, tmp_path, str(shared / "reference"))
-    rows = compare("fig2a", pd.read_csv(targets["csv"])).set_index("what")
+    rows = compare_with_paper("fig2a", pd.read_csv(targets["csv"])).set_index("what")
     assert rows.loc["mcVAE, combined, recall", "theirs"] == pytest.approx(0.304, abs=1e-3)
     assert rows.loc["CellProfiler, combined, precision", "theirs"] == pytest.approx(0.071, abs=1e-3)
     assert len(rows) == 8
@@ -160,7 +160,7 @@ def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
                           "error_px": [0.1, 0.2, 9.0], "confidence": [0.9, 0.9, 0.1]})  # fmt: skip
     assert quality_checks.known_shift_warnings(sound) == []
     apart = quality_checks.known_shift_warnings(sound.assign(error_px=3.0))
-    assert len(apart) == 1 and "recorded in one file, yet 3.0 px apart" in apart[0]
+    assert len(apart) == 1 and "recorded in one file, but 3.0 px apart" in apart[0]
     unsure = quality_checks.known_shift_warnings(sound.assign(confidence=0.1))
     assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
 

@@ -11,9 +11,9 @@ from PIL import Image
 from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import gene_pictures
-from mcvae_ops.report.explorer import choose, explorer, points
+from mcvae_ops.report.explorer import choose_crops, explorer, points
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import read_cells
+from mcvae_ops.shards.training_cells import read_training_cells
 from tests.conftest import OUTPUT
 from tests.helpers import browser, report_inputs
 from tests.helpers.fake_shards import write_fake_screen
@@ -89,10 +89,10 @@ def test_counts_are_on_the_scale_of_the_controls():
 
 
 def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
-    cells = read_cells(run["index"])
+    cells = read_training_cells(run["index"])
     crops = Crops(Path(run["index"]).parents[1], cells)
     guide = np.zeros(len(cells), int)
-    chosen, controls = choose(cells, guide, N)
+    chosen, controls = choose_crops(cells, guide, N)
     painter = gene_pictures.Painter(crops, controls)
     low, high = np.percentile(crops.read(controls[1]), gene_pictures.SHOWN, axis=(0, 2, 3))
     np.testing.assert_allclose([painter.low[1], painter.high[1]], [low, high])

@@ -13,10 +13,10 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.shards import crops as crops_module
 from mcvae_ops.shards import sampler
-from mcvae_ops.shards.crops import Crops, in_order
-from mcvae_ops.shards.prefetch import ReadAhead
+from mcvae_ops.shards.crops import Crops, read_in_order
+from mcvae_ops.shards.prefetch import Prefetcher
 from mcvae_ops.shards.sampler import BalancedSampler, shuffled
-from mcvae_ops.shards.training_cells import read_cells, read_split
+from mcvae_ops.shards.training_cells import read_split, read_training_cells
 from tests.helpers.fake_shards import write_fake_screen
 
 HELD = 10**9
@@ -29,7 +29,7 @@ def screen(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(screen):
-    return read_cells(str(screen / "index.parquet"))
+    return read_training_cells(str(screen / "index.parquet"))
 
 
 @pytest.fixture(scope="module")
@@ -68,29 +68,29 @@ def test_batches_are_balanced_and_an_epoch_is_one_pass_over_the_perturbed(cells,
     assert batches.steps_per_epoch == len(perturbed) // 8
     for epoch in range(2):
         first = epoch * batches.steps_per_epoch
-        seen = [batches.batch(first + k)[0] for k in range(batches.steps_per_epoch)]
+        seen = [batches.minibatch(first + k)[0] for k in range(batches.steps_per_epoch)]
         for positions in seen:
             assert (cells.label[positions[:8]] != 0).all()
             assert (cells.label[positions[8:]] == 0).all()
         used = np.concatenate([positions[:8] for positions in seen])
         assert len(np.unique(used)) == len(used)
     # Two epochs differ in their order, and all controls come equally often.
-    assert not np.array_equal(seen[0], batches.batch(0)[0])
+    assert not np.array_equal(seen[0], batches.minibatch(0)[0])
     steps = len(controls) // 4
-    used = np.concatenate([batches.batch(k)[0][8:] for k in range(steps)])
+    used = np.concatenate([batches.minibatch(k)[0][8:] for k in range(steps)])
     counts = np.bincount(used, minlength=len(cells))[controls]
     assert set(counts[counts > 0]) <= {1, 2, 3} and counts.sum() == 8 * steps
 
 
 def test_a_batch_is_a_function_of_seed_and_step(cells, crops):
     first = BalancedSampler(crops, *arms(cells), 16, 3, HELD)
-    expected = [first.batch(step) for step in range(60)]
+    expected = [first.minibatch(step) for step in range(60)]
     second = BalancedSampler(crops, *arms(cells), 16, 3, HELD)
     for step in (59, 0, 31, 12):
-        for found, wanted in zip(second.batch(step), expected[step], strict=True):
+        for found, wanted in zip(second.minibatch(step), expected[step], strict=True):
             assert np.array_equal(found, wanted)
     other = BalancedSampler(crops, *arms(cells), 16, 4, HELD)
-    assert not np.array_equal(other.batch(0)[0], expected[0][0])
+    assert not np.array_equal(other.minibatch(0)[0], expected[0][0])
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_the_stream_does_not_depend_on_memory_or_threads(
 ):
     held = BalancedSampler(crops, *arms(cells), 16, 0, HELD)
     other = BalancedSampler(crops, *arms(cells), 16, 0, memory_bytes, in_background=in_background)
-    read = ReadAhead(other.batch, lambda step: step + 1, in_background)
+    read = Prefetcher(other.minibatch, lambda step: step + 1, in_background)
     for step in range(2 * held.steps_per_epoch):
         positions, found = read(step)
-        assert np.array_equal(positions, held.batch(step)[0])
-        assert np.array_equal(found, held.batch(step)[1])
+        assert np.array_equal(positions, held.minibatch(step)[0])
+        assert np.array_equal(found, held.minibatch(step)[1])
         different, where = np.unique(positions, return_inverse=True)  # a control may come twice
         assert np.array_equal(found, crops.read(different)[where])
 
@@ -125,13 +125,13 @@ def test_ranks_share_every_epoch_without_overlap(cells, crops, small_blocks, siz
     steps = samplers[0].steps_per_epoch
     for epoch in range(2):
         seen = [
-            np.concatenate([one.batch(epoch * steps + k)[0][: one.half] for k in range(steps)])
+            np.concatenate([one.minibatch(epoch * steps + k)[0][: one.half] for k in range(steps)])
             for one in samplers
         ]
         assert {len(positions) for positions in seen} == {steps * 12 // size}
         assert len(np.unique(np.concatenate(seen))) == steps * 12
     for one in samplers:
-        positions, found = one.batch(1)
+        positions, found = one.minibatch(1)
         assert (cells.label[positions] != 0).tolist() == [True] * one.half + [False] * one.half
         assert np.array_equal(found, crops.read(positions))
 
@@ -160,7 +160,7 @@ def test_shuffled_is_a_permutation(n_cells, block, pool, parts, seed):
 
 
 def test_in_order_runs_through_the_index(cells, crops):
-    parts = list(in_order(crops, range(30, 240), 77))
+    parts = list(read_in_order(crops, range(30, 240), 77))
     assert np.array_equal(np.concatenate([p for p, _ in parts]), np.arange(30, 240))
     assert sum(len(images) for _, images in parts) == 210
 
@@ -180,7 +180,7 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
 
 def test_a_shard_that_ends_too_early_is_named(tmp_path):
     screen = write_fake_screen(tmp_path)
-    cells = read_cells(str(screen / "index.parquet"))
+    cells = read_training_cells(str(screen / "index.parquet"))
     crops = Crops(tmp_path, cells)
     path = tmp_path / cells.shards[0]
     os.truncate(path, path.stat().st_size - 5)

@@ -9,7 +9,7 @@ import pytest
 from mcvae_ops.errors import InputError
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
-from mcvae_ops.shards.split import assign_splits, choose_guides, split_by_names
+from mcvae_ops.shards.split import assign_splits, choose_held_out_guides, split_by_names
 from mcvae_ops.shards.statistics import shard_statistics
 
 CHANNELS = ["a", "b"]
@@ -143,7 +143,7 @@ def test_a_held_out_well_holds_its_controls_too():
 
 def test_one_guide_of_a_gene_stays():
     guides, genes = np.array(["a1", "b1", "b2", "b1"]), np.array(["A", "B", "B", "B"])
-    held_out = choose_guides(guides, genes, per_gene=3, seed=0)
+    held_out = choose_held_out_guides(guides, genes, per_gene=3, seed=0)
     assert len(held_out) == 1 and held_out < {"b1", "b2"}
 
 
@@ -169,7 +169,7 @@ def test_splits_are_aligned_and_need_both_arms(index, tmp_path):
     assign_splits(index, SPLIT, target)
     splits, cells = pd.read_parquet(target), pd.read_parquet(index)
     assert splits["cell_id"].tolist() == cells["cell_id"].tolist()
-    with pytest.raises(InputError, match="no NTC cell for train among 90"):
+    with pytest.raises(InputError, match="a cell for train among 90 NTC cells is missing"):
         assign_splits(index, SPLIT | {"held_out_wells": ["P0/B1", "P1/A1"]}, target)
 
 

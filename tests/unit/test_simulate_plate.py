@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from scipy.ndimage import center_of_mass
 
-from mcvae_ops.archive.biostudies import list_files, select_files
 from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.archive.image_files import list_files, select_files
 from mcvae_ops.archive.pagetab import study_entries
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.screen import channels_from
@@ -39,8 +40,8 @@ def plate(folder):
 
 
 def image_path(plate, well, tile, group):
-    names = {"plate": PLATE, "well": well, "tile": tile, "acquisition": SCREEN["acquisition"]}
-    return plate["images"].parents[1] / SCREEN["path_pattern"].format(group=group, **names)
+    names = {"plate": PLATE, "well": well, "tile": tile}
+    return plate["images"].parents[1] / Pattern(SCREEN["images"]).fill(names | {"channel": group})
 
 
 def image_of(plate, well, tile, projection="max"):
@@ -49,8 +50,7 @@ def image_of(plate, well, tile, projection="max"):
 
 
 def labels_of(plate, well, tile):
-    name = f"20X_{SCREEN['acquisition']}_{well}_labels_Site-{tile}.tif"
-    labels = plate["images"] / "phenotype/images/labels" / SCREEN["acquisition"] / name
+    labels = plate["images"] / f"phenotype/images/labels/20X_{well}_labels_Site-{tile}.tif"
     return tifffile.imread(labels)
 
 
@@ -170,8 +170,8 @@ def test_a_plate_is_whole_and_its_bytes_are_fixed(plate, folder, tmp_path):
 
 def test_a_pattern_that_leads_elsewhere_is_refused(tmp_path):
     config = copy.deepcopy(CONFIG)
-    config["screen"]["path_pattern"] = "elsewhere/{plate}/{well}/{group}_{tile}.tif"
-    with pytest.raises(InputError, match=r"screen\.path_pattern"):
+    config["screen"]["images"] = "elsewhere/{plate}/{well}/{channel}_{tile}.tif"
+    with pytest.raises(InputError, match=r"screen\.images"):
         draw_plate(config, tmp_path)
 
 
@@ -179,7 +179,8 @@ def test_the_study_is_understood_by_the_archives_reader(plate, folder):
     study, file_list = folder / "study/S-SIM1.json", folder / "study/Files/S-SIM1.json"
     simulate_study(SCREEN, [str(plate["images"])], str(study), str(file_list))
     manifest = folder / "files.parquet"
-    list_files(str(study), None, None, SCREEN, ARCHIVE, str(manifest), str(folder / "rest.tsv"))
+    archive = ARCHIVE | {"study": str(study), "root": None, "files": None}
+    list_files(archive, SCREEN, str(manifest), str(folder / "rest.tsv"))
     files = pd.read_parquet(manifest)
     places = set(files[["well", "tile", "group"]].itertuples(index=False, name=None))
     assert places == {(w, t, g) for w, t in TILES for g in ("A594", "AF750", "DAPI-GFP")}
@@ -192,6 +193,7 @@ def test_the_study_is_understood_by_the_archives_reader(plate, folder):
     root = (folder / "study/Files").resolve().as_uri() + "/"
     entries = list(study_entries(str(study), root, ARCHIVE))
     _, left_out = select_files(entries, SCREEN)
+    left_out = left_out.table()
     # Label images and calls.
     assert left_out["kind"].tolist() == ["path does not match"]
     assert left_out["n_files"].tolist() == [len(TILES) + len(WELLS)]
@@ -207,7 +209,7 @@ def test_the_data_set_is_understood_by_the_archives_reader(tmp_path):
         write_parquet(pd.DataFrame({"a": [number]}), path)
     dataset, listed = tmp_path / "dataset.json", tmp_path / "parts.parquet"
     simulate_dataset([str(path) for path in parts], str(dataset))
-    list_feature_parts(str(dataset), ARCHIVE, str(listed))
+    list_feature_parts(ARCHIVE | {"dataset": str(dataset)}, str(listed))
     table = pd.read_parquet(listed)
     assert list(table["address"]) == [path.as_uri() for path in sorted(parts)]
     assert list(table["size_bytes"]) == [path.stat().st_size for path in sorted(parts)]

@@ -26,6 +26,9 @@ SCREEN = {
     "tiles": f"2-{2 + N_TILES - 1}",
     "tile_size_px": SIZE,
     "z_planes": 2,
+    "axes": None,
+    "counts": {"scale": 1, "offset": 0},
+    "cut_px": None,
     "projection": "max",
     "channels": [
         {"name": "actin", "stain": "", "group": "far", "index": 0, "colour": ""},
@@ -36,6 +39,7 @@ SCREEN = {
 }
 ALIGNMENT = {
     "reference": "DNA",
+    "in_register": [],
     "measure": {"foci": "DNA", "actin": "tubulin"},
     "method": "bandpass",
     "binning": 2,
@@ -165,8 +169,8 @@ def test_shards_hold_the_crops_of_their_cells(run, well):
         image = clip(aligned.image, 0.001)
         centres = of_tile[["y_px", "x_px"]].to_numpy()
         cut = crop_cells(image, aligned.shifts.px, centres, 24)
-        n_kept += cut.kept.sum()
-        for cell_id, crop in zip(of_tile["cell_id"][cut.kept], cut.images, strict=True):
+        n_kept += cut.is_inside.sum()
+        for cell_id, crop in zip(of_tile["cell_id"][cut.is_inside], cut.images, strict=True):
             np.testing.assert_array_equal(found[cell_id], crop)
     assert len(found) == n_kept and n_kept + dropped["n_cells"].sum() == len(cells)
     assert len(alignment) == 4 * N_TILES and alignment["passed"].all()
@@ -194,7 +198,7 @@ def test_uneven_light_is_taken_out_before_clipping(run, well, tmp_path):
     of_tile = cells[cells["tile"] == 3]
     cut = crop_cells(clip(aligned.image, 0.001), aligned.shifts.px,
                      of_tile[["y_px", "x_px"]].to_numpy(), 24)  # fmt: skip
-    for cell_id, crop in zip(of_tile["cell_id"][cut.kept], cut.images, strict=True):
+    for cell_id, crop in zip(of_tile["cell_id"][cut.is_inside], cut.images, strict=True):
         np.testing.assert_array_equal(found[cell_id], crop)
     before = crops_by_cell(plain[0])
     assert any((before[cell_id][0] != crop[0]).any() for cell_id, crop in found.items())
@@ -249,7 +253,7 @@ def test_broken_tiles_are_noted_and_their_cells_counted(run, broken):
     assert failed["tile"].unique().tolist() == [3, 5]
     assert failed["dy_px"].isna().all() and set(failed["method"]) == {"failed"}
     reasons = failed.groupby("tile")["reason"].first()
-    assert "short.tif: damaged TIFF" in reasons[3] and reasons[5] == "no file of red"
+    assert "short.tif: damaged file" in reasons[3] and reasons[5] == "no file of red"
     lost = dropped[dropped["reason"] == "tile failed"]
     assert lost[["tile", "n_cells"]].values.tolist() == [[3, N_CELLS], [5, N_CELLS]]
     assert not {3, 5} & set(arms[0].cells["tile"].to_pylist() + arms[1].cells["tile"].to_pylist())
@@ -293,7 +297,7 @@ FAULTS = {
     ),
     "shape": (lambda image: image[:, :-2], "axes ZYX"),
     "plane": (lambda image: image[:1], "axes YX"),
-    "empty": (lambda image: None, "damaged TIFF"),
+    "empty": (lambda image: None, "damaged file"),
 }
 
 

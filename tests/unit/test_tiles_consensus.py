@@ -1,27 +1,30 @@
-"""Planted shifts are found, and what is not found is not believed."""
+"""Planted shifts are found, and a shift that cannot be found is unreliable."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.ndimage
 import tifffile
 from threadpoolctl import threadpool_limits
 
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
-from mcvae_ops.tiles.consensus import agree, consensus_table, spread_tiles
+from mcvae_ops.tiles.consensus import consensus_table, median_shifts, spread_tiles
+from mcvae_ops.tiles.cross_power import Measured
 from mcvae_ops.tiles.known_shifts import plant_shift
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import METHODS, Method, measure_shift, prepare_image
 from mcvae_ops.tiles.shifts import (
     Shifts,
+    apply_consensus,
     consensus_of_well,
     estimate_shifts,
-    guard,
     resolve_chain,
 )
 from tests.helpers.tile_scenes import STAINS, draw_scene, record, shift_image
 
 ALIGNMENT = {
     "reference": "DNA",
+    "in_register": [],
     "measure": {"foci": "DNA", "actin": "tubulin"},
     "method": "bandpass",
     "binning": 2,
@@ -43,7 +46,8 @@ NAMES = [channel.name for channel in CHANNELS]
 
 def measure(moving, fixed, **settings):
     settings = ALIGNMENT | settings
-    return measure_shift(*(spectrum_of(one, settings) for one in (moving, fixed)), settings)[:2]
+    prepared = (prepare_image(image, settings) for image in (moving, fixed))
+    return measure_shift(*prepared, settings)[:2]
 
 
 def planted(rng, number):
@@ -102,7 +106,7 @@ def test_planted_shifts_in_real_images_are_found(shared, file, moving, fixed, bi
 
 @pytest.mark.parametrize("binning", [1, 2, 4])
 @pytest.mark.parametrize("background", [300, 3000])
-def test_a_shift_that_cannot_be_known_is_not_believed(binning, background):
+def test_a_shift_that_cannot_be_known_is_unreliable(binning, background):
     """Stains of other cells, on a camera with a strong fixed pattern: zero would be the trap."""
     rng = np.random.default_rng(2)
     for fixed_pattern in (0.003, 0.01, 0.03):
@@ -124,7 +128,7 @@ def test_the_fixed_pattern_does_not_pin_the_shift_to_zero():
 
 @pytest.mark.parametrize("stain", ["tubulin", "actin"])
 @pytest.mark.parametrize("binning", [1, 2, 4])
-def test_stains_that_share_little_are_not_believed(stain, binning):
+def test_stains_that_share_little_are_unreliable(stain, binning):
     rng = np.random.default_rng(9)
     for _ in range(2):
         tile = record(rng, draw_scene(rng, 384, 50), {stain: (7, -12)}, 0.005)
@@ -141,6 +145,19 @@ def test_the_plain_methods_find_a_shift_without_noise(method):
     found, sure = measure(moved, image, method=method)
     np.testing.assert_allclose(found, (-5, 9), atol=0.1)
     assert sure > 0.5
+
+
+def test_a_method_of_ones_own_is_one_entry_of_the_registry(monkeypatch):
+    def difference(moving, fixed, alignment):
+        return Measured(np.subtract(fixed, moving), 1.0, 0.0)
+
+    own = Method(lambda image, alignment: scipy.ndimage.center_of_mass(image), difference)
+    monkeypatch.setitem(METHODS, "centroid", own)
+    image = np.zeros((4, 64, 64), np.uint16)
+    image[:, 30, 30] = 1000
+    image[0] = np.roll(image[0], (5, -9), (0, 1))
+    found = estimate_shifts(image, CHANNELS, ALIGNMENT | {"method": "centroid"})
+    np.testing.assert_allclose(found.px, [(-5, 9), (0, 0), (0, 0), (0, 0)])
 
 
 def test_only_the_middle_is_used_when_asked():
@@ -177,9 +194,9 @@ def test_chain():
     assert chain == {"foci": "DNA", "DNA": None, "tubulin": None, "actin": "tubulin"}
     riding = [*CHANNELS, Channel("dye", "far", 1)]
     assert resolve_chain(riding, ALIGNMENT)["dye"] == "actin"
-    with pytest.raises(InputError, match="no way from actin to DNA"):
+    with pytest.raises(InputError, match="a way from actin to the reference DNA is missing"):
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": {"foci": "DNA"}})
-    with pytest.raises(InputError, match="no way from"):
+    with pytest.raises(InputError, match="a way from"):
         circle = {"foci": "actin", "actin": "foci"}
         resolve_chain(CHANNELS, ALIGNMENT | {"measure": circle})
 
@@ -214,21 +231,21 @@ def shifts_of(px, confidence, error_px=0.05):
 
 
 @pytest.mark.parametrize(("px", "confidence"), [((3.0, 4.0), 0.2), ((3.0, 26.0), 0.9)])
-def test_the_consensus_takes_the_place_of_what_is_not_believed(px, confidence):
-    consensus = agree([shifts_of((5.0, 6.0), 0.9)] * 3, CHANNELS, ALIGNMENT)
-    guarded = guard(shifts_of(px, confidence), CHANNELS, ALIGNMENT, consensus)
+def test_the_consensus_replaces_an_unreliable_shift(px, confidence):
+    consensus = median_shifts([shifts_of((5.0, 6.0), 0.9)] * 3, CHANNELS, ALIGNMENT)
+    guarded = apply_consensus(shifts_of(px, confidence), CHANNELS, ALIGNMENT, consensus)
     assert guarded.method == ("consensus", "measured", "reference", "reference")
     np.testing.assert_array_equal(guarded.px, [(5, 6), (1, 2), (0, 0), (0, 0)])
-    nothing = agree([shifts_of(px, confidence)], CHANNELS, ALIGNMENT)
+    nothing = median_shifts([shifts_of(px, confidence)], CHANNELS, ALIGNMENT)
     assert nothing["n_tiles"].tolist() == [0, 1, 1, 1]
     with pytest.raises(TileError, match=r"channel actin.*no consensus"):
-        guard(shifts_of(px, confidence), CHANNELS, ALIGNMENT, nothing)
+        apply_consensus(shifts_of(px, confidence), CHANNELS, ALIGNMENT, nothing)
 
 
-def test_a_believed_shift_gives_way_to_many_tiles_that_agree_better():
+def test_many_tiles_that_agree_better_replace_a_reliable_shift():
     tiles = [shifts_of((5.0, 6.0 + 0.01 * k), 0.9) for k in range(-3, 4)]
-    consensus = agree(tiles, CHANNELS, ALIGNMENT)
-    few = agree(tiles[:4], CHANNELS, ALIGNMENT)
+    consensus = median_shifts(tiles, CHANNELS, ALIGNMENT)
+    few = median_shifts(tiles[:4], CHANNELS, ALIGNMENT)
     vague, exact = shifts_of((5.3, 6.0), 0.6, 0.2), shifts_of((5.3, 6.0), 0.6, 0.001)
     elsewhere = shifts_of((6.0, 6.0), 0.6, 0.2)
     for measured, agreed, method in (
@@ -237,7 +254,7 @@ def test_a_believed_shift_gives_way_to_many_tiles_that_agree_better():
         (elsewhere, consensus, "measured"),
         (vague, few, "measured"),
     ):
-        guarded = guard(measured, CHANNELS, ALIGNMENT, agreed)
+        guarded = apply_consensus(measured, CHANNELS, ALIGNMENT, agreed)
         assert guarded.method == (method, "measured", "reference", "reference")
         expected = (5, 6) if method == "consensus" else measured.px[0]
         np.testing.assert_array_equal(guarded.px[0], expected)
@@ -262,7 +279,7 @@ def test_wells_can_have_a_consensus_of_their_own():
 
 def test_one_stray_tile_does_not_move_the_consensus():
     tiles = [shifts_of((5 + 0.1 * k, -3), 0.9) for k in range(-2, 3)] + [shifts_of((-20, 9), 0.9)]
-    consensus = agree(tiles, CHANNELS, ALIGNMENT).iloc[0]
+    consensus = median_shifts(tiles, CHANNELS, ALIGNMENT).iloc[0]
     assert abs(consensus["dy_px"] - 5) < 0.2 and consensus["dx_px"] == -3
     assert consensus["n_tiles"] == 6 and consensus["spread_px"] < 0.3
 

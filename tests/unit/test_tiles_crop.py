@@ -78,7 +78,7 @@ def test_cells_whose_window_leaves_the_tile_are_dropped_with_a_reason():
         "window leaves the tile",
         "position is not a number",
     ]
-    assert crops.kept.tolist() == [False, False, True, True, False, False]
+    assert crops.is_inside.tolist() == [False, False, True, True, False, False]
     assert crops.images.shape == (2, 2, 10, 10) and crops.images.dtype == np.uint16
 
 

@@ -10,7 +10,7 @@ import tifffile
 from mcvae_ops.tiles.illumination import (
     Illumination,
     block_means,
-    estimate_light,
+    estimate_illumination,
     read_illumination,
     well_illumination,
 )
@@ -23,6 +23,9 @@ SETTINGS = {"tiles": N_TILES, "smoothing_px": 60, "offset_counts": OFFSET}
 SCREEN = {
     "tile_size_px": SIZE,
     "z_planes": 1,
+    "axes": None,
+    "counts": {"scale": 1, "offset": 0},
+    "cut_px": None,
     "projection": "max",
     "channels": [
         {"name": "DNA", "group": "both", "index": 0},
@@ -54,7 +57,7 @@ def tiles(vignettes):
 
 def test_the_planted_light_is_found(tiles, vignettes):
     means = [block_means(tile) for tile in tiles[1]]
-    light = estimate_light(means, SETTINGS["smoothing_px"], OFFSET)
+    light = estimate_illumination(means, SETTINGS["smoothing_px"], OFFSET)
     assert light.shape == (2, SIZE // 16, SIZE // 16)
     np.testing.assert_allclose(light.mean(axis=(1, 2)), 1, rtol=1e-4)
     truth = block_means(vignettes)
@@ -65,7 +68,7 @@ def test_the_planted_light_is_found(tiles, vignettes):
 
 def test_corrected_tiles_are_as_in_even_light(tiles):
     even, recorded = tiles
-    light = estimate_light([block_means(tile) for tile in recorded], 60, OFFSET)
+    light = estimate_illumination([block_means(tile) for tile in recorded], 60, OFFSET)
     correct = Illumination(light, OFFSET, SIZE).correct
     # Of the mean over tiles, since a tile has noise of its own.
     seen, found, truth = (
@@ -101,7 +104,7 @@ def test_the_rule_reads_the_tiles_of_its_well_and_passes_over_broken_ones(tiles,
                           str(tmp_path / "cache"), str(light))  # fmt: skip
         found[well] = read_illumination(light, SETTINGS, SIZE)
     means = [block_means(tile) for tile in np.delete(tiles[1], 5, axis=0)]
-    expected = Illumination(estimate_light(means, 60, OFFSET), OFFSET, SIZE)
+    expected = Illumination(estimate_illumination(means, 60, OFFSET), OFFSET, SIZE)
     np.testing.assert_array_equal(found["A1"].gain, expected.gain)
     assert found["A1"].identity != found["A2"].identity
     assert json.dumps(found["A1"].identity)

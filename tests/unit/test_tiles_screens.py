@@ -37,7 +37,7 @@ SIX_SHIFTS = {"foci": (5, -3), "actin": (-7, 11), "DNA2": (2, 2), "tubulin2": (-
 SCREENS = {
     "two channels, one CYX file": (
         {"both": ["DNA", "foci"]},
-        {"reference": "DNA", "measure": {}},
+        {"reference": "DNA", "measure": {}, "in_register": []},
         {},
         np.uint16,
     ),
@@ -45,6 +45,7 @@ SCREENS = {
         {name: [name] for name in SIX},
         {
             "reference": "DNA",
+            "in_register": [],
             "measure": {
                 "foci": "DNA", "tubulin": "DNA", "actin": "tubulin", "DNA2": "DNA",
                 "tubulin2": "tubulin",
@@ -100,6 +101,9 @@ def test_a_screen_runs_by_configuration_alone(screen, tmp_path):
             "tiles": f"0-{N_TILES - 1}",
             "tile_size_px": SIZE,
             "z_planes": 1,
+            "axes": None,
+            "counts": {"scale": 1, "offset": 0},
+            "cut_px": None,
             "projection": "max",
         },
         "alignment": ALIGNMENT | chain,

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mcvae_ops.training.launch import launch_training, torchrun_command
+from mcvae_ops.training.launch import launcher, torchrun_command
 from mcvae_ops.training.requeue import requeue
 from tests.helpers.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
 
@@ -19,9 +19,9 @@ LONG = TRAINING | {"epochs": 8, "checkpoint_minutes": 1e-6, "early_stopping_pati
 
 PROGRAM = """
 import json, logging, sys
-from mcvae_ops.training.launch import launch_training
+from mcvae_ops.training.launch import launcher
 logging.basicConfig(level=logging.INFO)
-launch_training(2, 1, **json.load(open(sys.argv[1])))
+launcher(2, 1)(**json.load(open(sys.argv[1])))
 """
 
 
@@ -46,7 +46,7 @@ def validations(arguments: dict) -> list[float]:
 
 def test_two_ranks_train_as_one_does_and_go_on_after_sigterm(shards, tmp_path):
     one = train_model_arguments(shards, tmp_path / "one", MCVAE, LONG)
-    launch_training(1, 1, **one)
+    launcher(1, 1)(**one)
     two = train_model_arguments(shards, tmp_path / "two", MCVAE, LONG)
     process = start(two, tmp_path / "two")
     log = process.communicate(timeout=120)[1]

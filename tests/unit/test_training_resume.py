@@ -1,4 +1,4 @@
-"""Runs that were killed at any moment, or told to stop, go on to the very same weights."""
+"""Runs that were killed at any moment, or asked to stop, resume and reach the very same weights."""
 
 import multiprocessing
 import os
@@ -22,14 +22,14 @@ from tests.helpers.fake_shards import (
 N_KILLS = 5
 STEPS_BETWEEN = 8
 LONG = TRAINING | {"epochs": 9, "checkpoint_minutes": 1e-6, "early_stopping_patience": 100}
-# How batches are read: from memory, or from disk in windows that threads read ahead; and ranks.
+# How batches are read: from memory, or from disk in windows that threads prefetch; and ranks.
 DCVAE = MCVAE | {
     "training": {"label_weight": 10.0, "normalise_batches": True, "augmentation": True}
 }
 WAYS = {
     "alone": ({}, 1),
     "with labels and turned cells": ({"model": DCVAE}, 1),
-    "reading ahead": ({"threads": 2, "memory_mb": 0}, 1),
+    "prefetching": ({"threads": 2, "memory_mb": 0}, 1),
     "two ranks": ({"threads": 2}, 2),
 }
 # Forked from a process that has imported torch once.
@@ -127,12 +127,12 @@ def test_with_another_number_of_ranks_it_starts_anew_and_says_so(shards, tmp_pat
     assert run.exit_codes() == {-signal.SIGKILL}
     run = start(arguments, 2)
     outputs(run)
-    assert "another number of ranks (GPUs); training starts anew" in run.log()
+    assert "another number of ranks (GPUs); training starts from the beginning" in run.log()
     assert "resumed at step" not in run.log()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_told_to_stop_it_writes_a_checkpoint_and_goes_on(number, shards, tmp_path):
+def test_asked_to_stop_it_writes_a_checkpoint_and_goes_on(number, shards, tmp_path):
     training = LONG | {"checkpoint_minutes": 60}
     whole, stopped = (
         train_model_arguments(shards, tmp_path / name, MCVAE, training)

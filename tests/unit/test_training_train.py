@@ -12,14 +12,27 @@ import torch
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
-from mcvae_ops.models.objective import TERMS
+from mcvae_ops.models.objective import (
+    ADDITIONAL_TERMS,
+    Term,
+    objective,
+    term_names,
+    weights_from,
+)
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import read_cells
-from mcvae_ops.training.diagnostics import Watch, salient_warnings
+from mcvae_ops.shards.training_cells import read_split, read_training_cells
+from mcvae_ops.training import embed
+from mcvae_ops.training.diagnostics import PersistentWarnings, salient_warnings
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
-from mcvae_ops.training.precision import exact
-from mcvae_ops.training.prepare import Schedule, fixed_settings, merged_settings
+from mcvae_ops.training.precision import full_precision
+from mcvae_ops.training.prepare import (
+    Schedule,
+    fixed_settings,
+    merged_settings,
+    validation_set,
+)
 from mcvae_ops.training.train import train_model
+from mcvae_ops.training.validate import CELLS_AT_A_TIME, NOISE_SEED, validate
 from tests.helpers.fake_shards import (
     CHANNELS,
     MCVAE,
@@ -66,7 +79,7 @@ def accuracy_from_s(trained: dict, folder: Path) -> float:
     embed_cells(**embedding_arguments(trained, embedding))
     table = pq.read_table(embedding)
     s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
-    label = read_cells(trained["index"]).label
+    label = read_training_cells(trained["index"]).label
     is_train = pq.read_table(trained["splits"])["split"].to_numpy() == "train"
     fitted, held_out = is_train & (label > 0), ~is_train & (label > 0)
     coefficients = np.linalg.lstsq(s[fitted], np.eye(5)[label[fitted]], rcond=None)[0]
@@ -88,7 +101,7 @@ def test_validation_improves_and_the_terms_add_up(trained):
         rows[-1]["negative_elbo"], abs=50
     )
     row = metrics_of(trained, "train")[-1]
-    assert all(np.isfinite(row[name]) for name in TERMS) and row["cells_per_s"] > 0
+    assert all(np.isfinite(row[name]) for name in term_names()) and row["cells_per_s"] > 0
     terms = row["negative_log_likelihood"] + row["kl_z"] + row["kl_s"] / 2
     assert row["negative_elbo"] == pytest.approx(terms, rel=1e-5)
 
@@ -143,7 +156,7 @@ def test_a_head_makes_labels_felt_in_s(shards, tmp_path):
     row = metrics_of(arguments, "validation")[-1]
     assert row["label"] < 0.7 * np.log(4) and row["nats_without_s"] > 5
     assert row["mean_abs_s_ntc"] < 0.8 * row["mean_abs_s_perturbed"]
-    label = read_cells(arguments["index"]).label
+    label = read_training_cells(arguments["index"]).label
     split = pq.read_table(arguments["splits"])["split"].to_numpy()
     perturbed = (label[split == "validation"] > 0).mean()
     monitored = row["negative_elbo"] + 300.0 * row["label"] * perturbed
@@ -162,6 +175,53 @@ def test_without_pixels_the_decoder_learns_nothing(shards, tmp_path):
     assert "label_head.weight" not in same
 
 
+def mean_size_of_s(inference, label: torch.Tensor) -> torch.Tensor | None:
+    if "s" not in inference.posterior:
+        return None
+    return inference.posterior["s"].mean.abs().mean(dim=1).masked_fill(label == 0, 0.0)
+
+
+def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp_path, monkeypatch):
+    term = Term("sparsity_weight", "perturbed", mean_size_of_s, is_monitored=False)
+    monkeypatch.setitem(ADDITIONAL_TERMS, "sparsity", term)
+    sizes = []
+    for weight in (0.0, 100.0):
+        training = TRAINING | {"epochs": 10, "sparsity_weight": weight}
+        arguments = train_model_arguments(shards, tmp_path / str(weight), MCVAE, training)
+        train_model(**arguments)
+        assert metrics_of(arguments, "train")[-1]["sparsity"] > 0
+        sizes.append(metrics_of(arguments, "validation")[-1])
+    assert sizes[1]["sparsity"] < 0.7 * sizes[0]["sparsity"]
+    split = pq.read_table(arguments["splits"])["split"].to_numpy()
+    perturbed = (read_training_cells(arguments["index"]).label[split == "validation"] > 0).mean()
+    row = sizes[1]
+    beside = row["wasserstein"] * (1 - perturbed) + 100.0 * row["sparsity"] * perturbed
+    assert row["loss"] == pytest.approx(row["monitored"] + beside, rel=1e-5)
+    vae = train_model_arguments(shards, tmp_path / "vae", VAE, training)
+    train_model(**vae)
+    assert metrics_of(vae, "train")[-1]["sparsity"] == 0
+    assert metrics_of(vae, "validation")[-1]["sparsity"] is None
+
+
+def test_validation_sums_the_terms_as_training_does(trained):
+    device, cells = torch.device("cpu"), read_training_cells(trained["index"])
+    model, preprocess = load_model(trained["weights"], expected_of(trained), device)
+    positions = np.flatnonzero(read_split(trained["index"], trained["splits"], cells) == "test")
+    crops = Crops(Path(trained["index"]).parent.parent, cells)
+    chosen = validation_set(cells, crops, positions, device)
+    assert len(positions) <= CELLS_AT_A_TIME  # so that both draw the same noise
+    weights = weights_from(trained["training"])
+    validated = validate(model, chosen, preprocess, weights)
+    with torch.no_grad():
+        images = preprocess(chosen.crops, chosen.batch)
+        noise = torch.Generator().manual_seed(NOISE_SEED)
+        inference = model(images, chosen.label, chosen.batch, noise)
+        terms = objective(model, images, chosen.label, inference, weights, weights.kl_warmup_steps)
+    expected = {name: value.item() for name, value in terms.items() if name in validated}
+    assert {"loss", "negative_elbo", "kl_s", "kl_z", "wasserstein"} <= set(expected)
+    assert {name: validated[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
 def test_batches_without_controls_cannot_be_normalised(shards, tmp_path):
     statistics = pq.read_table(shards / "statistics.parquet")
     some = statistics.filter(pc.not_equal(statistics["well"], "A2"))
@@ -170,7 +230,7 @@ def test_batches_without_controls_cannot_be_normalised(shards, tmp_path):
         shards, tmp_path, MCVAE, TRAINING | {"normalise_batches": True}
     )
     arguments |= {"statistics": str(tmp_path / "some.parquet")}
-    with pytest.raises(InputError, match=r"normalise_batches: found no NTC cell in batch P/A2"):
+    with pytest.raises(InputError, match=r"normalise_batches: every NTC cell of batch P/A2"):
         train_model(**arguments)
 
 
@@ -199,7 +259,7 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     assert table.schema.names[1:] == [*(f"s_{k:02d}" for k in range(4)),
                                       *(f"z_{k:02d}" for k in range(5))]  # fmt: skip
     model, preprocess = load_model(trained["weights"], expected_of(trained), torch.device("cpu"))
-    crops = Crops(Path(trained["index"]).parent.parent, read_cells(trained["index"]))
+    crops = Crops(Path(trained["index"]).parent.parent, read_training_cells(trained["index"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
         means = model.embed(preprocess(torch.from_numpy(crops.read(positions)), None))
@@ -237,6 +297,16 @@ def test_parts_of_an_embedding_are_joined_to_the_whole(trained, tmp_path):
     for wrong in (parts[::-1], parts[:2], [parts[0], parts[0], parts[2]]):
         with pytest.raises(InputError):
             join_embeddings(trained["index"], wrong, joined)
+
+
+def test_a_single_part_is_joined_byte_by_byte(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(embed, "CELLS_AT_A_TIME", 16)
+    monkeypatch.setattr(embed, "CELLS_PER_ROW_GROUP", 64)
+    part, joined = tmp_path / "0.parquet", tmp_path / "joined.parquet"
+    embed_cells(**embedding_arguments(trained, part))
+    assert pq.ParquetFile(part).num_row_groups > 2
+    join_embeddings(trained["index"], [str(part)], str(joined))
+    assert joined.read_bytes() == part.read_bytes()
 
 
 def test_crops_of_other_channels_are_refused(trained):
@@ -294,13 +364,13 @@ def test_leaking_controls_are_warned_of_once(caplog):
     leaking = sound | {"mean_abs_s_ntc": 0.2}
     assert salient_warnings(sound) == {} == salient_warnings({"kl_z": 3.0})
     assert "mean |s| is 0.2 in control" in salient_warnings(leaking)["controls_leak"]
-    watch = Watch()
+    watch = PersistentWarnings()
     with caplog.at_level("INFO"):
         for step, values in enumerate([leaking] * 3 + [sound] + [leaking] * 5 + [sound] * 2):
-            watch.tell(values, step)
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0].startswith("step 7: controls leak into the salient space")
-    assert told[1:] == ["step 9: no longer controls leak"]
+            watch.update(values, step)
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages[0].startswith("step 7: controls leak into the salient space")
+    assert messages[1:] == ["step 9: no longer controls leak"]
 
 
 def test_metrics_tell_speed_mixing_and_the_kl_of_each_dimension(trained):
@@ -339,7 +409,7 @@ def test_samples_show_cells_and_what_the_model_makes_of_them(trained):
 
 
 @pytest.mark.parametrize("way", [{"precision": "bf16"}, {"precision": "tf32"}])
-def test_other_arithmetic_gives_nearly_the_same_training(way, shards, tmp_path):
+def test_another_precision_gives_nearly_the_same_training(way, shards, tmp_path):
     elbo = []
     for name, settings in (("plain", {}), ("other", way)):
         training = TRAINING | {"epochs": 5} | settings
@@ -357,7 +427,7 @@ def test_what_is_compared_is_computed_in_float32_whatever_the_training_does():
     try:
         for place in places:
             place.allow_tf32 = True
-        with exact():
+        with full_precision():
             assert not any(place.allow_tf32 for place in places)
         assert all(place.allow_tf32 for place in places)
     finally:

@@ -4,24 +4,30 @@ import copy
 
 import numpy as np
 import pytest
-import yaml
 from snakemake.utils import update_config
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import tile_numbers
 from mcvae_ops.simulate.library import draw_genes
-from mcvae_ops.workflow.configuration import check_configuration, load_schema
+from mcvae_ops.workflow.configuration import read_yaml
+from mcvae_ops.workflow.overlays import named_sections
 from mcvae_ops.workflow.reference import reference
+from mcvae_ops.workflow.schema import RENAMED
 from tests.conftest import ROOT
+from tests.helpers.configurations import (
+    DEFAULTS,
+    SCHEMA,
+    checked,
+    merged,
+    tables_of_the_paper,
+)
 
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 KINDS = ("shifting_groups", "novel_groups")
-CONFIGURATIONS = sorted((ROOT / "config").glob("*.yaml"))
+SCREENS = ("config", "compounds", "funk2022", "funk2022_pilot", "published")
 
 
 @pytest.fixture
 def config() -> dict:
-    return yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    return merged("config")
 
 
 def change(config: dict, key: str, value) -> dict:
@@ -29,7 +35,7 @@ def change(config: dict, key: str, value) -> dict:
     *parents, last = key.split(".")
     section = config
     for parent in parents:
-        section = section[parent]
+        section = section.setdefault(parent, {})
     section[last] = value
     return config
 
@@ -41,21 +47,19 @@ def change(config: dict, key: str, value) -> dict:
 def test_pictures_that_no_file_can_hold_are_refused(config, size_px, crops, words):
     config = change(change(config, "screen.tile_size_px", 4000), "crop.size_px", size_px)
     with pytest.raises(InputError, match=words):
-        check_configuration(change(config, "figures.crops_per_gene", crops), SCHEMA)
-    check_configuration(change(config, "crop.size_px", 100), SCHEMA)
+        checked(change(config, "figures.crops_per_gene", crops))
+    checked(change(config, "crop.size_px", 100))
 
 
 @pytest.mark.parametrize("name", ["a", "b", "c"])
-def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
+def test_screens_of_the_evaluation_hold_a_third_of_their_genes_out(name):
     """Whole complexes, of groups that keep another one, and genes without effect."""
-    for path in ("dcvae", "judge/models", f"judge/{name}"):
-        update_config(config, yaml.safe_load((ROOT / f"config/{path}.yaml").read_text()))
-    checked = check_configuration(config, SCHEMA)
-    whole, head = (checked["models"][model]["training"] for model in ("dcvae", "dcvae_head"))
-    assert head == whole | {"likelihood_weight": 0.0}
-    assert "mcvae" in checked["models"] and len(checked["training"]["seeds"]) == 3
-    genes = draw_genes(checked["simulate"]["library"], np.random.default_rng(0))
-    held_out = checked["split"]["held_out_genes"]
+    config = checked(merged("config", "dcvae", "evaluation/evaluation", f"evaluation/{name}"))
+    dcvae, head = (config["models"][model]["training"] for model in ("dcvae", "dcvae_head"))
+    assert head == dcvae | {"likelihood_weight": 0.0}
+    assert "mcvae" in config["models"] and len(config["training"]["seeds"]) == 3
+    genes = draw_genes(config["simulate"]["library"], np.random.default_rng(0))
+    held_out = config["split"]["held_out_genes"]
     assert set(held_out) <= set(genes["gene"]) and len(held_out) == len(genes) / 3
     is_held_out = genes["gene"].isin(held_out)
     for kind, share in is_held_out.groupby(genes["kind"]):
@@ -64,21 +68,41 @@ def test_screens_of_the_judgement_hold_a_third_of_their_genes_out(config, name):
     shares = is_held_out[planted].groupby(genes["complex"][planted]).mean()
     assert set(shares) == {0, 1} and shares.sum() >= 6
     kept = genes.loc[planted & ~is_held_out, "group"]
-    named = {key: checked["benchmarks"]["features"][key] for key in KINDS}
+    named = {key: config["benchmarks"]["features"][key] for key in KINDS}
     assert {group for groups in named.values() for group in groups} == set(kept)
     for kind, key in zip(("shift", "novel"), KINDS, strict=True):
         assert set(genes.loc[genes["kind"] == kind, "group"]) == set(named[key])
 
 
-@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
-def test_shipped_configurations_hold(path, shared, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    config = yaml.safe_load(path.read_text())
-    if path.stem in ("claims", "dcvae"):  # what differs from the default
-        changes, config = config, yaml.safe_load((ROOT / "config/config.yaml").read_text())
-        update_config(config, changes)
-    checked = check_configuration(config, SCHEMA)
-    assert "{screen}" not in str(checked["archive"])
+@pytest.mark.parametrize(
+    "files", [*((name,) for name in SCREENS), ("config", "claims"), ("funk2022", "dcvae")]
+)
+def test_shipped_configurations_hold(files, shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no path but those that are given
+    config = merged(*files)
+    if config["source"] != "simulated":
+        update_config(config, tables_of_the_paper(shared))
+    assert "{screen}" not in str(checked(config)["archive"])
+
+
+@pytest.mark.parametrize("name", ["config", "compounds", "funk2022", "funk2022_pilot"])
+def test_a_screen_needs_no_file_beside_the_repository(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checked(merged(name))["screen"]["name"]
+
+
+def test_published_asks_for_the_profiles_that_it_cannot_ship():
+    with pytest.raises(InputError, match=r"archive.profiles: a value is missing; source is prof"):
+        checked(merged("published"))
+
+
+def test_files_of_the_papers_screen_describe_one_screen():
+    """They are three, so that each can be run alone."""
+    screens = [merged(name)["screen"] for name in ("funk2022", "funk2022_pilot", "published")]
+    own = ("name", "plates", "tiles")
+    first, *others = [{key: screen[key] for key in screen if key not in own} for screen in screens]
+    assert others == [first, first]
+    assert screens[0]["plates"] == screens[2]["plates"]
 
 
 @pytest.mark.parametrize(
@@ -106,11 +130,18 @@ def test_shipped_configurations_hold(path, shared, monkeypatch):
         ("models.cellprofiler", {}, ["models"]),
         ("models.mcvae", None, ["profiles.main_model", "'mcvae'", "one of models (vae, cvae,"]),
         ("split.held_out_genes", "ADH-1A", ["split.held_out_genes", "'ADH-1A'", "array"]),
+        ("benchmarks.features.novel_groups", [], ["novel_groups: a functional group is missing"]),
+        ("models", None, ["models", "at least 1 of them"]),
+        ("screen.plates", {"20260105_6W-SIM001A": None}, ["screen.plates", "at least 1 of them"]),
+        ("screen", {"name": "x"}, ["key screen.plates: a value is missing"]),
+        ("crop.illumination", {"tiles": 4}, ["crop.illumination.smoothing_px: a value is missing"]),
+        ("screen.channels", [{"stain": "A"}], ["screen.channels.0.name: a value is missing"]),
+        ("source", "archive", ["archive.study: the file", "S-SIM1.json is missing"]),
     ],
 )
 def test_mistake_is_named(config, key, value, words):
     with pytest.raises(InputError) as caught:
-        check_configuration(change(config, key, value), SCHEMA)
+        checked(change(config, key, value))
     message = str(caught.value)
     assert "\n" not in message
     for word in words:
@@ -118,21 +149,8 @@ def test_mistake_is_named(config, key, value, words):
 
 
 def test_a_model_that_is_null_is_left_out(config):
-    checked = check_configuration(change(config, "models.vae", None), SCHEMA)
-    assert list(checked["models"]) == ["cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"]
-
-
-def test_missing_key_is_named(config):
-    del config["training"]["learning_rate"]
-    with pytest.raises(InputError, match="training: found no key 'learning_rate'"):
-        check_configuration(config, SCHEMA)
-
-
-def test_missing_file_is_named(config):
-    config = change(config, "source", "archive")
-    config = change(config, "archive.study", "nowhere/S-X.json")
-    with pytest.raises(InputError, match=r"nowhere/S-X\.json, which does not exist"):
-        check_configuration(config, SCHEMA)
+    models = checked(change(config, "models.vae", None))["models"]
+    assert list(models) == ["cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"]
 
 
 def test_every_key_has_a_description():
@@ -142,13 +160,66 @@ def test_every_key_has_a_description():
             walk(child, f"{where}.{name}")
             walk(child.get("items", {}), f"{where}.{name}[]")
 
-    walk(load_schema(SCHEMA), "")
+    walk(read_yaml(SCHEMA), "")
 
 
 def test_reference_is_up_to_date():
-    assert (ROOT / "config/README.md").read_text() == reference(load_schema(SCHEMA))
+    page = reference(read_yaml(SCHEMA), read_yaml(DEFAULTS))
+    assert (ROOT / "config/README.md").read_text() == page
 
 
-def test_ranges_of_tiles():
-    assert tile_numbers("0-2, 7") == [0, 1, 2, 7]
-    assert tile_numbers("5,3-4,4") == [3, 4, 5]
+def test_every_key_of_the_method_has_a_default():
+    """A new key touches the schema and the defaults; only keys that describe a screen have none."""
+    schema, defaults = read_yaml(SCHEMA), read_yaml(DEFAULTS)
+    assert set(without_default(schema, defaults)) == {
+        "source", "screen.name", "screen.plates", "screen.tile_size_px",
+        "screen.pixel_size_um", "screen.images", "screen.channels", "screen.control",
+        "screen.well_grid", "alignment.reference", "crop.size_px", "simulate.seed",
+        "simulate.library",
+    }  # fmt: skip
+
+
+def without_default(schema: dict, defaults: dict, prefix: str = ""):
+    """Yield the dotted names of the keys that have no default; not those of sections without."""
+    for key, entry in schema.get("properties", {}).items():
+        if key not in defaults:
+            yield f"{prefix}{key}"
+        elif isinstance(defaults[key], dict):
+            yield from without_default(entry, defaults[key], f"{prefix}{key}.")
+
+
+def test_no_file_repeats_a_default():
+    defaults = dict(leaves(read_yaml(DEFAULTS)))
+    for name in SCREENS:
+        repeated = {key for key, value in leaves(merged(name)) if defaults.get(key, ...) == value}
+        # A null that says what can be set there.
+        assert not {key for key in repeated if "archive." not in key}, name
+
+
+def leaves(section: dict, prefix: str = ""):
+    """Yield the dotted name and the value of every key that is no section."""
+    for key, value in section.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def test_names_that_users_give_are_those_that_the_page_names():
+    sections = {".".join(path) for path in named_sections(read_yaml(SCHEMA))}
+    assert sections == {
+        "screen.plates", "models", "alignment.measure", "archive.annotations.pairs",
+        "evaluation.profiles",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_gets_an_error_that_says_the_new_one(config, old):
+    new = RENAMED[old]
+    with pytest.raises(InputError) as caught:
+        checked(change(config, old, 1))
+    section, name = new.split(".")
+    assert str(caught.value) == (
+        f"configuration key {old}: found the old name of this key, expected {name}; rename it."
+    )
+    assert name in read_yaml(SCHEMA)["properties"][section]["properties"]

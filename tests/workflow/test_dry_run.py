@@ -6,14 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from snakemake.utils import update_config
 
-from mcvae_ops.workflow.job import Names, growing
+from mcvae_ops.workflow.drawn_panels import DrawnPanels
+from mcvae_ops.workflow.names import Embeddings, Places
+from mcvae_ops.workflow.panel_inputs import benchmark_tables
 from mcvae_ops.workflow.panels import PANELS
+from mcvae_ops.workflow.snakefile import growing
 from tests.conftest import ROOT
+from tests.helpers.configurations import merged, tables_of_the_paper, whole
 from tests.helpers.runs import (
     command,
     environment,
+    evaluation_of,
     jobs,
     snakemake,
     tiny_configuration,
@@ -21,9 +26,8 @@ from tests.helpers.runs import (
 )
 
 
-def test_default_plans_every_stage(tmp_path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    write_configuration(config, tmp_path)
+def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path):
+    config = whole(merged("config"))
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
     assert planned["draw_figure"] == len(PANELS)
@@ -37,15 +41,22 @@ def test_default_plans_every_stage(tmp_path):
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    write_configuration(config, tmp_path)
+    config = whole(merged("config"))
     planned = jobs(tmp_path, "results/simulated/figures/fig3b.pdf")
     assert planned["draw_figure"] == 1
     assert planned["train_model"] == len(config["training"]["seeds"])
     assert "complexes" not in planned
 
 
-def test_compared_models_are_judged_like_the_main_one(tmp_path):
+def test_an_overlay_adds_a_model_to_a_screen(tmp_path):
+    files = [str(ROOT / f"config/{name}.yaml") for name in ("config", "dcvae")]
+    config = whole(merged("config", "dcvae"))
+    planned = jobs(tmp_path, "--configfile", *files)
+    assert "dcvae" in config["models"]
+    assert planned["train_model"] == len(config["models"]) * len(config["training"]["seeds"])
+
+
+def test_compared_models_are_shown_like_the_main_one(tmp_path):
     config = tiny_configuration()
     config["figures"]["panels"] += ["fig3a", "fig4a", "figqc6"]
     write_configuration(config, tmp_path)
@@ -57,23 +68,37 @@ def test_compared_models_are_judged_like_the_main_one(tmp_path):
     assert {name: beside[name] - alone[name] for name in alone if beside[name] != alone[name]} == {
         **dict.fromkeys(maps, 1), "correct_profiles": 1, "total": 3
     }  # fmt: skip
-    names = Names(config)
-    assert names.judged_models == ["mcvae", "cvae"]
-    assert set(names.judged["model"]) == {"mcvae", "cvae", "cellprofiler"}
-    assert set(Names(tiny_configuration()).judged["model"]) == {"mcvae", "cellprofiler"}
+    names = Embeddings(config)
+    assert names.shown_models == ["mcvae", "cvae"]
+    assert names.shown_trainings == ["mcvae/0", "cvae/0"] and names.main == "mcvae/0"
+    assert set(names.shown["model"]) == {"mcvae", "cvae", "cellprofiler"}
+    assert set(Embeddings(tiny_configuration()).shown["model"]) == {"mcvae", "cellprofiler"}
+
+
+def test_models_are_compared_on_screens_of_which_each_is_a_run(tmp_path):
+    comparison = "results/evaluation/model_comparison.tsv"
+    config = tiny_configuration() | {"evaluation": evaluation_of("tiny", "other")}
+    write_configuration(config, tmp_path)
+    planned = jobs(tmp_path, "results/tiny/measures.parquet")
+    assert planned["screen_measures"] == 1 and planned["train_model"] == len(config["models"])
+    missing = snakemake(tmp_path, comparison, "--dry-run")
+    assert missing.returncode != 0 and "results/other/measures.parquet" in missing.stdout
+    other = tmp_path / "results/other/measures.parquet"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    assert jobs(tmp_path, comparison)["compare_models"] == 1
 
 
 def test_cells_are_embedded_in_as_many_jobs_as_asked_for(tmp_path):
     config = tiny_configuration()
     write_configuration(config, tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
-    whole = jobs(tmp_path)
-    assert whole["embed_cells"] == n_trainings and "join_embeddings" not in whole
-    config["profiles"]["embedding_jobs"] = 3
-    write_configuration(config, tmp_path)
-    parts = jobs(tmp_path)
-    assert parts["embed_cells"] == 3 * n_trainings
-    assert parts["join_embeddings"] == n_trainings
+    for n_jobs in (1, 3):
+        config["profiles"]["embedding_jobs"] = n_jobs
+        write_configuration(config, tmp_path)
+        planned = jobs(tmp_path)
+        assert planned["embed_cells"] == n_jobs * n_trainings
+        assert planned["join_embeddings"] == n_trainings
 
 
 def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path):
@@ -82,10 +107,30 @@ def test_commercial_use_leaves_the_panels_of_complexes_out_and_says_so(tmp_path)
     drawn = [panel for panel in config["figures"]["panels"] if panel not in ("fig2a", "figs2")]
     assert jobs(tmp_path)["draw_figure"] == len(drawn)
     sentence = (
-        "Left out of this run, as commercial_use is true and corum is for non-commercial use only: "
-        "fig2a, figs2."
+        "Left out of this run because commercial_use is true and corum is for non-commercial use "
+        "only: fig2a, figs2."
     )
     assert sentence in snakemake(tmp_path, "-n").stdout
+
+
+def test_a_run_that_would_draw_nothing_stops(tmp_path):
+    config = tiny_configuration() | {"commercial_use": True}
+    config["figures"]["panels"] = ["fig2a", "figs2"]
+    write_configuration(config, tmp_path)
+    done = snakemake(tmp_path, "-n")
+    assert done.returncode != 0
+    assert "figures.panels: no panel can be drawn (commercial_use is true and corum " in done.stdout
+
+
+def test_names_of_wells_chunks_and_shards():
+    config = tiny_configuration()
+    config["screen"] |= {"plates": {"P": ["A1", "B2"], "Q": ["A1"]}, "tiles": "0-2, 5"}
+    config["crop"]["tiles_per_chunk"] = 3
+    places = Places(config)
+    assert places.wells == {"plate": ["P", "P", "Q"], "well": ["A1", "B2", "A1"]}
+    assert places.chunks["chunk"] == ["000", "001"] * 3
+    assert places.shards["arm"] == ["ntc", "perturbed"] * 6
+    assert places.shards["plate"] == ["P"] * 8 + ["Q"] * 4
 
 
 def test_uneven_light_is_estimated_for_each_well_if_it_is_to_be_taken_out(tmp_path):
@@ -97,32 +142,36 @@ def test_uneven_light_is_estimated_for_each_well_if_it_is_to_be_taken_out(tmp_pa
     assert planned["well_illumination"] == n_wells and planned["crop_chunk"] >= n_wells
 
 
+def panels_of(config: dict) -> DrawnPanels:
+    return DrawnPanels(config, Embeddings(config).shown_trainings)
+
+
 def test_what_lacks_its_annotation_is_left_out_with_the_reason():
     config = tiny_configuration()
-    everything = Names(config)
-    assert everything.left_out == {}
+    assert panels_of(config).left_out == {}
+    tables = set(benchmark_tables(config))
     annotations = config["archive"]["annotations"]
     annotations |= {"corum": None, "mitotic_factors": None}
-    names = Names(config)
-    assert names.panels == ["fig1", "fig3b", "fig4b", "fig4e", "figs1"]
-    assert names.left_out == {
+    panels = panels_of(config)
+    assert panels.drawn == ["fig1", "fig3b", "fig4b", "fig4e", "figs1"]
+    assert panels.left_out == {
         "fig2a": "archive.annotations.corum is null",
         "figs2": "archive.annotations.corum is null",
         "fig5b": "archive.annotations.mitotic_factors is null",
         "fig5c": "archive.annotations.mitotic_factors is null",
     }
-    assert set(everything.tables) - set(names.tables) == {"complexes", "corrections", "mitosis"}
+    assert tables - set(benchmark_tables(config)) == {"complexes", "corrections", "mitosis"}
     annotations["pairs"] = {"Reactome": "pairs.txt"}  # complexes are not the only pairs of genes
-    assert "complexes" in Names(config).tables
+    assert "complexes" in benchmark_tables(config)
 
 
 def test_panels_of_cells_need_cells_and_those_of_shifts_a_shift():
     config = tiny_configuration()
     config["figures"]["panels"] = ["fig1", "fig3a", "fig3b", "fig4e", "figqc3", "figqc5"]
     config["alignment"]["measure"] = {}
-    assert set(Names(config).left_out) == {"figqc3"}
+    assert set(panels_of(config).left_out) == {"figqc3"}
     config["source"] = "profiles"
-    assert Names(config).panels == ["fig1"]
+    assert panels_of(config).drawn == ["fig1"]
 
 
 @pytest.fixture
@@ -130,12 +179,10 @@ def real_study(shared, tmp_path):
     """Function that writes a configuration of the real study, with its real manifest."""
 
     def write(name: str) -> Path:
-        config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+        config = merged(name)
+        update_config(config, tables_of_the_paper(shared))
         config["archive"]["files"] = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        for key in ("functional_groups", "mitotic_factors", "wider_mitotic_factors"):
-            relative = config["archive"]["annotations"][key].removeprefix("../shared/")
-            config["archive"]["annotations"][key] = str(shared / relative)
-        write_configuration(config, tmp_path)
+        write_configuration(whole(config), tmp_path)
         return tmp_path
 
     return write

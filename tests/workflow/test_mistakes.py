@@ -1,6 +1,5 @@
 """The likeliest mistakes: each ends in one sentence that says where, what, and the way out."""
 
-import copy
 import errno
 import json
 from collections.abc import Callable
@@ -12,13 +11,12 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
-import yaml
 from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.biostudies import list_files
 from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.errors import InputError
@@ -30,12 +28,12 @@ from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
 from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
-from mcvae_ops.workflow.job import job, read_configuration
+from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANELS
+from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
+from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
-
-SCHEMA = str(ROOT / "workflow/schemas/config.schema.yaml")
 
 
 def put(key: str, value) -> Callable[[dict], None]:
@@ -66,9 +64,25 @@ def name_twice(config: dict) -> None:
 
 IN_CONFIGURATION = {
     "missing key": (
-        drop("training.learning_rate"),
-        "configuration key training: found no key 'learning_rate', expected every key to be set; "
-        "add 'learning_rate' (see config/README.md).",
+        drop("screen.control"),
+        "configuration key screen.control: a value is missing; this key has no default; set it in "
+        "the file of the screen, which comes first after --configfile (see config/README.md).",
+    ),
+    "missing key of a model": (
+        put("models.mine", {"salient_latent": 8}),
+        "configuration key models.mine.background_latent: a value is missing; this key has no "
+        "default; set it in the file of the screen, which comes first after --configfile (see "
+        "config/README.md).",
+    ),
+    "old name": (
+        put("training.symmetries", True),
+        "configuration key training.symmetries: found the old name of this key, expected "
+        "augmentation; rename it.",
+    ),
+    "old name in a model": (
+        put("models.mcvae.training", {"level_batches": True}),
+        "configuration key models.mcvae.training.level_batches: found the old name of this key, "
+        "expected normalise_batches; rename it.",
     ),
     "unknown key": (
         put("crop.sise_px", 48),
@@ -93,13 +107,13 @@ IN_CONFIGURATION = {
     ),
     "study that is not there": (
         lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive.study: found the path no.json, which does not exist, expected "
-        "an existing file or an https address; place the file there or correct the path.",
+        "configuration key archive.study: the file no.json is missing; the run reads it; place it "
+        "there, or set another path or an https address.",
     ),
     "no study": (
         lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
-        "configuration key archive.study: found nothing, expected a path or an address, as source "
-        "is archive; set it.",
+        "configuration key archive.study: a value is missing; source is archive, which needs it; "
+        "set archive.study.",
     ),
     "no folder of published values": (
         put("figures.published_values", "numbers"),
@@ -109,7 +123,7 @@ IN_CONFIGURATION = {
     "channel of the alignment": (
         put("alignment.measure", {"A594": "DAPY", "AF750": "GFP"}),
         "configuration key alignment.measure: found channel 'DAPY', expected a channel of the "
-        "screen (A594, AF750, DAPI, GFP); correct its name.",
+        "screen (A594, AF750, DAPI, GFP); correct its name, or drop the entry with null.",
     ),
     "reference channel": (
         put("alignment.reference", "Hoechst"),
@@ -118,8 +132,7 @@ IN_CONFIGURATION = {
     ),
     "channel twice": (
         name_twice,
-        "configuration key screen.channels: found A594 twice, expected each once; correct or "
-        "remove one of them.",
+        "configuration key screen.channels: A594 is defined twice; correct or remove one of them.",
     ),
     "tiles outside of the well": (
         put("screen.tiles", "0-21"),
@@ -137,9 +150,9 @@ IN_CONFIGURATION = {
         "plate/well of screen.plates; correct it.",
     ),
     "unknown panel": (
-        put("figures.panels", ["fig2a", "figcq5"]),
-        "configuration key figures.panels: found the unknown panel 'figcq5', expected all, or a "
-        f"list of some of {', '.join(PANELS)}; write figqc5 or figqc6 or figqc4 instead.",
+        put("figures.panels", ["fig2a", "Fig3B"]),
+        "configuration key figures.panels: found the unknown panel 'Fig3B', expected all, or a "
+        f"list of some of {', '.join(PANELS)}; write fig3b or fig3a instead.",
     ),
     "panel that is no list": (
         put("figures.panels", "fig2a"),
@@ -159,8 +172,8 @@ IN_CONFIGURATION = {
     "a head without a salient space": (
         put("models.vae.training", {"label_weight": 10.0}),
         "configuration key models.vae: found label_weight 10 and no salient latent, expected a "
-        "salient latent, from which the label is told; set salient_latent above 0, or label_weight "
-        "to 0.",
+        "salient latent, from which the label is predicted; set salient_latent above 0, or "
+        "label_weight to 0.",
     ),
     "unknown functional group": (
         put("benchmarks.features.novel_groups", ["tubulins"]),
@@ -170,8 +183,8 @@ IN_CONFIGURATION = {
     ),
     "guides and doses": (
         put("simulate.library.doses_um", [1, 10]),
-        "configuration key simulate.library.guides_per_gene: found 2, expected null, as doses_um "
-        "are given; correct one of the two.",
+        "configuration key simulate.library.guides_per_gene: found 2, expected null, because "
+        "doses_um is given; correct one of the two.",
     ),
 }
 
@@ -180,10 +193,10 @@ IN_CONFIGURATION = {
 def test_a_wrong_configuration_stops_before_the_first_job(mistake):
     change, sentence = IN_CONFIGURATION[mistake]
     config = tiny_configuration()
-    assert read_configuration(copy.deepcopy(config), SCHEMA)
+    assert read_configuration(as_file(config), DEFAULTS, SCHEMA, ROOT)
     change(config)
     with pytest.raises(WorkflowError) as caught:
-        read_configuration(config, SCHEMA)
+        read_configuration(as_file(config), DEFAULTS, SCHEMA, ROOT)
     assert str(caught.value) == sentence
 
 
@@ -216,7 +229,7 @@ def small_study(folder: Path) -> dict:
     channels = config["screen"]["channels"][2:]
     config["screen"] |= {
         "plates": {"P1": ["A1"]}, "tiles": "0-1", "tile_size_px": 96, "z_planes": 1,
-        "path_pattern": "{plate}/{well}_{tile}.tif", "not_features": [],
+        "images": "{plate}/{well}_{tile}.tif", "not_features": [],
         "channels": [channel | {"group": "all", "index": k} for k, channel in enumerate(channels)],
     }  # fmt: skip
     config["alignment"]["measure"] = {}
@@ -233,10 +246,8 @@ def crop(config: dict, folder: Path) -> None:
         name: str(folder / f"{name}.parquet")
         for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
     }
-    list_files(
-        archive["study"], None, None, screen, archive, out["files"], str(folder / "left_out.tsv")
-    )
-    list_feature_parts(archive["dataset"], archive, out["parts"])
+    list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
+    list_feature_parts(archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
     cells, features = (
         [str(folder / kind / plate / f"{well}.parquet") for well in wells]
@@ -261,37 +272,36 @@ def crop(config: dict, folder: Path) -> None:
 
 IN_DATA = {
     "path pattern that matches nothing": (
-        put("screen.path_pattern", "{plate}_{well}_{tile}.tif"),
-        "{folder}/S-1.json: found no image of the screen (2 path does not match), expected paths "
-        "like {{plate}}_{{well}}_{{tile}}.tif; correct screen.path_pattern, screen.plates or "
-        "screen.acquisition.",
+        put("screen.images", "{plate}_{well}_{tile}.tif"),
+        "{folder}/S-1.json: found no image of the screen (2 path does not match), as P1/A1_0.tif, "
+        "expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
+        "screen.plates.",
     ),
     "path pattern without a field": (
-        put("screen.path_pattern", "{plate}/A1_{tile}.tif"),
-        "configuration key screen.path_pattern: found no {{well}}, expected the fields {{plate}}, "
-        "{{well}}, {{tile}}, {{group}} and, if need be, {{acquisition}}; correct the pattern.",
+        put("screen.images", "{plate}/A1.tif"),
+        "configuration key screen.images: found {{plate}}/A1.tif, without {{tile}}, expected "
+        "{{tile}}, because the screen has several; add the field.",
     ),
     "wrong plate": (
         put("screen.plates", {"P2": ["A1"]}),
-        "{folder}/S-1.json: found no image of the screen (2 another plate), "
-        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.path_pattern, "
-        "screen.plates or screen.acquisition.",
+        "{folder}/S-1.json: found no image of the screen (2 another plate), as P1/A1_0.tif, "
+        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
+        "screen.plates.",
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),
-        "the feature table: found no cell of plate P1 well A2, expected cells of every well of "
-        "screen.plates; leave the well out of screen.plates or complete the table.",
+        "{folder}/S-1.json: found no file of well A2 of plate P1, expected files of every well of "
+        "the screen; correct screen.images or screen.plates.",
     ),
     "column that is not in the table": (
         put("screen.columns.guide", "sgRNA"),
-        "feature part interphase-cells.parquet/cells.parquet: found no column 'sgRNA', expected "
-        "the columns plate, well, tile, cell_i, cell_j, sgRNA, gene_symbol_0; correct "
-        "screen.columns.guide or replace the part.",
+        "feature part interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
+        "screen.columns.guide names it; correct screen.columns.guide or replace the part.",
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
         "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
-        "label of the feature table (the commonest are 'TP53', 'nontargeting'); correct "
+        "label of the feature table (the most common are 'TP53', 'nontargeting'); correct "
         "screen.control or screen.columns.gene.",
     ),
     "no cell left": (
@@ -299,14 +309,8 @@ IN_DATA = {
             put("screen.columns.plate", "sgRNA_0")(config),
             put("screen.not_features", ["plate"])(config),
         ),
-        "the feature table: found no cell of the screen, expected cells of the plates, wells and "
-        "tiles of the configuration; correct screen.plates, screen.tiles or screen.columns.",
-    ),
-    "tiles outside of the study": (
-        lambda config: (put("screen.tiles", "0-2")(config), put("crop.tiles_per_chunk", 3)(config)),
-        "P1 A1 chunk 000: found 1 of 3 tiles unusable (tile 2: no file of it in the manifest), "
-        "expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen "
-        "or its files, or allow more.",
+        "the feature table: every cell of the screen is missing; the configuration names its "
+        "plates, wells and tiles; correct screen.plates, screen.tiles or screen.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
@@ -344,7 +348,7 @@ def test_no_gpu(monkeypatch):
     with pytest.raises(InputError) as caught:
         choose_device("cuda")
     assert str(caught.value) == (
-        "configuration key training.device: found 'cuda', while PyTorch sees no GPU here, expected "
+        "configuration key training.device: found 'cuda', but PyTorch has no GPU here, expected "
         "a GPU with its driver; set it to auto or cpu, or run the job on a node with a GPU."
     )
     assert choose_device("auto").type == "cpu"
@@ -366,11 +370,18 @@ def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
     )
 
 
+NOTHING = {section: {} for section in ("input", "output", "params", "wildcards")}
+
+
 def ended(error: Exception, folder: Path) -> str:
     """Return what a job logs that ends with an error."""
-    log = folder / "job.log"
-    with pytest.raises(SystemExit), job(SimpleNamespace(log=[log], rule="crop", threads=1)):
+
+    def fail() -> None:
         raise error
+
+    log = folder / "job.log"
+    with pytest.raises(SystemExit):
+        run(fail, SimpleNamespace(log=[log], rule="crop", threads=1, **NOTHING))
     return log.read_text()
 
 
@@ -395,13 +406,14 @@ def test_a_group_that_no_list_holds():
 
 
 def test_a_channel_without_a_way_to_the_reference():
-    config = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    config = whole(merged("config"))
     alignment = config["alignment"] | {"measure": {"A594": "DAPI"}}
     with pytest.raises(InputError) as caught:
         resolve_chain(channels_from(config["screen"]["channels"]), alignment)
     assert str(caught.value) == (
-        "configuration key alignment.measure: found no way from AF750 to DAPI, expected each "
-        "channel measured against another, or in one file with a settled one; add AF750: DAPI."
+        "configuration key alignment.measure: a way from AF750 to the reference DAPI is missing; "
+        "a channel is either measured against another one, or recorded in one file with an "
+        "aligned one; add AF750: DAPI."
     )
 
 
@@ -425,6 +437,30 @@ def test_a_wrong_configuration_on_the_terminal(tmp_path):
     change(config)
     write_configuration(config, tmp_path)
     seen = snakemake(tmp_path, "--cores", "1")
+    assert seen.returncode != 0
+    assert sentence in seen.stdout.splitlines()
+    assert "Traceback" not in seen.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "training: {epochs: 3}",
+            "configuration key source: a value is missing; this key has no default; set it in the "
+            "file of the screen, which comes first after --configfile (see config/README.md).",
+        ),
+        (
+            "models: {vea: null}",
+            "configuration key models.vea: found null, which drops nothing, expected the name of "
+            "an entry below (vae, cvae, cvae_prior_s, cvae_prior_z, mcvae); correct the name, or "
+            "leave it out.",
+        ),
+    ],
+)
+def test_an_overlay_without_its_screen_or_with_a_wrong_name(text, sentence, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    seen = snakemake(tmp_path, "--dry-run")
     assert seen.returncode != 0
     assert sentence in seen.stdout.splitlines()
     assert "Traceback" not in seen.stdout

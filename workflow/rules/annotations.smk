@@ -12,8 +12,8 @@ OUTPUTS
 rule annotations:
     """Read every annotation into a tidy table; note the licences."""
     input:
-        local_paths(NAMES.annotations),
-        recorded=f"{workflow.basedir}/resources/SOURCES.tsv",
+        annotation_files(config["archive"]["annotations"]),
+        recorded=workflow.source_path("../../resources/SOURCES.tsv"),
     output:
         complexes="results/{screen}/annotations/complexes.parquet",
         pairs="results/{screen}/annotations/pairs.parquet",

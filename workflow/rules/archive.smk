@@ -33,11 +33,9 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        place=select(config["archive"], "study", "root", "files"),
-        screen=select(
-            config["screen"], "plates", "tiles", "path_pattern", "acquisition"
-        )
-        | {"channels": NAMES.recorded},
+        archive=select(config["archive"], "study", "root", "files"),
+        screen=select(config["screen"], "plates", "tiles", "cut_px", "images")
+        | CHANNELS,
     script:
         "../scripts/list_files.py"
 
@@ -61,7 +59,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        place=select(config["archive"], "dataset"),
+        archive=select(config["archive"], "dataset"),
     script:
         "../scripts/list_feature_parts.py"
 
@@ -74,13 +72,13 @@ rule split_cells:
         cells=expand(
             "results/{screen}/cells/{plate}/{well}.parquet",
             zip,
-            **NAMES.batches,
+            **PLACES.wells,
             allow_missing=True,
         ),
         features=expand(
             "results/{screen}/features/{plate}/{well}.parquet",
             zip,
-            **NAMES.batches,
+            **PLACES.wells,
             allow_missing=True,
         ),
     log:
@@ -137,6 +135,7 @@ rule plan:
             "training",
             "plan",
         ),
+        results=subpath(input.files, ancestor=2),
         timings=f"benchmarks/{config['screen']['name']}",
     script:
         "../scripts/plan.py"

@@ -17,7 +17,7 @@ rule complexes:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
             zip,
-            **NAMES.embeddings,
+            **EMBEDDINGS.all,
             allow_missing=True,
         ),
         complexes="results/{screen}/annotations/complexes.parquet",
@@ -48,7 +48,7 @@ rule covariates:
         embeddings=expand(
             "results/{screen}/embeddings/{model}/{seed}.parquet",
             zip,
-            **NAMES.judged,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
     output:
@@ -74,9 +74,9 @@ rule functions:
     """Fig. 4B, 4C: functional groups predicted from profiles."""
     input:
         profiles=expand(
-            "results/{screen}/profiles/{model}/{seed}/{level}.parquet",
+            f"results/{{screen}}/profiles/{{model}}/{{seed}}/{LEVEL}.parquet",
             zip,
-            **NAMES.judged_profiles,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
         groups="results/{screen}/annotations/functional_groups.parquet",
@@ -107,7 +107,7 @@ rule feature_ranking:
         features=expand(
             "results/{screen}/features/{plate}/{well}.parquet",
             zip,
-            **NAMES.batches,
+            **PLACES.wells,
             allow_missing=True,
         ),
         groups="results/{screen}/annotations/functional_groups.parquet",
@@ -134,7 +134,7 @@ rule mitosis:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
             zip,
-            **NAMES.judged,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
@@ -156,7 +156,7 @@ rule mitosis:
     params:
         settings=config["benchmarks"]["mitosis"]
         | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
-        models=NAMES.judged_models,
+        models=EMBEDDINGS.shown_models,
     script:
         "../scripts/mitosis.py"
 
@@ -167,7 +167,7 @@ rule guide_consistency:
         guides=expand(
             "results/{screen}/profiles/{model}/{seed}/guides.parquet",
             zip,
-            **NAMES.embeddings,
+            **EMBEDDINGS.all,
             allow_missing=True,
         ),
     output:
@@ -194,25 +194,25 @@ rule corrections:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
             zip,
-            **NAMES.judged,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
         corrected_genes=expand(
             "results/{screen}/profiles/{model}/{seed}/corrected_genes.parquet",
             zip,
-            **NAMES.judged,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
         guides=expand(
             "results/{screen}/profiles/{model}/{seed}/guides.parquet",
             zip,
-            **NAMES.judged,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
         corrected_guides=expand(
             "results/{screen}/profiles/{model}/{seed}/corrected_guides.parquet",
             zip,
-            **NAMES.judged,
+            **EMBEDDINGS.shown,
             allow_missing=True,
         ),
         complexes="results/{screen}/annotations/complexes.parquet",
@@ -239,9 +239,9 @@ rule hits:
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
-        embedding=f"results/{{screen}}/embeddings/{NAMES.main}.parquet",
+        embedding=f"results/{{screen}}/embeddings/{EMBEDDINGS.main}.parquet",
         mitotic_index=branch(
-            "mitosis" in NAMES.tables,
+            "mitosis" in benchmark_tables(config),
             then="results/{screen}/profiles/mitotic_index.parquet",
         ),
         complexes="results/{screen}/annotations/complexes.parquet",
@@ -299,7 +299,7 @@ rule umap_cells:
 rule umap_guides:
     """Fig. 4A: UMAP of guides."""
     input:
-        profiles=f"results/{{screen}}/profiles/{{model}}/{{seed}}/{NAMES.level}.parquet",
+        profiles=f"results/{{screen}}/profiles/{{model}}/{{seed}}/{LEVEL}.parquet",
         groups="results/{screen}/annotations/functional_groups.parquet",
         significance="results/{screen}/profiles/guide_significance.parquet",
     output:
@@ -325,7 +325,7 @@ rule claims:
     input:
         tables=expand(
             "results/{screen}/benchmarks/{table}.parquet",
-            table=NAMES.tables,
+            table=benchmark_tables(config),
             allow_missing=True,
         ),
     output:

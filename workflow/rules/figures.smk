@@ -13,8 +13,8 @@ OUTPUTS
 rule draw_figure:
     """Draw one panel."""
     input:
-        tables=NAMES.panel_tables,
-        published=NAMES.panel_values,
+        tables=PANELS.tables,
+        published=PANELS.published,
     output:
         pdf="results/{screen}/figures/{panel}.pdf",
         svg="results/{screen}/figures/{panel}.svg",
@@ -30,13 +30,13 @@ rule draw_figure:
     benchmark:
         "benchmarks/{screen}/draw_figure/{panel}.tsv"
     wildcard_constraints:
-        panel="|".join(NAMES.drawable),
+        panel="|".join(PANELS.drawable),
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(30),
     params:
-        settings=NAMES.panel_settings,
+        settings=PANELS.settings,
     script:
         "../scripts/draw_figure.py"

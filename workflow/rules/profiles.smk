@@ -65,7 +65,7 @@ rule guide_significance:
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
-        embedding=f"results/{{screen}}/embeddings/{NAMES.significance}.parquet",
+        embedding=f"results/{{screen}}/embeddings/{EMBEDDINGS.significance}.parquet",
     output:
         significance="results/{screen}/profiles/guide_significance.parquet",
     log:
@@ -78,7 +78,7 @@ rule guide_significance:
         mem_mb=growing(16000),
         runtime=growing(360),
     params:
-        trained=NAMES.is_trained,
+        trained=config["benchmarks"]["functions"]["significance"] in config["models"],
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
@@ -146,8 +146,6 @@ rule export_anndata:
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
-    params:
-        screen=config["screen"]["name"],
     script:
         "../scripts/export_anndata.py"
 
@@ -169,8 +167,6 @@ rule export_cells:
     resources:
         mem_mb=growing(8000),
         runtime=growing(60),
-    params:
-        screen=config["screen"]["name"],
     script:
         "../scripts/export_cells.py"
 
@@ -179,7 +175,7 @@ rule cells_h5ad:
     """Every well of the main model's first training as AnnData."""
     input:
         expand(
-            f"results/{config['screen']['name']}/embeddings/{NAMES.main}/{{plate}}/{{well}}.h5ad",
+            f"results/{config['screen']['name']}/embeddings/{EMBEDDINGS.main}/{{plate}}/{{well}}.h5ad",
             zip,
-            **NAMES.batches,
+            **PLACES.wells,
         ),

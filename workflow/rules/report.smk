@@ -14,9 +14,9 @@ rule explorer:
     """Write the page that shows the map of guides and genes, and crops of every gene."""
     input:
         index="results/{screen}/shards/index.parquet",
-        guides=f"results/{{screen}}/profiles/{NAMES.main}/guides.parquet",
-        genes=f"results/{{screen}}/profiles/{NAMES.main}/genes.parquet",
-        maps=f"results/{{screen}}/profiles/{NAMES.main}/umap.parquet",
+        guides=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/guides.parquet",
+        genes=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/genes.parquet",
+        maps=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/umap.parquet",
         groups="results/{screen}/annotations/functional_groups.parquet",
     output:
         html="results/{screen}/explorer.html",
@@ -43,32 +43,32 @@ rule report:
         claims="results/{screen}/claims.tsv",
         figures=expand(
             "results/{screen}/figures/{panel}.png",
-            panel=NAMES.panels,
+            panel=PANELS.drawn,
             allow_missing=True,
         ),
         data=expand(
             "results/{screen}/figures/{panel}.csv",
-            panel=NAMES.panels,
+            panel=PANELS.drawn,
             allow_missing=True,
         ),
         tables=expand(
             "results/{screen}/benchmarks/{table}.parquet",
-            table=NAMES.tables,
+            table=benchmark_tables(config),
             allow_missing=True,
         ),
         licences="results/{screen}/annotations/licences.tsv",
-        alignment=branch(NAMES.from_cells, then="results/{screen}/qc/alignment.parquet"),
-        known_shifts=branch(NAMES.from_cells, then="results/{screen}/qc/checks.parquet"),
-        dropped=branch(NAMES.from_cells, then="results/{screen}/qc/dropped.parquet"),
-        index=branch(NAMES.from_cells, then="results/{screen}/shards/index.parquet"),
-        splits=branch(NAMES.from_cells, then="results/{screen}/shards/splits.parquet"),
-        explorer=branch(NAMES.from_cells, then="results/{screen}/explorer.html"),
+        alignment=branch(FROM_CELLS, then="results/{screen}/qc/alignment.parquet"),
+        known_shifts=branch(FROM_CELLS, then="results/{screen}/qc/checks.parquet"),
+        dropped=branch(FROM_CELLS, then="results/{screen}/qc/dropped.parquet"),
+        index=branch(FROM_CELLS, then="results/{screen}/shards/index.parquet"),
+        splits=branch(FROM_CELLS, then="results/{screen}/shards/splits.parquet"),
+        explorer=branch(FROM_CELLS, then="results/{screen}/explorer.html"),
         metrics=branch(
-            NAMES.from_cells,
+            FROM_CELLS,
             then=expand(
                 "results/{screen}/models/{model}/{seed}/metrics.parquet",
                 zip,
-                **NAMES.trained,
+                **EMBEDDINGS.trained,
                 allow_missing=True,
             ),
         ),
@@ -89,8 +89,8 @@ rule report:
         runtime=growing(30),
     params:
         screen=config["screen"],
-        captions=NAMES.captions,
-        left_out=NAMES.left_out,
+        captions=PANELS.captions,
+        left_out=PANELS.left_out,
         timings="benchmarks/{screen}",
     script:
         "../scripts/report.py"

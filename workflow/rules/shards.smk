@@ -18,7 +18,7 @@ rule index_shards:
         shards=expand(
             "results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.npy",
             zip,
-            **NAMES.shards,
+            **PLACES.shards,
             allow_missing=True,
         ),
     output:
@@ -76,7 +76,7 @@ rule shard_statistics:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        channels=NAMES.channels,
+        channels=[channel["name"] for channel in config["screen"]["channels"]],
     script:
         "../scripts/shard_statistics.py"
 
@@ -104,8 +104,8 @@ rule sample_crops:
 rule export_ome_zarr:
     """Export the crops of one shard as OME-Zarr."""
     input:
+        "results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.parquet",
         crops="results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.npy",
-        index="results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.parquet",
     output:
         zarr=directory(
             "results/{screen}/ome_zarr/{plate}/{well}/{chunk}.{arm}.ome.zarr"
@@ -134,5 +134,5 @@ rule ome_zarr:
         expand(
             f"results/{config['screen']['name']}/ome_zarr/{{plate}}/{{well}}/{{chunk}}.{{arm}}.ome.zarr",
             zip,
-            **NAMES.shards,
+            **PLACES.shards,
         ),

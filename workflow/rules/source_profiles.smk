@@ -19,7 +19,7 @@ rule published_profiles:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
             zip,
-            **NAMES.embeddings,
+            **EMBEDDINGS.all,
             allow_missing=True,
         ),
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",

@@ -65,7 +65,11 @@ rule simulate_plate:
             "words",
             "duplicates",
         )
-        | {"channels": NAMES.stained}
+        | {
+            "channels": select_each(
+                config["screen"]["channels"], "name", "group", "index", "stain"
+            )
+        }
         | GRID,
         reference=config["alignment"]["reference"],
     script:
@@ -120,7 +124,7 @@ rule measure_features:
         screen=without(
             config["screen"], "name", "pixel_size_um", "plates", "well_grid", "words"
         )
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         alignment=config["alignment"],
         bits=config["simulate"]["optics"]["bits"],
     script:
@@ -133,7 +137,7 @@ rule simulate_dataset:
         parts=expand(
             "results/{screen}/study/{stage}-reclassified_cp_phenotype_normalized.parquet/{batch}.parquet",
             stage=["interphase", "mitotic"],
-            batch=expand("{plate}_{well}", zip, **NAMES.batches),
+            batch=expand("{plate}_{well}", zip, **PLACES.wells),
             allow_missing=True,
         ),
     output:

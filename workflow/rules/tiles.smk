@@ -35,8 +35,16 @@ rule plate_shifts:
         runtime=growing(120),
         archive_slots=1,
     params:
-        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
-        | {"channels": NAMES.recorded},
+        screen=select(
+            config["screen"],
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
+        )
+        | CHANNELS,
         alignment=config["alignment"],
         cache="results/{screen}/archive",
     script:
@@ -46,9 +54,9 @@ rule plate_shifts:
 rule well_illumination:
     """Estimate how light is spread over the tiles of a well."""
     input:
+        # Not read: both jobs fetch into one folder, one after the other.
+        ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
         files="results/{screen}/manifest/files.parquet",
-        # Both jobs fetch into one folder: one after the other.
-        consensus=ancient("results/{screen}/alignment/{plate}.consensus.parquet"),
     output:
         light="results/{screen}/illumination/{plate}/{well}.npy",
     log:
@@ -63,8 +71,16 @@ rule well_illumination:
         runtime=growing(120),
         archive_slots=1,
     params:
-        screen=select(config["screen"], "tile_size_px", "z_planes", "projection")
-        | {"channels": NAMES.recorded},
+        screen=select(
+            config["screen"],
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
+        )
+        | CHANNELS,
         settings=config["crop"]["illumination"],
         cache="results/{screen}/archive",
     script:
@@ -101,9 +117,16 @@ rule crop_chunk:
         archive_slots=1,
     params:
         screen=select(
-            config["screen"], "tiles", "tile_size_px", "z_planes", "projection"
+            config["screen"],
+            "tiles",
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
         )
-        | {"channels": NAMES.recorded},
+        | CHANNELS,
         alignment=config["alignment"],
         crop=config["crop"],
         cache="results/{screen}/archive",
@@ -117,13 +140,13 @@ rule summarise_tiles:
         alignments=expand(
             "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
             zip,
-            **NAMES.chunks,
+            **PLACES.chunks,
             allow_missing=True,
         ),
         dropped=expand(
             "results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
             zip,
-            **NAMES.chunks,
+            **PLACES.chunks,
             allow_missing=True,
         ),
         checks=expand(

@@ -1,16 +1,5 @@
 from mcvae_ops.archive.annotations import annotations
-from mcvae_ops.workflow.job import job, transfer
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    annotations(
-        sources=snakemake.params.sources,
-        commercial_use=snakemake.params.commercial_use,
-        archive=transfer(snakemake),
-        recorded=snakemake.input.recorded,
-        complexes=snakemake.output.complexes,
-        pairs=snakemake.output.pairs,
-        functional_groups=snakemake.output.functional_groups,
-        mitotic_factors=snakemake.output.mitotic_factors,
-        wider_mitotic_factors=snakemake.output.wider_mitotic_factors,
-        licences=snakemake.output.licences,
-    )
+# What changes no result is no param of the rule: a change runs no finished job again.
+run(annotations, snakemake, archive=snakemake.config["archive"])

@@ -1,9 +1,4 @@
 from mcvae_ops.shards.split import assign_splits
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    assign_splits(
-        index=snakemake.input.index,
-        split=snakemake.params.split,
-        splits=snakemake.output.splits,
-    )
+run(assign_splits, snakemake)

@@ -1,24 +1,5 @@
 from mcvae_ops.tiles.chunk import crop_chunk
-from mcvae_ops.workflow.job import job, transfer
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    crop_chunk(
-        files=snakemake.input.files,
-        cells=snakemake.input.cells,
-        consensus=snakemake.input.consensus,
-        illumination=snakemake.input.illumination or None,
-        screen=snakemake.params.screen,
-        alignment=snakemake.params.alignment,
-        crop=snakemake.params.crop,
-        archive=transfer(snakemake),
-        plate=snakemake.wildcards.plate,
-        well=snakemake.wildcards.well,
-        chunk=snakemake.wildcards.chunk,
-        cache=snakemake.params.cache,
-        ntc=snakemake.output.ntc,
-        ntc_index=snakemake.output.ntc_index,
-        perturbed=snakemake.output.perturbed,
-        perturbed_index=snakemake.output.perturbed_index,
-        alignment_table=snakemake.output.alignment_table,
-        dropped=snakemake.output.dropped,
-    )
+# What changes no result is no param of the rule: a change runs no finished job again.
+run(crop_chunk, snakemake, archive=snakemake.config["archive"])

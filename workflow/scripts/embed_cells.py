@@ -1,15 +1,5 @@
 from mcvae_ops.training.embed import embed_cells
-from mcvae_ops.workflow.job import job, where_it_runs
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    embed_cells(
-        index=snakemake.input.index,
-        weights=snakemake.input.weights,
-        model=snakemake.params.model,
-        training=snakemake.params.training | where_it_runs(snakemake),
-        model_name=snakemake.wildcards.model,
-        seed=int(snakemake.wildcards.seed),
-        part=int(snakemake.params.part),
-        parts=snakemake.params.parts,
-        embedding=snakemake.output.embedding,
-    )
+# What changes no result is no param of the rule: a change runs no finished job again.
+run(embed_cells, snakemake, training=snakemake.config["training"])

@@ -1,11 +1,4 @@
 from mcvae_ops.benchmarks.features.feature_ranking import feature_ranking
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    feature_ranking(
-        index=snakemake.input.index,
-        features=snakemake.input.features,
-        groups=snakemake.input.groups,
-        settings=snakemake.params.settings,
-        benchmark=snakemake.output.benchmark,
-    )
+run(feature_ranking, snakemake)

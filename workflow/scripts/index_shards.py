@@ -1,9 +1,4 @@
 from mcvae_ops.shards.index import index_shards
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    index_shards(
-        shards=snakemake.input.shards,
-        root=snakemake.params.root,
-        index=snakemake.output.index,
-    )
+run(index_shards, snakemake)

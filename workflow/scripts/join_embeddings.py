@@ -1,9 +1,4 @@
 from mcvae_ops.training.embed import join_embeddings
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    join_embeddings(
-        index=snakemake.input.index,
-        parts=list(snakemake.input.parts),
-        embedding=snakemake.output.embedding,
-    )
+run(join_embeddings, snakemake)

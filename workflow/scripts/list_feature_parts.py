@@ -1,9 +1,5 @@
 from mcvae_ops.archive.dataverse import list_feature_parts
-from mcvae_ops.workflow.job import job, transfer
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    list_feature_parts(
-        dataset=snakemake.params.place["dataset"],
-        archive=transfer(snakemake),
-        feature_parts=snakemake.output.feature_parts,
-    )
+# What changes no result is no param of the rule: a change runs no finished job again.
+run(list_feature_parts, snakemake, archive=snakemake.config["archive"])

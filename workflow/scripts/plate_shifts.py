@@ -1,15 +1,5 @@
 from mcvae_ops.tiles.consensus import plate_shifts
-from mcvae_ops.workflow.job import job, transfer
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    plate_shifts(
-        files=snakemake.input.files,
-        screen=snakemake.params.screen,
-        alignment=snakemake.params.alignment,
-        archive=transfer(snakemake),
-        plate=snakemake.wildcards.plate,
-        cache=snakemake.params.cache,
-        consensus=snakemake.output.consensus,
-        checks=snakemake.output.checks,
-        overlay=snakemake.output.overlay,
-    )
+# What changes no result is no param of the rule: a change runs no finished job again.
+run(plate_shifts, snakemake, archive=snakemake.config["archive"])

@@ -1,5 +1,4 @@
 from mcvae_ops.report.resource_use import print_resources
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    print_resources(timings=snakemake.params.timings)
+run(print_resources, snakemake)

@@ -1,10 +1,4 @@
 from mcvae_ops.embeddings.baselines import random_embedding
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    random_embedding(
-        index=snakemake.input.index,
-        latent=snakemake.params.latent,
-        seed=snakemake.params.seed,
-        embedding=snakemake.output.embedding,
-    )
+run(random_embedding, snakemake)

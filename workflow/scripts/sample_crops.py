@@ -1,9 +1,4 @@
 from mcvae_ops.shards.crop_examples import sample_crops
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    sample_crops(
-        index=snakemake.input.index,
-        cells_per_tile=snakemake.output.cells_per_tile,
-        montage=snakemake.output.montage,
-    )
+run(sample_crops, snakemake)

@@ -1,10 +1,4 @@
 from mcvae_ops.shards.statistics import shard_statistics
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    shard_statistics(
-        index=snakemake.input.index,
-        splits=snakemake.input.splits,
-        channels=snakemake.params.channels,
-        statistics=snakemake.output.statistics,
-    )
+run(shard_statistics, snakemake)

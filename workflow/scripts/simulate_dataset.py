@@ -1,8 +1,4 @@
 from mcvae_ops.simulate.study import simulate_dataset
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    simulate_dataset(
-        parts=snakemake.input.parts,
-        dataset=snakemake.output.dataset,
-    )
+run(simulate_dataset, snakemake)

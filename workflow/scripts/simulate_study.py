@@ -1,10 +1,4 @@
 from mcvae_ops.simulate.study import simulate_study
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    simulate_study(
-        screen=snakemake.params.screen,
-        plates=snakemake.input.plates,
-        study=snakemake.output.study,
-        file_list=snakemake.output.file_list,
-    )
+run(simulate_study, snakemake)

@@ -1,12 +1,5 @@
 from mcvae_ops.cells.cell_tables import split_cells
-from mcvae_ops.workflow.job import job, transfer
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    split_cells(
-        feature_parts=snakemake.input.feature_parts,
-        screen=snakemake.params.screen,
-        archive=transfer(snakemake),
-        cache=snakemake.params.cache,
-        cells=snakemake.output.cells,
-        features=snakemake.output.features,
-    )
+# What changes no result is no param of the rule: a change runs no finished job again.
+run(split_cells, snakemake, archive=snakemake.config["archive"])

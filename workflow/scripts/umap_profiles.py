@@ -1,10 +1,4 @@
 from mcvae_ops.benchmarks.umap import umap_profiles
-from mcvae_ops.workflow.job import job
+from mcvae_ops.workflow.job import run
 
-with job(snakemake):
-    umap_profiles(
-        guides=snakemake.input.guides,
-        genes=snakemake.input.genes,
-        seed=snakemake.params.seed,
-        coordinates=snakemake.output.coordinates,
-    )
+run(umap_profiles, snakemake)

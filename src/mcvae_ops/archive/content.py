@@ -1,4 +1,4 @@
-"""What a file is, judged by what it holds: a status 200 or a right size says little."""
+"""Recognise files by their content: a status 200 or the right size proves little."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import tifffile
 
 _PAGE_STARTS = (b"<!doctype", b"<html")
-_TIFF_FAULTS = (OSError, ValueError, LookupError, TypeError, tifffile.TiffFileError)
+_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 def fault_of(path: str | Path, name: str) -> str:
@@ -35,6 +35,8 @@ def fault_of(path: str | Path, name: str) -> str:
     lower = name.lower()
     if lower.endswith((".tif", ".tiff")):
         return _tiff_fault(path)
+    if lower.endswith(".png"):
+        return _png_fault(path)
     if lower.endswith((".parquet", ".pq")):
         return _parquet_fault(path)
     if lower.endswith(".zip"):
@@ -61,11 +63,19 @@ def _tiff_fault(path: str | Path) -> str:
                 images = tif.imagej_metadata.get("images", 1)
                 if len(tif.pages) < images:
                     last_byte += page.nbytes * (images - 1)
-    except _TIFF_FAULTS as error:
+    # tifffile raises nearly every kind of error, depending on what is damaged.
+    except Exception as error:
         return f"no TIFF ({error})"
     if last_byte > size_bytes:
         return f"a TIFF whose pixels reach byte {last_byte} in {size_bytes} bytes"
     return ""
+
+
+def _png_fault(path: str | Path) -> str:
+    content = Path(path).read_bytes()
+    if not content.startswith(_PNG_START):
+        return "no PNG"
+    return "" if content.endswith(_PNG_END) else "a PNG that breaks off"
 
 
 def _parquet_fault(path: str | Path) -> str:

@@ -18,8 +18,7 @@ def embedding_rate(results: Path, timings: Path) -> float | None:
     """Return the cells/s of the embeddings made so far, start and end of the jobs included."""
     n_cells, seconds = 0, 0.0
     for table in sorted((results / "embeddings").glob("*/*.parquet")):
-        whole = timings / "embed_cells" / table.parent.name / f"{table.stem}.tsv"
-        jobs = sorted(whole.with_suffix("").glob("*.tsv")) or [p for p in [whole] if p.exists()]
+        jobs = sorted((timings / "embed_cells" / table.parent.name / table.stem).glob("*.tsv"))
         if jobs:
             n_cells += pq.read_metadata(table).num_rows
             seconds += sum(_of_job(job, "s") for job in jobs)

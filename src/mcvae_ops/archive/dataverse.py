@@ -96,8 +96,17 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
     return table.sort_values(["directory", "name"], ignore_index=True)
 
 
-def list_feature_parts(dataset: str, archive: dict, feature_parts: str) -> None:
-    """Rule list_feature_parts: one row per part of the feature table."""
+def list_feature_parts(archive: dict, feature_parts: str) -> None:
+    """Rule list_feature_parts: one row per part of the feature table.
+
+    Parameters
+    ----------
+    archive
+        ``dataset``: path or address of the data set. And how files are fetched.
+    feature_parts
+        Output.
+    """
+    dataset = archive["dataset"]
     remote = is_remote(dataset)
     if remote:
         parts = urlsplit(dataset)

@@ -1,4 +1,4 @@
-"""One request to an archive: asked for, judged by its headers, and laid on disk as it comes."""
+"""One request to an archive: check its headers, write its content to disk as it arrives."""
 
 import email.utils
 import functools
@@ -58,6 +58,7 @@ def append_rest(address: str, partial: Path, size_bytes: int | None, timeout_s: 
     """
     done = partial.stat().st_size if partial.exists() else 0
     if size_bytes is not None and done == size_bytes:
+        partial.touch()  # an empty file needs no request, but it must be there
         return
     if size_bytes is not None and done > size_bytes:
         discard(partial)
@@ -85,6 +86,53 @@ def append_rest(address: str, partial: Path, size_bytes: int | None, timeout_s: 
     finally:
         answer.close()
     _check_length(partial, total, size_bytes)
+
+
+def read_part(address: str, span: str | None, timeout_s: float) -> tuple[bytes, int | None] | None:
+    """Ask for some bytes of a file, or for all of it, and keep them in memory.
+
+    Parameters
+    ----------
+    address
+        Where the file lies.
+    span
+        As in the header ``Range``: ``0-99``, ``100-`` or ``-100`` (the last ones); None asks for
+        the whole file.
+    timeout_s
+        Longest silence of the connection, s.
+
+    Returns
+    -------
+    The bytes, and the size of the whole file where the server says it; None if there is no file.
+
+    Raises
+    ------
+    TransferError
+        If the connection breaks, or the server asks for another attempt.
+    InputError
+        If the server refuses, or ignores the range.
+    """
+    headers = {} if span is None else {"Range": f"bytes={span}"}
+    answer, _ = _ask(address, headers, timeout_s)
+    try:
+        if answer.status_code == 404:
+            return None
+        if answer.status_code in _AGAIN:
+            raise TransferError(f"HTTP {answer.status_code}", _retry_after_s(answer))
+        if answer.status_code != (200 if span is None else 206):
+            raise InputError(
+                where=address,
+                found=f"HTTP {answer.status_code} ({_words_of(answer)})",
+                expected="a file" if span is None else f"bytes {span} of a file (HTTP 206)",
+                fix="correct the address or the access to it",
+            )
+        content = b"".join(answer.iter_raw())
+        expected = answer.headers.get("Content-Length", "")
+        if expected.isdigit() and len(content) != int(expected):
+            raise TransferError(f"{len(content)} of {expected} bytes arrived")
+        return content, len(content) if span is None else _whole_bytes(answer)
+    finally:
+        answer.close()
 
 
 def discard(partial: Path) -> None:

@@ -18,11 +18,17 @@ import httpx
 
 from mcvae_ops.archive.checksums import note_receipt, received
 from mcvae_ops.archive.content import digest_of, fault_of
-from mcvae_ops.archive.http import ContentError, TransferError, append_rest, discard
+from mcvae_ops.archive.http import (
+    ContentError,
+    TransferError,
+    append_rest,
+    discard,
+    read_part,
+)
 from mcvae_ops.errors import InputError
 
 __all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",
-           "opened", "read_json"]  # fmt: skip
+           "opened", "read_json", "read_range"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +142,33 @@ def opened(place: str, archive: dict) -> Iterator[Path]:
     """Yield a small file as a path on this machine; a copy of a remote one goes afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         yield fetch(place, Path(folder) / "file", archive)
+
+
+def read_range(
+    address: str, archive: dict, span: str | None = None
+) -> tuple[bytes, int | None] | None:
+    """Read some bytes of a remote file, or all of it, with as much patience as `fetch` has.
+
+    Parameters and returned values are those of `read_part`; `archive` is that of `fetch`.
+
+    Raises
+    ------
+    InputError
+        If the server refuses.
+    TransferError
+        If it does not answer.
+    """
+    for attempt in range(archive["retries"] + 1):
+        try:
+            return read_part(address, span, archive["timeout_s"])
+        except (httpx.TransportError, TransferError) as error:
+            failure = error
+            if attempt < archive["retries"]:
+                time.sleep(_pause_s(attempt, getattr(error, "wait_s", None)))
+    raise TransferError(
+        f"{address}: found, {archive['retries'] + 1} times, {failure or repr(failure)}, "
+        "expected a file; run again later."
+    ) from failure
 
 
 def read_json(place: str, archive: dict):

@@ -1,12 +1,14 @@
-"""The claims of the paper (C1 to C7), each tested on the strict rows of the benchmark tables.
+"""Test the claims of the paper (C1 to C7) on the strict rows of the benchmark tables.
 
-C8 and C9 are claims about models that are compared with the paper's: the profile of what is
-salient beats all of the main model, and CellProfiler, on held-out cells and on held-out guides.
+C8 and C9 are claims about further models that are compared with the main model: their salient
+space retrieves complexes better than the combined space of the main model (C8) and better than
+CellProfiler (C9), on held-out cells and on held-out guides.
 
-A claim may have parts (C1a, C1b, ...); it holds if all do, and its row is that of its weakest
-part. Held-out cells are used where the tables have them; the column cells says which were. A claim
-needs two training seeds: one training says nothing of another. The intervals are those of single
-claims: nothing is corrected for their number, which is said where they are counted.
+A claim may have parts (C1a, C1b, ...). It holds if every part holds, and its row repeats its
+weakest part. Estimates come from held-out cells where the tables have them; the column cells says
+which cells were used. A claim needs two training seeds, because one training says nothing of
+another. Each interval is that of a single claim: nothing is corrected for the number of claims,
+and the report says so.
 """
 
 from collections.abc import Iterator
@@ -54,7 +56,7 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Part:
-    """One thing that a claim says: above 0 speaks for it."""
+    """One statement of a claim; an estimate above 0 supports it."""
 
     statement: str
     estimate: IntervalEstimate
@@ -75,7 +77,7 @@ class Tables:
         self.main_model = main_model
 
     def find(self, what: str, **where) -> IntervalEstimate:
-        """Return the estimate of the rows that match `where`, on held-out cells if any."""
+        """Return the estimate of the rows that match `where`, on held-out cells if possible."""
         rows = self._match(**where)
         return read_estimate(rows, what)
 
@@ -89,41 +91,66 @@ class Tables:
         return rows[rows["cells"] == "all"] if held_out.empty else held_out
 
     def precision_gain(
-        self, model: str, over: str, space: str = "combined", mine: str = "combined", **where
+        self, model: str, over: str, over_space: str = "combined", space: str = "combined", **where
     ) -> IntervalEstimate:
-        """Return by how much one model's average precision exceeds another's (or a space's).
+        """Return by how much the average precision of `model` exceeds that of `over`.
 
-        `space` is the space of the other, `mine` that of the first. Of the average over all pairs,
-        of which most are of the largest complexes, and the average over complexes, it is the one
-        that says less.
+        The average over all pairs is mostly that of the largest complexes; the average over
+        complexes weighs all of them equally. The weaker of the two gains is returned.
+
+        Parameters
+        ----------
+        model, space
+            The profiles that should be better.
+        over, over_space
+            The profiles that they are compared with.
+        where
+            Further columns that the rows must match, such as cells.
         """
-        return weakest([self.gain(metric, model, over, space, mine, where) for metric in AVERAGES])
+        return weakest(
+            [self.gain(metric, model, over, over_space, space, where) for metric in AVERAGES]
+        )
 
     def gain(
-        self, metric: str, model: str, over: str, space: str, mine: str, where: dict
+        self, metric: str, model: str, over: str, over_space: str, space: str, where: dict
     ) -> IntervalEstimate:
         """Return the gain in one average alone; see `precision_gain`."""
-        what = f"{AVERAGES[metric]} of {model}, {mine}, against {over}, {space}"
+        what = f"{AVERAGES[metric]} of {model}, {space}, against {over}, {over_space}"
         rows = self._match(
-            benchmark="complexes", metric=f"{metric}_difference",
-            model=model, space=mine, item=over, against=space, seed=OVER_SEEDS, **where,
-        )  # fmt: skip
+            benchmark="complexes",
+            metric=f"{metric}_difference",
+            model=model,
+            space=space,
+            item=over,
+            against=over_space,
+            seed=OVER_SEEDS,
+            **where,
+        )
         n_seeds = min(self._n_seeds(name) for name in (model, over) if name not in UNTRAINED)
         return replace(read_estimate(rows, what), n_seeds=n_seeds)
 
     def average_precision(self, model: str) -> IntervalEstimate:
         """Return the average precision of CORUM pairs in the combined space."""
         return self.find(
-            f"average precision of {model}", benchmark="complexes", model=model,
-            space="combined", metric="average_precision", item="CORUM",
-        )  # fmt: skip
+            f"average precision of {model}",
+            benchmark="complexes",
+            model=model,
+            space="combined",
+            metric="average_precision",
+            item="CORUM",
+        )
 
     def auroc(self, model: str, space: str, covariate: str) -> IntervalEstimate:
         """Return the AUROC of a covariate: the batch, or the mean of a position over batches."""
         return self.find(
-            f"AUROC of {covariate} from {model} {space}", benchmark="covariates", model=model,
-            space=space, metric="auroc", item=covariate, against="",
-        )  # fmt: skip
+            f"AUROC of {covariate} from {model} {space}",
+            benchmark="covariates",
+            model=model,
+            space=space,
+            metric="auroc",
+            item=covariate,
+            against="",
+        )
 
     def _n_seeds(self, model: str) -> int:
         rows = self._match(
@@ -137,19 +164,22 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
     main = tables.main_model
     how = f"{PRECISION}, {{}}"
 
-    def gain(model: str, over: str, space: str = "combined") -> Part:
-        names = (model, over) if space == "combined" else (f"{model} combined", f"{over} {space}")
-        estimate = tables.precision_gain(model, over, space)
+    def gain(model: str, over: str, over_space: str = "combined") -> Part:
+        names = (model, over)
+        if over_space != "combined":
+            names = (f"{model} combined", f"{over} {over_space}")
+        estimate = tables.precision_gain(model, over, over_space)
         return Part(f"{names[0]} > {names[1]}", estimate, how.format(" minus ".join(names)))
 
     margin = EQUAL_SHARE * tables.average_precision("cellprofiler").value
     gain_over = tables.gain("average_precision", main, "cellprofiler", "combined", "combined", {})
     equal = Part(
-        f"{main} is about CellProfiler", equivalence(gain_over, margin),
+        f"{main} is about CellProfiler",
+        equivalence(gain_over, margin),
         f"{EQUAL_SHARE:.0%} of the average precision of CellProfiler ({margin:.3g}) minus the "
         "distance between the two",
         compared(gain_over, margin),
-    )  # fmt: skip
+    )
     priors = ("cvae_prior_s", "cvae_prior_z")
     return {
         "C1": [gain("cvae", "vae"), gain(main, "cvae"), equal],
@@ -159,8 +189,8 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
 
 
 def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]:
-    """Return C8 and C9: models that are compared with the main one, and with CellProfiler."""
-    how = f"{PRECISION}, salient space minus all of {{}}, {{}}"
+    """Return C8 and C9: each compared model against the main model and against CellProfiler."""
+    how = f"{PRECISION}, salient space minus combined space of {{}}, {{}}"
     others = {
         "C8": (tables.main_model, tables.main_model),
         "C9": ("cellprofiler", "CellProfiler"),
@@ -169,7 +199,7 @@ def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]
         claim: [
             Part(
                 f"{model} salient > {name} on {cells_name}",
-                tables.precision_gain(model, over, mine="salient", cells=cells),
+                tables.precision_gain(model, over, space="salient", cells=cells),
                 how.format(name, cells_name),
             )
             for model in compared
@@ -181,20 +211,24 @@ def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]
 
 
 def covariates_parts(tables: Tables) -> list[Part]:
-    """Return C4: technical covariates from NTC cells."""
+    """Return C4: technical covariates predicted from NTC cells."""
     main = tables.main_model
     others = ((main, "combined"), ("cellprofiler", "combined"))
     how = (
-        "smallest AUROC of background, combined and CellProfiler minus salient; only background "
-        "and salient are paired by batch or tile"
+        "smallest AUROC of background, combined and CellProfiler, minus that of salient; draws are "
+        "paired by batch or tile for background and salient only"
     )
     parts = []
     for covariate, name in COVARIATES.items():
         salient = tables.auroc(main, "salient", covariate)
         paired = tables.find(
-            f"AUROC difference of {covariate}", benchmark="covariates", model=main,
-            metric="auroc_difference", item=covariate, against="",
-        )  # fmt: skip
+            f"AUROC difference of {covariate}",
+            benchmark="covariates",
+            model=main,
+            metric="auroc_difference",
+            item=covariate,
+            against="",
+        )
         margins = [paired, *(tables.auroc(*other, covariate) - salient for other in others)]
         parts.append(Part(f"salient predicts {name} worst", weakest(margins), how))
     for model, space in ((main, "background"), ("cellprofiler", "combined")):
@@ -218,26 +252,31 @@ def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> li
     """Return C5: recall of functional groups."""
     difference = {
         group_class: tables.find(
-            f"recall of {group_class}", benchmark="functions", model=tables.main_model,
-            metric="mean_recall_difference", item=group_class,
+            f"recall of {group_class}",
+            benchmark="functions",
+            model=tables.main_model,
+            metric="mean_recall_difference",
+            item=group_class,
         )
         for group_class in (SHIFTING, NOVEL)
-    }  # fmt: skip
+    }
     how = "mean recall, {}, cross-validated by gene"
     return [
         Part(
             f"{_names(shifting)} (existing states shifted): recalled better from background",
-            difference[SHIFTING], how.format("background minus salient"),
+            difference[SHIFTING],
+            how.format("background minus salient"),
         ),
         Part(
             f"{_names(novel)} (novel phenotypes): recalled better from salient",
-            -difference[NOVEL], how.format("salient minus background"),
+            -difference[NOVEL],
+            how.format("salient minus background"),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _names(groups: list[str]) -> str:
-    """Return the name of the first group, and how many others there are."""
+    """Return the name of the first group and the number of the other groups."""
     others = len(groups) - 1
     return groups[0] + (f" and {others} other group{'s' * (others > 1)}" if others else "")
 
@@ -245,9 +284,13 @@ def _names(groups: list[str]) -> str:
 def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part:
     """Return C6: what the top features of both classes of groups explain of NTC cells."""
     difference = tables.find(
-        "R2 of both classes of groups", benchmark="features", metric="r2_difference",
-        item=SHIFTING, against=NOVEL, level=float(TOP_FEATURES),
-    )  # fmt: skip
+        "R2 of both classes of groups",
+        benchmark="features",
+        metric="r2_difference",
+        item=SHIFTING,
+        against=NOVEL,
+        level=float(TOP_FEATURES),
+    )
     return Part(
         f"the top features of {_names(shifting)} explain more of NTC PC1 than those of "
         f"{_names(novel)}",
@@ -265,11 +308,14 @@ def _left_out(tables: Tables, groups: list[str]) -> str:
 
 
 def mitosis_part(tables: Tables) -> Part:
-    """Return C7: which score finds mitotic factors."""
+    """Return C7: which score finds mitotic factors better."""
     difference = tables.find(
-        "AUROC difference", benchmark="mitosis", model=tables.main_model,
-        metric="auroc_difference", against="",
-    )  # fmt: skip
+        "AUROC difference",
+        benchmark="mitosis",
+        model=tables.main_model,
+        metric="auroc_difference",
+        against="",
+    )
     has_sign = tables.rows.loc[tables.rows["metric"] == HAS_SIGN, "value"]
     return Part(
         "the relative background norm beats the mitotic index",
@@ -295,7 +341,7 @@ def claim_rows(
     main_model
         The model that the paper calls mcVAE.
     compared_models
-        Others, with a salient space, that are compared with it.
+        Further models with a salient space that are compared with the main model.
     shifting, novel
         Groups that shift existing states, and groups with novel phenotypes.
     """
@@ -326,13 +372,19 @@ def _rows(claim: str, parts: list[Part]) -> Iterator[dict]:
 
 
 def _row(claim: str, statement: str, estimate: IntervalEstimate, verdict: str, how: str) -> dict:
-    reason = f"{estimate.reason} ({how})" if estimate.reason else how
-    n_seeds = estimate.n_seeds if np.isfinite(estimate.n_seeds) else np.nan  # nothing was trained
-    values = (
-        claim, statement, estimate.value, estimate.low, estimate.high, n_seeds, estimate.cells,
-        estimate.units, verdict, reason,
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
+    return {
+        "claim": claim,
+        "statement": statement,
+        "estimate": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        # Infinite: no model of the estimate was trained.
+        "n_seeds": estimate.n_seeds if np.isfinite(estimate.n_seeds) else np.nan,
+        "cells": estimate.cells,
+        "units": estimate.units,
+        "verdict": verdict,
+        "how": f"{estimate.reason} ({how})" if estimate.reason else how,
+    }
 
 
 def claims(
@@ -343,7 +395,7 @@ def claims(
     novel_groups: list[str],
     claims: str,
 ) -> None:
-    """Write the claims with estimate, 95 % interval and verdict.
+    """Write the table of claims with estimates, 95 % intervals and verdicts.
 
     Parameters
     ----------

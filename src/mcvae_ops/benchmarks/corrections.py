@@ -1,7 +1,7 @@
-"""What batch correction does to each space: complexes and guides found with and without it.
+"""Complex retrieval and guide consistency of each space, with and without batch correction.
 
-Strict protocol alone. The corrections are those of `profiles.correct`, "none" among them. A
-difference is that of a correction and none, paired by bootstrap draws.
+Strict protocol only. Corrections are those of `mcvae_ops.profiles.correct`; "none" is the profile
+without correction. Differences are a correction minus "none", paired by bootstrap draws.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ EMPTY_PAIRS = pd.DataFrame({"source": [], "gene_a": [], "gene_b": []})
 
 
 def complex_rounds(profiles: np.ndarray, pair_set: PairSet) -> tuple[float, np.ndarray]:
-    """Return the average precision of the pairs of a pair_set, and its bootstrap rounds."""
+    """Return the average precision of a set of pairs, and its bootstrap rounds."""
     ranking = rank_pairs(cosine_distances(profiles[pair_set.graph.nodes]))
     ranks = ranking.of(*pair_set.graph.edges.T)
     resampling = resample_pairs(ranking, pair_set.graph.edges, pair_set.weights, [])
@@ -42,18 +42,18 @@ def complex_rounds(profiles: np.ndarray, pair_set: PairSet) -> tuple[float, np.n
 def corrected_complex_rows(
     genes: pd.DataFrame, complexes: pd.DataFrame, rounds: int, seed: int, row
 ) -> list[dict]:
-    """Return the rows of complexes of one model, seed and set of cells.
+    """Return the rows on complexes for one model, seed and set of cells.
 
     Parameters
     ----------
     genes
-        Gene profiles with a column correction, "none" among its values.
+        Gene profiles with a column correction; "none" is one of its values.
     complexes
         Columns complex, gene.
     rounds, seed
-        Of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over complexes.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     genes = finite_profiles(genes)
     by_correction = dict(list(genes.groupby("correction", sort=False)))
@@ -64,32 +64,32 @@ def corrected_complex_rows(
     rows = []
     for space, columns in spaces_of(genes.columns).items():
         graph = pair_set.graph
-        here = partial(row, space=space, n=len(graph.nodes), units=graph.units)
-        precision = {
+        make_row = partial(row, space=space, n=len(graph.nodes), units=graph.units)
+        estimates = {
             name: complex_rounds(
                 zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), pair_set
             )
             for name, part in by_correction.items()
         }
-        for name, (value, drawn) in precision.items():
-            rows.append(_estimate(here, "average_precision", name, value, drawn, graph))
+        for name, (value, drawn) in estimates.items():
+            rows.append(_estimate(make_row, "average_precision", name, value, drawn, graph))
             if name != NONE:
-                value, drawn = value - precision[NONE][0], drawn - precision[NONE][1]
+                value, drawn = value - estimates[NONE][0], drawn - estimates[NONE][1]
                 rows.append(
-                    _estimate(here, "average_precision_difference", name, value, drawn, graph)
+                    _estimate(make_row, "average_precision_difference", name, value, drawn, graph)
                 )
     return rows
 
 
 def corrected_guide_rows(guides: pd.DataFrame, row) -> list[dict]:
-    """Return the rows of the consistency of guides of one model, seed and set of cells.
+    """Return the rows on guide consistency for one model, seed and set of cells.
 
     Parameters
     ----------
     guides
         Guide profiles with a column correction.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     guides = finite_profiles(guides, "guide")
     rows = []
@@ -102,11 +102,16 @@ def corrected_guide_rows(guides: pd.DataFrame, row) -> list[dict]:
             low, high = mean_interval(scores["score"].to_numpy())
             rows.append(
                 row(
-                    space=space, metric="guide_consistency", item=name,
-                    value=scores["score"].mean(), low=low, high=high, n=len(scores),
+                    space=space,
+                    metric="guide_consistency",
+                    item=name,
+                    value=scores["score"].mean(),
+                    low=low,
+                    high=high,
+                    n=len(scores),
                     units=f"{len(scores)} genes",
                 )
-            )  # fmt: skip
+            )
     return rows
 
 
@@ -120,16 +125,16 @@ def corrections(
     seed: int,
     benchmark: str,
 ) -> None:
-    """Write what each batch correction does to each space.
+    """Write how each batch correction changes complex retrieval and guide consistency.
 
     Parameters
     ----------
     genes, corrected_genes, guides, corrected_guides
-        Tables of profiles, one per model and training seed each, in the same order.
+        Tables of profiles: one per model and training seed in each list, in the same order.
     complexes
         Annotation table (complex, gene).
     rounds, seed
-        Of the bootstrap over clusters of complexes.
+        Number of rounds and seed of the bootstrap over clusters of complexes.
     benchmark
         Output: the benchmark table.
     """

@@ -1,8 +1,9 @@
-"""Do the guides of one gene agree? Mean average precision of each gene's guides (strict alone).
+"""Do the guides of one gene agree? Mean average precision of the guides of each gene.
 
-Every targeting guide ranks all others by the cosine distance of their profiles, z-scored over
-guides; positive are the guides of the same gene, negative those of the other genes. A gene's score
-is the mean over its guides. A gene with one guide has no score.
+Strict protocol only. Every targeting guide ranks all other targeting guides by the cosine distance
+of their profiles, z-scored over guides. Guides of the same gene are positives, guides of other
+genes are negatives. The score of a gene is the mean over its guides; a gene with one guide has no
+score.
 """
 
 import logging
@@ -26,7 +27,7 @@ from mcvae_ops.progress import Progress
 logger = logging.getLogger(__name__)
 
 BENCHMARK = "guides"
-SIGNIFICANCE = 0.05  # of the false discovery rate at which a gene's guides count as consistent
+SIGNIFICANCE = 0.05  # false discovery rate at which the guides of a gene count as consistent
 
 
 def gene_scores(profiles: np.ndarray, gene_of: np.ndarray) -> pd.DataFrame:
@@ -55,18 +56,18 @@ def gene_scores(profiles: np.ndarray, gene_of: np.ndarray) -> pd.DataFrame:
 def space_rows(
     profiles: np.ndarray, gene_of: np.ndarray, permutations: int, seed: int, row, every_gene: bool
 ) -> list[dict]:
-    """Return the rows of one space; none where no gene has two guides.
+    """Return the rows of one space; no row if no gene has two guides.
 
     Parameters
     ----------
     profiles, gene_of
         As for `gene_scores`.
     permutations, seed
-        Random sets of as many guides: the null.
+        Number of random sets of as many guides, which are the null, and their seed.
     row
-        `table.row` with everything set that names the space.
+        `table.row` with the columns that name the space filled in.
     every_gene
-        Whether score, p and q of each gene are wanted beside the mean over genes.
+        Whether to add score, p and q of each gene to the mean over genes.
     """
     scores = gene_scores(profiles, gene_of)
     if scores.empty:
@@ -80,11 +81,11 @@ def space_rows(
     q_values = false_discovery_control(p_values)
     low, high = mean_interval(scores["score"].to_numpy())
     null = np.mean([nulls[size].mean() for size in scores["n_guides"]])
-    here = partial(row, n=len(scores), units=f"{len(scores)} genes")
+    make_row = partial(row, n=len(scores), units=f"{len(scores)} genes")
     rows = [
-        here(metric="mean_average_precision", value=scores["score"].mean(), low=low, high=high),
-        here(metric="mean_average_precision_null", value=null),
-        here(metric="consistent_fraction", value=(q_values < SIGNIFICANCE).mean()),
+        make_row(metric="mean_average_precision", value=scores["score"].mean(), low=low, high=high),
+        make_row(metric="mean_average_precision_null", value=null),
+        make_row(metric="consistent_fraction", value=(q_values < SIGNIFICANCE).mean()),
     ]
     values = {
         "mean_average_precision": scores["score"],
@@ -100,13 +101,13 @@ def space_rows(
 
 
 def consistency_rows(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:
-    """Return the rows of one table of guide profiles; single genes on all cells alone.
+    """Return the rows of one table of guide profiles; scores of single genes on all cells only.
 
     Parameters
     ----------
     guides
-        Columns model, seed, cells, guide, gene, is_ntc and latent columns; NTC guides and guides
-        with a NaN in their profile are left out, the latter with a warning.
+        Columns model, seed, cells, guide, gene, is_ntc and latent columns. NTC guides are left
+        out; guides with a NaN in their profile are left out with a warning.
     permutations, seed
         As in `space_rows`.
     """
@@ -115,9 +116,14 @@ def consistency_rows(guides: pd.DataFrame, permutations: int, seed: int) -> list
         part = finite_profiles(part, "guide")
         for space, columns in spaces_of(part.columns).items():
             row = partial(
-                table.row, benchmark=BENCHMARK, protocol="strict", model=model, space=space,
-                seed=trained, cells=cells,
-            )  # fmt: skip
+                table.row,
+                benchmark=BENCHMARK,
+                protocol="strict",
+                model=model,
+                space=space,
+                seed=trained,
+                cells=cells,
+            )
             profiles = zscore_features(part[columns].to_numpy(np.float64))
             genes = part["gene"].to_numpy(str)
             new_rows = space_rows(profiles, genes, permutations, seed, row, cells == "all")
@@ -128,7 +134,7 @@ def consistency_rows(guides: pd.DataFrame, permutations: int, seed: int) -> list
 
 
 def guide_consistency(guides: list[str], permutations: int, seed: int, benchmark: str) -> None:
-    """Write how well the guides of each gene agree.
+    """Write the consistency of the guides of each gene.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Maps of cells, guides and genes in two dimensions (figures 3A, 4A; the explorer).
+"""UMAPs of cells, guides and genes (figures 3A, 4A; the explorer).
 
-As the authors did: features standardised, cosine metric, other settings of UMAP at their defaults
-(McInnes et al. 2018, arXiv:1802.03426). One thread and a fixed seed: the same map each time.
+Settings are those of the authors: standardised features, cosine metric, defaults of UMAP otherwise
+(McInnes et al. 2018, arXiv:1802.03426). One thread and a fixed seed give the same map every time.
 """
 
 import logging
@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from mcvae_ops.benchmarks.covariates.positions import cell_positions
 from mcvae_ops.benchmarks.estimates import classification
 from mcvae_ops.benchmarks.estimates.functional_groups import label_profiles
-from mcvae_ops.embeddings.read import read_cells, read_embedding
+from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet
 
@@ -35,12 +35,12 @@ def map_points(features: np.ndarray, seed: int) -> np.ndarray:
 
     Returns
     -------
-    x and y of shape (point, 2); NaN for fewer than 10 points, which make no map.
+    x and y, of shape (point, 2); NaN if there are fewer than 10 points.
     """
     if len(features) < FEWEST_POINTS:
         logger.warning("%d points are too few for a map", len(features))
         return np.full((len(features), 2), np.nan)
-    from umap import UMAP  # takes ten seconds
+    from umap import UMAP  # the import takes ten seconds
 
     mapper = UMAP(
         n_neighbors=min(NEIGHBOURS, len(features) - 1), metric="cosine", random_state=seed, n_jobs=1
@@ -54,10 +54,10 @@ def map_spaces(described: pd.DataFrame, spaces: dict[str, np.ndarray], seed: int
     Parameters
     ----------
     described
-        What is known of the points, one row each.
+        Columns that describe the points, one row each.
     spaces
-        Features of shape (point, feature) by name of the space. A point with a value that is not
-        finite in a space is left out there.
+        Name of the space -> features, of shape (point, feature). A point with a value that is not
+        finite is left out of that space.
     seed
         Random state of UMAP.
 
@@ -76,7 +76,7 @@ def map_spaces(described: pd.DataFrame, spaces: dict[str, np.ndarray], seed: int
 def umap_cells(
     index: str, embedding: str, screen: dict, settings: dict, seed: int, coordinates: str
 ) -> None:
-    """Map single cells in the background and the salient space (or the only one).
+    """Map single cells in the background and the salient space, or in the only space.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def umap_cells(
     screen
         tile_size_px and well_grid.
     settings
-        cell_fraction (every so-many-th cell is mapped), fov_centre_fraction, fov_edge_fraction.
+        cell_fraction (share of the cells to map, evenly spaced), fov_centre_fraction,
+        fov_edge_fraction.
     seed
         Random state of UMAP.
     coordinates
@@ -95,15 +96,15 @@ def umap_cells(
     """
     cells = read_cells(index)
     rows = np.arange(0, len(cells), max(1, round(1 / settings["cell_fraction"])))
-    read = read_embedding(embedding, cells, rows)
-    spaces = {name: read.spaces[name] for name in ("background", "salient") if name in read.spaces}
+    spaces = read_embedding(embedding, cells, rows).spaces
+    two_spaces = {name: spaces[name] for name in ("background", "salient") if name in spaces}
     chosen = cells.iloc[rows].reset_index(drop=True)
     positions = cell_positions(chosen, screen, settings, "published")
     described = pd.concat([chosen["cell_id"], positions], axis=1)
     described = described.rename(
         columns={"position_in_fov": "fov", "position_in_well": "well_position"}
     )
-    mapped = map_spaces(described, spaces or read.spaces, seed)
+    mapped = map_spaces(described, two_spaces or spaces, seed)
     columns = ["cell_id", "space", "batch", "fov", "well_position", "x", "y"]
     write_parquet(mapped[columns], coordinates)
 
@@ -111,7 +112,7 @@ def umap_cells(
 def umap_guides(
     profiles: str, groups: str, significance: str, settings: dict, seed: int, coordinates: str
 ) -> None:
-    """Map the guides (or genes) that are classified in figure 4B, in each space.
+    """Map the guides (or genes) that figure 4B classifies, in each space.
 
     Parameters
     ----------
@@ -151,8 +152,8 @@ def umap_profiles(guides: str, genes: str, seed: int, coordinates: str) -> None:
     Parameters
     ----------
     guides, genes
-        Tables of profiles; those of all cells are mapped. NTC guides are points of the map; the
-        gene NTC is not, since all genes are differences from it.
+        Tables of profiles; those of all cells are mapped. NTC guides are points of the map. The
+        gene NTC is not, because gene profiles are differences from NTC.
     seed
         Random state of UMAP.
     coordinates

@@ -1,1 +1,1 @@
-"""Cells: their tables, one per well, and their classical features."""
+"""Cells: tables of cells and features per well, and the measurement of features."""

@@ -1,4 +1,8 @@
-"""Cells and their classical features: the archive's parts become two tables per well."""
+"""Cells and their classical features: two tables per well, made from the parts of an archive.
+
+The archive's feature table comes in parts by its own order, for example by stage of the cell
+cycle. Each part is partitioned by well and tiles on disk, then each well is joined from all parts.
+"""
 
 import logging
 import shutil
@@ -15,8 +19,8 @@ import pyarrow.parquet as pq
 from mcvae_ops.archive.parts import batches_of, members_of, stage_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
-from mcvae_ops.cells.overlap import seen_twice
-from mcvae_ops.cells.partition import Cut, CutWriter, Key, other_columns
+from mcvae_ops.cells.overlap import duplicate_cells
+from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer
 from mcvae_ops.progress import Progress
@@ -39,21 +43,21 @@ CELL_COLUMNS = [
 
 
 def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
-    """Give the columns of a part the pipeline's names and types.
+    """Return the rows of a part with the pipeline's column names and types.
 
     Parameters
     ----------
     table
         Some rows of the part.
     name
-        Named in errors.
+        Name of the part, for errors.
     screen
         Section of the configuration.
 
     Returns
     -------
     plate, well, tile, y_px, x_px, guide, gene, then every feature (float32), named
-    ``feature/...`` so that none can be taken for one of those.
+    ``feature/...`` so that none is confused with those.
 
     Raises
     ------
@@ -63,14 +67,14 @@ def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
     columns = screen["columns"]
     for ours, theirs in columns.items():
         if theirs not in table.column_names:
-            raise InputError(
+            raise InputError.missing(
                 where=f"feature part {name}",
-                found=f"no column {theirs!r}",
-                expected=f"the columns {', '.join(columns.values())}",
+                what=f"column {theirs!r}",
+                why=f"screen.columns.{ours} names it",
                 fix=f"correct screen.columns.{ours} or replace the part",
             )
-    taken = {*columns.values(), *screen["not_features"]}
-    features = [column for column in table.column_names if column not in taken]
+    others = {*columns.values(), *screen["not_features"]}
+    features = [column for column in table.column_names if column not in others]
     types = {"tile": pa.int32(), "y_px": pa.float32(), "x_px": pa.float32()}
     arrays = {
         ours: _cast(table[theirs], types.get(ours, pa.string()), theirs, name)
@@ -81,12 +85,12 @@ def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
     return pa.table(arrays)
 
 
-def usable(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
-    """Keep the cells of the screen that have a position, a guide and a gene.
+def usable_cells(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
+    """Return the cells of the screen that have a position, a guide and a gene.
 
     Returns
     -------
-    The kept rows, and how many were dropped, by reason.
+    Rows of these cells, and the number of dropped cells by reason.
     """
     tests = {
         "outside the screen": pc.and_(
@@ -98,45 +102,47 @@ def usable(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
             pc.not_equal(table["guide"], ""), pc.not_equal(table["gene"], "")
         ),
     }
-    dropped, kept = Counter(), np.ones(table.num_rows, bool)
+    dropped, is_usable = Counter(), np.ones(table.num_rows, bool)
     for reason, test in tests.items():
-        passed = pc.fill_null(test, False).to_numpy()
-        dropped[reason] += int((kept & ~passed).sum())
-        kept &= passed
-    return table.filter(pa.array(kept)), dropped
+        has_passed = pc.fill_null(test, False).to_numpy()
+        dropped[reason] += int((is_usable & ~has_passed).sum())
+        is_usable &= has_passed
+    return table.filter(pa.array(is_usable)), dropped
 
 
 def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
-    """Order cells of a well by tile and position, drop duplicates, and name each.
+    """Sort the cells of a well by tile and position, drop duplicates, and name each cell.
 
-    A cell found twice (same tile and position) is kept once, as it first stands.
+    Of rows with the same tile and position, the first is used.
 
     Parameters
     ----------
     cells
-        The columns of the cells table but cell_id, and any others; all cells of its tiles.
+        The columns of the cells table except cell_id, and any others; all cells of their tiles,
+        because the name of a cell contains its rank in the tile.
 
     Returns
     -------
-    The cells, with cell_id; and how many duplicates were dropped.
+    The cells, with cell_id; and the number of dropped duplicates.
     """
-    place = cells.select(["tile", "y_px", "x_px"]).to_pandas()
-    place = place.sort_values(["tile", "y_px", "x_px"], kind="stable").drop_duplicates()
-    rank = place.groupby("tile").cumcount()
-    kept = cells.take(pa.array(place.index.to_numpy()))
-    names = zip(kept["plate"].to_pylist(), kept["well"].to_pylist(), place["tile"], rank,
-                strict=True)  # fmt: skip
+    position = cells.select(["tile", "y_px", "x_px"]).to_pandas()
+    position = position.sort_values(["tile", "y_px", "x_px"], kind="stable").drop_duplicates()
+    rank = position.groupby("tile").cumcount()
+    distinct = cells.take(pa.array(position.index.to_numpy()))
+    plates, wells = (distinct[name].to_pylist() for name in ("plate", "well"))
+    names = zip(plates, wells, position["tile"], rank, strict=True)
     ids = [f"{plate}_{well}_{tile:04d}_{n:05d}" for plate, well, tile, n in names]
-    return kept.append_column("cell_id", pa.array(ids, pa.string())), len(cells) - len(kept)
+    cell_id = pa.array(ids, pa.string())
+    return distinct.append_column("cell_id", cell_id), len(cells) - len(distinct)
 
 
 def check_control(genes: Counter, control: str) -> None:
-    """Raise an `InputError` if no cell bears the control's label; it lists the commonest."""
+    """Raise an `InputError` if no cell has the label of the control; it lists common labels."""
     if not genes.total():
-        raise InputError(
+        raise InputError.missing(
             where="the feature table",
-            found="no cell of the screen",
-            expected="cells of the plates, wells and tiles of the configuration",
+            what="every cell of the screen",
+            why="the configuration names its plates, wells and tiles",
             fix="correct screen.plates, screen.tiles or screen.columns",
         )
     if not genes[control]:
@@ -144,7 +150,7 @@ def check_control(genes: Counter, control: str) -> None:
         raise InputError(
             where="configuration key screen.control",
             found=f"{control!r}, which labels none of {genes.total()} cells",
-            expected=f"a label of the feature table (the commonest are {commonest or 'none'})",
+            expected=f"a label of the feature table (the most common are {commonest or 'none'})",
             fix="correct screen.control or screen.columns.gene",
         )
 
@@ -159,116 +165,150 @@ def split_cells(
 ) -> None:
     """Rule split_cells: write ``.../{plate}/{well}.parquet``, cells and row-aligned features.
 
-    The parts are streamed: each is cut up by well and tiles in `cache`, then each well is put
-    together, some tiles at a time. Memory is bounded by a batch of a part, and by the cells of
-    `TILES_PER_CUT` tiles. Parts that an interrupted job had cut are not fetched again.
+    The parts are streamed: each is partitioned by well and tiles in `cache`, then each well is
+    joined, some tiles at a time. So memory holds some rows of a part, or the cells of
+    `TILES_PER_BLOCK` tiles. Parts that an interrupted job has partitioned are not fetched again.
+
+    Parameters
+    ----------
+    feature_parts
+        Table of the parts of the archive's feature table.
+    screen, archive
+        Sections of the configuration.
+    cache
+        Folder for fetched parts and their partitions; deleted at the end.
+    cells, features
+        Outputs: the tables of each well, in the same order of wells.
+
+    Raises
+    ------
+    InputError
+        If a part cannot be fetched or read, parts have different columns, no cell is a control, or
+        a well has no cell.
     """
     parts = pq.read_table(feature_parts).to_pylist()
-    cuts = _cut_parts(parts, screen, archive, Path(cache))
-    check_columns(cuts)
-    check_control(sum((cut.genes for cut in cuts), Counter()), screen["control"])
-    for reason, n in sorted(sum((cut.dropped for cut in cuts), Counter()).items()):
+    partitions = _partition_parts(parts, screen, archive, Path(cache))
+    check_columns(partitions)
+    check_control(sum((part.genes for part in partitions), Counter()), screen["control"])
+    for reason, n in sorted(sum((part.dropped for part in partitions), Counter()).items()):
         logger.info("%d cells dropped: %s", n, reason)
     progress = Progress(len(cells), "wells", "join cells")
     for cells_path, features_path in zip(cells, features, strict=True):
         plate, well = Path(cells_path).parent.name, Path(cells_path).stem
-        _join_well(cuts, plate, well, screen, cells_path, features_path)
+        _join_well(partitions, plate, well, screen, cells_path, features_path)
         progress.step()
     shutil.rmtree(cache)
 
 
-def check_columns(cuts: Sequence[Cut]) -> None:
-    """Raise an `InputError` if two parts have other columns than one another."""
-    for cut in cuts:
-        if set(cut.columns) != set(cuts[0].columns):
-            raise other_columns(cut.name, cut.columns, cuts[0].name, cuts[0].columns)
+def check_columns(partitions: Sequence[Partition]) -> None:
+    """Raise an `InputError` if the parts do not all have the same columns."""
+    first = partitions[0]
+    for part in partitions:
+        if set(part.columns) != set(first.columns):
+            raise other_columns(part.name, part.columns, first.name, first.columns)
 
 
-def _cut_parts(parts: list[dict], screen: dict, archive: dict, cache: Path) -> list[Cut]:
+def _partition_parts(
+    parts: list[dict], screen: dict, archive: dict, cache: Path
+) -> list[Partition]:
     names = [f"{part['directory']}/{part['name']}" for part in parts]
-    begun = {
-        number: CutWriter(cache / "cut" / f"{number:06d}", names[number], [screen, part])
+    writers = {
+        number: PartitionWriter(
+            cache / "partitions" / f"{number:06d}", names[number], [screen, part]
+        )
         for number, part in enumerate(parts)
     }
     wanted = {
-        number: [Wanted(part["address"], cache / "raw" / names[number].lstrip("/"),
-                        part["size_bytes"], part["md5"])]
+        number: [_wanted(part, cache / "raw" / names[number].lstrip("/"))]
         for number, part in enumerate(parts)
-        if begun[number].finished() is None
-    }  # fmt: skip
-    progress = Progress(len(wanted), "parts", "cut parts")
+        if writers[number].finished() is None
+    }
+    progress = Progress(len(wanted), "parts", "partition parts")
     for number, paths in stream_files(wanted, archive):
         if isinstance(paths, InputError):
             raise paths
-        with begun[number] as writer:
+        with writers[number] as writer:
             for member, path in members_of(paths[0], names[number]):
                 stage = stage_of(member)
-                for batch in batches_of(path, member):
-                    writer.add(*usable(named_columns(batch, member, screen), screen), stage)
+                for rows in batches_of(path, member):
+                    writer.add(*usable_cells(named_columns(rows, member, screen), screen), stage)
         progress.step()
-    return [begun[number].finished() for number in range(len(parts))]
+    return [writers[number].finished() for number in range(len(parts))]
+
+
+def _wanted(part: dict, path: Path) -> Wanted:
+    return Wanted(part["address"], path, part["size_bytes"], part["md5"])
 
 
 def _join_well(
-    cuts: Sequence[Cut], plate: str, well: str, screen: dict, cells_path: str, features_path: str
+    partitions: Sequence[Partition],
+    plate: str,
+    well: str,
+    screen: dict,
+    cells_path: str,
+    features_path: str,
 ) -> None:
-    numbers = sorted({key[2] for cut in cuts for key in cut.blocks if key[:2] == (plate, well)})
-    if not numbers:
-        raise InputError(
+    keys = sorted({key for part in partitions for key in part.blocks if key[:2] == (plate, well)})
+    if not keys:
+        raise InputError.missing(
             where="the feature table",
-            found=f"no cell of plate {plate} well {well}",
-            expected="cells of every well of screen.plates",
+            what=f"every cell of plate {plate} well {well}",
+            why="screen.plates names this well",
             fix="leave the well out of screen.plates or complete the table",
         )
-    n_cells, n_twice, columns = 0, 0, cuts[0].columns
+    n_cells, n_duplicates, columns = 0, 0, partitions[0].columns
     named = [column for column in columns if column.startswith("feature/")]
-    elsewhere = _shown_elsewhere(cuts, plate, well, numbers, screen)
+    shown_elsewhere = _shown_elsewhere(partitions, keys, screen)
     with ExitStack() as stack:
         writers = []
-        for number in numbers:
-            table, n = _numbered(cuts, (plate, well, number), columns, screen["control"])
-            n_twice += n
-            table = table.filter(pc.invert(pc.is_in(table["cell_id"], elsewhere)))
-            n_cells += len(table)
+        for key in keys:
+            table, n = _numbered(partitions, key, columns, screen["control"])
+            table = table.filter(pc.invert(pc.is_in(table["cell_id"], shown_elsewhere)))
+            n_cells, n_duplicates = n_cells + len(table), n_duplicates + n
             features = table.select(["cell_id", *named])
-            features = features.rename_columns([c.removeprefix("feature/") for c in
-                                                features.column_names])  # fmt: skip
-            tables = (table.select(CELL_COLUMNS), features)
+            plain_names = [name.removeprefix("feature/") for name in features.column_names]
+            tables = (table.select(CELL_COLUMNS), features.rename_columns(plain_names))
             if not writers:
                 writers = [
-                    stack.enter_context(parquet_writer(path, one.schema))
-                    for path, one in zip((cells_path, features_path), tables, strict=True)
+                    stack.enter_context(parquet_writer(path, rows.schema))
+                    for path, rows in zip((cells_path, features_path), tables, strict=True)
                 ]
-            for writer, one in zip(writers, tables, strict=True):
-                writer.write_table(one)
-    logger.info("%s/%s: %d cells, %d dropped that stand there twice, %d that another tile shows",
-                plate, well, n_cells, n_twice, len(elsewhere))  # fmt: skip
+            for writer, rows in zip(writers, tables, strict=True):
+                writer.write_table(rows)
+    logger.info(
+        "%s/%s: %d cells; dropped: %d listed twice, %d shown better by another tile",
+        plate,
+        well,
+        n_cells,
+        n_duplicates,
+        len(shown_elsewhere),
+    )
 
 
 def _shown_elsewhere(
-    cuts: Sequence[Cut], plate: str, well: str, numbers: Sequence[int], screen: dict
+    partitions: Sequence[Partition], keys: Sequence[Key], screen: dict
 ) -> pa.Array:
-    """Name the cells of a well that another tile shows better, if any are to be dropped."""
+    """Return the names of a well's cells that another tile shows better, if they are dropped."""
     if screen["duplicates"] is None:
         return pa.array([], pa.string())
-    of_cells = [column for column in cuts[0].columns if not column.startswith("feature/")]
+    columns = [name for name in partitions[0].columns if not name.startswith("feature/")]
     needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
-    found = [_numbered(cuts, (plate, well, k), of_cells, screen["control"])[0] for k in numbers]
-    cells = pa.concat_tables([table.select(needed) for table in found]).to_pandas()
-    return pa.array(cells.loc[seen_twice(cells, screen), "cell_id"], pa.string())
+    blocks = [_numbered(partitions, key, columns, screen["control"])[0] for key in keys]
+    cells = pa.concat_tables([block.select(needed) for block in blocks]).to_pandas()
+    return pa.array(cells.loc[duplicate_cells(cells, screen), "cell_id"], pa.string())
 
 
 def _numbered(
-    cuts: Sequence[Cut], key: Key, columns: Sequence[str], control: str
+    partitions: Sequence[Partition], key: Key, columns: Sequence[str], control: str
 ) -> tuple[pa.Table, int]:
-    blocks = [block for cut in cuts for block in cut.read(key, columns)]
+    blocks = [block for part in partitions for block in part.read(key, columns)]
     return number_cells(_with_control(pa.concat_tables(blocks), control))
 
 
 def _with_control(table: pa.Table, control: str) -> pa.Table:
     is_ntc = pc.equal(table["gene"], control)
-    at = table.column_names.index("gene")
-    table = table.set_column(at, "gene", pc.if_else(is_ntc, CONTROL, table["gene"]))
+    position = table.column_names.index("gene")
+    table = table.set_column(position, "gene", pc.if_else(is_ntc, CONTROL, table["gene"]))
     return table.append_column("is_ntc", is_ntc)
 
 

@@ -1,18 +1,18 @@
-"""Cells that two overlapping tiles of a well both show: of each, one is kept."""
+"""Cells that two overlapping tiles of a well both show: only one row of each is used."""
 
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from mcvae_ops.screen import well_grid
+from mcvae_ops.screen import tile_shape, well_grid
 
 
-def seen_twice(cells: pd.DataFrame, screen: dict) -> np.ndarray:
+def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
     """Find the cells of a well that another tile shows better.
 
-    Two cells are one if they lie in different tiles, bear the same guide, and are at most
+    Two rows are the same cell if they are in different tiles, have the same guide, and are at most
     ``screen["duplicates"]["max_distance_px"]`` apart on the grid of the well, whose tiles overlap
-    by ``overlap_px``. The one nearer to the middle of its tile is kept (of equals, the first).
+    by ``overlap_px``. The row nearer to the middle of its tile is used (of equals, the first).
 
     Parameters
     ----------
@@ -23,19 +23,19 @@ def seen_twice(cells: pd.DataFrame, screen: dict) -> np.ndarray:
 
     Returns
     -------
-    True where a cell is to be dropped, of shape (cell,).
+    True where a row is the worse one, bool (cell,).
     """
-    settings, size_px = screen["duplicates"], screen["tile_size_px"]
+    settings, size_px = screen["duplicates"], np.array(tile_shape(screen["tile_size_px"]))
     origins = well_grid(screen["well_grid"]["column_heights"]) * (size_px - settings["overlap_px"])
-    inside = cells[["y_px", "x_px"]].to_numpy(float)
+    in_tile = cells[["y_px", "x_px"]].to_numpy(float)
     tile, guide = cells["tile"].to_numpy(), pd.factorize(cells["guide"])[0]
-    places = origins[tile] + inside
-    pairs = cKDTree(places).query_pairs(settings["max_distance_px"], output_type="ndarray")
+    in_well = origins[tile] + in_tile
+    pairs = cKDTree(in_well).query_pairs(settings["max_distance_px"], output_type="ndarray")
     first, second = np.sort(pairs, axis=1).T
-    same = (tile[first] != tile[second]) & (guide[first] == guide[second])
-    first, second = first[same], second[same]
-    from_middle = np.abs(inside - (size_px - 1) / 2).max(axis=1)
+    is_same = (tile[first] != tile[second]) & (guide[first] == guide[second])
+    first, second = first[is_same], second[is_same]
+    from_middle = np.abs(in_tile - (size_px - 1) / 2).max(axis=1)
     worse = np.where(from_middle[second] >= from_middle[first], second, first)
-    dropped = np.zeros(len(cells), bool)
-    dropped[worse] = True
-    return dropped
+    is_worse = np.zeros(len(cells), bool)
+    is_worse[worse] = True
+    return is_worse

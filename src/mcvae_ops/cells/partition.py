@@ -1,4 +1,8 @@
-"""A part of the feature table cut up by well and tiles: Arrow blocks on disk, and their index."""
+"""Partition a part of the feature table by well and tiles: Arrow blocks on disk, and an index.
+
+The rows of a part come in the order of the archive, and no part need fit in memory; the tables of
+wells need all rows of some tiles at once.
+"""
 
 import hashlib
 import json
@@ -14,10 +18,11 @@ import pyarrow.compute as pc
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import whole_file, write_text
 
-TILES_PER_CUT = 64
+TILES_PER_BLOCK = 64
 _HELD_BYTES = 128 << 20
 
 Key = tuple[str, str, int]
+"""Plate, well, and number of a group of tiles: tile // TILES_PER_BLOCK."""
 
 
 def other_columns(
@@ -34,19 +39,21 @@ def other_columns(
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What a finished cut holds.
+class Partition:
+    """A part that has been partitioned.
 
     Attributes
     ----------
+    path
+        File of its blocks.
     name
-        Of the part.
+        Name of the part.
     columns
-        Of its blocks.
+        Columns of its blocks.
     genes, dropped
-        Cells by label of the gene, and dropped cells by reason.
+        Number of cells by gene label, and of dropped cells by reason.
     blocks
-        Numbers of the blocks by plate, well and tile // TILES_PER_CUT, in the order of the part.
+        Numbers of the blocks of each key, in the order of the part.
     """
 
     path: Path
@@ -57,7 +64,7 @@ class Cut:
     blocks: dict[Key, list[int]]
 
     def read(self, key: Key, columns: Sequence[str]) -> list[pa.Table]:
-        """Return some columns of the blocks of a key, none where the part has no such cell."""
+        """Return some columns of the blocks of a key; no block if the part has no such cell."""
         if key not in self.blocks:
             return []
         position = {column: k for k, column in enumerate(self.columns)}
@@ -71,37 +78,37 @@ class Cut:
         return [table.select(list(columns)) for table in tables]
 
 
-class CutWriter:
-    """Cut a part into blocks; its index is written last, and tells that the cut is whole.
+class PartitionWriter:
+    """Write the blocks of a part; the index is written last, so that it proves them complete.
 
     Parameters
     ----------
     stem
-        Path of the cut, without suffix.
+        Path of the blocks, without suffix.
     name
-        Of the part.
+        Name of the part.
     settings
-        What the cut depends on; a cut of other settings does not count as finished. JSON.
+        Everything on which the blocks depend; those of other settings are not used. JSON.
     """
 
     def __init__(self, stem: Path, name: str, settings: list) -> None:
         self.data, self.index = stem.with_suffix(".arrow"), stem.with_suffix(".json")
         self.name = name
-        text = json.dumps([settings, TILES_PER_CUT], sort_keys=True)
+        text = json.dumps([settings, TILES_PER_BLOCK], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
-    def finished(self) -> Cut | None:
-        """Return the cut, or None where it is to be made."""
+    def finished(self) -> Partition | None:
+        """Return the partition, or None if it is not complete."""
         if not self.index.exists():
             return None
         index = json.loads(self.index.read_text(encoding="utf-8"))
         if index["identity"] != self.identity:
             return None
-        blocks = {(plate, well, number): at for plate, well, number, at in index["blocks"]}
-        return Cut(self.data, self.name, index["columns"], Counter(index["genes"]),
-                   Counter(index["dropped"]), blocks)  # fmt: skip
+        blocks = {(plate, well, group): numbers for plate, well, group, numbers in index["blocks"]}
+        genes, dropped = Counter(index["genes"]), Counter(index["dropped"])
+        return Partition(self.data, self.name, index["columns"], genes, dropped, blocks)
 
-    def __enter__(self) -> "CutWriter":
+    def __enter__(self) -> "PartitionWriter":
         self.index.unlink(missing_ok=True)
         self.genes, self.dropped = Counter(), Counter()
         self.blocks: dict[Key, list[int]] = defaultdict(list)
@@ -113,7 +120,7 @@ class CutWriter:
         return self
 
     def add(self, table: pa.Table, dropped: Counter, stage: str) -> None:
-        """Add usable cells of one stage, and count what was dropped beside them."""
+        """Add usable cells of one stage, and count the cells that were dropped beside them."""
         self.dropped += dropped
         for count in pc.value_counts(table["gene"]).to_pylist():
             self.genes[count["values"]] += count["counts"]
@@ -141,7 +148,7 @@ class CutWriter:
                 "columns": self.columns,
                 "genes": self.genes,
                 "dropped": self.dropped,
-                "blocks": [[*key, at] for key, at in self.blocks.items()],
+                "blocks": [[*key, numbers] for key, numbers in self.blocks.items()],
             }
             write_text(json.dumps(index), self.index)
 
@@ -153,14 +160,14 @@ class CutWriter:
         if not table.num_rows:
             return
         wells = table.select(["plate", "well", "tile"]).to_pandas()
-        wells["tile"] //= TILES_PER_CUT
+        wells["tile"] //= TILES_PER_BLOCK
         groups = wells.groupby(["plate", "well", "tile"])
-        # Sorted once and sliced: to gather a thousand columns for every key takes ten times longer.
+        # Sort once and slice: to gather a thousand columns for each key takes ten times longer.
         table = table.take(pa.array(np.argsort(groups.ngroup(), kind="stable"))).combine_chunks()
         start = 0
         for key, n_rows in groups.size().items():
-            for batch in table.slice(start, n_rows).to_batches():
-                self.writer.write_batch(batch)
+            for block in table.slice(start, n_rows).to_batches():
+                self.writer.write_batch(block)
                 self.blocks[(key[0], key[1], int(key[2]))].append(self.n_blocks)
                 self.n_blocks += 1
             start += n_rows

@@ -1,1 +1,1 @@
-"""Embeddings of cells: their columns, how they are read, and the baselines that no network made."""
+"""Embeddings of cells: their columns, their reading, and baselines without a network."""

@@ -1,4 +1,4 @@
-"""Embeddings that no network made: principal components of classical features, and chance."""
+"""Baseline embeddings without a network: principal components of features, and random vectors."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -24,7 +24,7 @@ def latent_table(cell_id: pd.Series, latent: np.ndarray) -> pd.DataFrame:
 def features_of(
     index: pd.DataFrame, paths: Sequence[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, well by well, the features of the indexed cells.
+    """Yield the features of the indexed cells, well by well.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def features_of(
 
 
 def means_of(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return mean and number of the finite values of each feature, and the number of cells."""
+    """Return mean and number of finite values of each feature, and the number of cells."""
     total, n_finite, n_cells = 0.0, 0, 0
     for values in blocks:
         finite = np.isfinite(values)
@@ -56,7 +56,7 @@ def means_of(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]
 
 
 def principal_axes(scatter: np.ndarray, sd: np.ndarray, components: int) -> np.ndarray:
-    """Return what turns centred features into principal components of standardised ones.
+    """Return the matrix from centred features to principal components of standardised features.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def principal_axes(scatter: np.ndarray, sd: np.ndarray, components: int) -> np.n
 
     Returns
     -------
-    (feature, component), by falling variance; the largest loading of each is positive.
+    (feature, component), by decreasing variance; the largest loading of each is positive.
     """
     n = len(scatter)
     leading = [n - components, n - 1]
@@ -82,11 +82,11 @@ def principal_axes(scatter: np.ndarray, sd: np.ndarray, components: int) -> np.n
 def cellprofiler_pca(
     index: str, features: list[str], components: int, seed: int, embedding: str
 ) -> None:
-    """Rule cellprofiler_pca: standardise the features over all cells, keep principal components.
+    """Rule cellprofiler_pca: write the principal components of standardised features.
 
     A feature that is missing in more than 5 % of the cells, or does not vary, is left out; other
-    missing values count as the mean. Wells are read one at a time, three times over, so that the
-    feature table never sits in memory.
+    missing values count as the mean. Wells are read one at a time, three times, so that the feature
+    table need not fit in memory.
 
     Parameters
     ----------
@@ -97,14 +97,14 @@ def cellprofiler_pca(
     components
         Number of principal components.
     seed
-        Kept in the metadata; the result does not depend on it.
+        Written into the metadata; the result does not depend on it.
     embedding
         Output.
 
     Raises
     ------
     InputError
-        If there are fewer usable features than components, or cells without features.
+        If there are fewer usable features than components, or if a cell has no features.
     """
     cells = pd.read_parquet(index, columns=_INDEX_COLUMNS)
     mean, n_finite, n_cells = means_of(values for _, values in features_of(cells, features))
@@ -121,24 +121,36 @@ def cellprofiler_pca(
         scatter += centred.T @ centred
     sd = np.sqrt(np.diag(scatter) / np.maximum(n_finite, 1))
     varies = sd > np.finfo(np.float32).eps * np.abs(mean)
-    kept = np.flatnonzero((n_finite >= (1 - _MAX_MISSING) * n_cells) & varies)
-    if len(kept) < components:
+    usable = np.flatnonzero((n_finite >= (1 - _MAX_MISSING) * n_cells) & varies)
+    if len(usable) < components:
         raise InputError(
             where="configuration key profiles.cellprofiler_components",
             found=str(components),
-            expected=f"at most the {len(kept)} usable features",
+            expected=f"at most the {len(usable)} usable features",
             fix="lower it",
         )
-    axes = principal_axes(scatter[np.ix_(kept, kept)], sd[kept], components)
+    axes = principal_axes(scatter[np.ix_(usable, usable)], sd[usable], components)
     latent = np.empty((len(cells), components), np.float32)
     for positions, values in features_of(cells, features):
-        latent[positions] = _centred(values, mean)[:, kept] @ axes
+        latent[positions] = _centred(values, mean)[:, usable] @ axes
     metadata = {"model": "cellprofiler", "seed": str(seed)}
     write_parquet(latent_table(cells["cell_id"], latent), embedding, metadata)
 
 
 def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None:
-    """Rule random_embedding: a standard normal vector for every cell, whatever it shows."""
+    """Rule random_embedding: write a standard normal vector for every cell, as a lower bound.
+
+    Parameters
+    ----------
+    index
+        The shard index; the embedding is row-aligned with it.
+    latent
+        Number of dimensions.
+    seed
+        Seed of the draws.
+    embedding
+        Output.
+    """
     cell_id = pd.read_parquet(index, columns=["cell_id"])["cell_id"]
     draws = np.random.default_rng([seed, 0]).standard_normal((len(cell_id), latent), np.float32)
     metadata = {"model": "random", "seed": str(seed)}

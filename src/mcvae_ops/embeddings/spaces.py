@@ -1,4 +1,4 @@
-"""Which columns of an embedding or profile table form which latent space."""
+"""The columns of an embedding or profile table that form each latent space."""
 
 import logging
 import re
@@ -30,9 +30,10 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
 
     Returns
     -------
-    ``{"combined": s and z, "salient": s, "background": z}`` where the table has both
-    ``s_`` and ``z_`` columns, else ``{"combined": z}``: a model with one space. Columns ``t_``
-    are the space "technical"; no profile is compared by them, so they are not in "combined".
+    ``{"combined": s and z, "salient": s, "background": z}`` if the table has both ``s_`` and ``z_``
+    columns; ``{"combined": z}`` if it has only ``z_`` columns, of a model with one space. Columns
+    ``t_`` are the space "technical"; they are not in "combined", because no profile is compared by
+    them.
 
     Raises
     ------
@@ -43,29 +44,29 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
     salient = [column for column in latent if column.startswith("s_")]
     background = [column for column in latent if column.startswith("z_")]
     if not background:
-        raise InputError(
+        raise InputError.missing(
             where="embedding table",
-            found="no column z_00, z_01, ...",
-            expected="latent columns s_00.. and z_00.., or z_00.. alone",
+            what="column z_00",
+            why="an embedding has latent columns s_00.. and z_00.., or only z_00..",
             fix="name the latent dimensions s_NN and z_NN",
         )
     technical = [column for column in latent if column.startswith("t_")]
-    found = {"technical": technical} if technical else {}
+    others = {"technical": technical} if technical else {}
     if not salient:
-        return {"combined": background, **found}
+        return {"combined": background, **others}
     combined = salient + background
-    return {"combined": combined, "salient": salient, "background": background, **found}
+    return {"combined": combined, "salient": salient, "background": background, **others}
 
 
 def finite_profiles(profiles: pd.DataFrame, name: str = "gene") -> pd.DataFrame:
-    """Keep the targeting profiles that are finite; what is dropped is logged.
+    """Return the targeting profiles that are finite; the others are logged.
 
     Parameters
     ----------
     profiles
         Columns `name`, is_ntc and latent columns.
     name
-        What a profile is of: gene or guide.
+        Column with the name of a profile: gene or guide.
     """
     targeting = profiles[~profiles["is_ntc"]]
     finite = np.isfinite(targeting[latent_columns(profiles.columns)].to_numpy()).all(axis=1)

@@ -1,29 +1,12 @@
-"""The judgement as a table and as a page, from the results of its screens.
-
-``python -m mcvae_ops.evaluation.comparison_page config/judge/judgement.yaml results``
-"""
-
-import logging
-import sys
-from pathlib import Path
+"""The comparison of models on several screens as a table and as a page."""
 
 import numpy as np
 import pandas as pd
-import torch
-import yaml
 
-from mcvae_ops.errors import InputError
-from mcvae_ops.evaluation.model_comparison import (
-    MEASURES,
-    OF_TRAINING,
-    check_settings,
-    judge,
-    screen_values,
-)
+from mcvae_ops.evaluation.model_comparison import check_settings, compare
+from mcvae_ops.evaluation.screen_measures import MEASURES
 from mcvae_ops.files import write_text
-from mcvae_ops.report.build import read_metrics
 
-TABLES = ("complexes", "functions", "covariates", "mitosis", "corrections")
 NAMES = {
     "complexes_test": "complex AP, held-out cells",
     "complexes_held_out_guide": "complex AP, held-out guides",
@@ -42,7 +25,7 @@ NAMES = {
     "cells_seen": "cells seen in training",
     "n_parameters": "parameters",
 }
-HEAD = """# The judgement
+HEAD = """# Comparison of models
 
 Screens {screens}, on which no model was developed. Strict protocol; held-out cells where nothing
 else is said; complexes by average precision (AP). Estimates are means over screens of the mean over
@@ -52,63 +35,15 @@ intervals). Functional groups are predicted by gene-grouped cross-validation; ba
 """
 
 
-def trainings_of(folder: Path) -> pd.DataFrame:
-    """Return one row per training below a folder of results: model, seed, `OF_TRAINING`.
-
-    The decoder's nats and the likelihood are those of the last validation; cells per second are
-    the mean over the training; cells seen are steps times cells of a batch; parameters are counted
-    in the weights.
-    """
-    paths = sorted(folder.glob("models/*/*/metrics.parquet"))
-    metrics = read_metrics(list(map(str, paths)))
-    if "nats_without_s" not in metrics:  # no model with a salient space
-        metrics["nats_without_s"] = np.nan
-    trainings = metrics.groupby(["model", "seed"], sort=True)
-    validated = metrics[metrics["phase"] == "validation"].groupby(["model", "seed"]).tail(1)
-    columns = ["step", "nats_without_s", "negative_log_likelihood"]
-    found = validated.set_index(["model", "seed"])[columns]
-    found = found.assign(cells_per_s=trainings["cells_per_s"].mean()).reset_index()
-    places = zip(found["model"], found["seed"], strict=True)
-    stored = [
-        torch.load(folder / f"models/{m}/{s}/weights.pt", map_location="cpu", weights_only=True)
-        for m, s in places
-    ]
-    batch_sizes = [one["settings"]["batch_size"] for one in stored]
-    counts = [sum(values.numel() for values in one["state"].values()) for one in stored]
-    found = found.assign(cells_seen=found["step"] * batch_sizes, n_parameters=counts)
-    return found[["model", "seed", *OF_TRAINING]]
-
-
-def read_screen(folder: Path) -> pd.DataFrame:
-    """Return `screen_values` of a folder of results, with a column screen: its name.
-
-    Raises
-    ------
-    InputError
-        If a benchmark table is not there.
-    """
-    paths = {name: folder / f"benchmarks/{name}.parquet" for name in TABLES}
-    for path in paths.values():
-        if not path.is_file():
-            raise InputError(
-                where=str(path),
-                found="no file",
-                expected="a benchmark table",
-                fix="run `make judge`",
-            )
-    tables = {name: pd.read_parquet(path) for name, path in paths.items()}
-    return screen_values(tables, trainings_of(folder)).assign(screen=folder.name)
-
-
-def page(table: pd.DataFrame, settings: dict) -> str:
-    """Return the judgement as Markdown: aims, profiles, models, differences.
+def page_text(table: pd.DataFrame, settings: dict) -> str:
+    """Return the comparison as Markdown: aims, profiles, models, differences.
 
     Parameters
     ----------
     table
-        Of `mcvae_ops.evaluation.model_comparison.judge`.
+        Of `mcvae_ops.evaluation.model_comparison.compare`.
     settings
-        As config/judge/judgement.yaml.
+        Section ``evaluation`` of the configuration.
     """
     kinds = dict(list(table.groupby("kind", sort=False)))
     estimates, has_space = kinds["estimate"], [m for m in MEASURES if MEASURES[m].has_space]
@@ -169,30 +104,27 @@ def _markdown(names: list[str], rows) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-def judgement(settings: str, results: str, table: str, text: str) -> None:
-    """Write the judgement of the screens below `results`.
+def compare_models(measures: list[str], evaluation: dict, table: str, page: str) -> None:
+    """Write the comparison of the models on several screens.
 
     Parameters
     ----------
-    settings
-        config/judge/judgement.yaml.
-    results
-        Folder of the screens' results.
-    table, text
+    measures
+        A file of `mcvae_ops.evaluation.screen_measures.screen_measures` for each screen, in the
+        order of the screens.
+    evaluation
+        Section ``evaluation`` of the configuration.
+    table, page
         Outputs: tab-separated, and Markdown.
+
+    Raises
+    ------
+    InputError
+        If an aim names a profile or a measure that does not exist.
     """
-    read = yaml.safe_load(Path(settings).read_text(encoding="utf-8"))
-    check_settings(read, settings)
-    values = [read_screen(Path(results) / screen) for screen in read["screens"]]
-    found = judge(pd.concat(values, ignore_index=True), read)
-    write_text(found.to_csv(sep="\t", index=False, float_format="%.5g"), table)
-    write_text(page(found, read), text)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    _, given, folder = sys.argv
-    try:
-        judgement(given, folder, f"{folder}/judgement.tsv", f"{folder}/judgement.md")
-    except InputError as error:
-        sys.exit(str(error))
+    check_settings(evaluation)
+    of_screens = zip(evaluation["screens"], measures, strict=True)
+    values = [pd.read_parquet(path).assign(screen=screen) for screen, path in of_screens]
+    comparison = compare(pd.concat(values, ignore_index=True), evaluation)
+    write_text(comparison.to_csv(sep="\t", index=False, float_format="%.5g"), table)
+    write_text(page_text(comparison, evaluation), page)

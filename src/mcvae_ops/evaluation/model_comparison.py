@@ -6,102 +6,21 @@ screen has trainings of its own, so the spread between screens holds that betwee
 three screens t is 4.3: the intervals are wide.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES
-from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
-from mcvae_ops.benchmarks.estimates.table import BETWEEN_0_AND_1, OVER_SEEDS
+from mcvae_ops.benchmarks.estimates.table import BETWEEN_0_AND_1
 from mcvae_ops.benchmarks.estimates.verdicts import FAILS, HOLDS, IntervalEstimate, missing_estimate
-from mcvae_ops.benchmarks.mitosis.group_auroc import METRIC as GROUP_AUROC
-from mcvae_ops.benchmarks.mitosis.mitotic_factors import SCORES
 from mcvae_ops.errors import InputError
+from mcvae_ops.evaluation.screen_measures import KEYS, MEASURES, OF_TRAINING, PLAIN
 
-PLAIN = "none"  # no correction
-KEYS = ["model", "space", "correction", "measure"]
 COLUMNS = [
     "kind", *KEYS, "against", "value", "low", "high", "n_screens", "n_seeds", "by_screen",
     "verdict",
 ]  # fmt: skip
+BARS = (["factor", "over"], ["at_least"], ["at_most"])  # of an aim
 VERDICTS = {HOLDS: "reached", FAILS: "not reached"}
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Where a measure stands in the benchmark tables (strict rows).
-
-    Measures without a space compare the spaces of a model: they are the model's, not a profile's.
-    """
-
-    table: str
-    metric: str
-    cells: str
-    item: str = ""
-    against: str = ""
-    has_space: bool = True
-
-
-MEASURES = {
-    **{
-        f"complexes_{cells}": Measure("complexes", "average_precision", cells, COMPLEXES)
-        for cells in ("test", "held_out_guide", "held_out_gene", "train", "all")
-    },
-    "macro_recall": Measure("functions", "macro_recall", "test"),
-    **{
-        covariate: Measure("covariates", "auroc", "test", covariate)
-        for covariate in ("batch", "position_in_fov", "position_in_well")
-    },
-    "group_auroc": Measure("mitosis", GROUP_AUROC, "test", SHIFTING, NOVEL, has_space=False),
-    "fig5c_difference": Measure(
-        "mitosis", "auroc_difference", "test", "-".join(SCORES), has_space=False
-    ),
-}
-OF_TRAINING = (
-    "nats_without_s", "negative_log_likelihood", "cells_per_s", "cells_seen", "n_parameters",
-)  # fmt: skip
-
-
-def screen_values(tables: dict[str, pd.DataFrame], trainings: pd.DataFrame) -> pd.DataFrame:
-    """Return every measure of one screen, by training seed.
-
-    Parameters
-    ----------
-    tables
-        The benchmark tables complexes, functions, covariates, mitosis, corrections.
-    trainings
-        model, seed and `OF_TRAINING`, one row per training.
-
-    Returns
-    -------
-    Columns model, space, correction, measure, seed, value. Complexes have rows for each correction
-    of the profiles; space and correction of what belongs to a model are empty.
-    """
-    parts = []
-    for name, measure in MEASURES.items():
-        rows = _matching(tables[measure.table], measure, measure.item, measure.against)
-        parts.append(rows.assign(measure=name, correction=PLAIN if measure.has_space else ""))
-        if not measure.has_space:
-            parts[-1]["space"] = ""
-        if measure.item == COMPLEXES:
-            of_corrections = tables["corrections"]
-            for correction in sorted(set(of_corrections["item"]) - {PLAIN}):
-                rows = _matching(of_corrections, measure, correction, "")
-                parts.append(rows.assign(measure=name, correction=correction))
-    of_models = trainings.melt(["model", "seed"], list(OF_TRAINING), "measure")
-    parts.append(of_models.assign(space="", correction=""))
-    values = pd.concat(parts, ignore_index=True)[[*KEYS, "seed", "value"]]
-    return values[np.isfinite(values["value"].astype(float))].reset_index(drop=True)
-
-
-def _matching(table: pd.DataFrame, measure: Measure, item: str, against: str) -> pd.DataFrame:
-    """Return the rows of a measure that belong to a training, not to a baseline without a model."""
-    chosen = (table["protocol"] == "strict") & (table["seed"] != OVER_SEEDS)
-    chosen &= (table["model"] != "") & (table["cells"] == measure.cells)
-    chosen &= (table["metric"] == measure.metric) & (table["item"] == item)
-    return table[chosen & (table["against"] == against)]
 
 
 def by_screen(values: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +107,7 @@ def aim_rows(means: pd.DataFrame, profiles: dict, ours: str, aims: list[dict]) -
     means
         `by_screen`.
     profiles, ours, aims
-        See config/judge/judgement.yaml.
+        Keys of the section ``evaluation`` of the configuration.
     """
     rows = []
     for aim in aims:
@@ -232,31 +151,39 @@ def _row(kind: str, key: dict, against: str, each: pd.DataFrame) -> dict:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def check_settings(settings: dict, where: str) -> None:
-    """Raise InputError if an aim names a profile or a measure that is not there."""
+def check_settings(settings: dict) -> None:
+    """Raise an `InputError` if an aim names what does not exist, or sets no bar or several."""
     profiles, measures = settings["profiles"], [*MEASURES, *OF_TRAINING]
     named = [("ours", settings["ours"], profiles)]
     named += [("aims", aim["over"], profiles) for aim in settings["aims"] if "over" in aim]
-    named += [("aims", aim["measure"], measures) for aim in settings["aims"]]
+    named += [("aims", aim.get("measure"), measures) for aim in settings["aims"]]
     for key, name, known in named:
         if name not in known:
             raise InputError(
-                where=f"{where}, {key}",
+                where=f"configuration key evaluation.{key}",
                 found=repr(name),
                 expected=f"one of {', '.join(known)}",
                 fix="correct it",
             )
+    for aim in settings["aims"]:
+        if sorted(aim.keys() - {"measure", "space"}) not in BARS:
+            raise InputError(
+                where="configuration key evaluation.aims",
+                found=str(aim),
+                expected="over with factor, or at_least, or at_most",
+                fix="set one of them",
+            )
 
 
-def judge(values: pd.DataFrame, settings: dict) -> pd.DataFrame:
-    """Return the table of the judgement: aims, then estimates, then differences.
+def compare(values: pd.DataFrame, settings: dict) -> pd.DataFrame:
+    """Return the comparison of the models as a table: aims, then estimates, then differences.
 
     Parameters
     ----------
     values
-        `screen_values` of all screens, with a column screen.
+        `mcvae_ops.evaluation.screen_measures.screen_values` of all screens, with a column screen.
     settings
-        As config/judge/judgement.yaml: profiles, ours, aims.
+        Section ``evaluation`` of the configuration: profiles, ours, aims.
     """
     means, profiles, ours = by_screen(values), settings["profiles"], settings["ours"]
     rows = aim_rows(means, profiles, ours, settings["aims"])

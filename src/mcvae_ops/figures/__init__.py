@@ -1,1 +1,1 @@
-"""One function per panel of the figures, one style, one way of saving."""
+"""Panels of the figures: one function per panel, one style, one way to save them."""

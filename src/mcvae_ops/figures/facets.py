@@ -1,4 +1,4 @@
-"""Axes for one model or several, in the same place of every figure."""
+"""Layouts of axes for one or several models."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,18 +11,18 @@ from mcvae_ops.figures import style
 def facets(
     metrics: Mapping[str, str], models: Sequence[str]
 ) -> tuple[Figure, list[tuple[Axes, str, str]]]:
-    """Return a figure with axes for each metric of each model; its legend belongs on the right.
+    """Return a figure with axes for each metric of each model, and room for a legend on the right.
 
     Parameters
     ----------
     metrics
-        Metric -> the label of its axis.
+        Metric -> label of its y axis.
     models
-        One: metrics lie beside each other. Several: a row for each metric, a column for each model.
+        One model: metrics side by side. Several models: one row per metric, one column per model.
 
     Returns
     -------
-    The figure; (axes, metric, model) of each place. Axes of one metric have one scale.
+    The figure; (axes, metric, model) of each cell of the layout. Axes of one metric share a scale.
     """
     several = len(models) > 1
     shape = (len(metrics), len(models)) if several else (1, len(metrics))
@@ -39,24 +39,24 @@ def facets(
 def columns(
     models: Sequence[str], width_in: float, height_in: float, aside_in: float = 0.0
 ) -> tuple[Figure, dict[str, Axes]]:
-    """Return a figure with axes for each model on one scale, two beside each other.
+    """Return a figure with axes for each model, two per row, on one scale.
 
     Parameters
     ----------
     models
-        Their names stand above the axes if they are several.
+        The models; several models get their names as titles.
     width_in, height_in
-        Of the axes of one model with their labels.
+        Size of the axes of one model, including labels, inch.
     aside_in
-        What names along the y axis take in addition, once.
+        Additional width for long names along the y axis, inch.
     """
     n_rows, n_columns = -(-len(models) // 2), min(len(models), 2)
     figure = style.new_figure(aside_in + width_in * n_columns, height_in * n_rows)
     every = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
     for axes in every.flat[len(models) :]:
         axes.set_visible(False)
-    found = dict(zip(models, every.flat, strict=False))
-    for model, axes in found.items():
+    places = dict(zip(models, every.flat, strict=False))
+    for model, axes in places.items():
         axes.set_title(style.model_name(model) if len(models) > 1 else "")
-        axes.tick_params(labelbottom=True)  # below it there may be none
-    return figure, found
+        axes.tick_params(labelbottom=True)  # shared axes hide labels above an empty place
+    return figure, places

@@ -1,7 +1,7 @@
-"""What a classical feature measures, in words, from its name.
+"""Describe in words what a classical feature measures, from its name.
 
-Two vocabularies are known: that of cp-measure, which is CellProfiler's own
-(``AF750_Intensity_MeanIntensity``), and that of the features published with the paper's screen
+Two naming schemes are known: that of cp-measure, which is the scheme of CellProfiler
+(``AF750_Intensity_MeanIntensity``), and that of the features published with the screen of the paper
 (``cell_phalloidin_mean``).
 """
 
@@ -25,11 +25,11 @@ TEXTURES = {  # Haralick et al. 1973, doi:10.1109/TSMC.1973.4309314, in their or
 }
 AMOUNTS = {
     "integrated": "total", "int": "total", "mean": "mean", "std": "standard deviation of",
-    "min": "least", "max": "largest", "median": "median", "mad": "median absolute deviation of",
+    "min": "smallest", "max": "largest", "median": "median", "mad": "median absolute deviation of",
     "lower_quartile": "lower quartile of", "upper_quartile": "upper quartile of",
 }  # fmt: skip
 OF_SHAPE = {
-    "centroid_[rc]": "place of the centre",
+    "centroid_[rc]": "position of the centre",
     "(?:bounding_box_|convex_|filled_)?area": "area",
     "equivalent_diameter": "diameter of a disc of this area",
     "perimeter(?:_crofton)?": "length of the outline",
@@ -44,7 +44,7 @@ OF_SHAPE = {
     "(?P<which>maximum|max|mean|median)_radius": "{which} distance of a pixel from the outline",
     "(?P<which>min|max)_feret_diameter": "{which}imum width between parallel lines",
     "(?:spatial|central|normalized)_moment_.*": "moment of the shape",
-    "hu_moments?_.*": "moment of the shape that no turn or size changes",
+    "hu_moments?_.*": "moment of the shape, invariant to rotation and size",
     "inertia_tensor(?:_eigenvalues)?_.*": "spread of the area about its centre",
     "zernike_.*": "Zernike moment: symmetry of the shape",
     "number_neighbors_.*": "number of neighbours",
@@ -65,8 +65,8 @@ OF_CHANNEL = {
     r"haralick_(?P<step>\d+)_(?P<texture>\d+)": TEXTURE,
     HARALICK: TEXTURE,
     "pftas_.*": "texture of {a}: neighbours above a threshold",
-    "weighted_hu_moments_.*": "moment of {a} that no turn or size changes",
-    "(?:center_mass|max_location)_[rc]": "place of {a} in the image",
+    "weighted_hu_moments_.*": "moment of {a}, invariant to rotation and size",
+    "(?:center_mass|max_location)_[rc]": "position of {a} in the image",
     "foci_(?P<which>count|area)": "{which} of {a} foci",
 }  # fmt: skip
 OF_PAIR = {
@@ -81,14 +81,14 @@ REGIONS = ("cell", "nucleus", "cytoplasm")
 
 
 def describe(feature: str, channels: Sequence[dict]) -> str:
-    """Return what a feature measures, "" for a name of another vocabulary.
+    """Return a description of a feature, or "" if its naming scheme is unknown.
 
     Parameters
     ----------
     feature
-        Its name.
+        Name of the feature.
     channels
-        name and stain of each channel of the screen; other names of channels stay as they are.
+        name and stain of each channel of the screen. Unknown channel names are kept.
     """
     for k, channel in enumerate(channels):
         bounded = rf"(?<![A-Za-z0-9]){re.escape(channel['name'])}(?![A-Za-z0-9])"
@@ -105,8 +105,8 @@ def describe(feature: str, channels: Sequence[dict]) -> str:
     ):
         for pattern, words in table.items():
             for form in forms:
-                if found := re.fullmatch(form.format(pattern), name):
-                    return words.format(**_words(found.groupdict(), channels)) + suffix
+                if match := re.fullmatch(form.format(pattern), name):
+                    return words.format(**_words(match.groupdict(), channels)) + suffix
     return ""
 
 

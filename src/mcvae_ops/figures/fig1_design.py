@@ -1,5 +1,5 @@
 """
-Fig. 1: the model, as its network objects are, and the plates of the screen.
+Fig. 1: the networks of the main model, and the plates of the screen.
 
 TABLES
     none: drawn from the configuration
@@ -16,20 +16,20 @@ from mcvae_ops.figures.plate_maps import draw_plates, draw_well
 from mcvae_ops.figures.source_data import RUN, drawn
 from mcvae_ops.models.family import SPACES
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.screen import tile_numbers, tile_shape
 
-LAYER_COLOURS = {  # kind of layer -> colour, name
+LAYER_COLOURS = {  # class of the layer -> colour, name
     "Conv2d": ("#9CC3E6", "convolution"),
     "ConvTranspose2d": ("#F3C58B", "transposed convolution"),
     "Linear": ("#B9BDC2", "linear"),
 }
-TALLEST, STEP, BLOCK = 16.0, 6.6, 3.6  # units of the drawing, which is 110 wide
-WIDE = 6  # so many layers of a network fit; more are drawn narrower
-LANES = {"z": 12.5, "s": -12.5, "t": 0.0}  # the encoders' axes, relative to the decoder's
+TALLEST, STEP, BLOCK = 16.0, 6.6, 3.6  # in units of the drawing, which is 110 units wide
+WIDE = 6  # layers of a network that fit at full width; more layers are drawn narrower
+LANES = {"z": 12.5, "s": -12.5, "t": 0.0}  # y of the axis of each encoder; the decoder is at 0
 
 
 def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw the main model's networks, the family, the plates, one well and the channels."""
+    """Draw the networks of the main model, the model family, plates, one well and channels."""
     main, screen = settings["profiles"]["main_model"], settings["screen"]
     figure = style.new_figure(11.5, 7.8)
     grid = figure.add_gridspec(2, 3, height_ratios=[1.5, 1], width_ratios=[1.25, 0.8, 1.5])
@@ -41,12 +41,14 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
     _draw_tables(figure.add_subplot(grid[1, 2]), family, screen)
     n_wells = sum(len(wells) for wells in screen["plates"].values())
     n_tiles = len(tile_numbers(screen["tiles"]))
+    size_px = " x ".join(map(str, tile_shape(screen["tile_size_px"])))
     note = (
         f"Screen {screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
         f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well of "
-        f"{screen['tile_size_px']} px at {screen['pixel_size_um']:g} µm. Networks: numbers above a "
-        "layer are channels (or features), below it the edge in px; under each network, what "
-        "follows its layers. Parameters without label means and head."
+        f"{size_px} px at {screen['pixel_size_um']:g} µm. Networks: the number "
+        "above a layer is its number of channels (or features), the number below it its edge in "
+        "px; each network lists what follows its layers. Parameter counts exclude label means and "
+        "head."
     )
     style.finish(
         figure, "fig1", f"{style.model_name(main)} and the screen “{screen['name']}”", note
@@ -55,13 +57,13 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
 
 
 def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
-    """Draw encoders, latents and decoder; return the layers that were drawn."""
+    """Draw encoders, latent spaces and decoder; return the drawn layers."""
     channels = settings["screen"]["channels"]
     input_px = model.settings.input_size_px
-    found = model.encoders()
-    spread = max(len(found) - 1, 1)  # a third encoder lies between the other two
+    networks = model.encoders()
+    spread = max(len(networks) - 1, 1)  # a third encoder needs space between the other two
     half = 12.0 + LANES["z"] * spread
-    encoders = {symbol: found[symbol] for symbol in LANES if symbol in found}
+    encoders = {symbol: networks[symbol] for symbol in LANES if symbol in networks}
     parts = {
         f"{SPACES[symbol]} encoder": encoder_layers(encoder, model.settings)
         for symbol, encoder in encoders.items()
@@ -69,7 +71,7 @@ def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:
     parts["decoder"] = decoder_layers(model)
     longest = max(len(layers) for part, layers in parts.items() if part != "decoder")
     step = STEP * min(1.0, WIDE / max(map(len, parts.values())))
-    room = (STEP - step) / 2  # numbers are wider than narrow layers
+    room = (STEP - step) / 2  # the numbers of narrow layers are wider than the layers
     axes.set(xlim=(-7, 115 + 2 * room), ylim=(-half, half), aspect="equal")
     style.bare(axes)
     latent_x = 8 + step * longest + 1.5 + room
@@ -112,7 +114,7 @@ def _draw_layers(
             Rectangle((left, y - height / 2), width, height, fc=colour, ec=style.INK, lw=0.8)
         )
         if step < STEP and i and layers[i - 1].shape == layer.shape:
-            continue  # no room for a number at every layer
+            continue  # narrow layers have no room for the number of every layer
         middle = left + width / 2
         axes.text(middle, y + height / 2 + 0.7, str(layer.shape[0]), ha="center", fontsize=8)
         if is_image:
@@ -140,7 +142,7 @@ def _draw_latent(axes: Axes, x: float, y: float, symbol: str, model) -> None:
     axes.text(x, y, f"{symbol}\n{size}", ha="center", va="center", color=colour, fontsize=11)
     of = "batch" if symbol == "t" else "label"
     mean = "0" if getattr(model, f"prior_{symbol}") is None else f"$\\mu_{symbol}$[{of}]"
-    # On the decoder's axis there is room below the box alone: layers lie on both sides.
+    # On the axis of the decoder, layers are on both sides: only the space below the box is free.
     if y:
         gap, corner = " ", (x - 2.2, y + (5.3 if y > 0 else -5.3))
     else:
@@ -168,7 +170,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 
 
 def _family(settings: dict) -> pd.DataFrame:
-    """Return one row per configured model: latent sizes, label priors and head, parameters."""
+    """Return one row per configured model: latent sizes, label priors, head, parameters."""
     rows = []
     for name, entry in settings["models"].items():
         model = build_model(settings, name)
@@ -181,30 +183,35 @@ def _family(settings: dict) -> pd.DataFrame:
 
 
 def _draw_tables(axes: Axes, family: pd.DataFrame, screen: dict) -> None:
-    """Write the family and the channels as two small tables."""
+    """Draw the model family and the channels as two small tables."""
     style.bare(axes)
     axes.set(xlim=(0, 1), ylim=(1, 0))
     columns = [0.0, 0.36, 0.44, 0.52, 0.61, 0.7, 1.0]
     heads = ["model", "s", "z", "$\\mu_s$", "$\\mu_z$", "head", "parameters"]
     lines = [heads] + [
         [
-            style.model_name(one.model),
-            str(one.salient_latent),
-            str(one.background_latent),
-            "yes" if one.prior_s_per_label else "–",
-            "yes" if one.prior_z_per_label else "–",
-            "yes" if one.label_head else "–",
-            f"{one.n_parameters:,}",
+            style.model_name(row.model),
+            str(row.salient_latent),
+            str(row.background_latent),
+            "yes" if row.prior_s_per_label else "–",
+            "yes" if row.prior_z_per_label else "–",
+            "yes" if row.label_head else "–",
+            f"{row.n_parameters:,}",
         ]
-        for one in family.itertuples()
+        for row in family.itertuples()
     ]
     step = 1 / (len(lines) + len(screen["channels"]) + 1.8)
     for i, line in enumerate(lines):
         for x, text in zip(columns, line, strict=True):
             axes.text(
-                x, step * (i + 0.5), text, fontsize=9, va="center",
-                ha="right" if x == 1 else "left", fontweight="bold" if i == 0 else "normal",
-            )  # fmt: skip
+                x,
+                step * (i + 0.5),
+                text,
+                fontsize=9,
+                va="center",
+                ha="right" if x == 1 else "left",
+                fontweight="bold" if i == 0 else "normal",
+            )
     axes.axhline(step, color=style.INK, lw=0.8)
     for i, channel in enumerate(screen["channels"]):
         y = step * (len(lines) + i + 1.3)

@@ -16,16 +16,16 @@ from mcvae_ops.figures.paper_values import METHODS, ONE_MODEL, PAPER_LABEL, curv
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
+    average_seeds,
     choose,
     drawn,
-    judged_models,
     needed,
-    over_seeds,
+    shown_models,
 )
 
-SOURCE = "CORUM"  # of the pairs; lists of other pairs stand in the table
+PAIR_SET = "CORUM"  # the table also holds other sets of pairs
 MARKED_LEVEL = 95  # the percentile that the paper quotes
-CELLS = {  # cells of the strict estimate -> how they are drawn and called
+CELLS = {  # set of cells of the strict estimate -> marker, name
     "all": ("s", "all cells"),
     "test": ("o", "held-out cells"),
     "held_out_guide": ("D", "held-out guides"),
@@ -35,16 +35,16 @@ Series = Sequence[tuple[str, str, str, str]]  # model, space, colour, name
 
 
 def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw precision against recall of whole models, in the combined space."""
-    compared, entries = judged_models(settings), settings["models"]
+    """Draw precision against recall of each model in its combined space."""
+    compared, entries = shown_models(settings), settings["models"]
     models = [name for name in entries if name in compared or not _is_ablation(entries[name])]
     models += style.BASELINES
     return _of_models(tables, published, models, "fig2a", "Complexes recovered by each model")
 
 
 def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw precision against recall of the spaces of the judged models, a column for each model."""
-    models = judged_models(settings)
+    """Draw precision against recall of each space of the shown models, one column per model."""
+    models = shown_models(settings)
     spaces = {"combined": "all", "salient": "salient", "background": "background"}
     columns = [
         [(model, space, style.SPACE_COLOURS[space], name) for space, name in spaces.items()]
@@ -87,15 +87,15 @@ def _of_models(
 def _precision_recall(
     table: pd.DataFrame, paper: pd.DataFrame, columns: Sequence[Series], panel: str, title: str
 ) -> tuple[Figure, pd.DataFrame]:
-    """Draw the curves of each column, and the strict estimates of all of them beside."""
-    series = [one for column in columns for one in column]
+    """Draw the curves of each column, and to their right the strict estimates of all curves."""
+    series = [curve for column in columns for curve in column]
     pairs = pd.MultiIndex.from_tuples([(model, space) for model, space, _, _ in series])
-    table = choose(table, item=SOURCE)
+    table = choose(table, item=PAIR_SET)
     table = table[pd.MultiIndex.from_frame(table[["model", "space"]]).isin(pairs)]
     paper = paper[pd.MultiIndex.from_frame(paper[["model", "space"]]).isin(pairs)]
     curves = _curves(table, f"figure {panel}, table complexes")
     metrics = ["average_precision", "average_precision_null"]
-    strict = over_seeds(
+    strict = average_seeds(
         choose(table, protocol="strict", metric=metrics, cells=list(CELLS)),
         ["model", "space", "cells", "metric"],
     )
@@ -119,9 +119,9 @@ def _precision_recall(
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
         f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
-        "strict protocol, similar tail only; tick: permuted labels. Intervals over clusters of "
-        "overlapping complexes; on "
-        f"the right over seeds, too. {style.counted(n, 'genes')} in complexes; "
+        "strict protocol, similar tail only; tick: permuted labels. Intervals are over clusters of "
+        "overlapping complexes, on the right also over seeds. "
+        f"{style.counted(n, 'genes')} in complexes; "
         f"mean of {style.seeds_note(table)}."
     )
     style.finish(figure, panel, title, note)
@@ -129,11 +129,11 @@ def _precision_recall(
 
 
 def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return recall, precision, their intervals and chance per model, space and level."""
+    """Return recall, precision, their intervals and chance by model, space and level."""
     metrics = ["recall", "precision", "chance_precision"]
     rows = choose(table, protocol="published", metric=metrics, cells="all")
     keys = ["model", "space", "level"]
-    tidy = needed(over_seeds(rows, [*keys, "metric"]), where)
+    tidy = needed(average_seeds(rows, [*keys, "metric"]), where)
     wide = tidy.pivot(index=keys, columns="metric", values=["value", "low", "high"])
     wide.columns = [
         metric if bound == "value" else f"{metric}_{bound}" for bound, metric in wide.columns
@@ -146,11 +146,11 @@ def _draw_curves(
     axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, series: Series, title: str
 ) -> None:
     for model, space, colour, name in series:
-        one = choose(curves, model=model, space=space).sort_values("level")
-        axes.plot(one["recall"], one["precision"], "-", color=colour, label=name, zorder=3)
-        face = [colour if level == MARKED_LEVEL else "white" for level in one["level"]]
-        axes.scatter(one["recall"], one["precision"], 16, c=face, edgecolors=colour, zorder=4)
-        _draw_interval(axes, one[one["level"] == MARKED_LEVEL], colour)
+        curve = choose(curves, model=model, space=space).sort_values("level")
+        axes.plot(curve["recall"], curve["precision"], "-", color=colour, label=name, zorder=3)
+        face = [colour if level == MARKED_LEVEL else "white" for level in curve["level"]]
+        axes.scatter(curve["recall"], curve["precision"], 16, c=face, edgecolors=colour, zorder=4)
+        _draw_interval(axes, curve[curve["level"] == MARKED_LEVEL], colour)
         theirs = choose(paper, model=model, space=space).sort_values("level")
         axes.plot(theirs["recall"], theirs["precision"], "--", color=colour, lw=1.1, zorder=2)
     chance = curves["chance_precision"].mean()
@@ -159,14 +159,19 @@ def _draw_curves(
         axes.plot([], [], "--", color=style.FAINT, lw=1.1, label=PAPER_LABEL)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
     axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3 if len(series) > 6 else 4,
-        columnspacing=1.0, handlelength=1.4, title=title, alignment="left",
-    )  # fmt: skip
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
+        ncols=3 if len(series) > 6 else 4,
+        columnspacing=1.0,
+        handlelength=1.4,
+        title=title,
+        alignment="left",
+    )
 
 
-def _draw_interval(axes: Axes, one: pd.DataFrame, colour: str) -> None:
+def _draw_interval(axes: Axes, curve: pd.DataFrame, colour: str) -> None:
     """Draw the intervals of recall and precision at the marked percentile as a cross."""
-    for here in one.itertuples():
+    for here in curve.itertuples():
         axes.plot([here.recall_low, here.recall_high], [here.precision] * 2, color=colour, lw=0.9)
         axes.plot(
             [here.recall] * 2, [here.precision_low, here.precision_high], color=colour, lw=0.9
@@ -174,17 +179,17 @@ def _draw_interval(axes: Axes, one: pd.DataFrame, colour: str) -> None:
 
 
 def _draw_strict(axes: Axes, strict: pd.DataFrame, series: Series) -> None:
-    kinds = [cells for cells in CELLS if cells in set(strict["cells"])]
+    shown = [cells for cells in CELLS if cells in set(strict["cells"])]
     for y, (model, space, colour, _) in enumerate(series):
-        for offset, cells in enumerate(kinds):
-            height = y + 0.22 * (offset - (len(kinds) - 1) / 2)
+        for offset, cells in enumerate(shown):
+            height = y + 0.22 * (offset - (len(shown) - 1) / 2)
             rows = choose(strict, model=model, space=space, cells=cells)
-            for one in choose(rows, metric="average_precision").itertuples():
-                axes.plot([one.low, one.high], [height, height], color=colour, lw=1.6)
-                axes.plot(one.value, height, CELLS[cells][0], color=colour, ms=5.5)
+            for row in choose(rows, metric="average_precision").itertuples():
+                axes.plot([row.low, row.high], [height, height], color=colour, lw=1.6)
+                axes.plot(row.value, height, CELLS[cells][0], color=colour, ms=5.5)
             for null in choose(rows, metric="average_precision_null")["value"]:
                 axes.plot([null] * 2, [height - 0.09, height + 0.09], color=style.FAINT, lw=1.5)
-    for cells in kinds:
+    for cells in shown:
         marker, name = CELLS[cells]
         axes.plot([], [], marker, color=style.FAINT, ms=5.5, label=name)
     axes.set_yticks(range(len(series)), [name for *_, name in series])

@@ -1,5 +1,5 @@
 """
-Fig. 3B: what do control cells tell of batch, field of view and well?
+Fig. 3B: do control cells reveal batch, position in the field of view and in the well?
 
 TABLES
     covariates    macro F1 and AUROC per covariate and space, both protocols and baselines
@@ -16,11 +16,11 @@ from mcvae_ops.figures.paper_values import PAPER_LABEL, covariates_of
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
+    average_seeds,
     choose,
     drawn,
-    judged_models,
     needed,
-    over_seeds,
+    shown_models,
 )
 
 COVARIATES = {
@@ -31,17 +31,17 @@ COVARIATES = {
 METRICS = {"macro_f1": "macro F1", "auroc": "macro AUROC"}
 KEYS = ["protocol", "model", "space", "cells", "item", "metric"]
 BASELINES = {"chance": ("-", "guessing"), "density": (":", "cell density alone")}
-# cells of the strict estimate -> marker, its place on the bar, its name
+# set of cells of the strict estimate -> marker, its offset on the bar, its name
 MARKERS = {"all": ("D", -0.2, "strict"), "test": ("o", 0.2, "strict,\nheld-out cells")}
-WIDTH = 0.2  # of a bar; the distance of two covariates is 1
+WIDTH = 0.2  # of a bar; the distance between two covariates is 1
 
 
 def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw how well each space predicts technical covariates of control cells."""
-    models = judged_models(settings)
-    # Rows that are set against a batch are that batch's own: the figure draws the median.
+    models = shown_models(settings)
+    # Rows with a batch in `against` are estimates of single batches; the figure shows the median.
     table = choose(tables["covariates"], metric=list(METRICS), against="")
-    estimates = needed(over_seeds(table, KEYS), "figure fig3b, table covariates")
+    estimates = needed(average_seeds(table, KEYS), "figure fig3b, table covariates")
     paper = covariates_of(published["covariates"], models[0])
     figure, places = facets(METRICS, models)
     for axes, metric, model in places:
@@ -56,9 +56,10 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     handles, labels = figure.axes[0].get_legend_handles_labels()
     bars_first = sorted(range(len(labels)), key=lambda i: isinstance(handles[i], Line2D))
     figure.legend(
-        [handles[i] for i in bars_first], [labels[i] for i in bars_first],
+        [handles[i] for i in bars_first],
+        [labels[i] for i in bars_first],
         loc="outside right center",
-    )  # fmt: skip
+    )
     mine = choose(table, model=models)
     n = int(choose(estimates, protocol="published")["n"].max())
     note = (
@@ -66,8 +67,8 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
         "sides) with 95 % interval over batches (for the batch itself over tiles) and seeds; "
-        "circles: the same fits on cells that "
-        "the model never trained on. Baselines are strict."
+        "circles: the same fits on cells that the model was not trained on. Baselines: strict "
+        "protocol."
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))
@@ -81,13 +82,13 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
         axes.bar(0, 0, color=colour, alpha=0.8, label=style.space_name(model, space))
         for x, item in enumerate(COVARIATES):
             place = x + WIDTH * (i - (len(series) - 1) / 2)
-            for one in choose(mine, item=item, protocol="published").itertuples():
-                axes.bar(place, one.value, 0.9 * WIDTH, color=colour, alpha=0.8)
-            for one in choose(mine, item=item, protocol="strict").itertuples():
-                aside = place + MARKERS[one.cells][1] * WIDTH
-                axes.plot([aside] * 2, [one.low, one.high], color=style.INK, lw=1)
+            for row in choose(mine, item=item, protocol="published").itertuples():
+                axes.bar(place, row.value, 0.9 * WIDTH, color=colour, alpha=0.8)
+            for row in choose(mine, item=item, protocol="strict").itertuples():
+                aside = place + MARKERS[row.cells][1] * WIDTH
+                axes.plot([aside] * 2, [row.low, row.high], color=style.INK, lw=1)
                 axes.plot(
-                    aside, one.value, MARKERS[one.cells][0], ms=4.2, mfc="white", mec=style.INK
+                    aside, row.value, MARKERS[row.cells][0], ms=4.2, mfc="white", mec=style.INK
                 )
             for value in choose(theirs, item=item)["value"]:
                 edges = [place - WIDTH / 2, place + WIDTH / 2]
@@ -102,9 +103,9 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
 def _draw_baselines(axes: Axes, estimates: pd.DataFrame) -> None:
     for space, (line, name) in BASELINES.items():
         rows = choose(estimates, space=space, protocol="strict", cells="all", item=list(COVARIATES))
-        for i, one in enumerate(rows.itertuples()):
-            x = list(COVARIATES).index(one.item)
+        for i, row in enumerate(rows.itertuples()):
+            x = list(COVARIATES).index(row.item)
             label = name if i == 0 else None
             axes.plot(
-                [x - 0.46, x + 0.46], [one.value] * 2, line, color=style.FAINT, lw=1.5, label=label
+                [x - 0.46, x + 0.46], [row.value] * 2, line, color=style.FAINT, lw=1.5, label=label
             )

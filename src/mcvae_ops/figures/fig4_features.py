@@ -14,7 +14,7 @@ from mcvae_ops.figures.feature_words import describe
 from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import PAPER, RUN, choose, drawn, needed
 
-KIND_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
+CLASS_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
 LISTED = 5
 COLUMNS = ((0.02, "left"), (0.05, "left"), (0.68, "right"), (0.86, "right"), (0.99, "right"))
 
@@ -27,10 +27,11 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     groups = _groups(table)
     figure = style.new_figure(6.4, 4.6)
     axes = figure.subplots()
-    first = _first_of_each_kind(groups)
+    first = _first_of_each_class(groups)
     for group, colour in groups.items():
-        one = choose(table, item=group).sort_values("level")
-        mine, strict = choose(one, protocol="published"), choose(one, protocol="strict")
+        of_group = choose(table, item=group).sort_values("level")
+        mine = choose(of_group, protocol="published")
+        strict = choose(of_group, protocol="strict")
         if group not in first:
             axes.plot(mine["level"], mine["value"], "-", color=colour, lw=0.8, alpha=0.45)
             continue
@@ -51,13 +52,13 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     note = (
         f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
         "protocol on held-out batches, with 95 % interval over batches. Red: groups that shift "
-        "existing states, violet: groups with novel phenotypes; thin lines: further ones."
+        "existing states, violet: groups with novel phenotypes; thin lines: further groups."
     )
     difference = choose(tables["features"], metric="r2_difference")
-    for one in difference[difference["level"] == LISTED].itertuples():
+    for row in difference[difference["level"] == LISTED].itertuples():
         note += (
-            f" Red minus violet at k = {LISTED}: {style.signed(one.value, 2)} "
-            f"({style.bounds(one.low, one.high, 2, with_sign=True)}), over groups: {one.units}."
+            f" Red minus violet at k = {LISTED}: {style.signed(row.value, 2)} "
+            f"({style.bounds(row.low, row.high, 2, with_sign=True)}), over groups: {row.units}."
         )
     style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
     renamed = theirs.rename(
@@ -68,9 +69,9 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 
 def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw the table of the first features of each group."""
+    """Draw a table of the first features of each group."""
     listed = _listed(tables["features"], settings["screen"]["channels"])
-    groups = _first_of_each_kind(_groups(choose(tables["features"], metric="r2")))
+    groups = _first_of_each_class(_groups(choose(tables["features"], metric="r2")))
     listed = listed[listed["item"].isin(groups)]
     figure = style.new_figure(8.6, 1.1 + 0.44 * (LISTED + 1.6) * len(groups))
     axes = figure.subplots()
@@ -80,28 +81,28 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     for group, colour in groups.items():
         _write(axes, line, ("", group, *heads), fontweight="bold", color=colour)
         axes.axhline(line + 0.45, color=colour, lw=1.2)
-        for one in listed[listed["item"] == group].itertuples():
+        for row in listed[listed["item"] == group].itertuples():
             line += 1
             strict = "–"
-            if one.low == one.low:
-                strict = f"{style.signed(one.low, 2)} to {style.signed(one.high, 2)}"
-            cells = (f"{one.level:.0f}", one.against, style.signed(one.robust_z, 2), strict)
-            _write(axes, line - 0.15, (*cells, f"{one.n_batches:.0f} of {one.n}"))
-            axes.text(COLUMNS[1][0], line + 0.2, one.measures, fontsize=8, color=style.FAINT)
+            if row.low == row.low:
+                strict = f"{style.signed(row.low, 2)} to {style.signed(row.high, 2)}"
+            cells = (f"{row.level:.0f}", row.against, style.signed(row.robust_z, 2), strict)
+            _write(axes, line - 0.15, (*cells, f"{row.n_batches:.0f} of {row.n}"))
+            axes.text(COLUMNS[1][0], line + 0.2, row.measures, fontsize=8, color=style.FAINT)
         line += 1.6
     axes.set(xlim=(0, 1), ylim=(line - 0.9, -0.6))
     note = (
         "Published protocol: ordered by the number of batches in which a feature is among the "
         f"most altered; robust z against NTC cells of the batch, median over "
         f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, bootstrap "
-        "over batches; – where the feature is not among its first."
+        "over batches; – if the feature is not among the first of this protocol."
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
     return figure, drawn((RUN, listed))
 
 
 def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
-    """Return the first features of each group, with what they measure and strict intervals."""
+    """Return the first features of each group, with descriptions and strict intervals."""
     table = choose(features, protocol="published", metric=["robust_z", "n_batches"])
     needed(table, "figure fig4e, table features")
     keys = ["item", "level", "against", "n"]
@@ -113,13 +114,13 @@ def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
 
 
 def _groups(table: pd.DataFrame) -> dict[str, str]:
-    """Return the colour of each group: that of its kind."""
-    kinds = table.drop_duplicates("item").set_index("item")["against"]
-    return {group: KIND_COLOURS[kind] for group, kind in kinds.items()}
+    """Return the colour of each group, which is that of its class."""
+    class_of = table.drop_duplicates("item").set_index("item")["against"]
+    return {group: CLASS_COLOURS[group_class] for group, group_class in class_of.items()}
 
 
-def _first_of_each_kind(groups: dict[str, str]) -> dict[str, str]:
-    """Return the first group of each colour, with the colour."""
+def _first_of_each_class(groups: dict[str, str]) -> dict[str, str]:
+    """Return the first group of each class, with its colour."""
     first = {colour: group for group, colour in reversed(groups.items())}
     return {group: colour for group, colour in groups.items() if first[colour] == group}
 

@@ -1,8 +1,8 @@
 """
-Fig. 4B, 4C: can the functional group of a gene be told from its profile?
+Fig. 4B, 4C: do profiles predict the functional group of a gene?
 
 TABLES
-    functions    confusion, recall, macro recall, difference of recalls, both protocols
+    functions    confusion, recall, macro recall, difference of recall, both protocols
 """
 
 import pandas as pd
@@ -17,21 +17,21 @@ from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
+    average_seeds,
     choose,
     drawn,
-    judged_models,
     needed,
-    over_seeds,
+    shown_models,
 )
 
 KEYS = ["protocol", "model", "space", "cells", "metric", "item", "against"]
-STRICT_CELLS = ("test", "all")  # of the strict estimates: held-out cells where a run has them
+STRICT_CELLS = ("test", "all")  # sets of cells of strict estimates, the preferred set first
 
 
 def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the confusion of functional groups in each space and in CellProfiler features."""
-    models = judged_models(settings)
-    table = over_seeds(_of(tables["functions"], ["confusion", "macro_recall"]), KEYS)
+    models = shown_models(settings)
+    table = average_seeds(_of(tables["functions"], ["confusion", "macro_recall"]), KEYS)
     shares = needed(
         choose(table, protocol="published", cells="all", metric="confusion"), "figure fig4b"
     )
@@ -48,8 +48,8 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         for axes in of_model[len(pairs) :]:
             axes.set_visible(False)
         for axes, (model, space) in zip(of_model, pairs, strict=False):
-            one = choose(shares, model=model, space=space)
-            image = _draw_confusion(axes, one, groups, left=axes is of_model[0])
+            confusion = choose(shares, model=model, space=space)
+            image = _draw_confusion(axes, confusion, groups, left=axes is of_model[0])
             recall = choose(table, metric="macro_recall", model=model, space=space)
             name = style.space_name(model, space, models)
             axes.set_title(f"{name}\n{_recall_text(recall)}", fontsize=9.5)
@@ -62,7 +62,7 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.counted(len(groups), 'groups')}; {seeds}. Strict macro recall (grouped by gene, "
         "standardised) in brackets with its 95 % interval."
     )
-    style.finish(figure, "fig4b", "Functional groups told from profiles", note)
+    style.finish(figure, "fig4b", "Functional groups predicted from profiles", note)
     macro = choose(table, metric="macro_recall")
     theirs = published["confusion"].rename(
         columns={"true_group": "item", "predicted_group": "against", "fraction": "value"}
@@ -72,9 +72,9 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the recall of each group in the background minus that in the salient space."""
-    models = judged_models(settings)
+    models = shown_models(settings)
     rows = choose(_of(tables["functions"], ["recall_difference"]), model=models)
-    table = over_seeds(rows, KEYS)
+    table = average_seeds(rows, KEYS)
     bars = choose(table, protocol="published", cells="all").sort_values("value")
     bars = needed(bars.reset_index(drop=True), "figure fig4c, table functions")
     strict = _strict(table)
@@ -93,24 +93,24 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.model_names(models)}, mean of {style.seeds_note(rows)}. Diamonds: strict "
         "protocol (grouped by gene, standardised) with 95 % interval."
     )
-    style.finish(figure, "fig4c", "Which space tells a group better", note)
+    style.finish(figure, "fig4c", "Which space predicts a group better", note)
     return figure, drawn((RUN, bars), (RUN, strict), (PAPER, theirs))
 
 
 def _draw_differences(
     axes: Axes, bars: pd.DataFrame, strict: pd.DataFrame, paper: pd.DataFrame, groups: list[str]
 ) -> None:
-    """Draw one model: bars, the strict estimates and the paper's values, a row for each group."""
+    """Draw bars, strict estimates and values of the paper for one model, one row per group."""
     colours = [style.SPACE_COLOURS["background" if v >= 0 else "salient"] for v in bars["value"]]
     places = [groups.index(item) for item in bars["item"]]
     axes.barh(places, bars["value"], 0.7, color=colours, alpha=0.8)
-    for one in strict[strict["item"].isin(bars["item"])].itertuples():
-        y = groups.index(one.item)
-        axes.plot([one.low, one.high], [y, y], color=style.INK, lw=1.2)
-        axes.plot(one.value, y, "D", ms=4.5, mfc="white", mec=style.INK)
-    for one in paper[paper["item"].isin(bars["item"])].itertuples():
-        y = groups.index(one.item)
-        axes.plot([one.value] * 2, [y - 0.4, y + 0.4], color=style.INK, lw=2.2)
+    for row in strict[strict["item"].isin(bars["item"])].itertuples():
+        y = groups.index(row.item)
+        axes.plot([row.low, row.high], [y, y], color=style.INK, lw=1.2)
+        axes.plot(row.value, y, "D", ms=4.5, mfc="white", mec=style.INK)
+    for row in paper[paper["item"].isin(bars["item"])].itertuples():
+        y = groups.index(row.item)
+        axes.plot([row.value] * 2, [y - 0.4, y + 0.4], color=style.INK, lw=2.2)
     axes.axvline(0, color=style.INK, lw=1)
     axes.set_yticks(range(len(groups)), groups)
     axes.grid(False, axis="y")
@@ -122,7 +122,7 @@ def _of(table: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
 
 
 def _strict(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the strict rows on held-out cells, or on all where nothing was held out."""
+    """Return the strict rows of held-out cells, or of all cells if no cells were held out."""
     strict = choose(table, protocol="strict")
     for cells in STRICT_CELLS:
         if cells in set(strict["cells"]):
@@ -132,8 +132,8 @@ def _strict(table: pd.DataFrame) -> pd.DataFrame:
 
 def _recall_text(recall: pd.DataFrame) -> str:
     text = f"macro recall {choose(recall, protocol='published', cells='all')['value'].iloc[0]:.2f}"
-    for one in _strict(recall).itertuples():
-        text += f"\n[strict {one.value:.2f}, {style.bounds(one.low, one.high, 2)}]"
+    for row in _strict(recall).itertuples():
+        text += f"\n[strict {row.value:.2f}, {style.bounds(row.low, row.high, 2)}]"
     return text
 
 
@@ -163,6 +163,10 @@ def _legend(axes: Axes, has_paper: bool, titled: bool) -> None:
     if has_paper:
         handles += axes.plot([], [], color=style.INK, lw=2.2, label=PAPER_LABEL)
     axes.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=4, columnspacing=1.0,
+        handles=handles,
+        loc="lower center",
+        bbox_to_anchor=(0.4, 1.0),
+        ncols=4,
+        columnspacing=1.0,
         borderaxespad=2.5 if titled else 0.5,
-    )  # fmt: skip
+    )

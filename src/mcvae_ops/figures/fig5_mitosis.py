@@ -20,16 +20,16 @@ from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
+    average_seeds,
     choose,
     drawn,
-    judged_models,
+    drop_single_model,
     needed,
-    over_seeds,
-    told_apart,
+    shown_models,
 )
 
 FACTOR, OTHER = "#D5402B", "#8F969E"
-SCORES = {  # score -> (its column among the points, its name, its colour)
+SCORES = {  # score -> (column of the points, name, colour)
     "relative_background": ("relative_background", "B / (S + B)", "#D5402B"),
     "mitotic_index": ("mitotic_index_percent", "mitotic index", "#0072B2"),
 }
@@ -37,13 +37,13 @@ PAPER_COLUMNS = {
     "relative_background_norm": "relative_background",
     "mitotic_index_percent": "mitotic_index_percent",
 }
-LABELLED = 8  # genes named in Fig. 5B
+LABELLED = 8  # number of genes named in Fig. 5B
 
 
 def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the salient against the background norm of every gene."""
     points = _points(tables, settings, "fig5a")
-    models = judged_models(settings)
+    models = shown_models(settings)
     figure, places = columns(models, 5.6, 4.9)
     for model, axes in places.items():
         here = choose(points, model=model)
@@ -57,7 +57,7 @@ def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     )
     style.finish(figure, "fig5a", "Salient and background effect sizes", note)
     shown = ["gene", "model", "salient_norm", "background_norm", "is_mitotic_factor"]
-    return figure, drawn((RUN, told_apart(points[shown])))
+    return figure, drawn((RUN, drop_single_model(points[shown])))
 
 
 def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -65,30 +65,34 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     points = _points(tables, settings, "fig5b")
     where = "figure fig5b, significant genes of table mitosis_points"
     known = needed(points[points["significant"]], where)
-    models = judged_models(settings)
+    models = shown_models(settings)
     figure, places = columns(models, 6.2, 4.9)
     theirs = published["points"].assign(model=models[0])
     for model, axes in places.items():
         _draw_index(axes, choose(points, model=model), choose(theirs, model=model))
-    # Names go where no point lies, so the limits that all axes share must stand by now.
+    # Names avoid points, so the limits that all axes share must be final before names are placed.
     for model, axes in places.items():
         here, named = choose(points, model=model), choose(known, model=model)
         paper = choose(theirs, model=model)[list(PAPER_COLUMNS)].to_numpy(float)
         own = here[list(PAPER_COLUMNS.values())].to_numpy()
         named = named.nlargest(LABELLED, "mitotic_index_percent")
         _name_genes(axes, named, np.concatenate([own, paper]))
-    one = choose(known, model=models[0])
+    first = choose(known, model=models[0])
     note = (
-        f"{_described(points)};\n{style.counted(len(one), 'genes')} with a significant mitotic "
-        f"index, {int(one['is_mitotic_factor'].sum())} of them mitotic factors."
+        f"{_described(points)};\n{style.counted(len(first), 'genes')} with a significant mitotic "
+        f"index, {int(first['is_mitotic_factor'].sum())} of them mitotic factors."
     )
     style.finish(figure, "fig5b", "Mitotic index and relative background norm", note)
     shown = [
-        "gene", "model", "mitotic_index_percent", "relative_background", "is_mitotic_factor",
+        "gene",
+        "model",
+        "mitotic_index_percent",
+        "relative_background",
+        "is_mitotic_factor",
         "significant",
-    ]  # fmt: skip
+    ]
     renamed = published["points"].rename(columns=PAPER_COLUMNS)
-    return figure, drawn((RUN, told_apart(points[shown])), (PAPER, renamed))
+    return figure, drawn((RUN, drop_single_model(points[shown])), (PAPER, renamed))
 
 
 def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -96,11 +100,11 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     points = _points(tables, settings, "fig5c")
     known = points[points["significant"] & points["relative_background"].notna()]
     needed(known, "figure fig5c, significant genes of table mitosis_points")
-    models = judged_models(settings)
+    models = shown_models(settings)
     table = choose(tables["mitosis"], model=models, cells="all", against="")
     first = choose(table, seed=[known["seed"].iloc[0]])
     auroc = choose(first, protocol="published", metric="auroc")
-    strict = over_seeds(
+    strict = average_seeds(
         choose(table, protocol="strict", metric=["auroc", "auroc_difference"]),
         ["protocol", "model", "metric", "item"],
     )
@@ -122,16 +126,26 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
     """Draw the mitotic index against the relative background norm of one model."""
     known, rest = points[points["significant"]], points[~points["significant"]]
     axes.scatter(
-        rest["mitotic_index_percent"], rest["relative_background"], 6, c="#D4D7DA",
-        rasterized=True, label="not significant", lw=0,
-    )  # fmt: skip
+        rest["mitotic_index_percent"],
+        rest["relative_background"],
+        6,
+        c="#D4D7DA",
+        rasterized=True,
+        label="not significant",
+        lw=0,
+    )
     x, y = known["mitotic_index_percent"], known["relative_background"]
     _scatter(axes, x, y, known["is_mitotic_factor"])
     if len(paper):
         axes.scatter(
-            paper["mitotic_index_percent"], paper["relative_background_norm"], 34,
-            facecolors="none", edgecolors=style.INK, lw=0.6, label=PAPER_LABEL,
-        )  # fmt: skip
+            paper["mitotic_index_percent"],
+            paper["relative_background_norm"],
+            34,
+            facecolors="none",
+            edgecolors=style.INK,
+            lw=0.6,
+            label=PAPER_LABEL,
+        )
     axes.set(
         xlabel="absolute change of mitotic index (%)",
         ylabel="relative background norm, B / (S + B)",
@@ -141,41 +155,41 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
 
 
 def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
-    """Return a line for each strict estimate; that of the mitotic index is needed once."""
+    """Return one line per strict estimate; the estimate of the mitotic index is shown once."""
     is_repeated = (strict["item"] == "mitotic_index") & (strict["model"] != models[0])
     strict, lines = strict[~is_repeated], []
     for model in models:
         of = f" of {style.model_name(model)}" if len(models) > 1 else ""
-        lines += [_strict_text(one, of) for one in choose(strict, model=model).itertuples()]
+        lines += [_strict_text(row, of) for row in choose(strict, model=model).itertuples()]
     return "".join(lines)
 
 
 def _sensitivity_note(rows: pd.DataFrame) -> str:
     """Return the difference of the areas with another threshold or list of factors."""
     rows = choose(rows, protocol="strict", metric="auroc_difference")
-    rows = over_seeds(rows[(rows["against"] != "") & rows["value"].notna()], ["against"])
+    rows = average_seeds(rows[(rows["against"] != "") & rows["value"].notna()], ["against"])
     if rows.empty:
         return ""
-    each = [f"{style.signed(one.value, 3)} ({one.against})" for one in rows.itertuples()]
+    each = [f"{style.signed(row.value, 3)} ({row.against})" for row in rows.itertuples()]
     return f"\nThe difference with other choices: {', '.join(each)}."
 
 
-def _strict_text(one, of: str) -> str:
-    bounds = style.bounds(one.low, one.high, 3, with_sign=one.metric != "auroc")
-    if one.metric == "auroc":
-        name = SCORES[one.item][1] + (of if one.item == "relative_background" else "")
-        text = f"AUROC of {name}: {one.value:.3f}, 95 % interval {bounds}"
+def _strict_text(row, of: str) -> str:
+    bounds = style.bounds(row.low, row.high, 3, with_sign=row.metric != "auroc")
+    if row.metric == "auroc":
+        name = SCORES[row.item][1] + (of if row.item == "relative_background" else "")
+        text = f"AUROC of {name}: {row.value:.3f}, 95 % interval {bounds}"
     else:
-        text = f"difference{of}: {style.signed(one.value, 3)}, 95 % interval {bounds}"
-    return f"\nStrict {text} (n = {one.n}, {style.counted(one.n_seeds, 'training seeds')})."
+        text = f"difference{of}: {style.signed(row.value, 3)}, 95 % interval {bounds}"
+    return f"\nStrict {text} (n = {row.n}, {style.counted(row.n_seeds, 'training seeds')})."
 
 
 def _draw_roc(
     axes: Axes, genes: pd.DataFrame, auroc: pd.DataFrame, paper: pd.DataFrame
 ) -> pd.DataFrame:
-    """Draw one curve per score with its area in the legend; return the curves' points.
+    """Draw one curve per score, with its area in the legend; return the points of the curves.
 
-    The mitotic index is the same whatever the model: it is drawn once.
+    The mitotic index does not depend on the model and is drawn once.
     """
     curves, models = [], list(dict.fromkeys(genes["model"]))
     scores = [(model, "relative_background") for model in models]
@@ -196,23 +210,23 @@ def _draw_roc(
     if len(models) > 1:
         place = {"loc": "lower left", "bbox_to_anchor": (1.0, 0.0)}
     axes.legend(title="AUROC", alignment="left", **place)
-    return told_apart(pd.concat(curves))
+    return drop_single_model(pd.concat(curves))
 
 
 def _points(tables: dict, settings: dict, panel: str) -> pd.DataFrame:
-    """Return the points of the first training of the judged models, in their order."""
-    models = judged_models(settings)
+    """Return the points of the first training of each shown model, in the order of models."""
+    models = shown_models(settings)
     points = choose(tables["mitosis_points"], model=models)
     needed(points, f"figure {panel}, table mitosis_points")
     first = points[points["seed"] == points["seed"].min()]
     first = pd.concat([choose(first, model=model) for model in models], ignore_index=True)
-    # The published protocol takes the absolute change; a gene can also lose mitotic cells.
+    # The published protocol uses the absolute change, because a gene can also lose mitotic cells.
     return first.assign(mitotic_index_percent=first["mitotic_index_percent"].abs())
 
 
 def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> None:
     size = float(np.clip(40_000 / len(x), 16, 28))
-    # Thousands of genes lie over each other: where they are many shall look darker.
+    # Thousands of genes overlap: transparency makes dense regions look darker.
     opacity = float(np.clip(1000 / len(x), 0.35, 1))
     for value, colour, marker, name in (
         (False, OTHER, "o", "other gene"),
@@ -220,24 +234,37 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> No
     ):
         chosen = is_factor == value
         axes.scatter(
-            x[chosen], y[chosen], size if value else 0.6 * size, c=colour, marker=marker,
-            lw=0.4 if value else 0, edgecolors="white", rasterized=True, label=name,
+            x[chosen],
+            y[chosen],
+            size if value else 0.6 * size,
+            c=colour,
+            marker=marker,
+            lw=0.4 if value else 0,
+            edgecolors="white",
+            rasterized=True,
+            label=name,
             alpha=1 if value else opacity,
-        )  # fmt: skip
+        )
     axes.legend(loc="best")
 
 
 def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None:
-    """Write gene names beside their points where they cover neither a name nor a point."""
+    """Write gene names beside their points unless they would cover a name or a point."""
     axes.figure.draw_without_rendering()
     points = axes.transData.transform(all_points)
     taken = []
     for gene in genes.itertuples():
         for side, offset in (("left", 5), ("right", -5)):
             text = axes.annotate(
-                gene.gene, (gene.mitotic_index_percent, gene.relative_background), (offset, 0),
-                textcoords="offset points", fontsize=8.5, style="italic", ha=side, va="center",
-            )  # fmt: skip
+                gene.gene,
+                (gene.mitotic_index_percent, gene.relative_background),
+                (offset, 0),
+                textcoords="offset points",
+                fontsize=8.5,
+                style="italic",
+                ha=side,
+                va="center",
+            )
             box = text.get_window_extent().padded(2)
             if not box.count_contains(points) and not box.count_overlaps(taken):
                 taken.append(box)
@@ -259,9 +286,9 @@ def _roc(points: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _described(points: pd.DataFrame) -> str:
     models = list(dict.fromkeys(points["model"]))
-    one = choose(points, model=models[0])
-    factors = int(one["is_mitotic_factor"].sum())
+    first = choose(points, model=models[0])
+    factors = int(first["is_mitotic_factor"].sum())
     return (
-        f"{style.counted(len(one), 'genes')}, {style.counted(factors, 'mitotic factors')}; "
-        f"{style.model_names(models)}, training seed {one['seed'].iloc[0]}; published protocol"
+        f"{style.counted(len(first), 'genes')}, {style.counted(factors, 'mitotic factors')}; "
+        f"{style.model_names(models)}, training seed {first['seed'].iloc[0]}; published protocol"
     )

@@ -1,4 +1,4 @@
-"""What a network object consists of: its weighted layers, in the order in which they run."""
+"""The layers with weights of a network, in the order in which they run."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,19 @@ RESHAPING = ("Flatten", "Unflatten")
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer with weights: class, shape of one cell's output, parameters, what follows it."""
+    """A layer with weights.
+
+    Attributes
+    ----------
+    kind
+        Name of its class.
+    shape
+        Shape of its output for one cell.
+    n_parameters
+        Number of parameters, including those of normalisations that follow it.
+    followed_by
+        Names of the normalisations and activations that follow it.
+    """
 
     kind: str
     shape: tuple[int, ...]
@@ -23,7 +35,7 @@ class Layer:
 
 
 def build_model(settings: dict, name: str) -> ContrastiveVAE:
-    """Build a configured model with its first weights.
+    """Build a configured model with initial weights.
 
     Parameters
     ----------
@@ -65,7 +77,7 @@ def decoder_layers(model: ContrastiveVAE) -> list[Layer]:
 
 
 def layers_of(module: nn.Module, example: torch.Tensor) -> list[Layer]:
-    """Return the weighted layers of any network in the order in which they run.
+    """Return the layers with weights of a network, in the order in which they run.
 
     Parameters
     ----------
@@ -76,8 +88,8 @@ def layers_of(module: nn.Module, example: torch.Tensor) -> list[Layer]:
 
     Returns
     -------
-    Normalisations and activations are named by the layer that they follow, and their
-    parameters are counted with it.
+    Layers, with the normalisations and activations that follow each; parameters of these count to
+    the layer.
     """
     ran: list[tuple[nn.Module, tuple[int, ...]]] = []
     leaves = [child for child in module.modules() if not list(child.children())]

@@ -1,14 +1,14 @@
-"""The numbers of the paper's figures, in the terms of the benchmark tables."""
+"""Read the numbers of the figures of the paper, with the names of the benchmark tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-# Nothing here is of the same data: not even with the published profiles, which are of another
-# training, of other guides, and are compared with another release of CORUM.
+# The paper's values are never of the same data: even the published profiles come from another
+# training and other guides, and are compared with another release of CORUM.
 PAPER_LABEL = "paper (another training,\nguides, annotation)"
-METHODS = {  # the paper's method -> (model, space)
+METHODS = {  # method in the paper -> (model, space)
     "VAE": ("vae", "combined"),
     "cVAE": ("cvae", "combined"),
     "cVAE prior-s": ("cvae_prior_s", "combined"),
@@ -16,12 +16,12 @@ METHODS = {  # the paper's method -> (model, space)
     "mcVAE": ("mcvae", "combined"),
     "CellProfiler": ("cellprofiler", "combined"),
 }
-ONE_MODEL = {  # Fig. 2B draws another checkpoint of mcVAE than Fig. 2A
+ONE_MODEL = {  # the same for Fig. 2B, which shows another checkpoint of mcVAE than Fig. 2A
     "mcVAE all": ("mcvae", "combined"),
     "mcVAE salient": ("mcvae", "salient"),
     "mcVAE background": ("mcvae", "background"),
 }
-GROUPS = {  # functional groups that the paper's figures abbreviate -> as its tables name them
+GROUPS = {  # functional group as figures of the paper abbreviate it -> as its tables name it
     "Actin/Adhesion": "Actin cytoskeleton & Adhesion",
     "General TF": "General transcription factors, mRNA export",
     "Translation": "Translation initiation & tRNA ligases",
@@ -49,17 +49,17 @@ FILES = {
 
 
 def read_published(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Read the paper's numbers; a table without a row where there is no file of them.
+    """Read the numbers of the paper; a table without a file has no rows.
 
     Parameters
     ----------
     paths
-        Some of the files of `FILES`; none where the screen is not the paper's.
+        Some of the files of `FILES`; none if the screen is not that of the paper.
 
     Returns
     -------
-    One table per key of `FILES`. Empty tables have the same columns, so that a figure draws
-    an overlay without asking whether there is one.
+    One table per key of `FILES`. Empty tables have the same columns, so that figures draw overlays
+    without checking whether there are values.
     """
     given, tables = {Path(path).name: path for path in paths}, {}
     for name, (file, columns) in FILES.items():
@@ -71,22 +71,22 @@ def read_published(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 
 def curves_of(curves: pd.DataFrame, methods: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    """Return recall and precision per (model, space, level) of some of the paper's methods."""
-    kept = curves[curves["method"].isin(methods)]
-    pairs = [methods[method] for method in kept["method"]]
+    """Return recall and precision by model, space and level for some methods of the paper."""
+    chosen = curves[curves["method"].isin(methods)]
+    pairs = [methods[method] for method in chosen["method"]]
     return pd.DataFrame(
         {
             "model": [model for model, _ in pairs],
             "space": [space for _, space in pairs],
-            "level": kept["percentile"].to_numpy(float),
-            "recall": kept["recall"].to_numpy(float),
-            "precision": kept["precision"].to_numpy(float),
+            "level": chosen["percentile"].to_numpy(float),
+            "recall": chosen["recall"].to_numpy(float),
+            "precision": chosen["precision"].to_numpy(float),
         }
     )
 
 
 def covariates_of(covariates: pd.DataFrame, main_model: str) -> pd.DataFrame:
-    """Return one row per model, space, item and metric."""
+    """Return the scores of covariates, one row per model, space, item and metric."""
     is_baseline = covariates["space"] == "cellprofiler"
     return pd.DataFrame(
         {

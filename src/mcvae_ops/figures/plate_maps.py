@@ -1,4 +1,4 @@
-"""The plates of a screen and the grid of tiles in a well, drawn from the configuration."""
+"""Draw the plates of a screen and the grid of tiles in a well."""
 
 import re
 
@@ -16,7 +16,7 @@ POSITIONS = {CENTRE: ("#0072B2", "centre"), EDGE: ("#E69F00", "edge"), UNUSED: (
 
 
 def well_places(wells: list[str]) -> dict[str, tuple[int, int]]:
-    """Return (row, column) of wells named letter + number; of others, a row in their order."""
+    """Return (row, column) of wells named letter + number; other wells form one row."""
     matches = {well: WELL.match(well) for well in wells}
     if not all(matches.values()):
         return {well: (0, i) for i, well in enumerate(wells)}
@@ -24,7 +24,7 @@ def well_places(wells: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def draw_plates(axes: Axes, plates: dict[str, list[str]]) -> None:
-    """Draw every plate with its wells; wells that only other plates use are hollow."""
+    """Draw every plate with its wells; wells that only other plates use are white."""
     every = sorted({well for wells in plates.values() for well in wells})
     places = well_places(every)
     n_rows, n_columns = np.max(list(places.values()), axis=0) + 1
@@ -41,9 +41,14 @@ def draw_plates(axes: Axes, plates: dict[str, list[str]]) -> None:
             disc = Circle((left + column, top + row), 0.42, fc=colour, ec=style.FAINT, lw=0.8)
             axes.add_patch(disc)
             axes.text(
-                left + column, top + row, well, ha="center", va="center", fontsize=8,
+                left + column,
+                top + row,
+                well,
+                ha="center",
+                va="center",
+                fontsize=8,
                 color=style.text_on(colour),
-            )  # fmt: skip
+            )
     axes.set(aspect="equal")
     axes.autoscale_view()
     axes.margins(0.05, 0.12)
@@ -56,7 +61,7 @@ def draw_well(axes: Axes, grid: dict) -> None:
     Parameters
     ----------
     axes
-        Where to draw.
+        Axes to draw on.
     grid
         ``column_heights`` and ``centre_tiles`` of the screen.
     """

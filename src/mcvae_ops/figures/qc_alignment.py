@@ -1,5 +1,5 @@
 """
-Fig. QC2, QC3: how sure the shifts are, and what they do.
+Fig. QC2, QC3: confidence of the shifts, and channels before and after alignment.
 
 TABLES
     alignment    one row per tile and channel (Fig. QC2)
@@ -22,7 +22,7 @@ BLACK_PERCENT, WHITE_PERCENT = 5, 99.7
 
 
 def figqc2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw the confidence of all shifts, and the errors of those that are known."""
+    """Draw the confidence of all shifts, and the errors of known shifts."""
     moved = tables["alignment"][lambda t: t["method"].isin(["measured", "consensus"])]
     moved = needed(moved, "figure figqc2, table alignment")
     checks = tables["checks"]
@@ -42,10 +42,10 @@ def figqc2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     worst = f"{planted['error_px'].max():.2f} px" if len(planted) else "none was measured"
     note = (
         f"{len(moved):,} shifts, {int((moved['method'] == 'consensus').sum())} replaced by the "
-        f"plate's. Known shifts were measured on {style.counted(n_tiles, 'tiles')}: shifts put "
-        f"into them (largest error: {worst}), and channels of one file, which lie in register."
+        f"shift of the plate. Known shifts on {style.counted(n_tiles, 'tiles')}: shifts applied to "
+        f"tiles (largest error: {worst}), and channels of one file, which are already aligned."
     )
-    style.finish(figure, "figqc2", "How sure the shifts are", note)
+    style.finish(figure, "figqc2", "Confidence of the shifts", note)
     columns = ["plate", "well", "tile", "channel", "method", "confidence"]
     return figure, drawn((RUN, moved[columns].assign(check="")), (RUN, checks))
 
@@ -55,9 +55,13 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame) -> None:
     for k, (_, rows) in enumerate(groups):
         spread = np.linspace(-0.3, 0.3, len(rows)) if len(rows) > 1 else [0]
         axes.plot(
-            k + np.array(spread), rows["error_px"], "o", ms=3.5, color=style.PALETTE[k % 8],
+            k + np.array(spread),
+            rows["error_px"],
+            "o",
+            ms=3.5,
+            color=style.PALETTE[k % 8],
             alpha=0.7,
-        )  # fmt: skip
+        )
     names = [f"{check}\n{channel} to {against}" for (check, channel, against), _ in groups]
     axes.set_xticks(range(len(names)), names, fontsize=7)
     axes.set(ylabel="error (px)", title="Known shifts")
@@ -65,7 +69,7 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame) -> None:
 
 
 def figqc3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw a window of one tile per plate before and after its channels were shifted."""
+    """Draw a window of one tile per plate before and after alignment of its channels."""
     pixels = needed(tables["overlays"], "figure figqc3, table overlays")
     pairs = list(pixels.groupby(["plate", "moving", "fixed"], sort=True))
     n_columns = min(2 * max(pixels.groupby("plate")["moving"].nunique()), len(pairs) * 2)
@@ -84,18 +88,18 @@ def figqc3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
             axes.set_title(title, fontsize=7.5)
             shown.append((plate, moving, fixed, state, correlation, rows[column].mean()))
     note = (
-        f"{style.counted(pixels['plate'].nunique(), 'plates')}, one tile each, from its middle. "
-        "Magenta: the channel that is shifted; green: the one it is shifted onto; white: both. r: "
-        "correlation of both over the pixels."
+        f"{style.counted(pixels['plate'].nunique(), 'plates')}, the middle of one tile each. "
+        "Magenta: the shifted channel; green: the channel it is aligned to; white: both. r: "
+        "correlation of both over pixels."
     )
     style.finish(figure, "figqc3", "Channels before and after alignment", note)
-    # The pixels themselves are the picture, and stand in the table.
+    # The source data is a summary: the pixels themselves are in the table overlays.
     columns = ["plate", "moving", "fixed", "state", "correlation", "mean_counts"]
     return figure, drawn((RUN, pd.DataFrame(shown, columns=columns)))
 
 
 def overlay(pixels: pd.DataFrame, column: str) -> np.ndarray:
-    """Return red, green, blue (y, x, 3) in [0, 1] of two channels over each other."""
+    """Return two channels over each other as red, green, blue (y, x, 3) in [0, 1]."""
     picture = 0.0
     for name, colour in ((column, MAGENTA), ("fixed_counts", GREEN)):
         plane = pixels.pivot(index="y", columns="x", values=name).to_numpy(float)
@@ -104,6 +108,6 @@ def overlay(pixels: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def stretched(plane: np.ndarray) -> np.ndarray:
-    """Bring counts between two percentiles of an image to 0 to 1."""
+    """Scale the counts between two percentiles of an image to [0, 1]."""
     low, high = np.percentile(plane, [BLACK_PERCENT, WHITE_PERCENT])
     return np.clip((plane - low) / max(high - low, 1), 0, 1)

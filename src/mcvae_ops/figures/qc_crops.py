@@ -1,5 +1,5 @@
 """
-Fig. QC4: cells as the models see them.
+Fig. QC4: crops of cells, the input of the models.
 
 TABLES
     montage    pixels of some crops of either arm
@@ -16,11 +16,11 @@ from mcvae_ops.figures.source_data import RUN, drawn, needed
 
 ARMS = {True: "control (NTC)", False: "perturbed"}
 GAP_PX = 1  # between two crops
-SHOWN = (0.5, 99.8)  # percentiles of a channel over all crops: black and full colour
+SHOWN = (0.5, 99.8)  # percentiles of a channel over all crops that are black and full colour
 
 
 def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw a row of crops per channel and arm."""
+    """Draw one row of crops per channel and arm."""
     pixels = needed(tables["montage"], "figure figqc4, table montage")
     channels = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
     arms = [arm for arm in ARMS if (pixels["is_ntc"] == arm).any()]
@@ -33,7 +33,7 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         of_arm = of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
         shown.append(_described(of_arm, name, arm).assign(black_counts=low, full_counts=high))
         crops = [
-            one.pivot(index="y", columns="x", values="counts").astype(float) for _, one in of_arm
+            cell.pivot(index="y", columns="x", values="counts").astype(float) for _, cell in of_arm
         ]
         apart = [np.pad(c, ((0, 0), (0, GAP_PX)), constant_values=np.nan) for c in crops]
         ramp = LinearSegmentedColormap.from_list(name, ["#000000", channels[name], "#FFFFFF"])
@@ -51,6 +51,6 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
 
 
 def _described(cells: DataFrameGroupBy, channel: str, arm: bool) -> pd.DataFrame:
-    """Return a row per crop: the pixels themselves are the picture, and stand in the table."""
+    """Return a summary of each crop; the pixels themselves are in the table montage."""
     counts = cells["counts"].agg(["mean", "min", "max"]).add_suffix("_counts").reset_index()
     return counts.assign(channel=channel, is_ntc=arm)

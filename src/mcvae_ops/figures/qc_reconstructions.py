@@ -1,9 +1,9 @@
 """
-Fig. QC6: what the main model makes of cells, and how much each latent dimension says.
+Fig. QC6: reconstructions of cells, and the KL of each latent dimension.
 
 TABLES
     samples    pixels of some validation cells of either arm, and of their reconstructions
-    metrics    the course of the same training
+    metrics    metrics of the same training by step
 """
 
 import numpy as np
@@ -13,19 +13,26 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source_data import RUN, choose, drawn, judged_models, needed, told_apart
+from mcvae_ops.figures.source_data import (
+    RUN,
+    choose,
+    drawn,
+    drop_single_model,
+    needed,
+    shown_models,
+)
 from mcvae_ops.models.family import SPACES
 
 STATES = {"input": "input", "reconstruction": "reconstruction", "without_s": "with s = 0"}
-SHOWN = (1, 99.8)  # percentiles of a channel's input: black and full colour
+SHOWN = (1, 99.8)  # percentiles of the input of a channel that are black and full colour
 
 
 def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw input and reconstructions of cells per channel, and the KL of every dimension."""
     samples = needed(tables["samples"], "figure figqc6, table samples")
-    models = judged_models(settings)
+    models = shown_models(settings)
     pixels = {model: choose(samples, model=model).dropna(axis=1, how="all") for model in models}
-    states = [(models[0], "input")]  # the same cells are shown of all models
+    states = [(models[0], "input")]  # all models show the same cells
     states += [(model, s) for model in models for s in list(STATES)[1:] if s in pixels[model]]
     channels = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
     figure = style.new_figure(10.5, 0.42 * len(channels) * len(states) + 2.2)
@@ -48,16 +55,17 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     n = style.counted(samples["cell_id"].nunique(), "validation cells")
     note = (
         f"{style.model_names(models)}, first seed, best validation; {n}, decoded from posterior "
-        "means, controls with s = 0; the scale of a channel is that of the model's input. KL: mean "
-        "over cells (of s: over perturbed ones), dimensions in order of it; one near 0 is not used."
+        "means, controls with s = 0; channels are scaled as in the input of the model. KL: mean "
+        "over cells (for s: perturbed cells), dimensions sorted by KL; a dimension near 0 is not "
+        "used."
     )
     style.finish(figure, "figqc6", "Reconstructions", note)
     dimensions = pd.concat([part.assign(model=model) for model, part in kl.items()])
-    return figure, drawn((RUN, told_apart(dimensions)), (RUN, told_apart(samples)))
+    return figure, drawn((RUN, drop_single_model(dimensions)), (RUN, drop_single_model(samples)))
 
 
 def kl_of_dimensions(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return space, dimension and kl_nats at the best validation of a training."""
+    """Return the KL of each dimension (space, dimension, kl_nats) at the best validation."""
     validated = metrics[metrics["phase"] == "validation"]
     best = validated.loc[validated["negative_elbo"].idxmin()]
     rows = [
@@ -75,8 +83,8 @@ def _draw_row(row: np.ndarray, of_channel: pd.DataFrame, state: str, colour: str
     for axes, arm in zip(row, (True, False), strict=True):
         style.bare(axes, axes.get_title())
         crops = [
-            one.pivot(index="y", columns="x", values=state).to_numpy(float)
-            for _, one in of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
+            cell.pivot(index="y", columns="x", values=state).to_numpy(float)
+            for _, cell in of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
         ]
         if crops:
             axes.imshow(np.hstack(crops), cmap=ramp, vmin=low, vmax=max(high, low + 1e-6))
@@ -86,9 +94,14 @@ def _draw_kl(axes: Axes, dimensions: pd.DataFrame) -> None:
     for space, rows in dimensions.groupby("space", sort=False):
         nats = np.sort(rows["kl_nats"])[::-1]
         axes.plot(
-            np.arange(1, len(nats) + 1), nats, "o-", ms=3, lw=1.2,
-            color=style.SPACE_COLOURS[space], label=f"{space}: {nats.sum():.0f} nats",
-        )  # fmt: skip
-    axes.set(xlabel="dimension, in order of its KL", ylabel="KL (nats per cell)")
+            np.arange(1, len(nats) + 1),
+            nats,
+            "o-",
+            ms=3,
+            lw=1.2,
+            color=style.SPACE_COLOURS[space],
+            label=f"{space}: {nats.sum():.0f} nats",
+        )
+    axes.set(xlabel="dimension, sorted by KL", ylabel="KL (nats per cell)")
     axes.set_ylim(bottom=0)
     axes.legend()

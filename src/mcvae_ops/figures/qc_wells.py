@@ -1,5 +1,5 @@
 """
-Fig. QC1, QC5: what every tile has, on the grids of its plate's wells.
+Fig. QC1, QC5: one value per tile, on the grids of the wells of each plate.
 
 TABLES
     alignment         one row per tile and channel (Fig. QC1)
@@ -22,7 +22,7 @@ MISSING = "#FFFFFF"
 
 
 def figqc1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw how far the shift of every tile lies from the median of its plate."""
+    """Draw the distance of the shift of every tile from the median of its plate."""
     moved = tables["alignment"][lambda t: t["method"].isin(["measured", "consensus"])]
     moved = needed(moved, "figure figqc1, table alignment").copy()
     plate_of = moved.groupby(["plate", "channel"], sort=False)[["dy_px", "dx_px"]]
@@ -40,20 +40,20 @@ def figqc1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
             if len(here):
                 dy, dx = here[["plate_dy_px", "plate_dx_px"]].iloc[0]
                 axes.set_title(f"{plate}, {channel}: ({dy:.1f}, {dx:.1f}) px", fontsize=8)
-    figure.colorbar(drawn_image, ax=every, label="distance from the plate's shift (px)")
+    figure.colorbar(drawn_image, ax=every, label="distance from the shift of the plate (px)")
     n_tiles = len(moved.drop_duplicates(["plate", "well", "tile"]))
     n_consensus = int((moved["method"] == "consensus").sum())
     note = (
         f"{style.counted(n_tiles, 'tiles')}; titles give the median shift (y, x) of the plate; "
-        f"{n_consensus} of {len(moved):,} shifts are the plate's, not the tile's own. "
-        "White: no tile, or a failed one."
+        f"{n_consensus} of {len(moved):,} shifts are those of the plate, not of the tile. "
+        "White: no tile, or a failed tile."
     )
     style.finish(figure, "figqc1", "Shift of every tile", note)
     return figure, drawn((RUN, moved))
 
 
 def figqc5(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw how many cells of every tile were cropped."""
+    """Draw the number of cropped cells of every tile."""
     tiles = needed(tables["cells_per_tile"], "figure figqc5, table cells_per_tile")
     plates = tiles["plate"].unique()
     n_columns = min(len(plates), 3)
@@ -77,7 +77,7 @@ def figqc5(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
 def draw_wells(
     axes: Axes, tiles: pd.DataFrame, column: str, screen: dict, limits: tuple[float, float]
 ) -> AxesImage:
-    """Draw one value per tile of one plate, its wells side by side as on the plate.
+    """Draw one value per tile of a plate, with the wells arranged as on the plate.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def draw_wells(
     screen
         Section of the configuration: wells of all plates, and the grid of a well.
     limits
-        Of the colours.
+        Values at both ends of the colour scale.
     """
     grid = well_grid(screen["well_grid"]["column_heights"])
     wells = well_places(sorted({well for names in screen["plates"].values() for well in names}))

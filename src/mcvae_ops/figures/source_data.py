@@ -1,4 +1,4 @@
-"""What panels take from the benchmark tables, and the table of what they draw."""
+"""Read estimates from benchmark tables for panels, and collect the source data of panels."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ RUN, PAPER = "this run", "paper"
 
 
 def choose(table: pd.DataFrame, **wanted: str | Sequence) -> pd.DataFrame:
-    """Return the rows whose columns hold the wanted values (one, or one of several)."""
+    """Return the rows whose columns hold the wanted value, or one of the wanted values."""
     keep = pd.Series(True, index=table.index)
     for column, values in wanted.items():
         values = [values] if isinstance(values, str) else list(values)
@@ -19,19 +19,19 @@ def choose(table: pd.DataFrame, **wanted: str | Sequence) -> pd.DataFrame:
     return table[keep]
 
 
-def judged_models(settings: dict) -> list[str]:
-    """Return the models that are drawn: the main one, then those that are compared with it."""
+def shown_models(settings: dict) -> list[str]:
+    """Return the models that figures show: the main model, then the models compared with it."""
     profiles = settings["profiles"]
     return [profiles["main_model"], *profiles["compared_models"]]
 
 
-def told_apart(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table without its column ``model`` where there is but one model."""
+def drop_single_model(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table, without its column ``model`` if it holds only one model."""
     return table if table["model"].nunique() > 1 else table.drop(columns="model")
 
 
 def needed(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return the table, or say that there is nothing to draw.
+    """Return the table if it has rows to draw.
 
     Raises
     ------
@@ -39,30 +39,31 @@ def needed(table: pd.DataFrame, where: str) -> pd.DataFrame:
         If it has no row.
     """
     if table.empty:
-        raise InputError(
+        raise InputError.missing(
             where=where,
-            found="no row to draw",
-            expected="at least one estimate of the models that the figure draws",
+            what="every row to draw",
+            why="the figure draws estimates of the models of the configuration",
             fix="add the model to `models`, or leave the panel out of figures.panels",
         )
     return table
 
 
-def over_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Return mean value, bounds and n over training seeds, with the count of seeds.
+def average_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return mean value, bounds and n over training seeds, and the number of seeds.
 
-    Where the table has rows over all seeds, bounds are theirs: they hold the spread between seeds.
+    If the table has rows over all seeds, bounds come from them, because they include the spread
+    between seeds.
 
     Parameters
     ----------
     table
         Rows of a benchmark table.
     keys
-        Columns that tell estimates apart.
+        Columns that distinguish estimates.
 
     Returns
     -------
-    One row per combination of keys, in order of first appearance: value, low, high, n, n_seeds.
+    value, low, high, n, n_seeds: one row per combination of keys, in order of first appearance.
     """
     is_folded = table["seed"] == OVER_SEEDS
     groups = table[~is_folded].groupby(list(keys), sort=False, dropna=False)
@@ -79,12 +80,12 @@ def over_seeds(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
 
 
 def drawn(*parts: tuple[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the source data of a panel: the drawn tables below each other.
+    """Return the source data of a panel: its drawn tables, concatenated.
 
     Parameters
     ----------
     parts
-        (source, table) each; source is `RUN` or `PAPER`.
+        (source, table) of each drawn table; source is `RUN` or `PAPER`.
     """
     tables = [table.assign(source=source) for source, table in parts if len(table)]
     joined = pd.concat(tables, ignore_index=True)

@@ -1,4 +1,4 @@
-"""One style for all figures: sizes, colours, names, titles and notes."""
+"""The style of all figures: sizes, colours, names, titles and notes."""
 
 import colorsys
 import textwrap
@@ -19,8 +19,15 @@ from mcvae_ops.screen import reworded
 INK, FAINT, GRID = "#222222", "#5f6368", "#e3e5e8"
 # Okabe & Ito's palette, which stays distinct under colour blindness (jfly.uni-koeln.de/color).
 PALETTE = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#8C6D1F", "#4B3F72",
-)  # fmt: skip
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#8C6D1F",
+    "#4B3F72",
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 SPACE_COLOURS = {
     "salient": "#7B3FA0",
@@ -55,7 +62,7 @@ MODEL_NAMES = {
     "random": "random",
 }
 BASELINES = ("cellprofiler", "random")  # embeddings that are not trained, with one space
-_words: ContextVar[dict[str, str]] = ContextVar("words")  # of the screen that is drawn
+_words: ContextVar[dict[str, str]] = ContextVar("words")  # ``screen.words`` of the screen
 SETTINGS = {
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
@@ -90,7 +97,7 @@ SETTINGS = {
 
 @contextmanager
 def house(words: dict[str, str]) -> Iterator[None]:
-    """Draw and save every figure in this context; `words` are the screen's (``screen.words``)."""
+    """Set the style and the words of the screen (``screen.words``) for figures in this context."""
     token = _words.set(words)
     try:
         with mpl.rc_context(SETTINGS):
@@ -100,7 +107,7 @@ def house(words: dict[str, str]) -> Iterator[None]:
 
 
 def model_colour(model: str) -> str:
-    """Return the paper's colour of a model, or a stable one for a model it does not know."""
+    """Return the colour of a model in the paper, or a stable colour for another model."""
     return MODEL_COLOURS.get(model, PALETTE[sum(map(ord, model)) % len(PALETTE)])
 
 
@@ -116,19 +123,19 @@ def model_names(models: Sequence[str]) -> str:
 
 
 def space_colour(model: str, space: str) -> str:
-    """Return the colour of a space of a trained model, or of a baseline, which has one space."""
+    """Return the colour of a space, or that of a baseline, which has only one space."""
     return MODEL_COLOURS[model] if model in BASELINES else SPACE_COLOURS[space]
 
 
 def space_name(model: str, space: str, models: Sequence[str] = ()) -> str:
-    """Return how a space is called, with its model if it is one of several `models` beside."""
+    """Return the name of a space, with its model if several `models` are shown."""
     if model in BASELINES:
         return model_name(model)
     return f"{model_name(model)}, {space}" if len(models) > 1 else space
 
 
 def group_styles(groups: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return (colour, marker) per group: no two share both, up to 80 groups."""
+    """Return (colour, marker) of each group; up to 80 groups are distinct."""
     n = len(PALETTE)
     return {
         group: (PALETTE[i % n], MARKERS[(i // n) % len(MARKERS)]) for i, group in enumerate(groups)
@@ -136,7 +143,7 @@ def group_styles(groups: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def batch_colours(batches: Sequence[str]) -> dict[str, str]:
-    """Return a colour per ``plate/well``: hue says the plate, lightness the well."""
+    """Return the colour of each ``plate/well``: hue shows the plate, lightness the well."""
     plates = sorted({batch.rsplit("/", 1)[0] for batch in batches})
     colours = {}
     for i, plate in enumerate(plates):
@@ -149,20 +156,20 @@ def batch_colours(batches: Sequence[str]) -> dict[str, str]:
 
 
 def text_on(colour: str) -> str:
-    """Return the ink that can be read on a colour."""
+    """Return a text colour that is readable on a colour."""
     red, green, blue = to_rgb(colour)
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else INK
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure; sizes suit a slide at 200 dpi."""
+    """Return an empty figure of this size in inch."""
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
 def finish(figure: Figure, panel: str, title: str, note: str) -> None:
-    """Add the panel letter, the title and the note on n, seeds and protocol.
+    """Add panel letter, title and note, and replace the words for genes, guides and controls.
 
-    Then genes, guides and controls are called what the screen calls them; names along axes stay.
+    The words are those of the screen (see `house`); tick labels are not changed.
     """
     letter = panel.removeprefix("fig").upper()
     x_in, width_in = 0.08, figure.get_figwidth()
@@ -174,13 +181,13 @@ def finish(figure: Figure, panel: str, title: str, note: str) -> None:
         text.set_text(reworded(text.get_text(), _words.get()))
     lines, n_letters = below.get_text().split("\n"), int(17.5 * width_in)
     below.set_text("\n".join(textwrap.fill(line, n_letters) for line in lines))
-    while below.get_window_extent().x1 > figure.bbox.x1:  # wide letters
+    while below.get_window_extent().x1 > figure.bbox.x1:  # lines of wide letters
         n_letters -= 1
         below.set_text("\n".join(textwrap.fill(line, n_letters) for line in lines))
 
 
 def bare(axes: Axes, title: str = "") -> None:
-    """Remove ticks, grid and frame: for pictures whose axes carry no unit."""
+    """Remove ticks, grid and frame, for axes without units."""
     axes.set(xticks=[], yticks=[])
     axes.set_title(title)
     axes.grid(False)
@@ -189,12 +196,12 @@ def bare(axes: Axes, title: str = "") -> None:
 
 
 def counted(n: int, unit: str) -> str:
-    """Return a number with its unit: ``1,263 genes``; a trailing s goes where n is 1."""
+    """Return a number with its unit: ``1,263 genes``, ``1 gene``."""
     return f"{n:,} {unit.removesuffix('s') if n == 1 else unit}"
 
 
 def signed(value: float, digits: int) -> str:
-    """Return a number with its sign, and a minus that is as long as a plus."""
+    """Return a number with its sign; the minus sign is as long as a plus."""
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
@@ -207,7 +214,7 @@ def bounds(low: float, high: float, digits: int, *, with_sign: bool = False) -> 
 
 
 def seeds_note(rows: pd.DataFrame) -> str:
-    """Return how many trainings of each model the rows of a benchmark table rest on."""
+    """Return the number of training seeds of rows of a benchmark table, and the seeds."""
     trained = rows[~rows["model"].isin(BASELINES) & (rows["seed"] >= 0)]
     seeds = sorted({int(seed) for seed in trained["seed"]})
     return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"

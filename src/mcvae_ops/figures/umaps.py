@@ -1,9 +1,9 @@
 """
-Fig. 3A, 4A: what lies near what, in two dimensions.
+Fig. 3A, 4A: UMAPs of cells, and of guides or genes.
 
 TABLES
-    umap_cells     one row per cell, judged model and space (Fig. 3A)
-    umap_guides    one row per guide (or gene), judged model and space (Fig. 4A)
+    umap_cells     one row per cell, shown model and space (Fig. 3A)
+    umap_guides    one row per guide (or gene), shown model and space (Fig. 4A)
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source_data import RUN, choose, drawn, judged_models, needed, told_apart
+from mcvae_ops.figures.source_data import (
+    RUN,
+    choose,
+    drawn,
+    drop_single_model,
+    needed,
+    shown_models,
+)
 
 POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"
-MOST_NAMED = 12  # batches that a legend still names
+MOST_NAMED = 12  # largest number of batches that the legend names
 COLUMNS = {"batch": "batch", "fov": "position in FOV", "well_position": "position in well"}
 LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletextpad": 0.2}
 
@@ -26,9 +33,9 @@ LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletext
 def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw single cells in both spaces, coloured by each technical covariate."""
     cells = needed(tables["umap_cells"], "figure fig3a, table umap_cells")
-    models = judged_models(settings)
+    models = shown_models(settings)
     rows = [(model, space) for model in models for space in ("salient", "background")]
-    # Rows come batch by batch: drawn in that order, the last batch would cover the others.
+    # Rows are sorted by batch: without shuffling, the last batch would cover the others.
     mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
     batches = sorted(set(cells["batch"]))
     fullest = cells["batch"].value_counts().sort_index().idxmax()
@@ -47,20 +54,20 @@ def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = style.counted(cells["cell_id"].nunique(), "cells")
     note = (
         f"UMAP of {n} from {style.counted(len(batches), 'batches')}; {_trainings(models)}. "
-        f"Positions are coloured in one batch ({fullest}) only, so that batches do not stand in "
-        "for them."
+        f"Positions are coloured in one batch ({fullest}) only, so that differences between "
+        "batches do not look like differences between positions."
     )
     style.finish(figure, "fig3a", "Single cells by batch and position", note)
-    return figure, drawn((RUN, told_apart(cells)))
+    return figure, drawn((RUN, drop_single_model(cells)))
 
 
 def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw guides (or genes) in each space, coloured by the functional group of their gene."""
     guides = needed(tables["umap_guides"], "figure fig4a, table umap_guides")
     order = [space for space in style.SPACE_COLOURS if space in set(guides["space"])]
-    grouped = guides[guides["group"] != ""]
-    styles = style.group_styles(sorted(set(grouped["group"]), key=str.lower))
-    models = judged_models(settings)
+    groups = sorted(set(guides["group"]) - {""}, key=str.lower)
+    styles = style.group_styles(groups)
+    models = shown_models(settings)
     figure = style.new_figure(3.6 * len(order) + 2.4, 3.6 * len(models) + 0.7)
     every = figure.subplots(len(models), len(order), squeeze=False)
     size = float(np.clip(36_000 * len(models) / len(guides), 12, 32))
@@ -73,16 +80,27 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         rest = here[here["group"] == ""]
         axes.scatter(rest["x"], rest["y"], 5, c=ELSEWHERE, lw=0, rasterized=True)
         for group, (colour, marker) in styles.items():
-            one = here[here["group"] == group]
+            members = here[here["group"] == group]
             axes.scatter(
-                one["x"], one["y"], size, c=colour, marker=marker, lw=0.3, edgecolors="white",
-                rasterized=True, label=group,
-            )  # fmt: skip
+                members["x"],
+                members["y"],
+                size,
+                c=colour,
+                marker=marker,
+                label=group,
+                lw=0.3,
+                edgecolors="white",
+                rasterized=True,
+            )
     handles, labels = every[0, 0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside right center", fontsize=8.5, handletextpad=0.2,
+        handles,
+        labels,
+        loc="outside right center",
+        fontsize=8.5,
+        handletextpad=0.2,
         markerscale=(32 / size) ** 0.5,
-    )  # fmt: skip
+    )
     one_space = choose(guides, model=models[0], space=order[0])
     n = int((one_space["group"] != "").sum())
     note = (
@@ -90,7 +108,7 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f" (one per point); {_trainings(models)}."
     )
     style.finish(figure, "fig4a", "Profiles by functional group", note)
-    return figure, drawn((RUN, told_apart(guides)))
+    return figure, drawn((RUN, drop_single_model(guides)))
 
 
 def _trainings(models: Sequence[str]) -> str:
@@ -110,18 +128,18 @@ def _draw_position(axes: Axes, cells: pd.DataFrame, chosen: pd.Series, column: s
     rest, size = cells[~chosen], _point_size(len(cells))
     axes.scatter(rest["x"], rest["y"], size, c=ELSEWHERE, lw=0, rasterized=True)
     for position, colour in POSITION_COLOURS.items():
-        one = cells[chosen & (cells[column] == position)]
-        axes.scatter(one["x"], one["y"], 2 * size, c=colour, lw=0, rasterized=True)
+        coloured = cells[chosen & (cells[column] == position)]
+        axes.scatter(coloured["x"], coloured["y"], 2 * size, c=colour, lw=0, rasterized=True)
         axes.scatter([], [], 30, color=colour, label=position)
 
 
 def _point_size(n: int) -> float:
-    """Return a marker area that keeps about the same share of the panel covered."""
+    """Return a marker area with which n points cover about the same share of the panel."""
     return float(np.clip(12_000 / max(n, 1), 0.4, 10.0))
 
 
 def _add_legends(row: np.ndarray, n_batches: int) -> None:
-    """Name batches below the first column where they are few, positions below the others."""
+    """Add legends of batches, if they are few, to the first column, of positions to the others."""
     if n_batches <= MOST_NAMED:
         row[0].legend(ncols=2, fontsize=7, columnspacing=0.6, **LEGEND_BELOW)
     else:

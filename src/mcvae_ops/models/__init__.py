@@ -1,1 +1,1 @@
-"""The model family: networks, priors, objective, and the way from counts to their input."""
+"""The model family: networks, priors, objective, and preprocessing of counts."""

@@ -1,8 +1,8 @@
-"""The family of Wang et al. 2023: all its members are settings of one set of parts.
+"""The model family of Wang et al. 2023: one network whose settings give all members.
 
-vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are the paper's; with a technical latent t, mcvae
-becomes the extension that its discussion asks for. dcvae adds a head that must tell the label
-from s; its method and limits stand in resources/dcvae.md.
+vae, cvae, cvae_prior_s, cvae_prior_z and mcvae are models of the paper; with a technical latent
+space t, mcvae becomes the extension that its discussion proposes. dcvae adds a head that predicts
+the label from s; docs/dcvae.md describes its method and limits.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SPACES = {"s": "salient", "z": "background", "t": "technical"}
 
 @dataclass(frozen=True)
 class FamilySettings:
-    """What fixes a model and the shapes of all its parameters.
+    """Settings that define a model and the shapes of all its parameters.
 
     Attributes
     ----------
@@ -34,19 +34,19 @@ class FamilySettings:
     salient_latent, background_latent
         Dimensions of s and z; ``salient_latent = 0`` is a plain VAE.
     technical_latent
-        Dimensions of t, which all cells have: its prior mean is that of the cell's batch, and the
-        objective keeps it independent of label and s. 0 leaves it out.
+        Dimensions of t, the technical variation of all cells: its prior mean is that of the cell's
+        batch, and the objective keeps it independent of label and s. 0 is a model without t.
     prior_s_per_label, prior_z_per_label
-        Whether each perturbation label has its own prior mean of s, of z.
+        Whether each perturbation label has its own prior mean of s, and of z.
     label_head
-        Whether a linear layer tells the label from the posterior mean of s; needs s.
+        Whether a linear layer predicts the label from the posterior mean of s; it needs s.
     condition_on_batch
-        Whether the decoder is told the batch (plate and well) of a cell.
+        Whether the decoder gets the batch (plate and well) of a cell.
     sigma
-        Standard deviation of the pixels: "analytic" (the maximum of the likelihood over the
-        batch), "learned", or a number.
+        Standard deviation of the pixels: "analytic" (the one that maximises the likelihood of the
+        minibatch), "learned", or a number.
     n_labels, n_batches
-        Labels (genes; `NTC_LABEL` is NTC) and batches of the screen.
+        Number of labels (genes; `NTC_LABEL` is NTC) and of batches of the screen.
     """
 
     network: str
@@ -85,28 +85,29 @@ class Posterior:
 
 @dataclass
 class Inference:
-    """What the model says of a batch of cells.
+    """Outputs of the model for some cells.
 
     Attributes
     ----------
     posterior
-        Of each space that the model has.
+        Posterior of each space that the model has.
     prior
         Prior means (cell, latent) of each space.
     reconstruction
-        (cell, channel, y, x), decoded from one sample; NTC with s = 0 exactly.
+        (cell, channel, y, x), decoded from one sample; of NTC cells with s = 0. None where it has
+        been dropped, because images of many cells need much memory.
     label_logits
-        (cell, label), what the head makes of the posterior mean of s; None without a head.
+        (cell, label), of the head, from the posterior mean of s; None without a head.
     """
 
     posterior: dict[str, Posterior]
     prior: dict[str, Tensor]
-    reconstruction: Tensor
+    reconstruction: Tensor | None
     label_logits: Tensor | None
 
 
 class Encoder(nn.Module):
-    """A named encoder with linear heads for posterior mean and log variance."""
+    """An encoder of `NETWORKS` with linear heads for posterior mean and log variance."""
 
     def __init__(self, settings: FamilySettings, n_latent: int) -> None:
         super().__init__()
@@ -125,9 +126,9 @@ class ContrastiveVAE(nn.Module):
     Parameters
     ----------
     settings
-        The member of the family.
+        Settings of the model.
     seed
-        Of the initial weights.
+        Seed of the initial weights.
 
     Raises
     ------
@@ -191,25 +192,24 @@ class ContrastiveVAE(nn.Module):
         images
             (cell, channel, y, x), preprocessed.
         label, batch
-            int64 (cell,): the gene, `NTC_LABEL` for NTC; the batch.
+            int64 (cell,): number of the gene (`NTC_LABEL` for NTC), and of the batch.
         generator
             Source of the latent samples.
         """
-        posterior = {space: encode(images) for space, encode in self.encoders().items()}
-        samples = {space: one.sample(generator) for space, one in reversed(posterior.items())}
+        posteriors = {space: encode(images) for space, encode in self.encoders().items()}
+        samples = {space: q.sample(generator) for space, q in reversed(posteriors.items())}
         if "s" in samples:
             samples["s"] = samples["s"].masked_fill((label == NTC_LABEL)[:, None], 0.0)
         prior = {
-            space: self._prior_means(space, label, batch, one.mean)
-            for space, one in posterior.items()
+            space: self._prior_means(space, label, batch, q.mean) for space, q in posteriors.items()
         }
-        logits = None if self.label_head is None else self.label_head(posterior["s"].mean)
-        return Inference(posterior, prior, self.decode(samples, batch), logits)
+        logits = None if self.label_head is None else self.label_head(posteriors["s"].mean)
+        return Inference(posteriors, prior, self.decode(samples, batch), logits)
 
     def encoders(self) -> dict[str, Encoder]:
         """Return the encoders that the model has, in the order of `SPACES`."""
-        every = {space: getattr(self, f"{name}_encoder") for space, name in SPACES.items()}
-        return {space: encoder for space, encoder in every.items() if encoder is not None}
+        encoders = {space: getattr(self, f"{name}_encoder") for space, name in SPACES.items()}
+        return {space: encoder for space, encoder in encoders.items() if encoder is not None}
 
     def _prior_means(self, space: str, label: Tensor, batch: Tensor, like: Tensor) -> Tensor:
         means = {"s": self.prior_s, "z": self.prior_z, "t": self.prior_t}[space]
@@ -228,7 +228,7 @@ class ContrastiveVAE(nn.Module):
 
 
 def _means(n_rows: int, n_latent: int, fixed_row: int | None = None) -> nn.Embedding:
-    # The padding row never receives a gradient: NTC starts at 0 and stays there.
+    # The padding row gets no gradient, so the prior mean of NTC starts at 0 and stays there.
     means = nn.Embedding(n_rows, n_latent, padding_idx=fixed_row)
     nn.init.zeros_(means.weight)
     return means

@@ -1,17 +1,17 @@
-"""How much one variable tells of another, by kernels (Hilbert-Schmidt independence criterion)."""
+"""Dependence of two variables, by kernels (Hilbert-Schmidt independence criterion, HSIC)."""
 
 import torch
 from torch import Tensor
 
 FEWEST_CELLS = 4
-"""Below it the unbiased estimate is not defined."""
+"""The unbiased estimate needs four cells."""
 
 
 def gaussian_kernel(latent: Tensor) -> Tensor:
     """Return exp(-d^2 / mean d^2) of all pairs of cells, (cell, cell).
 
-    The mean of the squared distances is the bandwidth, so that the scale of the latent space does
-    not matter and a penalty cannot be evaded by shrinking it.
+    The bandwidth is the mean squared distance, so the scale of the latent space does not matter,
+    and a model cannot evade a penalty by a smaller latent space.
     """
     squared = (latent**2).sum(dim=1)
     distances = (squared[:, None] + squared - 2.0 * latent @ latent.T).clamp(min=0.0)
@@ -19,7 +19,7 @@ def gaussian_kernel(latent: Tensor) -> Tensor:
 
 
 def label_kernel(label: Tensor) -> Tensor:
-    """Return 1.0 for pairs of cells with one label and 0.0 for others, (cell, cell)."""
+    """Return 1.0 for pairs of cells with the same label and 0.0 for others, (cell, cell)."""
     return (label[:, None] == label).float()
 
 
@@ -40,10 +40,10 @@ def hsic(first: Tensor, second: Tensor) -> Tensor:
 
 
 def dependence(first: Tensor, second: Tensor) -> Tensor:
-    """Return HSIC over the root of the HSIC of each with itself.
+    """Return the HSIC of two kernels, divided by the root of the HSIC of each with itself.
 
-    At most 1, and about 0 (in a batch also below it) if independent. With fewer than
-    `FEWEST_CELLS` cells, or where one variable is constant, it is 0.
+    It is at most 1, and about 0 if both are independent; the estimate may be negative. With fewer
+    than `FEWEST_CELLS` cells, or if a variable is constant, it is 0.
 
     References
     ----------

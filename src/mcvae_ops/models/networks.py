@@ -1,4 +1,4 @@
-"""Encoders and decoders by name: any number of channels, any width, any input size."""
+"""Encoders and decoders by name, for any number of channels, width and input size."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ def upsampling(
 class Conv64Encoder(nn.Sequential):
     """Five 3x3 convolutions with GELU, three of stride 2; (cell, channel, y, x) to (cell, feature).
 
-    With 64 px and 4 channels most likely the encoder of Wang et al. 2023, figure 1C.
+    With 64 px and 4 channels it is most likely the encoder of Wang et al. 2023, figure 1C.
     """
 
     STRIDES = (2, 1, 2, 1, 2)
@@ -118,7 +118,7 @@ class Conv96Decoder(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two normalised 3x3 convolutions, the result of which is added to their input."""
+    """Two normalised 3x3 convolutions, whose result is added to their input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -136,7 +136,8 @@ class Resnet64Encoder(nn.Sequential):
     """Three convolutions of stride 2, each followed by two residual blocks: 15 layers deep.
 
     Pre-activation blocks of He et al. 2016, doi:10.1007/978-3-319-46493-0_38, with the layer
-    normalisation of `Conv96Encoder`, as a batch is too uneven for batch normalisation.
+    normalisation of `Conv96Encoder`, because cells of a minibatch differ too much for batch
+    normalisation.
     """
 
     BLOCKS = 2
@@ -181,13 +182,13 @@ NETWORKS: dict[str, tuple[type[nn.Sequential], type[nn.Sequential]]] = {
 def he_initialise(module: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights so that each layer keeps the variance of its input; biases become 0.
 
-    A transposed convolution of stride s sums over n_in k^2 / s^2 inputs. PyTorch's own
-    initialisation takes n_out k^2 for it, and the signal fades on its way through the decoder.
+    A transposed convolution of stride s sums over n_in k^2 / s^2 inputs. PyTorch's default
+    initialisation assumes n_out k^2, and the signal fades on its way through the decoder.
 
     Parameters
     ----------
     module
-        Convolutions, transposed convolutions and linear layers in it are drawn anew.
+        Module whose convolutions, transposed convolutions and linear layers are initialised.
     generator
         Source of the draws.
 

@@ -1,35 +1,21 @@
-"""The objective, term by term, in nats per cell."""
+"""The objective: the ELBO and additional terms, summed in one function for training and validation.
+
+A new term is a function and an entry of `ADDITIONAL_TERMS`; its weight is a key of section
+`training` of the configuration (schema and defaults). Training, validation, the table of metrics
+and TensorBoard take their terms from here.
+"""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference, Posterior
+from mcvae_ops.models.family import NTC_LABEL, SPACES, ContrastiveVAE, Inference, Posterior
 from mcvae_ops.models.hsic import dependence, gaussian_kernel, label_kernel
-
-TERMS = (
-    "loss", "negative_elbo", "negative_log_likelihood", "kl_s", "kl_z", "kl_t", "wasserstein",
-    "hsic", "label",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the terms; that of the Kullback-Leibler terms holds after their warm-up."""
-
-    likelihood_weight: float
-    kl_weight: float
-    kl_warmup_steps: int
-    wasserstein_weight: float
-    hsic_weight: float
-    label_weight: float
-
-    def kl_at(self, step: int) -> float:
-        """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
-        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_warmup_steps, 1))
 
 
 def kl_per_dimension(posterior: Posterior, prior_mean: Tensor) -> Tensor:
@@ -60,13 +46,13 @@ def squared_error(images: Tensor, reconstruction: Tensor) -> Tensor:
 
 
 def log_sigma_of(model: ContrastiveVAE, error: Tensor, n_values: int) -> Tensor:
-    """Return the log standard deviation of the pixels.
+    """Return the log standard deviation of the pixels, as the setting `sigma` of the model defines.
 
     Parameters
     ----------
     model
-        Its setting `sigma` decides; "analytic" maximises the likelihood of these very cells, and
-        its gradient is that of n_values / 2 log(mean squared error) per cell.
+        With sigma "analytic" the likelihood of the given cells is maximal, and its gradient is that
+        of n_values / 2 log(mean squared error) per cell.
     error
         Summed squared error of each cell, shape (cell,).
     n_values
@@ -90,28 +76,164 @@ def gaussian_nll(error: Tensor, n_values: int, log_sigma: Tensor) -> Tensor:
 
 
 def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -> Tensor:
-    """Return how much t tells of the label, plus how much of s in perturbed cells.
+    """Return the dependence of t on the label, plus that on s in perturbed cells, in [0, 2].
 
-    About 0 (in a batch also below it) if it tells nothing, at most 2.
+    It is about 0 if t is independent of both; the estimate may be negative.
     """
     kernel = gaussian_kernel(mean_t)
-    found = dependence(kernel, label_kernel(label))
+    on_label = dependence(kernel, label_kernel(label))
+    if mean_s is None:
+        return on_label
     is_perturbed = label != NTC_LABEL
-    if mean_s is not None:
-        of_perturbed = kernel[is_perturbed][:, is_perturbed]
-        found = found + dependence(of_perturbed, gaussian_kernel(mean_s[is_perturbed]))
-    return found
+    kernel_of_perturbed = kernel[is_perturbed][:, is_perturbed]
+    on_s = dependence(kernel_of_perturbed, gaussian_kernel(mean_s[is_perturbed]))
+    return on_label + on_s
 
 
-def label_cross_entropy(inference: Inference, label: Tensor) -> Tensor:
+def label_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Return minus the log probability that the head gives to each cell's label, in nats, (cell,).
 
-    0 without a head, and of NTC cells: they are not to be told from others by s, but to have none.
+    It is 0 for NTC cells: they shall have no salient state, not one that the head recognises.
     """
-    if inference.label_logits is None:
-        return torch.zeros(len(label), device=label.device)
-    found = cross_entropy(inference.label_logits.float(), label, reduction="none")
-    return found.masked_fill(label == NTC_LABEL, 0.0)
+    nats = cross_entropy(logits.float(), label, reduction="none")
+    return nats.masked_fill(label == NTC_LABEL, 0.0)
+
+
+class Term(NamedTuple):
+    """A term of the objective beside the ELBO.
+
+    Attributes
+    ----------
+    weight
+        Key of section `training` of the configuration that holds its weight.
+    arm
+        The cells that have the term: "ntc", "perturbed" or "all".
+    value
+        (inference, label) -> the term of each cell, (cell,), 0 outside its arm; or one number for
+        all cells; or None if the model lacks what the term needs.
+    is_monitored
+        Whether the term helps to choose the best weights.
+    """
+
+    weight: str
+    arm: str
+    value: Callable[[Inference, Tensor], Tensor | None]
+    is_monitored: bool
+
+
+def _wasserstein(inference: Inference, label: Tensor) -> Tensor | None:
+    if "s" not in inference.posterior:
+        return None
+    return wasserstein_to_zero(inference.posterior["s"]).masked_fill(label != NTC_LABEL, 0.0)
+
+
+def _hsic(inference: Inference, label: Tensor) -> Tensor | None:
+    means = {space: posterior.mean for space, posterior in inference.posterior.items()}
+    return technical_dependence(means["t"], means.get("s"), label) if "t" in means else None
+
+
+def _label(inference: Inference, label: Tensor) -> Tensor | None:
+    logits = inference.label_logits
+    return None if logits is None else label_cross_entropy(logits, label)
+
+
+ADDITIONAL_TERMS: dict[str, Term] = {
+    "wasserstein": Term("wasserstein_weight", "ntc", _wasserstein, is_monitored=False),
+    "hsic": Term("hsic_weight", "all", _hsic, is_monitored=False),
+    "label": Term("label_weight", "perturbed", _label, is_monitored=True),
+}
+ARM_OF_KL = {"s": "perturbed", "z": "all", "t": "all"}
+"""NTC cells are decoded with s = 0, so there is no posterior of s to compare with its prior."""
+
+
+def term_names() -> list[str]:
+    """Return what `objective` returns, in the order of the table of metrics."""
+    elbo = ["loss", "negative_elbo", "negative_log_likelihood"]
+    return [*elbo, *(f"kl_{space}" for space in SPACES), *ADDITIONAL_TERMS]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the terms; that of the divergences is reached after their warm-up.
+
+    `additional` has the weights of `ADDITIONAL_TERMS`; a term that is not in it counts nothing.
+    """
+
+    likelihood_weight: float
+    kl_weight: float
+    kl_warmup_steps: int
+    additional: Mapping[str, float]
+
+    def kl_at(self, step: int) -> float:
+        """Return the KL weight at a training step (from 0): a linear ramp that never resets."""
+        return self.kl_weight * min(1.0, (step + 1) / max(self.kl_warmup_steps, 1))
+
+
+def weights_from(settings: Mapping) -> Weights:
+    """Return the weights of a model's settings; see `mcvae_ops.training.prepare`."""
+    return Weights(
+        settings["likelihood_weight"],
+        settings["kl_weight"],
+        settings["kl_warmup_steps"],
+        {name: settings[term.weight] for name, term in ADDITIONAL_TERMS.items()},
+    )
+
+
+def arm_mask(label: Tensor, arm: str) -> Tensor:
+    """Return which cells belong to an arm ("ntc", "perturbed" or "all"), bool (cell,)."""
+    masks = {"ntc": label == NTC_LABEL, "perturbed": label != NTC_LABEL}
+    return masks[arm] if arm in masks else torch.ones_like(label, dtype=torch.bool)
+
+
+class Totals(NamedTuple):
+    """Sums of terms, in nats per cell.
+
+    Attributes
+    ----------
+    loss
+        What training minimises: every term at its weight.
+    negative_elbo
+        The likelihood at weight 1 and the weighted divergences.
+    monitored
+        Validation chooses the weights at which this is lowest: the loss without the terms that are
+        not monitored.
+    """
+
+    loss: Tensor
+    negative_elbo: Tensor
+    monitored: Tensor
+
+
+def sum_terms(
+    nll: Tensor,
+    kl: Mapping[str, Tensor],
+    additional: Mapping[str, Tensor],
+    weights: Weights,
+    kl_weight: float,
+) -> Totals:
+    """Sum the terms at their weights.
+
+    Parameters
+    ----------
+    nll, kl, additional
+        Negative log likelihood, divergences by space, and additional terms by name; each of them
+        one value per cell, 0 outside its arm, or already the mean of these over all cells.
+    weights
+        Weights of the terms.
+    kl_weight
+        Weight of the divergences.
+    """
+    divergence = kl_weight * sum(kl.values())
+    fit = (weights.likelihood_weight * nll + divergence).mean()
+    weighted = {
+        name: weights.additional.get(name, 0.0) * value.mean() for name, value in additional.items()
+    }
+    monitored = [value for name, value in weighted.items() if ADDITIONAL_TERMS[name].is_monitored]
+    return Totals(
+        loss=fit + sum(weighted.values()),
+        negative_elbo=(nll + divergence).mean(),
+        monitored=fit + sum(monitored),
+    )
 
 
 def objective(
@@ -122,43 +244,45 @@ def objective(
     weights: Weights,
     step: int,
 ) -> dict[str, Tensor]:
-    """Return the terms of the objective (`TERMS`) at a training step.
+    """Return the objective and its terms (`term_names`) at a training step.
 
-    All but `hsic` are scalars in nats per cell; `hsic` is `technical_dependence`, and its weight is
-    in nats. `loss` is what training minimises: with `label`, the cross entropy of the label, each
-    term at its weight. `negative_elbo` is the likelihood and the weighted divergences alone. Both
-    are means over all cells. `kl_s` and `label` are means over perturbed cells and
-    `wasserstein` the mean over NTC cells: NTC has no KL of s and no label, perturbed cells have
-    no Wasserstein term. Terms of spaces that the model does not have are 0.
+    All are scalars in nats per cell, except `hsic`, which is a `technical_dependence`. `loss` and
+    `negative_elbo` are means over all cells (see `Totals`); every other term is the mean over the
+    cells of its arm. Terms that the model does not have are 0.
     """
-    is_ntc = label == NTC_LABEL
     error = squared_error(images, inference.reconstruction)
     n_values = images[0].numel()
     nll = gaussian_nll(error, n_values, log_sigma_of(model, error, n_values))
-    posterior = inference.posterior
-    kl = dict.fromkeys(("s", "z", "t"), torch.zeros_like(nll)) | {
-        space: kl_to_unit_gaussian(one, inference.prior[space]) for space, one in posterior.items()
-    }
-    wasserstein = torch.zeros_like(nll)
-    if "s" in posterior:
-        kl["s"] = kl["s"].masked_fill(is_ntc, 0.0)
-        wasserstein = wasserstein_to_zero(posterior["s"]).masked_fill(~is_ntc, 0.0)
-    hsic = nll.new_zeros(())
-    if "t" in posterior:
-        mean_s = posterior["s"].mean if "s" in posterior else None
-        hsic = technical_dependence(posterior["t"].mean, mean_s, label)
-    divergence = weights.kl_at(step) * (kl["s"] + kl["z"] + kl["t"])
-    cross_entropies = label_cross_entropy(inference, label)
-    penalties = weights.wasserstein_weight * wasserstein.mean() + weights.hsic_weight * hsic
-    penalties = penalties + weights.label_weight * cross_entropies.mean()
+    kl = divergences(inference, label)
+    additional = additional_terms(inference, label)
+    totals = sum_terms(nll, kl, additional, weights, weights.kl_at(step))
+    terms = dict.fromkeys(term_names(), nll.new_zeros(()))
+    terms |= {"loss": totals.loss, "negative_elbo": totals.negative_elbo}
+    terms |= {"negative_log_likelihood": nll.mean()}
+    arms = {f"kl_{space}": ARM_OF_KL[space] for space in kl}
+    arms |= {name: ADDITIONAL_TERMS[name].arm for name in additional}
+    values = {f"kl_{space}": value for space, value in kl.items()} | additional
+    return terms | {name: _arm_mean(values[name], label, arm) for name, arm in arms.items()}
+
+
+def divergences(inference: Inference, label: Tensor) -> dict[str, Tensor]:
+    """Return the KL divergence of each space that the model has, (cell,), 0 outside its arm."""
     return {
-        "loss": (weights.likelihood_weight * nll + divergence).mean() + penalties,
-        "negative_elbo": (nll + divergence).mean(),
-        "negative_log_likelihood": nll.mean(),
-        "kl_s": kl["s"].sum() / (~is_ntc).sum().clamp(min=1),
-        "kl_z": kl["z"].mean(),
-        "kl_t": kl["t"].mean(),
-        "wasserstein": wasserstein.sum() / is_ntc.sum().clamp(min=1),
-        "hsic": hsic,
-        "label": cross_entropies.sum() / (~is_ntc).sum().clamp(min=1),
+        space: kl_to_unit_gaussian(posterior, inference.prior[space]).masked_fill(
+            ~arm_mask(label, ARM_OF_KL[space]), 0.0
+        )
+        for space, posterior in inference.posterior.items()
     }
+
+
+def additional_terms(inference: Inference, label: Tensor) -> dict[str, Tensor]:
+    """Return the `ADDITIONAL_TERMS` that the model has."""
+    values = {name: term.value(inference, label) for name, term in ADDITIONAL_TERMS.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _arm_mean(value: Tensor, label: Tensor, arm: str) -> Tensor:
+    """Return the mean of a term over an arm, given that it is 0 outside; a scalar as it is."""
+    if value.ndim == 0 or arm == "all":
+        return value.mean()
+    return value.sum() / arm_mask(label, arm).sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""From counts to the input of the networks, on the device, batch by batch."""
+"""Turn counts into the input of the networks, on the device."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Preprocessing:
     input_size_px
         Edge of the networks' input.
     arcsinh_cofactor
-        Counts up to about which the scale is linear; logarithmic above.
+        Counts below which the scale is about linear; above, it is logarithmic.
     arcsinh_offset, arcsinh_scale
-        Bring the result into (-1, 1), the range of the decoder's tanh.
+        Shift and scale of the result, to (-1, 1), the range of the decoder's tanh.
     augmentation
         Whether training turns and mirrors cells, see `augment`.
     gain, shift_counts
@@ -38,13 +38,14 @@ class Preprocessing:
         """Return float32 (cell, channel, y, x), channels last in memory, of uint16 counts."""
         images = counts.to(torch.float32)
         if self.gain is not None:
-            gain, shift = (one[batch][:, :, None, None] for one in (self.gain, self.shift_counts))
+            columns = (self.gain, self.shift_counts)
+            gain, shift = (column[batch][:, :, None, None] for column in columns)
             images = (images * gain + shift).clamp(min=0.0)
         size_px = (self.input_size_px, self.input_size_px)
         if images.shape[-2:] != size_px:
             images = interpolate(images, size_px, mode="bilinear", antialias=True)
         images = images.contiguous(memory_format=torch.channels_last) / self.arcsinh_cofactor
-        # torch.asinh takes three times as long on a CPU; counts are not negative
+        # arcsinh of counts, which are not negative; torch.asinh takes three times as long on a CPU.
         images = torch.log(images + torch.sqrt(images * images + 1.0))
         return (images - self.arcsinh_offset) / self.arcsinh_scale
 

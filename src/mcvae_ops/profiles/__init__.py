@@ -1,1 +1,1 @@
-"""From cells to profiles: means per guide and gene, their normalisation, tests and export."""
+"""Profiles of guides and genes: aggregation of cells, batch correction, tests and export."""

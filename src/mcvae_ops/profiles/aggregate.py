@@ -1,4 +1,4 @@
-"""From cells to guides to genes."""
+"""Aggregate embeddings of cells to profiles of guides and of genes."""
 
 import logging
 
@@ -14,28 +14,28 @@ from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
 
-TRAINING_SPLITS = ("train", "validation")  # of cells that models have seen
+TRAINING_SPLITS = ("train", "validation")  # splits of the cells that models have seen
 CELL_SETS = ("all", "train", "test", "held_out_guide", "held_out_gene")
-HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # of perturbed cells alone
+HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # splits without NTC cells
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
-GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # in the order of guide profiles
-BLOCK = 1 << 20  # cells that are held in double precision at a time
+GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # sort order of guide profiles
+BLOCK = 1 << 20  # cells in double precision per block: a whole screen may not fit in memory
 
 
 def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
-    """Return the mean of each guide's cells.
+    """Return the mean of the cells of each guide.
 
     Parameters
     ----------
     cells
         Columns guide, gene, is_ntc; one row per cell.
     latent
-        (cell, dimension), row-aligned. A cell with a NaN is left out, with a warning.
+        (cell, dimension), row-aligned. Cells with a NaN are left out with a warning.
 
     Returns
     -------
-    guide, gene, is_ntc, n_cells, then one column per dimension (integers), sorted by gene and
-    guide. A guide with one cell is that cell.
+    guide, gene, is_ntc, n_cells, then one column per dimension (named 0, 1, ...), sorted by gene
+    and guide.
     """
     finite = np.isfinite(latent).all(axis=1)
     if not finite.all():
@@ -56,7 +56,7 @@ def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
 
 
 def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Return the unweighted mean of each gene's guides, minus that of NTC.
+    """Return the unweighted mean of the guides of each gene, minus that of NTC.
 
     Parameters
     ----------
@@ -67,22 +67,22 @@ def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
     Returns
     -------
-    gene, is_ntc, n_guides, n_cells and `columns`, sorted by gene. The NTC row stays, as zeros.
+    gene, is_ntc, n_guides, n_cells and `columns`, sorted by gene. The NTC row is kept; it is 0.
 
     Raises
     ------
     InputError
-        If there is no NTC guide: nothing to subtract.
+        If there is no NTC guide to subtract.
     """
     groups = guides.groupby(["gene", "is_ntc"], sort=True)
     genes = groups[columns].mean().reset_index()
     genes.insert(2, "n_guides", groups.size().to_numpy())
     genes.insert(3, "n_cells", groups["n_cells"].sum().to_numpy())
     if not genes["is_ntc"].any():
-        raise InputError(
+        raise InputError.missing(
             where="guide profiles",
-            found="no NTC guide",
-            expected=f"cells of {CONTROL} in every set of cells",
+            what="an NTC guide",
+            why=f"gene profiles are differences from {CONTROL} in every set of cells",
             fix="check screen.control and the split",
         )
     genes[columns] -= genes.loc[genes["is_ntc"], columns].to_numpy()
@@ -97,11 +97,11 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
     cells
         Column is_ntc.
     split
-        train, validation, test or a held_out set of `split_by_names`; row-aligned.
+        Split of each cell, row-aligned: train, validation, test, held_out_guide, held_out_gene, ...
     name
-        all, train, test (held-out cells of training guides and NTC), held_out_guide or
-        held_out_gene (cells of guides or genes never trained on, with the NTC cells of test as
-        controls).
+        all; train; test (held-out cells of training guides and NTC); held_out_guide or
+        held_out_gene (cells of guides or genes that no model was trained on, with the NTC cells of
+        test as controls).
     """
     if name == "all":
         return np.ones(len(cells), bool)
@@ -114,12 +114,12 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
 def read_embedded_cells(
     index: str, splits: str, embedding: str
 ) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Read the cells of an embedding, its values and the names of its latent columns.
+    """Read the cells, the values and the latent column names of an embedding.
 
     Returns
     -------
-    cell_id, plate, well, guide, gene, is_ntc, split; (cell, dimension) float32; latent column
-    names.
+    Table with cell_id, plate, well, guide, gene, is_ntc, split; values (cell, dimension), float32;
+    names of the latent columns.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def read_embedded_cells(
 
 
 def model_and_seed(embedding: str) -> dict:
-    """Return whose embedding a file is: model and seed."""
+    """Return model and seed of an embedding from its metadata."""
     metadata = pq.read_schema(embedding).metadata
     return {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
 
@@ -146,7 +146,7 @@ def check_aligned(expected: pd.Series, present: pd.Series, where: str) -> None:
     if not np.array_equal(expected.to_numpy(), present.to_numpy()):
         raise InputError(
             where=where,
-            found=f"{len(present)} cells that are not those of the index, or in another order",
+            found=f"{len(present)} cells that differ from the index, or are in another order",
             expected=f"the {len(expected)} cells of the index, row by row",
             fix="delete this file and run again",
         )
@@ -160,15 +160,15 @@ def profile_tables(
     Parameters
     ----------
     cells, split, latent
-        Row-aligned; see `cell_set`.
+        Row-aligned; as for `guide_profiles` and `cell_set`.
     columns
         Names of the latent dimensions.
     identity
-        First columns of both tables: whose profiles these are.
+        Columns that name the profiles (model, seed), the first columns of both tables.
 
     Returns
     -------
-    Guides and genes, with a column cells after those of `identity`.
+    Tables of guides and of genes, with a column cells after those of `identity`.
     """
     guide_tables, gene_tables = [], []
     for name in CELL_SETS:

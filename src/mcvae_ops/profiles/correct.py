@@ -1,12 +1,14 @@
-"""Take the batch out of embeddings of cells: affine maps that control cells (NTC) fix per batch.
+"""Batch correction of embeddings of cells, fitted on the control cells (NTC) of each batch.
 
-| name | each batch is brought to |
+Each correction transforms a batch so that its NTC cells have:
+
+| name | NTC cells after correction |
 |---|---|
-| centre | mean 0 of its NTC cells |
-| robust_z | median 0 and MAD 1 / 1.4826 of its NTC cells, dimension by dimension |
-| tvn | mean 0 and covariance 1 of its NTC cells (typical variation normalisation) |
+| centre | mean 0 |
+| robust_z | median 0 and MAD 1 / 1.4826 in each dimension |
+| tvn | mean 0 and covariance 1 (typical variation normalisation) |
 
-The salient and the background space are corrected each by itself, so that they stay apart.
+Spaces are corrected separately, so that the correction does not mix salient and background.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,42 +24,42 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import model_and_seed, profile_tables, read_embedded_cells
 
-FEWEST_CONTROLS = 2  # of a batch
-CONSTANT = 1e-12  # relative variance, below which a direction has no scale
+FEWEST_CONTROLS = 2  # NTC cells per batch
+CONSTANT = 1e-12  # relative variance below which a direction counts as constant
 
 
 class AffineTransform(NamedTuple):
-    """Corrected = (latent - offset) @ weights; of shape (dimension,), (dimension, dimension)."""
+    """Corrected = (latent - offset) @ weights, of shapes (dimension,), (dimension, dimension)."""
 
     offset: np.ndarray
     weights: np.ndarray
 
 
 def centre(controls: list[np.ndarray]) -> list[AffineTransform]:
-    """Return the maps that bring the mean of the NTC cells of each batch to 0."""
+    """Return the transforms that move the mean of the NTC cells of each batch to 0."""
     return [AffineTransform(batch.mean(axis=0), np.eye(batch.shape[1])) for batch in controls]
 
 
 def robust_z(controls: list[np.ndarray]) -> list[AffineTransform]:
-    """Return the maps to (x - median) / (1.4826 MAD) of the NTC cells of each batch.
+    """Return the transforms (x - median) / (1.4826 MAD), with the NTC cells of each batch.
 
-    A dimension whose MAD is 0 has no scale and becomes 0.
+    A dimension with a MAD of 0 has no scale and becomes 0.
     """
-    maps = []
+    transforms = []
     for batch in controls:
         scale = median_abs_deviation(batch, axis=0, scale="normal")
         inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-        maps.append(AffineTransform(np.median(batch, axis=0), np.diag(inverse)))
-    return maps
+        transforms.append(AffineTransform(np.median(batch, axis=0), np.diag(inverse)))
+    return transforms
 
 
 def tvn(controls: list[np.ndarray]) -> list[AffineTransform]:
-    """Return the maps that whiten the NTC cells of each batch.
+    """Return the transforms that whiten the NTC cells of each batch.
 
-    All NTC cells, each batch centred, are whitened together; what is left of the covariance of a
-    batch is then taken out by its symmetric inverse root, so that the axes mean the same in all
-    batches. Covariances are shrunk (Ledoit & Wolf 2004, doi:10.1016/S0047-259X(03)00096-4), as
-    a batch may hold few NTC cells.
+    The NTC cells of all batches, each batch centred, are first whitened together. The symmetric
+    inverse root of the remaining covariance then whitens each batch, so that axes mean the same in
+    all batches. Covariances are shrunk (Ledoit & Wolf 2004, doi:10.1016/S0047-259X(03)00096-4),
+    because a batch may hold few NTC cells.
 
     References
     ----------
@@ -87,14 +89,14 @@ def batches_of(cells: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
 def correct_batches(
     cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
 ) -> np.ndarray:
-    """Return an embedding with the batch taken out.
+    """Return an embedding with each batch corrected.
 
     Parameters
     ----------
     cells
         plate, well, is_ntc.
     latent
-        (cell, dimension), row-aligned; the maps are fitted on the finite NTC cells.
+        (cell, dimension), row-aligned; transforms are fitted on the finite NTC cells.
     columns
         Names of the dimensions.
     name
@@ -107,7 +109,7 @@ def correct_batches(
     Raises
     ------
     InputError
-        If a batch has fewer than two NTC cells: nothing to correct it by.
+        If a batch has fewer than two NTC cells.
     """
     batches, columns = batches_of(cells), list(columns)
     usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
@@ -117,11 +119,11 @@ def correct_batches(
             raise InputError(
                 where="configuration key profiles.corrections",
                 found=f"{len(rows)} NTC cells in batch {'/'.join(map(str, batch))}",
-                expected=f"{FEWEST_CONTROLS} or more in every batch, by which it is corrected",
-                fix="leave the corrections out, or the batch",
+                expected=f"{FEWEST_CONTROLS} or more in every batch, to correct it",
+                fix="leave out the corrections or the batch",
             )
     spaces = spaces_of(columns)
-    # Combined is salient and background side by side, or all there is beside a technical space.
+    # Combined holds salient and background again: correct it only where it is the only such space.
     parts = [spaces[s] for s in spaces if s != "combined" or "salient" not in spaces]
     result = np.empty(latent.shape, np.float32)
     for part in parts:
@@ -140,23 +142,23 @@ def correct_profiles(
     corrected_guides: str,
     corrected_genes: str,
 ) -> None:
-    """Write guide and gene profiles of one embedding with the batch taken out of its cells.
+    """Write guide and gene profiles of one embedding after batch correction of its cells.
 
     Parameters
     ----------
     index, splits, embedding
         Tables of cells, row-aligned; the embedding's metadata names model and seed.
     corrections
-        Keys of `CORRECTIONS`; they are fitted on the NTC cells of all sets.
+        Keys of `CORRECTIONS`; transforms are fitted on the NTC cells of all splits.
     corrected_guides, corrected_genes
-        Outputs, as those of `aggregate_profiles` with one more column, correction.
+        Outputs, as in `aggregate_profiles`, with one more column, correction.
     """
     if not corrections:
         raise InputError(
             where="configuration key profiles.corrections",
             found="an empty list",
             expected=f"one or more of {', '.join(CORRECTIONS)}",
-            fix="name one, or ask for the profiles without correction",
+            fix="name a correction, or use the profiles without correction",
         )
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
     identity, tables_of = model_and_seed(embedding), []
@@ -171,7 +173,7 @@ def correct_profiles(
 
 
 def _inverse_root(centred: np.ndarray) -> np.ndarray:
-    """Return the symmetric inverse root of the covariance; a direction without any becomes 0."""
+    """Return the symmetric inverse root of the covariance; constant directions become 0."""
     covariance = LedoitWolf(assume_centered=True).fit(centred).covariance_
     variances, axes = np.linalg.eigh(covariance)
     varying = variances > CONSTANT * max(variances.max(), np.finfo(float).tiny)

@@ -1,8 +1,8 @@
-"""Which guides change the cells at all: energy distance from NTC, by exchange of labels.
+"""Energy distance between the cells of a guide and NTC cells, with a permutation test.
 
-It sees any difference of two distributions, not of their means alone (Székely & Rizzo 2013,
-doi:10.1016/j.jspi.2013.03.018; for screens of single cells Peidli et al. 2024,
-doi:10.1038/s41592-023-02144-y). Cells are compared, and labels exchanged, within batches alone.
+Energy distance detects any difference between two distributions, not only of their means (Székely &
+Rizzo 2013, doi:10.1016/j.jspi.2013.03.018; for single-cell screens Peidli et al. 2024,
+doi:10.1038/s41592-023-02144-y). Cells are compared, and labels permuted, only within batches.
 """
 
 import numpy as np
@@ -11,28 +11,28 @@ from scipy.spatial.distance import cdist
 from mcvae_ops.profiles.exchange import strata_of
 from mcvae_ops.progress import Progress
 
-MAX_CELLS, MAX_CONTROLS = 1000, 2000  # of a group, and of what it is compared with
-ROUNDING = 1e-5  # relative; a permutation this near to the observed value counts as a tie
+MAX_CELLS, MAX_CONTROLS = 1000, 2000  # per group, and its controls: pairs grow squared
+ROUNDING = 1e-5  # relative; permutations this near to the observed value count as ties
 
 
 def energy_test(
     samples: list[tuple[np.ndarray, np.ndarray]], permutations: int, seed: int | list[int]
 ) -> tuple[float, float]:
-    """Return the squared energy distance of cells from controls and its permutation p value.
+    """Return the squared energy distance between cells and controls, and its permutation p value.
 
     Parameters
     ----------
     samples
-        One pair for each batch: cells and controls, (cell, dimension) each, finite; one cell each
-        is enough for a distance.
+        One pair for each batch: cells and controls, (cell, dimension) each, finite; at least one
+        cell each.
     permutations, seed
-        Random exchanges of labels within batches.
+        Number and seed of the permutations of labels within batches.
 
     Returns
     -------
-    2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells of a batch, a cell with itself
-    included, as the mean over batches weighted by n m / (n + m) for n cells and m controls; and
-    p = (1 + #(exchanged >= observed)) / (1 + permutations).
+    2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells of a batch, including each cell with
+    itself, as the mean over batches weighted by n m / (n + m) for n cells and m controls; and
+    p = (1 + #(permuted >= observed)) / (1 + permutations).
     """
     rng = np.random.default_rng(seed)
     total, weight, slack = np.zeros(1 + permutations), 0.0, 0.0
@@ -78,7 +78,7 @@ def energy_from_controls(
     permutations: int,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare the cells of each group with the controls of their batches.
+    """Return the energy distance of each group from the controls of its batches, and its p value.
 
     Parameters
     ----------
@@ -87,13 +87,13 @@ def energy_from_controls(
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
     permutations, seed
-        As in `energy_test`; the result of a group does not depend on other groups.
+        As in `energy_test`; the result of a group does not depend on the other groups.
 
     Returns
     -------
-    (group,) squared energy distance and p value. At most about 1,000 random cells stand for a group
-    and 2,000 for its controls, spread over batches as the group is. A group of controls is compared
-    with the other controls. Where a group has no control in its batches, both are NaN.
+    Squared energy distance and p value, (group,) each. At most about 1,000 random cells represent a
+    group and 2,000 its controls, spread over batches as the group is. A group of controls is
+    compared with the other controls. Without controls in its batches, both values are NaN.
     """
     order = np.random.default_rng([seed, 6]).permutation(len(latent))
     controls = order[is_control[order]]

@@ -1,4 +1,4 @@
-"""Guides, genes and cells as AnnData: what scanpy and its kin open."""
+"""Export guides, genes and cells as AnnData files, the format of scanpy."""
 
 import anndata
 import numpy as np
@@ -16,21 +16,21 @@ SPACE = {"s": "salient", "z": "background", "t": "technical"}
 
 
 def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> anndata.AnnData:
-    """Return a table of embedded things as AnnData.
+    """Return a table of cells, guides or genes with latent columns as AnnData.
 
     Parameters
     ----------
     table
-        Latent columns, and columns that describe a row.
+        Latent columns, and columns that describe the rows.
     names
-        Of the rows.
+        Names of the rows.
     provenance
-        What the table comes from; the version of this package is added.
+        Origin of the table (screen, model, seed); the version of this package is added.
 
     Returns
     -------
     X: latent dimensions, float32; obs: all other columns; var: the space of each dimension; obsm:
-    ``X_salient`` and ``X_background`` of a model that has both; uns: ``provenance``.
+    ``X_salient`` and ``X_background`` if the model has both; uns: ``provenance``.
     """
     columns = latent_columns(table.columns)
     observations = table.drop(columns=columns)
@@ -50,12 +50,12 @@ def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> annda
 
 
 def add_map(adata: anndata.AnnData, maps: pd.DataFrame) -> None:
-    """Add the UMAPs of the profiles of all cells; those of other sets of cells have no place.
+    """Add the UMAPs of the profiles of all cells; profiles of other sets of cells get NaN.
 
     Parameters
     ----------
     adata
-        obs names are ``name/cells``; gets obsm ``X_umap`` (of X), ``X_umap_salient``...
+        obs names are ``name/cells``; gets obsm ``X_umap`` (of X), ``X_umap_salient``, ...
     maps
         name, space, x, y.
     """
@@ -75,15 +75,15 @@ def export_anndata(
     guides, genes
         Tables of profiles.
     maps
-        Their UMAPs: level, name, space, x, y.
+        UMAPs of these profiles: level, name, space, x, y.
     screen
-        Its name.
+        Name of the screen.
     guides_h5ad, genes_h5ad
         Outputs; see `to_anndata` and `add_map`.
     """
     placed = pd.read_parquet(maps)
-    for level, source, target in (("guide", guides, guides_h5ad), ("gene", genes, genes_h5ad)):
-        table = pd.read_parquet(source)
+    for level, path, target in (("guide", guides, guides_h5ad), ("gene", genes, genes_h5ad)):
+        table = pd.read_parquet(path)
         first = table.iloc[0]
         provenance = {"screen": screen, "model": first["model"], "seed": int(first["seed"])}
         adata = to_anndata(table, table[level] + "/" + table["cells"], provenance)
@@ -93,7 +93,7 @@ def export_anndata(
 
 
 def read_rows(path: str, first: int, stop: int) -> pd.DataFrame:
-    """Read some rows of a table that is larger than memory."""
+    """Read the rows from `first` to `stop` (exclusive) of a table that is larger than memory."""
     table, row = pq.ParquetFile(path), 0
     groups = []
     for group in range(table.num_row_groups):
@@ -115,9 +115,9 @@ def export_cells(
     index, splits, embedding
         Tables of cells, row-aligned; the index is sorted by plate and well.
     screen
-        Its name.
+        Name of the screen.
     plate, well
-        Which cells.
+        The well to export.
     h5ad
         Output; see `to_anndata`. obs: the columns of the index, and split.
     """
@@ -125,11 +125,11 @@ def export_cells(
     chosen = pc.and_(pc.equal(wells["plate"], plate), pc.equal(wells["well"], well))
     rows = np.flatnonzero(chosen.to_numpy())
     if len(rows) == 0:
-        raise InputError(
+        raise InputError.missing(
             where=index,
-            found=f"no cell of plate {plate}, well {well}",
-            expected="a well with cells",
-            fix="ask for a well of screen.plates; read qc/dropped.parquet for lost cells",
+            what=f"every cell of plate {plate}, well {well}",
+            why="only wells with cells can be exported",
+            fix="name a well of screen.plates; qc/dropped.parquet lists the cells that were lost",
         )
     span = int(rows[0]), int(rows[-1]) + 1
     cells = read_rows(index, *span).drop(columns=["shard", "row"])

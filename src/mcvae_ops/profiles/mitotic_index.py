@@ -1,4 +1,4 @@
-"""How much more often cells of a gene are in mitosis than NTC cells."""
+"""Mitotic index: the change of the mitotic fraction of a gene relative to NTC cells."""
 
 import logging
 
@@ -20,20 +20,20 @@ def mitotic_indices(cells: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     cells
-        Columns guide, gene, is_ntc, cell_cycle_stage (mitotic or another).
+        Columns guide, gene, is_ntc, cell_cycle_stage ("mitotic" or another stage).
     split
         Row-aligned; see `mcvae_ops.profiles.aggregate.cell_set`.
 
     Returns
     -------
     cells, level (gene | ntc_guide), name, n_cells, mitotic_fraction and mitotic_index_percent: the
-    signed change of the fraction against all NTC cells of the set, in percent of the latter. A set
-    without a mitotic NTC cell is left out, with a warning.
+    signed change of the fraction relative to all NTC cells of the set, in percent of their
+    fraction. A set without a mitotic NTC cell is left out, with a warning.
 
     Raises
     ------
     InputError
-        If no NTC cell at all is mitotic: the change has no scale.
+        If no NTC cell at all is mitotic, because the change is relative to their fraction.
     """
     tables = []
     for name in CELL_SETS:

@@ -1,4 +1,4 @@
-"""Scale profiles before they are compared."""
+"""Scale the features of profiles before profiles are compared."""
 
 import numpy as np
 
@@ -13,11 +13,10 @@ def zscore_features(profiles: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (profile, feature), with the population standard deviation. A constant feature, which has
-    no scale, becomes 0.
+    (profile, feature), scaled by the population standard deviation. A constant feature becomes 0.
     """
     centred = profiles - profiles.mean(axis=0)
     deviation = profiles.std(axis=0)
-    # a constant column of rounding noise must not be blown up to variance 1
+    # The rounding errors of a constant feature must not be scaled up to variance 1.
     constant = deviation <= 1e-9 * np.abs(profiles).max(axis=0, initial=0.0)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=~constant)

@@ -1,4 +1,4 @@
-"""Published profiles in the pipeline's own tables: for benchmarks without cells."""
+"""Write published profiles as tables of the pipeline, for benchmarks without cells."""
 
 import numpy as np
 import pandas as pd
@@ -15,21 +15,22 @@ def gene_table(embedding: pd.DataFrame, control: str, model: str, seed: int) -> 
     Parameters
     ----------
     embedding
-        Index: gene symbol; columns "0", "1", ...: the salient half, then the background half,
+        Index: gene symbol; columns "0", "1", ...: first the salient half, then the background half,
         both minus NTC.
     control
         The symbol of NTC.
     model, seed
-        What to call the model.
+        Model name and training seed to write into the table.
 
     Returns
     -------
-    The columns of a genes table, cells "all"; n_guides and n_cells are not published: null.
+    The columns of a table of gene profiles, with cells "all"; n_guides and n_cells are null,
+    because they are not published.
 
     Raises
     ------
     InputError
-        If the latent columns are not two halves.
+        If the number of latent columns is not even.
     """
     dimensions = sorted((c for c in embedding.columns if c.isdigit()), key=int)
     if not dimensions or len(dimensions) % 2:
@@ -37,7 +38,7 @@ def gene_table(embedding: pd.DataFrame, control: str, model: str, seed: int) -> 
             where="archive.profiles.genes",
             found=f"{len(dimensions)} columns named by a number",
             expected="an even number of latent columns, the salient half first",
-            fix="give a table with columns 0, 1, ... and gene symbols as its index",
+            fix="provide a table with columns 0, 1, ... and gene symbols as its index",
         )
     names = [f"{space}_{k:02d}" for space in "sz" for k in range(len(dimensions) // 2)]
     profiles = embedding[dimensions].astype(np.float64).set_axis(names, axis=1)
@@ -57,9 +58,9 @@ def gene_table(embedding: pd.DataFrame, control: str, model: str, seed: int) -> 
 
 
 def mitotic_table(embedding: pd.DataFrame, control: str) -> pd.DataFrame:
-    """Return the published mitotic index of each gene: an absolute change, in percent.
+    """Return the published mitotic index of each gene, an absolute change in percent.
 
-    Cell numbers, fractions and NTC guides are not published: null, NaN and no rows.
+    Numbers of cells, fractions and NTC guides are not published: they are null, NaN and missing.
     """
     genes = embedding[embedding.index != control]
     return pd.DataFrame(
@@ -83,11 +84,11 @@ def significance_table(
     Parameters
     ----------
     significance
-        Columns of guide and gene, stat and pvalue.
+        Columns for guide and gene, stat and pvalue.
     control
         The symbol of NTC.
     columns
-        The pipeline's name -> the name in the table, for guide and gene.
+        Name in the pipeline (guide, gene) -> name in the published table.
     """
     gene = significance[columns["gene"]]
     return pd.DataFrame(
@@ -112,7 +113,7 @@ def published_profiles(
     mitotic_index: str,
     guide_significance: str,
 ) -> None:
-    """Write published tables as gene profiles, mitotic index and guide significance.
+    """Write gene profiles, mitotic index and guide significance from published tables.
 
     Parameters
     ----------
@@ -121,7 +122,7 @@ def published_profiles(
     control, columns
         As in `significance_table`.
     model, seed
-        The one model and training seed of the configuration.
+        The only model and training seed of the configuration.
     genes, mitotic_index, guide_significance
         Outputs.
 
@@ -134,7 +135,7 @@ def published_profiles(
         raise InputError(
             where="configuration keys models and training.seeds",
             found=f"{len(genes)} models x seeds",
-            expected="one, as the published profiles are of one trained model",
+            expected="one, because the published profiles are of one trained model",
             fix="keep one model and one seed",
         )
     published = pd.read_parquet(embedding)

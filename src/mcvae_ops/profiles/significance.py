@@ -1,4 +1,4 @@
-"""Which guides change the cells at all: distance of their mean, or of their cells, from NTC."""
+"""Guide significance: the distance from NTC of the mean, or the cells, of each guide."""
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ def q_values(p_values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     p_values
         (test,); NaN is not a test.
     counted
-        (test,): those that are asked about. The others (controls) have no q: NaN.
+        (test,): whether the test belongs to the family. The others (controls) get no q: NaN.
     """
     counted = counted & np.isfinite(p_values)
     q = np.full(len(p_values), np.nan)
@@ -44,19 +44,19 @@ def guide_significance(
     seed: int,
     significance: str,
 ) -> None:
-    """Write the distance of every guide from NTC with p and q.
+    """Write the distance of every guide from NTC, with p and q.
 
     Parameters
     ----------
     index, splits, embedding
-        Cells, their split and their embedding, row-aligned.
+        Tables of cells, row-aligned.
     trained
-        Whether the embedding is that of a model that was trained on the labels. It may have
-        learned to distinguish the guides of its training cells: only the other cells are tested.
+        Whether the embedding comes from a model that was trained on the labels. Only held-out cells
+        are then tested, because the model may have learnt to distinguish its training cells.
     statistic
         A key of `STATISTICS`.
     permutations, seed
-        Of the test.
+        Number of permutations of the test, and its seed.
     significance
         Output: guide, gene, n_cells, statistic, p_value, q_value (of targeting guides).
     """

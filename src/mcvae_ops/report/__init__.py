@@ -1,1 +1,1 @@
-"""The report of a run: one self-contained page."""
+"""Pages about a run: the report and the explorer."""

@@ -1,6 +1,6 @@
-"""The report of a run: one page that needs no other file.
+"""Write the report of a run: one page that needs no other file.
 
-The same inputs give the same bytes, but for what lies between the marks ``<!-- timings -->`` and
+The same inputs give the same bytes, except for the parts between ``<!-- timings -->`` and
 ``<!-- /timings -->``.
 """
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality_checks
-from mcvae_ops.report.paper_comparison import COMPARED, compare
+from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
@@ -30,7 +30,7 @@ VERDICTS = {
     "better": "yes",
     "about": "yes",
     "worse": "no",
-}  # verdict -> its class
+}  # verdict -> CSS class
 
 
 def figure_blocks(
@@ -45,17 +45,18 @@ def figure_blocks(
     captions
         Caption of each panel.
     words
-        What the screen calls genes, guides and controls.
+        Words of the screen for genes, guides and controls.
     """
     blocks = []
     for png, csv in zip(map(Path, figures), map(Path, data), strict=True):
         content = png.read_bytes()
         image = base64.b64encode(content).decode("ascii")
+        width_px = int.from_bytes(content[16:20], "big") // 2  # sharp at twice the density
         blocks.append(
             {
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
-                "width_px": int.from_bytes(content[16:20], "big") // 2,  # sharp on dense screens
+                "width_px": width_px,
                 "caption": reworded(captions[png.stem], words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],
@@ -65,7 +66,7 @@ def figure_blocks(
 
 
 def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
-    """Return the metrics of all trainings; model and seed stand in the paths."""
+    """Return the metrics of all trainings, with model and seed from their paths."""
     parts = []
     for path in map(Path, paths):
         model, seed = path.parts[-3:-1]
@@ -74,7 +75,7 @@ def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
 
 
 def cell_facts(index: str, splits: str) -> dict[str, str]:
-    """Return what a run holds of cells, genes and guides, in words."""
+    """Return the numbers of cells, genes and guides of a run, in words."""
     cells = pq.read_table(index, columns=["guide", "gene", "is_ntc", "plate", "well"])
     targeting = cells.filter(pc.invert(cells["is_ntc"]))
     n_ntc = cells.num_rows - targeting.num_rows
@@ -91,7 +92,7 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
 
 
 def screen_fact(screen: dict) -> str:
-    """Return plates, channels and pixels of a screen, in words."""
+    """Return the plates, channels and pixel size of a screen, in words."""
     channels = ", ".join(
         f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
     )
@@ -102,7 +103,7 @@ def screen_fact(screen: dict) -> str:
 
 
 def model_fact(tables: Sequence[str]) -> str:
-    """Return models and seeds of the benchmarked profiles, in words."""
+    """Return the models of the benchmark tables and their numbers of seeds, in words."""
     parts = [pd.read_parquet(path) for path in tables]
     rows = pd.concat([part[["model", "seed"]] for part in parts if "model" in part])
     rows = rows[(rows["model"] != "") & (rows["seed"] >= 0)].drop_duplicates()
@@ -124,24 +125,24 @@ def _quality(
     metrics: Sequence[str],
     n_kept: int,
 ) -> dict:
-    """Return tables and warnings of alignment, cropping and training; None where there is none."""
-    found = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
+    """Return tables and warnings on alignment, cropping and training; None for a missing table."""
+    quality = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
-        found["alignment"] = quality_checks.alignment_summary(table)
-        found["warnings"] += quality_checks.alignment_warnings(table)
+        quality["alignment"] = quality_checks.alignment_summary(table)
+        quality["warnings"] += quality_checks.alignment_warnings(table)
     if known_shifts:
-        found["warnings"] += quality_checks.known_shift_warnings(pd.read_parquet(known_shifts))
+        quality["warnings"] += quality_checks.known_shift_warnings(pd.read_parquet(known_shifts))
     if dropped:
         table = pd.read_parquet(dropped)
-        found["dropped"] = quality_checks.dropped_summary(table)
-        found["warnings"] += quality_checks.dropped_warnings(table, n_kept)
+        quality["dropped"] = quality_checks.dropped_summary(table)
+        quality["warnings"] += quality_checks.dropped_warnings(table, n_kept)
     if metrics:
         courses = read_metrics(metrics)
-        found["training"] = quality_checks.training_summary(courses)
-        found["speed"] = quality_checks.training_speed(courses)
-        found["warnings"] += quality_checks.training_warnings(found["training"])
-    return found
+        quality["training"] = quality_checks.training_summary(courses)
+        quality["speed"] = quality_checks.training_speed(courses)
+        quality["warnings"] += quality_checks.training_warnings(quality["training"])
+    return quality
 
 
 def report(
@@ -178,15 +179,15 @@ def report(
     captions
         Caption of each panel.
     tables
-        Benchmark tables (parquet); tables without a column ``model`` are passed over.
+        Benchmark tables (parquet); tables without a column ``model`` are ignored.
     alignment, known_shifts, dropped, index, splits, metrics
-        Tables of a run that starts from cells; nothing where it starts from profiles.
+        Tables of a run that starts from cells; empty or None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
     licences
         Licences of the annotations (tsv).
     timings
-        Folder of Snakemake's benchmark files.
+        Folder of the files of time and memory that Snakemake writes (`benchmark:`).
     html
         Output.
     """
@@ -198,15 +199,15 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    found = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
         f"{word}: {verdicts[word]}" for word in VERDICTS if word in verdicts
     )
-    facts["warnings"] = str(len(found["warnings"]) or "none")
+    facts["warnings"] = str(len(quality["warnings"]) or "none")
     compared = {
-        Path(path).stem: _records(compare(Path(path).stem, pd.read_csv(path)))
+        Path(path).stem: _records(compare_with_paper(Path(path).stem, pd.read_csv(path)))
         for path in data
         if Path(path).stem in COMPARED
     }
@@ -227,11 +228,11 @@ def report(
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
             figures=figure_blocks(figures, data, captions, screen["words"]),
-            warnings=found["warnings"],
-            alignment=_records(found["alignment"]),
-            dropped=_records(found["dropped"]),
-            training=_records(found["training"]),
-            speed=_records(found["speed"]),
+            warnings=quality["warnings"],
+            alignment=_records(quality["alignment"]),
+            dropped=_records(quality["dropped"]),
+            training=_records(quality["training"]),
+            speed=_records(quality["speed"]),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

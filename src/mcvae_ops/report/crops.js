@@ -1,6 +1,6 @@
 const hidden = new Set(); // channels that are switched off
 
-// The parts of the page that show crops; the picture holds grey channels, one below the other.
+// Elements of the page that show the crops of a gene. Its picture holds the grey channels, one below the other.
 function montage(gene, guide) {
   const { picture, crops } = DATA.montages[gene], n = crops.length / 2;
   const url = `${DATA.folder}/${String(picture).padStart(4, "0")}.webp`;
@@ -38,7 +38,7 @@ function montage(gene, guide) {
   return [switches, ...rows];
 }
 
-// Lay coloured channels over each other as slides on a screen: sums would turn white.
+// Blend coloured channels with the mode "screen", because sums of colours would turn white.
 function paint(image, n, canvases) {
   const size = image.naturalWidth / n, coloured = DATA.channels.map((channel, c) => {
     const strip = Object.assign(element("canvas", ""), { width: image.naturalWidth, height: 2 * size });

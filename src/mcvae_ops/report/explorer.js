@@ -12,7 +12,7 @@ const PATHS = Object.fromEntries(Object.entries(SHAPES).map(([key, d]) => [key, 
 const CONTROL = ["#222222", "D"], OTHER = ["#b9bdc2", "o"];
 const RAMP = [[0, 34, 78], [65, 77, 108], [124, 123, 120], [188, 175, 111], [253, 231, 55]]; // cividis
 const SPACES = Object.keys(DATA.gene.xy);
-// What the screen calls things: 2 genes may be 2 compounds.
+// Replace words with those of the screen: genes may be compounds.
 const say = (text) => text.replace(/\b(gene|guide|NTC)(s?)\b/g, (_, word, s) => DATA.words[word] + s);
 const LEVELS = { gene: say("genes"), guide: say("guides") };
 const NTC = say("control (NTC)");
@@ -32,19 +32,19 @@ function element(tag, text, attributes = {}) {
   return made;
 }
 
-// The chosen point; of a gene on the map of guides, all of its guides.
+// The chosen point, or all guides of a chosen gene on the map of guides.
 function chosenPoints() {
   if (!state.chosen) return [];
   const { level, name } = state.chosen, wanted = level === state.level ? name : geneOf(level, name);
   const names = level === "gene" && state.level === "guide" ? points().gene : points().name;
-  return names.flatMap((one, i) => (one === wanted && !isNaN(screenXY[2 * i]) ? [i] : []));
+  return names.flatMap((each, i) => (each === wanted && !isNaN(screenXY[2 * i]) ? [i] : []));
 }
 
 function geneOf(level, name) {
   return level === "gene" ? name : DATA.guide.gene[DATA.guide.name.indexOf(name)];
 }
 
-// Rank of each point among its level, 0 to 1: outliers do not use up the colours.
+// Rank of a point among the points of its level, 0 to 1: with ranks, outliers do not dominate the colours.
 function rankOf(i) {
   const key = state.level + state.colour;
   if (!ranks[key]) {
@@ -107,7 +107,7 @@ function label(ratio, i, r, text) {
   pen.fillText(text, at, y);
 }
 
-// Places of all points in px: the map fills the canvas, then the view zooms and moves it.
+// Positions of all points in px: the map fills the canvas; the view zooms and moves it.
 function place(w, h) {
   const xy = places(), n = xy.length / 2, low = [Infinity, Infinity], high = [-Infinity, -Infinity];
   xy.forEach((value, k) => {
@@ -135,16 +135,16 @@ function nearest(x, y) {
 }
 
 function facts(level, i) {
-  const one = DATA[level], found = [];
-  if (level === "guide") found.push([say("gene"), one.gene[i]]);
-  found.push(["group", (one.ntc[i] && NTC) || DATA.group[one.gene[i]] || "none"]);
-  if (level === "gene") found.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === one.name[i]).length]);
-  found.push(["cells", one.n[i].toLocaleString("en")]);
+  const columns = DATA[level], lines = [];
+  if (level === "guide") lines.push([say("gene"), columns.gene[i]]);
+  lines.push(["group", (columns.ntc[i] && NTC) || DATA.group[columns.gene[i]] || "none"]);
+  if (level === "gene") lines.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === columns.name[i]).length]);
+  lines.push(["cells", columns.n[i].toLocaleString("en")]);
   for (const space of SPACES) {
-    const value = one.distance[space][i];
-    found.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
+    const value = columns.distance[space][i];
+    lines.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
   }
-  return found;
+  return lines;
 }
 
 function showTip(i, x, y) {
@@ -172,7 +172,7 @@ function showDetails(level, i) {
   for (const [word, value] of facts(level, i)) list.append(element("dt", word), element("dd", value));
   const parts = [element("h2", level === "gene" ? name : `${say("guide")} ${name}`), list];
   if (DATA.montages[gene]) parts.push(...montage(gene, level === "guide" ? i : null));
-  else parts.push(element("p", "No crops are shown: every picture has control crops in its lower half."));
+  else parts.push(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
   $("details").replaceChildren(...parts);
 }
 
@@ -185,8 +185,8 @@ function search(text) {
     (name) => name.toLowerCase().startsWith(wanted),
   ]) {
     for (const level of ["gene", "guide"]) {
-      const found = DATA[level].name.find(fits);
-      if (found !== undefined) return choose(level, found);
+      const name = DATA[level].name.find(fits);
+      if (name !== undefined) return choose(level, name);
     }
   }
   $("problem").textContent = `${say("No gene or guide is called")} ${text.trim()}.`;

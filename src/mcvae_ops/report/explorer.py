@@ -1,7 +1,7 @@
-"""The explorer: a page with the map of guides and genes, and crops of every gene.
+"""Write the explorer: a page with the map of guides and genes, and crops of every gene.
 
-The page holds the map; the pictures lie in a folder beside it, one for each gene, and are loaded
-when they are asked for. No server is needed.
+The page holds the map. Pictures are in a folder beside it, one per gene, and are loaded on demand,
+without a server.
 """
 
 import json
@@ -23,29 +23,29 @@ from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.templates import environment
 from mcvae_ops.screen import reworded
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import Cells, read_cells
+from mcvae_ops.shards.training_cells import Cells, read_training_cells
 
 
 def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
-    """Return what the page shows of guides or genes, by column.
+    """Return the columns that the page shows of guides or genes.
 
     Parameters
     ----------
     profiles
-        Columns gene, is_ntc, n_cells, `name` and latent columns; the controls among them.
+        Columns gene, is_ntc, n_cells, `name` and latent columns, including controls.
     maps
-        Of these profiles: name, space, x, y. A profile without a place is not drawn.
+        UMAPs of these profiles: name, space, x, y. Profiles without coordinates are not drawn.
     name
-        The column that names a profile: guide or gene.
+        Column with the names of profiles: guide or gene.
 
     Returns
     -------
-    name, gene, ntc, n; by space, the distance from the controls, and x and y in turn.
+    name, gene, ntc, n; for each space the distance from controls, and x and y, alternating.
     """
     columns = latent_columns(profiles.columns)
     away = profiles[columns] - profiles.loc[profiles["is_ntc"], columns].mean()
     shown = profiles if name == "guide" else profiles[~profiles["is_ntc"]]
-    found = {
+    shown_columns = {
         "name": shown[name].tolist(),
         "gene": shown["gene"].tolist(),
         "ntc": shown["is_ntc"].astype(int).tolist(),
@@ -55,28 +55,28 @@ def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
     }
     for space, latent in spaces_of(profiles.columns).items():
         norm = np.linalg.norm(away.loc[shown.index, latent], axis=1)
-        found["distance"][space] = _numbers(norm, 4)
+        shown_columns["distance"][space] = _numbers(norm, 4)
         places = maps[maps["space"] == space].set_index("name")[["x", "y"]].reindex(shown[name])
-        found["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
-    return found
+        shown_columns["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
+    return shown_columns
 
 
 def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
-    """Return rounded numbers, None where there is none: JSON knows no NaN."""
+    """Return rounded numbers; NaN becomes None, because JSON has no NaN."""
     return [round(float(value), digits) if np.isfinite(value) else None for value in values]
 
 
 def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
-    """Return the position of each cell's guide among `names`, -1 for one that is not there."""
+    """Return the position in `names` of the guide of each cell, -1 for other guides."""
     guides = pq.read_table(index, columns=["guide"])["guide"]
-    found = pc.index_in(guides, value_set=pa.array(names, guides.type))
-    return pc.fill_null(found, -1).to_numpy()
+    positions = pc.index_in(guides, value_set=pa.array(names, guides.type))
+    return pc.fill_null(positions, -1).to_numpy()
 
 
-def choose(
+def choose_crops(
     cells: Cells, guide: np.ndarray, n: int
 ) -> tuple[gene_pictures.Choice, list[np.ndarray]]:
-    """Choose up to `n` cells of each gene; return them, and the controls of each batch."""
+    """Return up to `n` cells of each gene, and the controls of each batch."""
     order = np.random.default_rng(0).permutation(len(cells))
     controls = gene_pictures.choose_controls(cells.label, cells.batch, order)
     return gene_pictures.choose_cells(cells.label, guide, cells.batch, controls, order, n), controls
@@ -85,7 +85,7 @@ def choose(
 def write_pictures(
     chosen: gene_pictures.Choice, painter: gene_pictures.Painter, genes: list[str], folder: Path
 ) -> dict[str, int]:
-    """Write ``0000.webp``.. and return the number of the picture of each gene."""
+    """Write ``0000.webp``, ... and return the picture number of each gene."""
     shown = painter.paint(chosen.positions)
     controls, control = np.unique(chosen.controls, return_inverse=True)
     beside = painter.paint(controls)
@@ -103,24 +103,24 @@ def write_pictures(
 def montages(
     chosen: gene_pictures.Choice, numbers: dict[str, int], cells: Cells, guide: np.ndarray
 ) -> dict:
-    """Return of each gene the number of its picture, and guide and batch of its crops in turn.
+    """Return the picture number of each gene, and guide and batch of its crops, alternating.
 
     Parameters
     ----------
     chosen
         The crops.
     numbers
-        gene -> number of its picture.
+        gene -> picture number.
     cells
-        The index.
+        Cells of the index.
     guide
-        Number of each cell's guide.
+        Number of the guide of each cell.
     """
-    found = {gene: {"picture": number, "crops": []} for gene, number in numbers.items()}
+    montage_of = {gene: {"picture": number, "crops": []} for gene, number in numbers.items()}
     for position, label in zip(chosen.positions, chosen.label, strict=True):
-        crops = found[cells.labels[label]]["crops"]
+        crops = montage_of[cells.labels[label]]["crops"]
         crops += [int(guide[position]), int(cells.batch[position])]
-    return found
+    return montage_of
 
 
 def explorer(
@@ -141,15 +141,15 @@ def explorer(
     index
         Shard index (parquet).
     guides, genes
-        Profiles of the main model; those of all cells are shown.
+        Profiles of the main model; the page shows profiles of all cells.
     maps
-        Their UMAPs (parquet): level, name, space, x, y.
+        UMAPs of these profiles (parquet): level, name, space, x, y.
     groups
         Functional groups (parquet): gene, group.
     screen
         name, channels, pixel_size_um and words.
     crops_per_gene
-        Bound of the crops that are shown of a gene.
+        Largest number of crops of a gene.
     html, pictures
         Outputs: the page, and the folder of pictures beside it.
     """
@@ -162,11 +162,11 @@ def explorer(
     )
     table = pd.read_parquet(maps)
     data = {
-        level: points(one, table[table["level"] == level], level) for level, one in profiles.items()
+        level: points(profiles[level], table[table["level"] == level], level) for level in profiles
     }
-    cells = read_cells(index)
+    cells = read_training_cells(index)
     guide = _guide_numbers(index, data["guide"]["name"])
-    chosen, controls = choose(cells, guide, crops_per_gene)
+    chosen, controls = choose_crops(cells, guide, crops_per_gene)
     crops = Crops(Path(index).parents[1], cells)
     painter = gene_pictures.Painter(crops, controls)
     with whole_folder(pictures) as folder:

@@ -1,4 +1,4 @@
-"""Crops of a gene beside control crops of the same wells, as one picture per gene."""
+"""Pictures of genes: crops of a gene, beside control crops of the same wells."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,24 @@ from PIL import Image
 
 from mcvae_ops.shards.crops import Crops
 
-SHOWN = (1.0, 99.8)  # percentiles of the controls of a well: black and full colour
-REFERENCE_CELLS = 48  # controls of a well that its percentiles are taken of
+SHOWN = (1.0, 99.8)  # percentiles of the controls of a well that are black and full colour
+REFERENCE_CELLS = 48  # largest number of controls of a well from which percentiles are taken
 QUALITY = 90  # of WebP
 _BLOCK_CELLS = 256
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The crops that are shown.
+    """The crops of all pictures.
 
     Attributes
     ----------
     positions
-        Cells of genes, by their position in the index.
+        Positions of the cells in the index.
     label
-        Their genes, ascending.
+        Gene of each cell, ascending.
     controls
-        The control cell that each is set beside, of the same batch.
+        Position of the control cell of the same batch that is shown beside each cell.
     """
 
     positions: np.ndarray
@@ -42,11 +42,11 @@ def choose_controls(label: np.ndarray, batch: np.ndarray, order: np.ndarray) -> 
     batch
         Batch of each cell.
     order
-        A permutation of the cells: who is chosen first.
+        A permutation of the cells: the order in which cells are chosen.
 
     Returns
     -------
-    Positions, at most `REFERENCE_CELLS` of each batch.
+    Positions of at most `REFERENCE_CELLS` cells of each batch.
     """
     controls = order[label[order] == 0]
     by_batch = controls[np.argsort(batch[controls], kind="stable")]
@@ -62,7 +62,7 @@ def choose_cells(
     order: np.ndarray,
     n: int,
 ) -> Choice:
-    """Choose up to `n` cells of each gene, its guides in turn, and a control for each.
+    """Choose up to `n` cells of each gene, with its guides in turn, and a control for each cell.
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def choose_cells(
     controls
         `choose_controls`; cells of a batch without controls are not chosen.
     order
-        A permutation of the cells: who is chosen first.
+        A permutation of the cells: the order in which cells are chosen.
     n
-        Bound of the cells of a gene.
+        Largest number of cells of a gene.
     """
     compared = np.array([len(part) > 0 for part in controls])
     cells = order[(label[order] != 0) & compared[batch[order]]]
@@ -102,7 +102,7 @@ def _ranks(*keys: np.ndarray) -> np.ndarray:
 
 
 def contrast(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the counts of each channel (channel,) that are drawn black and in full colour.
+    """Return the counts that are black and full colour, (channel,) each.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def contrast(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_grey(crops: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Bring counts to uint8.
+    """Scale counts to uint8.
 
     Parameters
     ----------
@@ -128,12 +128,12 @@ def to_grey(crops: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 class Painter:
-    """Crops in grey, each batch on the scale of its controls.
+    """Reads crops as grey images, each batch on the scale of its controls.
 
     Parameters
     ----------
     crops
-        Source of the crops.
+        Reader of the crops.
     controls
         Control cells of each batch.
     """
@@ -149,7 +149,7 @@ class Painter:
     def paint(self, positions: np.ndarray) -> np.ndarray:
         """Return uint8 (cell, channel, y, x) of the cells at `positions`."""
         painted = np.empty((len(positions), *self.crops.shape), np.uint8)
-        # In the order of the index: each file is opened once.
+        # In the order of the index, each file is opened only once.
         order = np.argsort(positions, kind="stable")
         for first in range(0, len(order), _BLOCK_CELLS):
             rows = order[first : first + _BLOCK_CELLS]
@@ -165,12 +165,12 @@ def sprite(cells: np.ndarray, controls: np.ndarray) -> Image.Image:
     Parameters
     ----------
     cells, controls
-        uint8 (cell, channel, y, x); as many of either.
+        uint8 (cell, channel, y, x); equal numbers of both.
 
     Returns
     -------
-    Crops side by side; a row for each channel and arm: (first channel, cells), (first channel,
-    controls), (second channel, cells)... The page gives the channels their colours.
+    Crops side by side, one row per channel and arm: (first channel, cells), (first channel,
+    controls), (second channel, cells), ... The page colours the channels.
     """
     both = np.stack([cells, controls])  # (arm, cell, channel, y, x)
     arm, n, channel, y, x = both.shape

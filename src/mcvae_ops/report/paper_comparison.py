@@ -1,4 +1,4 @@
-"""The paper's numbers beside those of the run, from the source data of the figures."""
+"""Compare the numbers of the run with those of the paper, from the source data of figures."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import PAPER, RUN
 
 QUOTED_LEVEL = 95  # the percentile that the paper quotes
-# panel -> (columns that name an estimate, columns that hold it)
+# panel -> (columns that name an estimate, columns that hold its values)
 COMPARED = {
     "fig2a": (["model", "space"], ["recall", "precision"]),
     "fig2b": (["model", "space"], ["recall", "precision"]),
@@ -17,8 +17,8 @@ COMPARED = {
 }
 
 
-def compare(panel: str, data: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per number that both the paper and the run have.
+def compare_with_paper(panel: str, data: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per number that is in both the paper and the run.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def compare(panel: str, data: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    what (in words), ours, theirs. No row where the figure has no values of the paper.
+    what (in words), ours, theirs. No row if the figure has no values of the paper.
     """
     keys, values = COMPARED[panel]
     if "level" in data:
@@ -41,10 +41,10 @@ def compare(panel: str, data: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for value in values if len(theirs) else ():
         both = ours.dropna(subset=[value]).merge(theirs, on=keys, suffixes=("_ours", "_theirs"))
-        for _, one in both.iterrows():
-            what = ", ".join(_word(key, one[key]) for key in keys)
+        for _, pair in both.iterrows():
+            what = ", ".join(_word(key, pair[key]) for key in keys)
             name = "" if value == "value" else f", {value}"
-            rows.append((what + name, one[f"{value}_ours"], one[f"{value}_theirs"]))
+            rows.append((what + name, pair[f"{value}_ours"], pair[f"{value}_theirs"]))
     return pd.DataFrame(rows, columns=["what", "ours", "theirs"])
 
 

@@ -1,19 +1,20 @@
-"""Quality of alignment and training in numbers, and in plain words where something looks wrong."""
+"""Quality of alignment, cropping and training: summary tables, and warnings in plain words."""
 
 import pandas as pd
 
 from mcvae_ops.figures import style
 from mcvae_ops.training.diagnostics import salient_warnings
 
-MOST_CONSENSUS = 0.25  # share of tiles that borrow the shift of their plate
+# More than these shares lead to a warning.
+MOST_CONSENSUS = 0.25  # share of tiles that take the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
-MOST_WRONG = 0.05  # share of the known shifts of a channel that are measured wrongly
-WRONG_PX = 0.5
-LEAST_SURE = 0.5  # confidence
+MOST_WRONG = 0.05  # share of the known shifts of a channel
+WRONG_PX = 0.5  # error above which a known shift is measured wrongly
+LEAST_SURE = 0.5  # confidence below which a shift is not measured reliably
 
 
 def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
-    """Return per plate and channel how tiles were aligned.
+    """Return how tiles were aligned, by plate and channel.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
 
 
 def tile_fact(alignment: pd.DataFrame) -> str:
-    """Return how many tiles were read and how many of them failed, in words."""
+    """Return the number of tiles and of failed tiles, in words."""
     n_failed = len(_tiles(alignment[~alignment["passed"].astype(bool)]))
     return f"{len(_tiles(alignment)):,} aligned and cropped, {n_failed or 'none'} failed"
 
@@ -51,26 +52,26 @@ def _tiles(alignment: pd.DataFrame) -> pd.DataFrame:
 
 
 def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
-    """Say in plain words what is wrong with the alignment; nothing if nothing is."""
+    """Return warnings on the alignment."""
     warnings = []
     failed = _tiles(alignment[~alignment["passed"].astype(bool)])
     if len(failed):
         reasons = ", ".join(f"{n} × {why}" for why, n in failed["reason"].value_counts().items())
         n_tiles = len(_tiles(alignment))
         warnings.append(f"{len(failed)} of {n_tiles} tiles could not be used: {reasons}.")
-    for one in alignment_summary(alignment).itertuples():
-        moved = one.measured + one.consensus
-        if moved and one.consensus / moved > MOST_CONSENSUS:
+    for row in alignment_summary(alignment).itertuples():
+        moved = row.measured + row.consensus
+        if moved and row.consensus / moved > MOST_CONSENSUS:
             warnings.append(
-                f"Plate {one.plate}, channel {one.channel}: the shift of {one.consensus} of "
-                f"{moved} tiles could not be measured reliably, and the shift of the plate was "
-                "taken instead; look at a few of these tiles."
+                f"Plate {row.plate}, channel {row.channel}: the shift of {row.consensus} of "
+                f"{moved} tiles could not be measured reliably, so the shift of the plate was "
+                "used; look at some of these tiles."
             )
     return warnings
 
 
 def known_shift_warnings(checks: pd.DataFrame) -> list[str]:
-    """Say in plain words where shifts that are known were not measured as such.
+    """Return warnings on known shifts that were measured wrongly.
 
     Parameters
     ----------
@@ -88,30 +89,30 @@ def known_shift_warnings(checks: pd.DataFrame) -> list[str]:
         if len(sure) < len(rows) / 2:
             warnings.append(
                 f"{name}: only {len(sure)} of {len(rows)} known shifts could be measured reliably, "
-                "so these two stains say little of each other; see alignment.measure."
+                "so these two stains may be too different to align; see alignment.measure."
             )
         elif len(wrong) > MOST_WRONG * len(sure) and check == "one file":
             warnings.append(
-                f"{name}: recorded in one file, yet {wrong['error_px'].median():.1f} px apart; "
+                f"{name}: recorded in one file, but {wrong['error_px'].median():.1f} px apart; "
                 "check screen.channels, or measure this channel too (alignment.measure)."
             )
         elif len(wrong) > MOST_WRONG * len(sure):
             warnings.append(
-                f"{name}: of {len(sure)} known shifts put into tiles of this run, {len(wrong)} "
-                f"came back wrong by more than {WRONG_PX} px; do not trust this channel's "
-                "alignment before you have looked at it (alignment.method, binning)."
+                f"{name}: {len(wrong)} of {len(sure)} known shifts applied to tiles of this run "
+                f"were measured with an error above {WRONG_PX} px; check the alignment of this "
+                "channel before you use it (alignment.method, alignment.binning)."
             )
     return warnings
 
 
 def dropped_summary(dropped: pd.DataFrame) -> pd.DataFrame:
-    """Return cells and tiles that were dropped, by reason."""
+    """Return the number of dropped cells and tiles by reason."""
     summary = dropped.groupby("reason").agg(cells=("n_cells", "sum"), tiles=("tile", "size"))
     return summary.sort_values("cells", ascending=False).reset_index()
 
 
 def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[str]:
-    """Say in plain words whether many cells were dropped."""
+    """Return a warning if many cells were dropped."""
     n_dropped = int(dropped["n_cells"].sum())
     share = n_dropped / max(n_dropped + n_kept, 1)
     if share <= MOST_DROPPED:
@@ -125,44 +126,54 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     metrics
-        The metrics of all trainings below each other, with columns model and seed.
+        Metrics of all trainings, with columns model and seed.
     """
     validated = metrics[metrics["phase"] == "validation"].reset_index(drop=True)
     trainings = validated.groupby(["model", "seed"], sort=False)
     best = validated.loc[trainings["negative_elbo"].idxmin()]
     last = trainings[["step", "epoch"]].max().rename(columns=lambda name: f"last_{name}")
     columns = [
-        "model", "seed", "epoch", "step", "negative_elbo", "kl_z", "kl_s", "active_units_z",
-        "active_units_s", "mean_abs_s_ntc", "mean_abs_s_perturbed", "nats_without_s",
-    ]  # fmt: skip
+        "model",
+        "seed",
+        "epoch",
+        "step",
+        "negative_elbo",
+        "kl_z",
+        "kl_s",
+        "active_units_z",
+        "active_units_s",
+        "mean_abs_s_ntc",
+        "mean_abs_s_perturbed",
+        "nats_without_s",
+    ]
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
 
 def training_speed(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return median speed, wait for crops and mixing of each training, as in `Meter.means`."""
+    """Return the medians of speed, waiting and mixing of each training (see `Meter.means`)."""
     columns = ["cells_per_s", "loader_wait_share", "tiles_per_batch", "wells_per_batch"]
     trained = metrics[metrics["phase"] == "train"]
     return trained.groupby(["model", "seed"], sort=False)[columns].median().reset_index()
 
 
-def _training(one) -> str:
-    return f"{style.model_name(one.model)}, seed {one.seed}"
+def _training(training) -> str:
+    return f"{style.model_name(training.model)}, seed {training.seed}"
 
 
 def training_warnings(summary: pd.DataFrame) -> list[str]:
-    """Say in plain words which trainings look wrong, from `training_summary`."""
+    """Return warnings on trainings, from `training_summary`."""
     warnings = []
     unfinished = summary[summary["step"] == summary["last_step"]]
     if len(unfinished):
-        names = "; ".join(_training(one) for one in unfinished.itertuples())
+        names = "; ".join(_training(training) for training in unfinished.itertuples())
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
-    for one in summary.itertuples():
-        found = salient_warnings(one._asdict())
-        warnings += [f"{_training(one)}: {sentence}." for sentence in found.values()]
+    for training in summary.itertuples():
+        sentences = salient_warnings(training._asdict())
+        warnings += [f"{_training(training)}: {sentence}." for sentence in sentences.values()]
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:
         warnings.append(
             f"Models were trained with {n_seeds} seed{'s' if n_seeds > 1 else ''}: differences "
-            "between models may be differences between trainings. Three or more are advised."
+            "between models may be differences between trainings. Use three seeds or more."
         )
     return warnings

@@ -1,4 +1,4 @@
-"""Pages from templates of this room."""
+"""The environment of the page templates of this folder."""
 
 import jinja2
 import pandas as pd
@@ -7,7 +7,7 @@ from mcvae_ops.figures import style
 
 
 def number(value: float) -> str:
-    """Return a number for a table, nothing where there is none."""
+    """Return a number as text for a table; NaN becomes empty text."""
     if pd.isna(value):
         return ""
     digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
@@ -15,7 +15,7 @@ def number(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """Return a whole number for a table, nothing where there is none."""
+    """Return a whole number as text for a table; NaN becomes empty text."""
     return "" if pd.isna(value) else f"{int(value):,}"
 
 
@@ -25,7 +25,7 @@ def plain(name: str) -> str:
 
 
 def environment() -> jinja2.Environment:
-    """Return where the templates are, and what they may call."""
+    """Return the template environment, with the filters that templates use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mcvae_ops.report", "."),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Time and memory of each rule, from the files that Snakemake's `benchmark:` writes."""
+"""Time and memory of each rule, from the files of Snakemake's directive `benchmark:`."""
 
 from pathlib import Path
 
@@ -8,19 +8,19 @@ COLUMNS = ["rule", "jobs", "total_s", "longest_s", "peak_memory_mb"]
 
 
 def read_timings(folder: str) -> pd.DataFrame:
-    """Return one row per rule, the longest in total first.
+    """Return one row per rule, sorted by total time, longest first.
 
     Parameters
     ----------
     folder
-        Holds ``{rule}.tsv`` of rules with one job, ``{rule}/...tsv`` of others. A folder that
-        does not exist holds no rule.
+        Folder with ``{rule}.tsv`` of rules with one job and ``{rule}/...tsv`` of other rules. It
+        need not exist.
     """
     root, rows = Path(folder), []
     for path in sorted(root.rglob("*.tsv")):
         rule = path.relative_to(root).parts[0].removesuffix(".tsv")
         table = pd.read_csv(path, sep="\t", na_values=["-"])
-        rows += [(rule, one["s"], one["max_rss"]) for _, one in table.iterrows()]
+        rows += [(rule, job["s"], job["max_rss"]) for _, job in table.iterrows()]
     jobs = pd.DataFrame(rows, columns=["rule", "s", "max_rss"])
     rules = jobs.groupby("rule", as_index=False).agg(
         jobs=("s", "size"),

@@ -1,1 +1,1 @@
-"""Crops on disk: their format, index, splits, statistics, and the order in which they are read."""
+"""Crops on disk: format, index, splits, statistics, and the order in which training reads them."""

@@ -1,4 +1,4 @@
-"""What pictures show of the crops: how many there are of each tile, and a few of them."""
+"""Tables for the figures of quality control: cells per tile, and the pixels of a few crops."""
 
 import zlib
 from pathlib import Path
@@ -15,13 +15,13 @@ N_EXAMPLES = 9
 
 
 def choose_examples(cell_ids: np.ndarray, n: int) -> np.ndarray:
-    """Return the rows of `n` cells that depend on the names alone."""
+    """Choose `n` cells by their names alone; return their rows, ascending."""
     drawn = [zlib.crc32(f"example {cell_id}".encode()) for cell_id in cell_ids]
     return np.sort(np.argsort(drawn, kind="stable")[:n])
 
 
 def pixels_of(crop: np.ndarray, channels: list[str], cell_id: str, is_ntc: bool) -> pa.Table:
-    """Return a crop (channel, y, x) as one row per pixel."""
+    """Return a crop (channel, y, x) as a table of one row per pixel."""
     channel, y, x = (axis.ravel() for axis in np.indices(crop.shape, np.int32))
     return pa.table(
         {
@@ -36,7 +36,17 @@ def pixels_of(crop: np.ndarray, channels: list[str], cell_id: str, is_ntc: bool)
 
 
 def sample_crops(index: str, cells_per_tile: str, montage: str) -> None:
-    """Rule sample_crops: count the cells of each tile; read some crops of either arm."""
+    """Rule sample_crops: count the cells of each tile, and write the pixels of some crops.
+
+    Parameters
+    ----------
+    index
+        The shard index.
+    cells_per_tile
+        Output: one row per plate, well and tile.
+    montage
+        Output: `N_EXAMPLES` crops of either arm, one row per pixel.
+    """
     columns = ["shard", "row", "cell_id", "plate", "well", "tile", "is_ntc"]
     table = pq.read_table(index, columns=columns).replace_schema_metadata(None)
     keys = ["plate", "well", "tile"]
@@ -51,7 +61,7 @@ def sample_crops(index: str, cells_per_tile: str, montage: str) -> None:
     for arm in (True, False):
         rows = np.flatnonzero(is_ntc == arm)
         chosen = table.take(rows[choose_examples(table["cell_id"].to_numpy()[rows], N_EXAMPLES)])
-        for one in chosen.to_pylist():
-            crop = open_shard(root / one["shard"]).crops[one["row"]]
-            parts.append(pixels_of(crop, channels, one["cell_id"], arm))
+        for cell in chosen.to_pylist():
+            crop = open_shard(root / cell["shard"]).crops[cell["row"]]
+            parts.append(pixels_of(crop, channels, cell["cell_id"], arm))
     write_parquet(pa.concat_tables(parts), montage)

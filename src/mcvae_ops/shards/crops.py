@@ -1,4 +1,4 @@
-"""Crops by their position in the index: from the shards, or held in memory."""
+"""Crops by their position in the index: read from the shards, or held in memory."""
 
 import os
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.shards.training_cells import Cells
 
 LARGEST_GAP = 64
-"""Cells that nobody asked for are read along when so few lie between two that are wanted."""
+"""Up to so many unwanted cells between two wanted ones are read too: faster than a second call."""
 LONGEST_RUN = 256
-"""Cells that one system call reads; a call may fill at most 1,024 places."""
+"""Cells that one system call reads; a call can fill at most 1,024 buffers."""
 OPEN_SHARDS = 256
+"""Shards that are open at a time: a process may not open all files of a screen."""
 
 
 class Crops:
@@ -26,19 +27,18 @@ class Crops:
     root
         Folder to which the paths of the shards are relative.
     cells
-        See `read_cells`.
+        See `read_training_cells`.
     """
 
     def __init__(self, root: Path, cells: Cells) -> None:
         self.cells, self.root = cells, root
-        # A screen has more shards than a process may have open files.
         self._file = lru_cache(maxsize=OPEN_SHARDS)(self._open)
         self.shape = np.load(root / cells.shards[0], mmap_mode="r").shape[1:]
         self._cell_bytes = 2 * int(np.prod(self.shape))
         self._unwanted = memoryview(bytearray(LARGEST_GAP * self._cell_bytes))
 
     def _open(self, shard: int) -> tuple[FileIO, int]:
-        """Return a shard's file and the place of its first crop in it."""
+        """Return a shard's file and the offset of its first crop."""
         handle = FileIO(self.root / self.cells.shards[shard])
         np.lib.format.read_magic(handle)
         np.lib.format.read_array_header_1_0(handle)
@@ -47,7 +47,7 @@ class Crops:
     def read(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return the crops at `positions`, all different, in their order.
 
-        Neighbours are read as one run, straight from the file to where they belong in `out`.
+        Neighbours are read in one run, from the file directly into their rows of `out`.
         """
         crops = np.empty((len(positions), *self.shape), np.uint16) if out is None else out
         shard, row = self.cells.shard[positions], self.cells.row[positions]
@@ -62,38 +62,40 @@ class Crops:
 
     def _read_run(self, shard: int, rows: np.ndarray, crops: np.ndarray, to: np.ndarray) -> None:
         handle, offset = self._file(shard)
-        places, n_bytes = [], self._cell_bytes
+        buffers, n_bytes = [], self._cell_bytes
         gaps = np.diff(rows, prepend=rows[0] - 1) - 1
-        for gap, place in zip(gaps.tolist(), to.tolist(), strict=True):
+        for gap, target in zip(gaps.tolist(), to.tolist(), strict=True):
             if gap:
-                places.append(self._unwanted[: gap * n_bytes])
-            places.append(crops[place].data)
+                buffers.append(self._unwanted[: gap * n_bytes])
+            buffers.append(crops[target].data)
         expected = int(rows[-1] - rows[0] + 1) * n_bytes
-        found = os.preadv(handle.fileno(), places, offset + int(rows[0]) * n_bytes)
-        if found != expected:
+        n_read = os.preadv(handle.fileno(), buffers, offset + int(rows[0]) * n_bytes)
+        if n_read != expected:
             raise InputError(
                 where=f"shard {self.cells.shards[shard]}",
-                found=f"{found} bytes from row {rows[0]}",
+                found=f"{n_read} bytes from row {rows[0]}",
                 expected=f"{expected}",
                 fix="delete it, and Snakemake makes it again",
             )
 
 
-class HeldCrops:
+class CropsInMemory:
     """Some crops, read once and held in memory."""
 
     def __init__(self, crops: Crops, positions: np.ndarray) -> None:
-        self._place = np.full(len(crops.cells), -1)
-        self._place[positions] = np.arange(len(positions))
-        self._held, self.shape = crops.read(positions), crops.shape
+        self._row = np.full(len(crops.cells), -1)
+        self._row[positions] = np.arange(len(positions))
+        self._crops, self.shape = crops.read(positions), crops.shape
 
     def read(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Return the crops at `positions`, in their order, in `out`."""
-        # with mode "raise" NumPy would fill a copy of `out` first
-        return np.take(self._held, self._place[positions], axis=0, out=out, mode="clip")
+        # With mode "raise" NumPy would fill a copy of `out` first.
+        return np.take(self._crops, self._row[positions], axis=0, out=out, mode="clip")
 
 
-def in_order(crops: Crops, cells: range, n_cells: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read_in_order(
+    crops: Crops, cells: range, n_cells: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield positions and crops of `cells`, rows of the index, `n_cells` at a time."""
     for first in range(0, len(cells), n_cells):
         positions = np.array(cells[first : first + n_cells])

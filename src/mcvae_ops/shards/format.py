@@ -1,4 +1,4 @@
-"""The shard: crops as .npy, and one row per crop in a parquet file beside it."""
+"""The format of a shard: crops as .npy, and one row per crop in a parquet file beside it."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ class Shard:
     Attributes
     ----------
     crops
-        uint16 (cell, channel, y, x), counts; mapped, not read.
+        uint16 (cell, channel, y, x), counts; mapped from disk.
     cells
         One row per crop, in the same order.
     channels
@@ -50,12 +50,12 @@ def write_shard(
     path: str | Path,
     index: str | Path | None = None,
 ) -> None:
-    """Write a shard: first the crops, then the rows that vouch for them.
+    """Write a shard: first the crops, then the rows; the rows prove that the crops are complete.
 
     Parameters
     ----------
     crops
-        uint16 (cell, channel, y, x), counts; may hold more cells than are written.
+        uint16 (cell, channel, y, x), counts; may contain more cells than are written.
     order
         Rows of `crops`, in the order in which they are written.
     cells
@@ -68,7 +68,7 @@ def write_shard(
     Raises
     ------
     ValueError
-        If shapes, type or numbers of rows disagree.
+        If shape, type or number of rows do not match.
     """
     if not isinstance(cells, pa.Table):
         cells = pa.Table.from_pandas(cells, preserve_index=False)
@@ -96,14 +96,14 @@ def open_shard(path: str | Path, verify: bool = False) -> Shard:
     Parameters
     ----------
     path
-        The .npy; its rows lie in the .parquet beside it.
+        The .npy; its rows are in the .parquet beside it.
     verify
-        Also read the whole file and compare its SHA-256.
+        Whether to read the whole file too, and compare its SHA-256.
 
     Raises
     ------
     InputError
-        If the shard is of another version, or crops and rows do not belong together.
+        If the shard has another schema version, or crops and rows do not match.
     """
     metadata = read_metadata(path)
     crops = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -114,20 +114,20 @@ def open_shard(path: str | Path, verify: bool = False) -> Shard:
     if crops.shape != expected or crops.dtype != np.uint16:
         raise _mismatch(path, f"crops {crops.dtype} {crops.shape}", f"uint16 {expected}")
     if verify and _sha256(path) != metadata["sha256"]:
-        raise _mismatch(path, "other bytes than were written", f"SHA-256 {metadata['sha256']}")
+        raise _mismatch(path, "changed crops", f"SHA-256 {metadata['sha256']}")
     return Shard(crops, cells, channels)
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return the metadata of a shard (given by its .npy), its version checked.
+    """Return the metadata of a shard (given by its .npy), after a check of their version.
 
     Raises
     ------
     InputError
-        If the parquet file carries no metadata, or those of another version.
+        If the parquet file has no metadata, or those of another version.
     """
-    found = pq.read_schema(index_path(path)).metadata or {}
-    metadata = {key.decode(): value.decode() for key, value in found.items()}
+    encoded = pq.read_schema(index_path(path)).metadata or {}
+    metadata = {key.decode(): value.decode() for key, value in encoded.items()}
     version = metadata.get("schema_version", "none")
     if version != SCHEMA_VERSION:
         raise _mismatch(path, f"schema version {version}", f"version {SCHEMA_VERSION}")
@@ -135,7 +135,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
 
 def _write_in_order(crops: np.ndarray, order: np.ndarray, path: Path) -> str:
-    """Write the crops, and return the SHA-256 of the file."""
+    """Write the crops; return the SHA-256 of the file."""
     header = io.BytesIO()
     shape = (len(order), *crops.shape[1:])
     np.lib.format.write_array_header_1_0(

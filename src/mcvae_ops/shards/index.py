@@ -1,4 +1,4 @@
-"""The index: one row per crop of the screen, in the order in which its shards are read."""
+"""The shard index: one row per crop of the screen, in the order of its shards."""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from mcvae_ops.shards.format import open_shard, read_metadata
 
 
 def shard_rows(path: str | Path, name: str) -> pa.Table:
-    """Return the rows of a shard, with its `name` and the row of each crop in front."""
+    """Return the rows of a shard, with two columns in front: shard (`name`) and row of the crop."""
     cells = open_shard(path).cells.replace_schema_metadata(None)
     rows = pa.array(np.arange(cells.num_rows, dtype=np.int32))
     names = pa.repeat(name, cells.num_rows)
@@ -30,7 +30,7 @@ def chunk_key(path: str | Path) -> tuple[str, str, str, str]:
 
 
 def check_alike(shards: Sequence[str]) -> dict[str, str]:
-    """Return the metadata that all shards share: version, channels and crop size.
+    """Return the metadata that all shards have in common: version, channels and crop size.
 
     Raises
     ------
@@ -63,21 +63,30 @@ def check_channels(channels: Sequence[str], index: str) -> list[str]:
     Raises
     ------
     InputError
-        If the crops that the index lists have others.
+        If the crops that the index lists have other channels.
     """
-    found = index_channels(index)
-    if found != list(channels):
+    indexed = index_channels(index)
+    if indexed != list(channels):
         raise InputError(
             where="configuration key screen.channels",
             found=", ".join(channels),
-            expected=f"{', '.join(found)}, as in {index}",
+            expected=f"{', '.join(indexed)}, as in {index}",
             fix="correct the key, or make the crops again (rule crop_chunk)",
         )
-    return found
+    return indexed
 
 
 def index_shards(shards: Sequence[str], root: str, index: str) -> None:
     """Rule index_shards: list every crop, by plate, well, chunk, arm and row.
+
+    Parameters
+    ----------
+    shards
+        Paths of the shards (.npy).
+    root
+        Folder to which the paths in the index are relative.
+    index
+        Output.
 
     Raises
     ------
@@ -89,18 +98,18 @@ def index_shards(shards: Sequence[str], root: str, index: str) -> None:
     tables = [shard_rows(path, Path(path).relative_to(root).as_posix()) for path in shards]
     table = pa.concat_tables(tables)
     if table.num_rows == 0:
-        raise InputError(
+        raise InputError.missing(
             where=f"the {len(shards)} shards of {root}",
-            found="no cell",
-            expected="cells to train on",
-            fix="read crops/*/*/*.dropped.parquet for what became of them",
+            what="every cell",
+            why="training needs cells",
+            fix="read in crops/*/*/*.dropped.parquet why cells were dropped",
         )
     n_cells = pc.count_distinct(table["cell_id"]).as_py()
     if n_cells != table.num_rows:
         raise InputError(
             where=f"the shards of {root}",
             found=f"{table.num_rows} crops of {n_cells} cells",
-            expected="each cell once",
+            expected="one crop of each cell",
             fix="delete the folder crops, and Snakemake makes it again",
         )
     write_parquet(table, index, shared)

@@ -1,11 +1,11 @@
-"""A shard as OME-Zarr (NGFF 0.4), for napari and its kin."""
+"""Export a shard as OME-Zarr (NGFF 0.4), for napari and other viewers."""
 
 import numpy as np
 
 from mcvae_ops.files import whole_folder
 from mcvae_ops.shards.format import Shard, open_shard
 
-VERSION = "0.4"  # what viewers read; 0.5 differs in the storage format alone
+VERSION = "0.4"  # viewers read it; 0.5 differs only in the storage format
 CELLS_PER_CHUNK = 64
 WINDOW = (1.0, 99.8)  # percentiles of a channel: black and full colour
 WINDOW_CELLS = 256
@@ -19,7 +19,7 @@ def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_
     shard
         The crops.
     name
-        Of the image.
+        Name of the image.
     colours
         channel -> ``#rrggbb``.
     pixel_size_um
@@ -28,8 +28,8 @@ def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_
     Returns
     -------
     ``multiscales``, ``omero`` (names, colours and contrast of the channels) and ``mcvae_ops`` (the
-    cell of each crop). NGFF knows no axis of cells: they stand along the axis of time, so that a
-    viewer steps through them.
+    cell of each crop). NGFF has no axis of cells, so they are along the axis of time, through which
+    a viewer steps.
     """
     space = {"type": "space", "unit": "micrometer"}
     axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
@@ -55,9 +55,9 @@ def export_ome_zarr(crops: str, channels: list[dict], pixel_size_um: float, zarr
     Parameters
     ----------
     crops
-        The shard (.npy); its rows lie in the .parquet beside it.
+        The shard (.npy); its rows are in the .parquet beside it.
     channels
-        name and colour of each.
+        Name and colour of each channel.
     pixel_size_um
         Edge of a pixel.
     zarr
@@ -72,9 +72,13 @@ def export_ome_zarr(crops: str, channels: list[dict], pixel_size_um: float, zarr
         group = open_group(partial, mode="w", zarr_format=2)
         group.attrs.update(image_metadata(shard, name, colours, pixel_size_um))
         image = create_array(
-            partial, name="0", shape=shard.crops.shape, dtype=shard.crops.dtype,
-            chunks=(CELLS_PER_CHUNK, *shard.crops.shape[1:]), zarr_format=2,
+            partial,
+            name="0",
+            shape=shard.crops.shape,
+            dtype=shard.crops.dtype,
+            chunks=(CELLS_PER_CHUNK, *shard.crops.shape[1:]),
+            zarr_format=2,
             chunk_key_encoding={"name": "v2", "separator": "/"},
-        )  # fmt: skip
+        )
         for first in range(0, len(shard.crops), CELLS_PER_CHUNK):
             image[first : first + CELLS_PER_CHUNK] = shard.crops[first : first + CELLS_PER_CHUNK]

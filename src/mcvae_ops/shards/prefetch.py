@@ -1,4 +1,4 @@
-"""Reading ahead: what comes next is read in a thread while what is there is worked on."""
+"""Prefetching: a thread reads the next value while the current one is used."""
 
 import time
 from collections.abc import Callable
@@ -9,23 +9,23 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class ReadAhead(Generic[Key, Value]):
-    """The values of a function, asked for in a known order.
+class Prefetcher(Generic[Key, Value]):
+    """Values of a function, requested in a known order.
 
     Parameters
     ----------
     read
-        The function; its values must not depend on when they are read, and may be written over
-        when the next but one is asked for.
+        The function. Its values must not depend on when they are read. It may reuse the memory of
+        a value as soon as the value after the next one is requested.
     following
-        Key -> the key that will be asked for next.
+        Key -> the key that will be requested next.
     in_background
-        Whether the following value is read in a thread; otherwise every value is waited for.
+        Whether a thread reads the next value; otherwise the caller waits for every value.
 
     Attributes
     ----------
     waited_s
-        Time that was spent waiting for values.
+        Time that the caller has waited for values.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class ReadAhead(Generic[Key, Value]):
         self._next: tuple[Key, Future] | None = None
 
     def __call__(self, key: Key) -> Value:
-        """Return the value of a key; the last one is kept."""
+        """Return the value of a key; a second request for the same key reads nothing."""
         if self._last is None or self._last[0] != key:
             started_s = time.monotonic()
-            ahead, self._last = self._next, None
-            value = None if ahead is None else ahead[1].result()
-            is_ahead = ahead is not None and ahead[0] == key
-            self._last = key, value if is_ahead else self._read(key)
+            prefetched, self._last = self._next, None
+            # Wait in any case: only one read at a time may use the buffers of `read`.
+            value = None if prefetched is None else prefetched[1].result()
+            is_prefetched = prefetched is not None and prefetched[0] == key
+            self._last = key, value if is_prefetched else self._read(key)
             self.waited_s += time.monotonic() - started_s
             if self._thread is not None:
                 following = self._following(key)

@@ -1,8 +1,12 @@
-"""The order in which cells are read: balanced batches, the same for the same seed, from any step.
+"""The order in which training reads cells: balanced minibatches, a function of seed and step.
 
-The order of every epoch is a pure function of the seed: a sampler has no state but the number of
-the next step. How crops are read (from memory, or in blocks from disk, now or ahead) never changes
-the order.
+The order of every epoch follows from the seed alone, so a sampler has no state except the number of
+the next step, and a training can resume at any step. How crops are read (from memory, in blocks
+from disk, or prefetched) never changes the order.
+
+A random permutation of all cells would read each crop from another place of the disk. So blocks of
+neighbours are read, in random order, and cells are shuffled in a pool of many blocks. Shards are
+shuffled too, so neighbours in a shard are not neighbours in a tile.
 """
 
 from functools import lru_cache
@@ -10,13 +14,15 @@ from functools import lru_cache
 import numpy as np
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.shards.crops import Crops, HeldCrops
-from mcvae_ops.shards.prefetch import ReadAhead
+from mcvae_ops.shards.crops import Crops, CropsInMemory
+from mcvae_ops.shards.prefetch import Prefetcher
 
 BLOCK_CELLS = 64
+"""Neighbours that are read together: enough for the speed of sequential reads."""
 POOL_CELLS = 16_384
+"""Cells among which the cells of a minibatch are drawn; more mix better and need more memory."""
 WINDOWS = 4
-"""Windows in memory: of either arm one that is used and one that is read meanwhile."""
+"""Windows in memory: for each arm one that is used and one that is read."""
 
 
 def shuffled(
@@ -24,10 +30,20 @@ def shuffled(
 ) -> np.ndarray:
     """Return a permutation of 0..n_cells-1 that can be read in blocks.
 
-    Blocks of `block` neighbours are shuffled; then the cells of each run of `pool` cells. With
-    ``pool >= n_cells`` every permutation is equally likely. Every `parts`-th cell comes from
-    blocks of its own, so that as many readers share the cells without reading any twice; `pool`
-    is then a multiple of `parts`.
+    Parameters
+    ----------
+    n_cells
+        Number of cells.
+    block
+        Blocks of so many neighbours are shuffled first.
+    pool
+        Then the cells are shuffled within each run of so many cells. With ``pool >= n_cells`` every
+        permutation is equally likely.
+    rng
+        Source of the draws.
+    parts
+        Number of readers: reader k reads every `parts`-th cell from k on. Each gets blocks of its
+        own, so that no two read the same block; `pool` must be a multiple of `parts`.
     """
     starts = rng.permutation(-(-n_cells // block)) * block
     order = (starts[:, None] + np.arange(block)).ravel()
@@ -50,20 +66,20 @@ class Stream:
     seed
         Integers that name the stream.
     crops
-        Where to read from.
+        Source of the crops.
     window
-        So many cells of the order are read at a time.
+        Number of cells of the order that are read at a time.
     share
-        This rank and the number of ranks, which see equal shares of each pass without overlap.
+        This rank and the number of ranks; they get equal shares of each pass without overlap.
     in_background
-        Whether the next window is read while one is used.
+        Whether the next window is read while the current one is used.
     """
 
     def __init__(
         self,
         positions: np.ndarray,
         seed: list[int],
-        crops: Crops | HeldCrops,
+        crops: Crops | CropsInMemory,
         window: int,
         share: tuple[int, int],
         in_background: bool,
@@ -72,8 +88,8 @@ class Stream:
         self.length = len(positions) // share[1]
         self._positions, self._crops = positions, crops
         self._order = lru_cache(maxsize=2)(self._shuffle)
-        self._window = ReadAhead(self._read, self._following, in_background)
-        # Touched over and over: new memory for every window would take longer to get than to fill.
+        self._window = Prefetcher(self._read, self._following, in_background)
+        # Reused, because new memory for every window would take longer to get than to fill.
         n_buffers = 2 if in_background else 1
         n_cells = min(window, self.length)
         self._buffers = [np.empty((n_cells, *crops.shape), np.uint16) for _ in range(n_buffers)]
@@ -97,7 +113,7 @@ class Stream:
         return (number, after) if after < self.length else (number + 1, 0)
 
     def take(self, first: int, crops: np.ndarray) -> np.ndarray:
-        """Fill `crops` with the cells of the stream from `first` on; return their positions."""
+        """Fill `crops` with cells of the stream, beginning at `first`; return their positions."""
         positions, filled = [], 0
         while filled < len(crops):
             number, offset = divmod(first + filled, self.length)
@@ -111,10 +127,10 @@ class Stream:
 
 
 class BalancedSampler:
-    """Batches of which half is perturbed and half NTC; an epoch is one pass over the perturbed.
+    """Minibatches, half of perturbed and half of NTC cells; an epoch passes all perturbed cells.
 
-    NTC cells are fewer and come round more often. The last perturbed cells of an epoch that
-    fill no batch are left out of it.
+    NTC cells are fewer, so they are used more often. Perturbed cells at the end of an epoch that
+    do not fill a minibatch are left out of this epoch; the next one has another order.
 
     Parameters
     ----------
@@ -123,20 +139,20 @@ class BalancedSampler:
     perturbed, controls
         Positions of the training cells of each arm in the index, ascending.
     batch_size
-        Cells of a batch, all ranks together; a multiple of twice the number of ranks.
+        Cells of a minibatch, all ranks together; a multiple of twice the number of ranks.
     seed
-        Of the order.
+        Seed of the order.
     memory_bytes
-        If all training crops fit, they are read once and held; otherwise windows of them are.
+        If all training crops fit, they are read once and held; otherwise windows are.
     share
-        This rank and the number of ranks: each sees other cells, and reads other blocks.
+        This rank and the number of ranks; each gets other cells, and reads other blocks.
     in_background
-        Whether windows are read ahead.
+        Whether windows are prefetched.
 
     Raises
     ------
     InputError
-        If there are too few cells of an arm for one batch, or `batch_size` cannot be shared.
+        If an arm has too few cells for one minibatch, or `batch_size` cannot be shared equally.
     """
 
     def __init__(
@@ -162,17 +178,17 @@ class BalancedSampler:
             )
         self.half, self._shape = batch_size // (2 * size), crops.shape
         cell_bytes = 2 * int(np.prod(crops.shape))
-        held = (len(perturbed) + len(controls)) * cell_bytes <= memory_bytes
-        source = HeldCrops(crops, np.union1d(perturbed, controls)) if held else crops
-        fitting = max(memory_bytes // (WINDOWS * cell_bytes), self.half)
-        window = self.half if held else min(POOL_CELLS // size, fitting)
-        ahead = in_background and not held
-        self._perturbed = Stream(perturbed, [seed, 1], source, window, share, ahead)
-        self._controls = Stream(controls, [seed, 0], source, window, share, ahead)
+        is_held = (len(perturbed) + len(controls)) * cell_bytes <= memory_bytes
+        source = CropsInMemory(crops, np.union1d(perturbed, controls)) if is_held else crops
+        largest = max(memory_bytes // (WINDOWS * cell_bytes), self.half)
+        window = self.half if is_held else min(POOL_CELLS // size, largest)
+        prefetch = in_background and not is_held
+        self._perturbed = Stream(perturbed, [seed, 1], source, window, share, prefetch)
+        self._controls = Stream(controls, [seed, 0], source, window, share, prefetch)
         self.steps_per_epoch = self._perturbed.length // self.half
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and crops of this rank's part of the batch of a step (from 0)."""
+    def minibatch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and crops of this rank's part of the minibatch of a step (from 0)."""
         epoch, within = divmod(step, self.steps_per_epoch)
         first = epoch * self._perturbed.length + within * self.half
         crops = np.empty((2 * self.half, *self._shape), np.uint16)

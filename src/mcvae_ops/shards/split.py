@@ -1,4 +1,4 @@
-"""Which cells are trained on: decided by names alone, not by the order of files or cells."""
+"""Split cells into training, validation, test and held-out sets, by their names alone."""
 
 import difflib
 import hashlib
@@ -15,12 +15,14 @@ SPLITS = ("train", "validation", "test")
 
 
 def uniform_of(name: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on a name and a seed only."""
+    """Return a uniform number in [0, 1) that depends on a name and a seed only."""
     digest = hashlib.blake2b(name.encode(), digest_size=8, key=str(seed).encode()).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
-def choose_guides(guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: int) -> set[str]:
+def choose_held_out_guides(
+    guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: int
+) -> set[str]:
     """Choose the guides that are held out.
 
     Parameters
@@ -28,9 +30,9 @@ def choose_guides(guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: in
     guides, genes
         Guide and gene of each perturbed cell.
     per_gene
-        Guides held out of each gene; of a gene with as many or fewer, one is kept for training.
+        Number of guides of each gene to hold out; at least one guide of each gene is trained on.
     seed
-        Of the choice.
+        Seed of the choice.
     """
     by_gene = defaultdict(set)
     for guide, gene in set(zip(guides, genes, strict=True)):
@@ -43,18 +45,18 @@ def choose_guides(guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: in
 
 
 def drawn_names(cells: dict[str, np.ndarray], by: str) -> list[str]:
-    """Return for each cell the name that is drawn: cells with one name go together."""
-    alone = [f"cell {name}" for name in cells["cell_id"]]
+    """Return the name by which each cell is drawn; cells of the same name are in the same set."""
+    own = [f"cell {name}" for name in cells["cell_id"]]
     wells = [f"{p}/{w}" for p, w in zip(cells["plate"], cells["well"], strict=True)]
     match by:
         case "cell":
-            return alone
+            return own
         case "tile":
             return [f"tile {w}/{tile}" for w, tile in zip(wells, cells["tile"], strict=True)]
         case "well":
             return [f"well {well}" for well in wells]
         case "guide":
-            rows = zip(cells["guide"], cells["is_ntc"], alone, strict=True)
+            rows = zip(cells["guide"], cells["is_ntc"], own, strict=True)
             return [name if is_ntc else f"drawn guide {guide}" for guide, is_ntc, name in rows]
         case _:
             raise ValueError(f"split.by is {by!r}, not cell, tile, guide or well")
@@ -63,10 +65,10 @@ def drawn_names(cells: dict[str, np.ndarray], by: str) -> list[str]:
 def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     """Assign each cell to train, validation, test, held_out_gene, held_out_well or held_out_guide.
 
-    A held-out gene comes first, so that all its cells are one set; then a held-out well, then a
-    held-out guide. The others are drawn by `fractions`: each cell for itself, or all cells of a
-    tile, guide or well together (``split.by``). NTC guides are never held out, and their cells are
-    drawn one by one where others are drawn by guide.
+    A held-out gene comes first, so that all its cells are in one set; then a held-out well, then a
+    held-out guide. Other cells are drawn by `fractions`: each cell alone, or all cells of a tile,
+    guide or well together (``split.by``). NTC guides are never held out; where others are drawn by
+    guide, NTC cells are drawn one by one.
 
     Parameters
     ----------
@@ -84,7 +86,7 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     drawn = np.array([uniform_of(name, seed) for name in drawn_names(cells, split["by"])])
     result = np.array(SPLITS, object)[np.searchsorted(bounds, drawn, side="right")]
     perturbed = ~cells["is_ntc"]
-    held_out = choose_guides(
+    held_out = choose_held_out_guides(
         cells["guide"][perturbed],
         cells["gene"][perturbed],
         split["held_out_guides_per_gene"],
@@ -100,7 +102,7 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
 
 
 def check_genes(held_out: list[str], genes: np.ndarray) -> None:
-    """Raise InputError if a gene that is to be held out is none of `genes`, the perturbed ones."""
+    """Raise InputError if a gene to be held out is none of `genes`, the perturbed ones."""
     known = set(genes)
     for gene in held_out:
         if gene not in known:
@@ -114,13 +116,22 @@ def check_genes(held_out: list[str], genes: np.ndarray) -> None:
 
 
 def assign_splits(index: str, split: dict, splits: str) -> None:
-    """Rule assign_splits: one row per row of the index.
+    """Rule assign_splits: assign every cell of the index to a set.
+
+    Parameters
+    ----------
+    index
+        The shard index.
+    split
+        Section of the configuration.
+    splits
+        Output: cell_id and split, row-aligned with the index.
 
     Raises
     ------
     InputError
-        If a held-out gene is not in the screen, or if no NTC or no perturbed cell is left to train
-        on, or to validate with.
+        If a held-out gene is not in the screen, or the training or the validation set has no NTC
+        or no perturbed cell.
     """
     columns = ["cell_id", "plate", "well", "tile", "guide", "gene", "is_ntc"]
     table = pq.read_table(index, columns=columns)
@@ -130,10 +141,10 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
     for arm, chosen in (("NTC", cells["is_ntc"]), ("perturbed", ~cells["is_ntc"])):
         for part in ("train", "validation"):
             if not (assigned[chosen] == part).any():
-                raise InputError(
+                raise InputError.missing(
                     where=index,
-                    found=f"no {arm} cell for {part} among {chosen.sum()}, split by {split['by']}",
-                    expected="at least one",
+                    what=f"a cell for {part} among {chosen.sum()} {arm} cells",
+                    why=f"they are split by {split['by']}, and training needs cells of both arms",
                     fix="correct split or screen.control in the configuration",
                 )
     write_parquet(pa.table({"cell_id": table["cell_id"], "split": pa.array(assigned)}), splits)

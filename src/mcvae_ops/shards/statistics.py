@@ -1,4 +1,4 @@
-"""Intensities of the control crops of each batch: what another batch is compared with."""
+"""Intensities of the NTC crops of each well, by which wells are compared and normalised."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _BLOCK_CELLS = 256
 
 
 def count_histogram(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Count how often each intensity occurs, int64 (channel, count), over some rows of a shard."""
+    """Return how often each count occurs in some rows of a shard, int64 (channel, count)."""
     histogram = np.zeros((crops.shape[1], N_COUNTS), np.int64)
     for first in range(0, len(rows), _BLOCK_CELLS):
         block = np.take(crops, rows[first : first + _BLOCK_CELLS], axis=0)
@@ -27,7 +27,7 @@ def count_histogram(crops: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return histogram
 
 
-def describe(histogram: np.ndarray) -> dict[str, float]:
+def histogram_summary(histogram: np.ndarray) -> dict[str, float]:
     """Return mean, sd (of the population) and exact percentiles of a histogram of counts.
 
     Percentiles are counts that occur (``numpy.percentile(..., method="inverted_cdf")``).
@@ -36,17 +36,26 @@ def describe(histogram: np.ndarray) -> dict[str, float]:
     mean = (histogram @ counts) / n
     variance = (histogram @ (counts - mean) ** 2) / n
     cumulative = np.cumsum(histogram)
-    described = {"mean": float(mean), "sd": float(np.sqrt(variance))}
+    summary = {"mean": float(mean), "sd": float(np.sqrt(variance))}
     for percent in (1, 50, 99):
         rank = np.ceil(percent / 100 * n)
-        described[f"p{percent:02d}"] = float(np.searchsorted(cumulative, rank))
-    return described
+        summary[f"p{percent:02d}"] = float(np.searchsorted(cumulative, rank))
+    return summary
 
 
 def shard_statistics(index: str, splits: str, channels: Sequence[str], statistics: str) -> None:
-    """Rule shard_statistics: one row per plate, well and channel, over training NTC crops.
+    """Rule shard_statistics: summarise the NTC crops for training of each well and channel.
 
-    A well that is held out as a whole has none of these, and is described by all its NTC crops.
+    A well that is held out as a whole has none for training; all its NTC crops are used instead.
+
+    Parameters
+    ----------
+    index, splits
+        The shard index, and the split of each of its cells.
+    channels
+        Names of the channels in the configuration.
+    statistics
+        Output: one row per plate, well and channel.
 
     Raises
     ------
@@ -58,22 +67,22 @@ def shard_statistics(index: str, splits: str, channels: Sequence[str], statistic
     is_trained = pc.equal(pq.read_table(splits)["split"], "train")
     table = table.append_column("is_trained", is_trained).filter(table["is_ntc"])
     root = Path(index).parents[1]
-    batches = sorted(set(zip(table["plate"].to_pylist(), table["well"].to_pylist(), strict=True)))
-    progress = Progress(len(batches), "wells", "statistics")
+    wells = sorted(set(zip(table["plate"].to_pylist(), table["well"].to_pylist(), strict=True)))
+    progress = Progress(len(wells), "wells", "statistics")
     rows = []
-    for plate, well in batches:
+    for plate, well in wells:
         chosen = pc.and_(pc.equal(table["plate"], plate), pc.equal(table["well"], well))
         controls = table.filter(chosen)
         trained = controls.filter(controls["is_trained"])
-        histogram, n_cells = _of_batch(trained if len(trained) else controls, root)
+        histogram, n_cells = _histogram_of(trained if len(trained) else controls, root)
         for name, counts in zip(channels, histogram, strict=True):
-            batch = {"plate": plate, "well": well, "channel": name, "n_cells": n_cells}
-            rows.append(batch | describe(counts))
+            keys = {"plate": plate, "well": well, "channel": name, "n_cells": n_cells}
+            rows.append(keys | histogram_summary(counts))
         progress.step()
     write_parquet(pa.Table.from_pylist(rows), statistics)
 
 
-def _of_batch(table: pa.Table, root: Path) -> tuple[np.ndarray, int]:
+def _histogram_of(table: pa.Table, root: Path) -> tuple[np.ndarray, int]:
     total = np.int64(0)
     for shard in pc.unique(table["shard"]).to_pylist():
         rows = table.filter(pc.equal(table["shard"], shard))["row"].to_numpy()

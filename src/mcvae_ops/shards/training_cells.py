@@ -1,4 +1,4 @@
-"""What training reads of the shard index: names, labels, batches and places of the cells."""
+"""The columns of the shard index that training reads: names, labels, batches and files of cells."""
 
 from dataclasses import dataclass
 
@@ -20,13 +20,13 @@ class Cells:
     cell_id
         pyarrow array of strings.
     shards, shard, row
-        Paths of the .npy files; position of each cell's file in it; row in that file.
+        Paths of the .npy files; number of each cell's file among them; row in that file.
     labels, label
-        NTC, then the genes in order; position of each cell's gene in it (0 is NTC).
+        NTC, then the genes in order; number of each cell's gene among them (0 is NTC).
     batches, batch
-        "plate/well" in order; position of each cell's batch in it.
+        Experimental batches "plate/well" in order; number of each cell's batch among them.
     tile
-        A number for each plate, well and tile.
+        Number of each cell's tile; other in every plate and well.
     """
 
     cell_id: pa.ChunkedArray
@@ -43,8 +43,8 @@ class Cells:
         return len(self.row)
 
 
-def read_cells(index: str) -> Cells:
-    """Read the shard index; labels and batches are sorted by name, NTC first."""
+def read_training_cells(index: str) -> Cells:
+    """Read the shard index; labels are sorted by name after NTC, batches by name."""
     columns = ["cell_id", "shard", "row", "plate", "well", "tile", "gene", "is_ntc"]
     table = pq.read_table(index, columns=columns)
     shards, shard = _codes(table["shard"])
@@ -53,9 +53,9 @@ def read_cells(index: str) -> Cells:
     is_ntc = table["is_ntc"].to_numpy()
     genes, gene = _codes(pc.if_else(table["is_ntc"], CONTROL, table["gene"]))
     names = [CONTROL, *(name for name in genes if name != CONTROL)]
-    place = {name: code for code, name in enumerate(names)}
-    code = np.array([place[name] for name in genes])
-    label = np.where(is_ntc, 0, code[gene])
+    number = {name: k for k, name in enumerate(names)}
+    label_of_gene = np.array([number[name] for name in genes])
+    label = np.where(is_ntc, 0, label_of_gene[gene])
     row = table["row"].to_numpy().astype(np.int64)
     site = table["tile"].to_numpy().astype(np.int64)
     tile = batch * (site.max(initial=0) + 1) + site
@@ -69,7 +69,7 @@ def _codes(column) -> tuple[list[str], np.ndarray]:
 
 
 def read_split(index: str, splits: str, cells: Cells) -> np.ndarray:
-    """Return the split of each cell (str), after checking that the rows are aligned.
+    """Return the split of each cell (str), after a check that both tables have the same cells.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From the state of a cell to the sizes, places and brightnesses that the renderer draws."""
+"""Turn the state of a cell into the sizes, positions and brightnesses that are drawn."""
 
 from dataclasses import dataclass, fields
 
@@ -12,16 +12,16 @@ N_NATURAL_FOCI, N_NUCLEOLI = 4, 3
 
 @dataclass(frozen=True)
 class Appearance:
-    """How cells look: float32 arrays, first axis cell; places are (cell, spot) y and x, px.
+    """Appearance of cells: float32 arrays, first axis cell; positions are (cell, spot) y and x, px.
 
-    Lengths are in px, brightnesses in counts, levels of novel phenotypes from 0 (absent).
+    Lengths are in px, brightnesses in counts; levels of novel phenotypes are 0 where absent.
     """
 
     angle: np.ndarray
     semi_axes_px: np.ndarray  # (cell, 2): along and across
     nucleus_px: np.ndarray  # (cell, 2): along and across
     outline_phase: np.ndarray  # (cell, 2): of the second and third harmonic
-    texture: np.ndarray  # (cell, 2): place in the texture field, px
+    texture: np.ndarray  # (cell, 2): position in the texture field, 0 to 1
     is_mitotic: np.ndarray  # 0 or 1
     dna: np.ndarray
     haze: np.ndarray
@@ -49,7 +49,7 @@ class Appearance:
 
 
 def appearance_of(cells: pd.DataFrame, cell: dict, rng: np.random.Generator) -> Appearance:
-    """Draw how each cell looks.
+    """Draw the appearance of each cell.
 
     Parameters
     ----------
@@ -95,13 +95,13 @@ def appearance_of(cells: pd.DataFrame, cell: dict, rng: np.random.Generator) -> 
         "micronuclei": _micronuclei(levels["lobed_nucleus"], nucleus, angle, cell, rng),
         "aggregates": _aggregates(cells, semi_axes, angle, cell, rng),
     }
-    # A stream of its own, so that screens without these stains are drawn as ever.
+    # A generator of its own, so that these stains do not change the draws of the others.
     drawn |= _organelles(levels["nuclear_holes"], mitotic, nucleus, angle, cell, rng.spawn(1)[0])
     return Appearance(**{name: np.asarray(a, np.float32) for name, a in drawn.items()})
 
 
 def _organelles(holes, mitotic, nucleus, angle, cell, rng) -> dict[str, np.ndarray]:
-    """Return the brightness of the organelles; nucleoli dissolve as chromatin gets holes."""
+    """Return the brightness of the organelles; nucleoli dissolve where chromatin has holes."""
     names = ("mitochondria", "reticulum", "rna")
     counts = cell["organelle_counts"] * np.exp(
         rng.normal(0, cell["expression_sd"], (3, len(holes)))
@@ -112,7 +112,7 @@ def _organelles(holes, mitotic, nucleus, angle, cell, rng) -> dict[str, np.ndarr
 
 
 def _semi_axes(cells: pd.DataFrame, cell: dict, mitotic: np.ndarray) -> np.ndarray:
-    """Return both half axes of each cell, px; mitotic cells are rounded up."""
+    """Return both semi-axes of each cell, px; mitotic cells are round and smaller."""
     radius = cell["radius_px"] * np.exp(
         cell["radius_sd"] * cells["size"] + cell["density_response"] * cells["density"]
     )
@@ -124,7 +124,7 @@ def _semi_axes(cells: pd.DataFrame, cell: dict, mitotic: np.ndarray) -> np.ndarr
 
 
 def _nucleus(content: np.ndarray, semi_axes: np.ndarray, cell: dict, mitotic: np.ndarray):
-    """Return both half axes of each nucleus, px: an ellipse, or the plate of a mitotic cell."""
+    """Return both semi-axes of each nucleus, px: an ellipse, or the plate of a mitotic cell."""
     radius = cell["nucleus_fraction"] * cell["radius_px"] * np.sqrt(content / 1.5)
     radius = np.minimum(radius, 0.8 * semi_axes[:, 1])
     aspect = (semi_axes[:, 0] / semi_axes[:, 1]) ** 0.5
@@ -147,7 +147,7 @@ def _spots(amplitude, n_spots, axes_px, angle, radii, rng) -> np.ndarray:
 
 
 def _foci(cells, nucleus, angle, cell, rng) -> np.ndarray:
-    """Return a few natural foci and, with damage, many; the more of them, the brighter."""
+    """Return a few natural foci and, with damage, many brighter ones."""
     n = len(cells)
     natural = rng.poisson(cell["natural_foci"], n)[:, None] > np.arange(N_FOCI)
     natural &= np.arange(N_FOCI) < N_NATURAL_FOCI

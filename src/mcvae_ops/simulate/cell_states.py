@@ -1,4 +1,4 @@
-"""The cells of a well: which guide each carries, and where it stands on every axis."""
+"""The cells of a well: the guide of each cell, and its level on every phenotypic axis."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ def draw_cells(
 ) -> pd.DataFrame:
     """Draw the guide and the state of every cell.
 
-    Natural axes are standard normal in control cells; novel ones are 0 there. A guide moves
-    only the cells that it affects (penetrance).
+    Natural axes are standard normal in control cells; novel axes are 0 there. A guide shifts only
+    the cells that it affects (penetrance).
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def draw_guide_rows(
 def call_cells(
     cells: pd.DataFrame, guides: pd.DataFrame, calls: dict, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return the cells as sequencing and stage classifier report them, with their errors.
+    """Return the cells as sequencing and a classifier of stages call them, with errors.
 
     Parameters
     ----------

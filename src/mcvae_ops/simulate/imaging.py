@@ -1,10 +1,11 @@
-"""The wells of a simulated plate, and the tiles that the microscope makes of them."""
+"""Draw the wells of a simulated plate, and image them tile by tile."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import channels_from, well_grid
 from mcvae_ops.simulate.appearance import appearance_of
 from mcvae_ops.simulate.cell_states import call_cells, draw_cells
@@ -17,7 +18,7 @@ from mcvae_ops.simulate.optics import (
     expose,
 )
 from mcvae_ops.simulate.render import patch_size, render_cells, texture_field
-from mcvae_ops.simulate.well_layout import generator, local_density, place_cells
+from mcvae_ops.simulate.well_layout import local_density, place_cells
 
 _LABEL_THRESHOLD = 0.5
 _SPARE_MARGIN_PX = 3  # for the jitter of a shift from tile to tile, and the splines' reach
@@ -30,17 +31,17 @@ class Well:
     Attributes
     ----------
     cells
-        Planted cells: places in the well (y_px, x_px), guides and states.
+        Planted cells: positions in the well (y_px, x_px), guides and states.
     called
-        The called ones of them, as called; index as in `cells`.
+        The called cells, with the called values; index as in `cells`.
     patches
         float32 (cell, channel, y, x), counts, in focus.
     bodies
-        float32 (cell, y, x), how much of a pixel is cell.
+        float32 (cell, y, x), share of each pixel that the cell covers.
     corners
         int (cell, 2), first row and column of each patch in the well.
     optics
-        What its tiles share.
+        Gain and offset of the well.
     """
 
     cells: pd.DataFrame
@@ -53,7 +54,7 @@ class Well:
 
 @dataclass(frozen=True)
 class Tile:
-    """An imaged tile, and the truth of it.
+    """An imaged tile, and its ground truth.
 
     Attributes
     ----------
@@ -62,9 +63,9 @@ class Tile:
     labels
         uint16 (y, x), in the frame of the reference channel; 0 outside cells.
     planted, called
-        Cells whose planted centre lies in the tile, with their label; places (y_px, x_px) in it.
+        Cells whose planted centre is in the tile, with label and position in it (y_px, x_px).
     shifts
-        Per channel dy_px, dx_px, to be added to its coordinates to land in the reference frame.
+        dy_px, dx_px of each channel; added to its coordinates they give the reference frame.
     """
 
     stack: np.ndarray
@@ -77,8 +78,8 @@ class Tile:
 def cells_of_well(
     well: str, plate: str, effects: pd.DataFrame, simulate: dict, screen: dict
 ) -> pd.DataFrame:
-    """Draw the cells of a well: places in the well (y_px, x_px), guides and states."""
-    rng = generator(simulate["seed"], plate, well, "cells")
+    """Draw the cells of a well: positions in the well (y_px, x_px), guides and states."""
+    rng = named_rng(simulate["seed"], plate, well, "cells")
     size_px = screen["tile_size_px"]
     pitch_px = size_px - simulate["well"]["overlap_px"]
     extent_px = well_grid(screen["well_grid"]["column_heights"]).max(axis=0) * pitch_px + size_px
@@ -90,19 +91,19 @@ def cells_of_well(
 
 
 def draw_well(plate: str, well: str, effects: pd.DataFrame, simulate: dict, screen: dict) -> Well:
-    """Draw the cells of a well, how they look, and how they are called."""
+    """Draw the cells of a well, their appearance, and how they are called."""
     seed = simulate["seed"]
     cells = cells_of_well(well, plate, effects, simulate, screen)
-    rng = generator(seed, plate, well, "looks")
+    rng = named_rng(seed, plate, well, "looks")
     looks = appearance_of(cells, simulate["cell"], rng)
     called = call_cells(cells, effects[["guide", "gene"]], simulate["calls"], rng)
     channels = channels_from(screen["channels"])
     edge = patch_size(simulate["cell"])
     centres = cells[["y_px", "x_px"]].to_numpy()
     middle = np.round(centres).astype(int)
-    texture = texture_field(generator(seed, "texture"))
+    texture = texture_field(named_rng(seed, "texture"))
     patches, bodies = render_cells(looks, centres - middle, channels, edge, texture)
-    optics = draw_well_optics(len(channels), simulate["optics"], generator(seed, plate, well))
+    optics = draw_well_optics(len(channels), simulate["optics"], named_rng(seed, plate, well))
     return Well(cells, called, patches, bodies, middle - edge // 2, optics)
 
 
@@ -120,16 +121,16 @@ def draw_tile(
     well
         Its well.
     optics
-        What the tiles of the plate share.
+        Optics of the plate.
     simulate, screen
         Sections of the configuration.
     """
     size_px, settings = screen["tile_size_px"], simulate["optics"]
-    rng = generator(simulate["seed"], *map(str, names.values()))
+    rng = named_rng(simulate["seed"], *map(str, names.values()))
     channels = channels_from(screen["channels"])
     labels = labels_of(well.cells, origin, size_px)
     moved_px = draw_displacement(optics, [channel.group for channel in channels], settings, rng)
-    # Displaced channels are filled from a margin round the tile.
+    # A margin round the tile fills the border of displaced channels.
     margin = int(np.ceil(np.abs(optics.displacement_px).max())) + _SPARE_MARGIN_PX
     field, label_image = field_of(well, labels, origin - margin, size_px + 2 * margin)
     within = np.s_[..., margin : margin + size_px, margin : margin + size_px]
@@ -143,16 +144,16 @@ def draw_tile(
 
 
 def labels_of(cells: pd.DataFrame, origin: np.ndarray, size_px: int) -> np.ndarray:
-    """Number the cells whose centre lies in a tile from 1 on; others are 0, (cell,)."""
-    places = cells[["y_px", "x_px"]].to_numpy() - origin
-    inside = np.all((places >= 0) & (places < size_px), axis=1)
+    """Number the cells whose centre is in a tile from 1 on; others are 0, (cell,)."""
+    positions = cells[["y_px", "x_px"]].to_numpy() - origin
+    inside = np.all((positions >= 0) & (positions < size_px), axis=1)
     return np.cumsum(inside) * inside
 
 
 def field_of(
     well: Well, labels: np.ndarray, origin: np.ndarray, size_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Assemble the part of a well that begins at `origin`; returns what `assemble` does."""
+    """Assemble the part of a well that begins at `origin`; see `assemble`."""
     corners = well.corners - origin
     edge = well.patches.shape[-1]
     near = np.flatnonzero(np.all((corners > -edge) & (corners < size_px), axis=1))
@@ -162,16 +163,16 @@ def field_of(
 def assemble(
     patches: np.ndarray, bodies: np.ndarray, corners: np.ndarray, labels: np.ndarray, size_px: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add cells into a field and mark which pixel belongs to which.
+    """Add cells to a field, and label their pixels.
 
     Parameters
     ----------
     patches
         float32 (cell, channel, y, x), counts.
     bodies
-        float32 (cell, y, x), how much of a pixel is cell.
+        float32 (cell, y, x), share of each pixel that the cell covers.
     corners
-        int (cell, 2), first row and column of each patch in the field; may lie outside.
+        int (cell, 2), first row and column of each patch in the field; may be outside of it.
     labels
         (cell,), the label of each cell, 0 for none.
     size_px
@@ -179,7 +180,7 @@ def assemble(
 
     Returns
     -------
-    float32 (channel, y, x), counts, and uint16 (y, x), labels; where cells touch, the later wins.
+    float32 (channel, y, x), counts, and uint16 (y, x), labels; where cells overlap, the later wins.
     """
     edge = patches.shape[-1]
     field = np.zeros((patches.shape[1], size_px, size_px), np.float32)
@@ -199,6 +200,6 @@ def assemble(
 def _labelled(
     cells: pd.DataFrame, names: dict, labels: np.ndarray, origin: np.ndarray
 ) -> pd.DataFrame:
-    seen = cells[labels > 0]
-    places = {"y_px": seen["y_px"] - origin[0], "x_px": seen["x_px"] - origin[1]}
-    return seen.assign(**names, label=labels[labels > 0], **places)
+    inside = cells[labels > 0]
+    position = {"y_px": inside["y_px"] - origin[0], "x_px": inside["x_px"] - origin[1]}
+    return inside.assign(**names, label=labels[labels > 0], **position)

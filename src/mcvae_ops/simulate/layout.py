@@ -1,4 +1,4 @@
-"""The files of a simulated plate: where they lie, and how they are written."""
+"""The files of a simulated plate: their paths, and their formats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,19 +7,18 @@ import numpy as np
 import pandas as pd
 import tifffile
 
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.screen import CONTROL, Channel
 
 # Below the folder of a plate.
-LABELS_PATH = (
-    "phenotype/images/labels/{acquisition}/20X_{acquisition}_{well}_labels_Site-{tile}.tif"
-)
+LABELS_PATH = "phenotype/images/labels/20X_{well}_labels_Site-{tile}.tif"
 CALLS_PATH = "phenotype/calls/{well}.csv"
 
 
 def write_images(
     stack: np.ndarray, folder: Path, screen: dict, names: dict, channels: Sequence[Channel]
 ) -> None:
-    """Write one ImageJ TIFF per file of a tile: ZCYX, without the axes of which there is one.
+    """Write one ImageJ TIFF per file of a tile: axes ZCYX, without axes of length 1.
 
     Parameters
     ----------
@@ -37,8 +36,7 @@ def write_images(
     for group in sorted({channel.group for channel in channels}):
         members = [k for k, channel in enumerate(channels) if channel.group == group]
         members.sort(key=lambda k: channels[k].index)
-        pattern = screen["path_pattern"]
-        path = folder / pattern.format(group=group, acquisition=screen["acquisition"], **names)
+        path = folder / Pattern(screen["images"]).fill(names | {"channel": group})
         path.parent.mkdir(parents=True, exist_ok=True)
         planes = np.moveaxis(stack[members], 0, 1)
         sizes = zip("ZCYX", planes.shape, strict=True)
@@ -46,9 +44,9 @@ def write_images(
         tifffile.imwrite(path, planes.squeeze(), imagej=True, metadata={"axes": axes})
 
 
-def write_labels(labels: np.ndarray, plate: Path, screen: dict, names: dict) -> None:
+def write_labels(labels: np.ndarray, plate: Path, names: dict) -> None:
     """Write the label image (y, x) of a tile below the folder of its plate."""
-    path = plate / LABELS_PATH.format(acquisition=screen["acquisition"], **names)
+    path = plate / LABELS_PATH.format(**names)
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, labels)
 
@@ -61,7 +59,7 @@ def write_calls(called: pd.DataFrame, plate: Path, screen: dict, well: str) -> N
 
 
 def called_table(called: pd.DataFrame, screen: dict) -> pd.DataFrame:
-    """Return the calls in the archive's columns: label, places, guide, gene and stage."""
+    """Return the calls in the archive's columns: label, positions, guide, gene and stage."""
     columns = screen["columns"]
     gene = called["gene"].replace({CONTROL: screen["control"]})
     table = pd.DataFrame({columns[key]: called[key] for key in ("plate", "well", "tile")})
@@ -69,5 +67,5 @@ def called_table(called: pd.DataFrame, screen: dict) -> pd.DataFrame:
     for name, key in zip(screen["not_features"], ("y_px", "x_px"), strict=False):
         table[name] = called[key].round(2)
     table[columns["y_px"]], table[columns["x_px"]] = called["y_px"], called["x_px"]
-    return table.assign(**{columns["guide"]: called["guide"], columns["gene"]: gene},
-                        stage=called["stage"])  # fmt: skip
+    table[columns["guide"]], table[columns["gene"]] = called["guide"], gene
+    return table.assign(stage=called["stage"])

@@ -1,4 +1,4 @@
-"""The library of a simulated screen: guides, genes, complexes, and what each does to a cell."""
+"""The library of a simulated screen: guides, genes, complexes, and their effects on cells."""
 
 import io
 
@@ -26,7 +26,7 @@ _CORUM_COLUMNS = ("complex_id", "complex_name", "organism", "comment_complex", "
 
 
 def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw the genes: one row each, with the weights of its effect on every axis.
+    """Draw the genes: one row per gene, with the weight of its effect on every axis.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If two groups share a symbol, hence the names of their genes.
+        If two groups have the same symbol, and so the same names of genes.
     """
     rows = []
     for group in library["groups"]:
@@ -57,11 +57,10 @@ def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
         rows.append((f"NUL-{number}", "", "", "none") + (0.0,) * len(AXES))
     genes = pd.DataFrame(rows, columns=["gene", "group", "complex", "kind", *EFFECTS])
     if genes["gene"].duplicated().any():
-        raise InputError(
+        raise InputError.twice(
             where="configuration key simulate.library.groups",
-            found=f"two genes {genes['gene'][genes['gene'].duplicated()].iloc[0]}",
-            expected="a symbol of its own for each group",
-            fix="rename one",
+            what=f"gene {genes['gene'][genes['gene'].duplicated()].iloc[0]}",
+            fix="give each group its own symbol",
         )
     genes.insert(4, "strength", rng.uniform(*library["strength"], len(genes)))
     genes.insert(5, "penetrance", rng.uniform(*library["penetrance"], len(genes)))
@@ -69,7 +68,7 @@ def draw_genes(library: dict, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _spread(genes: pd.DataFrame, sd: float, rng: np.random.Generator) -> pd.DataFrame:
-    """Let each gene deviate from its complex; genes that only shift touch no novel axis."""
+    """Let each gene deviate from its complex; genes of kind shift get no novel axis."""
     deviation = pd.DataFrame(rng.normal(0, sd, (len(genes), len(AXES))), columns=EFFECTS)
     novel = [f"effect_{axis}" for axis in NOVEL_AXES]
     deviation.loc[genes["kind"] != "novel", novel] = 0
@@ -78,13 +77,13 @@ def _spread(genes: pd.DataFrame, sd: float, rng: np.random.Generator) -> pd.Data
 
 
 def draw_guides(genes: pd.DataFrame, library: dict, rng: np.random.Generator) -> pd.DataFrame:
-    """Draw the guides of every gene and the controls: one row each, `effects` of the truth.
+    """Draw the guides of every gene and of the controls: one row per guide.
 
     Returns
     -------
     Columns gene, guide, is_ntc, group, kind, complex, strength, efficacy, penetrance and the
-    ``effect_`` columns: what a guide does to a cell that it affects (weight x strength x
-    efficacy; zeros for controls). Doses of compounds work by a Hill curve of slope 1.
+    ``effect_`` columns: shift of a cell that the guide affects (weight x strength x efficacy;
+    zeros for controls). The efficacy of a dose of a compound follows a Hill curve of slope 1.
     """
     doses_um = library["doses_um"]
     n_guides = len(doses_um or range(library["guides_per_gene"]))
@@ -119,18 +118,18 @@ def draw_sequences(n: int, rng: np.random.Generator) -> list[str]:
 
 def dose_names(compounds: pd.Series, doses_um: list[float]) -> list[str]:
     """Name each dose of a compound, and number the treatments of the controls."""
-    place = compounds.groupby(compounds).cumcount()
+    number = compounds.groupby(compounds).cumcount()
     return [
         f"control {k + 1}" if compound == CONTROL else f"{compound} {doses_um[k]:g} uM"
-        for compound, k in zip(compounds, place, strict=True)
+        for compound, k in zip(compounds, number, strict=True)
     ]
 
 
 def corum_table(effects: pd.DataFrame) -> str:
-    """Write the planted complexes as CORUM 5 does.
+    """Return the planted complexes in the format of CORUM 5.
 
-    As in the real table, there are complexes outside the library, subunits that are not in it,
-    and comments that hold line breaks.
+    As in the real table, some complexes and subunits are not in the library, and comments contain
+    line breaks.
     """
     targeting = effects[effects["complex"] != ""]
     members = targeting.groupby("complex", sort=False)["gene"].agg(lambda g: list(dict.fromkeys(g)))
@@ -147,7 +146,7 @@ def corum_table(effects: pd.DataFrame) -> str:
 
 
 def group_table(effects: pd.DataFrame) -> pd.DataFrame:
-    """Return gene and group of every gene of a group."""
+    """Return gene and group of every gene that belongs to a group."""
     return effects.loc[effects["group"] != "", ["gene", "group"]].drop_duplicates()
 
 
@@ -178,7 +177,18 @@ def simulate_library(
     mitotic_factors: str,
     truth: str,
 ) -> None:
-    """Rule: draw the library, its annotations and the effect of every guide."""
+    """Rule simulate_library: draw the library, its annotations and the effect of every guide.
+
+    Parameters
+    ----------
+    simulate, screen
+        Sections of the configuration.
+    library, corum, functional_groups, mitotic_factors
+        Outputs, in the formats of the real ones: guides and genes, complexes, groups of genes,
+        mitotic genes.
+    truth
+        Output: the planted effects, see `draw_guides`.
+    """
     rng = np.random.default_rng([simulate["seed"], 0])
     genes = draw_genes(simulate["library"], rng)
     effects = draw_guides(genes, simulate["library"], rng)

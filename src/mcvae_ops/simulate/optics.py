@@ -1,4 +1,4 @@
-"""What microscope and camera make of a field of cells: planes, light, noise."""
+"""Optics of a simulated microscope and camera: planes, light, noise."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from scipy.ndimage import gaussian_filter, shift
 
 @dataclass(frozen=True)
 class PlateOptics:
-    """What all tiles of a plate share.
+    """Optics that all tiles of a plate share.
 
     Attributes
     ----------
     displacement_px
-        (channel, 2) as y, x: how far a channel's image lies from where the cells are.
+        (channel, 2) as y, x: distance of a channel's image from the true position of the cells.
     vignetting
-        (channel,), loss of light in the corners.
+        (channel,), share of the light that is lost in the corners.
     fixed_pattern
         (y, x), relative gain of each camera pixel.
     """
@@ -27,7 +27,7 @@ class PlateOptics:
 
 @dataclass(frozen=True)
 class WellOptics:
-    """What all tiles of a well share: gain and offset in counts of each channel, (channel,)."""
+    """Optics that all tiles of a well share: gain, and offset in counts, each (channel,)."""
 
     gain: np.ndarray
     offset_counts: np.ndarray
@@ -36,7 +36,7 @@ class WellOptics:
 def draw_plate_optics(
     groups: list[str], reference: str, tile_size_px: int, optics: dict, rng: np.random.Generator
 ) -> PlateOptics:
-    """Draw the optics of a plate; channels of one file move together, the reference's not at all.
+    """Draw the optics of a plate; channels of one file share a shift, that of the reference is 0.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def expose(
     z_planes
         Planes of the stack; the middle one is in focus.
     plate, well
-        Optics that the tile shares with others.
+        Optics of its plate and well.
     optics
         Section ``simulate.optics`` of the configuration.
     rng
@@ -142,6 +142,6 @@ def _defocused(plane: np.ndarray, defocus: int, optics: dict) -> np.ndarray:
 
 
 def _noisy(counts: np.ndarray, optics: dict, rng: np.random.Generator) -> np.ndarray:
-    """Add shot noise (normal, as there are many photons) and read noise."""
+    """Add shot noise (normal, because photons are many) and read noise."""
     variance = counts / optics["photons_per_count"] + optics["read_noise_counts"] ** 2
     return counts + np.sqrt(variance) * rng.standard_normal(counts.shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The images of a simulated plate, laid out as the archive's, with what was planted in them."""
+"""Write the images of a simulated plate in the layout of the archive, with their ground truth."""
 
 import shutil
 from pathlib import Path
@@ -8,11 +8,11 @@ import pandas as pd
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import channels_from, tile_numbers, well_grid
 from mcvae_ops.simulate.imaging import draw_tile, draw_well
 from mcvae_ops.simulate.layout import write_calls, write_images, write_labels
 from mcvae_ops.simulate.optics import PlateOptics, draw_plate_optics
-from mcvae_ops.simulate.well_layout import generator
 
 
 def simulate_plate(
@@ -32,23 +32,23 @@ def simulate_plate(
     simulate, screen
         Sections of the configuration.
     reference
-        Channel that does not move; positions and labels lie in its frame.
+        Channel without shift; positions and labels are in its frame.
     plate
-        Its name.
+        Name of the plate.
     truth
-        Effects of the guides, as `simulate_library` wrote them.
+        Effects of the guides, written by `simulate_library`.
     images
-        Output folder, ``.../Files/screenA/{plate}``; appears whole or not at all.
+        Output folder, ``.../Files/screenA/{plate}``; it appears complete or not at all.
     truth_cells, truth_tiles
         Outputs: planted cells, planted shifts.
 
     Raises
     ------
     InputError
-        If ``screen.path_pattern`` leads out of the output folder.
+        If ``screen.images`` does not begin with the output folder.
     """
     target = Path(images)
-    _check_pattern(screen["path_pattern"], f"{target.parent.name}/{{plate}}/")
+    _check_pattern(screen["images"], f"{target.parent.name}/{{plate}}/")
     root = target.parents[1] / f".partial_{plate}"
     folder = root / target.parent.name / plate
     shutil.rmtree(root, ignore_errors=True)
@@ -68,7 +68,7 @@ def simulate_plate(
             names = {"plate": plate, "well": name, "tile": number}
             tile = draw_tile(names, origins[number], well, optics, simulate, screen)
             write_images(tile.stack, root, screen, names, channels)
-            write_labels(tile.labels, folder, screen, names)
+            write_labels(tile.labels, folder, names)
             planted.append(tile.planted)
             called.append(tile.called)
             shifts.append(tile.shifts)
@@ -85,14 +85,14 @@ def simulate_plate(
 def _optics_of(plate: str, reference: str, simulate: dict, screen: dict) -> PlateOptics:
     file_of = {channel.name: channel.group for channel in channels_from(screen["channels"])}
     groups, still = list(file_of.values()), file_of[reference]
-    rng = generator(simulate["seed"], plate)
+    rng = named_rng(simulate["seed"], plate)
     return draw_plate_optics(groups, still, screen["tile_size_px"], simulate["optics"], rng)
 
 
 def _check_pattern(pattern: str, start: str) -> None:
     if not pattern.startswith(start):
         raise InputError(
-            where="configuration key screen.path_pattern",
+            where="configuration key screen.images",
             found=repr(pattern),
             expected=f"a pattern that begins with {start} for source simulated",
             fix="correct it",

@@ -12,12 +12,12 @@ from mcvae_ops.simulate.well_layout import smooth_noise
 
 _MARGIN_PX = 3
 _EDGE_SHARPNESS = 22.0
-_CELLS_AT_A_TIME = 64  # patches of a batch stay in the processor's cache
+_CELLS_AT_A_TIME = 64  # so few that their patches fit in the processor's cache
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The coordinates of each pixel in its cell, (cell, y, x), and what lies there (0 to 1)."""
+    """Coordinates of each pixel in its cell, (cell, y, x), and its share of cell and nucleus."""
 
     y: np.ndarray  # (cell, y), px from the cell's centre
     x: np.ndarray  # (cell, x)
@@ -36,19 +36,19 @@ def patch_size(cell: dict) -> int:
 
 
 def texture_field(rng: np.random.Generator) -> np.ndarray:
-    """Return the random field (y, x) in which every cell finds the texture of its stains."""
+    """Return the random field (y, x) from which every cell takes the texture of its stains."""
     return smooth_noise((256, 256), 1.6, rng).astype(np.float32)
 
 
 def frame_of(looks: Appearance, offsets_px: np.ndarray, size_px: int, field: np.ndarray) -> Frame:
-    """Return the pixels' places in their cells; the centre lies `offsets_px` off the middle pixel.
+    """Return the coordinates of the pixels of each cell.
 
     Parameters
     ----------
     looks
-        How the cells look.
+        Appearance of the cells.
     offsets_px
-        (cell, 2) as y, x: place of the centre minus pixel ``size_px // 2``.
+        (cell, 2) as y, x: position of the cell's centre minus pixel ``size_px // 2``.
     size_px
         Edge of a cell's image.
     field
@@ -85,7 +85,7 @@ def damage(frame: Frame, looks: Appearance) -> np.ndarray:
 
 
 def tubulin(frame: Frame, looks: Appearance) -> np.ndarray:
-    """Draw microtubules: a network, thick bundles, a collapse round the nucleus, or a spindle."""
+    """Draw microtubules: a network, thick bundles, a ring round the nucleus, or a spindle."""
     collapse, mitotic = _each(looks.collapse), _each(looks.is_mitotic)
     network = (0.3 + 0.7 * np.exp(-1.3 * frame.radius)) * (1 + 0.22 * frame.texture)
     network *= frame.body * (1 - 0.55 * frame.nucleus) * (1 - np.minimum(0.8 * collapse, 0.95))
@@ -109,7 +109,7 @@ def actin(frame: Frame, looks: Appearance) -> np.ndarray:
 
 
 def mitochondria(frame: Frame, looks: Appearance) -> np.ndarray:
-    """Draw threads that gather where microtubules collapse, (cell, y, x), counts."""
+    """Draw threads, which gather round the nucleus where microtubules collapse; counts."""
     wave = np.cos((2 * np.pi / 5.0) * frame.across + 2.5 * frame.texture + _each(looks.angle))
     threads = 0.25 + 0.75 * (0.5 + 0.5 * wave) ** 2
     gathered = np.exp(-(0.8 + 2.0 * _each(looks.collapse)) * frame.radius)
@@ -142,12 +142,12 @@ STAINS: dict[str, Callable[[Frame, Appearance], np.ndarray]] = {
 
 
 def stains_of(channels: Sequence[Channel]) -> list[Callable[[Frame, Appearance], np.ndarray]]:
-    """Return what draws each channel.
+    """Return the function that draws each channel.
 
     Raises
     ------
     InputError
-        If a channel's stain is none that the simulation can draw.
+        If the simulation cannot draw a channel's stain.
     """
     for channel in channels:
         if channel.stain not in STAINS:
@@ -171,27 +171,28 @@ def render_cells(
 
     Returns
     -------
-    float32 (cell, channel, y, x), counts, and float32 (cell, y, x), how much of a pixel is cell.
+    float32 (cell, channel, y, x), counts; and float32 (cell, y, x), share of each pixel that the
+    cell covers.
     """
     stains = stains_of(channels)
     images = np.empty((len(looks), len(channels), size_px, size_px), np.float32)
     bodies = np.empty((len(looks), size_px, size_px), np.float32)
     for first in range(0, len(looks), _CELLS_AT_A_TIME):
-        batch = slice(first, first + _CELLS_AT_A_TIME)
-        frame = frame_of(looks[batch], offsets_px[batch], size_px, field)
-        bodies[batch] = frame.body
-        for position, stain in enumerate(stains):
-            images[batch, position] = stain(frame, looks[batch])
+        part = slice(first, first + _CELLS_AT_A_TIME)
+        frame = frame_of(looks[part], offsets_px[part], size_px, field)
+        bodies[part] = frame.body
+        for channel, stain in enumerate(stains):
+            images[part, channel] = stain(frame, looks[part])
     return images, bodies
 
 
-def spots(frame: Frame, places: np.ndarray, sd_px: float) -> np.ndarray:
-    """Draw Gaussian spots, (cell, spot, 3) as y, x, height; they are separable, hence fast."""
+def spots(frame: Frame, peaks: np.ndarray, sd_px: float) -> np.ndarray:
+    """Draw Gaussian spots, (cell, spot, 3) as y, x, height; rows times columns, which is fast."""
     rows, columns = (
-        np.exp(-0.5 * ((pixels[:, None, :] - places[:, :, axis, None]) / sd_px) ** 2)
+        np.exp(-0.5 * ((pixels[:, None, :] - peaks[:, :, axis, None]) / sd_px) ** 2)
         for axis, pixels in enumerate((frame.y, frame.x))
     )
-    return np.einsum("cky,ckx->cyx", rows * places[:, :, 2, None], columns)
+    return np.einsum("cky,ckx->cyx", rows * peaks[:, :, 2, None], columns)
 
 
 def _bundles(frame: Frame, looks: Appearance) -> np.ndarray:
@@ -216,7 +217,7 @@ def _edge(radius: np.ndarray, sharpness: float) -> np.ndarray:
     return 1 / (1 + np.exp(np.minimum(sharpness * (radius - 1), 60)))
 
 
-def _texture(place: np.ndarray, size_px: int, field: np.ndarray) -> np.ndarray:
+def _texture(position: np.ndarray, size_px: int, field: np.ndarray) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(field, (size_px, size_px))
-    corner = (place * (field.shape[0] - size_px)).astype(int)
+    corner = (position * (field.shape[0] - size_px)).astype(int)
     return windows[corner[:, 0], corner[:, 1]]

@@ -1,4 +1,4 @@
-"""Checks of a simulated screen against itself: can its complexes be found at all?"""
+"""Check a simulated screen against itself: can a perfect embedding recover its complexes?"""
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,12 @@ from mcvae_ops.simulate.library import EFFECTS
 def effect_recovery(effects: pd.DataFrame) -> float:
     """Return the average precision of same-complex pairs by cosine of the planted gene effects.
 
-    What an embedding would reach that saw nothing but the planted effects.
+    An embedding that holds the planted effects and nothing else would reach this value.
 
     Parameters
     ----------
     effects
-        One row per guide, see `mcvae_ops.simulate.library.draw_guides`.
+        One row per guide; see `mcvae_ops.simulate.library.draw_guides`.
     """
     members = effects[effects["complex"] != ""]
     mean_effect = (

@@ -1,4 +1,4 @@
-"""The simulated study as the archives list it: BioStudies for images, Dataverse for features."""
+"""List the simulated study as archives do: BioStudies for images, Dataverse for features."""
 
 import hashlib
 import json
@@ -10,10 +10,10 @@ ACCESSION = "S-SIM1"
 
 
 def study_of(accession: str, title: str) -> dict:
-    """Return a study as BioStudies describes one.
+    """Return the description of a study in the format of BioStudies.
 
-    The section of the images stands in a list, others do not, and some values are null: so it is
-    in the real archive.
+    As in the real archive, the section of the images is inside a list, other sections are not, and
+    some values are null.
     """
     file_list = {"name": "File List", "value": f"{accession}.json"}
     images = {
@@ -48,7 +48,7 @@ def list_folder(folder: Path, root: Path) -> list[dict]:
 
 
 def dataset_of(parts: list[Path]) -> dict:
-    """Return feature tables as Dataverse lists them; each lies in the folder of its label."""
+    """Return feature tables as Dataverse lists them, each in the folder of its label."""
     files = []
     for number, path in enumerate(sorted(parts), start=1):
         md5 = hashlib.md5(path.read_bytes()).hexdigest()
@@ -65,7 +65,17 @@ def dataset_of(parts: list[Path]) -> dict:
 
 
 def simulate_study(screen: dict, plates: list[str], study: str, file_list: str) -> None:
-    """Rule simulate_study: write the study and its list of files."""
+    """Rule simulate_study: write the description of the study and its list of files.
+
+    Parameters
+    ----------
+    screen
+        Section of the configuration.
+    plates
+        Folders of the plates.
+    study, file_list
+        Outputs.
+    """
     root = Path(file_list).parent
     entries = [entry for plate in sorted(plates) for entry in list_folder(Path(plate), root)]
     content = study_of(ACCESSION, f"Simulated optical pooled screen {screen['name']}")
@@ -74,5 +84,13 @@ def simulate_study(screen: dict, plates: list[str], study: str, file_list: str) 
 
 
 def simulate_dataset(parts: list[str], dataset: str) -> None:
-    """Rule simulate_dataset: list the feature tables."""
+    """Rule simulate_dataset: list the feature tables.
+
+    Parameters
+    ----------
+    parts
+        The feature tables.
+    dataset
+        Output.
+    """
     write_text(json.dumps(dataset_of([Path(part) for part in parts]), indent=1) + "\n", dataset)

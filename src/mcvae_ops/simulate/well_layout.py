@@ -1,15 +1,8 @@
-"""Where things lie in a well: the grid of its tiles, and its cells."""
-
-import zlib
+"""Place the cells of a well."""
 
 import numpy as np
 import scipy.fft
 from scipy.spatial import cKDTree
-
-
-def generator(seed: int, *names: str) -> np.random.Generator:
-    """Return a source of draws fixed by the seed and by names, whatever the order of jobs."""
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def density_field(size_px: tuple[int, int], well: dict, rng: np.random.Generator) -> np.ndarray:
@@ -47,24 +40,35 @@ def smooth_noise(shape: tuple[int, int], length: float, rng: np.random.Generator
 def place_cells(
     size_px: tuple[int, int], n: int, well: dict, rng: np.random.Generator
 ) -> np.ndarray:
-    """Throw cells into a well one after the other; those too near to an earlier one are lost.
+    """Draw positions of cells one after the other; a cell too near to an earlier one is dropped.
+
+    Parameters
+    ----------
+    size_px
+        Height and width of the well, px.
+    n
+        Number of cells.
+    well
+        Section ``simulate.well`` of the configuration.
+    rng
+        Source of the draws.
 
     Returns
     -------
-    Centres (cell, 2) as y, x in px; at most `n`, fewer where the least distance leaves no room.
+    Centres (cell, 2) as y, x in px; fewer than `n` where the least distance leaves no room.
     """
     density = density_field(size_px, well, rng)
-    n_thrown = int(4 * n / density.mean())
-    places = rng.uniform(0, 1, (n_thrown, 2))
-    bins = (places * density.shape).astype(int)
-    kept = rng.uniform(0, 1, n_thrown) < density[bins[:, 0], bins[:, 1]]
-    places = places[kept] * size_px
-    alive = np.ones(len(places), bool)
-    pairs = cKDTree(places).query_pairs(well["min_distance_px"], output_type="ndarray")
+    n_drawn = int(4 * n / density.mean())  # enough, because many are dropped
+    drawn = rng.uniform(0, 1, (n_drawn, 2))
+    bins = (drawn * density.shape).astype(int)
+    is_accepted = rng.uniform(0, 1, n_drawn) < density[bins[:, 0], bins[:, 1]]
+    centres = drawn[is_accepted] * size_px
+    is_placed = np.ones(len(centres), bool)
+    pairs = cKDTree(centres).query_pairs(well["min_distance_px"], output_type="ndarray")
     for first, second in pairs[np.argsort(pairs[:, 0], kind="stable")]:
-        # pairs are in the order of their first cell, so its own fate is settled by now
-        alive[second] &= ~alive[first]
-    return places[alive][:n]
+        # Pairs are sorted by their first cell, so whether it is placed is decided by now.
+        is_placed[second] &= ~is_placed[first]
+    return centres[is_placed][:n]
 
 
 def local_density(centres: np.ndarray, radius_px: float) -> np.ndarray:

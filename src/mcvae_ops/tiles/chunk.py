@@ -1,4 +1,7 @@
-"""A chunk of a well's tiles becomes crops, in one shard of NTC and one of perturbed cells."""
+"""Crop the cells of a chunk of tiles; write one shard of NTC and one of perturbed cells.
+
+A chunk is a run of tiles of one well, and the unit of work of one job.
+"""
 
 import logging
 import zlib
@@ -21,9 +24,11 @@ from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.illumination import Illumination, read_illumination
+from mcvae_ops.tiles.image_formats import Window
 from mcvae_ops.tiles.load import AlignedTile, aligned_tile
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.tiles.shifts import Shifts, consensus_of_well
+from mcvae_ops.tiles.stitched import window_of_cells
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +47,10 @@ ALIGNMENT = pa.schema(
         "reason": pa.string(),
     }
 )
-READ = ("channels", "tile_size_px", "z_planes", "projection")
+READING_KEYS = (
+    "channels", "tile_size_px", "cut_px", "z_planes", "projection", "axes", "counts",
+)  # fmt: skip
+"""Keys of section `screen` on which the pixels of a tile depend."""
 DROPPED = pa.schema(
     {
         "plate": pa.string(),
@@ -61,19 +69,19 @@ def tiles_of_chunk(tiles: str, tiles_per_chunk: int, chunk: int) -> list[int]:
 
 
 @dataclass
-class Cropped:
-    """What has come of the tiles so far.
+class ChunkCrops:
+    """Crops of the tiles of a chunk so far; the images themselves are in `FinishedTiles`.
 
     Attributes
     ----------
     cells
-        Rows of the cells table of the kept cells, by tile.
+        Rows of the cells table of the cropped cells, by tile.
     rows
-        Where their crops stand among those of `FinishedTiles`.
+        Row of each cell's crop in `FinishedTiles.crops`, by tile.
     alignment, dropped
         Rows of the tables of those names.
     failed
-        Tiles that could not be used.
+        Tiles that could not be used, and why.
     """
 
     cells: list[pd.DataFrame]
@@ -83,26 +91,31 @@ class Cropped:
     failed: dict[int, str] = field(default_factory=dict)
 
     def add_tile(self, notes: dict, cells: pd.DataFrame, first_row: int) -> None:
-        """Add what `crop_tile` has noted of a tile; `cells` are all cells of the tile."""
-        kept = cells[cells["cell_id"].isin(notes["cells"])]
-        self.cells.append(kept)
-        self.rows.append(first_row + np.arange(len(kept)))
+        """Add the notes of `crop_tile` on a tile; `cells` are all cells of the tile."""
+        cropped = cells[cells["cell_id"].isin(notes["cells"])]
+        self.cells.append(cropped)
+        self.rows.append(first_row + np.arange(len(cropped)))
         self.alignment += notes["alignment"]
         self.dropped += notes["dropped"]
 
+    def add_missing_tile(self, tile: int, n_cells: int) -> None:
+        """Note that the archive has no image of a tile, and that its cells are lost."""
+        if n_cells:
+            self.dropped.append({"tile": tile, "reason": "no image", "n_cells": n_cells})
+
     def fail_tile(self, tile: int, n_cells: int, names: list[str], reason: str) -> None:
-        """Note that a tile could not be used, and that its cells are lost."""
+        """Record that a tile could not be used, and that its cells are lost."""
         self.failed[tile] = reason
         if n_cells:
             self.dropped.append({"tile": tile, "reason": "tile failed", "n_cells": n_cells})
-        nothing = np.full(len(names), np.nan)
-        px, method = np.stack([nothing, nothing], axis=1), ("failed",) * len(names)
-        unknown = Shifts(px, nothing, nothing, method)
-        self.alignment += alignment_rows(tile, names, unknown, reason)
+        unknown = np.full(len(names), np.nan)
+        px, method = np.stack([unknown, unknown], axis=1), ("failed",) * len(names)
+        shifts = Shifts(px, unknown, unknown, method)
+        self.alignment += alignment_rows(tile, names, shifts, reason)
 
 
 def alignment_rows(tile: int, names: Sequence[str], shifts: Shifts, reason: str) -> list[dict]:
-    """Return a row of the alignment table per channel of a tile; a reason says that it failed."""
+    """Return one row of the alignment table per channel; reason "" means that the tile is used."""
     return [
         {
             "tile": tile,
@@ -120,21 +133,33 @@ def alignment_rows(tile: int, names: Sequence[str], shifts: Shifts, reason: str)
 
 
 def crop_tile(
-    tile: int, aligned: AlignedTile, cells: pd.DataFrame, names: Sequence[str], crop: dict
+    tile: int,
+    aligned: AlignedTile,
+    cells: pd.DataFrame,
+    names: Sequence[str],
+    crop: dict,
+    window: Window | None = None,
 ) -> tuple[np.ndarray, dict]:
-    """Clip a tile and cut its cells out.
+    """Clip a tile and crop its cells.
+
+    Parameters
+    ----------
+    window
+        Where the tile lies in its image, to which the positions of the cells belong; None if it is
+        the image.
 
     Returns
     -------
-    Crops uint16 (cell, channel, y, x) of the kept cells; and cells (their names), alignment and
-    dropped: what is to be known of the tile.
+    Crops uint16 (cell, channel, y, x) of the cells inside the tile; and notes on the tile: names of
+    these cells (cells), rows of the alignment and of the dropped table.
     """
     image = clip(aligned.image, crop["clip_fraction"])
-    centres = cells[["y_px", "x_px"]].to_numpy()
-    cut = crop_cells(image, aligned.shifts.px, centres, crop["size_px"])
-    reasons = sorted(Counter(cut.reasons[~cut.kept]).items())
-    return cut.images, {
-        "cells": cells["cell_id"][cut.kept].tolist(),
+    origin = (0, 0) if window is None else (window[0].start, window[1].start)
+    centres = cells[["y_px", "x_px"]].to_numpy() - origin
+    crops = crop_cells(image, aligned.shifts.px, centres, crop["size_px"])
+    reasons = sorted(Counter(crops.reasons[~crops.is_inside]).items())
+    return crops.images, {
+        "cells": cells["cell_id"][crops.is_inside].tolist(),
         "alignment": alignment_rows(tile, names, aligned.shifts, ""),
         "dropped": [{"tile": tile, "reason": reason, "n_cells": n} for reason, n in reasons],
     }
@@ -150,49 +175,57 @@ def crop_tiles(
     archive: dict,
     cache: str,
     finished: FinishedTiles,
-    light: Illumination | None,
-) -> Cropped:
-    """Crop the cells of some tiles of one well; a tile that is broken is noted, not fatal.
+    illumination: Illumination | None,
+) -> ChunkCrops:
+    """Crop the cells of some tiles of one well; an unusable tile is recorded and left out.
 
     Parameters
     ----------
     files, cells
         Rows of these tables, by tile.
     consensus
-        Consensus of the well.
+        Consensus of the well: shifts, light and focus.
     screen, alignment, crop, archive
         Sections of the configuration.
     cache
         Folder for fetched files.
     finished
-        Takes the crops, and holds those of tiles that an interrupted job had cropped already.
-    light
-        How unevenly the well is lit, or None.
+        Store of the crops; it may already hold tiles that an interrupted job has cropped.
+    illumination
+        Illumination of the well, by which tiles are corrected; or None.
     """
     names = [channel.name for channel in channels_from(screen["channels"])]
-    result = Cropped([cells[tile].iloc[:0] for tile in [*cells][:1]])
-    done = {tile: finished.load(tile, files[tile], cells[tile]) for tile in files}
-    wanted = {tile: files[tile] for tile in files if done[tile] is None}
+    # An empty table first, so that a chunk without cells still has the columns of the cells table.
+    result = ChunkCrops([cells[tile].iloc[:0] for tile in [*cells][:1]])
+    for tile in files:
+        if files[tile].empty:
+            result.add_missing_tile(tile, len(cells[tile]))
+    recorded = {tile: rows for tile, rows in files.items() if not rows.empty}
+    done = {tile: finished.load(tile, recorded[tile], cells[tile]) for tile in recorded}
+    wanted = {tile: recorded[tile] for tile in recorded if done[tile] is None}
+    correct = illumination and illumination.correct
     fetched = stream_tiles(wanted, cache, archive)
-    progress = Progress(len(files), "tiles", "crop")
+    progress = Progress(len(recorded), "tiles", "crop")
     for tile, notes in done.items():
-        of_tile = cells[tile]
+        tile_cells = cells[tile]
         try:
             if notes is None:
                 _, paths = next(fetched)
-                if files[tile].empty:
-                    raise TileError("no file of it in the manifest")
                 if isinstance(paths, TileError):
                     raise paths
-                aligned = aligned_tile(paths, screen, alignment, consensus, light and light.correct)
-                crops, notes = crop_tile(tile, aligned, of_tile, names, crop)
-                finished.save(tile, files[tile], of_tile, crops, notes)
-            result.add_tile(notes, of_tile, finished.first_row[tile])
+                centres = tile_cells[["y_px", "x_px"]].to_numpy(float)
+                window = window_of_cells(tile, screen, centres, crop["size_px"])
+                aligned = aligned_tile(
+                    paths, screen, alignment, consensus, correct, archive, window
+                )
+                crops, notes = crop_tile(tile, aligned, tile_cells, names, crop, window)
+                finished.save(tile, files[tile], tile_cells, crops, notes)
+            result.add_tile(notes, tile_cells, finished.first_row[tile])
         except TileError as error:
             logger.warning("tile %d failed: %s", tile, error)
-            result.fail_tile(tile, len(of_tile), names, str(error))
+            result.fail_tile(tile, len(tile_cells), names, str(error))
         progress.step()
-    # The last tile's files are deleted when the stream is asked for one more.
+    # The stream deletes the files of a tile when the next one is requested, also after the last.
     next(fetched, None)
     return result
 
@@ -202,7 +235,7 @@ def _by_tile(table: pd.DataFrame, tiles: Sequence[int]) -> dict[int, pd.DataFram
     return {tile: groups.get(tile, table.iloc[:0]) for tile in tiles}
 
 
-def check_failed(result: Cropped, n_tiles: int, max_failed_fraction: float, where: str) -> None:
+def check_failed(result: ChunkCrops, n_tiles: int, max_failed_fraction: float, where: str) -> None:
     """Raise an `InputError` if too many of the tiles failed; it quotes the first reason."""
     if len(result.failed) > max_failed_fraction * n_tiles:
         tile, reason = next(iter(result.failed.items()))
@@ -234,49 +267,86 @@ def crop_chunk(
     alignment_table: str,
     dropped: str,
 ) -> None:
-    """Rule crop_chunk: crop the cells of a chunk, mix them over its tiles, write both arms."""
+    """Rule crop_chunk: crop the cells of a chunk, shuffle them, write a shard of either arm.
+
+    Parameters
+    ----------
+    files, cells
+        Files table of the screen, and cells table of the well.
+    consensus
+        Consensus shifts, light and focus of the plate.
+    illumination
+        Illumination of the well (.npy); None leaves tiles as they were recorded.
+    screen, alignment, crop, archive
+        Sections of the configuration.
+    plate, well, chunk
+        Which chunk; chunks of a well are numbered from 0.
+    cache
+        Folder for fetched files and for the crops of finished tiles.
+    ntc, ntc_index, perturbed, perturbed_index
+        Outputs: crops (.npy) and cells (.parquet) of either arm.
+    alignment_table, dropped
+        Outputs: shift of every channel of every tile; dropped cells by tile and reason.
+
+    Raises
+    ------
+    InputError
+        If more than ``crop.max_failed_fraction`` of the tiles cannot be used.
+    """
     tiles = tiles_of_chunk(screen["tiles"], crop["tiles_per_chunk"], int(chunk))
-    of_well = pd.read_parquet(files, filters=[("plate", "==", plate), ("well", "==", well)])
-    files_of, cells_of = _by_tile(of_well, tiles), _by_tile(pd.read_parquet(cells), tiles)
-    agreed = consensus_of_well(pd.read_parquet(consensus), well)
-    light = illumination and read_illumination(
+    well_files = pd.read_parquet(files, filters=[("plate", "==", plate), ("well", "==", well)])
+    tile_files, tile_cells = _by_tile(well_files, tiles), _by_tile(pd.read_parquet(cells), tiles)
+    well_consensus = consensus_of_well(pd.read_parquet(consensus), well)
+    well_light = illumination and read_illumination(
         illumination, crop["illumination"], screen["tile_size_px"]
     )
     names = [channel.name for channel in channels_from(screen["channels"])]
     settings = {
-        "screen": {key: screen[key] for key in READ},
+        "screen": {key: screen[key] for key in READING_KEYS},
         "alignment": alignment,
         "crop": {key: crop[key] for key in ("size_px", "clip_fraction", "illumination")},
-        "consensus": agreed.to_dict("list"),
-        "light": light and light.identity,
+        "consensus": well_consensus.to_dict("list"),
+        "illumination": well_light and well_light.identity,
         "version": __version__,
     }
     finished = FinishedTiles(
         Path(cache) / "finished" / plate / well / chunk,
         settings,
-        {tile: len(of_tile) for tile, of_tile in cells_of.items()},
+        {tile: len(table) for tile, table in tile_cells.items()},
         (len(names), crop["size_px"], crop["size_px"]),
     )
     result = crop_tiles(
-        files_of, cells_of, agreed, screen, alignment, crop, archive, cache, finished, light
+        tile_files,
+        tile_cells,
+        well_consensus,
+        screen,
+        alignment,
+        crop,
+        archive,
+        cache,
+        finished,
+        well_light,
     )
     check_failed(result, len(tiles), crop["max_failed_fraction"], f"{plate} {well} chunk {chunk}")
-    kept, rows = pd.concat(result.cells, ignore_index=True), np.concatenate([[], *result.rows])
+    cropped = pd.concat(result.cells, ignore_index=True)
+    rows = np.concatenate([[], *result.rows])
+    # Shuffled over the tiles of the chunk, because training reads neighbours in a shard together.
     seed = zlib.crc32(f"{plate}/{well}/{chunk}".encode())
-    order = np.random.default_rng(seed).permutation(len(kept))
-    is_ntc = kept["is_ntc"].to_numpy(bool)[order]
+    order = np.random.default_rng(seed).permutation(len(cropped))
+    is_ntc = cropped["is_ntc"].to_numpy(bool)[order]
     schema, crops = pq.read_schema(cells).remove_metadata(), finished.crops()
-    for arm, path, index in ((is_ntc, ntc, ntc_index), (~is_ntc, perturbed, perturbed_index)):
-        # The schema of the input, since an arm without cells would lose its types.
-        table = pa.Table.from_pandas(kept.iloc[order[arm]], schema, preserve_index=False)
-        write_shard(crops, rows[order[arm]].astype(np.intp), table, names, path, index)
-    write_parquet(_of_well(result.alignment, ALIGNMENT, plate, well), alignment_table)
-    write_parquet(_of_well(result.dropped, DROPPED, plate, well), dropped)
+    for in_arm, path, index in ((is_ntc, ntc, ntc_index), (~is_ntc, perturbed, perturbed_index)):
+        # The schema of the input, because an arm without cells would lose its types.
+        table = pa.Table.from_pandas(cropped.iloc[order[in_arm]], schema, preserve_index=False)
+        write_shard(crops, rows[order[in_arm]].astype(np.intp), table, names, path, index)
+    write_parquet(_well_table(result.alignment, ALIGNMENT, plate, well), alignment_table)
+    write_parquet(_well_table(result.dropped, DROPPED, plate, well), dropped)
     finished.clear()
-    n_lost = sum(row["n_cells"] for row in result.dropped)
-    n_failed = len(result.failed)
-    logger.info("%d cells cropped, %d dropped, %d tiles failed", len(kept), n_lost, n_failed)
+    n_dropped = sum(row["n_cells"] for row in result.dropped)
+    logger.info(
+        "%d cells cropped, %d dropped, %d tiles failed", len(cropped), n_dropped, len(result.failed)
+    )
 
 
-def _of_well(rows: list[dict], schema: pa.Schema, plate: str, well: str) -> pa.Table:
+def _well_table(rows: list[dict], schema: pa.Schema, plate: str, well: str) -> pa.Table:
     return pa.Table.from_pylist([{"plate": plate, "well": well} | row for row in rows], schema)

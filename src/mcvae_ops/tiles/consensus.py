@@ -1,4 +1,8 @@
-"""The shift on which the tiles of a plate agree, and their usual light and focus."""
+"""The consensus of a plate: the usual shift of each channel, the usual light and focus.
+
+A few tiles per plate are measured before any is cropped. Their medians replace the shift of a tile
+that could not be measured, and are the standard for its light and focus.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +19,8 @@ from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.known_shifts import check_tile, overlay_pixels
 from mcvae_ops.tiles.load import load_image
 from mcvae_ops.tiles.quality import QUALITY, tile_quality
-from mcvae_ops.tiles.shifts import Shifts, believable, estimate_shifts
+from mcvae_ops.tiles.shifts import Shifts, estimate_shifts, reliable_shifts
+from mcvae_ops.tiles.stitched import window_of
 
 CHECKS = pa.schema(
     {
@@ -38,14 +43,14 @@ logger = logging.getLogger(__name__)
 
 
 def spread_tiles(files: pd.DataFrame, n_tiles: int) -> list[tuple[str, int]]:
-    """Choose tiles evenly over the wells of a plate, and over the sites of each.
+    """Choose tiles that are spread evenly over the wells of a plate and over the sites of each.
 
     Parameters
     ----------
     files
         Files table of one plate.
     n_tiles
-        How many are wanted.
+        Number of tiles.
 
     Returns
     -------
@@ -56,8 +61,10 @@ def spread_tiles(files: pd.DataFrame, n_tiles: int) -> list[tuple[str, int]]:
     return [tiles[int((k + 0.5) * len(tiles) / n_tiles)] for k in range(n_tiles)]
 
 
-def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: dict) -> pd.DataFrame:
-    """Find the shift of each channel on which believable tiles agree.
+def median_shifts(
+    measured: Sequence[Shifts], channels: Sequence[Channel], alignment: dict
+) -> pd.DataFrame:
+    """Return the median shift of each channel over the tiles whose shift is reliable.
 
     Parameters
     ----------
@@ -70,17 +77,22 @@ def agree(measured: Sequence[Shifts], channels: Sequence[Channel], alignment: di
 
     Returns
     -------
-    Columns channel, dy_px, dx_px (median), n_tiles (believable ones) and spread_px (median
-    distance from the median); the shift is NaN where no tile is believable.
+    Columns channel, dy_px, dx_px (median), n_tiles (the reliable ones), spread_px (median distance
+    from the median) and confidence (median of these tiles); NaN where no tile is reliable.
     """
-    trusted = np.array([believable(one, alignment) for one in measured], bool)
+    is_reliable = np.array([reliable_shifts(shifts, alignment) for shifts in measured], bool)
+    shift_px = np.array([shifts.px for shifts in measured])
     rows = []
     for k, channel in enumerate(channels):
-        px = np.array([one.px[k] for one, ok in zip(measured, trusted, strict=True) if ok[k]])
+        px = shift_px[is_reliable[:, k], k] if measured else np.empty((0, 2))
         dy, dx = np.median(px, axis=0) if len(px) else (np.nan, np.nan)
         spread = np.median(np.hypot(*(px - (dy, dx)).T)) if len(px) else np.nan
-        rows.append((channel.name, dy, dx, len(px), spread))
-    return pd.DataFrame(rows, columns=["channel", "dy_px", "dx_px", "n_tiles", "spread_px"])
+        reliable = [shifts for shifts, ok in zip(measured, is_reliable, strict=True) if ok[k]]
+        of_tiles = [shifts.confidence[k] for shifts in reliable]
+        confidence = np.median(of_tiles) if of_tiles else np.nan
+        rows.append((channel.name, dy, dx, len(px), spread, confidence))
+    columns = ["channel", "dy_px", "dx_px", "n_tiles", "spread_px", "confidence"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def consensus_table(
@@ -88,7 +100,7 @@ def consensus_table(
     channels: Sequence[Channel],
     alignment: dict,
 ) -> pd.DataFrame:
-    """Return the consensus of a plate, and with ``alignment.consensus_of: well`` of its wells.
+    """Return the consensus of a plate, and with ``alignment.consensus_of: well`` of each well too.
 
     Parameters
     ----------
@@ -101,20 +113,20 @@ def consensus_table(
 
     Returns
     -------
-    Columns of `agree` and `usual_quality`, and well, "" for the plate.
+    Columns of `median_shifts` and `median_quality`, and well ("" for the plate).
     """
     wells = sorted({well for well, _, _ in measured})
     tables = []
     for name in ["", *(wells if alignment["consensus_of"] == "well" else [])]:
-        some = [(shifts, quality) for well, shifts, quality in measured if name in ("", well)]
-        table = agree([shifts for shifts, _ in some], channels, alignment)
-        quality = usual_quality([quality for _, quality in some], len(channels))
+        chosen = [(shifts, quality) for well, shifts, quality in measured if name in ("", well)]
+        table = median_shifts([shifts for shifts, _ in chosen], channels, alignment)
+        quality = median_quality([quality for _, quality in chosen], len(channels))
         tables.append(table.join(quality).assign(well=name))
     return pd.concat(tables, ignore_index=True)
 
 
-def usual_quality(qualities: Sequence[np.ndarray], n_channels: int) -> pd.DataFrame:
-    """Return the medians over tiles of what `tile_quality` measures; NaN without a tile."""
+def median_quality(qualities: Sequence[np.ndarray], n_channels: int) -> pd.DataFrame:
+    """Return the medians over tiles of the columns of `tile_quality`; NaN without a tile."""
     if not qualities:
         return pd.DataFrame(np.full((n_channels, len(QUALITY)), np.nan), columns=QUALITY)
     return pd.DataFrame(np.median(qualities, axis=0), columns=QUALITY)
@@ -131,7 +143,25 @@ def plate_shifts(
     checks: str,
     overlay: str,
 ) -> None:
-    """Rule plate_shifts: measure some tiles of a plate; write its consensus and what checks it."""
+    """Rule plate_shifts: measure some tiles of a plate, write their consensus and its checks.
+
+    Parameters
+    ----------
+    files
+        Files table of the screen.
+    screen, alignment, archive
+        Sections of the configuration.
+    plate
+        Which plate.
+    cache
+        Folder for fetched files.
+    consensus
+        Output: see `consensus_table`.
+    checks
+        Output: known shifts that were measured (see `check_tile`), by tile.
+    overlay
+        Output: the middle of one tile before and after its shifts, one row per pixel.
+    """
     table = pd.read_parquet(files, filters=[("plate", "==", plate)])
     channels = channels_from(screen["channels"])
     chosen = spread_tiles(table, alignment["consensus_tiles"])
@@ -143,14 +173,14 @@ def plate_shifts(
         try:
             if isinstance(paths, TileError):
                 raise paths
-            image = load_image(paths, screen)
+            image = load_image(paths, screen, archive, window_of(tile, screen))
             shifts = estimate_shifts(image, channels, alignment)
             measured.append((well, shifts, tile_quality(image)))
-            found = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")
-            if not pictures and believable(shifts, alignment).all():
+            errors = check_tile(image, channels, alignment, f"{plate}/{well}/{tile}")
+            if not pictures and reliable_shifts(shifts, alignment).all():
                 pairs = overlay_pixels(image, shifts.px, channels, alignment)
                 pictures = [pair.assign(plate=plate, well=well, tile=tile) for pair in pairs]
-            checked += found.assign(plate=plate, well=well, tile=tile).to_dict("records")
+            checked += errors.assign(plate=plate, well=well, tile=tile).to_dict("records")
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
         progress.step()

@@ -1,39 +1,41 @@
-"""Clip a tile's intensities and cut one window per cell out of it."""
+"""Clip the intensities of a tile and crop one window per cell."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-_STRIDE, _LEAST_SAMPLE = 101, 50
+_STRIDE = 101
+"""One pixel of so many is in the sample by which the tails of an image are located."""
+_SPARE_SAMPLES = 50
 
 
 @dataclass(frozen=True)
-class Crops:
-    """Windows of the cells that lie inside the tile.
+class TileCrops:
+    """Windows of the cells inside a tile.
 
     Attributes
     ----------
     images
-        uint16 (cell, channel, y, x), counts, of the kept cells in their given order.
-    kept
+        uint16 (cell, channel, y, x), counts, of the cells inside the tile in their given order.
+    is_inside
         bool, one per given cell.
     reasons
-        One per given cell: why it was dropped, ``""`` where it was kept.
+        One per given cell: why it was dropped, ``""`` where it is inside.
     """
 
     images: np.ndarray
-    kept: np.ndarray
+    is_inside: np.ndarray
     reasons: np.ndarray
 
 
 def clip_bounds(image: np.ndarray, fraction: float) -> tuple[int, int]:
-    """Return the two quantiles between which an image's counts are kept.
+    """Return the two quantiles to which the counts of an image are clipped.
 
-    Exact: a sample of the pixels tells where the tails end, and these are sorted. The quantile is
-    definition 1 of Hyndman and Fan (``numpy.quantile(..., method="inverted_cdf")``): the smallest
-    count that at least ``q * n`` pixels do not exceed, so a bound is always a count that occurs in
-    the image.
+    They are exact, and found without sorting the image: a sorted sample shows roughly where its
+    tails begin, and only the tails are searched. A quantile is definition 1 of Hyndman and Fan
+    (``numpy.quantile(..., method="inverted_cdf")``): the smallest count that at least ``q * n``
+    pixels do not exceed; it is always a count that occurs in the image.
 
     Parameters
     ----------
@@ -48,8 +50,9 @@ def clip_bounds(image: np.ndarray, fraction: float) -> tuple[int, int]:
     """
     pixels = image.reshape(-1)
     ranks = np.ceil(np.maximum(np.array([fraction, 1 - fraction]) * image.size, 1)).astype(int)
-    some = np.sort(pixels[::_STRIDE])
-    return _smallest(pixels, some, ranks[0]), _largest(pixels, some, image.size + 1 - ranks[1])
+    sample = np.sort(pixels[::_STRIDE])
+    from_top = image.size + 1 - ranks[1]
+    return _smallest(pixels, sample, ranks[0]), _largest(pixels, sample, from_top)
 
 
 def clip(image: np.ndarray, fraction: float) -> np.ndarray:
@@ -70,14 +73,14 @@ def clip(image: np.ndarray, fraction: float) -> np.ndarray:
 
 
 def sample_shifted(image: np.ndarray, shifts: np.ndarray, y: int, x: int, size: int) -> np.ndarray:
-    """Cut a window in the reference frame out of a tile whose channels are shifted.
+    """Return a window, in the reference frame, of a tile whose channels are shifted.
 
     Parameters
     ----------
     image
         (channel, y, x), as recorded.
     shifts
-        (channel, 2), (dy, dx) in px, to be added to a channel's coordinates to land in the
+        (channel, 2), (dy, dx) in px. Added to the coordinates of a channel it gives those in the
         reference frame; the channel is therefore sampled, bilinearly, at (y, x) - shift.
     y, x
         First row and column of the window in the reference frame.
@@ -92,16 +95,16 @@ def sample_shifted(image: np.ndarray, shifts: np.ndarray, y: int, x: int, size: 
 
 
 def resample(image: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Bring a whole tile into the reference frame; like `sample_shifted`."""
+    """Return a whole tile in the reference frame; see `sample_shifted`."""
     return _sample(image, shifts, 0, 0, image.shape[1:])
 
 
-def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size: int) -> Crops:
-    """Cut one window per cell, all channels in the reference frame.
+def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size: int) -> TileCrops:
+    """Crop one window per cell, all channels in the reference frame.
 
     The window of a cell at (y, x) covers the rows from ``floor(y + 0.5) - size // 2`` on, and
-    columns likewise, so the cell's pixel is ``size // 2`` of the window. A cell depends on its
-    tile alone: the same crop comes out whatever the other cells are.
+    columns likewise, so the cell's pixel is ``size // 2`` of the window. A crop depends on its
+    tile alone, not on the other cells.
 
     Parameters
     ----------
@@ -116,32 +119,32 @@ def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size:
     """
     centres = np.asarray(centres, np.float64).reshape(-1, 2)
     reasons = np.array([_why_dropped(image.shape, shifts, c, size) for c in centres], object)
-    kept = np.array([not reason for reason in reasons], bool)
-    images = np.empty((int(kept.sum()), len(image), size, size), np.uint16)
-    corners = [_corner(centre, size) for centre in centres[kept]]
+    is_inside = np.array([not reason for reason in reasons], bool)
+    images = np.empty((int(is_inside.sum()), len(image), size, size), np.uint16)
+    corners = [_corner(centre, size) for centre in centres[is_inside]]
     for k, (plane, (dy, dx)) in enumerate(zip(image, shifts, strict=True)):
         for target, (y, x) in zip(images[:, k], corners, strict=True):
-            _cut(plane, y - dy, x - dx, target)
-    return Crops(images, kept, reasons)
+            _crop_window(plane, y - dy, x - dx, target)
+    return TileCrops(images, is_inside, reasons)
 
 
-def _smallest(pixels: np.ndarray, some: np.ndarray, rank: int) -> int:
-    """Return the count of a rank (from 1) among the pixels, given a sorted sample of them."""
-    tail = pixels[pixels <= some[_beyond(some, rank)]]
-    tail = tail if len(tail) >= rank else pixels
+def _smallest(pixels: np.ndarray, sample: np.ndarray, rank: int) -> int:
+    """Return the count of a rank (from 1) among the pixels, by a sorted sample of them."""
+    tail = pixels[pixels <= sample[_beyond(sample, rank)]]
+    tail = tail if len(tail) >= rank else pixels  # a sample may mislead; then take all pixels
     return int(np.partition(tail, rank - 1)[rank - 1])
 
 
-def _largest(pixels: np.ndarray, some: np.ndarray, rank: int) -> int:
-    """Return the count of a rank counted from the top, as `_smallest`."""
-    tail = pixels[pixels >= some[-1 - _beyond(some, rank)]]
+def _largest(pixels: np.ndarray, sample: np.ndarray, rank: int) -> int:
+    """Return the count of a rank (from 1) from the top; see `_smallest`."""
+    tail = pixels[pixels >= sample[-1 - _beyond(sample, rank)]]
     tail = tail if len(tail) >= rank else pixels
     return int(np.partition(tail, -rank)[-rank])
 
 
-def _beyond(some: np.ndarray, rank: int) -> int:
-    """Return a place in the sample that is safely beyond a rank of the pixels."""
-    return min(2 * rank // _STRIDE + _LEAST_SAMPLE, len(some) - 1)
+def _beyond(sample: np.ndarray, rank: int) -> int:
+    """Return a position in the sample that is safely beyond a rank of the pixels."""
+    return min(2 * rank // _STRIDE + _SPARE_SAMPLES, len(sample) - 1)
 
 
 def _corner(centre: np.ndarray, size: int) -> tuple[int, int]:
@@ -162,8 +165,8 @@ def _why_dropped(shape: Sequence[int], shifts: np.ndarray, centre: np.ndarray, s
     return ""
 
 
-def _cut(plane: np.ndarray, top: float, left: float, target: np.ndarray) -> None:
-    """Cut a window that lies inside an image, bilinearly, and round it."""
+def _crop_window(plane: np.ndarray, top: float, left: float, target: np.ndarray) -> None:
+    """Crop a window inside an image, with bilinear interpolation, and round it."""
     y, x, size = int(np.floor(top)), int(np.floor(left)), len(target)
     if y == top and x == left:
         target[:] = plane[y : y + size, x : x + size]
@@ -188,7 +191,7 @@ def _sample(
 
 
 def _blend(block: np.ndarray, fy: np.float32, fx: np.float32) -> np.ndarray:
-    """Interpolate between the rows, then between the columns of a block; both get one fewer."""
+    """Interpolate between rows, then between columns; the result has one fewer of each."""
     rows = block[1:] - block[:-1]
     rows *= fy
     rows += block[:-1]

@@ -1,4 +1,8 @@
-"""Shifts that are known, measured on tiles of the run: does the method hold on this screen?"""
+"""Known shifts, measured on tiles of the screen: is the alignment right for this screen?
+
+The true shift between two channels of a tile is unknown. But a shift that is planted on top of it
+must be found again, and channels that were recorded in one file must measure zero.
+"""
 
 import zlib
 from collections.abc import Sequence
@@ -8,7 +12,7 @@ import pandas as pd
 
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.crop import resample, sample_shifted
-from mcvae_ops.tiles.registration import measure_shift, spectrum_of
+from mcvae_ops.tiles.registration import measure_shift, prepare_image
 
 COLUMNS = ["check", "channel", "against", "error_px", "confidence"]
 PLANTED, SAME_FILE = "planted shift", "one file"
@@ -17,18 +21,19 @@ _OVERLAY_PX = 160
 
 
 def plant_shift(plane: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Move what an image (y, x) shows by -shift px, so that `shift` brings it back."""
+    """Move the content of an image (y, x) by -shift px, so that `shift` moves it back."""
     return np.rint(resample(plane[None], -np.asarray(shift, float)[None])[0]).astype(np.uint16)
 
 
 def check_tile(
     image: np.ndarray, channels: Sequence[Channel], alignment: dict, name: str
 ) -> pd.DataFrame:
-    """Measure shifts of one tile that are known.
+    """Measure known shifts in one tile.
 
-    A known shift is put on top of every channel that is measured, towards zero so that it stays
-    within bounds: a whole one and one of fractions of a pixel. Channels recorded in one file with
-    what they are measured against, or with the reference, lie in register: they measure zero.
+    Every channel that the alignment measures gets two planted shifts: one of whole pixels and one
+    with fractions of a pixel. They point towards zero, so that the sum with the channel's own shift
+    stays within the search range. Channels recorded in one file with the reference are in register:
+    their known shift is zero.
 
     Parameters
     ----------
@@ -39,7 +44,7 @@ def check_tile(
     alignment
         Section of the configuration.
     name
-        Of the tile: seeds the shifts.
+        Name of the tile; it seeds the draw of the planted shifts.
 
     Returns
     -------
@@ -51,25 +56,25 @@ def check_tile(
     rows = []
     for moving, fixed in alignment["measure"].items():
         plane, target = image[position[moving]], image[position[fixed]]
-        onto = spectrum_of(target[inner], alignment)
-        rest = measure_shift(spectrum_of(plane[inner], alignment), onto, alignment).px
-        known = -np.copysign(rng.uniform(1, _MARGIN_PX - 2, (2, 2)), rest)
-        known[0] = np.round(known[0])
-        for shift in known:
-            moved = spectrum_of(plant_shift(plane, shift)[inner], alignment)
-            found, sure, _ = measure_shift(moved, onto, alignment)
-            rows.append((PLANTED, moving, fixed, np.hypot(*(found - rest - shift)), sure))
+        onto = prepare_image(target[inner], alignment)
+        own = measure_shift(prepare_image(plane[inner], alignment), onto, alignment).px
+        planted = -np.copysign(rng.uniform(1, _MARGIN_PX - 2, (2, 2)), own)
+        planted[0] = np.round(planted[0])
+        for shift in planted:
+            moved = prepare_image(plant_shift(plane, shift)[inner], alignment)
+            px, confidence, _ = measure_shift(moved, onto, alignment)
+            rows.append((PLANTED, moving, fixed, np.hypot(*(px - own - shift)), confidence))
     for moving, fixed in _in_one_file(channels, alignment["reference"]):
-        pair = [spectrum_of(image[position[one]], alignment) for one in (moving, fixed)]
-        found, sure, _ = measure_shift(*pair, alignment)
-        rows.append((SAME_FILE, moving, fixed, np.hypot(*found), sure))
+        pair = [prepare_image(image[position[name]], alignment) for name in (moving, fixed)]
+        px, confidence, _ = measure_shift(*pair, alignment)
+        rows.append((SAME_FILE, moving, fixed, np.hypot(*px), confidence))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def overlay_pixels(
     image: np.ndarray, shifts: np.ndarray, channels: Sequence[Channel], alignment: dict
 ) -> list[pd.DataFrame]:
-    """Return the middle of a tile before and after its measured channels are shifted.
+    """Return the middle of a tile before and after the alignment of its measured channels.
 
     Parameters
     ----------
@@ -77,11 +82,15 @@ def overlay_pixels(
         uint16 (channel, y, x), counts.
     shifts
         (channel, 2), px.
+    channels
+        Along the channel axis.
+    alignment
+        Section of the configuration.
 
     Returns
     -------
     One table per measured channel: moving, fixed, y, x, fixed_counts, before_counts,
-    after_counts; both channels as they lie in the frame of the fixed one.
+    after_counts; all of them in the frame of the fixed channel.
     """
     position = {channel.name: k for k, channel in enumerate(channels)}
     size = min(_OVERLAY_PX, *image.shape[1:])
@@ -100,5 +109,4 @@ def overlay_pixels(
 
 def _in_one_file(channels: Sequence[Channel], reference: str) -> list[tuple[str, str]]:
     group = next(channel.group for channel in channels if channel.name == reference)
-    riding = (c.name for c in channels if c.group == group and c.name != reference)
-    return [(name, reference) for name in riding]
+    return [(c.name, reference) for c in channels if c.group == group and c.name != reference]

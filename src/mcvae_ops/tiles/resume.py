@@ -1,4 +1,4 @@
-"""Crops of a chunk, on disk from the first tile on: a killed job goes on where it was."""
+"""Crops of a chunk, stored tile by tile: an interrupted job resumes after its last tile."""
 
 import hashlib
 import json
@@ -14,21 +14,21 @@ from mcvae_ops.files import write_text
 
 
 class FinishedTiles:
-    """Crops of finished tiles in one file, and a note beside it that vouches for each tile.
+    """Crops of finished tiles in one file, with a note beside it for each complete tile.
 
-    Memory holds the crops of one tile. Every tile has its place in the file, with room for all of
-    its cells; other settings or numbers of cells have a file of their own.
+    Only the crops of one tile are in memory. Every tile has its place in the file, with room for
+    all of its cells. Other settings or numbers of cells have another file.
 
     Parameters
     ----------
     folder
-        Outside the job's outputs, since those are deleted when it fails.
+        A folder that is no output of the job, because outputs are deleted when a job fails.
     settings
-        Whatever the crops depend on, beside the files and cells of the tile; JSON.
+        Everything else on which the crops depend, besides the files and cells of a tile; JSON.
     n_cells
-        Cells of each tile, in the order of the tiles.
+        Number of cells of each tile, in the order of the tiles.
     shape
-        Of a crop: channel, y, x.
+        Shape of a crop: channel, y, x.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class FinishedTiles:
     def save(
         self, tile: int, files: pd.DataFrame, cells: pd.DataFrame, crops: np.ndarray, notes: dict
     ) -> None:
-        """Keep what came of a tile.
+        """Store the crops of a tile, and its notes.
 
         Parameters
         ----------
         tile, files, cells
             The tile, and its rows of the files and the cells table.
         crops
-            uint16 (cell, channel, y, x), of the kept cells.
+            uint16 (cell, channel, y, x), of the cells inside the tile.
         notes
-            JSON: what else is to be known of the tile.
+            What `load` shall return for this tile; JSON.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        # A note of other files or cells must not vouch for what is written now.
+        # An old note, of other files or cells, must not declare the new crops complete.
         self._path(tile).unlink(missing_ok=True)
         with open(self.data, "r+b" if self.data.exists() else "w+b") as handle:
             handle.seek(self.first_row[tile] * int(np.prod(self.shape)) * crops.itemsize)
@@ -81,7 +81,7 @@ class FinishedTiles:
         return saved["notes"] if saved["identity"] == self._identity(files, cells) else None
 
     def crops(self) -> np.ndarray:
-        """Return the crops, mapped from disk; a tile's begin at its ``first_row``."""
+        """Return the crops, mapped from disk; those of a tile begin at its ``first_row``."""
         if not self.n_rows or not self.data.exists():
             return np.empty((0, *self.shape), np.uint16)
         with open(self.data, "r+b") as handle:
@@ -89,7 +89,7 @@ class FinishedTiles:
         return np.memmap(self.data, np.uint16, "r", shape=(self.n_rows, *self.shape))
 
     def clear(self) -> None:
-        """Delete everything, that of other settings too."""
+        """Delete all files, those of other settings too."""
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _path(self, tile: int) -> Path:

@@ -1,4 +1,4 @@
-"""Alignment, dropped cells, checks and pictures of the whole screen, each in one table."""
+"""Join the tables of alignment, dropped cells, checks and overlays over the whole screen."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,17 @@ def summarise_tiles(
     checks_table: str,
     overlays_table: str,
 ) -> None:
-    """Rule summarise_tiles: concatenate the tables of chunks and plates, in their given order."""
+    """Rule summarise_tiles: concatenate the tables of chunks and plates, in their given order.
+
+    Parameters
+    ----------
+    alignments, dropped
+        Tables of the chunks.
+    checks, overlays
+        Tables of the plates.
+    alignment_table, dropped_table, checks_table, overlays_table
+        Outputs.
+    """
     for parts, target in (
         (alignments, alignment_table),
         (dropped, dropped_table),

@@ -1,1 +1,1 @@
-"""From shards to weights, and from weights to the embedding of every cell."""
+"""Train models on shards, and embed every cell with them."""

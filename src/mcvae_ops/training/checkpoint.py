@@ -1,4 +1,4 @@
-"""What training needs to go on after any interruption, and how it is asked to stop."""
+"""Checkpoints, from which a training resumes after an interruption, and requests to stop."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def identity_of(settings: dict, paths: list[str]) -> str:
-    """Return a hash of the settings, the content of the files at `paths`, and this version."""
+    """Return a hash of the settings, the content of the files at `paths`, and the version."""
     digest = hashlib.sha256(json.dumps([settings, __version__], sort_keys=True).encode())
     for path in paths:
         with open(path, "rb") as handle:
@@ -29,8 +29,8 @@ def identity_of(settings: dict, paths: list[str]) -> str:
 
 
 def save_torch(content: dict, path: Path | str) -> None:
-    """Write tensors and plain values, whole or not at all; equal content gives equal bytes."""
-    # torch.save names the archive inside after the file, which is a random sibling here.
+    """Write tensors and plain values, complete or not at all; equal content gives equal bytes."""
+    # torch.save writes the name of the file into it, and `whole_file` writes to a random name.
     buffer = io.BytesIO()
     torch.save(content, buffer)
     with whole_file(path) as partial:
@@ -43,11 +43,11 @@ class Checkpoint:
     Parameters
     ----------
     folder
-        Where the file lies.
+        Folder of the file.
     identity
-        Of settings, data and ranks; a file of another identity is not read and is overwritten.
+        Hash of settings, data and number of ranks; a file of another identity is ignored.
     interval_s
-        Least time between two saves that are merely due.
+        Least time between two regular checkpoints.
     """
 
     def __init__(self, folder: str, identity: str, interval_s: float) -> None:
@@ -56,18 +56,20 @@ class Checkpoint:
         self.saved_s = time.monotonic()
 
     def load(self, device: torch.device) -> dict | None:
-        """Return the saved state, or None when training must start anew."""
+        """Return the saved state, or None if the training must start from the beginning."""
         if not self.path.exists():
             return None
         try:
             saved = torch.load(self.path, map_location=device, weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            logger.warning("%s cannot be read (%s); training starts anew", self.path, error)
+            logger.warning(
+                "%s is unreadable (%s); training starts from the beginning", self.path, error
+            )
             return None
         if saved["identity"] != self.identity:
             logger.warning(
                 "%s belongs to other settings, other data or another number of ranks (GPUs); "
-                "training starts anew",
+                "training starts from the beginning",
                 self.path,
             )
             return None
@@ -79,17 +81,17 @@ class Checkpoint:
         self.saved_s = time.monotonic()
 
     def is_due(self) -> bool:
-        """Tell whether `interval_s` have passed since the last one."""
+        """Return whether `interval_s` have passed since the last checkpoint."""
         return time.monotonic() - self.saved_s >= self.interval_s
 
     def remove(self) -> None:
-        """Delete the file, and what was half written when a run was killed."""
+        """Delete the file, and incomplete ones of killed runs."""
         for path in (self.path, *self.path.parent.glob(f".{self.path.stem}.*")):
             path.unlink(missing_ok=True)
 
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""By which a scheduler says that a job must end; SLURM sends what ``--signal`` names."""
+"""Signals by which a scheduler ends a job; SLURM sends the one that ``--signal`` names."""
 
 
 class StopRequest:
@@ -100,22 +102,22 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Note `STOP_SIGNALS` instead of dying of them, so that a checkpoint can be written first."""
+    """Record `STOP_SIGNALS` instead of ending at once, so that a checkpoint is written first."""
     request = StopRequest()
 
-    def note(number: int, _frame: object) -> None:
+    def record(number: int, _frame: object) -> None:
         request.signal = number
 
-    with handled_by(note):
+    with signal_handler(record):
         yield request
 
 
 @contextmanager
-def handled_by(note: Callable[[int, object], None]) -> Iterator[None]:
-    """Have `note` called for `STOP_SIGNALS` for the time being."""
-    before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+def signal_handler(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Call `handler` for `STOP_SIGNALS` inside the context."""
+    before = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -1,4 +1,4 @@
-"""One training in several processes: each takes a share of every batch; gradients are averaged.
+"""One training in several processes, which share every minibatch and average their gradients.
 
 The processes ("ranks") are started by torchrun, one per GPU, on one node or on several nodes of a
 SLURM job. All ranks hold the same weights at every step; rank 0 validates, saves and writes.
@@ -22,10 +22,11 @@ class Ranks:
     size: int
 
     def average(self, parameters: Iterable[Tensor], stop: bool) -> bool:
-        """Average the gradients over the ranks; return whether any rank was asked to stop."""
+        """Average the gradients over the ranks; return whether any rank must stop."""
         if self.size == 1:
             return stop
-        gradients = [one.grad for one in parameters if one.grad is not None]
+        gradients = [weight.grad for weight in parameters if weight.grad is not None]
+        # The flag travels with the gradients, so that all ranks stop at the same step.
         flag = gradients[0].new_tensor([float(stop)])
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), flag])
         dist.all_reduce(flat)
@@ -40,8 +41,8 @@ class Ranks:
             dist.all_reduce(sums)
         return sums / self.size
 
-    def of_first(self, values: dict) -> dict:
-        """Return the values that rank 0 has, so that all ranks decide alike."""
+    def from_first_rank(self, values: dict) -> dict:
+        """Return the values of rank 0, so that all ranks decide the same."""
         if self.size == 1:
             return values
         shared = [values]
@@ -50,8 +51,8 @@ class Ranks:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
-    """Yield this process's place among the ranks, and its own device; alone without torchrun."""
+def process_group(device: torch.device) -> Iterator[tuple[Ranks, torch.device]]:
+    """Yield this process's rank and its own device; without torchrun it is the only rank."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield Ranks(0, 1), device
         return

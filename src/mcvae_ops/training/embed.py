@@ -1,4 +1,4 @@
-"""Embed every cell: the posterior means of a trained model."""
+"""Embed every cell: write the posterior means of a trained model."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +13,10 @@ from mcvae_ops.files import whole_file
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
-from mcvae_ops.shards.crops import Crops, in_order
+from mcvae_ops.shards.crops import Crops, read_in_order
 from mcvae_ops.shards.index import index_channels
-from mcvae_ops.shards.training_cells import read_cells
-from mcvae_ops.training.precision import exact
+from mcvae_ops.shards.training_cells import read_training_cells
+from mcvae_ops.training.precision import full_precision
 from mcvae_ops.training.prepare import choose_device, fixed_settings, merged_settings
 
 CELLS_AT_A_TIME = 1024
@@ -28,8 +28,8 @@ def latent_names(settings: FamilySettings) -> list[str]:
     return [f"{space}_{k:02d}" for space, size in settings.latent().items() for k in range(size)]
 
 
-def part_of(n_cells: int, part: int, parts: int) -> range:
-    """Return the rows of the index that one of several equal parts embeds."""
+def rows_of_part(n_cells: int, part: int, parts: int) -> range:
+    """Return the rows of the index that belong to one of several equal parts."""
     return range(part * n_cells // parts, (part + 1) * n_cells // parts)
 
 
@@ -39,11 +39,11 @@ def embed(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield positions and posterior means (cell, latent) of `cells`, rows of the index.
 
-    `batch` holds the batch of every row.
+    `batch` has the experimental batch of every row.
     """
     device = next(model.parameters()).device
     model.eval()
-    for positions, counts in in_order(crops, cells, CELLS_AT_A_TIME):
+    for positions, counts in read_in_order(crops, cells, CELLS_AT_A_TIME):
         columns = (counts, batch[positions])
         images = preprocess(*(torch.from_numpy(column).to(device) for column in columns))
         means = model.embed(images)
@@ -60,26 +60,26 @@ def load_model(
     weights
         A file of `train_model`.
     expected
-        model, seed, channels and settings (`fixed_settings`) that the weights must be of.
+        model, seed, channels and settings (`fixed_settings`) of the weights.
     device
-        Where the model will be.
+        Device of the model.
 
     Raises
     ------
     InputError
-        If the weights are those of another model, seed or configuration, or of other channels.
+        If the weights belong to another model, seed, configuration or set of channels.
     """
     content = torch.load(weights, map_location=device, weights_only=True)
     pairs = [(key, content[key], value) for key, value in expected.items() if key != "settings"]
     settings, trained = expected["settings"], content["settings"]
     for key in sorted(settings.keys() | trained.keys()):
         pairs.append((key, trained.get(key), settings.get(key)))
-    for key, found, wanted in pairs:
-        if found != wanted:
+    for key, of_weights, configured in pairs:
+        if of_weights != configured:
             raise InputError(
                 where=weights,
-                found=f"weights of {key} {found}",
-                expected=f"{wanted}, as configured",
+                found=f"weights of {key} {of_weights}",
+                expected=f"{configured}, as configured",
                 fix="train this model on these crops",
             )
     model = ContrastiveVAE(FamilySettings(**content["family"]), expected["seed"])
@@ -98,7 +98,7 @@ def embed_cells(
     parts: int,
     embedding: str,
 ) -> None:
-    """Write the posterior means of all cells of the index, or of one part of them, row by row.
+    """Rule embed_cells: write the posterior means of all cells of the index, or of one part.
 
     Parameters
     ----------
@@ -107,24 +107,24 @@ def embed_cells(
     weights
         A file of `train_model`.
     model, training, model_name, seed
-        What the weights must be of, as for `train_model`; name and seed are kept in the schema
-        metadata.
+        As for `train_model`; the weights must belong to them. Name and seed are written into the
+        schema metadata.
     part, parts
-        Which (from 0) of how many equal parts.
+        Number of the part (from 0), and of all parts, which are equal in size.
     embedding
-        Output: cell_id, s_00.., z_00.., t_00.. (float32), of the spaces that the model has.
+        Output: cell_id, s_00.., z_00.., t_00.. (float32), for the spaces that the model has.
 
     Raises
     ------
     InputError
-        If the weights are of another model, seed, configuration or set of channels.
+        If the weights belong to another model, seed, configuration or set of channels.
     """
     expected = {"model": model_name, "seed": seed, "channels": index_channels(index)}
     settings = merged_settings(model, training)
     expected |= {"settings": fixed_settings(settings)}
     network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
-    cells = read_cells(index)
-    rows = part_of(len(cells), part, parts)
+    cells = read_training_cells(index)
+    rows = rows_of_part(len(cells), part, parts)
     names = latent_names(network.settings)
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],
@@ -134,7 +134,7 @@ def embed_cells(
     crops = Crops(Path(index).parent.parent, cells)
     embedded = embed(network, crops, cells.batch, rows, preprocess)
     with (
-        exact(),
+        full_precision(),
         whole_file(embedding) as partial,
         pq.ParquetWriter(partial, schema, compression="zstd") as writer,
     ):
@@ -149,19 +149,20 @@ def _row_groups(
     embedded: Iterator[tuple[np.ndarray, np.ndarray]],
     schema: pa.Schema,
 ) -> Iterator[pa.Table]:
-    held, first = [], rows.start
+    # Groups of a fixed size, because small ones make a table that is slow to read.
+    waiting, first = [], rows.start
     for positions, latent in embedded:
-        held.append(latent)
+        waiting.append(latent)
         done = positions[-1] + 1
         if done - first >= CELLS_PER_ROW_GROUP or done == rows.stop:
             names = cell_id.slice(first, done - first).cast(pa.string()).combine_chunks()
-            columns = [names, *map(pa.array, np.concatenate(held).T)]
+            columns = [names, *map(pa.array, np.concatenate(waiting).T)]
             yield pa.Table.from_arrays(columns, schema=schema)
-            held, first = [], done
+            waiting, first = [], done
 
 
 def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
-    """Write the parts of an embedding below each other.
+    """Join the parts of an embedding, in their order.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
     parts
         Outputs of `embed_cells`, in the order of their parts.
     embedding
-        Output: as of `embed_cells` in one part, row groups aside.
+        Output: a single part as it is, byte by byte; of several the rows are those of one part.
 
     Raises
     ------
@@ -190,7 +191,7 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
             if not is_alike or not table["cell_id"].equals(names):
                 raise InputError(
                     where=path,
-                    found="cells or columns that do not follow on the parts before",
+                    found="cells or columns that do not continue the previous parts",
                     expected=f"cells of {index} from row {done}, by the model of {parts[0]}",
                     fix="delete the parts and embed again",
                 )

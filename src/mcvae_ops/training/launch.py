@@ -1,5 +1,6 @@
-"""Start a training: in this process, or with torchrun in one process for each GPU."""
+"""Start a training: in this process, or with torchrun in one process per GPU."""
 
+import functools
 import json
 import logging
 import os
@@ -7,10 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mcvae_ops.files import write_text
-from mcvae_ops.training.checkpoint import handled_by
+from mcvae_ops.training.checkpoint import signal_handler
 from mcvae_ops.training.train import train_model
 
 logger = logging.getLogger(__name__)
@@ -18,18 +20,22 @@ logger = logging.getLogger(__name__)
 FIRST_PORT = 29_400
 
 
-def launch_training(gpus: int, nodes: int, **arguments) -> None:
-    """Train one model; the other arguments are those of `train_model`.
+def launcher(gpus: int, nodes: int) -> Callable[..., None]:
+    """Return what trains one model: `train_model`, or a function of the same arguments.
 
     Parameters
     ----------
     gpus, nodes
         With more than one GPU there is a process for each, on so many nodes of a SLURM job.
     """
-    if gpus > 1:
+    if gpus <= 1:
+        return train_model
+
+    @functools.wraps(train_model)
+    def in_ranks(**arguments) -> None:
         train_in_ranks(arguments, gpus, nodes)
-    else:
-        train_model(**arguments)
+
+    return in_ranks
 
 
 def torchrun_command(arguments: str, gpus: int, nodes: int, job: int, host: str) -> list[str]:
@@ -40,11 +46,11 @@ def torchrun_command(arguments: str, gpus: int, nodes: int, job: int, host: str)
     arguments
         Path of the JSON file for `mcvae_ops.training.rank`.
     gpus, nodes
-        Ranks in all; nodes of the SLURM job.
+        Number of all ranks, and of nodes of the SLURM job.
     job
-        Its id, which tells the rendezvous of two jobs on one host apart.
+        Id of the job; it distinguishes the rendezvous of two jobs on one host.
     host
-        The node on which the ranks find each other.
+        Node on which the ranks meet.
     """
     ranks = ["--nnodes", str(nodes), "--nproc-per-node", str(gpus // nodes)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *ranks]
@@ -59,28 +65,28 @@ def torchrun_command(arguments: str, gpus: int, nodes: int, job: int, host: str)
 
 
 def train_in_ranks(arguments: dict, gpus: int, nodes: int) -> None:
-    """Run `train_model` with these arguments in `gpus` ranks; what they print is logged.
+    """Run `train_model` with these arguments in `gpus` ranks; their output is logged.
 
     Raises
     ------
     SystemExit
-        If a rank fails; with 143 after a stop signal, which is passed on to the ranks.
+        If a rank fails; with 143 after a stop signal, which is forwarded to the ranks.
     """
     path = Path(arguments["checkpoint_dir"]) / "arguments.json"
     write_text(json.dumps(arguments), path)
     job = int(os.environ.get("SLURM_JOB_ID", os.getpid()))
     command = torchrun_command(str(path), gpus, nodes, job, socket.gethostname())
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    asked = []
+    signals = []
 
-    def pass_on(number: int, _frame: object) -> None:
-        asked.append(number)
-        process.send_signal(signal.SIGTERM)  # the one that torchrun gives to the ranks
+    def forward(number: int, _frame: object) -> None:
+        signals.append(number)
+        process.send_signal(signal.SIGTERM)  # torchrun forwards this one to the ranks
 
-    with handled_by(pass_on):
+    with signal_handler(forward):
         for line in process.stdout:
             logger.info("%s", line.rstrip())
     code = process.wait()
     path.unlink()
     if code:
-        sys.exit(128 + signal.SIGTERM if asked else code)
+        sys.exit(128 + signal.SIGTERM if signals else code)

@@ -1,4 +1,4 @@
-"""From the configuration and the shards to what the training loop works on."""
+"""Prepare a training: its settings, device, preprocessing and validation cells."""
 
 import logging
 import math
@@ -13,14 +13,14 @@ from mcvae_ops.models.family import FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing, batch_scale
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells
-from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_cells
+from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_validation_cells
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long, how fast; see the `training` section of the configuration."""
+    """Length and learning rate of a training; see section `training` of the configuration."""
 
     epochs: int
     learning_rate: float
@@ -36,18 +36,18 @@ class Schedule:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of a configured name; "auto" takes CUDA where there is one.
+    """Return the device of a configured name; "auto" is CUDA if there is a GPU, else the CPU.
 
     Raises
     ------
     InputError
-        If CUDA is asked for and there is none.
+        If CUDA is configured and PyTorch has no GPU.
     """
     has_gpu = torch.cuda.is_available()
     if name == "cuda" and not has_gpu:
         raise InputError(
             where="configuration key training.device",
-            found="'cuda', while PyTorch sees no GPU here",
+            found="'cuda', but PyTorch has no GPU here",
             expected="a GPU with its driver",
             fix="set it to auto or cpu, or run the job on a node with a GPU",
         )
@@ -57,18 +57,18 @@ def choose_device(name: str) -> torch.device:
 
 
 def merged_settings(model: dict, training: dict) -> dict:
-    """Return the configuration of one model: `training`, and over it what its entry says."""
+    """Return the settings of one model: those of `training`, replaced by those of its entry."""
     return training | {key: model[key] for key in model if key != "training"} | model["training"]
 
 
 def fixed_settings(settings: dict) -> dict:
-    """Return what of `merged_settings` decides the weights."""
+    """Return the settings that decide the weights, out of `merged_settings`."""
     free = {"device", "checkpoint_minutes", "seeds"}
     return {key: value for key, value in settings.items() if key not in free}
 
 
 def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySettings:
-    """Return the model's part of the merged configuration of a model."""
+    """Return the settings of the network, out of `merged_settings`."""
     keys = set(FamilySettings.__dataclass_fields__) & settings.keys()
     return FamilySettings(
         **{key: settings[key] for key in keys},
@@ -79,8 +79,8 @@ def family_settings(settings: dict, n_channels: int, cells: Cells) -> FamilySett
     )
 
 
-def select(kind: type, settings: dict) -> object:
-    """Return the dataclass `kind` with its keys taken from the merged configuration."""
+def from_settings(kind: type, settings: dict) -> object:
+    """Return a dataclass whose fields are keys of `merged_settings`."""
     return kind(**{key: settings[key] for key in kind.__dataclass_fields__})
 
 
@@ -92,11 +92,13 @@ def preprocessing(
     Parameters
     ----------
     settings
-        The merged configuration of the model.
+        See `merged_settings`.
     statistics
         Table of `mcvae_ops.shards.statistics`: percentiles of NTC cells by batch and channel.
     channels, batches
-        In the order of the crops and of `Cells.batches`.
+        Names in the order of the crops and of `Cells.batches`.
+    device
+        Device of the tensors.
 
     Raises
     ------
@@ -108,18 +110,18 @@ def preprocessing(
     if not settings["normalise_batches"]:
         return Preprocessing(**plain)
     rows = pq.read_table(statistics).to_pylist()
-    known = {(f"{row['plate']}/{row['well']}", row["channel"]): row for row in rows}
-    bare = [batch for batch in batches if (batch, channels[0]) not in known]
-    if bare:
-        raise InputError(
+    measured = {(f"{row['plate']}/{row['well']}", row["channel"]): row for row in rows}
+    without_controls = [batch for batch in batches if (batch, channels[0]) not in measured]
+    if without_controls:
+        raise InputError.missing(
             where="configuration key training.normalise_batches",
-            found=f"no NTC cell in batch {bare[0]}",
-            expected="some in every batch, because it is normalised by them",
+            what=f"every NTC cell of batch {without_controls[0]}",
+            why="a batch is normalised by its NTC cells",
             fix="set it to false, or leave the batch out of screen.plates",
         )
     lowest, highest = (
-        torch.tensor([[known[batch, name][percentile] for name in channels] for batch in batches])
-        for percentile in ("p01", "p99")
+        torch.tensor([[measured[batch, name][percent] for name in channels] for batch in batches])
+        for percent in ("p01", "p99")
     )
     gain, shift_counts = batch_scale(lowest, highest)
     return Preprocessing(**plain, gain=gain.to(device), shift_counts=shift_counts.to(device))
@@ -133,17 +135,17 @@ def validation_set(
     Raises
     ------
     InputError
-        If there is no validation cell of one arm.
+        If an arm has no validation cell.
     """
     arms = [positions[cells.label[positions] != 0], positions[cells.label[positions] == 0]]
     if min(map(len, arms)) == 0:
         raise InputError(
             where="configuration key split.fractions.validation",
             found=f"{len(arms[0])} perturbed and {len(arms[1])} NTC validation cells",
-            expected="cells of both",
+            expected="at least one of each",
             fix="make the fraction larger",
         )
-    chosen = np.concatenate([choose_cells(arm, CELLS_PER_ARM) for arm in arms])
+    chosen = np.concatenate([choose_validation_cells(arm, CELLS_PER_ARM) for arm in arms])
     return ValidationSet(
         chosen,
         torch.from_numpy(crops.read(chosen)).to(device),
@@ -153,12 +155,12 @@ def validation_set(
 
 
 def check_range(images: torch.Tensor) -> None:
-    """Warn when much of the data lies outside (-1, 1), where the decoder cannot follow."""
+    """Warn if much of the input is outside (-1, 1), the range of the decoder."""
     outside = (images.abs() >= 1).float().mean().item()
     logger.info("input: mean %.3g, sd %.3g", images.mean(), images.std())
     if outside > 0.01:
         logger.warning(
-            "%.1f %% of the pixels lie outside (-1, 1), which the decoder cannot reach; "
+            "%.1f %% of the pixels are outside (-1, 1), which the decoder cannot reach; "
             "change training.arcsinh_offset and training.arcsinh_scale",
             100 * outside,
         )

@@ -1,4 +1,4 @@
-"""What a picture shows of a trained model: some cells, and what it makes of them."""
+"""Reconstructions of some validation cells, for a figure of each trained model."""
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.validate import ValidationSet
 
 N_CELLS = 6
-"""Of either arm; the first of the validation cells, so the same for all models and seeds."""
+"""Cells of either arm: the first validation cells, so the same for all models and seeds."""
 
 
 @torch.no_grad()
@@ -22,8 +22,8 @@ def reconstruct(
 
     Returns
     -------
-    ``reconstruction``, of NTC with s = 0 as in training; with a salient space also ``without_s``,
-    with s = 0 in all cells.
+    ``reconstruction``, with s = 0 in NTC cells as in training; and ``without_s``, with s = 0 in all
+    cells, if the model has a salient space.
     """
     model.eval()
     latent = model.embed(images)
@@ -44,11 +44,11 @@ def sample_table(
     preprocess: Preprocessing,
     channels: list[str],
 ) -> pa.Table:
-    """Return `N_CELLS` cells of either arm as one row per pixel.
+    """Return `N_CELLS` cells of either arm and their reconstructions, one row per pixel.
 
     Returns
     -------
-    cell_id, is_ntc, channel, y, x; input, reconstruction and without_s in the scale of the
+    cell_id, is_ntc, channel, y, x; input, reconstruction and without_s on the scale of the
     networks' input, -1 to 1.
     """
     is_ntc = (validation.label == NTC_LABEL).cpu().numpy()
@@ -59,9 +59,9 @@ def sample_table(
     )
     cell, channel, y, x = (axis.ravel() for axis in np.indices(images.shape, np.int32))
     names = cells.cell_id.take(pa.array(validation.positions[chosen])).combine_chunks()
-    places = {"cell_id": names.take(pa.array(cell)), "is_ntc": is_ntc[chosen][cell]}
-    places |= {"channel": np.array(channels)[channel], "y": y, "x": x}
+    keys = {"cell_id": names.take(pa.array(cell)), "is_ntc": is_ntc[chosen][cell]}
+    keys |= {"channel": np.array(channels)[channel], "y": y, "x": x}
     pixels = {
         name: value.float().cpu().contiguous().numpy().ravel() for name, value in columns.items()
     }
-    return pa.table(places | pixels)
+    return pa.table(keys | pixels)

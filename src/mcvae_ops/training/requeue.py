@@ -1,4 +1,4 @@
-"""A training that was asked to stop goes back into SLURM's queue."""
+"""Requeue the SLURM job of a training that was stopped by a signal."""
 
 import logging
 import os
@@ -8,11 +8,11 @@ logger = logging.getLogger(__name__)
 
 
 def requeue() -> None:
-    """Put this SLURM job back into the queue, if it is one that nobody is ending.
+    """Requeue this SLURM job, unless it is being cancelled or has run out of time.
 
-    SLURM requeues a preempted job by itself, but not one that was only sent a signal, as
-    ``sbatch --signal`` does before the time is up. A job that is being cancelled or has run out of
-    time is no longer "RUNNING", and is left alone.
+    SLURM requeues a preempted job by itself, but not a job that only got a signal, for example from
+    ``sbatch --signal`` before its time limit. A job that is being cancelled or has reached its time
+    limit is no longer "RUNNING", and is not requeued.
     """
     job = os.environ.get("SLURM_JOB_ID")
     if job is None:

@@ -1,21 +1,21 @@
-"""The course of a training for TensorBoard, where it is installed."""
+"""Log the metrics of a training for TensorBoard, where it is installed."""
 
 import logging
 
 logger = logging.getLogger(__name__)
 
 
-class Scalars:
+class TensorBoardLog:
     """Writes the metrics of a training as TensorBoard scalars while it runs.
 
-    A bare GPU node may lack the package: then there is the table of metrics alone.
+    A GPU node may lack the package tensorboard; then only the table of metrics is written.
 
     Parameters
     ----------
     folder
-        Where TensorBoard looks; None writes nothing.
+        Folder that TensorBoard reads; None writes nothing.
     steps_done
-        Before this run; what an interrupted one wrote of later ones is overwritten.
+        Steps before this run; scalars of later steps, from an interrupted run, are dropped.
     """
 
     def __init__(self, folder: str | None, steps_done: int) -> None:
@@ -30,7 +30,7 @@ class Scalars:
         self._writer = SummaryWriter(folder, purge_step=steps_done + 1)
 
     def write(self, phase: str, values: dict, step: int) -> None:
-        """Write the numbers among `values` of a phase."""
+        """Write those values of a phase that are numbers."""
         if self._writer is None:
             return
         for name, value in values.items():

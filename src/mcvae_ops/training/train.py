@@ -1,4 +1,4 @@
-"""Train one model: the loop, and what it needs."""
+"""Train one model: the training loop, and its rule function."""
 
 import logging
 import math
@@ -16,60 +16,60 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.models.objective import Weights, objective
+from mcvae_ops.models.objective import Weights, objective, weights_from
 from mcvae_ops.models.preprocess import Preprocessing, augment
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.shards.training_cells import read_cells, read_split
-from mcvae_ops.training.batches import Batches
+from mcvae_ops.shards.training_cells import read_split, read_training_cells
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
-from mcvae_ops.training.diagnostics import Meter, Watch
-from mcvae_ops.training.distributed import Ranks, joined
-from mcvae_ops.training.precision import Arithmetic, exact
+from mcvae_ops.training.diagnostics import Meter, PersistentWarnings
+from mcvae_ops.training.distributed import Ranks, process_group
+from mcvae_ops.training.minibatches import Minibatches
+from mcvae_ops.training.precision import Precision, full_precision
 from mcvae_ops.training.prepare import (
     Schedule,
     check_range,
     choose_device,
     family_settings,
     fixed_settings,
+    from_settings,
     merged_settings,
     preprocessing,
-    select,
     validation_set,
 )
 from mcvae_ops.training.reconstructions import sample_table
 from mcvae_ops.training.requeue import requeue
-from mcvae_ops.training.tensorboard_log import Scalars
+from mcvae_ops.training.tensorboard_log import TensorBoardLog
 from mcvae_ops.training.validate import ValidationSet, validate
 
 logger = logging.getLogger(__name__)
 
 VALIDATION_STEPS = 2000
-"""Validations come after each epoch, or after so many steps where an epoch is longer."""
+"""The model is validated after each epoch, or after so many steps if an epoch is longer."""
 
 
 def train(
     model: ContrastiveVAE,
-    batches: Batches,
+    minibatches: Minibatches,
     meter: Meter,
     validation: ValidationSet,
     preprocess: Preprocessing,
     weights: Weights,
     schedule: Schedule,
-    arithmetic: Arithmetic,
+    precision: Precision,
     seed: int,
     checkpoint: Checkpoint,
     tensorboard_dir: str,
     ranks: Ranks,
 ) -> tuple[dict[str, torch.Tensor], list[dict]]:
-    """Train until the last epoch or until validation stops improving.
+    """Train until the last epoch, or until validation stops improving.
 
-    Every random draw of a step is a function of the seed and the step, so that a run that was
-    killed goes on from its checkpoint to the same weights, bit by bit (on one CPU thread). With
-    several ranks each draws its own noise, and an analytic sigma and the HSIC penalty are those of
-    the rank's own cells.
+    Every random draw of a step is a function of the seed and the step, so that a killed run resumes
+    from its checkpoint and reaches the same weights, bit by bit (on one CPU thread). Of several
+    ranks, each draws its own noise, and computes an analytic sigma and the HSIC term from its own
+    cells.
 
     Returns
     -------
@@ -79,18 +79,18 @@ def train(
     Raises
     ------
     SystemExit
-        After SIGTERM or SIGUSR1, with the checkpoint written and a SLURM job back in its queue.
+        After SIGTERM or SIGUSR1; the checkpoint is written and a SLURM job is requeued.
     InputError
         If the training diverges.
     """
     device = validation.crops.device
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate, fused=True)
     generator = torch.Generator(device)
-    last_step = schedule.epochs * batches.steps_per_epoch
-    every = min(batches.steps_per_epoch, VALIDATION_STEPS)
+    last_step = schedule.epochs * minibatches.steps_per_epoch
+    every = min(minibatches.steps_per_epoch, VALIDATION_STEPS)
     step, best, stale = 0, {"monitored": math.inf, "weights": {}}, 0
     rows: list[dict] = []
-    watch = Watch()
+    persistent_warnings = PersistentWarnings()
 
     saved = checkpoint.load(device)
     if saved is not None:
@@ -100,11 +100,11 @@ def train(
         meter.load(saved["meter"])
         logger.info("resumed at step %d of %d", step, last_step)
 
-    scalars = Scalars(tensorboard_dir if ranks.rank == 0 else None, step)
-    progress = Progress((last_step - step) * ranks.size * batches.n_cells, "cells", "train")
+    tensorboard = TensorBoardLog(tensorboard_dir if ranks.rank == 0 else None, step)
+    progress = Progress((last_step - step) * ranks.size * minibatches.n_cells, "cells", "train")
     with stop_request() as stop:
         while step < last_step and stale < schedule.early_stopping_patience:
-            cells = batches.take(step)
+            cells = minibatches.take(step)
             generator.manual_seed(_noise_seed(seed, step) + ranks.rank)
             images = preprocess(cells.crops, cells.batch)
             if preprocess.augmentation:
@@ -112,52 +112,52 @@ def train(
 
             learning_rate = schedule.learning_rate_at(step, last_step)
             optimiser.param_groups[0]["lr"] = learning_rate
-            with arithmetic.autocast(device):
+            with precision.autocast(device):
                 inference = model(images, cells.label, cells.batch, generator)
             terms = objective(model, images, cells.label, inference, weights, step)
             optimiser.zero_grad()
             terms["loss"].backward()
-            is_asked = ranks.average(model.parameters(), stop.signal is not None)
+            must_stop = ranks.average(model.parameters(), stop.signal is not None)
             torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip_norm)
             optimiser.step()
 
             step += 1
             meter.add(terms, cells.positions)
-            progress.step(ranks.size * batches.n_cells)
+            progress.step(ranks.size * minibatches.n_cells)
 
             if step % every == 0 or step == last_step:
                 means = meter.means((step - 1) % every + 1, ranks)
-                with exact():
-                    found = validate(model, validation, preprocess, weights)
-                values = ranks.of_first(found)
+                with full_precision():
+                    validated = validate(model, validation, preprocess, weights)
+                values = ranks.from_first_rank(validated)
                 check_finite(values, step)
-                common = {"step": step, "epoch": step / batches.steps_per_epoch}
+                common = {"step": step, "epoch": step / minibatches.steps_per_epoch}
                 common |= {"learning_rate": learning_rate}
                 rows.append({**common, "phase": "train", **means})
                 rows.append({**common, "phase": "validation", **values})
-                logger.info("step %d: %s; %s", step, _in_words(values), _in_words(means))
-                scalars.write("train", means, step)
-                scalars.write("validation", values, step)
-                watch.tell(values, step)
+                logger.info("step %d: %s; %s", step, _formatted(values), _formatted(means))
+                tensorboard.write("train", means, step)
+                tensorboard.write("validation", values, step)
+                persistent_warnings.update(values, step)
                 stale += 1
                 if values["monitored"] < best["monitored"]:
                     state = {name: value.clone() for name, value in model.state_dict().items()}
                     best = {"monitored": values["monitored"], "weights": state}
                     stale = 0
 
-            if is_asked or checkpoint.is_due():
+            if must_stop or checkpoint.is_due():
                 state = {"step": step, "best": best, "stale": stale, "rows": rows}
                 state |= {"meter": meter.state(), "model": model.state_dict()}
                 state |= {"optimiser": optimiser.state_dict()}
                 if ranks.rank == 0:
                     checkpoint.save(state)
-                if is_asked:
-                    end_turn(step, ranks)
+                if must_stop:
+                    stop_training(step, ranks)
     return best["weights"], rows
 
 
-def end_turn(step: int, ranks: Ranks) -> NoReturn:
-    """End the process as SIGTERM does, with its SLURM job back in the queue."""
+def stop_training(step: int, ranks: Ranks) -> NoReturn:
+    """Requeue the SLURM job, and end the process as SIGTERM does."""
     if ranks.rank == 0:
         logger.warning("asked to stop at step %d; checkpoint written", step)
         requeue()
@@ -169,17 +169,17 @@ def _noise_seed(seed: int, step: int) -> int:
 
 
 def check_finite(values: dict[str, float], step: int) -> None:
-    """Raise an InputError if the training has diverged."""
+    """Raise an `InputError` if the training has diverged."""
     if not math.isfinite(values["negative_elbo"]):
         raise InputError(
             where=f"training, step {step}",
             found=f"a negative ELBO of {values['negative_elbo']}",
-            expected="a finite one",
+            expected="a finite value",
             fix="lower training.learning_rate or training.gradient_clip_norm",
         )
 
 
-def _in_words(values: dict[str, float | list[float]]) -> str:
+def _formatted(values: dict[str, float | list[float]]) -> str:
     numbers = {name: value for name, value in values.items() if not isinstance(value, list)}
     return ", ".join(f"{name} {value:.4g}" for name, value in sorted(numbers.items()))
 
@@ -201,23 +201,23 @@ def train_model(
     metrics: str,
     samples: str,
 ) -> None:
-    """Train one model of the configuration; write its best weights, its metrics, and pictures.
+    """Train one model; write its best weights, its metrics, and reconstructions.
 
-    Under torchrun this process is one of several, see `mcvae_ops.training.distributed`.
+    Under torchrun this process is one of several; see `mcvae_ops.training.distributed`.
 
     Parameters
     ----------
     index, splits, statistics
         The shard index, the split of each of its cells, and the intensities of the NTC cells.
     model, training
-        The model's entry in `models`, and `training`, of which it may change keys.
+        The model's entry in `models`, and section `training`; the entry may replace keys of it.
     model_name, seed
-        Names of the model and of the training, kept with the weights.
+        Name of the model and seed of the training; both are saved with the weights.
     channels
-        The screen's channels, in the order of the crops.
+        Names of the screen's channels, in the order of the crops.
     threads, memory_mb
-        Of the job: with more than one thread batches are read ahead; up to half of the memory
-        holds crops.
+        Resources of the job: with more than one thread, minibatches are prefetched; up to half of
+        the memory holds crops.
     checkpoint_dir
         Folder for the checkpoint of an interrupted training.
     tensorboard_dir
@@ -228,18 +228,18 @@ def train_model(
     settings = merged_settings(model, training)
     fixed = fixed_settings(settings)
     names = check_channels(channels, index)
-    cells = read_cells(index)
+    cells = read_training_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
     split = read_split(index, splits, cells)
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
-    arithmetic = select(Arithmetic, settings)
-    with joined(choose_device(settings["device"])) as (ranks, device):
-        # The ranks share out the cells: another number of them takes them in another order.
+    precision = from_settings(Precision, settings)
+    with process_group(choose_device(settings["device"])) as (ranks, device):
+        # The ranks share the cells, so another number of ranks sees them in another order.
         decisive = fixed | {"seed": seed, "channels": names, "ranks": ranks.size}
         identity = identity_of(decisive, [index, splits, statistics])
         checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
-        network = arithmetic.prepare(ContrastiveVAE(family, seed).to(device))
+        network = precision.prepare(ContrastiveVAE(family, seed).to(device))
         validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
         preprocess = preprocessing(settings, statistics, names, cells.batches, device)
         check_range(preprocess(validation.crops, validation.batch))
@@ -253,19 +253,19 @@ def train_model(
             (ranks.rank, ranks.size),
             in_background=threads > 1,
         )
-        batches = Batches(sampler, cells, device, in_background=threads > 1)
+        minibatches = Minibatches(sampler, cells, device, in_background=threads > 1)
         logger.info(
             "%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device
         )
         best, rows = train(
             network,
-            batches,
-            Meter(batches, cells, device),
+            minibatches,
+            Meter(minibatches, cells, device),
             validation,
             preprocess,
-            select(Weights, settings),
-            select(Schedule, settings),
-            arithmetic,
+            weights_from(settings),
+            from_settings(Schedule, settings),
+            precision,
             seed,
             checkpoint,
             tensorboard_dir,
@@ -273,7 +273,7 @@ def train_model(
         )
     if ranks.rank == 0:
         network.load_state_dict(best)
-        with exact():
+        with full_precision():
             table = sample_table(network, validation, cells, preprocess, names)
         content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
         content |= {"state": best}
@@ -285,6 +285,6 @@ def train_model(
 
 
 def metrics_table(rows: list[dict]) -> pa.Table:
-    """Return one row per validation and phase; terms that a row does not have are null."""
+    """Return one row per validation and phase; values that a phase does not have are null."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     return pa.table({name: [row.get(name) for row in rows] for name in names})

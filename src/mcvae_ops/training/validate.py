@@ -1,22 +1,24 @@
-"""Validation: the full-weight objective on fixed cells with fixed noise, and the diagnostics."""
+"""Validate a model on fixed cells with fixed noise: the objective at full weight, diagnostics."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE, Inference
+from mcvae_ops.models.family import ContrastiveVAE, Inference, Posterior
 from mcvae_ops.models.objective import (
+    ADDITIONAL_TERMS,
+    ARM_OF_KL,
     Weights,
+    additional_terms,
+    arm_mask,
     gaussian_nll,
     kl_per_dimension,
-    label_cross_entropy,
     log_sigma_of,
     squared_error,
-    technical_dependence,
-    wasserstein_to_zero,
+    sum_terms,
 )
 from mcvae_ops.models.preprocess import Preprocessing
 
@@ -28,7 +30,7 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed cells: positions in the index; crops uint16 (cell, channel, y, x); label, batch."""
+    """Fixed cells on which models are validated; attributes as of `Minibatch`."""
 
     positions: np.ndarray
     crops: Tensor
@@ -41,44 +43,68 @@ class ValidationSet:
         return zip(*(column.split(CELLS_AT_A_TIME) for column in columns), strict=True)
 
 
-def choose_cells(positions: np.ndarray, n_cells: int) -> np.ndarray:
-    """Return at most `n_cells` of `positions`, ascending; the same for all models and seeds."""
+def choose_validation_cells(positions: np.ndarray, n_cells: int) -> np.ndarray:
+    """Draw at most `n_cells` of `positions`, ascending; the same for all models and seeds."""
     chosen = np.random.default_rng(NOISE_SEED).permutation(len(positions))[:n_cells]
     return positions[np.sort(chosen)]
 
 
-def _collect(
-    model: ContrastiveVAE, cells: ValidationSet, preprocess: Preprocessing
-) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Outputs:
+    """What the model returns for all validation cells.
+
+    Attributes
+    ----------
+    inference
+        Of all cells, without their reconstructions, which would not fit in memory.
+    error
+        Summed squared error of each cell, (cell,).
+    error_added_without_s
+        How much the error from posterior means grows when s is set to 0, (cell,); None without s.
+    """
+
+    inference: Inference
+    error: Tensor
+    error_added_without_s: Tensor | None
+
+
+def _apply(model: ContrastiveVAE, cells: ValidationSet, preprocess: Preprocessing) -> Outputs:
     generator = torch.Generator(cells.crops.device).manual_seed(NOISE_SEED)
-    parts = []
+    inferences, errors, growths = [], [], []
     for crops, label, batch in cells.parts():
         images = preprocess(crops, batch)
         inference = model(images, label, batch, generator)
-        columns = _per_cell(model, images, batch, inference)
-        parts.append(columns | {"label": label_cross_entropy(inference, label)})
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        errors.append(squared_error(images, inference.reconstruction))
+        inferences.append(replace(inference, reconstruction=None))
+        if "s" in inference.posterior:
+            growths.append(_error_added_without_s(model, images, batch, inference))
+    growth = torch.cat(growths) if growths else None
+    return Outputs(_joined(inferences), torch.cat(errors), growth)
 
 
-def _per_cell(
+def _error_added_without_s(
     model: ContrastiveVAE, images: Tensor, batch: Tensor, inference: Inference
-) -> dict[str, Tensor]:
-    posterior = inference.posterior
-    columns = {"error": squared_error(images, inference.reconstruction)}
-    for space, one in posterior.items():
-        columns[f"mean_{space}"] = one.mean
-        columns[f"kl_{space}"] = kl_per_dimension(one, inference.prior[space])
-    if "s" not in posterior:
-        return columns
-    means = {space: one.mean for space, one in posterior.items()}
+) -> Tensor:
+    means = {space: posterior.mean for space, posterior in inference.posterior.items()}
     with_s, without_s = (
-        squared_error(images, model.decode(means | {"s": mean}, batch))
-        for mean in (means["s"], torch.zeros_like(means["s"]))
+        squared_error(images, model.decode(means | {"s": s}, batch))
+        for s in (means["s"], torch.zeros_like(means["s"]))
     )
-    return columns | {
-        "wasserstein": wasserstein_to_zero(posterior["s"]),
-        "error_added_without_s": without_s - with_s,
+    return without_s - with_s
+
+
+def _joined(parts: Sequence[Inference]) -> Inference:
+    spaces, has_head = parts[0].posterior, parts[0].label_logits is not None
+    posterior = {
+        space: Posterior(
+            torch.cat([part.posterior[space].mean for part in parts]),
+            torch.cat([part.posterior[space].log_variance for part in parts]),
+        )
+        for space in spaces
     }
+    prior = {space: torch.cat([part.prior[space] for part in parts]) for space in spaces}
+    logits = torch.cat([part.label_logits for part in parts]) if has_head else None
+    return Inference(posterior, prior, None, logits)
 
 
 @torch.no_grad()
@@ -90,66 +116,74 @@ def validate(
     Returns
     -------
     The terms of `objective` that the model has, with one sigma for all cells if it is analytic;
-    ``monitored``, the loss without its penalties, by which the best weights are chosen: the
-    negative ELBO, and with a head the weighted cross entropy of the label; for each space (s of
-    perturbed cells)
+    ``monitored``, by which the best weights are chosen (see `Totals`): the negative ELBO, and with
+    a head the weighted cross entropy of the label; for each space (s of perturbed cells)
 
     kl_per_dimension_s, kl_per_dimension_z, kl_per_dimension_t
-        Parts of ``kl_s``, ``kl_z``, ``kl_t``, one for each latent dimension.
+        Parts of ``kl_s``, ``kl_z``, ``kl_t``, one per latent dimension.
     active_units_s, active_units_z, active_units_t
-        Dimensions whose posterior mean varies over cells by more than `ACTIVE_VARIANCE`.
+        Number of dimensions whose posterior mean has a variance over cells above
+        `ACTIVE_VARIANCE`.
 
     and with a salient space
 
     mean_abs_s_ntc, mean_abs_s_perturbed
-        Mean absolute posterior mean of s; that of NTC should be the smaller.
+        Mean absolute posterior mean of s; that of NTC cells should be smaller.
     nats_without_s
-        Log likelihood that perturbed cells lose when they are decoded from their posterior means
-        with s set to 0; near 0 the decoder ignores s.
+        Log likelihood that perturbed cells lose if s is set to 0 before they are decoded from their
+        posterior means; if it is near 0, the decoder ignores s.
 
     References
     ----------
     Active units: Burda et al. 2016, arXiv:1509.00519.
     """
     model.eval()
-    columns = _collect(model, cells, preprocess)
+    outputs = _apply(model, cells, preprocess)
     model.train()
-    is_ntc = cells.label == NTC_LABEL
     n_values = model.settings.n_channels * model.settings.input_size_px**2
-    log_sigma = log_sigma_of(model, columns["error"], n_values)
-    nll = gaussian_nll(columns["error"], n_values, log_sigma).mean()
-    values = {"negative_log_likelihood": nll}
-    divergence = torch.zeros_like(nll)
-    for space in model.settings.latent():
-        seen = ~is_ntc if space == "s" else torch.ones_like(is_ntc)
-        kl = columns[f"kl_{space}"][seen].mean(dim=0)
-        is_active = columns[f"mean_{space}"][seen].var(dim=0) > ACTIVE_VARIANCE
-        values |= {f"kl_{space}": kl.sum(), f"kl_per_dimension_{space}": kl}
-        values |= {f"active_units_{space}": is_active.sum()}
-        divergence = divergence + weights.kl_weight * kl.sum() * seen.float().mean()
-    label = columns["label"]
-    monitored = weights.likelihood_weight * nll + divergence + weights.label_weight * label.mean()
-    loss = monitored
-    if "mean_s" in columns:
-        values |= _salient(columns, is_ntc, log_sigma)
-        penalty = values["wasserstein"] * is_ntc.float().mean()
-        loss = loss + weights.wasserstein_weight * penalty
-    if "mean_t" in columns:
-        hsic = technical_dependence(columns["mean_t"], columns.get("mean_s"), cells.label)
-        loss = loss + weights.hsic_weight * hsic
-        values |= {"hsic": hsic}
-    if model.label_head is not None:
-        values |= {"label": label[~is_ntc].mean()}
-    values |= {"negative_elbo": nll + divergence, "monitored": monitored, "loss": loss}
+    log_sigma = log_sigma_of(model, outputs.error, n_values)
+    nll = gaussian_nll(outputs.error, n_values, log_sigma).mean()
+    kl, kl_values = _divergences(outputs.inference, cells.label)
+    additional, additional_values = _additional(outputs.inference, cells.label)
+    values = {"negative_log_likelihood": nll} | kl_values | additional_values
+    if outputs.error_added_without_s is not None:
+        values |= _salient(outputs, cells.label, log_sigma)
+    values |= sum_terms(nll, kl, additional, weights, weights.kl_weight)._asdict()
     return {name: value.tolist() for name, value in values.items()}
 
 
-def _salient(columns: dict[str, Tensor], is_ntc: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:
-    mean_s = columns["mean_s"].abs()
-    added = columns["error_added_without_s"][~is_ntc].mean()
+def _divergences(
+    inference: Inference, label: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the divergences as means over all cells, and as values over the cells of their arm."""
+    kl, values = {}, {}
+    for space, posterior in inference.posterior.items():
+        in_arm = arm_mask(label, ARM_OF_KL[space])
+        nats = kl_per_dimension(posterior, inference.prior[space])[in_arm].mean(dim=0)
+        is_active = posterior.mean[in_arm].var(dim=0) > ACTIVE_VARIANCE
+        values |= {f"kl_{space}": nats.sum(), f"kl_per_dimension_{space}": nats}
+        values |= {f"active_units_{space}": is_active.sum()}
+        kl[space] = nats.sum() * in_arm.float().mean()
+    return kl, values
+
+
+def _additional(inference: Inference, label: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the additional terms as means over all cells, and over the cells of their arm."""
+    additional, values = {}, {}
+    for name, value in additional_terms(inference, label).items():
+        in_arm = arm_mask(label, ADDITIONAL_TERMS[name].arm)
+        values[name] = value[in_arm].mean() if value.ndim else value
+        additional[name] = values[name] * in_arm.float().mean()
+    return additional, values
+
+
+def _salient(outputs: Outputs, label: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:
+    size = outputs.inference.posterior["s"].mean.abs()
+    perturbed = arm_mask(label, "perturbed")
     return {
-        "wasserstein": columns["wasserstein"][is_ntc].mean(),
-        "mean_abs_s_ntc": mean_s[is_ntc].mean(),
-        "mean_abs_s_perturbed": mean_s[~is_ntc].mean(),
-        "nats_without_s": 0.5 * added * torch.exp(-2.0 * log_sigma),
+        "mean_abs_s_ntc": size[arm_mask(label, "ntc")].mean(),
+        "mean_abs_s_perturbed": size[perturbed].mean(),
+        "nats_without_s": 0.5
+        * outputs.error_added_without_s[perturbed].mean()
+        * torch.exp(-2.0 * log_sigma),
     }

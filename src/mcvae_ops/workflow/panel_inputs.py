@@ -73,7 +73,7 @@ def panel_tables(panel: str, trainings: list[str]) -> list[str]:
     panel
         Name of a panel.
     trainings
-        "model/seed" of those trainings of the judged models that are shown.
+        "model/seed" of the first training of each model that the figures show.
     """
     paths = [str(Path(TABLES[name].folder, f"{name}.parquet")) for name in PANELS[panel].tables]
     # A table that all trainings share is named once.

@@ -1,75 +1,135 @@
-"""The reference of the configuration, written from its schema.
+"""The reference of the configuration, written from its schema and its defaults.
 
 ``python -m mcvae_ops.workflow.reference workflow/schemas/config.schema.yaml > config/README.md``
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mcvae_ops.workflow.configuration import load_schema
+from mcvae_ops.workflow.configuration import read_yaml
 
 HEAD = """# Configuration
 
-One YAML file describes a run: the screen, where its files are, how they are read, what is
-trained, what is measured. Every key must be set; an unknown one is refused before the first job.
-This page is
-written from `workflow/schemas/config.schema.yaml` (`make docs`).
+A run reads several files, each laid over the one before:
 
-| file | screen |
+1. `defaults.yaml` holds the default of every key of the method. Every run reads it first.
+2. The file of a screen says what the screen is, and which defaults do not suit it. Without
+   `--configfile` it is `config.yaml`.
+3. Overlays change some keys of a screen, for example to add a model.
+
+```
+snakemake                                                     # the simulated screen, config.yaml
+snakemake --configfile config/funk2022_pilot.yaml             # another screen instead
+snakemake --configfile config/config.yaml config/dcvae.yaml   # an overlay on a screen
+snakemake --configfile my.yaml --config commercial_use=true   # one key on the command line
+```
+
+| file | what it is |
 |---|---|
-| `config.yaml` | a simulated screen, the default |
+| `defaults.yaml` | the default of every key of the method |
+| `config.yaml` | a simulated screen |
 | `compounds.yaml` | a second simulated screen: 5 stains, compounds instead of genes |
-| `claims.yaml` | what differs from `config.yaml` for a larger screen that tests the claims |
-| `judge/` | three simulated screens on which models are judged, and never developed |
-| `published.yaml` | the paper's own gene profiles: its figures 2B, 4 and 5 from real data |
 | `funk2022.yaml` | the paper's screen, S-BIAD394: 12.2 TB |
 | `funk2022_pilot.yaml` | 17 tiles of two of its wells: 9.5 GB |
+| `published.yaml` | the paper's own gene profiles: its figures 2B, 4 and 5 from real data |
+| `claims.yaml` | overlay of `config.yaml`: a larger screen that tests the claims |
+| `dcvae.yaml` | overlay of any screen: one more model |
+| `evaluation/` | overlays of `config.yaml`: models compared on three further screens |
 
-`--configfile config/funk2022_pilot.yaml` takes that file instead of the default.
-Several files after `--configfile` are merged, later ones over earlier ones.
+## How files merge
+
+| the upper file has | the result |
+|---|---|
+| a section: `training: {epochs: 20}` | the other keys of the section keep their values |
+| a single value or a list: `training: {seeds: [0, 1]}` | replaces the value, or the whole list |
+| null for an entry: `models: {vae: null}` | drops the entry |
+| null for a section of entries: `alignment: {measure: null}` | drops all entries |
+| `{}` over entries | an error, because it would change nothing |
+
+Entries are what you name yourself: the plates of `screen.plates`, the models of `models`, the
+channels of `alignment.measure`, the lists of `archive.annotations.pairs`, the profiles of
+`evaluation.profiles`. An overlay adds to them. To replace them, name the new ones and write null
+for each old one; null for a name that no lower file has is an error. `screen.columns` and
+`simulate.library` have a fixed set of keys: an overlay changes those that it names.
+`screen.channels`, `simulate.library.groups` and all other lists are replaced as a whole.
+
+In the tables below, a key without a default must be set. There are two exceptions: the keys of a
+section that is null by default (`screen.duplicates`, `evaluation`) must be set only if you set the
+section, and the section `simulate` with its defaults counts only for a simulated screen. A wrong
+value, a missing key, an unknown key or the old name of a key ends the run in one sentence before
+the first job; `snakemake -n` checks a configuration without running anything.
+
+`make docs` writes this page from `workflow/schemas/config.schema.yaml` and `defaults.yaml`.
 """
 
 
-def reference(schema: dict) -> str:
+def reference(schema: dict, defaults: dict) -> str:
     """Return the Markdown of the whole reference.
 
     Parameters
     ----------
     schema
-        As `mcvae_ops.workflow.configuration.load_schema` reads it.
+        ``config.schema.yaml``.
+    defaults
+        ``config/defaults.yaml``.
     """
     parts = [HEAD]
     for name, section in schema["properties"].items():
-        section = _resolved(section, schema)
-        parts.append(f"\n## `{name}`\n\n{section['description']}\n")
-        rows = list(_rows(section, schema, ""))
+        parts.append(
+            f"\n## `{name}`\n\n{section['description']}{_stated(section, defaults, name)}\n"
+        )
+        rows = list(_rows(section, schema, "", defaults.get(name)))
         if rows:
-            parts.append("\n| key | type | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+            head = "\n| key | type | default | meaning |\n|---|---|---|---|\n"
+            parts.append(head + "\n".join(rows) + "\n")
     return "".join(parts)
 
 
-def _rows(section: dict, schema: dict, prefix: str) -> Iterator[str]:
+def _stated(section: dict, defaults: dict, name: str) -> str:
+    """Return the default of a top-level key as a sentence; of named entries, their names."""
+    default = "" if "properties" in section else _default(defaults, name)
+    if default == "below":
+        default = ", ".join(f"`{entry}`" for entry in defaults[name])
+    return f" Default: {default}." if default else ""
+
+
+def _rows(section: dict, schema: dict, prefix: str, defaults: object) -> Iterator[str]:
     named = section.get("properties", {}).items()
     rest = section.get("additionalProperties")
     unnamed = [("<name>", rest)] if isinstance(rest, dict) and "properties" in rest else []
     for name, entry in [*named, *unnamed]:
-        repeated = "$ref" in entry and prefix
+        refers = "$ref" in entry
         entry = _resolved(entry, schema)
-        items = entry.get("items", {})
+        items = _resolved(entry.get("items", {}), schema)
         meaning = entry.get("description", "").replace("|", "\\|")
-        yield f"| `{prefix}{name}` | {_kind(entry)} | {meaning} |"
-        if not repeated:
-            yield from _rows(entry, schema, f"{prefix}{name}.")
+        default = _default(defaults, name)
+        yield f"| `{prefix}{name}` | {_kind(entry)} | {default} | {meaning} |"
+        if not refers:
+            below = defaults.get(name) if isinstance(defaults, dict) else None
+            yield from _rows(entry, schema, f"{prefix}{name}.", below)
         if "properties" in items:
-            yield from _rows(items, schema, f"{prefix}{name}[].")
+            yield from _rows(items, schema, f"{prefix}{name}[].", None)
+
+
+def _default(defaults: object, name: str) -> str:
+    """Return the default of a key as code; nothing if the key has none."""
+    if not isinstance(defaults, dict) or name not in defaults:
+        return ""
+    value = defaults[name]
+    if isinstance(value, dict) and value:
+        return "below"
+    return f"`{value}`" if isinstance(value, str) and value else f"`{json.dumps(value)}`"
 
 
 def _resolved(entry: dict, schema: dict) -> dict:
-    reference = entry.get("$ref", "")
-    if not reference.startswith("#/$defs/"):
+    if "$ref" not in entry:
         return entry
-    return schema["$defs"][reference.removeprefix("#/$defs/")] | entry
+    target = schema
+    for key in entry["$ref"].removeprefix("#/").split("/"):
+        target = target[key]
+    return target | entry
 
 
 def _kind(entry: dict) -> str:
@@ -82,4 +142,6 @@ def _kind(entry: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference(load_schema(Path(sys.argv[1]))))
+    place = Path(sys.argv[1])
+    defaults = place.resolve().parents[2] / "config/defaults.yaml"
+    sys.stdout.write(reference(read_yaml(place), read_yaml(defaults)))

@@ -1,1 +1,1 @@
-"""Fig. 2: protein complexes found by the distances of profiles."""
+"""Fig. 2: do distances between gene profiles retrieve protein complexes?"""

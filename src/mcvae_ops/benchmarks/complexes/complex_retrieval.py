@@ -1,11 +1,12 @@
-"""Fig. 2: do profiles of genes of one complex lie near each other?
+"""Fig. 2: do genes of one complex have similar profiles?
 
 Published protocol: recall and precision of the pairs in both tails of the cosine distances.
-Strict protocol: similar tail only, average precision with a bootstrap interval over clusters of
-overlapping complexes and a label permutation null, with and without the largest clusters;
-differences between models and spaces over seeds; mean average precision of each complex with p, q
-(of one complex of each cluster), and its mean over clusters, in which the largest weigh as much as
-any other. Lists of pairs (Reactome, ...) have no complexes to resample: no interval.
+Strict protocol: only the similar tail; average precision with a bootstrap interval over clusters of
+overlapping complexes and a null of permuted labels, with and without the largest clusters;
+differences between models and spaces over seeds; mean average precision of each complex with p and
+q (one complex of each cluster), and its mean over clusters, in which the largest weigh as much as
+any other. Sets of pairs without complexes (Reactome, ...) get no interval, because there are no
+complexes to resample.
 """
 
 import logging
@@ -67,16 +68,16 @@ WITHOUT_LARGEST = f"{COMPLEXES} without its {N_LARGEST} largest"
 
 @dataclass(frozen=True)
 class PairSet:
-    """A graph with its bootstrap rounds; a list of pairs has none.
+    """True pairs as a graph, with bootstrap rounds.
 
     Attributes
     ----------
     graph
-        Genes and pairs.
+        Genes and true pairs.
     counts
-        As `draw_clusters` returns.
+        Number of draws of each cluster, as `draw_clusters` returns.
     weights
-        Of edges and nodes, as `resampled_weights` returns.
+        (edge, round) and (node, round); no round for pairs that do not come from complexes.
     """
 
     graph: Graph
@@ -87,20 +88,22 @@ class PairSet:
 def build_pair_sets(
     library: tuple[str, ...], complexes: pd.DataFrame, pairs: pd.DataFrame, rounds: int, seed: int
 ) -> dict[str, PairSet]:
-    """Return the graph of the complexes and of each list of pairs.
+    """Return the set of pairs of the complexes, and that of each list of pairs.
 
-    One without edges is left out, and so is one whose nodes all belong together, as a single
-    complex does: there is nothing to be found among other pairs. Few genes of a library may be in
-    a set of cells.
+    A set without true pairs is left out, and so is a set in which all pairs are true (a single
+    complex), because there are no false pairs. Both happen where few genes of the library are in a
+    set of cells.
 
     Parameters
     ----------
     library
         Gene symbols.
-    complexes, pairs
-        Columns complex, gene; source, gene_a, gene_b.
+    complexes
+        Columns complex, gene.
+    pairs
+        Columns source (name of the list), gene_a, gene_b.
     rounds, seed
-        Of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over complexes.
     """
     graphs = {COMPLEXES: complex_graph(library, complexes)}
     graphs[WITHOUT_LARGEST] = without_largest(library, complexes, graphs[COMPLEXES])
@@ -141,22 +144,22 @@ def pair_set_rows(
     row: Callable,
     published: bool,
 ) -> tuple[list[dict], AveragePrecision]:
-    """Evaluate how one space of one model retrieves the pairs of one pair_set.
+    """Evaluate how well one space of one model retrieves one set of pairs.
 
     Parameters
     ----------
     profiles
         (gene, feature), z-scored over the genes of the library.
     pair_set
-        A graph over the same library.
+        Pairs of genes of the same library.
     settings
         ``first_percentile``, ``last_percentile``, ``permutations``.
     seed
-        Of the permutations.
+        Seed of the permutations.
     row
-        `table.row` with everything set that names the space and the pair_set.
+        `table.row` with the columns that name the space and the set of pairs filled in.
     published
-        Whether the published protocol is wanted beside the strict one.
+        Whether to add the rows of the published protocol.
 
     Returns
     -------
@@ -172,19 +175,19 @@ def pair_set_rows(
     ranks = ranking.of(*graph.edges.T)
     rows = []
     for protocol, called in tails.items():
-        here = partial(row, protocol=protocol, n=len(graph.nodes), units=graph.units)
+        make_row = partial(row, protocol=protocol, n=len(graph.nodes), units=graph.units)
         rows += _curve_rows(
-            called, percentiles, ranks, len(ranking.order), resampling, graph.n_clusters, here
+            called, percentiles, ranks, len(ranking.order), resampling, graph.n_clusters, make_row
         )
-    precision = AveragePrecision(
+    estimate = AveragePrecision(
         float(average_precision(ranks)),
         resampled_average_precision(ranks, resampling),
         len(graph.nodes),
         graph.n_clusters,
     )
     null = permuted_average_precision(ranking, graph.edges, settings["permutations"], seed)
-    here = partial(row, protocol="strict", n=len(graph.nodes), units=graph.units)
-    return rows + _average_precision_rows(precision, null, here), precision
+    make_row = partial(row, protocol="strict", n=len(graph.nodes), units=graph.units)
+    return rows + _average_precision_rows(estimate, null, make_row), estimate
 
 
 def mean_average_precision_rows(
@@ -244,15 +247,15 @@ def mean_average_precision_rows(
 def retrieval_rows(
     genes: pd.DataFrame, pair_sets_of: Callable, settings: dict, seed: int
 ) -> tuple[list[dict], dict[tuple, AveragePrecision]]:
-    """Evaluate all spaces of one trained model: published on all cells, strict on each set.
+    """Evaluate all spaces of trained models: strict on every set of cells, published on all cells.
 
     Parameters
     ----------
     genes
-        Columns model, seed, cells, gene, is_ntc and latent columns; NTC and genes with a NaN in
-        their profile are left out, the latter with a warning.
+        Columns model, seed, cells, gene, is_ntc and latent columns. NTC is left out; genes with a
+        NaN in their profile are left out with a warning.
     pair_sets_of
-        Library (tuple of symbols) -> `build_pair_sets` of it.
+        Function that returns `build_pair_sets` of a library (tuple of gene symbols).
     settings, seed
         As in `pair_set_rows`.
 
@@ -266,15 +269,19 @@ def retrieval_rows(
         pair_sets = pair_sets_of(tuple(part["gene"]))
         for space, columns in spaces_of(part.columns).items():
             row = partial(
-                table.row, benchmark="complexes", model=model, space=space,
-                seed=training_seed, cells=cells,
-            )  # fmt: skip
+                table.row,
+                benchmark="complexes",
+                model=model,
+                space=space,
+                seed=training_seed,
+                cells=cells,
+            )
             profiles = zscore_features(part[columns].to_numpy(np.float64))
             for name, pair_set in pair_sets.items():
                 published = cells == "all" and name == COMPLEXES
-                here = partial(row, item=name)
-                new_rows, precision = pair_set_rows(
-                    profiles, pair_set, settings, seed, here, published
+                make_row = partial(row, item=name)
+                new_rows, estimate = pair_set_rows(
+                    profiles, pair_set, settings, seed, make_row, published
                 )
                 rows += new_rows
                 if name == COMPLEXES:
@@ -282,7 +289,7 @@ def retrieval_rows(
                         profiles, pair_set, settings, seed, row
                     )
                     rows += new_rows
-                    estimates["average_precision", model, space, cells, training_seed] = precision
+                    estimates["average_precision", model, space, cells, training_seed] = estimate
                     estimates["macro_average_precision", model, space, cells, training_seed] = macro
     return rows, estimates
 
@@ -305,40 +312,40 @@ def _curve_rows(
     ):
         for k, percentile in enumerate(percentiles):
             low, high = bootstrap_interval(drawn[:, k], n_clusters)
-            here = partial(row, level=percentile)
-            rows.append(here(metric=metric, value=values[k], low=low, high=high))
-            rows.append(here(metric=f"chance_{metric}", value=expected[k]))
+            make_row = partial(row, level=percentile)
+            rows.append(make_row(metric=metric, value=values[k], low=low, high=high))
+            rows.append(make_row(metric=f"chance_{metric}", value=expected[k]))
     return rows
 
 
 def _average_precision_rows(
-    precision: AveragePrecision, null: np.ndarray, row: Callable
+    estimate: AveragePrecision, null: np.ndarray, row: Callable
 ) -> list[dict]:
-    low, high = bootstrap_interval(precision.rounds, precision.n_clusters)
+    low, high = bootstrap_interval(estimate.rounds, estimate.n_clusters)
     null_low, null_high = percentile_range(null)
     permuted = partial(row, units=f"{len(null)} permutations")
     return [
-        row(metric="average_precision", value=precision.value, low=low, high=high),
+        row(metric="average_precision", value=estimate.value, low=low, high=high),
         permuted(metric="average_precision_null", value=null.mean(), low=null_low, high=null_high),
-        row(metric="average_precision_p_value", value=p_value_of(precision.value, null)),
+        row(metric="average_precision_p_value", value=p_value_of(estimate.value, null)),
     ]
 
 
 def complexes(
     genes: list[str], complexes: str, pairs: str, settings: dict, seed: int, benchmark: str
 ) -> None:
-    """Write the benchmark of Fig. 2A-C.
+    """Write the benchmark of complex retrieval (Fig. 2A-C).
 
     Parameters
     ----------
     genes
         Tables of gene profiles, one per model and training seed.
     complexes, pairs
-        Annotation tables (complex, gene) and (source, gene_a, gene_b).
+        Annotation tables with columns (complex, gene) and (source, gene_a, gene_b).
     settings
         ``first_percentile``, ``last_percentile``, ``bootstrap``, ``permutations``.
     seed
-        Of bootstrap and permutations.
+        Seed of the bootstrap and the permutations.
     benchmark
         Output: the benchmark table.
     """

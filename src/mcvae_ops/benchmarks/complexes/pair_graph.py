@@ -1,4 +1,4 @@
-"""Which pairs of library genes belong together, and by which complexes."""
+"""The pairs of library genes that belong together, and the complexes that they share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Graph:
     edges
         (edge, 2): positions in `nodes`, the smaller one first, no edge twice.
     members
-        (edge, cluster) sparse 0/1: the clusters of complexes of which one holds both genes; None
-        for a list of pairs.
+        (edge, cluster), sparse, 0 or 1: whether a complex of the cluster holds both genes; None for
+        a list of pairs.
     complexes
-        Name of each complex and its positions in `nodes`; only those with two or more nodes.
+        Name of a complex -> positions of its genes in `nodes`; complexes with two or more only.
     clusters
-        Name of each of these complexes and its cluster.
+        Name of each of these complexes -> its cluster.
     """
 
     nodes: np.ndarray
@@ -58,7 +58,7 @@ def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
     Parameters
     ----------
     library
-        Gene symbols; merged ones (``A&B``) match either.
+        Gene symbols; a merged gene (``A&B``) matches either symbol.
     complexes
         Columns complex, gene. A complex with fewer than two library genes has no edge.
 
@@ -91,12 +91,12 @@ def complex_graph(library: Sequence[str], complexes: pd.DataFrame) -> Graph:
 
 
 def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
-    """Connect library genes that a list of pairs names together.
+    """Connect the library genes of each pair of a list.
 
     Parameters
     ----------
     library
-        Gene symbols; merged ones (``A&B``) match either.
+        Gene symbols; a merged gene (``A&B``) matches either symbol.
     pairs
         Columns gene_a, gene_b; direction and repetition do not matter.
     """
@@ -116,9 +116,9 @@ def pair_graph(library: Sequence[str], pairs: pd.DataFrame) -> Graph:
 
 
 def draw_clusters(graph: Graph, rounds: int, seed: int) -> np.ndarray:
-    """Draw clusters of complexes with replacement; return how often each came, (cluster, round).
+    """Draw clusters of complexes with replacement; return the number of draws, (cluster, round).
 
-    The same seed draws the same clusters for any library, so that models can be paired. A list of
+    The same seed draws the same clusters for every library, so that models are paired. A list of
     pairs has no cluster and no round.
     """
     if graph.members is None:
@@ -129,17 +129,17 @@ def draw_clusters(graph: Graph, rounds: int, seed: int) -> np.ndarray:
 
 
 def resampled_weights(graph: Graph, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weigh edges and nodes by how often their clusters were drawn.
+    """Return the weights of edges and nodes in each round of drawn clusters.
 
-    The weight of an edge (a node) is the mean count of the clusters that hold it: 1 on average,
-    so that prevalence, on which precision depends, keeps its expectation.
+    The weight of an edge or a node is the mean number of draws of the clusters that hold it. It is
+    1 on average, so that the expected prevalence, on which precision depends, does not change.
 
     Parameters
     ----------
     graph
-        A graph with complexes, or a list of pairs: there is nothing to draw, no round.
+        A graph with complexes. A list of pairs has nothing to draw and gets no round.
     counts
-        As `draw_clusters` returns.
+        Number of draws of each cluster, as `draw_clusters` returns.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def _mean_count(members: sparse.csr_array, counts: np.ndarray) -> np.ndarray:
 
 
 def _index(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return nodes, unique edges between positions in nodes, and the edge of each of `ends`."""
+    """Return the nodes, the unique edges as positions in the nodes, and the edge of each pair."""
     nodes, local = np.unique(ends, return_inverse=True)
     local = local.reshape(ends.shape)
     keys, edge_of = np.unique(local[:, 0] * len(nodes) + local[:, 1], return_inverse=True)

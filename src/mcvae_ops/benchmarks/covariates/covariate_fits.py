@@ -1,4 +1,4 @@
-"""The fits behind figure 3B: which control cells, which class, which are held out, what score."""
+"""Classification tasks of figure 3B: their control cells, classes, splits, fits and scores."""
 
 import logging
 from collections.abc import Iterator
@@ -9,34 +9,35 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.covariates.positions import UNUSED
 from mcvae_ops.benchmarks.estimates import classification
-from mcvae_ops.embeddings.read import named_rng
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
 METRICS = ("macro_f1", "auroc")
 COVARIATES = ("batch", "position_in_fov", "position_in_well")
-SPLITS = {"published": 1, "strict": 5}  # few tiles make one split by tile a matter of luck
+# There are few tiles, so the result of a single split by tile depends on chance.
+SPLITS = {"published": 1, "strict": 5}
 
 
 class Task(NamedTuple):
-    """What is fitted and scored on one set of control cells.
+    """One covariate to predict in one set of control cells.
 
     Attributes
     ----------
     covariate
-        What is predicted.
+        The covariate to predict.
     batch
-        The batch; "" for all batches.
+        The batch of the cells; "" for all batches.
     rows
-        Control cells, of shape (row,).
+        Positions of the cells among all control cells, of shape (row,).
     labels
-        Their classes, of shape (row,).
+        Class of each cell, of shape (row,).
     tiles
-        Their tiles, of shape (row,), numbered through all batches.
+        Tile of each cell, of shape (row,), numbered through all batches.
     batches
-        Their batches, of shape (row,).
+        Batch of each cell, of shape (row,).
     tests
-        Which of them are held out in each split, of shape (split, row).
+        Which cells are held out in each split, of shape (split, row).
     """
 
     covariate: str
@@ -54,13 +55,13 @@ class Score(NamedTuple):
     Attributes
     ----------
     macro_f1, auroc
-        NaN where no split has a cell of each class among those that are scored.
+        NaN if no split has scored cells of every class.
     terms
-        Metric -> what each tile contributes to its error, of shape (tile,).
+        Metric -> contribution of each tile to its error, of shape (tile,).
     strata
-        The batch of each of these tiles.
+        Batch of each of these tiles.
     n
-        Number of cells.
+        Number of scored cells.
     """
 
     macro_f1: float
@@ -71,21 +72,21 @@ class Score(NamedTuple):
 
 
 def tasks(cells: pd.DataFrame, protocol: str, test_fraction: float, seed: int) -> Iterator[Task]:
-    """Yield every task of one protocol: over all batches for the batch, else one for each batch.
+    """Yield the tasks of one protocol: one to predict the batch, one per batch for each position.
 
-    A class needs two units (cells, or tiles in the strict protocol), a task two classes; what has
-    fewer is left out and logged.
+    A class needs two units (cells; tiles in the strict protocol) and a task needs two classes;
+    classes and tasks with fewer are left out and logged.
 
     Parameters
     ----------
     cells
         Control cells with tile, batch, position_in_fov, position_in_well.
     protocol
-        "published" splits cells, "strict" splits tiles.
+        "published" (splits cells) or "strict" (splits tiles).
     test_fraction
-        Share held out.
+        Share of the units to hold out.
     seed
-        Seed of the splits, which are the same for every predictor.
+        Seed of the splits; every predictor gets the same splits.
     """
     tile = cells.groupby(["batch", "tile"]).ngroup().to_numpy()
     units = np.arange(len(cells)) if protocol == "published" else tile
@@ -102,10 +103,12 @@ def tasks(cells: pd.DataFrame, protocol: str, test_fraction: float, seed: int) -
             ]
             tests = [test for test in tests if _has_all_classes(labels[rows], test)]
             if tests:
-                here = (rows, labels[rows], tile[rows], of_batch[rows], np.stack(tests))
-                yield Task(covariate, batch, *here)
+                arrays = (rows, labels[rows], tile[rows], of_batch[rows], np.stack(tests))
+                yield Task(covariate, batch, *arrays)
             else:
-                logger.warning("%s, %s %s: too few classes", protocol, covariate, batch)
+                logger.warning(
+                    "%s, %s %s: fewer than two classes; left out", protocol, covariate, batch
+                )
 
 
 def _has_all_classes(labels: np.ndarray, test: np.ndarray) -> bool:
@@ -116,17 +119,17 @@ def _has_all_classes(labels: np.ndarray, test: np.ndarray) -> bool:
 def score(
     task: Task, features: np.ndarray, scored: dict[str, np.ndarray], *, standardise: bool
 ) -> dict[str, Score]:
-    """Fit one task on one predictor in every split and score the held-out cells.
+    """Fit one task with the features of one predictor in every split, and score held-out cells.
 
     Parameters
     ----------
     task
-        What is fitted.
+        The task.
     features
-        Of all control cells, of shape (cell, feature).
+        Features of all control cells, of shape (cell, feature).
     scored
-        Name of a set of cells -> which control cells are in it, of shape (cell,). One fit serves
-        all sets.
+        Name of a set of cells -> which control cells belong to it, of shape (cell,). All sets are
+        scored with the same fits.
     standardise
         As in `classification.class_probabilities`.
     """
@@ -146,7 +149,7 @@ def score(
 
 
 def chance(task: Task, scored: dict[str, np.ndarray]) -> dict[str, Score]:
-    """Return what guessing scores: F1 of guesses drawn evenly over the classes, AUROC 1/2."""
+    """Return the expected score of uniformly random guesses: their F1, and an AUROC of 1/2."""
     classes, truth = np.unique(task.labels, return_inverse=True)
     f1 = classification.chance_f1_per_class(truth, len(classes)).mean()
     nothing = {metric: np.empty(0) for metric in METRICS}

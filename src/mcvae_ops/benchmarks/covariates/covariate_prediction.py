@@ -1,12 +1,14 @@
-"""Technical covariates predicted from control cells (figure 3B), published and strict.
+"""Technical covariates predicted from control cells (figure 3B), by both protocols.
 
-Published (Wang et al. 2023): unscaled features, stratified split of cells; position in the FOV and
-in the well is fitted for each batch, and the median over batches is drawn. Strict: features
-standardised on the training part, mean over repeated splits with no tile on both sides and over
-batches, 95 % intervals over batches (over the tiles of the given batches where the batch itself is
-predicted, or where there are only one or two), and two baselines: guessing ("chance") and a
-classifier that sees only how dense the cells lie ("density"). The same fits are scored on all cells
-that they did not see, and on those of them that the model never trained on either (cells "test").
+Published (Wang et al. 2023): unscaled features and one stratified split of cells. Positions in the
+FOV and in the well are predicted in each batch; the figure shows the median over batches.
+
+Strict: features are standardised on the training part; scores are means over batches and over
+repeated splits that keep the cells of a tile together; 95 % intervals are over batches (over the
+tiles of the given batches where the batch is predicted, or where there are only one or two). Two
+baselines: random guesses ("chance") and a classifier that sees only the density of cells
+("density"). The same fits are scored on all held-out cells (cells "all") and on held-out cells that
+the model was not trained on either (cells "test").
 """
 
 import itertools
@@ -34,9 +36,10 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     mean_interval,
     stratified_interval,
 )
-from mcvae_ops.embeddings.read import named_rng, read_cells, read_embedding
+from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, check_aligned
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ CELLS = ("all", "test")
 
 
 class Predictor(NamedTuple):
-    """What a classifier sees of each control cell, of shape (cell, feature)."""
+    """The features of control cells that a classifier gets, of shape (cell, feature)."""
 
     model: str
     space: str
@@ -65,7 +68,7 @@ class CovariateEstimate(NamedTuple):
     n_of
         Batch -> number of held-out cells of its fit, in the order of `fits`.
     terms, strata
-        What each tile contributes to the error of the mean, and its batch, of shape (tile,).
+        Contribution of each tile to the error of the mean, and its batch, of shape (tile,).
     n
         Number of held-out cells.
     """
@@ -106,7 +109,7 @@ CovariateEstimates = dict[
 
 
 def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.ndarray:
-    """Choose at most so many control cells of each batch, at random; rows, ascending."""
+    """Return the ascending rows of at most `cells_per_batch` random control cells per batch."""
     controls = np.flatnonzero(cells["is_ntc"].to_numpy())
     batches = batch_names(cells.iloc[controls])
     chosen = []
@@ -120,9 +123,9 @@ def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.
 def summarise_fits(
     scored: list[tuple[Task, dict[str, Score]]], protocol: str
 ) -> CovariateEstimates:
-    """Bring the fits of one predictor down to one estimate per covariate, metric and set of cells.
+    """Summarise the fits of one predictor: one estimate per covariate, metric and set of cells.
 
-    A fit that could not be scored (see `Score`) is left out; where none could, so is the estimate.
+    Fits without a score (see `Score`) are left out. Without any scored fit there is no estimate.
     """
     centre = np.median if protocol == "published" else np.mean
     estimates = {}
@@ -150,7 +153,7 @@ def summarise_fits(
 def covariate_estimate_rows(
     predictor: Predictor, protocol: str, estimates: CovariateEstimates
 ) -> list[dict]:
-    """Return the rows of one predictor: those of single batches (`against`), then the drawn one."""
+    """Return the rows of one predictor: one row per batch (`against`), then their summary."""
     rows = []
     for (covariate, metric, cells), estimate in estimates.items():
         row = partial(table.row, **_common(predictor, protocol, covariate, cells), metric=metric)
@@ -201,47 +204,49 @@ def covariate_rows(
     settings: dict,
     seed: int,
 ) -> list[dict]:
-    """Return the rows of every predictor by both protocols, and of the strict baselines.
+    """Return the rows of every predictor by both protocols, and of the baselines (strict only).
 
     Parameters
     ----------
     cells
-        Control cells with tile, batch, position_in_fov, position_in_well, for each protocol.
+        Protocol -> control cells with tile, batch, position_in_fov, position_in_well.
     predictors
         Latent spaces of the same cells.
     density
         Density features of the same cells, of shape (cell, feature).
     held_out
-        Which of the cells no model was trained on, of shape (cell,).
+        Which cells no model was trained on, of shape (cell,).
     settings
         test_fraction.
     seed
         Seed of splits and bootstraps.
     """
-    rows, strict = [], {}
+    rows, estimates_of = [], {}
     progress = Progress(2 * len(predictors) + 1, "predictors", "covariates")
-    every = {"all": np.ones(len(held_out), bool)}
-    both = every | ({"test": held_out} if held_out.any() else {})
+    all_cells = {"all": np.ones(len(held_out), bool)}
+    both_sets = all_cells | ({"test": held_out} if held_out.any() else {})
     for protocol in table.PROTOCOLS:
-        todo = list(tasks(cells[protocol], protocol, settings["test_fraction"], seed))
+        tasks_of_protocol = list(tasks(cells[protocol], protocol, settings["test_fraction"], seed))
         standardise = protocol == "strict"
-        scored = both if standardise else every
+        scored = both_sets if standardise else all_cells
         baselines = [Predictor("", "density", 0, density)] if standardise else []
         for predictor in [*predictors, *baselines]:
             fits = [
-                (t, score(t, predictor.features, scored, standardise=standardise)) for t in todo
+                (task, score(task, predictor.features, scored, standardise=standardise))
+                for task in tasks_of_protocol
             ]
             estimates = summarise_fits(fits, protocol)
             rows += covariate_estimate_rows(predictor, protocol, estimates)
-            strict[predictor[:3]] = estimates  # the strict protocol comes last and stays
+            estimates_of[predictor[:3]] = estimates  # strict comes last and overwrites published
             progress.step()
     for predictor in predictors:
         model, space, trained = predictor[:3]
         if space == "background":
             rows += covariate_difference_rows(
-                predictor, strict[predictor[:3]], strict[model, "salient", trained]
+                predictor, estimates_of[predictor[:3]], estimates_of[model, "salient", trained]
             )
-    guesses = summarise_fits([(task, chance(task, both)) for task in todo], "strict")
+    by_chance = [(task, chance(task, both_sets)) for task in tasks_of_protocol]
+    guesses = summarise_fits(by_chance, "strict")
     return rows + covariate_estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
 
 
@@ -261,7 +266,7 @@ def covariates(
     index
         Shard index (parquet).
     splits
-        Which cells models were trained on (parquet), row-aligned with the index.
+        Split of each cell (parquet), row-aligned with the index.
     embeddings
         Embedding tables, row-aligned with the index.
     screen
@@ -269,7 +274,7 @@ def covariates(
     settings
         The section benchmarks.covariates.
     seed
-        Seed of the sample of cells, splits and bootstraps.
+        Seed of the sample of control cells, the splits and the bootstraps.
     benchmark
         Output table (parquet).
     """
@@ -278,9 +283,9 @@ def covariates(
     rows = sample_controls(cells, settings["cells_per_batch"], seed)
     read = [read_embedding(path, cells, rows) for path in embeddings]
     predictors = [
-        Predictor(each.model, space, each.seed, features)
-        for each in read
-        for space, features in each.spaces.items()
+        Predictor(embedding.model, space, embedding.seed, features)
+        for embedding in read
+        for space, features in embedding.spaces.items()
     ]
     finite = classification.finite_rows(np.hstack([predictor.features for predictor in predictors]))
     controls = cells.iloc[rows[finite]].reset_index(drop=True)

@@ -1,14 +1,14 @@
-"""How dense cells lie: what a classifier of positions could know without looking at a cell."""
+"""Density of cells: a baseline that predicts positions without the content of a cell."""
 
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-DENSITY_WINDOWS = (1 / 8, 1 / 32)  # half edges of the windows, as fractions of the tile's edge
+DENSITY_WINDOWS = (1 / 8, 1 / 32)  # half edges of the windows, as fractions of the tile edge
 
 
 def density_features(cells: pd.DataFrame) -> np.ndarray:
-    """Describe how dense cells lie, and nothing else.
+    """Return the local density of cells, and nothing else.
 
     Parameters
     ----------
@@ -17,10 +17,10 @@ def density_features(cells: pd.DataFrame) -> np.ndarray:
 
     Returns
     -------
-    Cells in the tile, and other cells per px^2 in windows around the cell, of shape (cell, 3).
-    Windows are clipped to the area where cells are found, so that the rim of a tile is not
-    mistaken for a void; the cell itself is not counted and no logarithm is taken, since either
-    would tell how large the window is.
+    Number of cells in the tile, and number of other cells per px^2 in two windows around the cell,
+    of shape (cell, 3). Windows are clipped to the area that holds cells, so that the edge of a tile
+    does not look empty. The cell itself is not counted and no logarithm is taken, because both
+    would reveal the size of the clipped window, and with it the position.
     """
     place = cells[["y_px", "x_px"]].to_numpy(float)
     low, high = place.min(axis=0), place.max(axis=0)

@@ -1,13 +1,15 @@
-"""Where a cell lies: in its field of view (FOV), and where its tile lies in the well."""
+"""Position of a cell in its field of view (FOV), and of its tile in the well."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import well_grid
+from mcvae_ops.screen import tile_shape, well_grid
 
 CENTRE, EDGE, UNUSED = "centre", "edge", ""
-# protocol -> the key that says how many tiles are the centre of the well
+# protocol -> key of the number of tiles in the centre of the well
 CENTRE_TILES = {"published": "published_centre_tiles", "strict": "centre_tiles"}
 
 
@@ -19,21 +21,22 @@ def batch_names(cells: pd.DataFrame) -> np.ndarray:
 def fov_position(
     y_px: np.ndarray,
     x_px: np.ndarray,
-    tile_size_px: int,
+    tile_size_px: int | Sequence[int],
     centre_fraction: float,
     edge_fraction: float,
 ) -> np.ndarray:
-    """Tell cells at the centre of their tile from cells at its edge.
+    """Distinguish cells at the centre of their tile from cells at its edge.
 
     Parameters
     ----------
     y_px, x_px
-        Position in the tile, of shape (cell,), px; the first pixel's centre is 0.
+        Position in the tile, px, of shape (cell,); the centre of the first pixel is 0.
     tile_size_px
-        Edge of the square tile, px.
+        Lengths (y, x) of the tile, or one number for both, px.
     centre_fraction, edge_fraction
-        Cells nearer to the tile's centre than the first fraction of the tile's edge are centre
-        cells, those at least the second fraction away are edge cells; distances are Chebyshev.
+        Fractions of the tile edge. Cells nearer to the centre of the tile than the first fraction
+        are centre cells; cells at least the second fraction away are edge cells. Distances are
+        Chebyshev distances.
 
     Returns
     -------
@@ -43,28 +46,28 @@ def fov_position(
     ----------
     Wang et al. 2023, figure 3: 450 and 1200 of 2960 px.
     """
-    middle_px = (tile_size_px - 1) / 2
-    offset = np.stack([np.asarray(y_px, float), np.asarray(x_px, float)]) - middle_px
-    fraction = np.abs(offset).max(axis=0) / tile_size_px
+    lengths = np.array(tile_shape(tile_size_px))[:, None]
+    offset = np.stack([np.asarray(y_px, float), np.asarray(x_px, float)]) - (lengths - 1) / 2
+    fraction = np.abs(offset / lengths).max(axis=0)
     return np.select(
         [fraction < centre_fraction, fraction >= edge_fraction], [CENTRE, EDGE], UNUSED
     )
 
 
 def well_position(column_heights: list[int], centre_tiles: int) -> np.ndarray:
-    """Tell tiles at the centre of the well from tiles at its edge.
+    """Distinguish tiles at the centre of the well from tiles at its edge.
 
     Parameters
     ----------
     column_heights
-        Tiles in each column of the well's grid.
+        Number of tiles in each column of the grid of the well.
     centre_tiles
-        So many tiles nearest to the middle of the well are its centre (Euclidean; of tiles
-        equally far, those first counted).
+        Number of tiles that form the centre: those nearest to the middle of the well (Euclidean;
+        among equally distant tiles, those with the lowest numbers).
 
     Returns
     -------
-    "edge" for tiles that miss one of their 8 neighbours, else "centre" or "", of shape (tile,).
+    "edge" for tiles without all of their 8 neighbours, else "centre" or "", of shape (tile,).
     """
     places = well_grid(column_heights)
     middle = np.array([(max(column_heights) - 1) / 2, (len(column_heights) - 1) / 2])
@@ -97,7 +100,8 @@ def cell_positions(
     fractions
         fov_centre_fraction and fov_edge_fraction.
     protocol
-        published (the authors took more tiles for the centre of the well than was meant) or strict.
+        "published" (with the centre tiles of the authors, too many by a mistaken radius) or
+        "strict".
 
     Returns
     -------
@@ -106,7 +110,7 @@ def cell_positions(
     Raises
     ------
     InputError
-        If a tile lies outside the well's grid.
+        If a tile lies outside the grid of the well.
     """
     grid = screen["well_grid"]
     of_tile = well_position(grid["column_heights"], grid[CENTRE_TILES[protocol]])
@@ -115,7 +119,7 @@ def cell_positions(
     if outside.size:
         raise InputError(
             where="configuration key screen.well_grid.column_heights",
-            found=f"a grid of {len(of_tile)} tiles, while a cell lies on tile {outside[0]}",
+            found=f"a grid of {len(of_tile)} tiles, but a cell of tile {outside[0]}",
             expected="a place on the grid for every tile",
             fix="correct the heights of the columns",
         )

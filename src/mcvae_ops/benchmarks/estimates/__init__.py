@@ -1,1 +1,1 @@
-"""What the benchmarks share: the table of estimates, intervals, retrieval, classification."""
+"""Statistics that several benchmarks share, and the table of estimates that all of them write."""

@@ -1,4 +1,4 @@
-"""Logistic regression as every benchmark of prediction uses it: splits, fits, scores."""
+"""Splits, fits and scores of logistic regression, for every benchmark of prediction."""
 
 import logging
 
@@ -15,7 +15,7 @@ MAX_ITERATIONS = 1000
 
 
 def finite_rows(features: np.ndarray) -> np.ndarray:
-    """Mask the rows without a missing or infinite value, of shape (row,); the others are logged."""
+    """Return which rows are finite throughout, of shape (row,); log how many are not."""
     finite = np.isfinite(features).all(axis=1)
     if not finite.all():
         logger.warning("%d of %d rows are left out: not finite", (~finite).sum(), len(finite))
@@ -23,28 +23,30 @@ def finite_rows(features: np.ndarray) -> np.ndarray:
 
 
 def with_two_units(labels: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Mask the rows of classes that hold two units or more, of shape (row,); others are logged."""
+    """Return which rows belong to a class of two units or more, of shape (row,); log the others."""
     n_units = pd.Series(units).groupby(np.asarray(labels)).nunique()
     small = n_units.index[n_units < 2]
     if len(small):
-        logger.warning("left out, with fewer than two members: %s", ", ".join(small))
+        logger.warning("classes with fewer than two members are left out: %s", ", ".join(small))
     return ~np.isin(labels, small)
 
 
 def split_units(
     labels: np.ndarray, units: np.ndarray, test_fraction: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Choose test rows such that all rows of one unit lie on one side.
+    """Choose test rows so that all rows of a unit are either test or training rows.
 
     Parameters
     ----------
     labels
         Class of each row, of shape (row,).
     units
-        What must not be torn apart (the row itself, its tile, its gene), of shape (row,).
+        Unit of each row that must not be split (the row itself, its tile, its gene), of shape
+        (row,).
     test_fraction
-        Share of the units of each stratum that is held out: at least one, at most all but one.
-        A stratum holds the units that are purely of one class; mixed units form one more.
+        Share of the units of each stratum to hold out: at least one unit, at most all except one.
+        Each class is a stratum of the units that hold this class only; units with several classes
+        form one more stratum.
     rng
         Source of randomness.
 
@@ -70,16 +72,16 @@ def split_units(
 def grouped_folds(
     labels: np.ndarray, units: np.ndarray, n_folds: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Deal units into folds, class by class, so that every class is spread evenly.
+    """Distribute units over folds, class by class, so that every fold holds every class evenly.
 
     Parameters
     ----------
     labels
         Class of each row, of shape (row,); all rows of a unit have the same one.
     units
-        What must not be torn apart (the gene), of shape (row,).
+        Unit of each row that must not be split (the gene), of shape (row,).
     n_folds
-        Number of folds. A class of two units or more never lies in one fold alone.
+        Number of folds. A class of two units or more is never in one fold only.
     rng
         Source of randomness.
 
@@ -98,7 +100,7 @@ def grouped_folds(
 def class_probabilities(
     train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, standardise: bool
 ) -> np.ndarray:
-    """Fit a logistic regression (L2, C = 1, classes weighted to balance) and apply it.
+    """Fit a logistic regression (L2, C = 1, balanced class weights) and apply it.
 
     Parameters
     ----------
@@ -107,8 +109,8 @@ def class_probabilities(
     labels
         Class of each row of `train`; at least two classes.
     standardise
-        Bring features to mean 0 and standard deviation 1 on `train` first; a constant feature
-        becomes 0.
+        Whether to scale features to mean 0 and standard deviation 1 on `train` first; a constant
+        feature becomes 0.
 
     Returns
     -------
@@ -157,7 +159,8 @@ def auroc_per_class(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.nd
     Parameters
     ----------
     truth
-        Class of each row, 0.., of shape (row,); every class occurs, and so does another one.
+        Class of each row, 0, 1, ..., of shape (row,); at least two classes, and every class
+        occurs.
     probabilities
         Of shape (row, class).
 
@@ -172,7 +175,7 @@ def auroc_per_class(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.nd
 
 
 def chance_f1_per_class(truth: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the F1 score of each class for guesses drawn evenly over the classes.
+    """Return the expected F1 score of each class for uniformly random guesses.
 
     Precision is then the prevalence p, recall 1/K, and their harmonic mean 2p / (Kp + 1).
     """

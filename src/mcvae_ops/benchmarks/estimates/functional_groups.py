@@ -1,4 +1,4 @@
-"""Functional groups of genes, and which guides are strong enough to be classified."""
+"""Functional groups of genes, and the significant profiles that are classified into them."""
 
 import logging
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from mcvae_ops.errors import InputError
 logger = logging.getLogger(__name__)
 
 NO_GROUP = ""
-# the classes of groups, as rows name them (keys shifting_groups and novel_groups)
+# The two classes of groups, as benchmark tables name them (keys shifting_groups, novel_groups).
 SHIFTING, NOVEL = "shifting groups", "novel groups"
 
 
@@ -22,11 +22,11 @@ def group_of_genes(
     Parameters
     ----------
     genes
-        Genes of the library; merged symbols are joined with ``&``.
+        Genes of the library; merged symbols are joined by ``&``.
     groups
         Columns gene, group.
     split_merged
-        Let ``A&B`` stand in the group that names A or B. The authors matched whole symbols.
+        Whether ``A&B`` belongs to the group of A or B. The authors matched whole symbols.
 
     Returns
     -------
@@ -38,13 +38,13 @@ def group_of_genes(
         names = {gene, *gene.split("&")} if split_merged else {gene}
         named = set().union(*(known[name] for name in names if name in known.index))
         if len(named) > 1:
-            logger.warning("gene %s is left out: it stands in %s", gene, sorted(named))
+            logger.warning("gene %s is left out: it is in several groups: %s", gene, sorted(named))
         group_of[gene] = named.pop() if len(named) == 1 else NO_GROUP
     return group_of
 
 
 def significant_names(significance: pd.DataFrame, level: str, max_p_value: float) -> set[str]:
-    """Return the guides with p below the bound; at gene level, the genes with such a guide.
+    """Return the guides with p below the bound or, at gene level, the genes of these guides.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def significant_names(significance: pd.DataFrame, level: str, max_p_value: float
     level
         "guide" or "gene".
     max_p_value
-        Bound, itself excluded. A missing p value is not below it.
+        Exclusive bound. A missing p value is not below it.
     """
     return set(significance.loc[significance["p_value"] < max_p_value, level])
 
@@ -66,7 +66,7 @@ def label_profiles(
     *,
     split_merged: bool,
 ) -> pd.DataFrame:
-    """Keep the significant profiles of genes in one functional group, with a column `group`.
+    """Return the significant profiles of genes in a functional group, with a column `group`.
 
     Parameters
     ----------
@@ -84,15 +84,15 @@ def label_profiles(
     Raises
     ------
     InputError
-        If the profiles have no column of that level.
+        If the profiles have no column named after the level.
     """
     level = settings["level"]
     if level not in profiles:
-        raise InputError(
-            where="configuration key benchmarks.functions.level",
-            found=f"{level!r}, while the profiles have no column {level!r}",
-            expected="the level of the profiles",
-            fix="give profiles of that level or change the key",
+        raise InputError.missing(
+            where="table of profiles",
+            what=f"column {level!r}",
+            why="configuration key benchmarks.functions.level names it",
+            fix="provide profiles of this level, or change the key",
         )
     genes = group_of_genes(sorted(profiles["gene"].unique()), groups, split_merged=split_merged)
     names = significant_names(significance, level, settings["max_p_value"])
@@ -102,7 +102,7 @@ def label_profiles(
 
 
 def group_classes(settings: dict) -> dict[str, str]:
-    """Return the configured groups, each with its class (`SHIFTING` or `NOVEL`)."""
+    """Return the class (`SHIFTING` or `NOVEL`) of each configured group."""
     classes = {SHIFTING: settings["shifting_groups"], NOVEL: settings["novel_groups"]}
     return {group: group_class for group_class, groups in classes.items() for group in groups}
 

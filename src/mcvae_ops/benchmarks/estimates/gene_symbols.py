@@ -1,6 +1,6 @@
-"""Match the genes of a library with the symbols of an annotation.
+"""Match the genes of a library with the gene symbols of an annotation.
 
-A merged gene (``U2AF1L5&U2AF1``: guides that cut both) matches an annotation of either symbol.
+A merged gene (``U2AF1L5&U2AF1``: its guides cut both genes) matches either symbol.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def symbol_positions(library: Sequence[str]) -> dict[str, list[int]]:
-    """Return, for each single symbol, the positions of the library genes that name it."""
+    """Return the positions in the library of the genes that match each symbol."""
     positions: dict[str, list[int]] = {}
     for position, gene in enumerate(library):
         for symbol in {gene, *gene.split("&")}:
@@ -18,7 +18,7 @@ def symbol_positions(library: Sequence[str]) -> dict[str, list[int]]:
 
 
 def named_in(library: Sequence[str], symbols: Collection[str]) -> np.ndarray:
-    """Return, for each library gene, whether `symbols` names it or a part of it."""
+    """Return which library genes, or parts of a merged gene, are in `symbols`."""
     symbols = set(symbols)
     return np.array(
         [gene in symbols or not symbols.isdisjoint(gene.split("&")) for gene in library], bool

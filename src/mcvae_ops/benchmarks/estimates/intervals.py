@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 LEVEL = 0.95
-BOOTSTRAP_ROUNDS = 1000  # where the configuration sets none
+BOOTSTRAP_ROUNDS = 1000  # of benchmarks whose number of rounds is not configured
 FEWEST_UNITS = 3
 FEWEST_FOR_BOOTSTRAP = 8
 FEWEST_PER_CLASS = 8  # positives, and negatives, for an interval of an AUROC
@@ -106,7 +106,7 @@ def median_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def bootstrap_interval(rounds: np.ndarray, n_units: int) -> tuple[float, float]:
-    """Return the expanded percentiles of bootstrap rounds of `n_units` units.
+    """Return the 95 % interval of bootstrap rounds of `n_units` units: expanded percentiles.
 
     Plain percentiles are too narrow, by sqrt((n - 1) / n) and by the difference of the normal and
     Student's distribution: this takes percentiles farther out (Hesterberg 2015,

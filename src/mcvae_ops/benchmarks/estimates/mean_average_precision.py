@@ -1,4 +1,4 @@
-"""Mean average precision of sets of profiles: do their members lie nearest to each other?
+"""Mean average precision (mAP) of sets of profiles: are the members each other's nearest?
 
 Every member ranks all other profiles by distance; positive are the other members, negative all
 profiles outside the set. Ties count together (Kalinin et al. 2025, doi:10.1038/s41467-025-60306-2).

@@ -1,4 +1,4 @@
-"""Area under the ROC curve, with what each unit contributes to its error."""
+"""Area under the ROC curve (AUROC), with the contribution of each unit to its error."""
 
 import numpy as np
 from scipy.stats import rankdata
@@ -11,7 +11,7 @@ from mcvae_ops.benchmarks.estimates.intervals import (
 
 
 def auroc(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the area under the ROC curve of several scores of the same units, and its terms.
+    """Return the AUROC of several scores of the same units, and its terms.
 
     Parameters
     ----------
@@ -23,7 +23,8 @@ def auroc(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.n
     Returns
     -------
     (score,), and terms of shape (score, unit) for `intervals.stratified_interval` with positives
-    and negatives as strata; NaN unless there are both. Ties count half. The terms of two scores may
+    and negatives as strata; NaN unless there are both. A tie between a
+    positive and a negative counts half. The terms of two scores may
     be subtracted: the interval of a difference is then paired.
 
     References

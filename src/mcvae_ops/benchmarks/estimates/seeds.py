@@ -1,4 +1,4 @@
-"""Training seeds folded into an interval."""
+"""Means over training seeds, with intervals that hold the spread between seeds."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,24 @@ from scipy import stats
 def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str]) -> pd.DataFrame:
     """Return the mean over training seeds of each estimate, with its 95 % interval.
 
-    The intervals of the rows rest on the same cells or genes and do not shrink with seeds: their
-    mean half width and the 95 % interval of the mean over seeds (Student's t) add in quadrature.
-    Two or three seeds say little of their spread: estimates that are alike (the same metric in
-    other models and spaces) share one standard deviation, as in an analysis of variance.
+    Two sources of uncertainty add in quadrature: the mean half width of the intervals of the rows,
+    which does not shrink with more seeds because all seeds share the same cells or genes, and the
+    95 % interval of the mean over seeds (Student's t). Two or three seeds estimate their spread
+    poorly, so similar estimates (the same metric in other models and spaces) share one standard
+    deviation, as in an analysis of variance.
 
     Parameters
     ----------
     rows
         One row per estimate and seed: `keys`, value, low, high.
     keys
-        Columns that name an estimate, model and item among them.
+        Columns that name an estimate; model and item are among them.
     alike
-        Those of `keys` in which estimates that share a standard deviation agree.
+        The subset of `keys` that estimates with a shared standard deviation have in common.
 
     Returns
     -------
-    By `keys`, for estimates of two seeds or more: value, low, high, n_seeds.
+    value, low, high, n_seeds, indexed by `keys`; only estimates with two seeds or more.
     """
     sides = rows.assign(down=rows["value"] - rows["low"], up=rows["high"] - rows["value"])
     groups = sides.groupby(list(keys), sort=False, dropna=False)
@@ -34,7 +35,7 @@ def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str
     means["n_seeds"] = groups.size()
     means["squares"] = groups["value"].var(ddof=0) * means["n_seeds"]
     means = means[means["n_seeds"] > 1]
-    # The spaces of one training move together: they are one witness.
+    # Spaces of one training are correlated: count their degrees of freedom once.
     is_first = ~means.reset_index().duplicated([*alike, "model", "item"]).to_numpy()
     means["own_freedom"] = (means["n_seeds"] - 1) * is_first
     pools = means.groupby(list(alike), sort=False, dropna=False)

@@ -1,4 +1,4 @@
-"""The one tidy table of all benchmarks: one row per estimate."""
+"""The tidy table that all benchmarks write: one row per estimate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
 from mcvae_ops.files import write_parquet
 
 PROTOCOLS = ("published", "strict")
-OVER_SEEDS = -1  # in the column seed: an estimate over all training seeds
+OVER_SEEDS = -1  # value of the column seed for an estimate over all training seeds
 BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
     "mean_average_precision", "macro_average_precision", "guide_consistency", "group_auroc",
@@ -19,7 +19,7 @@ DIFFERENCES = {
     "average_precision_difference", "macro_average_precision_difference", "auroc_difference",
     "macro_f1_difference", "recall_difference", "mean_recall_difference",
 }  # fmt: skip
-ALIKE_ITEMS = {"recall_difference"}  # of groups: what one seed does to them is of one size
+ALIKE_ITEMS = {"recall_difference"}  # metrics whose items (groups) vary alike between seeds
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
     "protocol": "str",  # published | strict
@@ -28,13 +28,13 @@ COLUMNS = {
     "seed": "int64",  # training seed of the model, or OVER_SEEDS
     "cells": "str",  # a set of cells, see aggregate.CELL_SETS
     "metric": "str",
-    "item": "str",  # what is measured: a covariate, a group, a source of pairs
-    "against": "str",  # what it is set against: the predicted group, the batch
+    "item": "str",  # what is measured: a covariate, a group, a set of pairs
+    "against": "str",  # what it is compared with: the predicted group, the batch
     "level": "float64",  # percentile or k
     "value": "float64",
     "low": "float64",  # 95 % interval
     "high": "float64",
-    "n": "int64",  # how many cells, guides, genes or pairs the estimate rests on
+    "n": "int64",  # number of cells, guides, genes or pairs behind the estimate
     "units": "str",  # what the interval is over: "8 batches, 2 seeds"
 }
 
@@ -62,17 +62,17 @@ def row(
     Parameters
     ----------
     benchmark, protocol, model, space, seed, cells
-        What was measured on; see `COLUMNS`.
+        The profiles and the protocol of the estimate; see `COLUMNS`.
     metric
         The name of the estimate ("recall").
     value, low, high
         The estimate and its 95 % interval (NaN where there is none).
     n
-        How many cells, guides, genes or pairs it rests on.
+        Number of cells, guides, genes or pairs behind the estimate.
     item, against, level
-        What distinguishes estimates of one metric.
+        What distinguishes estimates of the same metric.
     units
-        How many units of what kind the interval is over; dropped where there is no interval.
+        Number and kind of the units that the interval is over; dropped without an interval.
 
     Raises
     ------
@@ -106,11 +106,11 @@ def to_frame(rows: Sequence[dict]) -> pd.DataFrame:
 
 
 def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows, and below them the strict estimates over all training seeds.
+    """Return the rows, followed by the strict estimates over all training seeds.
 
-    An estimate that has an interval for two seeds or more gets a row `OVER_SEEDS`: their mean,
-    with an interval that the spread between the seeds widens (see `seeds.mean_over_seeds`).
-    Models and spaces share the spread of a metric, and so do the items of `ALIKE_ITEMS`.
+    An estimate with an interval for two seeds or more gets one more row, `OVER_SEEDS`: the mean
+    over seeds, with an interval that includes the spread between seeds (`seeds.mean_over_seeds`).
+    Models and spaces share the spread of a metric; so do the items of the metrics `ALIKE_ITEMS`.
     """
     each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
@@ -123,11 +123,11 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     folded["units"] += ", " + folded["n_seeds"].astype(str) + " seeds"
     folded["seed"] = OVER_SEEDS
     for metrics, least in ((BETWEEN_0_AND_1, 0), (DIFFERENCES, -1)):
-        rows_of = folded["metric"].isin(metrics)
-        folded.loc[rows_of, ["low", "high"]] = folded.loc[rows_of, ["low", "high"]].clip(least, 1)
+        bounded = folded["metric"].isin(metrics)
+        folded.loc[bounded, ["low", "high"]] = folded.loc[bounded, ["low", "high"]].clip(least, 1)
     return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
 
 
 def write(rows: Sequence[dict], path: str | Path) -> None:
-    """Write rows, and those over training seeds, as a benchmark table (parquet)."""
+    """Write the rows, and the estimates over training seeds, as a benchmark table (parquet)."""
     write_parquet(with_seeds_folded(to_frame(rows)), path)

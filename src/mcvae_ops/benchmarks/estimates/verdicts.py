@@ -1,4 +1,4 @@
-"""An estimate that speaks for a claim where it is above 0, and how estimates combine."""
+"""Estimates that support a claim if they are above 0, and the verdicts of their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ FEWEST_SEEDS = 2  # of a trained model: one training says nothing of another
 
 @dataclass(frozen=True)
 class IntervalEstimate:
-    """An estimate with its 95 % interval, signed so that the claim says: above 0.
+    """An estimate with its 95 % interval; its sign is chosen so that the claim says "above 0".
 
     Attributes
     ----------
     value, low, high
-        NaN where something is missing.
+        NaN if something is missing.
     n_seeds
-        Training seeds that it rests on; infinite where no model was trained.
+        Number of training seeds behind the estimate; infinite where no model was trained.
     missing
         What is missing; empty if nothing is.
     cells
@@ -42,7 +42,10 @@ class IntervalEstimate:
 
     @property
     def verdict(self) -> str:
-        """What the interval says: above 0, below 0, or neither; nothing of a single training."""
+        """Whether the interval is above 0 (holds), below 0 (does not hold), or includes 0.
+
+        One training decides nothing.
+        """
         if not np.isfinite(self.value):
             return NOT_TESTED
         if self.n_seeds < FEWEST_SEEDS or not self.low < self.high:
@@ -62,7 +65,7 @@ class IntervalEstimate:
         return replace(self, value=-self.value, low=-self.high, high=-self.low)
 
     def __sub__(self, other: "IntervalEstimate | float") -> "IntervalEstimate":
-        """Subtract a number, or an independent estimate (half widths add in quadrature)."""
+        """Subtract a number or an independent estimate, whose half widths add in quadrature."""
         if not isinstance(other, IntervalEstimate):
             moved = dict(value=self.value - other, low=self.low - other, high=self.high - other)
             return replace(self, **moved)
@@ -81,20 +84,20 @@ class IntervalEstimate:
 
 
 def missing_estimate(what: str) -> IntervalEstimate:
-    """Return evidence of nothing, as `what` is missing."""
+    """Return an estimate without numbers, because `what` is missing."""
     return IntervalEstimate(np.nan, np.nan, np.nan, 0, what)
 
 
 def read_estimate(rows: pd.DataFrame, what: str) -> IntervalEstimate:
-    """Return the estimate over training seeds among rows of a benchmark table.
+    """Return the estimate over training seeds from the rows of a benchmark table.
 
     Parameters
     ----------
     rows
-        The rows of one estimate: one per training seed, and that over all of them (`OVER_SEEDS`)
-        where there are several.
+        The rows of one estimate: one per training seed and, if there are several seeds, the row
+        over all of them (`OVER_SEEDS`).
     what
-        What the rows are, for the reason where there are none.
+        Name of the estimate, for the reason given if there is no row.
     """
     rows = rows[np.isfinite(rows["value"])]
     if rows.empty:
@@ -111,10 +114,10 @@ def read_estimate(rows: pd.DataFrame, what: str) -> IntervalEstimate:
 
 
 def equivalence(difference: IntervalEstimate, margin: float) -> IntervalEstimate:
-    """Return the evidence that a difference is smaller than `margin` either way.
+    """Return an estimate of how far a difference stays within `margin` on both sides.
 
-    It is above 0 where the whole interval lies within the margin, below 0 where all of it lies
-    outside (two one-sided tests).
+    Its interval is above 0 if the whole interval of the difference is within the margin, and below
+    0 if the whole interval is outside (two one-sided tests of equivalence).
     """
     nearest = max(0.0, difference.low, -difference.high)
     farthest = max(abs(difference.low), abs(difference.high))
@@ -136,9 +139,10 @@ def compared(difference: IntervalEstimate, margin: float) -> str:
 
 
 def weakest(parts: Sequence[IntervalEstimate]) -> IntervalEstimate:
-    """Return the part on which a claim that needs all of them stands or falls.
+    """Return the part that decides a claim that needs all of its parts.
 
-    A part that fails comes before one that was not tested, that before one that is undecided.
+    A part that does not hold decides before a part that was not tested, that before an undecided
+    one; among equals, the part with the lowest lower bound decides.
     """
 
     def order(part: IntervalEstimate) -> tuple[int, float]:

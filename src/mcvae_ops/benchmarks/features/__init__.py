@@ -1,1 +1,1 @@
-"""Fig. 4D, 4E: classical features that a group of genes alters most."""
+"""Fig. 4D, 4E: the classical features that groups of genes alter most."""

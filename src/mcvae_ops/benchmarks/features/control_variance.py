@@ -1,4 +1,4 @@
-"""What a few features explain of the first principal component (PC1) of control cells (NTC)."""
+"""How much of the first principal component (PC1) of control cells (NTC) few features explain."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ CONSTANT = 1e-9  # relative variance below which a feature counts as constant
 
 
 class Moments(NamedTuple):
-    """Sums over NTC cells, from which covariances of any set of batches follow.
+    """Sums over NTC cells; the covariance of any set of batches follows from them.
 
     Attributes
     ----------
@@ -28,7 +28,10 @@ class Moments(NamedTuple):
 
 
 def moments(controls: np.ndarray) -> Moments:
-    """Sum up the NTC cells of one batch; a missing value counts as the batch's mean (0 if none)."""
+    """Return the moments of the NTC cells of one batch.
+
+    A missing value counts as the mean of the batch, or as 0 if the batch has no value.
+    """
     finite = np.isfinite(controls)
     mean = np.where(finite, controls, 0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
     x = np.where(finite, controls, mean)
@@ -36,24 +39,24 @@ def moments(controls: np.ndarray) -> Moments:
 
 
 def pool_moments(parts: Sequence[Moments]) -> Moments:
-    """Add up the moments of batches."""
+    """Return the moments of several batches together."""
     return Moments(*(sum(part[k] for part in parts) for k in range(3)))
 
 
 def explained_variance(
     train: Moments, test: Moments, order: np.ndarray, max_features: int
 ) -> np.ndarray:
-    """Return how much of PC1 the first k features explain, for k = 1..max_features.
+    """Return the R^2 of PC1 on the first k features, for k = 1, ..., max_features.
 
-    Standardisation, PC1 and regression are those of `train`; R^2 is that on `test` (in sample
-    where both are one). All follow from the moments, no cell is touched again.
+    Standardisation, PC1 and regression come from `train`, R^2 from `test` (in sample if both are
+    the same). The moments suffice, so that cells are read only once.
 
     Parameters
     ----------
     train, test
         Moments of NTC cells.
     order
-        Features in order; constant ones are passed over.
+        Features in order; constant features are skipped.
     max_features
         Largest k.
 

@@ -1,4 +1,4 @@
-"""Classical features of control cells and of groups of genes, read batch by batch."""
+"""Read the classical features of control cells and of groups of genes, batch by batch."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -17,18 +17,18 @@ from mcvae_ops.progress import Progress
 
 
 class BatchCells(NamedTuple):
-    """Control cells and the cells of each group in one batch, of shape (cell, feature) each."""
+    """Features of the control cells and of each group in one batch, (cell, feature) each."""
 
     controls: np.ndarray
     groups: dict[str, np.ndarray]
 
 
 def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Read the control cells and the cells of some groups from the shard index.
+    """Return which cells of the shard index are control cells or belong to the groups `names`.
 
     Returns
     -------
-    Rows by cell_id; boolean columns is_ntc and one for each group.
+    Boolean columns is_ntc and one per group, indexed by cell_id.
     """
     cells = pq.read_table(index, columns=["cell_id", "gene", "is_ntc"])
     library = pc.unique(cells["gene"]).to_pylist()
@@ -45,7 +45,7 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
 def read_batches(
     features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[BatchCells]:
-    """Yield the wanted cells of each feature table (one a batch); infinite counts as missing.
+    """Yield the wanted cells of each feature table (one per batch); infinite values become NaN.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def read_batches(
                 where=path,
                 found=f"{len(present)} features",
                 expected=f"the {len(names)} features of {features[0]}",
-                fix="measure the features of all wells anew",
+                fix="measure the features of all wells again",
             )
         part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
         values, membership = part.to_numpy(float, copy=True), wanted.loc[part.index]

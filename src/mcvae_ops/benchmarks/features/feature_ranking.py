@@ -1,14 +1,14 @@
-"""Classical features that a group of genes alters most (figures 4D, 4E), published and strict.
+"""The classical features that a group of genes alters most (figures 4D, 4E), by both protocols.
 
-Per batch, each feature of the group's cells is set against the control cells (NTC) by Welch's t
-test (Bonferroni over features) and by a robust z: difference of medians over the MAD of NTC,
-without the factor 1.4826. Then: how much of the first principal component (PC1) of the standardised
-NTC features do the first k of the ranked features explain?
+In each batch, the cells of a group are compared with control cells (NTC), feature by feature, by
+Welch's t test (Bonferroni over features) and by a robust z: the difference of medians divided by
+the MAD of NTC, without the factor 1.4826. The features are then ranked; the benchmark measures how
+much of the first principal component (PC1) of the standardised NTC features the first k explain.
 
-Published (Wang et al. 2023): ordered by the number of batches in which a feature is among the top
-4; R^2 in sample. Strict: ordered by median absolute z over batches, among features significant in
-most batches; a MAD of zero leaves the feature out of that batch, where the authors made it
-infinite; R^2 on batches that neither the ranking, nor PC1, nor the regression saw.
+Published (Wang et al. 2023): features are ranked by the number of batches in which they are among
+the top 4; R^2 is in sample. Strict: features that are significant in most batches are ranked by
+their median absolute z; a feature whose MAD is 0 is left out of that batch (the authors set its z
+to infinity); R^2 is measured on batches that ranking, PC1 and regression did not use.
 """
 
 import logging
@@ -56,20 +56,20 @@ def ranking_rows(
     settings: dict,
     common: dict,
 ) -> list[dict]:
-    """Return robust z (median over batches) and number of batches of the first features.
+    """Return the robust z (median over batches) and the number of batches of the first features.
 
     Parameters
     ----------
     names
         Features.
     comparisons
-        One for each batch.
+        One per batch.
     ranking
-        Features in order, and their numbers of batches.
+        Features in order, and the number of batches of each feature.
     settings
         max_features.
     common
-        What all the rows share, the protocol among it: only the strict one has intervals.
+        Columns that all rows share, such as the protocol: only the strict one has intervals.
     """
     is_strict = common["protocol"] == "strict"
     order, n_batches = ranking
@@ -88,20 +88,20 @@ def ranking_rows(
 def held_out_variance(
     parts: Sequence[Moments], comparisons: Sequence[Comparison | None], max_features: int
 ) -> np.ndarray:
-    """Return R^2 on each batch, with ranking, PC1 and regression from all other batches.
+    """Return R^2 on each batch; ranking, PC1 and regression come from all other batches.
 
     Parameters
     ----------
     parts
         Moments of the NTC cells of each batch.
     comparisons
-        Group against NTC in each batch; None where there was nothing to compare.
+        Group against NTC in each batch; None if the batch has too few cells to compare.
     max_features
         Largest number of features.
 
     Returns
     -------
-    Of shape (batch, k); NaN where fewer features qualify.
+    R^2, of shape (batch, k); NaN where fewer than k features qualify.
     """
     explained = np.full((len(parts), max_features), np.nan)
     for batch, held_out in enumerate(parts):
@@ -114,17 +114,17 @@ def held_out_variance(
 
 
 def variance_rows(explained: np.ndarray, n: int, common: dict) -> list[dict]:
-    """Return the mean over batches for each k, with its 95 % interval over them.
+    """Return the mean over batches for each k, with its 95 % interval over batches.
 
     Parameters
     ----------
     explained
-        R^2, of shape (batch, k); NaN is left out. A single row (the published protocol) has no
+        R^2, of shape (batch, k); NaN is left out. A single row (the published protocol) gets no
         interval.
     n
         Number of control cells.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     rows = []
     for k, values in enumerate(explained.T, start=1):
@@ -180,8 +180,8 @@ def feature_rows(names: list[str], batches: Iterable[BatchCells], settings: dict
     names
         Features.
     batches
-        Visited once: a generator will do. A batch with fewer than two control cells is left out;
-        a group is not compared in a batch where it has fewer than two cells.
+        Iterated once. A batch with fewer than two control cells is left out; a group with fewer
+        than two cells in a batch is not compared there.
     settings
         shifting_groups, novel_groups, top, max_features.
     """
@@ -206,7 +206,7 @@ def feature_rows(names: list[str], batches: Iterable[BatchCells], settings: dict
 
 
 def _mean_of_known(explained: np.ndarray) -> np.ndarray:
-    """Return the mean over batches of what is known, for each k; NaN where nothing is."""
+    """Return the mean over batches of the finite values of each k; NaN if there is none."""
     known = np.isfinite(explained)
     total, n = np.where(known, explained, 0).sum(axis=0), known.sum(axis=0)
     return np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
@@ -225,19 +225,19 @@ def group_rows(
     Parameters
     ----------
     where
-        The group (item), and its kind (against) for the rows of R^2.
+        The group (item), and its class (against), which names the rows of R^2.
     names
         Features.
     comparisons, parts
-        One for each batch; a comparison is None where there was nothing to compare.
+        One per batch; a comparison is None if the batch has too few cells to compare.
     held_out
-        What `held_out_variance` returned.
+        Result of `held_out_variance`.
     settings
         top, max_features.
     """
     compared = [comparison for comparison in comparisons if comparison is not None]
     if not compared:
-        logger.warning("group %s has too few cells in every batch, left out", where["item"])
+        logger.warning("group %s has too few cells in every batch; left out", where["item"])
         return []
     n, whole = sum(part.n for part in parts), pool_moments(parts)
     published = COMMON | where | dict(protocol="published")
@@ -253,14 +253,14 @@ def group_rows(
 def feature_ranking(
     index: str, features: list[str], groups: str, settings: dict, benchmark: str
 ) -> None:
-    """Rank the classical features that each group alters, and what they explain of NTC cells.
+    """Rank the classical features that each group alters; measure how much of NTC they explain.
 
     Parameters
     ----------
     index
         Shard index (parquet).
     features
-        Feature tables, one for each plate and well.
+        Feature tables, one per plate and well.
     groups
         Functional groups (parquet): gene, group.
     settings

@@ -1,4 +1,4 @@
-"""Features of one group of genes against control cells (NTC), and their order over batches."""
+"""Tests of the features of a group of genes against control cells (NTC), and feature rankings."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,24 +10,24 @@ SIGNIFICANCE = 0.05
 
 
 class Comparison(NamedTuple):
-    """One group against NTC in one batch, of shape (feature,) each."""
+    """Robust z and adjusted p value of one group against NTC in one batch, (feature,) each."""
 
     z: np.ndarray
     p_adjusted: np.ndarray
 
 
 def welch_bonferroni(group: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """Return p values of Welch's t test for each feature, times the number of tests.
+    """Return the Bonferroni-adjusted p value of Welch's t test for each feature.
 
     Parameters
     ----------
     group, controls
-        Of shape (cell, feature); NaN is left out.
+        Features, of shape (cell, feature); NaN is left out.
 
     Returns
     -------
-    Adjusted p values, at most 1, of shape (feature,); NaN where there is no test (constant
-    features, fewer than two cells), which does not count as one.
+    p values times the number of tests, at most 1, of shape (feature,). Constant features and
+    features of fewer than two cells are not tested (NaN) and not counted as tests.
     """
     statistics = []
     for cells in (group, controls):
@@ -45,7 +45,7 @@ def welch_bonferroni(group: np.ndarray, controls: np.ndarray) -> np.ndarray:
 def robust_z(group: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """Return (median of the group - median of NTC) / MAD of NTC, of shape (feature,).
 
-    A MAD of zero gives infinity, or NaN where the medians agree.
+    A MAD of 0 gives infinity, or NaN if the medians are equal.
     """
     middle = _nan_median(controls)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -60,24 +60,24 @@ def _nan_median(values: np.ndarray) -> np.ndarray:
 
 
 def compare_with_controls(group: np.ndarray, controls: np.ndarray) -> Comparison:
-    """Set the cells of a group against NTC cells of the same batch, feature by feature."""
+    """Compare the cells of a group with NTC cells of the same batch, feature by feature."""
     return Comparison(robust_z(group, controls), welch_bonferroni(group, controls))
 
 
 def rank_published(comparisons: Sequence[Comparison], top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Order features by the number of batches in which they are among the top ones.
+    """Order features by the number of batches in which they are among the top features.
 
     Parameters
     ----------
     comparisons
-        One for each batch.
+        One per batch.
     top
-        How many features of largest z (signed, whatever its p value) score in a batch.
+        Number of top features of a batch: those of largest z (signed, whatever its p value).
 
     Returns
     -------
-    Features in order (those that scored; ties by median z), and the number of
-    batches of each feature, of shape (feature,).
+    Features in order (only those that are a top feature of a batch; ties by median z), and the
+    number of batches of each feature, of shape (feature,).
     """
     count = np.zeros(len(comparisons[0].z), int)
     for comparison in comparisons:
@@ -89,12 +89,12 @@ def rank_published(comparisons: Sequence[Comparison], top: int) -> tuple[np.ndar
 
 
 def rank_strict(comparisons: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarray]:
-    """Order features by median absolute z, among those significant in most batches.
+    """Order the features that are significant in most batches by their median absolute z.
 
     Parameters
     ----------
     comparisons
-        One for each batch.
+        One per batch.
 
     Returns
     -------

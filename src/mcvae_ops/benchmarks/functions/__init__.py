@@ -1,1 +1,1 @@
-"""Fig. 4B, 4C: functional groups predicted from profiles."""
+"""Fig. 4B, 4C: functional groups of genes, predicted from profiles."""

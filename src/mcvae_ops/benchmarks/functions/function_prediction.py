@@ -1,10 +1,10 @@
-"""Functional groups predicted from profiles (figures 4B, 4C), published and strict.
+"""Functional groups predicted from profiles (figures 4B, 4C), by both protocols.
 
-Published (Wang et al. 2023): unscaled features, one stratified split over guides, so that guides of
-one gene lie on both sides. Strict: features standardised on the training part, repeated
-cross-validation that keeps the guides of a gene together, 95 % intervals over genes
-(over groups where a class of groups is meant), on in-sample and on held-out cells and guides. A
-group needs two guides (published) or two genes (strict); smaller ones are left out and logged.
+Published (Wang et al. 2023): unscaled features and one stratified split of guides, so that guides
+of one gene may be in both parts. Strict: features are standardised on the training part; repeated
+cross-validation keeps the guides of a gene together; 95 % intervals are over genes (over groups for
+the mean of a class of groups); every set of cells is evaluated. A group needs two guides
+(published) or two genes (strict); smaller groups are left out and logged.
 """
 
 import logging
@@ -21,9 +21,9 @@ from mcvae_ops.benchmarks.functions.group_recall import (
     recall_difference_rows,
     recall_rows,
 )
-from mcvae_ops.embeddings.read import named_rng
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.progress import Progress
+from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ BENCHMARK = "functions"
 def predict_published(
     features: np.ndarray, labels: np.ndarray, genes: np.ndarray, settings: dict, seed: int
 ) -> Predictions:
-    """Fit on one stratified part of the profiles, predict the rest.
+    """Fit on a stratified part of the profiles and predict the rest.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def predict_published(
 def predict_strict(
     features: np.ndarray, labels: np.ndarray, genes: np.ndarray, settings: dict, seed: int
 ) -> Predictions:
-    """Predict every profile in each repeat, by a fit that saw no profile of its gene.
+    """Predict every profile in every repeat by a fit without the profiles of its gene.
 
     Parameters
     ----------
@@ -97,9 +97,9 @@ def classify_profiles(
     settings
         test_fraction, folds, repeats, shifting_groups, novel_groups.
     seed
-        Seed of splits and bootstraps, the same for every space.
+        Seed of splits and bootstraps; every space gets the same splits.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     spaces = spaces_of(labelled.columns)
     labelled = labelled[classification.finite_rows(labelled[spaces["combined"]].to_numpy(float))]
@@ -109,17 +109,17 @@ def classify_profiles(
     ]
     labels, genes = (labelled[name].to_numpy(dtype=str) for name in ("group", "gene"))
     if len(np.unique(labels)) < 2:
-        logger.warning("%s %s: fewer than two groups, nothing to classify", protocol, common)
+        logger.warning("%s %s: fewer than two groups; left out", protocol, common)
         return []
-    by_space, rows = {}, []
+    predictions, rows = {}, []
     for space, columns in spaces.items():
         features = labelled[columns].to_numpy(float)
-        made = PREDICT[protocol](features, labels, genes, settings, seed)
-        by_space[space] = made
-        rows += confusion_rows(made, common | {"space": space})
-        rows += recall_rows(made, common | {"space": space})
+        predicted = PREDICT[protocol](features, labels, genes, settings, seed)
+        predictions[space] = predicted
+        rows += confusion_rows(predicted, common | {"space": space})
+        rows += recall_rows(predicted, common | {"space": space})
     if set(DIFFERENCE) <= set(spaces):
-        rows += recall_difference_rows(by_space, group_classes(settings), common)
+        rows += recall_difference_rows(predictions, group_classes(settings), common)
     return rows
 
 
@@ -130,10 +130,11 @@ def function_rows(
     settings: dict,
     seed: int,
 ) -> list[dict]:
-    """Return the rows of one profile table by both protocols.
+    """Return the rows of one table of profiles by both protocols.
 
-    The published protocol uses profiles of all cells and whole gene symbols, as the authors did;
-    the strict one every set of cells in the table, and merged symbols (``A&B``) by either name.
+    The published protocol uses profiles of all cells and matches whole gene symbols, as the authors
+    did. The strict protocol uses every set of cells and matches either part of merged symbols
+    (``A&B``).
     """
     rows = []
     for protocol in table.PROTOCOLS:

@@ -1,4 +1,4 @@
-"""Confusion and recall of predicted groups, with intervals over genes or groups."""
+"""Confusion and recall of predicted functional groups, with intervals over genes or groups."""
 
 from functools import partial
 from typing import NamedTuple
@@ -23,13 +23,13 @@ class Predictions(NamedTuple):
     groups
         Names of the groups, sorted, of shape (group,).
     truth
-        Group of each profile, as a place in `groups`, of shape (profile,).
+        Group of each profile, as a position in `groups`, of shape (profile,).
     genes
         Gene of each profile, of shape (profile,).
     predicted
-        Predicted group, of shape (repeat, profile).
+        Predicted group of each profile, as a position in `groups`, of shape (repeat, profile).
     folds
-        Of the cross-validation; 0 where the profiles were split once.
+        Number of folds of the cross-validation; 0 where the profiles were split once.
     """
 
     groups: np.ndarray
@@ -42,7 +42,7 @@ class Predictions(NamedTuple):
 def confusion(predictions: Predictions) -> np.ndarray:
     """Return the share of each true group (row) that is predicted as each group (column).
 
-    Rows sum to 1; repeats are pooled.
+    Rows sum to 1. Repeats are pooled.
     """
     n = len(predictions.groups)
     truth = np.broadcast_to(predictions.truth, predictions.predicted.shape)
@@ -52,7 +52,7 @@ def confusion(predictions: Predictions) -> np.ndarray:
 
 
 class Recalls(NamedTuple):
-    """Recall of each group, pooled over repeats, with what each gene contributes to its error.
+    """Recall of each group, pooled over repeats, with the contribution of each gene to its error.
 
     Attributes
     ----------
@@ -89,8 +89,8 @@ class Recalls(NamedTuple):
 def recalls(predictions: Predictions) -> Recalls:
     """Return the recall of each group.
 
-    The folds of a cross-validation are trained on the same genes in turn, so that their errors are
-    not independent: the variance over genes alone is too small, by about test over training genes
+    The folds of a cross-validation train on the same genes in turn, so that their errors are not
+    independent: the variance over genes alone is too small, by about test over training genes
     (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366). `tests/calibration` measures what is left.
     """
     names, gene = np.unique(predictions.genes, return_inverse=True)
@@ -106,17 +106,17 @@ def recalls(predictions: Predictions) -> Recalls:
 
 
 def recall_rows(predictions: Predictions, common: dict) -> list[dict]:
-    """Return the rows of recall, macro recall and accuracy of one space, and of chance.
+    """Return the rows of recall, macro recall, accuracy and chance of one space.
 
-    Guesses drawn evenly over the groups reach ``chance_recall``, 1 / number of groups. The
-    published protocol has no intervals.
+    Uniformly random guesses reach ``chance_recall``, which is 1 / number of groups. The published
+    protocol has no intervals.
 
     Parameters
     ----------
     predictions
         Predictions of one space.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     found = recalls(predictions)
     row, n_groups, n = partial(table.row, **common), len(predictions.groups), found.n.sum()
@@ -139,9 +139,11 @@ def confusion_rows(predictions: Predictions, common: dict) -> list[dict]:
     """Return one row for each pair of true (item) and predicted (against) group."""
     matrix, n = confusion(predictions), np.bincount(predictions.truth)
     return [
-        table.row(**common, metric="confusion", item=true, against=said, value=matrix[i, j], n=n[i])
+        table.row(
+            **common, metric="confusion", item=true, against=guess, value=matrix[i, j], n=n[i]
+        )
         for i, true in enumerate(predictions.groups)
-        for j, said in enumerate(predictions.groups)
+        for j, guess in enumerate(predictions.groups)
     ]
 
 
@@ -159,7 +161,7 @@ def recall_difference_rows(
         statement on a class is one on its groups: they are the units of its interval. Only where a
         class has one or two groups, their genes are.
     common
-        What all the rows share.
+        Columns that all rows share.
     """
     first = by_space[DIFFERENCE[0]]
     difference = recalls(first) - recalls(by_space[DIFFERENCE[1]])

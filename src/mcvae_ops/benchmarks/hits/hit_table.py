@@ -224,7 +224,7 @@ def hits(
     index: str,
     splits: str,
     embedding: str,
-    mitotic_index: str,
+    mitotic_index: str | None,
     complexes: str,
     groups: str,
     trained: bool,
@@ -241,7 +241,7 @@ def hits(
     index, splits, embedding
         Cells, their split and their embedding, row-aligned.
     mitotic_index
-        Table of it; empty where the screen has none.
+        Table of the mitotic index; None where the screen has none.
     complexes, groups
         Annotation tables (complex, gene) and (gene, group); may be empty.
     trained

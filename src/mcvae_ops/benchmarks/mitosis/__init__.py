@@ -1,1 +1,1 @@
-"""Fig. 5: mitotic factors and the background norm."""
+"""Fig. 5: mitotic factors and the relative background norm."""

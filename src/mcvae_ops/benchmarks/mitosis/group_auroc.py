@@ -1,7 +1,6 @@
-"""Does the relative background norm B / (S + B) tell genes that shift existing states from others?
+"""Does the relative background norm B / (S + B) separate shifting groups from novel groups?
 
-Strict protocol alone, over all genes of the configured groups: those of shifting groups are the
-positives, those of novel groups the negatives.
+Strict protocol only. Genes of shifting groups are positives, genes of novel groups are negatives.
 """
 
 from collections.abc import Callable
@@ -22,9 +21,9 @@ METRIC = "group_auroc"
 def group_auroc_rows(
     points: pd.DataFrame, groups: pd.DataFrame, settings: dict, row: Callable
 ) -> list[dict]:
-    """Return the row ``group_auroc``, shifting against novel groups, with its interval over genes.
+    """Return the row ``group_auroc``, shifting against novel groups, with an interval over genes.
 
-    None unless there are genes of both kinds.
+    No row unless both classes of groups have genes.
 
     Parameters
     ----------
@@ -35,7 +34,7 @@ def group_auroc_rows(
     settings
         ``shifting_groups``, ``novel_groups``.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     group = points["gene"].map(group_of_genes(points["gene"], groups, split_merged=True))
     group_class = group.map(group_classes(settings))
@@ -48,7 +47,14 @@ def group_auroc_rows(
     low, high = auroc_interval(values[0], terms[0], is_shifting)
     return [
         row(
-            protocol="strict", metric=METRIC, item=SHIFTING, against=NOVEL, value=values[0],
-            low=low, high=high, n=chosen.sum(), units=f"{chosen.sum()} genes",
+            protocol="strict",
+            metric=METRIC,
+            item=SHIFTING,
+            against=NOVEL,
+            value=values[0],
+            low=low,
+            high=high,
+            n=chosen.sum(),
+            units=f"{chosen.sum()} genes",
         )
-    ]  # fmt: skip
+    ]

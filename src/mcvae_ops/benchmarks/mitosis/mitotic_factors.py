@@ -1,11 +1,11 @@
-"""Fig. 5: do mitotic factors act on the background space more than the mitotic index tells?
+"""Fig. 5: does the relative background norm find mitotic factors better than the mitotic index?
 
-S and B are the squared norms of the salient and background part of a gene's profile (minus NTC,
+S and B are the squared norms of the salient and the background part of a gene profile (minus NTC,
 not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
-Strict: signed index (a published index is absolute: a row says so), interval of the AUROC
-difference, and what the threshold, the most extreme gene and a wider list of factors do to it. The
-scale of S and B (mean or median, with or without an
-outlier) cannot change an AUROC: B / (S + B) orders genes as B / S does, whatever the scales.
+Strict protocol: signed index (a published index is absolute, and a row says so), interval of the
+difference of AUROC, and its sensitivity to the threshold, the most extreme gene and the list of
+factors. The scale of S and B (mean or median, with or without an outlier) cannot change an AUROC,
+because B / (S + B) orders genes as B / S does.
 """
 
 import logging
@@ -33,7 +33,7 @@ WIDER_LIST = "wider list of factors"
 
 
 def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the squared norms of the salient and background part of each profile, (gene,) each."""
+    """Return the squared norms of the salient and the background part of profiles, (gene,) each."""
     spaces = spaces_of(genes.columns)
     if "salient" not in spaces:
         raise InputError(
@@ -50,22 +50,22 @@ def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -> pd.DataFrame:
-    """Return what Fig. 5 draws of each targeting gene.
+    """Return the points of Fig. 5: norms, mitotic index and label of each targeting gene.
 
     Parameters
     ----------
     genes
-        Profiles of one model, seed and set of cells, with the NTC row. The authors take the means
-        of S and B over all rows, that of NTC (zeros) included; so does this.
+        Profiles of one model, seed and set of cells, with the NTC row. As the authors did, the
+        means of S and B are taken over all rows, including the zeros of NTC.
     index
-        A mitotic index table; genes it lacks are left out, with a warning.
+        A mitotic index table; genes without an index are left out with a warning.
     factors
-        Symbols of mitotic factors; a merged gene (``A&B``) is one if either is.
+        Symbols of mitotic factors; a merged gene (``A&B``) is a factor if either symbol is.
 
     Returns
     -------
     gene, salient_norm, background_norm, relative_background, mitotic_index_percent,
-    is_mitotic_factor. A gene without any effect in both spaces has no ratio: NaN.
+    is_mitotic_factor. relative_background is NaN for a gene without effect in both spaces.
     """
     targeting = finite_profiles(genes)
     n_rows = len(targeting) + int(genes["is_ntc"].sum())
@@ -88,7 +88,7 @@ def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -
 
 
 def relative_background(salient: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return B / (S + B), NaN where both are 0."""
+    """Return B / (S + B); NaN if both are 0."""
     total = salient + background
     return np.divide(background, total, out=np.full_like(total, np.nan), where=total > 0)
 
@@ -96,27 +96,27 @@ def relative_background(salient: np.ndarray, background: np.ndarray) -> np.ndarr
 def threshold_percent(
     index: pd.DataFrame, settings: dict, percentile: float, signed: bool
 ) -> float:
-    """Return the mitotic index beyond which a gene is significant.
+    """Return the mitotic index above which a gene is significant.
 
     Parameters
     ----------
     index
         A mitotic index table.
     settings
-        ``threshold_percent``, if set, is the threshold itself.
+        ``threshold_percent``: the threshold, or None to derive it from NTC guides.
     percentile
-        Of the index of NTC guides.
+        Percentile of the index of NTC guides.
     signed
-        Whether the sign of the index counts.
+        Whether to use the signed index or its absolute value.
     """
     if settings["threshold_percent"] is not None:
         return float(settings["threshold_percent"])
     null = index.loc[index["level"] == "ntc_guide", "mitotic_index_percent"].to_numpy()
     if len(null) == 0:
-        raise InputError(
+        raise InputError.missing(
             where="mitotic index",
-            found="no NTC guide",
-            expected="NTC guides, whose percentile is the threshold of significance",
+            what="an NTC guide",
+            why="the threshold of significance is a percentile of NTC guides",
             fix="set benchmarks.mitosis.threshold_percent",
         )
     return float(np.percentile(null if signed else np.abs(null), percentile))
@@ -132,15 +132,15 @@ def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> lis
     threshold
         Genes with a larger absolute index are significant.
     row
-        `table.row` with everything set that names the profiles.
+        `table.row` with the columns that name the profiles filled in.
     """
     chosen = _significant(points, np.abs(points["mitotic_index_percent"]), threshold)
     scores = np.stack([chosen["relative_background"], np.abs(chosen["mitotic_index_percent"])])
     values, _ = auroc(scores, chosen["is_mitotic_factor"].to_numpy())
-    here = partial(row, protocol="published", n=len(chosen))
+    make_row = partial(row, protocol="published", n=len(chosen))
     return [
-        *(here(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
-        *_count_rows(chosen, threshold, here),
+        *(make_row(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
+        *_count_rows(chosen, threshold, make_row),
     ]
 
 
@@ -154,24 +154,27 @@ def strict_rows(points: pd.DataFrame, threshold: float, row: Callable) -> list[d
     threshold
         Genes with a larger signed index are significant.
     row
-        `table.row` with everything set that names the profiles and the analysis.
+        `table.row` with the columns that name the profiles and the analysis filled in.
     """
     chosen = _significant(points, points["mitotic_index_percent"], threshold)
     scores = np.stack([chosen["relative_background"], chosen["mitotic_index_percent"]])
     is_factor = chosen["is_mitotic_factor"].to_numpy()
     values, terms = auroc(scores, is_factor)
-    here = partial(row, protocol="strict", n=len(chosen), units=f"{len(chosen)} genes")
+    make_row = partial(row, protocol="strict", n=len(chosen), units=f"{len(chosen)} genes")
     rows = []
     for name, value, of_genes in zip(SCORES, values, terms, strict=True):
         low, high = auroc_interval(value, of_genes, is_factor)
-        rows.append(here(metric="auroc", item=name, value=value, low=low, high=high))
+        rows.append(make_row(metric="auroc", item=name, value=value, low=low, high=high))
     value, of_genes = values[0] - values[1], terms[0] - terms[1]
     low, high = auroc_interval(value, of_genes, is_factor, is_share=False)
-    difference = here(
-        metric="auroc_difference", item="-".join(SCORES), value=value,
-        low=low, high=high,
-    )  # fmt: skip
-    return [*rows, difference, *_count_rows(chosen, threshold, here)]
+    difference = make_row(
+        metric="auroc_difference",
+        item="-".join(SCORES),
+        value=value,
+        low=low,
+        high=high,
+    )
+    return [*rows, difference, *_count_rows(chosen, threshold, make_row)]
 
 
 def sensitivity_rows(
@@ -181,11 +184,11 @@ def sensitivity_rows(
     settings: dict,
     row: Callable,
 ) -> list[dict]:
-    """Return the strict rows with another threshold or list, and without the most extreme gene.
+    """Return the strict rows for other thresholds, fewer genes and more factors.
 
-    `against` says what differs: ``percentile 99``, or ``threshold x 1.25`` where the threshold
-    is given and not a percentile; ``without GENE``, the gene with the largest salient norm;
-    `WIDER_LIST`, the factors in `wider` (no row where there is none).
+    `against` names the change: ``percentile 99``, or ``threshold x 1.25`` if the configuration sets
+    the threshold; ``without GENE`` for the gene with the largest salient norm; `WIDER_LIST` for the
+    factors in `wider` (no row if it is empty).
     """
     threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
     if settings["threshold_percent"] is None:
@@ -209,7 +212,7 @@ def sensitivity_rows(
 
 
 def _over_mean(norms: np.ndarray, n: int) -> np.ndarray:
-    """Divide by the mean over n rows; a space that nothing moves stays 0."""
+    """Return norms divided by their mean over n rows; norms that are all 0 stay 0."""
     mean = norms.sum() / n
     return norms / mean if mean > 0 else norms
 
@@ -236,20 +239,21 @@ def mitosis(
     benchmark: str,
     points: str,
 ) -> None:
-    """Write the benchmark of Fig. 5A-C and the points that it draws.
+    """Write the benchmark of mitotic factors (Fig. 5A-C) and the points of the figure.
 
     Parameters
     ----------
     genes
-        Tables of gene profiles; those of `models` are used.
+        Tables of gene profiles; only the profiles of `models` are used.
     mitotic_index, mitotic_factors, wider_mitotic_factors
-        Tables; the last one, another list of factors, may be empty.
+        Tables of the mitotic index, of mitotic factors, and of a wider list of factors, which may
+        be empty.
     groups
-        Functional groups: gene, group; may be empty.
+        Functional groups (gene, group); may be empty.
     settings
         ``null_percentile``, ``threshold_percent``, ``shifting_groups``, ``novel_groups``.
     models
-        The models of Fig. 5; they need a salient and a background space.
+        The models of Fig. 5, which need a salient and a background space.
     benchmark, points
         Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
     """
@@ -259,7 +263,7 @@ def mitosis(
     )
     annotated = pd.read_parquet(groups)
     tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
-    # Not below each other: models may differ in their latent sizes.
+    # Tables are not concatenated, because models may differ in their latent sizes.
     parts = (part for genes in tables for part in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []
     for (model, training_seed, cells), part in parts:
@@ -269,9 +273,13 @@ def mitosis(
             continue
         effects = effect_points(part, index, factors)
         row = partial(
-            table.row, benchmark="mitosis", model=model, space="combined",
-            seed=training_seed, cells=cells,
-        )  # fmt: skip
+            table.row,
+            benchmark="mitosis",
+            model=model,
+            space="combined",
+            seed=training_seed,
+            cells=cells,
+        )
         percentile = settings["null_percentile"]
         signed = threshold_percent(index, settings, percentile, signed=True)
         has_sign = bool((index["mitotic_index_percent"] < 0).any())  # published ones are absolute

@@ -1,9 +1,10 @@
 """
-Embedding in several jobs per model and seed, each for a part of the cells.
+Embeddings: one vector for every cell, of each training and of the baselines.
 
 INPUTS
     results/{screen}/shards/index.parquet
     results/{screen}/models/{model}/{seed}/weights.pt
+    results/{screen}/features/{plate}/{well}.parquet
 OUTPUTS
     results/{screen}/embeddings/{model}/{seed}/{part}.parquet   one row per cell of the part
     results/{screen}/embeddings/{model}/{seed}.parquet          one row per cell, as in the index
@@ -31,21 +32,21 @@ rule embed_cells:
         runtime=growing(360),
         gpu=1,
     params:
+        model_name="{model}",
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
-        part="{part}",
-        parts=NAMES.n_embedding_parts,
+        parts=config["profiles"]["embedding_jobs"],
     script:
         "../scripts/embed_cells.py"
 
 
 rule join_embeddings:
-    """Write the parts of an embedding below each other."""
+    """Join the parts of an embedding: one job, or several, embed the cells of a training."""
     input:
         index="results/{screen}/shards/index.parquet",
         parts=expand(
             "results/{screen}/embeddings/{model}/{seed}/{part}.parquet",
-            part=range(NAMES.n_embedding_parts),
+            part=range(config["profiles"]["embedding_jobs"]),
             allow_missing=True,
         ),
     output:
@@ -63,3 +64,53 @@ rule join_embeddings:
         runtime=growing(60),
     script:
         "../scripts/join_embeddings.py"
+
+
+rule cellprofiler_pca:
+    """Principal components of the classical features: CellProfiler as one more model."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        features=expand(
+            "results/{screen}/features/{plate}/{well}.parquet",
+            zip,
+            **PLACES.wells,
+            allow_missing=True,
+        ),
+    output:
+        embedding="results/{screen}/embeddings/cellprofiler/0.parquet",
+    log:
+        "logs/{screen}/cellprofiler_pca.log",
+    benchmark:
+        "benchmarks/{screen}/cellprofiler_pca.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(360),
+    params:
+        components=config["profiles"]["cellprofiler_components"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/cellprofiler_pca.py"
+
+
+rule random_embedding:
+    """A random vector for every cell: what chance scores."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+    output:
+        embedding="results/{screen}/embeddings/random/0.parquet",
+    log:
+        "logs/{screen}/random_embedding.log",
+    benchmark:
+        "benchmarks/{screen}/random_embedding.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        latent=config["profiles"]["cellprofiler_components"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/random_embedding.py"

@@ -1,6 +1,5 @@
-"""Cells and their embedding, read side by side."""
+"""Read cells and their embedding, row by row aligned."""
 
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,18 +22,13 @@ class Embedding(NamedTuple):
     spaces: dict[str, np.ndarray]
 
 
-def named_rng(seed: int, *names: str) -> np.random.Generator:
-    """Return a generator that depends on the seed and the names alone."""
-    return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
-
-
 def read_cells(index: str | Path) -> pd.DataFrame:
-    """Read what the benchmarks of single cells need of the shard index."""
+    """Read the columns of the shard index that benchmarks of single cells need."""
     return pq.read_table(index, columns=INDEX_COLUMNS).to_pandas()
 
 
 def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> Embedding:
-    """Read some rows of an embedding, part by part, so that a whole screen need not fit.
+    """Read some rows of an embedding, part by part, because a whole screen may not fit in memory.
 
     Parameters
     ----------
@@ -43,7 +37,7 @@ def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> E
     cells
         All cells of the index.
     rows
-        Rows to keep, ascending.
+        Rows to read, ascending.
 
     Raises
     ------
@@ -51,20 +45,20 @@ def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> E
         If the rows of the embedding are not those of the index.
     """
     file = pq.ParquetFile(path)
-    found = file.metadata.num_rows
-    if found != len(cells):
-        raise _misaligned(path, f"{found} rows", f"{len(cells)} rows")
+    n_rows = file.metadata.num_rows
+    if n_rows != len(cells):
+        raise _misaligned(path, f"{n_rows} rows", f"{len(cells)} rows")
     parts, start = [], 0
-    for batch in file.iter_batches(batch_size=1 << 16):
-        first, last = np.searchsorted(rows, [start, start + len(batch)])
-        parts.append(batch.take(pa.array(rows[first:last] - start)))
-        start += len(batch)
+    for part in file.iter_batches(batch_size=1 << 16):
+        first, last = np.searchsorted(rows, [start, start + len(part)])
+        parts.append(part.take(pa.array(rows[first:last] - start)))
+        start += len(part)
     table = pa.Table.from_batches(parts, schema=file.schema_arrow).to_pandas()
     expected = cells["cell_id"].to_numpy()[rows]
     wrong = np.flatnonzero(table["cell_id"].to_numpy() != expected)
     if wrong.size:
-        where = wrong[0]
-        raise _misaligned(path, f"cell {table['cell_id'][where]}", f"cell {expected[where]}")
+        row = wrong[0]
+        raise _misaligned(path, f"cell {table['cell_id'][row]}", f"cell {expected[row]}")
     metadata = file.schema_arrow.metadata
     spaces = {
         space: table[columns].to_numpy(np.float32)

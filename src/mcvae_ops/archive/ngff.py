@@ -1,0 +1,95 @@
+"""OME-Zarr (NGFF 0.4 and 0.5; Zarr 2 and 3): its groups, and the wells and fields of its plates."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import zarr
+from zarr.abc.store import Store
+from zarr.errors import GroupNotFoundError
+from zarr.storage import LocalStore
+
+from mcvae_ops.archive.patterns import ZARR
+from mcvae_ops.archive.remote_zarr import RemoteStore
+from mcvae_ops.archive.transfer import is_remote, local_path
+from mcvae_ops.errors import InputError
+
+
+def open_store(address: str | Path, archive: dict) -> tuple[Store, str]:
+    """Return the store that an address of OME-Zarr lies in, and the path inside it.
+
+    Parameters
+    ----------
+    address
+        ``….zarr`` or a group in it; a path, or an address with ``file://`` or ``https://``.
+    archive
+        Section of the configuration.
+    """
+    end = ZARR.search(str(address)).end()
+    root, path = str(address)[:end], str(address)[end:].strip("/")
+    if is_remote(root):
+        return RemoteStore(root, archive), path
+    return LocalStore(local_path(root), read_only=True), path
+
+
+def attributes(store: Store, path: str) -> dict:
+    """Return the NGFF metadata of a group: with 0.5 they stand below ``ome``.
+
+    Raises
+    ------
+    InputError
+        If there is no such group.
+    """
+    try:
+        found = zarr.open_group(store, path=path, mode="r").attrs.asdict()
+    except (GroupNotFoundError, FileNotFoundError, KeyError, ValueError) as error:
+        raise InputError(
+            where=f"{store}/{path}",
+            found=f"no group of Zarr ({error})",
+            expected="OME-Zarr",
+            fix="correct the address in images",
+        ) from None
+    return found.get("ome", found)
+
+
+def fields_of_plate(
+    address: str, archive: dict, is_wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, int, str]]:
+    """Yield (well, field, path) of the fields of a plate, as its metadata list them.
+
+    The number of a field is its name where that is a number (``A/1/7`` is field 7), otherwise its
+    position among the fields of its well.
+
+    Parameters
+    ----------
+    address
+        Group of the plate.
+    archive
+        Section of the configuration.
+    is_wanted
+        Says of the name of a well (row and column, joined) whether its fields are listed: each well
+        costs requests of its own.
+
+    Raises
+    ------
+    InputError
+        If the group is no plate.
+    """
+    store, path = open_store(address, archive)
+    plate = attributes(store, path).get("plate")
+    if not isinstance(plate, dict) or not isinstance(plate.get("wells"), list):
+        raise InputError(
+            where=address,
+            found="no metadata of a plate",
+            expected="OME-Zarr with plate metadata (HCS)",
+            fix="name the wells and tiles in the address: {plate}.zarr/{row}/{column}/{tile}",
+        )
+    for well in plate["wells"]:
+        name = well["path"].replace("/", "")
+        if not is_wanted(name):
+            continue
+        below = f"{path}/{well['path']}".strip("/")
+        images = attributes(store, below).get("well", {}).get("images", [])
+        for position, image in enumerate(images):
+            field = str(image["path"])
+            number = int(field) if field.isascii() and field.isdigit() else position
+            yield name, number, f"{well['path']}/{field}"

@@ -1,0 +1,107 @@
+"""Image files of every format as axes and planes; what a library raises is a `TileError`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import imagecodecs
+import numpy as np
+
+from mcvae_ops.archive.http import TransferError
+from mcvae_ops.archive.patterns import is_zarr
+from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.tiles.tiff import TiffImage
+from mcvae_ops.tiles.zarr_image import ZarrImage
+
+Window = tuple[slice, slice]
+
+
+class Image(Protocol):
+    """An image of which one plane after the other is read.
+
+    Attributes
+    ----------
+    axes, shape, dtype
+        A letter and a length per axis, Y and X the last ones; type of the pixels.
+    channel_names
+        Along the axis C; empty where the file names none.
+    """
+
+    channel_names: Sequence[str]
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
+        """Return a window (y, x) of the plane at a place on the axes before Y and X."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class PngImage:
+    """A PNG file: one plane; see `Image`."""
+
+    channel_names = ()
+
+    def __init__(self, path: str | Path) -> None:
+        self._pixels = imagecodecs.png_decode(Path(path).read_bytes())
+        self.axes = "YXS"[: self._pixels.ndim]
+        self.shape, self.dtype = self._pixels.shape, self._pixels.dtype
+
+    def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
+        """Return a window (y, x) of the pixels."""
+        return self._pixels[window]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Image]:
+    """Open an image; its name says the format: PNG, a folder of OME-Zarr, or else TIFF.
+
+    Parameters
+    ----------
+    path
+        A file, or the group of an image in OME-Zarr, which may be an address.
+    archive
+        Section of the configuration; only images at an address need it.
+
+    Raises
+    ------
+    TileError
+        Whatever the library of the format raises, while the file is opened or read: the file is
+        damaged, or of a kind that cannot be read. The message begins with the file's name.
+    TransferError
+        If an archive that is read in windows does not answer.
+    """
+    try:
+        with closing(_open(path, archive)) as image:
+            yield image
+    except TransferError:
+        raise
+    # Readers of damaged files raise nearly every kind of error: none of them may end a run.
+    except Exception as error:
+        raise TileError(f"{Path(path).name}: {_reason(error)}") from error
+
+
+def _open(path: str | Path, archive: dict | None) -> Image:
+    if is_zarr(path):
+        return ZarrImage(path, archive)
+    return PngImage(path) if str(path).lower().endswith(".png") else TiffImage(path)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case TileError() | InputError():
+            return str(error)
+        case ImportError():
+            return f"a compression that cannot be read here ({error})"
+        case MemoryError():
+            return "an image that does not fit into memory"
+        case OSError() if error.errno is not None:
+            return f"a file that cannot be read ({error.strerror})"
+        case _:
+            return f"damaged file ({type(error).__name__}: {error})"

@@ -1,0 +1,58 @@
+"""An image of OME-Zarr as axes and planes, of which only the chunks in a window are read."""
+
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from mcvae_ops.archive.ngff import attributes, open_store
+from mcvae_ops.errors import InputError, TileError
+
+
+class ZarrImage:
+    """The finest level of an image; see `Image`.
+
+    Parameters
+    ----------
+    address
+        Group of the image (with the metadata ``multiscales``), local or remote.
+    archive
+        Section of the configuration, for remote ones.
+
+    Attributes
+    ----------
+    channel_names
+        Labels of the channels, where the metadata give them.
+    """
+
+    def __init__(self, address: str | Path, archive: dict) -> None:
+        store, path = open_store(address, archive)
+        try:
+            found = attributes(store, path)
+        except InputError as error:
+            raise TileError(str(error)) from None
+        if not (images := found.get("multiscales")):
+            raise TileError("no metadata of an image (multiscales)")
+        axes, level = images[0].get("axes"), images[0]["datasets"][0]["path"]
+        self._array = zarr.open_array(store, path=f"{path}/{level}".strip("/"), mode="r")
+        self.shape, self.dtype = self._array.shape, self._array.dtype
+        self.axes = _letters(axes, len(self.shape))
+        labels = found.get("omero", {}).get("channels", [])
+        self.channel_names = [str(channel.get("label", "")) for channel in labels]
+
+    def close(self) -> None:
+        """Nothing is open between two reads."""
+
+    def plane(self, index: tuple[int, ...], window: tuple[slice, slice]) -> np.ndarray:
+        """Return a window (y, x) of the plane at a place on the axes before Y and X."""
+        return np.asarray(self._array[(*index, *window)])
+
+
+def _letters(axes: list | None, n_axes: int) -> str:
+    """Return the axes as letters; before NGFF 0.3 they always are the last ones of TCZYX."""
+    if axes is None:
+        return "TCZYX"[-n_axes:]
+    names = [axis["name"] if isinstance(axis, dict) else axis for axis in axes]
+    if len(names) != n_axes or any(len(name) != 1 for name in names):
+        raise TileError(f"axes {', '.join(names)} of an array of {n_axes} axes")
+    return "".join(names).upper()

@@ -1,0 +1,74 @@
+"""The wildcard values of a run: its places and its embeddings.
+
+The configuration fixes all of them, so no rule has to wait to learn the names of its inputs. What
+is named in the plural of a file holds keyword arguments for ``expand(..., zip, **values)``.
+"""
+
+from mcvae_ops.screen import tile_numbers
+
+ARMS = ("ntc", "perturbed")
+BASELINES = ("cellprofiler", "random")
+
+
+class Places:
+    """Where cells lie on a screen.
+
+    Attributes
+    ----------
+    wells
+        plate and well.
+    chunks
+        plate, well and chunk of the well's tiles.
+    shards
+        plate, well, chunk and arm (ntc, perturbed).
+    """
+
+    def __init__(self, config: dict) -> None:
+        n_tiles = len(tile_numbers(config["screen"]["tiles"]))
+        n_chunks = -(-n_tiles // config["crop"]["tiles_per_chunk"])
+        wells = [(p, w) for p, names in config["screen"]["plates"].items() for w in names]
+        chunks = [(*well, f"{k:03d}") for well in wells for k in range(n_chunks)]
+        shards = [(*chunk, arm) for chunk in chunks for arm in ARMS]
+        self.wells = _columns(wells, "plate", "well")
+        self.chunks = _columns(chunks, "plate", "well", "chunk")
+        self.shards = _columns(shards, "plate", "well", "chunk", "arm")
+
+
+class Embeddings:
+    """Models, with the seeds of their trainings; baselines have the seed 0.
+
+    Attributes
+    ----------
+    trained, all
+        model and seed of every training; and of the baselines.
+    shown_models
+        Trained models of figures 3, 4 and 5: the main one, then those compared with it.
+    shown
+        model and seed of the embeddings of these figures: theirs, and CellProfiler's.
+    shown_trainings
+        "model/seed" of the first training of each of `shown_models`: their UMAPs, reconstructions.
+    main
+        "model/seed" of what is explored and exported: the first of `shown_trainings`.
+    significance
+        "model/seed" of the embedding in which the significance of the guides is tested.
+    """
+
+    def __init__(self, config: dict) -> None:
+        seeds, profiles = config["training"]["seeds"], config["profiles"]
+        trained = [(model, seed) for model in config["models"] for seed in seeds]
+        from_cells = config["source"] != "profiles"
+        baselines = [(model, 0) for model in BASELINES] if from_cells else []
+        self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
+        in_figures = {*self.shown_models, "cellprofiler"}
+        shown = [pair for pair in trained + baselines if pair[0] in in_figures]
+        self.trained = _columns(trained, "model", "seed")
+        self.all = _columns(trained + baselines, "model", "seed")
+        self.shown = _columns(shown, "model", "seed")
+        self.shown_trainings = [f"{model}/{seeds[0]}" for model in self.shown_models]
+        self.main = self.shown_trainings[0]
+        tested = config["benchmarks"]["functions"]["significance"]
+        self.significance = f"{tested}/{0 if tested in BASELINES else seeds[0]}"
+
+
+def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
+    return {name: [row[k] for row in rows] for k, name in enumerate(names)}

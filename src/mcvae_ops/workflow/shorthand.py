@@ -1,0 +1,70 @@
+"""What the file of a screen may leave out or write short, in full."""
+
+from collections.abc import Iterator
+
+from mcvae_ops.archive.patterns import wells_of
+from mcvae_ops.screen import tile_shape
+
+# Okabe and Ito's palette on a dark ground (jfly.uni-koeln.de/color), for channels without a colour.
+COLOURS = ("#0072b2", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00")
+
+
+def in_full(config: dict) -> dict:
+    """Return a configuration whose plates, channels and tiles are written in full.
+
+    Parameters
+    ----------
+    config
+        With its defaults, not yet checked: what is of a wrong kind is left as it is.
+
+    Returns
+    -------
+    A new configuration: rectangles of wells as lists, every key of each channel, the tiles of
+    stitched wells, and the first channel as reference where none is named.
+    """
+    screen = config.get("screen")
+    if not isinstance(screen, dict):
+        return config
+    screen = dict(screen)
+    if isinstance(screen.get("plates"), dict):
+        screen["plates"] = {name: _wells(wells) for name, wells in screen["plates"].items()}
+    if _is_list_of_sections(screen.get("channels")):
+        screen["channels"] = list(_channels(screen["channels"], str(screen.get("images", ""))))
+    if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
+        screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
+    return config | {"screen": screen, "alignment": _alignment(config, screen)}
+
+
+def _wells(wells: object) -> object:
+    is_text = isinstance(wells, str) or (
+        isinstance(wells, list) and all(isinstance(well, str) for well in wells)
+    )
+    return wells_of(wells) if is_text else wells
+
+
+def _channels(channels: list[dict], images: str) -> Iterator[dict]:
+    """Yield each channel with all of its keys; one file holds all where the address names none."""
+    in_files = "{channel" in images
+    for k, channel in enumerate(channels):
+        if "name" not in channel:
+            yield channel
+            continue
+        group = channel["name"] if in_files else "image"
+        full = {"stain": "", "group": group, "index": None, "colour": COLOURS[k % len(COLOURS)]}
+        yield full | channel
+
+
+def _tiles(tile_size_px: object, cut_px: int) -> str:
+    height, width = tile_shape(tile_size_px)
+    return f"0-{-(-height // cut_px) * -(-width // cut_px) - 1}"
+
+
+def _alignment(config: dict, screen: dict) -> object:
+    alignment, channels = config.get("alignment"), screen.get("channels")
+    if not isinstance(alignment, dict) or not _is_list_of_sections(channels):
+        return alignment
+    return {"reference": channels[0].get("name")} | alignment
+
+
+def _is_list_of_sections(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) for one in value)

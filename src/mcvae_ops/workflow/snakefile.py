@@ -1,0 +1,89 @@
+"""What the Snakefiles and the rules call."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger as terminal
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.workflow.configuration import check_configuration, read_yaml
+from mcvae_ops.workflow.drawn_panels import DrawnPanels
+from mcvae_ops.workflow.overlays import check_overlays
+from mcvae_ops.workflow.places import local_paths
+from mcvae_ops.workflow.targets import targets_text
+
+
+def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
+    """Check how the files after ``--configfile`` lie over the defaults and over one another."""
+    with _one_sentence():
+        check_overlays(map(read_yaml, (Path(defaults), *files)), read_yaml(Path(schema)))
+
+
+def read_configuration(config: dict, defaults: str, schema: str, repository: str) -> dict:
+    """Return the whole configuration, checked."""
+    with _one_sentence():
+        return check_configuration(config, Path(defaults), Path(schema), Path(repository).resolve())
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    """End Snakemake with the sentence of a mistake, and no traceback."""
+    try:
+        yield
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def select(section: dict, *keys: str) -> dict:
+    """Keep some keys of a section, so that a job runs again only for what it reads."""
+    return {key: section[key] for key in keys}
+
+
+def select_each(sections: list[dict], *keys: str) -> list[dict]:
+    """Keep some keys of each of several sections."""
+    return [select(section, *keys) for section in sections]
+
+
+def without(section: dict, *keys: str) -> dict:
+    """Drop some keys of a section, as `select` keeps some."""
+    return {key: value for key, value in section.items() if key not in keys}
+
+
+def growing(first: int) -> Callable:
+    """Amount of a resource (mem_mb, runtime in minutes): doubled with each further attempt."""
+
+    def amount(wildcards, attempt: int) -> int:
+        return first * 2 ** (attempt - 1)
+
+    return amount
+
+
+def annotation_files(annotations: dict) -> list[str]:
+    """Return the annotations that are files on this machine; others are addresses, or left out."""
+    lists = without(annotations, "pairs")
+    return local_paths([*lists.values(), *annotations["pairs"].values()])
+
+
+def say_left_out(panels: DrawnPanels) -> None:
+    """Warn of panels that a run leaves out; end Snakemake if it would draw none at all."""
+    reasons = list(dict.fromkeys(panels.left_out.values()))
+    if not panels.drawn:
+        why = "; ".join(reasons)
+        raise WorkflowError(f"configuration key figures.panels: no panel can be drawn ({why}).")
+    for reason in reasons:
+        names = ", ".join(panel for panel, why in panels.left_out.items() if why == reason)
+        terminal.warning(f"Left out of this run because {reason}: {names}.")
+
+
+def say_targets(workflow, screen: str) -> None:
+    """Say what one can ask for, and end Snakemake, if it was called without any argument."""
+    if len(sys.argv) > 1:
+        return
+    rules = [
+        (rule.name, rule.docstring or "", list(map(str, rule.output))) for rule in workflow.rules
+    ]
+    print(targets_text(rules, screen))
+    sys.exit()

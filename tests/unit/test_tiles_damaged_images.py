@@ -1,0 +1,76 @@
+"""Damaged image files of every kind give a tile or a `TileError`, and nothing else."""
+
+import logging
+import os
+import random
+import time
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from mcvae_ops.errors import TileError
+from mcvae_ops.screen import Channel
+from mcvae_ops.tiles.read import read_tile
+
+SIZE = 48
+N_FILES = int(os.environ.get("MUTATED_FILES", "600"))
+LONGEST_S = 5.0
+FORMS = {
+    "imagej": {"imagej": True, "metadata": {"axes": "ZCYX"}},
+    "ome": {"ome": True, "metadata": {"axes": "ZCYX"}},
+    "lzw": {"ome": True, "metadata": {"axes": "ZCYX"}, "compression": "lzw"},
+    "zstd": {"ome": True, "metadata": {"axes": "ZCYX"}, "compression": "zstd"},
+    "predictor": {"ome": True, "metadata": {"axes": "ZCYX"}, "compression": "zlib", "predictor": 2},
+    "jpeg2000": {"ome": True, "metadata": {"axes": "ZCYX"}, "compression": "jpeg2000"},
+    "jpegxl": {"ome": True, "metadata": {"axes": "ZCYX"}, "compression": "jpegxl"},
+    "tiled": {"ome": True, "metadata": {"axes": "ZCYX"}, "tile": (16, 16)},
+    "big": {"bigtiff": True, "byteorder": ">", "metadata": {"axes": "ZCYX"}},
+}
+
+
+def files_of(folder):
+    image = np.random.default_rng(0).integers(0, 4000, (2, 2, SIZE, SIZE)).astype(np.uint16)
+    for form, options in FORMS.items():
+        path = folder / f"{form}.tif"
+        tifffile.imwrite(path, image, photometric="minisblack", **options)
+        yield form, ".tif", path.read_bytes(), 2
+    yield "png", ".png", imagecodecs.png_encode(image[0, 0]), 1
+
+
+def mutated(content: bytes, chance: random.Random) -> bytes:
+    """Change some bytes, most of them in the directories; or cut the file, or repeat a part."""
+    data, ends = bytearray(content), min(len(content), 1200)
+    for _ in range(chance.choice([1, 1, 2, 4, 16])):
+        start = chance.choice([0, 0, max(0, len(data) - ends), chance.randrange(len(data))])
+        at = min(start + chance.randrange(ends), len(data) - 1)
+        data[at] = chance.choice(
+            [0, 255, chance.randrange(256), data[at] ^ 1 << chance.randrange(8)]
+        )
+    if chance.random() < 0.1:
+        del data[chance.randrange(1, len(data)) :]
+    if chance.random() < 0.05:
+        at = chance.randrange(len(data))
+        data[at:at] = data[at : at + 64]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("form", [*FORMS, "png"])
+def test_a_mutated_file_is_a_tile_or_a_broken_tile(form, tmp_path):
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    _, suffix, content, z_planes = next(f for f in files_of(tmp_path) if f[0] == form)
+    channels = [Channel(f"c{k}", "g", k) for k in range(z_planes)]
+    path, chance, outcomes = tmp_path / f"mutated{suffix}", random.Random(form), []
+    for _ in range(N_FILES // len(FORMS)):
+        path.write_bytes(mutated(content, chance))
+        begun_s = time.monotonic()
+        try:
+            tile = read_tile({"g": path}, channels, z_planes, "max", SIZE)
+            assert tile.shape == (len(channels), SIZE, SIZE) and tile.dtype == np.uint16
+            outcomes.append("tile")
+        except TileError as error:
+            assert str(error).startswith(path.name)
+            outcomes.append("broken")
+        assert time.monotonic() - begun_s < LONGEST_S
+    assert set(outcomes) == {"tile", "broken"}

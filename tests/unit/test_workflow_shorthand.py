@@ -1,0 +1,82 @@
+"""What the file of a screen may leave out comes out in full."""
+
+import copy
+
+import pytest
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.workflow.shorthand import COLOURS, in_full
+from tests.helpers.configurations import checked, merged
+
+CHANNELS = [{"name": "dna"}, {"name": "actin", "group": "w2", "colour": "#ffffff"}]
+SCREEN = {"plates": {"P": "A1-B2"}, "images": "{well}_{tile}_{channel}.tif", "channels": CHANNELS}
+
+
+def full(**screen):
+    return in_full({"screen": SCREEN | screen, "alignment": {"measure": {}}})
+
+
+def test_plates_channels_and_reference_in_full():
+    config = full()
+    assert config["screen"]["plates"] == {"P": ["A1", "A2", "B1", "B2"]}
+    assert config["screen"]["channels"] == [
+        {"name": "dna", "stain": "", "group": "dna", "index": None, "colour": COLOURS[0]},
+        {"name": "actin", "stain": "", "group": "w2", "index": None, "colour": "#ffffff"},
+    ]
+    assert config["alignment"] == {"reference": "dna", "measure": {}}
+
+
+def test_one_file_holds_all_channels_where_the_address_names_none():
+    channels = full(images="{plate}.zarr")["screen"]["channels"]
+    assert [channel["group"] for channel in channels] == ["image", "w2"]
+
+
+@pytest.mark.parametrize(
+    ("size", "cut", "tiles"),
+    [(256, 128, "0-3"), ([320, 360], 128, "0-8"), ([100, 100], 128, "0-0")],
+)
+def test_tiles_of_stitched_wells_follow_from_their_size(size, cut, tiles):
+    assert full(tile_size_px=size, cut_px=cut)["screen"]["tiles"] == tiles
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [{"plates": None}, {"plates": {"P": 3}}, {"channels": None}, {"channels": ["dna"]},
+     {"channels": []}, {"images": 3}],
+)  # fmt: skip
+def test_what_is_of_a_wrong_kind_is_left_to_the_schema(screen):
+    full(**screen)
+    in_full({"screen": None})
+    in_full({"screen": SCREEN, "alignment": None})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"plates": {"P": ["A1", "A01"]}}, r"screen\.plates\.P: well A01 is defined twice"),
+        ({"plates": {"P": "B2-A1"}}, "expected a rectangle of wells"),
+        ({"images": "{plate}/{well}.tif"}, r"without \{tile\}, expected"),
+        ({"images": "{plate}/{site}.tif"}, r"found \{site\}"),
+        ({"tile_size_px": [64, 64, 64]}, r"tile_size_px"),
+        ({"axes": "XYC"}, r"screen\.axes"),
+        ({"path_pattern": "x"}, "old name of this key, expected images"),
+    ],
+)
+def test_mistakes_are_one_sentence_before_the_first_job(change, said):
+    config = copy.deepcopy(merged("config"))
+    config["screen"] |= change
+    with pytest.raises(InputError, match=said):
+        checked(config)
+
+
+def test_channels_of_their_own_files_need_a_word_on_their_register():
+    config = copy.deepcopy(merged("config"))
+    config["alignment"]["measure"] = {}
+    said = r"a way from A594 to the reference DAPI is missing.*alignment\.in_register"
+    with pytest.raises(InputError, match=said):
+        checked(config)
+    config["alignment"]["in_register"] = "all"
+    checked(config)
+    config["alignment"]["in_register"] = ["A594", "AF75"]
+    with pytest.raises(InputError, match="channel 'AF75'"):
+        checked(config)

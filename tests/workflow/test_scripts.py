@@ -1,0 +1,110 @@
+"""Every script of the repository fits its rule: its function is bound, and not called."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from snakemake.api import SnakemakeApi
+from snakemake.iocontainers import Snakemake
+from snakemake.settings.types import (
+    ConfigSettings,
+    DAGSettings,
+    OutputSettings,
+    Quietness,
+    ResourceSettings,
+)
+
+from mcvae_ops.workflow import job as job_module
+from mcvae_ops.workflow.bind import bind
+from tests.conftest import ROOT
+from tests.helpers.runs import evaluation_of, tiny_configuration, write_configuration
+
+SCRIPTS = ROOT / "workflow/scripts"
+
+
+def simulated(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a simulated screen, all that is made on demand too."""
+    config = tiny_configuration()
+    config["crop"]["illumination"] = {"tiles": 9, "smoothing_px": 200, "offset_counts": 100}
+    config["figures"]["panels"] += ["fig3a", "fig4a", "figqc5"]
+    config["profiles"]["embedding_jobs"] = 2
+    config["evaluation"] = evaluation_of("tiny")
+    comparison = "results/evaluation/model_comparison.md"
+    return config, {"all", "plan", "print_resources", "cells_h5ad", "ome_zarr", comparison}
+
+
+def published(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a screen of which others made the profiles."""
+    config = tiny_configuration() | {"source": "profiles"}
+    tables = {"genes": folder / "genes.parquet", "guide_significance": folder / "guides.parquet"}
+    for path in tables.values():
+        path.touch()
+    config["archive"] |= {
+        "study": None,
+        "dataset": None,
+        "profiles": {k: str(p) for k, p in tables.items()},
+    }
+    lists = dict.fromkeys(config["archive"]["annotations"])
+    config["archive"]["annotations"] = lists | {"pairs": {}}
+    return config, {"results/tiny/profiles/mitotic_index.parquet"}
+
+
+def planned(config: dict, targets: set[str], folder: Path) -> list[tuple[str, Snakemake]]:
+    """Return of one job of each rule what its script would get, with the name of the script."""
+    path = write_configuration(config, folder)
+    quiet = OutputSettings(quiet={Quietness.ALL})
+    with SnakemakeApi(quiet) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(),
+            config_settings=ConfigSettings(configfiles=[path]),
+            snakefile=ROOT / "Snakefile",
+            workdir=folder,
+        )
+        workflow.dag(DAGSettings(targets=targets)).execute_workflow(executor="dryrun")
+        jobs = {job.rule.name: job for job in workflow._workflow.dag.jobs if job.rule.script}
+        return [
+            (
+                Path(job.rule.script).name,
+                Snakemake(
+                    job.input, job.output, job.params, job.wildcards, job.threads, job.resources,
+                    job.log, job.rule.module_globals["config"], job.rule.name, 0,
+                ),
+            )
+            for job in jobs.values()
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def bound(monkeypatch) -> Callable[[str, Snakemake], dict]:
+    """Function that runs a script up to the call of its function, and returns the arguments."""
+    calls = []
+
+    def record(function, snakemake, **overrides) -> None:
+        calls.append(bind(function, snakemake, snakemake.rule, overrides))
+
+    monkeypatch.setattr(job_module, "run", record)
+
+    def script(name: str, snakemake: Snakemake) -> dict:
+        runpy.run_path(str(SCRIPTS / name), {"snakemake": snakemake}, "__main__")
+        return calls.pop()
+
+    return script
+
+
+def test_every_script_fits_its_rule(bound, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "all"])  # pytest may have no argument
+    arguments = {}
+    for screen in (simulated, published):
+        for name, snakemake in planned(*screen(tmp_path), tmp_path):
+            arguments[name] = bound(name, snakemake)
+    assert set(arguments) == {path.name for path in SCRIPTS.glob("*.py")}
+
+    training, part = arguments["train_model.py"], arguments["embed_cells.py"]
+    assert training["seed"] == 0 and training["model"]["salient_latent"] >= 0
+    assert training["training"]["device"] == part["training"]["device"] == "auto"
+    assert part["part"] in (0, 1) and part["parts"] == 2
+    # The seed of the benchmark, not of the training whose cells are drawn.
+    seed = tiny_configuration()["benchmarks"]["seed"]
+    assert arguments["umap_cells.py"]["seed"] == seed

@@ -1,0 +1,4 @@
+from mcvae_ops.evaluation.screen_measures import screen_measures
+from mcvae_ops.workflow.job import run
+
+run(screen_measures, snakemake)
