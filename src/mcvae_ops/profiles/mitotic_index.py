@@ -42,10 +42,10 @@ def mitotic_indices(cells: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
         if mitotic[cells["is_ntc"][chosen]].any():
             tables.append(_of_set(cells[chosen], mitotic).assign(cells=name))
         elif name == "all":
-            raise InputError(
+            raise InputError.missing(
                 where="shards/index.parquet",
-                found=f"no mitotic cell among {int(cells['is_ntc'].sum())} NTC cells",
-                expected="mitotic NTC cells, which the mitotic index is relative to",
+                what=f"a mitotic cell among {int(cells['is_ntc'].sum())} NTC cells",
+                why="the mitotic index is relative to the mitotic fraction of NTC cells",
                 fix="check that the mitotic feature table is part of archive.dataset",
             )
         elif chosen.any():

@@ -5,7 +5,7 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification
 from mcvae_ops.benchmarks.estimates.retrieval import unit_profiles
-from mcvae_ops.embeddings.read import named_rng
+from mcvae_ops.randomness import named_rng
 
 N_NEIGHBOURS = 3
 MISCOVERAGE = 0.1  # a set holds the true group of nine genes in ten
