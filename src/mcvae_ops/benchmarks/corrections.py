@@ -51,7 +51,7 @@ def corrected_complex_rows(
     complexes
         Columns complex, gene.
     rounds, seed
-        Number of rounds and seed of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over clusters of complexes.
     row
         `table.row` with the columns that name the profiles filled in.
     """

@@ -105,12 +105,11 @@ PANELS = {
             "profiles z-scored over genes, cosine distances, a pair is predicted if it lies in "
             "either tail of the distances; one point per percentile, the filled one is the 95th "
             "with its 95 % bootstrap interval over clusters of overlapping complexes. Right, "
-            "strict protocol: average "
-            "precision of the similar tail only, on all cells, on cells that were held out from "
-            "training, on guides and on genes that were, with 95 % interval over clusters of "
-            "overlapping complexes and training seeds; the grey tick is the mean over permuted "
-            "gene labels. Dashed: values "
-            "of the paper, of another training, other guides and annotation."
+            "strict protocol: average precision of the similar tail only, on all cells, on cells "
+            "that were held out from training, on guides and on genes that were, with 95 % "
+            "interval over clusters of overlapping complexes and training seeds; the grey tick is "
+            "the mean over permuted gene labels. Dashed: values of the paper, of another "
+            "training, other guides and annotation."
         ),
     ),
     "fig2b": Panel(
@@ -172,20 +171,20 @@ PANELS = {
         caption=(
             "Functional groups predicted from profiles by multinomial logistic regression: share "
             "of each true group (row) that is predicted as each group (column). Published "
-            "protocol: one random split over guides, so that guides of one gene lie on both sides. "
-            "In brackets the macro recall of the strict protocol: standardised features, all "
-            "guides of a gene on one side, 95 % interval over genes and training seeds."
+            "protocol: one random split over guides, so that guides of one gene lie on both "
+            "sides. In brackets the macro recall of the strict protocol: standardised features, "
+            "all guides of a gene on one side, 95 % interval over genes and training seeds."
         ),
     ),
     "fig4c": Panel(
         draw="fig4_functions:fig4c",
         tables=("functions",),
         caption=(
-            "Recall of each functional group from the background minus that from the salient space "
-            "of the main model, and of each model that is compared with it. Groups on the right "
-            "shift states that control cells also have; groups on the left have phenotypes that "
-            "control cells lack. Bars: published protocol; diamonds: strict protocol with 95 % "
-            "interval; black ticks: values of the paper, of another training, other guides and "
+            "Recall of each functional group from the background minus that from the salient "
+            "space of the main model, and of each model that is compared with it. Groups on the "
+            "right shift states that control cells also have; groups on the left have phenotypes "
+            "that control cells lack. Bars: published protocol; diamonds: strict protocol with 95 "
+            "% interval; black ticks: values of the paper, of another training, other guides and "
             "annotation."
         ),
     ),

@@ -103,7 +103,7 @@ def build_pair_sets(
     pairs
         Columns source (name of the list), gene_a, gene_b.
     rounds, seed
-        Number of rounds and seed of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over clusters of complexes.
     """
     graphs = {COMPLEXES: complex_graph(library, complexes)}
     graphs[WITHOUT_LARGEST] = without_largest(library, complexes, graphs[COMPLEXES])

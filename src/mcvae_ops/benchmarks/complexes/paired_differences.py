@@ -65,7 +65,7 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision], metric: 
             between = _between_pairs(by_space, first, other)
         else:
             between = _between_models(by_space, first, other)
-        # Complexes and seeds are independent sources of uncertainty: half widths in quadrature.
+        # Clusters and seeds are independent sources of uncertainty: half widths in quadrature.
         low, high = value - np.hypot(value - low, between), value + np.hypot(high - value, between)
         rows.append(
             table.row(
@@ -88,15 +88,15 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision], metric: 
     return rows
 
 
-def _units(first: AveragePrecision, ours: tuple, other: tuple, *sides: dict) -> str:
-    """Say what the interval is over: clusters, and the seeds of the trained models."""
+def _units(estimate: AveragePrecision, first: tuple, other: tuple, *sides: dict) -> str:
+    """Name the units of the interval: clusters, and the seeds of the trained models."""
     n_seeds = min(
         len(side)
-        for side, key in zip(sides, (ours, other), strict=True)
-        if key[0] not in UNTRAINED or (ours[0] in UNTRAINED and other[0] in UNTRAINED)
+        for side, key in zip(sides, (first, other), strict=True)
+        if key[0] not in UNTRAINED or (first[0] in UNTRAINED and other[0] in UNTRAINED)
     )
     seeds = f", {n_seeds} seeds" if n_seeds > 1 else ""
-    return f"{first.n_clusters} clusters of complexes{seeds}"
+    return f"{estimate.n_clusters} clusters of complexes{seeds}"
 
 
 def _mean_value(seeds: dict[int, AveragePrecision]) -> float:

@@ -11,7 +11,6 @@ from scipy import stats
 from scipy.special import expit, logit
 
 LEVEL = 0.95
-BOOTSTRAP_ROUNDS = 1000  # of benchmarks whose number of rounds is not configured
 FEWEST_UNITS = 3
 FEWEST_FOR_BOOTSTRAP = 8
 FEWEST_PER_CLASS = 8  # positives, and negatives, for an interval of an AUROC
