@@ -40,7 +40,7 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         place, aside = (row.distance_combined, y), (3, -4 - 8 * (k % 4))
         left.annotate(row.gene, place, aside, textcoords="offset points", fontsize=7)
     left.set(xlabel="distance from NTC of the same batches", ylabel="−log10 q")
-    left.legend(loc="lower right", title="effect")
+    left.legend(loc="center left", title="effect")
     counts = check_counts(table)
     _draw_counts(right, counts)
     n_batches = int(table["n_batches"].max())
