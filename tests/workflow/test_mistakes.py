@@ -354,8 +354,8 @@ def test_no_gpu(monkeypatch):
     with pytest.raises(InputError) as caught:
         choose_device("cuda")
     assert str(caught.value) == (
-        "configuration key training.device: found 'cuda', while PyTorch sees no GPU here, expected "
-        "a GPU with its driver; set it to auto or cpu, or run the job on a node with a GPU."
+        "configuration key training.device: found 'cuda', but PyTorch has no GPU here, expected a "
+        "GPU with its driver; set it to auto or cpu, or run the job on a node with a GPU."
     )
     assert choose_device("auto").type == "cpu"
 
