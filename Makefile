@@ -4,6 +4,7 @@
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
+# make calibration  do p values and intervals mean what they say? (simulated truth; minutes)
 # make lint   ruff, snakefmt, snakemake --lint
 # make bench  measurements (tests/performance)
 # make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
@@ -16,7 +17,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens evaluate check test test-slurm lint bench bench-gpu docs
+.PHONY: help demo screens evaluate check calibration test test-slurm lint bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -55,6 +56,9 @@ evaluate: .venv/installed
 
 check: .venv/installed
 	$(BIN)/pytest tests/demo
+
+calibration: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibration results/calibration.tsv
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup --durations=10 \

@@ -364,6 +364,26 @@ def metrics() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(kl_per_dimension_s=[None, [1.0, 0.25], [9.0, 9.0]])
 
 
+def hits() -> pd.DataFrame:
+    """Thirty genes, half of which are hits."""
+    rng, n = np.random.default_rng(8), 30
+    is_hit = np.arange(n) < n // 2
+    return pd.DataFrame(
+        {
+            "gene": [f"GENE{k}" for k in range(n)],
+            "n_cells": 200,
+            "distance_combined": np.where(is_hit, 0.5, 0.2) + 0.1 * rng.random(n),
+            "q_combined": np.where(is_hit, 0.001, 0.6),
+            "is_hit": is_hit,
+            "survives_confounders": is_hit & (np.arange(n) % 3 > 0),
+            "n_guides_active": np.where(is_hit, 3, 0),
+            "n_batches": 8,
+            "n_batches_agree": np.where(is_hit, 8, 4),
+            "effect": np.resize(["novel", "shift", ""], n),
+        }
+    )
+
+
 TABLES = {
     "complexes": complexes,
     "covariates": covariates,
@@ -373,6 +393,7 @@ TABLES = {
     "mitosis_points": mitosis_points,
     "guides": guides,
     "corrections": corrections,
+    "hits": hits,
     "umap_cells": umap_cells,
     "umap_guides": umap_guides,
     "alignment": alignment,

@@ -176,8 +176,8 @@ def test_gpu_rules_alone_had_a_gpu(run):
         assert job["partition"] == ("gpu" if is_gpu_rule else "cpu"), job
         assert job.get("gpus") == ("gres:gpu:1" if is_gpu_rule else None), job
     logs = {rule: next((run.folder / "logs/tiny").glob(f"{rule}*")) for rule in
-            ("embed_cells/mcvae/0.log", "covariates.log")}  # fmt: skip
-    assert "CUDA_VISIBLE_DEVICES 0" in logs["embed_cells/mcvae/0.log"].read_text()
+            ("embed_cells/mcvae/0/0.log", "covariates.log")}  # fmt: skip
+    assert "CUDA_VISIBLE_DEVICES 0" in logs["embed_cells/mcvae/0/0.log"].read_text()
     assert "CUDA_VISIBLE_DEVICES none" in logs["covariates.log"].read_text()
 
 

@@ -8,7 +8,13 @@ from sklearn.metrics import average_precision_score
 from sklearn.metrics.pairwise import cosine_distances as sklearn_distances
 
 from mcvae_ops.benchmarks.complexes import complex_retrieval as benchmark
-from mcvae_ops.benchmarks.complexes.pair_graph import complex_graph, pair_graph, resampled_weights
+from mcvae_ops.benchmarks.complexes.complex_clusters import cluster_complexes
+from mcvae_ops.benchmarks.complexes.pair_graph import (
+    complex_graph,
+    draw_clusters,
+    pair_graph,
+    resampled_weights,
+)
 from mcvae_ops.benchmarks.complexes.paired_differences import (
     AveragePrecision,
     precision_difference_rows,
@@ -16,8 +22,11 @@ from mcvae_ops.benchmarks.complexes.paired_differences import (
 from mcvae_ops.benchmarks.estimates import retrieval, table
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.benchmarks.estimates.mean_average_precision import (
-    complex_average_precision,
-    complex_p_value,
+    p_value_of,
+    random_sets,
+    rank_neighbours,
+    score_profiles,
+    score_sets,
 )
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.normalise import zscore_features
@@ -44,7 +53,16 @@ def test_complexes_become_edges_once_and_merged_symbols_match():
     assert named_edges(graph) == {("A", "B"), ("B", "C1&C2")}
     assert set(graph.complexes) == {"one", "two", "three"}
     owners = graph.members.sum(axis=1)
-    assert owners.tolist() == [2, 1]
+    assert owners.tolist() == [1, 1]  # "one" and "three" are one cluster, "two" shares a gene alone
+    assert graph.n_clusters == 2 and graph.representatives() == ["one", "two"]
+
+
+def test_complexes_that_share_half_of_the_smaller_one_are_one_cluster():
+    rows = [("whole", g) for g in "abcdefgh"] + [("part", g) for g in "abcx"]
+    rows += [("neighbour", g) for g in "hijklm"] + [("alone", g) for g in "yz"]
+    clusters = cluster_complexes(pd.DataFrame(rows, columns=["complex", "gene"]))
+    assert clusters["whole"] == clusters["part"]
+    assert len(set(clusters.values())) == 3
 
 
 def test_pairs_lose_direction_repetition_and_strangers():
@@ -68,16 +86,18 @@ def test_sources_without_edges_are_left_out_with_a_warning(caplog):
 
 def test_bootstrap_weights_are_one_on_average_and_shared_by_libraries():
     graph = complex_graph(LIBRARY, COMPLEXES)
-    edges, nodes = resampled_weights(graph, 20_000, 0)
+    edges, nodes = resampled_weights(graph, draw_clusters(graph, 20_000, 0))
     np.testing.assert_allclose(edges.mean(axis=1), 1, atol=0.05)
     np.testing.assert_allclose(nodes.mean(axis=1), 1, atol=0.05)
-    # A is held by one and three, as the edge A-B; B by one, two and three; C1&C2 by two
+    # "one" and "three" are one cluster: A is held by it, as the edge A-B; B by "two", too
     np.testing.assert_allclose(nodes[0], edges[0])
-    np.testing.assert_allclose(nodes[1], (2 * edges[0] + edges[1]) / 3)
+    np.testing.assert_allclose(nodes[1], (edges[0] + edges[1]) / 2)
     np.testing.assert_allclose(nodes[2], edges[1])
     smaller = complex_graph(("A", "B"), COMPLEXES)
-    np.testing.assert_array_equal(resampled_weights(smaller, 20_000, 0)[0][0], edges[0])
-    assert resampled_weights(pair_graph(LIBRARY, NO_PAIRS), 10, 0)[0].shape == (0, 0)
+    again = resampled_weights(smaller, draw_clusters(smaller, 20_000, 0))
+    np.testing.assert_array_equal(again[0][0], edges[0])
+    pairs = pair_graph(LIBRARY, NO_PAIRS)
+    assert resampled_weights(pairs, draw_clusters(pairs, 10, 0))[0].shape == (0, 0)
 
 
 def brute_force_curve(profiles, truth, percentiles):
@@ -173,7 +193,10 @@ def test_complex_scores_equal_copairs():
     label = np.repeat(list("abcde"), [2, 3, 4, 5, 6])
     profiles = rng.normal(size=(20, 4)) + (label == "c")[:, None] * 2
     members = {name: np.flatnonzero(label == name) for name in "abcde"}
-    found = complex_average_precision(retrieval.cosine_distances(profiles), members)
+    ranks = rank_neighbours(retrieval.cosine_distances(profiles))
+    found = {name: score_sets(ranks, each[None])[0] for name, each in members.items()}
+    for name, each in members.items():
+        assert score_profiles(profiles, each[None])[0] == pytest.approx(found[name], abs=1e-12)
     scores = copairs.map.average_precision(
         pd.DataFrame({"complex": label}), profiles, ["complex"], [], [], ["complex"],
         progress_bar=False,
@@ -181,9 +204,16 @@ def test_complex_scores_equal_copairs():
     expected = scores.groupby("complex")["average_precision"].mean()
     for name, value in found.items():
         assert value == pytest.approx(expected[name], abs=1e-6)
-    assert complex_p_value(found["c"], 4, 20, 500, 0) < 0.02
-    assert complex_p_value(found["a"], 2, 20, 500, 0) > 0.02
-    assert complex_p_value(0.0, 4, 20, 500, 0) == 1
+    nulls = {size: score_sets(ranks, random_sets(20, size, 500, 0)) for size in (2, 4)}
+    assert p_value_of(found["c"], nulls[4]) < 0.02
+    assert p_value_of(found["a"], nulls[2]) > 0.02
+    assert p_value_of(0.0, nulls[4]) == 1
+
+
+def test_random_sets_hold_no_profile_twice_and_each_as_often():
+    sets = random_sets(12, 5, 4000, 0)
+    assert all(len(set(each)) == 5 for each in sets[:200].tolist())
+    assert np.bincount(sets.ravel()) / 4000 == pytest.approx(np.full(12, 5 / 12), abs=0.03)
 
 
 def planted(seed, strength, n_complexes=20):
@@ -216,6 +246,7 @@ def average_precision_of(profiles, complexes, space="combined"):
 def test_a_planted_effect_is_found_and_shuffled_labels_are_not():
     profiles, complexes = planted(0, 3.0)
     rows = average_precision_of(profiles, complexes).xs("strict").reset_index()
+    rows = rows[rows["item"] == "CORUM"]
     value = rows.set_index("metric").loc["average_precision"]
     assert value["low"] < value["value"] < value["high"]
     assert value["low"] > 0.5
@@ -272,15 +303,18 @@ def test_differences_are_paired_and_cross_seeds():
     shared = rng.normal(size=1000)
     estimates = {
         ("a", "combined", "all", seed): AveragePrecision(
-            0.5 + 0.1 * seed, 0.5 + 0.1 * seed + shared, 9
+            0.5 + 0.1 * seed, 0.5 + 0.1 * seed + shared, 9, 20
         )
         for seed in (0, 1)
-    } | {("b", "combined", "all", 0): AveragePrecision(0.3, 0.3 + shared, 9)}
-    rows = table.to_frame(precision_difference_rows(estimates)).set_index(["model", "item"])
+    } | {("b", "combined", "all", 0): AveragePrecision(0.3, 0.3 + shared * (1 + 1e-9), 9, 20)}
+    rows = table.to_frame(precision_difference_rows(estimates, "average_precision")).set_index(
+        ["model", "item"]
+    )
     row = rows.loc[("a", "b")]
     assert row["value"] == pytest.approx(0.25)
-    # complexes cancel, as their draws are shared; only the seeds differ: sd sqrt(.005), t = 12.706
-    half = 12.7062 * np.sqrt(0.005 / 2)
+    # clusters cancel, as their draws are shared; only the seeds differ: sd sqrt(.005), t = 12.706;
+    # the mean of two seeds of a, one of b
+    half = 12.7062 * np.sqrt(0.005) * np.sqrt(1 / 2 + 1)
     assert row["low"] == pytest.approx(0.25 - half, abs=1e-5)
     assert row["high"] == pytest.approx(0.25 + half, abs=1e-5)
     assert row["seed"] == table.OVER_SEEDS
@@ -288,15 +322,17 @@ def test_differences_are_paired_and_cross_seeds():
 
 
 def test_the_salient_space_is_compared_with_all_of_another_model():
+    nearly_nothing = 1e-9 * np.arange(50)
+
     def estimates(model, space, values):
         return {
-            (model, space, "all", seed): AveragePrecision(value, np.full(50, value), 9)
+            (model, space, "all", seed): AveragePrecision(value, value + nearly_nothing, 9, 20)
             for seed, value in enumerate(values)
         }
 
     found = estimates("a", "combined", (0.2, 0.2)) | estimates("a", "salient", (0.5, 0.7))
     found |= estimates("b", "combined", (0.3, 0.3)) | estimates("b", "salient", (0.1, 0.5))
-    rows = table.to_frame(precision_difference_rows(found))
+    rows = table.to_frame(precision_difference_rows(found, "average_precision"))
     rows = rows[rows["model"] != rows["item"]].set_index(["model", "space"])
     assert set(rows["against"]) == {"combined"} and len(rows) == 4
     row = rows.loc[("a", "salient")]
@@ -315,7 +351,7 @@ def test_missing_genes_and_nan_profiles_leave_the_rest_in_order(tmp_path):
     paths = [str(tmp_path / f"{name}.parquet") for name in ("complexes", "pairs", "out")]
     benchmark.complexes([str(tmp_path / "genes.parquet")], *paths[:2], SETTINGS, 0, paths[2])
     rows = pd.read_parquet(paths[2])
-    assert (rows[rows["metric"] == "recall"]["n"] == 78).all()
+    assert (rows[(rows["metric"] == "recall") & (rows["item"] == "CORUM")]["n"] == 78).all()
     score = rows[rows["metric"] == "mean_average_precision"].set_index(["space", "item"])["n"]
     assert score["combined", "complex 00"] == 3
     again = (tmp_path / "out.parquet").read_bytes()

@@ -22,9 +22,9 @@ from mcvae_ops.benchmarks.functions.function_prediction import (
 )
 from mcvae_ops.benchmarks.functions.group_recall import (
     Predictions,
-    bootstrap_hits,
     confusion,
     recall_rows,
+    recalls,
 )
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
@@ -134,7 +134,7 @@ def test_confusion_and_recall_agree_with_scikit_learn():
     expected = confusion_matrix(made.truth, made.predicted[0], normalize="true")
     np.testing.assert_allclose(confusion(made), expected)
     macro = pick(
-        recall_rows(made, {}, dict(benchmark="functions", protocol="published", model="m",
+        recall_rows(made, dict(benchmark="functions", protocol="published", model="m",
                                    space="background", seed=0, cells="all")),
         metric="macro_recall",
     )  # fmt: skip
@@ -152,18 +152,15 @@ def test_strict_predicts_each_profile_without_its_gene():
     assert (made.predicted == made.truth).mean() < 0.75  # 1 if a gene's own guides were seen
 
 
-def test_bootstrap_draws_genes():
+def test_the_terms_of_genes_are_those_of_a_ratio():
     genes = np.array(["a", "a", "b", "c", "c"])
     truth = np.array([0, 0, 0, 1, 1])
     predicted = np.array([[0, 0, 1, 1, 1], [0, 0, 1, 1, 1]])
-    made = Predictions(np.array(["x", "y"]), truth, genes, predicted)
-    hits, size = bootstrap_hits(made, 500, np.random.default_rng(0))
-    assert set(map(tuple, np.unique(np.column_stack([hits, size])[:, [0, 2]], axis=0))) == {
-        (4.0, 4.0),
-        (2.0, 3.0),
-        (0.0, 2.0),
-    }
-    assert (hits[:, 1] == 2).all() and (size[:, 1] == 2).all()
+    found = recalls(Predictions(np.array(["x", "y"]), truth, genes, predicted))
+    assert found.value.tolist() == pytest.approx([2 / 3, 1])
+    # hits less recall times profiles, over the profiles of the group
+    assert found.terms.tolist() == pytest.approx([(2 - 4 / 3) / 3, (0 - 2 / 3) / 3, 0])
+    assert found.group_of.tolist() == [0, 0, 1]
 
 
 def test_small_groups_missing_values_and_too_few_groups(caplog):

@@ -7,7 +7,7 @@ from copairs import map as copairs
 
 from mcvae_ops.benchmarks.corrections import corrected_complex_rows, corrections
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.guide_consistency import consistency_rows, gene_scores, mate_ranks
+from mcvae_ops.benchmarks.guide_consistency import consistency_rows, gene_scores
 from mcvae_ops.files import write_parquet
 
 
@@ -47,8 +47,8 @@ def test_scores_equal_copairs(sizes):
 
 def test_ranks_by_hand_with_ties():
     profiles = np.array([[1.0, 0], [1, 0], [1, 0], [0, 1]])
-    ranks = mate_ranks(profiles, np.array(["a", "a", "b", "b"]))
-    assert [rank.tolist() for rank in ranks] == [[2], [2], [3], [3]]
+    scores = gene_scores(profiles, np.array(["a", "a", "b", "b"]))["score"]
+    assert scores.tolist() == pytest.approx([1 / 2, 1 / 3])
 
 
 def test_planted_genes_are_found_in_the_background_alone():
@@ -71,7 +71,7 @@ def test_without_an_effect_intervals_cover_chance_and_p_values_are_not_small():
         covered.append(score["low"] <= null <= score["high"])
         p_values.append(pick(rows, metric="mean_average_precision_p_value", space="combined"))
     assert np.mean(covered) > 0.7
-    assert (pd.concat(p_values)["value"] < 0.05).mean() < 0.08
+    assert 0.02 < (pd.concat(p_values)["value"] < 0.05).mean() < 0.08
 
 
 def test_single_guides_ntc_and_nan_are_left_out(caplog):
@@ -89,10 +89,10 @@ def test_single_guides_ntc_and_nan_are_left_out(caplog):
 
 def test_a_correction_that_helps_is_seen_and_one_that_does_nothing_is_not(tmp_path):
     complexes = pd.DataFrame(
-        {"complex": [f"c{k // 5}" for k in range(30)], "gene": [f"G{k:02d}" for k in range(30)]}
+        {"complex": [f"c{k // 3}" for k in range(30)], "gene": [f"G{k:02d}" for k in range(30)]}
     )
     rng = np.random.default_rng(0)
-    of_complex = rng.normal(size=(6, 6))[np.repeat(np.arange(6), 20)]
+    of_complex = rng.normal(size=(10, 6))[np.repeat(np.arange(10), 12)]
     names = [f"z_{k:02d}" for k in range(6)]
     clean = planted(0.0, noise=0.3)
     clean[names] += of_complex
@@ -112,7 +112,8 @@ def test_a_correction_that_helps_is_seen_and_one_that_does_nothing_is_not(tmp_pa
     found = pd.read_parquet(paths[5])
     gain = found[found["metric"] == "average_precision_difference"].set_index(["item", "space"])
     assert gain.loc[("tvn", "background"), "low"] > 0
-    assert gain.loc[("centre", "background"), ["value", "low", "high"]].tolist() == [0, 0, 0]
+    nothing = gain.loc[("centre", "background")]
+    assert nothing["value"] == 0 and np.isnan(nothing[["low", "high"]].astype(float)).all()
     score = found[found["metric"] == "guide_consistency"].set_index(["item", "space"])["value"]
     assert score["tvn", "background"] > score["none", "background"] == score["centre", "background"]
 

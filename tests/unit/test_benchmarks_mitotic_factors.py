@@ -6,14 +6,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
+from mcvae_ops.benchmarks.estimates.roc import auroc
 from mcvae_ops.benchmarks.mitosis import mitotic_factors as benchmark
 from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.published_profiles import gene_table, mitotic_table
 
-SETTINGS = {"null_percentile": 99.9, "threshold_percent": None, "bootstrap": 300}
+SETTINGS = {"null_percentile": 99.9, "threshold_percent": None}
 CLASSES = {"shifting_groups": ["shape", "size"], "novel_groups": ["foci", "holes"]}
 
 
@@ -28,7 +28,7 @@ def index_of(names, percent, null=()):
     level = ["gene"] * len(names) + ["ntc_guide"] * len(null)
     names = [*names, *(f"n{k}" for k in range(len(null)))]
     values = {"level": level, "name": names, "mitotic_index_percent": [*percent, *null]}
-    return pd.DataFrame(values).assign(n_cells=10, mitotic_fraction=0.1)
+    return pd.DataFrame(values).assign(cells="all", n_cells=10, mitotic_fraction=0.1)
 
 
 def row(**values):
@@ -83,24 +83,21 @@ def test_auroc_equals_scikit_learn_with_ties_and_weights():
     rng = np.random.default_rng(0)
     scores = np.round(rng.normal(size=(2, 50)), 1)
     positive = rng.random(50) < 0.3
-    values, rounds = auroc_rounds(scores, positive, 400, 0)
+    values, terms = auroc(scores, positive)
     for k in range(2):
         assert values[k] == pytest.approx(roc_auc_score(positive, scores[k]))
-        assert rounds[k].mean() == pytest.approx(values[k], abs=0.02)
-    drawn = rng.choice(np.flatnonzero(positive), (400, positive.sum()))
-    others = rng.choice(np.flatnonzero(~positive), (400, (~positive).sum()))
-    labels = np.repeat([True, False], [drawn.shape[1], others.shape[1]])
-    direct = [
-        roc_auc_score(labels, scores[0][np.r_[a, b]]) for a, b in zip(drawn, others, strict=True)
-    ]
-    assert rounds[0].std() == pytest.approx(np.std(direct), rel=0.15)
+    n, m = positive.sum(), (~positive).sum()
+    wins = scores[0, positive][:, None] > scores[0, ~positive]
+    wins = wins + 0.5 * (scores[0, positive][:, None] == scores[0, ~positive])
+    assert terms[0, positive] == pytest.approx((wins.mean(axis=1) - values[0]) / n)
+    assert terms[0, ~positive] == pytest.approx((wins.mean(axis=0) - values[0]) / m)
 
 
 @pytest.mark.parametrize("positive", [np.zeros(4, bool), np.ones(4, bool)])
 def test_auroc_of_one_class_is_undefined(positive):
-    values, rounds = auroc_rounds(np.ones((2, 4)), positive, 5, 0)
+    values, terms = auroc(np.ones((2, 4)), positive)
     assert np.isnan(values).all()
-    assert np.isnan(rounds).all()
+    assert np.isnan(terms).all()
 
 
 def simulate(seed, effect, n=300):
@@ -119,7 +116,7 @@ def simulate(seed, effect, n=300):
 def difference_of(seed, effect):
     genes, index, factors = simulate(seed, effect)
     points = benchmark.effect_points(genes, index, factors)
-    rows = table.to_frame(benchmark.strict_rows(points, 20.0, 300, 0, row))
+    rows = table.to_frame(benchmark.strict_rows(points, 20.0, row))
     return rows[rows["metric"] == "auroc_difference"].iloc[0]
 
 
@@ -137,9 +134,7 @@ def test_scales_do_not_change_the_auroc():
             points["salient_norm"] / points["salient_norm"].median(), points["background_norm"]
         )
     )
-    first, second = (
-        pd.DataFrame(benchmark.strict_rows(p, 20.0, 50, 0, row)) for p in (points, other)
-    )
+    first, second = (pd.DataFrame(benchmark.strict_rows(p, 20.0, row)) for p in (points, other))
     pd.testing.assert_series_equal(first["value"], second["value"])
 
 
@@ -148,16 +143,16 @@ def test_background_tells_shifting_from_novel_groups_by_hand():
     groups = pd.DataFrame({"gene": ["A", "B", "C", "D", "F", "G"], "group": [*group_of.values()]})
     points = pd.DataFrame({"gene": [*group_of, "H", "I"]})
     points["relative_background"] = [0.9, 0.5, 0.2, 0.3, 0.5, 0.0, 0.0, np.nan]
-    rows = group_auroc_rows(points, groups, CLASSES | {"bootstrap": 200}, 0, row)
+    rows = group_auroc_rows(points, groups, CLASSES, row)
     found = table.to_frame(rows).iloc[0]
     # of six pairs .9 wins two, .5 wins one and ties one, .2 none
     assert found["value"] == pytest.approx(3.5 / 6)
     assert found[["metric", "item", "against", "n"]].tolist() == [
         "group_auroc", "shifting groups", "novel groups", 5,
     ]  # fmt: skip
-    assert found["low"] < found["value"] < found["high"]
-    assert group_auroc_rows(points[:3], groups, CLASSES | {"bootstrap": 9}, 0, row) == []
-    assert group_auroc_rows(points, groups[:0], CLASSES | {"bootstrap": 9}, 0, row) == []
+    assert np.isnan(found["low"])  # two against three genes have no interval
+    assert group_auroc_rows(points[:3], groups, CLASSES, row) == []
+    assert group_auroc_rows(points, groups[:0], CLASSES, row) == []
 
 
 def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
@@ -177,7 +172,7 @@ def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     names = ("index", "factors", "wider", "groups", "rows", "points")
     paths = [str(tmp_path / f"{n}.parquet") for n in names]
     tables = [str(tmp_path / f"{name}.parquet") for name in ("vae", "genes", "cvae")]
-    benchmark.mitosis(tables, *paths[:4], settings, 0, ["mcvae"], *paths[4:])
+    benchmark.mitosis(tables, *paths[:4], settings, ["mcvae"], *paths[4:])
     rows, points = pd.read_parquet(paths[4]), pd.read_parquet(paths[5])
     assert set(rows["model"]) == set(points["model"]) == {"mcvae"}
     assert points.columns.tolist() == [
@@ -190,7 +185,7 @@ def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     counts = counts.set_index("against")["value"]
     assert counts[benchmark.WIDER_LIST] == counts[""] + 1  # a merged symbol in a list names none
     assert len(rows[rows["metric"] == "group_auroc"]) == 1
-    benchmark.mitosis(tables, *paths[:4], settings, 0, ["mcvae", "cvae"], *paths[4:])
+    benchmark.mitosis(tables, *paths[:4], settings, ["mcvae", "cvae"], *paths[4:])
     both, more = pd.read_parquet(paths[4]), pd.read_parquet(paths[5])
     of_main = both[both["model"] == "mcvae"].reset_index(drop=True)
     pd.testing.assert_frame_equal(of_main, rows)
@@ -249,6 +244,6 @@ def test_the_paper_figures_own_points_give_its_auroc(shared):
     rows = table.to_frame(benchmark.published_rows(points, 0.0, row)).set_index("item")["value"]
     assert rows["relative_background"] == pytest.approx(0.877, abs=5e-4)
     assert rows["mitotic_index"] == pytest.approx(0.789, abs=5e-4)
-    strict = table.to_frame(benchmark.strict_rows(points, 0.0, 2000, 0, row)).set_index("metric")
+    strict = table.to_frame(benchmark.strict_rows(points, 0.0, row)).set_index("metric")
     difference = strict.loc["auroc_difference"]
     assert difference["low"] < 0 < difference["high"]

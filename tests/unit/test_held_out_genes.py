@@ -99,7 +99,9 @@ def benchmark_rows(held_out):
     groups = pd.DataFrame({"gene": COMPLEXES["gene"]})
     groups["group"] = [f"group {name[0]}" for name in groups["gene"]]
     p_values = of_guides[["guide", "gene"]].assign(p_value=0.0)
-    points = mitotic_factors.effect_points(of_genes, mitotic_indices(cells), {"0A"})
+    index = mitotic_indices(cells, split)
+    index = index[index["cells"] == "held_out_gene"]
+    points = mitotic_factors.effect_points(of_genes, index, {"0A"})
 
     def row(**values):
         same = {"model": "m", "seed": 0, "cells": "held_out_gene"}
@@ -114,7 +116,7 @@ def benchmark_rows(held_out):
         "corrections": corrections.corrected_complex_rows(twice, COMPLEXES, 30, 0, strict),
         "functions": function_prediction.function_rows(of_guides, groups, p_values, SETTINGS, 0),
         "guides": guide_consistency.consistency_rows(of_guides, 30, 0),
-        "mitosis": mitotic_factors.strict_rows(points, 0.0, 30, 0, row),
+        "mitosis": mitotic_factors.strict_rows(points, 0.0, row),
     }
     return of_genes, {name: table.to_frame(found) for name, found in rows.items()}
 

@@ -10,7 +10,6 @@ from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_profiles, guide_profiles
 from mcvae_ops.profiles.mitotic_index import mitotic_indices
 from mcvae_ops.profiles.normalise import zscore_features
-from mcvae_ops.profiles.significance import distance_from_ntc
 
 CELLS = pd.DataFrame(
     {
@@ -139,46 +138,13 @@ def test_zscores_and_constant_features():
 
 
 def test_mitotic_index_is_the_signed_change_against_ntc():
-    index = mitotic_indices(CELLS).set_index("name")
+    split = pd.Series(["train"] * len(CELLS))
+    both = mitotic_indices(CELLS, split)
+    assert set(both["cells"]) == {"all", "train"}
+    index = both[both["cells"] == "all"].set_index("name")
     assert index.loc["A", "mitotic_fraction"] == 0.25
     assert index.loc["A", "mitotic_index_percent"] == -50
     assert index.loc["B", "mitotic_index_percent"] == 0
     assert index.loc["n1", ["level", "mitotic_index_percent"]].tolist() == ["ntc_guide", 100]
     with pytest.raises(InputError, match="a mitotic cell among 2 NTC cells is missing"):
-        mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"))
-
-
-def test_significance_is_uniform_without_effect_and_small_with_one():
-    rng = np.random.default_rng(0)
-    n_guides, sizes = 300, [1, 8, 30]
-    guide = np.repeat(np.arange(n_guides), np.resize(sizes, n_guides))
-    latent = rng.normal(size=(2000 + len(guide), 5))
-    shifted = guide < 30
-    latent[2000:][shifted] += 1.5
-    is_ntc = np.arange(len(latent)) < 2000
-    cells = pd.DataFrame({"guide": np.r_[np.full(2000, -1), guide], "gene": "g", "is_ntc": is_ntc})
-    guides = guide_profiles(cells, latent)
-    _, p_values = distance_from_ntc(latent, is_ntc, guides, 400, 1)
-    planted = guides["guide"].between(0, 29) & (guides["n_cells"] > 1)
-    assert p_values[planted].max() < 0.02
-    null = p_values[(guides["guide"] >= 30).to_numpy()]
-    assert 0.4 < null.mean() < 0.6
-    assert abs((null < 0.1).mean() - 0.1) < 0.06
-    assert p_values.min() >= 1 / 401
-
-
-def test_significance_agrees_with_drawing_subsets_for_each_guide():
-    rng = np.random.default_rng(2)
-    latent = rng.normal(size=(206, 3))
-    is_ntc = np.arange(206) < 200
-    cells = pd.DataFrame({"guide": np.where(is_ntc, "n", "g"), "gene": "g", "is_ntc": is_ntc})
-    guides = guide_profiles(cells, latent)
-    statistic, p_values = distance_from_ntc(latent, is_ntc, guides, 4000, 0)
-    controls, row = latent[is_ntc], guides.index[guides["guide"] == "g"][0]
-    expected = np.linalg.norm(latent[~is_ntc].mean(0) - controls.mean(0))
-    assert statistic[row] == pytest.approx(expected)
-    null = [
-        np.linalg.norm(controls[rng.choice(200, 6, replace=False)].mean(0) - controls.mean(0))
-        for _ in range(4000)
-    ]
-    assert p_values[row] == pytest.approx((1 + np.sum(null >= expected)) / 4001, abs=0.03)
+        mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"), split)

@@ -8,8 +8,12 @@ import pytest
 from scipy.stats import energy_distance, kstest
 
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.energy_distance import energy_from_ntc, energy_test
+from mcvae_ops.profiles.energy_distance import energy_from_controls, energy_test
 from mcvae_ops.profiles.significance import guide_significance
+
+
+def one_batch(latent):
+    return np.zeros(len(latent), int)
 
 
 def by_hand(x, y):
@@ -23,10 +27,10 @@ def by_hand(x, y):
 def test_the_statistic_is_the_energy_distance(n, m):
     rng = np.random.default_rng(n)
     x, y = rng.normal(0.5, 1, (n, 4)), rng.normal(size=(m, 4))
-    assert energy_test(x, y, 10, 0)[0] == pytest.approx(by_hand(x, y), rel=1e-5)
+    assert energy_test([(x, y)], 10, 0)[0] == pytest.approx(by_hand(x, y), rel=1e-5)
     first, second = x[:, :1], y[:, :1]
     expected = energy_distance(first[:, 0], second[:, 0]) ** 2
-    assert energy_test(first, second, 10, 0)[0] == pytest.approx(expected, rel=1e-4)
+    assert energy_test([(first, second)], 10, 0)[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_p_value_agrees_with_every_exchange():
@@ -36,7 +40,7 @@ def test_p_value_agrees_with_every_exchange():
     chosen = [list(c) for c in itertools.combinations(range(9), 4)]
     every = [by_hand(pooled[c], np.delete(pooled, c, axis=0)) for c in chosen]
     expected = np.mean(np.array(every) >= every[0] - 1e-9)
-    assert energy_test(pooled[:4], pooled[4:], 4000, 0)[1] == pytest.approx(expected, abs=0.02)
+    assert energy_test([(pooled[:4], pooled[4:])], 4000, 0)[1] == pytest.approx(expected, abs=0.02)
 
 
 def test_uniform_under_the_null_and_small_for_a_change_of_spread_alone():
@@ -46,7 +50,7 @@ def test_uniform_under_the_null_and_small_for_a_change_of_spread_alone():
     latent, is_ntc = rng.normal(size=(len(guide_of), 3)), guide_of == 0
     wide = guide_of == n_guides
     latent[wide] *= 4  # the mean stays where it was
-    _, p_values = energy_from_ntc(latent, is_ntc, guide_of, 200, 0)
+    _, p_values = energy_from_controls(latent, one_batch(latent), is_ntc, guide_of, 200, 0)
     assert p_values[n_guides] == pytest.approx(1 / 201)
     assert np.isnan(p_values[0])  # the only NTC guide has no other to be compared with
     assert kstest(p_values[1:n_guides], "uniform").pvalue > 0.01
@@ -56,12 +60,12 @@ def test_guides_do_not_depend_on_each_other_and_identical_cells_tie():
     rng = np.random.default_rng(3)
     latent, guide_of = rng.normal(size=(60, 2)), np.repeat(np.arange(6), 10)
     is_ntc = guide_of < 3
-    whole = energy_from_ntc(latent, is_ntc, guide_of, 50, 0)
+    whole = energy_from_controls(latent, one_batch(latent), is_ntc, guide_of, 50, 0)
     moved = np.where(guide_of[:, None] == 5, latent + 1, latent)
     np.testing.assert_array_equal(
-        energy_from_ntc(moved, is_ntc, guide_of, 50, 0)[1][:5], whole[1][:5]
+        energy_from_controls(moved, one_batch(moved), is_ntc, guide_of, 50, 0)[1][:5], whole[1][:5]
     )
-    assert energy_test(np.ones((3, 2)), np.ones((5, 2)), 20, 0) == (0, 1)
+    assert energy_test([(np.ones((3, 2)), np.ones((5, 2)))], 20, 0) == (0, 1)
 
 
 @pytest.mark.parametrize("statistic", ["mean", "energy"])

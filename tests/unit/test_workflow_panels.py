@@ -17,7 +17,7 @@ QC = {f"figqc{k}" for k in range(1, 7)}
 MISSING = {
     "cells": (
         {"source": "profiles"},
-        {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", *QC},
+        {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", "figs3", *QC},
         {"covariates", "features", "guides", "corrections"},
     ),
     "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),

@@ -153,7 +153,7 @@ def test_what_lacks_its_annotation_is_left_out_with_the_reason():
     annotations = config["archive"]["annotations"]
     annotations |= {"corum": None, "mitotic_factors": None}
     panels = panels_of(config)
-    assert panels.drawn == ["fig1", "fig3b", "fig4b", "fig4e", "figs1"]
+    assert panels.drawn == ["fig1", "fig3b", "fig4b", "fig4e", "figs1", "figs3"]
     assert panels.left_out == {
         "fig2a": "archive.annotations.corum is null",
         "figs2": "archive.annotations.corum is null",

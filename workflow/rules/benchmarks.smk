@@ -7,6 +7,7 @@ OUTPUTS
     results/{screen}/benchmarks/{benchmark}.parquet   one row per estimate
     results/{screen}/benchmarks/{model}/{seed}/umap_{cells,guides}.parquet   maps of one training
     results/{screen}/claims.tsv                       claims, tested
+    results/{screen}/hits.{parquet,tsv}               one row per gene: does it do anything?
 """
 
 
@@ -123,7 +124,6 @@ rule feature_ranking:
         runtime=growing(240),
     params:
         settings=config["benchmarks"]["features"],
-        seed=config["benchmarks"]["seed"],
     script:
         "../scripts/feature_ranking.py"
 
@@ -156,7 +156,6 @@ rule mitosis:
     params:
         settings=config["benchmarks"]["mitosis"]
         | select(config["benchmarks"]["features"], "shifting_groups", "novel_groups"),
-        seed=config["benchmarks"]["seed"],
         models=EMBEDDINGS.shown_models,
     script:
         "../scripts/mitosis.py"
@@ -233,6 +232,39 @@ rule corrections:
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/corrections.py"
+
+
+rule hits:
+    """Which genes change the cells: activity, agreement, norms, confounders, resemblance."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embedding=f"results/{{screen}}/embeddings/{EMBEDDINGS.main}.parquet",
+        mitotic_index=branch(
+            "mitosis" in benchmark_tables(config),
+            then="results/{screen}/profiles/mitotic_index.parquet",
+        ),
+        complexes="results/{screen}/annotations/complexes.parquet",
+        groups="results/{screen}/annotations/functional_groups.parquet",
+    output:
+        hits="results/{screen}/hits.parquet",
+        hits_text="results/{screen}/hits.tsv",
+    log:
+        "logs/{screen}/hits.log",
+    benchmark:
+        "benchmarks/{screen}/hits.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(360),
+    params:
+        trained=True,
+        statistic=config["profiles"]["significance_statistic"],
+        permutations=config["profiles"]["permutations"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/hits.py"
 
 
 rule umap_cells:

@@ -90,6 +90,7 @@ rule mitotic_index:
     """Change of the mitotic fraction against the controls."""
     input:
         index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
     output:
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
     log:

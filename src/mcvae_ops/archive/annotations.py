@@ -203,9 +203,9 @@ def annotations(
             written[path] = parse_table(texts[source][0], columns, used[source])
         else:
             written[path] = parse(texts[source][0], used[source])
-    for path, table in written.items():
-        logger.info("%s: %d rows", path, len(table))
-        write_parquet(table.astype("string"), path)
+    for path, annotation in written.items():
+        logger.info("%s: %d rows", path, len(annotation))
+        write_parquet(annotation.astype("string"), path)
     received = {source: sha256 for source, (_, sha256) in texts.items()}
     verdicts = compare_checksums(
         received, pd.read_csv(recorded, sep="\t", dtype=str, keep_default_na=False)

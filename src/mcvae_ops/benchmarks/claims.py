@@ -5,22 +5,29 @@ space retrieves complexes better than the combined space of the main model (C8) 
 CellProfiler (C9), on held-out cells and on held-out guides.
 
 A claim may have parts (C1a, C1b, ...). It holds if every part holds, and its row repeats its
-weakest part. Estimates come from held-out cells where the tables have them.
+weakest part. Estimates come from held-out cells where the tables have them; the column cells says
+which cells were used. A claim needs two training seeds, because one training says nothing of
+another. Each interval is that of a single claim: nothing is corrected for the number of claims,
+and the report says so.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
 from mcvae_ops.benchmarks.estimates.verdicts import (
     IntervalEstimate,
+    compared,
     equivalence,
     read_estimate,
     weakest,
 )
+from mcvae_ops.benchmarks.mitosis.mitotic_factors import HAS_SIGN
+from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.files import write_text
 
 # "about equal" (C1): within this share of the average precision of CellProfiler
@@ -36,8 +43,15 @@ COVARIATES = {
     "position_in_fov": "position in the FOV",
     "position_in_well": "position in the well",
 }
+AVERAGES = {
+    "average_precision": "average precision of pairs",
+    "macro_average_precision": "mean average precision over complexes",
+}
+PRECISION = "average precision of CORUM, over pairs or over complexes, whichever says less"
 HELD_OUT = {"test": "held-out cells", "held_out_guide": "held-out guides"}
-COLUMNS = ["claim", "statement", "estimate", "low", "high", "n_seeds", "verdict", "how"]
+COLUMNS = [
+    "claim", "statement", "estimate", "low", "high", "n_seeds", "cells", "units", "verdict", "how",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,12 @@ class Part:
     statement: str
     estimate: IntervalEstimate
     how: str
+    comparison: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """That of the estimate, or how two things compare, where the statement is about that."""
+        return self.comparison or self.estimate.verdict
 
 
 class Tables:
@@ -75,6 +95,9 @@ class Tables:
     ) -> IntervalEstimate:
         """Return by how much the average precision of `model` exceeds that of `over`.
 
+        The average over all pairs is mostly that of the largest complexes; the average over
+        complexes weighs all of them equally. The weaker of the two gains is returned.
+
         Parameters
         ----------
         model, space
@@ -84,10 +107,18 @@ class Tables:
         where
             Further columns that the rows must match, such as cells.
         """
-        what = f"average precision of {model}, {space}, against {over}, {over_space}"
+        return weakest(
+            [self.gain(metric, model, over, over_space, space, where) for metric in AVERAGES]
+        )
+
+    def gain(
+        self, metric: str, model: str, over: str, over_space: str, space: str, where: dict
+    ) -> IntervalEstimate:
+        """Return the gain in one average alone; see `precision_gain`."""
+        what = f"{AVERAGES[metric]} of {model}, {space}, against {over}, {over_space}"
         rows = self._match(
             benchmark="complexes",
-            metric="average_precision_difference",
+            metric=f"{metric}_difference",
             model=model,
             space=space,
             item=over,
@@ -95,9 +126,8 @@ class Tables:
             seed=OVER_SEEDS,
             **where,
         )
-        gain = read_estimate(rows, what)
-        n_seeds = min(self._n_seeds(name) for name in (model, over) if name != "cellprofiler")
-        return IntervalEstimate(gain.value, gain.low, gain.high, n_seeds, gain.missing)
+        n_seeds = min(self._n_seeds(name) for name in (model, over) if name not in UNTRAINED)
+        return replace(read_estimate(rows, what), n_seeds=n_seeds)
 
     def average_precision(self, model: str) -> IntervalEstimate:
         """Return the average precision of CORUM pairs in the combined space."""
@@ -111,7 +141,7 @@ class Tables:
         )
 
     def auroc(self, model: str, space: str, covariate: str) -> IntervalEstimate:
-        """Return the AUROC of a covariate over all batches."""
+        """Return the AUROC of a covariate: the batch, or the mean of a position over batches."""
         return self.find(
             f"AUROC of {covariate} from {model} {space}",
             benchmark="covariates",
@@ -132,7 +162,7 @@ class Tables:
 def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
     """Return C1, C2 and C3: average precision of CORUM pairs."""
     main = tables.main_model
-    how = "average precision of CORUM pairs, {}; interval over complexes and seeds"
+    how = f"{PRECISION}, {{}}"
 
     def gain(model: str, over: str, over_space: str = "combined") -> Part:
         names = (model, over)
@@ -142,12 +172,13 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
         return Part(f"{names[0]} > {names[1]}", estimate, how.format(" minus ".join(names)))
 
     margin = EQUAL_SHARE * tables.average_precision("cellprofiler").value
-    about = equivalence(tables.precision_gain(main, "cellprofiler"), margin)
+    gain_over = tables.gain("average_precision", main, "cellprofiler", "combined", "combined", {})
     equal = Part(
         f"{main} is about CellProfiler",
-        about,
+        equivalence(gain_over, margin),
         f"{EQUAL_SHARE:.0%} of the average precision of CellProfiler ({margin:.3g}) minus the "
-        "distance between the two; interval over complexes and seeds",
+        "distance between the two",
+        compared(gain_over, margin),
     )
     priors = ("cvae_prior_s", "cvae_prior_z")
     return {
@@ -159,10 +190,7 @@ def complexes_parts(tables: Tables) -> dict[str, list[Part]]:
 
 def compared_parts(tables: Tables, compared: list[str]) -> dict[str, list[Part]]:
     """Return C8 and C9: each compared model against the main model and against CellProfiler."""
-    how = (
-        "average precision of CORUM pairs, salient space minus combined space of {}, {}; interval "
-        "over complexes and seeds"
-    )
+    how = f"{PRECISION}, salient space minus combined space of {{}}, {{}}"
     others = {
         "C8": (tables.main_model, tables.main_model),
         "C9": ("cellprofiler", "CellProfiler"),
@@ -187,8 +215,8 @@ def covariates_parts(tables: Tables) -> list[Part]:
     main = tables.main_model
     others = ((main, "combined"), ("cellprofiler", "combined"))
     how = (
-        "smallest AUROC of background, combined and CellProfiler, minus that of salient; interval "
-        "over batches (draws are paired for background and salient only) and seeds"
+        "smallest AUROC of background, combined and CellProfiler, minus that of salient; draws are "
+        "paired by batch or tile for background and salient only"
     )
     parts = []
     for covariate, name in COVARIATES.items():
@@ -205,14 +233,16 @@ def covariates_parts(tables: Tables) -> list[Part]:
         parts.append(Part(f"salient predicts {name} worst", weakest(margins), how))
     for model, space in ((main, "background"), ("cellprofiler", "combined")):
         for covariate in ("position_in_fov", "position_in_well"):
-            is_trained = model != "cellprofiler"
-            name = space if is_trained else "CellProfiler"
+            name = space if model != "cellprofiler" else "CellProfiler"
+            area, density = (
+                tables.auroc(*key, covariate) for key in ((model, space), ("", "density"))
+            )
             parts.append(
                 Part(
                     f"{name} predicts {COVARIATES[covariate]} well",
-                    tables.auroc(model, space, covariate) - WELL_PREDICTED,
-                    f"AUROC minus {WELL_PREDICTED}; interval over batches"
-                    + " and seeds" * is_trained,
+                    weakest([area - WELL_PREDICTED, area - density]),
+                    f"AUROC minus {WELL_PREDICTED}, or minus that of the density of cells alone, "
+                    "whichever says less",
                 )
             )
     return parts
@@ -230,7 +260,7 @@ def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> li
         )
         for group_class in (SHIFTING, NOVEL)
     }
-    how = "mean recall, {}, cross-validated by gene; interval over genes, repeats and seeds"
+    how = "mean recall, {}, cross-validated by gene"
     return [
         Part(
             f"{_names(shifting)} (existing states shifted): recalled better from background",
@@ -266,8 +296,15 @@ def features_part(tables: Tables, shifting: list[str], novel: list[str]) -> Part
         f"{_names(novel)}",
         difference,
         f"R2 of {TOP_FEATURES} features on held-out batches, mean over the former minus mean over "
-        "the latter groups; interval over batches",
+        f"the latter groups; {_left_out(tables, [*shifting, *novel])}",
     )
+
+
+def _left_out(tables: Tables, groups: list[str]) -> str:
+    """Say which groups do not count, as fewer of their features are significant."""
+    rows = tables.rows[(tables.rows["metric"] == "r2") & (tables.rows["level"] == TOP_FEATURES)]
+    absent = [group for group in groups if group not in set(rows["item"])]
+    return f"without {', '.join(absent)} (too few significant features)" if absent else "all groups"
 
 
 def mitosis_part(tables: Tables) -> Part:
@@ -279,11 +316,12 @@ def mitosis_part(tables: Tables) -> Part:
         metric="auroc_difference",
         against="",
     )
+    has_sign = tables.rows.loc[tables.rows["metric"] == HAS_SIGN, "value"]
     return Part(
         "the relative background norm beats the mitotic index",
         difference,
-        "AUROC of mitotic factors among significant genes, B/(S+B) minus mitotic index; "
-        "interval over genes and seeds",
+        "AUROC of mitotic factors among significant genes, B/(S+B) minus mitotic index of the same "
+        "cells" + "; the index of this table has no sign" * bool((has_sign == 0).any()),
     )
 
 
@@ -322,28 +360,30 @@ def claim_rows(
 
 def _rows(claim: str, parts: list[Part]) -> Iterator[dict]:
     if len(parts) == 1:
-        yield _row(claim, parts[0].statement, parts[0].estimate, parts[0].how)
+        yield _row(claim, parts[0].statement, parts[0].estimate, parts[0].verdict, parts[0].how)
         return
     least = weakest([part.estimate for part in parts])
     decisive = next(part for part in parts if part.estimate is least)
     letters = {id(part): f"{claim}{chr(ord('a') + k)}" for k, part in enumerate(parts)}
     how = f"weakest part, {letters[id(decisive)]}: {decisive.how}"
-    yield _row(claim, "; ".join(part.statement for part in parts), least, how)
+    yield _row(claim, "; ".join(part.statement for part in parts), least, least.verdict, how)
     for part in parts:
-        yield _row(letters[id(part)], part.statement, part.estimate, part.how)
+        yield _row(letters[id(part)], part.statement, part.estimate, part.verdict, part.how)
 
 
-def _row(claim: str, statement: str, estimate: IntervalEstimate, how: str) -> dict:
-    reason = f"{estimate.missing} ({how})" if estimate.missing else how
+def _row(claim: str, statement: str, estimate: IntervalEstimate, verdict: str, how: str) -> dict:
     return {
         "claim": claim,
         "statement": statement,
         "estimate": estimate.value,
         "low": estimate.low,
         "high": estimate.high,
-        "n_seeds": estimate.n_seeds,
-        "verdict": estimate.verdict,
-        "how": reason,
+        # Infinite: no model of the estimate was trained.
+        "n_seeds": estimate.n_seeds if np.isfinite(estimate.n_seeds) else np.nan,
+        "cells": estimate.cells,
+        "units": estimate.units,
+        "verdict": verdict,
+        "how": f"{estimate.reason} ({how})" if estimate.reason else how,
     }
 
 
@@ -360,7 +400,7 @@ def claims(
     Parameters
     ----------
     tables
-        Benchmark tables; a claim whose table is missing is undecided.
+        Benchmark tables; a claim whose table is missing is not tested.
     main_model, compared_models, shifting_groups, novel_groups
         As in `claim_rows`.
     claims

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, PairSet, build_pair_sets
+from mcvae_ops.benchmarks.complexes.pair_graph import Graph
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, mean_interval
 from mcvae_ops.benchmarks.estimates.retrieval import (
     average_precision,
     cosine_distances,
@@ -20,7 +21,7 @@ from mcvae_ops.benchmarks.estimates.retrieval import (
     resample_pairs,
     resampled_average_precision,
 )
-from mcvae_ops.benchmarks.guide_consistency import consistency, gene_scores
+from mcvae_ops.benchmarks.guide_consistency import gene_scores
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
@@ -50,7 +51,7 @@ def corrected_complex_rows(
     complexes
         Columns complex, gene.
     rounds, seed
-        Number of rounds and seed of the bootstrap over complexes.
+        Number of rounds and seed of the bootstrap over clusters of complexes.
     row
         `table.row` with the columns that name the profiles filled in.
     """
@@ -62,7 +63,8 @@ def corrected_complex_rows(
         return []
     rows = []
     for space, columns in spaces_of(genes.columns).items():
-        make_row = partial(row, space=space, n=len(pair_set.graph.nodes))
+        graph = pair_set.graph
+        make_row = partial(row, space=space, n=len(graph.nodes), units=graph.units)
         estimates = {
             name: complex_rounds(
                 zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), pair_set
@@ -70,22 +72,22 @@ def corrected_complex_rows(
             for name, part in by_correction.items()
         }
         for name, (value, drawn) in estimates.items():
-            rows.append(_estimate(make_row, "average_precision", name, value, drawn))
+            rows.append(_estimate(make_row, "average_precision", name, value, drawn, graph))
             if name != NONE:
                 value, drawn = value - estimates[NONE][0], drawn - estimates[NONE][1]
-                rows.append(_estimate(make_row, "average_precision_difference", name, value, drawn))
+                rows.append(
+                    _estimate(make_row, "average_precision_difference", name, value, drawn, graph)
+                )
     return rows
 
 
-def corrected_guide_rows(guides: pd.DataFrame, seed: int, row) -> list[dict]:
+def corrected_guide_rows(guides: pd.DataFrame, row) -> list[dict]:
     """Return the rows on guide consistency for one model, seed and set of cells.
 
     Parameters
     ----------
     guides
         Guide profiles with a column correction.
-    seed
-        Seed of the bootstrap over genes.
     row
         `table.row` with the columns that name the profiles filled in.
     """
@@ -97,16 +99,17 @@ def corrected_guide_rows(guides: pd.DataFrame, seed: int, row) -> list[dict]:
             scores = gene_scores(profiles, part["gene"].to_numpy(str))
             if scores.empty:
                 continue
-            value, low, high = consistency(scores, seed)
+            low, high = mean_interval(scores["score"].to_numpy())
             rows.append(
                 row(
                     space=space,
                     metric="guide_consistency",
                     item=name,
-                    value=value,
+                    value=scores["score"].mean(),
                     low=low,
                     high=high,
                     n=len(scores),
+                    units=f"{len(scores)} genes",
                 )
             )
     return rows
@@ -131,7 +134,7 @@ def corrections(
     complexes
         Annotation table (complex, gene).
     rounds, seed
-        Number of rounds and seed of the bootstraps.
+        Number of rounds and seed of the bootstrap over clusters of complexes.
     benchmark
         Output: the benchmark table.
     """
@@ -146,7 +149,7 @@ def corrections(
         for keys, part in of_genes.groupby(["model", "seed", "cells"]):
             rows += corrected_complex_rows(part, annotated, rounds, seed, _named(*keys))
         for keys, part in of_guides.groupby(["model", "seed", "cells"]):
-            rows += corrected_guide_rows(part, seed, _named(*keys))
+            rows += corrected_guide_rows(part, _named(*keys))
         progress.step()
     table.write(rows, benchmark)
 
@@ -157,6 +160,6 @@ def _named(model: str, trained: int, cells: str) -> partial:
     )
 
 
-def _estimate(row, metric: str, name: str, value: float, drawn: np.ndarray) -> dict:
-    low, high = interval(drawn)
+def _estimate(row, metric: str, name: str, value: float, drawn: np.ndarray, graph: Graph) -> dict:
+    low, high = bootstrap_interval(drawn, graph.n_clusters)
     return row(metric=metric, item=name, value=value, low=low, high=high)

@@ -13,50 +13,21 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from mcvae_ops.benchmarks.estimates import classification, table
-from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
-from mcvae_ops.benchmarks.estimates.mean_average_precision import complex_p_value, null_scores
-from mcvae_ops.benchmarks.estimates.retrieval import average_precision, unit_profiles
+from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.estimates.intervals import mean_interval
+from mcvae_ops.benchmarks.estimates.mean_average_precision import (
+    p_value_of,
+    random_sets,
+    score_profiles,
+)
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
-from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
 BENCHMARK = "guides"
 SIGNIFICANCE = 0.05  # false discovery rate at which the guides of a gene count as consistent
-BLOCK = 1000  # guides per block: the full matrix of similarities may not fit into memory
-
-
-def mate_ranks(profiles: np.ndarray, gene_of: np.ndarray) -> list[np.ndarray]:
-    """Return the ranks of the other profiles of the same gene, for each profile.
-
-    Parameters
-    ----------
-    profiles
-        (profile, feature).
-    gene_of
-        (profile,).
-
-    Returns
-    -------
-    One array per profile: the rank of each profile of its gene among all other profiles, which is
-    the number of profiles that are at least as near. Ties share the largest rank.
-    """
-    unit = unit_profiles(profiles)
-    _, code = np.unique(gene_of, return_inverse=True)
-    order = np.argsort(code, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(code))[:-1])
-    ranks = []
-    for start in range(0, len(unit), BLOCK):
-        rows = np.arange(start, min(start + BLOCK, len(unit)))
-        near = unit[rows] @ unit.T
-        near[np.arange(len(rows)), rows] = -np.inf  # a profile does not retrieve itself
-        for similarity, row in zip(near, rows, strict=True):
-            mates = members[code[row]]
-            ranks.append((similarity >= similarity[mates[mates != row]][:, None]).sum(axis=1))
-    return ranks
 
 
 def gene_scores(profiles: np.ndarray, gene_of: np.ndarray) -> pd.DataFrame:
@@ -64,21 +35,22 @@ def gene_scores(profiles: np.ndarray, gene_of: np.ndarray) -> pd.DataFrame:
 
     Parameters
     ----------
-    profiles, gene_of
-        As for `mate_ranks`.
+    profiles
+        (guide, feature).
+    gene_of
+        (guide,).
+
+    Returns
+    -------
+    By gene, sorted.
     """
-    ranks = mate_ranks(profiles, gene_of)
-    mated = np.array([len(each) > 0 for each in ranks])
-    scores = [float(average_precision(each)) for each in ranks if len(each)]
-    by_gene = pd.Series(scores, dtype=float).groupby(np.asarray(gene_of)[mated])
-    return by_gene.agg(score="mean", n_guides="size")
-
-
-def consistency(scores: pd.DataFrame, seed: int) -> tuple[float, float, float]:
-    """Return the mean over genes of `gene_scores` with its 95 % interval over genes."""
-    rng = named_rng(seed, "guides")
-    rounds = classification.bootstrap(scores["score"].to_numpy(), np.mean, BOOTSTRAP_ROUNDS, rng)
-    return float(scores["score"].mean()), *interval(rounds)
+    guides_of = pd.Series(pd.Series(gene_of).groupby(gene_of).indices, dtype=object)
+    sizes = guides_of.map(len)
+    scores = pd.Series(np.nan, index=guides_of.index)
+    for size in sorted(set(sizes) - {1}):
+        genes = sizes.index[sizes == size]
+        scores[genes] = score_profiles(profiles, np.stack(guides_of[genes]))
+    return pd.DataFrame({"score": scores, "n_guides": sizes})[sizes > 1]
 
 
 def space_rows(
@@ -89,41 +61,43 @@ def space_rows(
     Parameters
     ----------
     profiles, gene_of
-        As for `mate_ranks`.
+        As for `gene_scores`.
     permutations, seed
-        Number of permutations of the null (copairs), and seed of the null and of the interval.
+        Number of random sets of as many guides, which are the null, and their seed.
     row
         `table.row` with the columns that name the space filled in.
     every_gene
-        Whether to add the score and the p value of each gene to the mean over genes.
+        Whether to add score, p and q of each gene to the mean over genes.
     """
     scores = gene_scores(profiles, gene_of)
     if scores.empty:
         return []
-    sizes, n = scores["n_guides"], len(profiles)
-    p_values = np.array(
-        [
-            complex_p_value(score, size, n, permutations, seed)
-            for score, size in scores.itertuples(index=False)
-        ]
-    )
-    value, low, high = consistency(scores, seed)
-    null = sizes.map(lambda size: null_scores(size - 1, n - 1, permutations, seed).mean())
-    share = (false_discovery_control(p_values) < SIGNIFICANCE).mean()
-    make_row = partial(row, n=len(scores))
+    nulls = {
+        size: score_profiles(profiles, random_sets(len(profiles), size, permutations, seed))
+        for size in set(scores["n_guides"])
+    }
+    pairs = list(scores.itertuples(index=False))
+    p_values = np.array([p_value_of(score, nulls[size]) for score, size in pairs])
+    q_values = false_discovery_control(p_values)
+    low, high = mean_interval(scores["score"].to_numpy())
+    null = np.mean([nulls[size].mean() for size in scores["n_guides"]])
+    make_row = partial(row, n=len(scores), units=f"{len(scores)} genes")
     rows = [
-        make_row(metric="mean_average_precision", value=value, low=low, high=high),
-        make_row(metric="mean_average_precision_null", value=null.mean()),
-        make_row(metric="consistent_fraction", value=share),
+        make_row(metric="mean_average_precision", value=scores["score"].mean(), low=low, high=high),
+        make_row(metric="mean_average_precision_null", value=null),
+        make_row(metric="consistent_fraction", value=(q_values < SIGNIFICANCE).mean()),
     ]
-    for gene, (score, size), p_value in zip(
-        scores.index, scores.itertuples(index=False), p_values, strict=True
-    ):
-        if every_gene:
-            make_row = partial(row, item=gene, n=size)
-            rows.append(make_row(metric="mean_average_precision", value=score))
-            rows.append(make_row(metric="mean_average_precision_p_value", value=p_value))
-    return rows
+    values = {
+        "mean_average_precision": scores["score"],
+        "mean_average_precision_p_value": p_values,
+        "mean_average_precision_q_value": q_values,
+    }
+    return rows + [
+        row(metric=metric, item=gene, n=size, value=value)
+        for metric, of_genes in values.items()
+        for gene, size, value in zip(scores.index, scores["n_guides"], of_genes, strict=True)
+        if every_gene
+    ]
 
 
 def consistency_rows(guides: pd.DataFrame, permutations: int, seed: int) -> list[dict]:

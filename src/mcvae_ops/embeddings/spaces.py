@@ -11,6 +11,7 @@ from mcvae_ops.errors import InputError
 
 logger = logging.getLogger(__name__)
 
+UNTRAINED = ("cellprofiler", "random")  # embeddings that no training seed changes
 LATENT = re.compile(r"^[szt]_\d+$")
 
 

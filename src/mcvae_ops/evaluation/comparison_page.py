@@ -45,18 +45,18 @@ def page_text(table: pd.DataFrame, settings: dict) -> str:
     settings
         Section ``evaluation`` of the configuration.
     """
-    kinds = dict(list(table.groupby("kind", sort=False)))
-    estimates, has_space = kinds["estimate"], [m for m in MEASURES if MEASURES[m].has_space]
+    rows_of = dict(list(table.groupby("kind", sort=False)))
+    estimates, has_space = rows_of["estimate"], [m for m in MEASURES if MEASURES[m].has_space]
     of_model = [name for name in NAMES if name not in has_space]
     profiles = _wide(estimates[estimates["space"] != ""], ["model", "space", "correction"])
     models = _wide(estimates[estimates["space"] == ""], ["model"])
     screens = settings["screens"]
     parts = [HEAD.format(screens=", ".join(screens), n_screens=len(screens))]
-    if "aim" in kinds:
-        parts += ["## Aims\n", _aims(kinds["aim"])]
+    if "aim" in rows_of:
+        parts += ["## Aims\n", _aims(rows_of["aim"])]
     parts += ["## Profiles\n", _text(profiles, has_space), "## Models\n", _text(models, of_model)]
-    if "difference" in kinds:
-        differences = _wide(kinds["difference"], ["against"])
+    if "difference" in rows_of:
+        differences = _wide(rows_of["difference"], ["against"])
         ours = f"## {settings['ours']} minus each other profile, screen by screen\n"
         parts += [ours, _text(differences, list(NAMES))]
     return "\n".join(parts)

@@ -42,15 +42,18 @@ def by_screen(values: pd.DataFrame) -> pd.DataFrame:
     return means.sort_values("model", key=lambda m: m.map(order.index), kind="stable")
 
 
-def over_screens(each: pd.Series, n_seeds: int, what: str) -> IntervalEstimate:
-    """Return the mean over screens with Student's 95 % interval; none for a single screen."""
+def over_screens(each: pd.Series, what: str) -> IntervalEstimate:
+    """Return the mean over screens with Student's 95 % interval; none for a single screen.
+
+    Screens are the units, each with trainings of its own: no number of seeds is asked for.
+    """
     if each.empty:
         return missing_estimate(f"no {what}")
     mean, n = float(each.mean()), len(each)
     if n < 2:
-        return IntervalEstimate(mean, np.nan, np.nan, n_seeds, f"one screen of {what}")
+        return IntervalEstimate(mean, np.nan, np.nan, np.inf, f"one screen of {what}")
     half = stats.t.ppf(0.975, n - 1) * each.std(ddof=1) / np.sqrt(n)
-    return IntervalEstimate(mean, mean - half, mean + half, n_seeds)
+    return IntervalEstimate(mean, mean - half, mean + half, np.inf)
 
 
 def measured(means: pd.DataFrame, profile: dict, measure: str) -> pd.DataFrame:
@@ -135,7 +138,7 @@ def _against(mine: pd.DataFrame, bar: pd.Series) -> pd.DataFrame:
 
 def _row(kind: str, key: dict, against: str, each: pd.DataFrame) -> dict:
     n_seeds = int(each["n_seeds"].min()) if len(each) else 0
-    estimate = over_screens(each["value"], n_seeds, key["measure"])
+    estimate = over_screens(each["value"], key["measure"])
     verdict = VERDICTS.get(estimate.verdict, estimate.verdict) if kind == "aim" else ""
     shown = [f"{value:.4g}" for value in each["mine" if "bar" in each else "value"]]
     if "bar" in each:

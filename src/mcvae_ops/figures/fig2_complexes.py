@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.paper_values import METHODS, ONE_MODEL, curves_of
+from mcvae_ops.figures.paper_values import METHODS, ONE_MODEL, PAPER_LABEL, curves_of
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
@@ -119,8 +119,9 @@ def _precision_recall(
     note = (
         f"Left: published protocol, both tails, percentiles {curves['level'].min():.0f} to "
         f"{curves['level'].max():.0f}; filled marker: {MARKED_LEVEL}, with 95 % interval. Right: "
-        "strict protocol, similar tail only; tick: permuted labels. Intervals are over complexes, "
-        f"on the right also over seeds. {style.counted(n, 'genes')} in complexes; "
+        "strict protocol, similar tail only; tick: permuted labels. Intervals are over clusters of "
+        "overlapping complexes, on the right also over seeds. "
+        f"{style.counted(n, 'genes')} in complexes; "
         f"mean of {style.seeds_note(table)}."
     )
     style.finish(figure, panel, title, note)
@@ -155,7 +156,7 @@ def _draw_curves(
     chance = curves["chance_precision"].mean()
     axes.axhline(chance, color=style.FAINT, ls=":", lw=1.3, label=f"chance ({chance:.3f})")
     if len(paper):
-        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label=PAPER_LABEL)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, None), ylim=(0, None))
     axes.legend(
         loc="lower left",

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.facets import facets
-from mcvae_ops.figures.paper_values import covariates_of
+from mcvae_ops.figures.paper_values import PAPER_LABEL, covariates_of
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
@@ -66,8 +66,9 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
         f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
-        "sides) with 95 % interval over batches and seeds; circles: the same fits on cells that "
-        "the model was not trained on. Baselines: strict protocol."
+        "sides) with 95 % interval over batches (for the batch itself over tiles) and seeds; "
+        "circles: the same fits on cells that the model was not trained on. Baselines: strict "
+        "protocol."
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))
@@ -96,7 +97,7 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
         marker, _, name = MARKERS[cells]
         axes.plot([], [], marker, ms=4.2, mfc="white", color=style.INK, ls="-", lw=1, label=name)
     if len(paper):
-        axes.plot([], [], color=style.INK, lw=2.2, label="paper")
+        axes.plot([], [], color=style.INK, lw=2.2, label=PAPER_LABEL)
 
 
 def _draw_baselines(axes: Axes, estimates: pd.DataFrame) -> None:

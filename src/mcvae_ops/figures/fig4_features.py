@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.figures import style
 from mcvae_ops.figures.feature_words import describe
+from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import PAPER, RUN, choose, drawn, needed
 
 CLASS_COLOURS = {SHIFTING: "#D5402B", NOVEL: "#7B3FA0"}
@@ -41,7 +42,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
     axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
     if len(theirs):
-        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label="paper")
+        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label=PAPER_LABEL)
     axes.set(xlabel="first k features of the group", ylabel="R² of PC1 of NTC cells")
     axes.set(ylim=(min(0, table["value"].min()) - 0.02, 1.02))
     axes.legend(
@@ -57,7 +58,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     for row in difference[difference["level"] == LISTED].itertuples():
         note += (
             f" Red minus violet at k = {LISTED}: {style.signed(row.value, 2)} "
-            f"({style.signed(row.low, 2)} to {style.signed(row.high, 2)})."
+            f"({style.bounds(row.low, row.high, 2, with_sign=True)}), over groups: {row.units}."
         )
     style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
     renamed = theirs.rename(

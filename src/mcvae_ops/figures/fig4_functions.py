@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.facets import columns
+from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
@@ -132,7 +133,7 @@ def _strict(table: pd.DataFrame) -> pd.DataFrame:
 def _recall_text(recall: pd.DataFrame) -> str:
     text = f"macro recall {choose(recall, protocol='published', cells='all')['value'].iloc[0]:.2f}"
     for row in _strict(recall).itertuples():
-        text += f"\n[strict {row.value:.2f}, {row.low:.2f} to {row.high:.2f}]"
+        text += f"\n[strict {row.value:.2f}, {style.bounds(row.low, row.high, 2)}]"
     return text
 
 
@@ -160,7 +161,7 @@ def _legend(axes: Axes, has_paper: bool, titled: bool) -> None:
     ]
     handles += axes.plot([], [], "D-", ms=4.5, mfc="white", color=style.INK, lw=1.2, label="strict")
     if has_paper:
-        handles += axes.plot([], [], color=style.INK, lw=2.2, label="paper")
+        handles += axes.plot([], [], color=style.INK, lw=2.2, label=PAPER_LABEL)
     axes.legend(
         handles=handles,
         loc="lower center",

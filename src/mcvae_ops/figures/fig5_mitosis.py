@@ -16,6 +16,7 @@ from sklearn.metrics import roc_curve
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.facets import columns
+from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
@@ -113,6 +114,7 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     figure = style.new_figure(5.2 if len(models) == 1 else 8.0, 5.6)
     curves = _draw_roc(figure.subplots(), known, auroc, theirs)
     note = f"{_described(known)}." + _strict_note(strict, models)
+    note += _sensitivity_note(choose(tables["mitosis"], model=models[0], cells="all"))
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
     estimates = pd.concat([auroc.assign(n_seeds=1), strict])[
         ["protocol", "model", "n_seeds", "metric", "item", "value", "low", "high", "n"]
@@ -124,29 +126,29 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
     """Draw the mitotic index against the relative background norm of one model."""
     known, rest = points[points["significant"]], points[~points["significant"]]
     axes.scatter(
-        rest["relative_background"],
         rest["mitotic_index_percent"],
+        rest["relative_background"],
         6,
         c="#D4D7DA",
         rasterized=True,
         label="not significant",
         lw=0,
     )
-    x, y = known["relative_background"], known["mitotic_index_percent"]
+    x, y = known["mitotic_index_percent"], known["relative_background"]
     _scatter(axes, x, y, known["is_mitotic_factor"])
     if len(paper):
         axes.scatter(
-            paper["relative_background_norm"],
             paper["mitotic_index_percent"],
+            paper["relative_background_norm"],
             34,
             facecolors="none",
             edgecolors=style.INK,
             lw=0.6,
-            label="paper",
+            label=PAPER_LABEL,
         )
     axes.set(
-        xlabel="relative background norm, B / (S + B)",
-        ylabel="absolute change of mitotic index (%)",
+        xlabel="absolute change of mitotic index (%)",
+        ylabel="relative background norm, B / (S + B)",
     )
     axes.margins(0.08)
     axes.legend(loc="best", fontsize=8.5)
@@ -162,12 +164,22 @@ def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
     return "".join(lines)
 
 
+def _sensitivity_note(rows: pd.DataFrame) -> str:
+    """Return the difference of the areas with another threshold or list of factors."""
+    rows = choose(rows, protocol="strict", metric="auroc_difference")
+    rows = average_seeds(rows[(rows["against"] != "") & rows["value"].notna()], ["against"])
+    if rows.empty:
+        return ""
+    each = [f"{style.signed(row.value, 3)} ({row.against})" for row in rows.itertuples()]
+    return f"\nThe difference with other choices: {', '.join(each)}."
+
+
 def _strict_text(row, of: str) -> str:
+    bounds = style.bounds(row.low, row.high, 3, with_sign=row.metric != "auroc")
     if row.metric == "auroc":
         name = SCORES[row.item][1] + (of if row.item == "relative_background" else "")
-        text = f"AUROC of {name}: {row.value:.3f}, 95 % interval {row.low:.3f} to {row.high:.3f}"
+        text = f"AUROC of {name}: {row.value:.3f}, 95 % interval {bounds}"
     else:
-        bounds = f"{style.signed(row.low, 3)} to {style.signed(row.high, 3)}"
         text = f"difference{of}: {style.signed(row.value, 3)}, 95 % interval {bounds}"
     return f"\nStrict {text} (n = {row.n}, {style.counted(row.n_seeds, 'training seeds')})."
 
@@ -245,7 +257,7 @@ def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None
         for side, offset in (("left", 5), ("right", -5)):
             text = axes.annotate(
                 gene.gene,
-                (gene.relative_background, gene.mitotic_index_percent),
+                (gene.mitotic_index_percent, gene.relative_background),
                 (offset, 0),
                 textcoords="offset points",
                 fontsize=8.5,

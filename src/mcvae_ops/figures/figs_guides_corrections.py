@@ -86,7 +86,8 @@ def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "Cells are corrected in each batch with its NTC cells, then averaged. Strict protocol; "
         f"{style.model_names(models)}: mean of "
         f"{style.seeds_note(table)}; "
-        "95 % interval over complexes (average precision) or genes (mAP), and seeds."
+        "95 % interval over clusters of overlapping complexes (average precision) or genes (mAP), "
+        "and seeds."
     )
     style.finish(figure, "figs2", "What batch correction does to each space", note)
     return figure, drawn((RUN, estimates))

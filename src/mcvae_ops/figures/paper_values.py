@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+# The paper's values are never of the same data: even the published profiles come from another
+# training and other guides, and are compared with another release of CORUM.
+PAPER_LABEL = "paper (another training,\nguides, annotation)"
 METHODS = {  # method in the paper -> (model, space)
     "VAE": ("vae", "combined"),
     "cVAE": ("cvae", "combined"),

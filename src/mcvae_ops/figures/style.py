@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -202,6 +203,14 @@ def counted(n: int, unit: str) -> str:
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign; the minus sign is as long as a plus."""
     return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def bounds(low: float, high: float, digits: int, *, with_sign: bool = False) -> str:
+    """Return a 95 % interval in words: ``0.10 to 0.32``, or that there is none."""
+    if not np.isfinite(low):
+        return "no interval, too few units"
+    ends = [signed(end, digits) if with_sign else f"{end:.{digits}f}" for end in (low, high)]
+    return " to ".join(ends)
 
 
 def seeds_note(rows: pd.DataFrame) -> str:

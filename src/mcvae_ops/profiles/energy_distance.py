@@ -2,85 +2,118 @@
 
 Energy distance detects any difference between two distributions, not only of their means (Székely &
 Rizzo 2013, doi:10.1016/j.jspi.2013.03.018; for single-cell screens Peidli et al. 2024,
-doi:10.1038/s41592-023-02144-y).
+doi:10.1038/s41592-023-02144-y). Cells are compared, and labels permuted, only within batches.
 """
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from mcvae_ops.profiles.exchange import strata_of
 from mcvae_ops.progress import Progress
 
-MAX_CELLS = 1000  # cells per guide, and NTC cells that it is compared with: pairs grow squared
+MAX_CELLS, MAX_CONTROLS = 1000, 2000  # per group, and its controls: pairs grow squared
 ROUNDING = 1e-5  # relative; permutations this near to the observed value count as ties
 
 
 def energy_test(
-    group: np.ndarray, controls: np.ndarray, permutations: int, seed: int | list[int]
+    samples: list[tuple[np.ndarray, np.ndarray]], permutations: int, seed: int | list[int]
 ) -> tuple[float, float]:
-    """Return the squared energy distance between two samples and its permutation p value.
+    """Return the squared energy distance between cells and controls, and its permutation p value.
 
     Parameters
     ----------
-    group, controls
-        (cell, dimension), finite; at least one cell each.
+    samples
+        One pair for each batch: cells and controls, (cell, dimension) each, finite; at least one
+        cell each.
     permutations, seed
-        Number and seed of the permutations of the labels of all cells.
+        Number and seed of the permutations of labels within batches.
 
     Returns
     -------
-    2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells, including each cell with itself, and
+    2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells of a batch, including each cell with
+    itself, as the mean over batches weighted by n m / (n + m) for n cells and m controls; and
     p = (1 + #(permuted >= observed)) / (1 + permutations).
     """
-    pooled = np.concatenate([group, controls])
-    distances = cdist(pooled, pooled).astype(np.float32)
-    n, m = len(group), len(controls)
-    member = np.zeros((1 + permutations, n + m), np.float32)
+    rng = np.random.default_rng(seed)
+    total, weight, slack = np.zeros(1 + permutations), 0.0, 0.0
+    for group, controls in samples:
+        n, m = len(group), len(controls)
+        energy, scale = _exchanged_energies(np.concatenate([group, controls]), n, permutations, rng)
+        of_batch = n * m / (n + m)
+        total, weight, slack = (
+            total + of_batch * energy,
+            weight + of_batch,
+            slack + of_batch * scale,
+        )
+    p_value = (1 + (total[1:] >= total[0] - ROUNDING * slack).sum()) / (1 + permutations)
+    return float(total[0] / weight), float(p_value)
+
+
+def _exchanged_energies(
+    pooled: np.ndarray, n: int, permutations: int, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Return the distance of the first n cells from the others, then those of random n of them.
+
+    Returns
+    -------
+    (1 + permutation,) squared energy distances, and the mean distance of two cells.
+    """
+    distances, n_pooled = cdist(pooled, pooled).astype(np.float32), len(pooled)
+    member = np.zeros((1 + permutations, n_pooled), np.float32)
     member[:, :n] = 1
-    member[1:] = np.random.default_rng(seed).permuted(member[1:], axis=1)
+    member[1:] = rng.permuted(member[1:], axis=1)
     to_member = member @ distances
     within = np.einsum("pc,pc->p", to_member, member, dtype=np.float64)
     from_member = to_member.sum(axis=1, dtype=np.float64)
-    total = distances.sum(dtype=np.float64)
+    total, m = distances.sum(dtype=np.float64), n_pooled - n
     across, rest = from_member - within, total - 2 * from_member + within
-    energy = 2 * across / (n * m) - within / n**2 - rest / m**2
-    slack = ROUNDING * total / (n + m) ** 2
-    p_value = (1 + (energy[1:] >= energy[0] - slack).sum()) / (1 + permutations)
-    return float(energy[0]), float(p_value)
+    return 2 * across / (n * m) - within / n**2 - rest / m**2, float(total) / n_pooled**2
 
 
-def energy_from_ntc(
-    latent: np.ndarray, is_ntc: np.ndarray, guide_of: np.ndarray, permutations: int, seed: int
+def energy_from_controls(
+    latent: np.ndarray,
+    batch_of: np.ndarray,
+    is_control: np.ndarray,
+    group_of: np.ndarray,
+    permutations: int,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the energy distance of each guide from NTC, and its p value.
+    """Return the energy distance of each group from the controls of its batches, and its p value.
 
     Parameters
     ----------
     latent
         (cell, dimension), finite.
-    is_ntc, guide_of
-        (cell,); guides are numbered 0, 1, ..., and each has a cell.
+    batch_of, is_control, group_of
+        As in `mcvae_ops.profiles.exchange.strata_of`.
     permutations, seed
-        As in `energy_test`; the result of a guide does not depend on the other guides.
+        As in `energy_test`; the result of a group does not depend on the other groups.
 
     Returns
     -------
-    Squared energy distance and p value, (guide,) each. At most 1,000 random cells represent a guide
-    and at most 1,000 NTC. An NTC guide is compared with the cells of the other NTC
-    guides; without other NTC guides, both values are NaN.
+    Squared energy distance and p value, (group,) each. At most about 1,000 random cells represent a
+    group and 2,000 its controls, spread over batches as the group is. A group of controls is
+    compared with the other controls. Without controls in its batches, both values are NaN.
     """
     order = np.random.default_rng([seed, 6]).permutation(len(latent))
-    controls = order[is_ntc[order]]
-    n_guides = guide_of.max(initial=-1) + 1
-    results = np.full((2, n_guides), np.nan)
-    members = np.split(
-        order[np.argsort(guide_of[order], kind="stable")],
-        np.cumsum(np.bincount(guide_of, minlength=n_guides))[:-1],
-    )
-    progress = Progress(n_guides, "guides", "guide significance")
-    for guide, cells in enumerate(members):
-        others = controls[guide_of[controls] != guide][:MAX_CELLS]
-        if len(others):
-            mine = latent[cells[:MAX_CELLS]]
-            results[:, guide] = energy_test(mine, latent[others], permutations, [seed, guide])
+    controls = order[is_control[order]]
+    of_batch = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of[controls])}
+    groups = strata_of(group_of, batch_of, is_control)
+    results = np.full((2, len(groups)), np.nan)
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    progress = Progress(len(groups), "groups", "energy distance")
+    for group, strata in enumerate(groups):
+        n_cells = sum(len(stratum.rows) for stratum in strata)
+        samples = []
+        for stratum in strata:
+            share = len(stratum.rows) / n_cells
+            in_order = stratum.rows[np.argsort(place[stratum.rows])]
+            mine = in_order[: max(1, round(MAX_CELLS * share))]
+            others = of_batch[stratum.batch]
+            others = others[group_of[others] != group][: max(1, round(MAX_CONTROLS * share))]
+            samples.append((latent[mine], latent[others]))
+        if samples:
+            results[:, group] = energy_test(samples, permutations, [seed, group])
         progress.step()
     return results[0], results[1]

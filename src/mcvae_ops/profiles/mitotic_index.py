@@ -1,41 +1,61 @@
 """Mitotic index: the change of the mitotic fraction of a gene relative to NTC cells."""
 
+import logging
+
 import pandas as pd
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.aggregate import CELL_SETS, cell_set, check_aligned
 
-COLUMNS = ["level", "name", "n_cells", "mitotic_fraction", "mitotic_index_percent"]
+COLUMNS = ["cells", "level", "name", "n_cells", "mitotic_fraction", "mitotic_index_percent"]
+logger = logging.getLogger(__name__)
 
 
-def mitotic_indices(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the mitotic index of every gene and of every NTC guide.
+def mitotic_indices(cells: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
+    """Return the mitotic index of every gene and of every NTC guide, for each set of cells.
+
+    A score of some cells is to be compared with the index of the same cells.
 
     Parameters
     ----------
     cells
         Columns guide, gene, is_ntc, cell_cycle_stage ("mitotic" or another stage).
+    split
+        Row-aligned; see `mcvae_ops.profiles.aggregate.cell_set`.
 
     Returns
     -------
-    level (gene | ntc_guide), name, n_cells, mitotic_fraction and mitotic_index_percent: the
-    signed change of the fraction relative to all NTC cells, in percent of their fraction.
+    cells, level (gene | ntc_guide), name, n_cells, mitotic_fraction and mitotic_index_percent: the
+    signed change of the fraction relative to all NTC cells of the set, in percent of their
+    fraction. A set without a mitotic NTC cell is left out, with a warning.
 
     Raises
     ------
     InputError
-        If no NTC cell is mitotic, because the change is relative to their fraction.
+        If no NTC cell at all is mitotic, because the change is relative to their fraction.
     """
-    mitotic = cells["cell_cycle_stage"].eq("mitotic")
+    tables = []
+    for name in CELL_SETS:
+        chosen = cell_set(cells, split, name)
+        mitotic = cells["cell_cycle_stage"][chosen].eq("mitotic")
+        if mitotic[cells["is_ntc"][chosen]].any():
+            tables.append(_of_set(cells[chosen], mitotic).assign(cells=name))
+        elif name == "all":
+            raise InputError.missing(
+                where="shards/index.parquet",
+                what=f"a mitotic cell among {int(cells['is_ntc'].sum())} NTC cells",
+                why="the mitotic index is relative to the mitotic fraction of NTC cells",
+                fix="check that the mitotic feature table is part of archive.dataset",
+            )
+        elif chosen.any():
+            logger.warning("no mitotic NTC cell in the set %s: no mitotic index", name)
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
+
+
+def _of_set(cells: pd.DataFrame, mitotic: pd.Series) -> pd.DataFrame:
     is_ntc = cells["is_ntc"]
     baseline = mitotic[is_ntc].mean()
-    if not baseline > 0:
-        raise InputError.missing(
-            where="shards/index.parquet",
-            what=f"a mitotic cell among {int(is_ntc.sum())} NTC cells",
-            why="the mitotic index is relative to the mitotic fraction of NTC cells",
-            fix="check that the mitotic feature table is part of archive.dataset",
-        )
     levels = {
         "gene": mitotic[~is_ntc].groupby(cells["gene"][~is_ntc]),
         "ntc_guide": mitotic[is_ntc].groupby(cells["guide"][is_ntc]),
@@ -45,19 +65,22 @@ def mitotic_indices(cells: pd.DataFrame) -> pd.DataFrame:
         table = groups.agg(n_cells="size", mitotic_fraction="mean")
         table = table.rename_axis("name").reset_index().assign(level=level)
         table["mitotic_index_percent"] = 100 * (table["mitotic_fraction"] / baseline - 1)
-        tables.append(table[COLUMNS])
+        tables.append(table)
     return pd.concat(tables, ignore_index=True)
 
 
-def mitotic_index(index: str, mitotic_index: str) -> None:
-    """Write the mitotic index of every gene and NTC guide.
+def mitotic_index(index: str, splits: str, mitotic_index: str) -> None:
+    """Write the mitotic index of every gene and NTC guide, for each set of cells.
 
     Parameters
     ----------
-    index
-        Table of all cells.
+    index, splits
+        Tables of all cells, row-aligned.
     mitotic_index
         Output.
     """
-    cells = pd.read_parquet(index, columns=["guide", "gene", "is_ntc", "cell_cycle_stage"])
-    write_parquet(mitotic_indices(cells), mitotic_index)
+    columns = ["cell_id", "guide", "gene", "is_ntc", "cell_cycle_stage"]
+    cells = pd.read_parquet(index, columns=columns)
+    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    write_parquet(mitotic_indices(cells, split["split"]), mitotic_index)

@@ -65,6 +65,7 @@ def mitotic_table(embedding: pd.DataFrame, control: str) -> pd.DataFrame:
     genes = embedding[embedding.index != control]
     return pd.DataFrame(
         {
+            "cells": "all",
             "level": "gene",
             "name": genes.index,
             "n_cells": _unpublished(len(genes)),

@@ -2,61 +2,36 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.aggregate import (
-    GUIDE_KEYS,
-    TRAINING_SPLITS,
-    guide_profiles,
-    read_embedded_cells,
-)
-from mcvae_ops.profiles.energy_distance import energy_from_ntc
-from mcvae_ops.progress import Progress
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, TRAINING_SPLITS, read_embedded_cells
+from mcvae_ops.profiles.energy_distance import energy_from_controls
+from mcvae_ops.profiles.exchange import distance_of_means
+
+STATISTICS = {"mean": distance_of_means, "energy": energy_from_controls}
 
 
-def distance_from_ntc(
-    latent: np.ndarray, is_ntc: np.ndarray, guides: pd.DataFrame, permutations: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the distance of each guide from NTC, and its p value against random NTC cells.
+def q_values(p_values: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Return the false discovery rate at which each test is a discovery (Benjamini & Hochberg).
 
     Parameters
     ----------
-    latent
-        (cell, dimension), finite.
-    is_ntc
-        (cell,).
-    guides
-        n_cells and the mean of each dimension, as `guide_profiles` returns them.
-    permutations, seed
-        Number of random subsets of NTC cells, drawn without replacement, and their seed.
-
-    Returns
-    -------
-    (guide,) norm of the difference of means, and p = (1 + #(null >= norm)) / (1 + permutations);
-    the null is the norm of as many random NTC cells.
-
-    Notes
-    -----
-    One permutation of the NTC cells serves guides of every size: its first n cells are a random
-    subset of n cells. A guide with more cells than half of NTC is compared with subsets of half of
-    NTC, because the mean of nearly all NTC cells cannot differ from the mean of all. Its p value is
-    then too large rather than too small.
+    p_values
+        (test,); NaN is not a test.
+    counted
+        (test,): whether the test belongs to the family. The others (controls) get no q: NaN.
     """
-    controls = latent[is_ntc].astype(np.float64)
-    centre = controls.mean(axis=0)
-    statistics = np.linalg.norm(guides[range(latent.shape[1])].to_numpy() - centre, axis=1)
-    sizes = np.minimum(guides["n_cells"].to_numpy(), max(1, len(controls) // 2))
-    distinct, size_of = np.unique(sizes, return_inverse=True)
-    rng = np.random.default_rng(seed)
-    n_as_far = np.zeros(len(guides), int)
-    progress = Progress(permutations, "permutations", "guide significance")
-    for _ in range(permutations):
-        shuffled = controls[rng.permutation(len(controls))[: distinct[-1]]] - centre
-        means = np.cumsum(shuffled, axis=0)[distinct - 1] / distinct[:, None]
-        n_as_far += np.linalg.norm(means, axis=1)[size_of] >= statistics
-        progress.step()
-    return statistics, (1 + n_as_far) / (1 + permutations)
+    counted = counted & np.isfinite(p_values)
+    q = np.full(len(p_values), np.nan)
+    q[counted] = false_discovery_control(p_values[counted])
+    return q
+
+
+def batch_numbers(cells: pd.DataFrame) -> np.ndarray:
+    """Return the batch (plate, well) of each cell, numbered from 0 on."""
+    return cells.groupby(["plate", "well"], sort=True).ngroup().to_numpy()
 
 
 def guide_significance(
@@ -69,7 +44,7 @@ def guide_significance(
     seed: int,
     significance: str,
 ) -> None:
-    """Write the distance of every guide from NTC, and its p value.
+    """Write the distance of every guide from NTC, with p and q.
 
     Parameters
     ----------
@@ -79,11 +54,11 @@ def guide_significance(
         Whether the embedding comes from a model that was trained on the labels. Only held-out cells
         are then tested, because the model may have learnt to distinguish its training cells.
     statistic
-        "mean" (`distance_from_ntc`) or "energy" (`energy_from_ntc`).
+        A key of `STATISTICS`.
     permutations, seed
         Number of permutations of the test, and its seed.
     significance
-        Output: guide, gene, n_cells, statistic, p_value.
+        Output: guide, gene, n_cells, statistic, p_value, q_value (of targeting guides).
     """
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
     latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
@@ -91,11 +66,11 @@ def guide_significance(
     if trained:
         tested &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
     cells, latent = cells[tested], latent[tested]
-    guides, is_ntc = guide_profiles(cells, latent), cells["is_ntc"].to_numpy()
-    if statistic == "energy":
-        guide_of = cells.groupby(GUIDE_KEYS, sort=True).ngroup().to_numpy()
-        statistics, p_values = energy_from_ntc(latent, is_ntc, guide_of, permutations, seed)
-    else:
-        statistics, p_values = distance_from_ntc(latent, is_ntc, guides, permutations, seed)
-    table = guides[["guide", "gene", "n_cells"]]
-    write_parquet(table.assign(statistic=statistics, p_value=p_values), significance)
+    groups, is_ntc = cells.groupby(GUIDE_KEYS, sort=True), cells["is_ntc"].to_numpy()
+    table = groups.size().rename("n_cells").reset_index()
+    statistics, p_values = STATISTICS[statistic](
+        latent, batch_numbers(cells), is_ntc, groups.ngroup().to_numpy(), permutations, seed
+    )
+    q = q_values(p_values, ~table["is_ntc"].to_numpy())
+    table = table[["guide", "gene", "n_cells"]]
+    write_parquet(table.assign(statistic=statistics, p_value=p_values, q_value=q), significance)

@@ -22,7 +22,15 @@ from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
 
-VERDICTS = {"holds": "yes", "does not hold": "no", "undecided": "open"}  # verdict -> CSS class
+VERDICTS = {
+    "holds": "yes",
+    "does not hold": "no",
+    "undecided": "open",
+    "not tested": "open",
+    "better": "yes",
+    "about": "yes",
+    "worse": "no",
+}  # verdict -> CSS class
 
 
 def figure_blocks(
@@ -194,7 +202,9 @@ def report(
     quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
-    facts["claims"] = ", ".join(f"{word}: {verdicts.get(word, 0)}" for word in VERDICTS)
+    facts["claims"] = ", ".join(
+        f"{word}: {verdicts[word]}" for word in VERDICTS if word in verdicts
+    )
     facts["warnings"] = str(len(quality["warnings"]) or "none")
     compared = {
         Path(path).stem: _records(compare_with_paper(Path(path).stem, pd.read_csv(path)))

@@ -75,7 +75,7 @@ def panel_tables(panel: str, trainings: list[str]) -> list[str]:
     trainings
         "model/seed" of the first training of each model that the figures show.
     """
-    paths = [f"{TABLES[name].folder}/{name}.parquet" for name in PANELS[panel].tables]
+    paths = [str(Path(TABLES[name].folder, f"{name}.parquet")) for name in PANELS[panel].tables]
     # A table that all trainings share is named once.
     return list(dict.fromkeys(path.format(training=name) for path in paths for name in trainings))
 

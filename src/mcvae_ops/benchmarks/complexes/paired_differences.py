@@ -1,4 +1,4 @@
-"""Differences of average precision between models and spaces, paired over complexes and seeds."""
+"""Differences of average precision between models and spaces, paired over clusters and seeds."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval
+from mcvae_ops.embeddings.spaces import UNTRAINED
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,10 @@ class AveragePrecision:
     value: float
     rounds: np.ndarray
     n_genes: int
+    n_clusters: int
 
 
-def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[dict]:
+def precision_difference_rows(estimates: dict[tuple, AveragePrecision], metric: str) -> list[dict]:
     """Return differences between models, and between the spaces of each model, over training seeds.
 
     The combined and the salient space of every model are compared with the combined space of every
@@ -30,15 +32,18 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
     ----------
     estimates
         (model, space, cells, training seed) -> average precision. All bootstraps draw the same
-        complexes, so that rounds are paired.
+        clusters, so that rounds are paired.
+    metric
+        What was averaged: "average_precision" or "macro_average_precision".
 
     Returns
     -------
-    Rows ``average_precision_difference``: the space `space` of `model` minus the space `against` of
-    the model `item`. Pairs of combined spaces, and pairs of spaces of one model, are given in both
-    directions. Spaces of one model are also paired by training seed. The intervals over complexes
+    Rows ``{metric}_difference``: the space `space` of `model` minus the space `against` of the
+    model `item`. Pairs of combined spaces, and pairs of spaces of one model, are given in both
+    directions. Spaces of one model are also paired by training seed. The intervals over clusters
     and over seeds (Student's t) add in quadrature; models share the standard deviation between
-    seeds, as in `mcvae_ops.benchmarks.estimates.seeds`.
+    seeds, as in `mcvae_ops.benchmarks.estimates.seeds`. Without a model of two seeds that spread is
+    unknown: the interval is over clusters alone, as `units` says.
     """
     by_space: dict[tuple, dict[int, AveragePrecision]] = {}
     for (model, space, cells, training_seed), estimate in estimates.items():
@@ -52,13 +57,15 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
             continue
         mine, theirs = by_space[first], by_space[other]
         value = _mean_value(mine) - _mean_value(theirs)
-        low, high = interval(_mean_rounds(mine) - _mean_rounds(theirs))
+        estimate = next(iter(mine.values()))
+        rounds = _mean_rounds(mine) - _mean_rounds(theirs)
+        low, high = bootstrap_interval(rounds, estimate.n_clusters)
         # Spaces of one training share its seed, so their differences are paired; models do not.
         if same_model:
             between = _between_pairs(by_space, first, other)
         else:
             between = _between_models(by_space, first, other)
-        # Complexes and seeds are independent sources of uncertainty: half widths in quadrature.
+        # Clusters and seeds are independent sources of uncertainty: half widths in quadrature.
         low, high = value - np.hypot(value - low, between), value + np.hypot(high - value, between)
         rows.append(
             table.row(
@@ -68,16 +75,28 @@ def precision_difference_rows(estimates: dict[tuple, AveragePrecision]) -> list[
                 space=first[1],
                 seed=table.OVER_SEEDS,
                 cells=first[2],
-                metric="average_precision_difference",
+                metric=f"{metric}_difference",
                 item=other[0],
                 against=other[1],
                 value=value,
                 low=low,
                 high=high,
-                n=next(iter(by_space[first].values())).n_genes,
+                n=estimate.n_genes,
+                units=_units(estimate, first, other, mine, theirs),
             )
         )
     return rows
+
+
+def _units(estimate: AveragePrecision, first: tuple, other: tuple, *sides: dict) -> str:
+    """Name the units of the interval: clusters, and the seeds of the trained models."""
+    n_seeds = min(
+        len(side)
+        for side, key in zip(sides, (first, other), strict=True)
+        if key[0] not in UNTRAINED or (first[0] in UNTRAINED and other[0] in UNTRAINED)
+    )
+    seeds = f", {n_seeds} seeds" if n_seeds > 1 else ""
+    return f"{estimate.n_clusters} clusters of complexes{seeds}"
 
 
 def _mean_value(seeds: dict[int, AveragePrecision]) -> float:
@@ -112,9 +131,9 @@ def _between_models(by_space: dict[tuple, dict], first: tuple, other: tuple) -> 
         for key, seeds in by_space.items()
         if key[1:] == (first if key[0] == first[0] else other)[1:]
     ]
-    sizes = [len(by_space[key]) for key in (first, other)]
-    # A baseline has one seed, which is not a draw from many: it adds no spread.
-    return _spread(values) * np.sqrt(sum(1 / size for size in sizes if size > 1))
+    # A baseline is not trained: it has no seed to draw, and adds no spread.
+    trained = [key for key in (first, other) if key[0] not in UNTRAINED]
+    return _spread(values) * np.sqrt(sum(1 / len(by_space[key]) for key in trained))
 
 
 def _spread(groups: Iterable[list[float]]) -> float:

@@ -13,6 +13,7 @@ from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
+METRICS = ("macro_f1", "auroc")
 COVARIATES = ("batch", "position_in_fov", "position_in_well")
 # There are few tiles, so the result of a single split by tile depends on chance.
 SPLITS = {"published": 1, "strict": 5}
@@ -31,6 +32,10 @@ class Task(NamedTuple):
         Positions of the cells among all control cells, of shape (row,).
     labels
         Class of each cell, of shape (row,).
+    tiles
+        Tile of each cell, of shape (row,), numbered through all batches.
+    batches
+        Batch of each cell, of shape (row,).
     tests
         Which cells are held out in each split, of shape (split, row).
     """
@@ -39,17 +44,30 @@ class Task(NamedTuple):
     batch: str
     rows: np.ndarray
     labels: np.ndarray
+    tiles: np.ndarray
+    batches: np.ndarray
     tests: np.ndarray
 
 
 class Score(NamedTuple):
-    """Score of each class, mean over splits, of shape (class,), and the number of scored cells.
+    """Mean score over classes and splits.
 
-    NaN if no split has scored cells of every class.
+    Attributes
+    ----------
+    macro_f1, auroc
+        NaN if no split has scored cells of every class.
+    terms
+        Metric -> contribution of each tile to its error, of shape (tile,).
+    strata
+        Batch of each of these tiles.
+    n
+        Number of scored cells.
     """
 
-    macro_f1: np.ndarray
-    auroc: np.ndarray
+    macro_f1: float
+    auroc: float
+    terms: dict[str, np.ndarray]
+    strata: np.ndarray
     n: int
 
 
@@ -85,7 +103,8 @@ def tasks(cells: pd.DataFrame, protocol: str, test_fraction: float, seed: int) -
             ]
             tests = [test for test in tests if _has_all_classes(labels[rows], test)]
             if tests:
-                yield Task(covariate, batch, rows, labels[rows], np.stack(tests))
+                arrays = (rows, labels[rows], tile[rows], of_batch[rows], np.stack(tests))
+                yield Task(covariate, batch, *arrays)
             else:
                 logger.warning(
                     "%s, %s %s: fewer than two classes; left out", protocol, covariate, batch
@@ -116,39 +135,59 @@ def score(
     """
     classes, truth = np.unique(task.labels, return_inverse=True)
     x = features[task.rows]
-    scores = {name: [] for name in scored}
+    splits = {name: [] for name in scored}
     for test in task.tests:
         probabilities = classification.class_probabilities(
             x[~test], truth[~test], x[test], standardise=standardise
         )
         for name, members in scored.items():
             chosen = members[task.rows][test]
-            scores[name].append(_scores(truth[test][chosen], probabilities[chosen], len(classes)))
-    return {
-        name: Score(*_mean_of_known(each), _n_scored(task, scored[name]))
-        for name, each in scores.items()
-    }
+            if len(np.unique(truth[test][chosen])) == len(classes):
+                rows = np.flatnonzero(test)[chosen]
+                splits[name].append((rows, *_macro(truth[rows], probabilities[chosen])))
+    return {name: _mean_score(task, splits[name], scored[name]) for name in scored}
 
 
 def chance(task: Task, scored: dict[str, np.ndarray]) -> dict[str, Score]:
     """Return the expected score of uniformly random guesses: their F1, and an AUROC of 1/2."""
     classes, truth = np.unique(task.labels, return_inverse=True)
-    f1 = classification.chance_f1_per_class(truth, len(classes))
-    half = np.full(len(classes), 0.5)
-    return {name: Score(f1, half, _n_scored(task, members)) for name, members in scored.items()}
+    f1 = classification.chance_f1_per_class(truth, len(classes)).mean()
+    nothing = {metric: np.empty(0) for metric in METRICS}
+    return {
+        name: Score(float(f1), 0.5, nothing, np.empty(0, str), _n_scored(task, members))
+        for name, members in scored.items()
+    }
 
 
-def _scores(truth: np.ndarray, probabilities: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return F1 and AUROC of each class, (2, class); NaN unless every class has a cell."""
-    if len(np.unique(truth)) < n_classes:
-        return np.full((2, n_classes), np.nan)
-    f1 = classification.f1_per_class(truth, probabilities.argmax(axis=1), n_classes)
-    return np.stack([f1, classification.auroc_per_class(truth, probabilities)])
+def _macro(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean over classes of each metric, (metric,), and its terms, (metric, row)."""
+    predicted = probabilities.argmax(axis=1)
+    both = (
+        classification.f1_per_class(truth, predicted, probabilities.shape[1]),
+        classification.auroc_per_class(truth, probabilities),
+    )
+    return np.array([v.mean() for v, _ in both]), np.stack([t.mean(axis=1) for _, t in both])
 
 
-def _mean_of_known(scores: list[np.ndarray]) -> np.ndarray:
-    known = [each for each in scores if np.isfinite(each).all()]
-    return np.mean(known, axis=0) if known else scores[0]
+def _mean_score(task: Task, splits: list[tuple], members: np.ndarray) -> Score:
+    """Return the mean over splits; the terms of a tile add up over its cells and splits.
+
+    They are widened for what the fits owe to the tiles that they were trained on: by the ratio of
+    test to training tiles (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366).
+    """
+    names, tile = np.unique(task.tiles, return_inverse=True)
+    terms = np.zeros((len(METRICS), len(names)))
+    is_scored = np.zeros(len(names), bool)
+    for rows, _, of_rows in splits:
+        for metric, values in enumerate(of_rows):
+            terms[metric] += np.bincount(tile[rows], values, len(names)) / len(splits)
+        is_scored[tile[rows]] = True
+    values = np.mean([each for _, each, _ in splits], axis=0) if splits else [np.nan] * len(METRICS)
+    batch_of = np.empty(len(names), task.batches.dtype)
+    batch_of[tile] = task.batches
+    widened = terms[:, is_scored] / np.sqrt(1 - task.tests.mean())
+    of_tiles = dict(zip(METRICS, widened, strict=True))
+    return Score(*map(float, values), of_tiles, batch_of[is_scored], _n_scored(task, members))
 
 
 def _n_scored(task: Task, members: np.ndarray) -> int:

@@ -3,15 +3,17 @@
 Published (Wang et al. 2023): unscaled features and one stratified split of cells. Positions in the
 FOV and in the well are predicted in each batch; the figure shows the median over batches.
 
-Strict: features are standardised on the training part; scores are means over repeated splits that
-keep the cells of a tile together; 95 % intervals are over batches (where the batch is predicted,
-over the batches as classes). Two baselines: random guesses ("chance") and a classifier that sees
-only the density of cells ("density"). The same fits are scored on all held-out cells (cells "all")
-and on held-out cells that the model was not trained on either (cells "test").
+Strict: features are standardised on the training part; scores are means over batches and over
+repeated splits that keep the cells of a tile together; 95 % intervals are over batches (over the
+tiles of the given batches where the batch is predicted, or where there are only one or two). Two
+baselines: random guesses ("chance") and a classifier that sees only the density of cells
+("density"). The same fits are scored on all held-out cells (cells "all") and on held-out cells that
+the model was not trained on either (cells "test").
 """
 
 import itertools
 import logging
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.covariates.covariate_fits import (
     COVARIATES,
+    METRICS,
     Score,
     Task,
     chance,
@@ -28,7 +31,11 @@ from mcvae_ops.benchmarks.covariates.covariate_fits import (
 from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import batch_names, cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
-from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
+from mcvae_ops.benchmarks.estimates.intervals import (
+    FEWEST_UNITS,
+    mean_interval,
+    stratified_interval,
+)
 from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, check_aligned
 from mcvae_ops.progress import Progress
@@ -37,7 +44,6 @@ from mcvae_ops.randomness import named_rng
 logger = logging.getLogger(__name__)
 
 BENCHMARK = "covariates"
-METRICS = ("macro_f1", "auroc")
 CELLS = ("all", "test")
 
 
@@ -51,24 +57,50 @@ class Predictor(NamedTuple):
 
 
 class CovariateEstimate(NamedTuple):
-    """Score of one predictor on one covariate.
+    """Score of one predictor on one covariate: the mean over fits (the median, if published).
 
     Attributes
     ----------
     value
-        Mean over classes where the batch is predicted, else median over the fits of batches.
-    rounds
-        The same value with batches drawn with replacement, of shape (round,).
-    each
-        batch -> score and number of held-out cells; empty where the batch is predicted.
+        The estimate.
+    fits
+        Score of each fit, of shape (fit,): one over all batches, or one in each batch.
+    n_of
+        Batch -> number of held-out cells of its fit, in the order of `fits`.
+    terms, strata
+        Contribution of each tile to the error of the mean, and its batch, of shape (tile,).
     n
         Number of held-out cells.
     """
 
     value: float
-    rounds: np.ndarray
-    each: dict[str, tuple[float, int]]
+    fits: np.ndarray
+    n_of: dict[str, int]
+    terms: np.ndarray
+    strata: np.ndarray
     n: int
+    is_difference: bool = False
+
+    def interval(self) -> dict:
+        """Return low, high and the units: batches, or the tiles of so few batches."""
+        n_batches, n_tiles = len(self.fits), len(self.terms)
+        if n_batches >= FEWEST_UNITS:
+            ends, units = mean_interval(self.fits), f"{n_batches} batches"
+        else:
+            ends = stratified_interval(
+                self.value, self.terms, self.strata, is_share=not self.is_difference
+            )
+            units = f"{n_tiles} tiles of {len(np.unique(self.strata))} given batches"
+        return {"low": ends[0], "high": ends[1], "units": units}
+
+    def __sub__(self, other: "CovariateEstimate") -> "CovariateEstimate":
+        """Return the difference of two predictors, paired by fit and tile."""
+        return self._replace(
+            value=self.value - other.value,
+            fits=self.fits - other.fits,
+            terms=self.terms - other.terms,
+            is_difference=True,
+        )
 
 
 CovariateEstimates = dict[
@@ -88,32 +120,32 @@ def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.
     return np.sort(np.concatenate(chosen)) if chosen else controls
 
 
-def summarise_fits(scored: list[tuple[Task, dict[str, Score]]], seed: int) -> CovariateEstimates:
+def summarise_fits(
+    scored: list[tuple[Task, dict[str, Score]]], protocol: str
+) -> CovariateEstimates:
     """Summarise the fits of one predictor: one estimate per covariate, metric and set of cells.
 
     Fits without a score (see `Score`) are left out. Without any scored fit there is no estimate.
     """
+    centre = np.median if protocol == "published" else np.mean
     estimates = {}
     for covariate, metric, cells in itertools.product(COVARIATES, METRICS, CELLS):
-        mine = [
-            (task.batch, getattr(scores[cells], metric), scores[cells].n)
+        fits = {
+            task.batch: scores[cells]
             for task, scores in scored
             if task.covariate == covariate and cells in scores
-        ]
-        mine = [fit for fit in mine if np.isfinite(fit[1]).all()]
-        if not mine:
+        }
+        fits = {batch: fit for batch, fit in fits.items() if np.isfinite(getattr(fit, metric))}
+        if not fits:
             continue
-        if covariate == "batch":
-            statistic, units, each = np.mean, mine[0][1], {}
-        else:
-            statistic, units = np.median, np.array([values.mean() for _, values, _ in mine])
-            each = {batch: (value, n) for (batch, _, n), value in zip(mine, units, strict=True)}
-        rng = named_rng(seed, "bootstrap", covariate)
+        values = np.array([getattr(fit, metric) for fit in fits.values()])
         estimates[covariate, metric, cells] = CovariateEstimate(
-            float(statistic(units)),
-            classification.bootstrap(units, statistic, BOOTSTRAP_ROUNDS, rng),
-            each,
-            sum(n for *_, n in mine),
+            float(centre(values)),
+            values,
+            {batch: fit.n for batch, fit in fits.items() if batch},
+            np.concatenate([fit.terms[metric] for fit in fits.values()]) / len(fits),
+            np.concatenate([fit.strata for fit in fits.values()]),
+            sum(fit.n for fit in fits.values()),
         )
     return estimates
 
@@ -124,35 +156,29 @@ def covariate_estimate_rows(
     """Return the rows of one predictor: one row per batch (`against`), then their summary."""
     rows = []
     for (covariate, metric, cells), estimate in estimates.items():
-        common = _common(predictor, protocol, covariate, cells)
-        for batch, (value, n) in estimate.each.items():
-            rows.append(table.row(**common, metric=metric, against=batch, value=value, n=n))
-        low, high = interval(estimate.rounds) if protocol == "strict" else (np.nan, np.nan)
-        rows.append(
-            table.row(
-                **common, metric=metric, value=estimate.value, low=low, high=high, n=estimate.n
-            )
-        )
+        row = partial(table.row, **_common(predictor, protocol, covariate, cells), metric=metric)
+        for (batch, n), value in zip(estimate.n_of.items(), estimate.fits, strict=False):
+            rows.append(row(against=batch, value=value, n=n))
+        ends = estimate.interval() if protocol == "strict" else {}
+        rows.append(row(value=estimate.value, n=estimate.n, **ends))
     return rows
 
 
 def covariate_difference_rows(
     predictor: Predictor, background: CovariateEstimates, salient: CovariateEstimates
 ) -> list[dict]:
-    """Return strict rows ``<metric>_difference``: background minus salient, paired by batch."""
+    """Return strict rows ``<metric>_difference``: background minus salient, paired."""
     rows = []
     for (covariate, metric, cells), first in background.items():
-        second = salient[covariate, metric, cells]
-        low, high = interval(first.rounds - second.rounds)
-        common = _common(predictor, "strict", covariate, cells)
+        difference = first - salient[covariate, metric, cells]
+        common = _common(predictor, "strict", covariate, cells) | {"space": "background-salient"}
         rows.append(
             table.row(
-                **common | {"space": "background-salient"},
+                **common,
                 metric=f"{metric}_difference",
-                value=first.value - second.value,
-                low=low,
-                high=high,
-                n=first.n,
+                value=difference.value,
+                n=difference.n,
+                **difference.interval(),
             )
         )
     return rows
@@ -209,7 +235,7 @@ def covariate_rows(
                 (task, score(task, predictor.features, scored, standardise=standardise))
                 for task in tasks_of_protocol
             ]
-            estimates = summarise_fits(fits, seed)
+            estimates = summarise_fits(fits, protocol)
             rows += covariate_estimate_rows(predictor, protocol, estimates)
             estimates_of[predictor[:3]] = estimates  # strict comes last and overwrites published
             progress.step()
@@ -219,7 +245,8 @@ def covariate_rows(
             rows += covariate_difference_rows(
                 predictor, estimates_of[predictor[:3]], estimates_of[model, "salient", trained]
             )
-    guesses = summarise_fits([(task, chance(task, both_sets)) for task in tasks_of_protocol], seed)
+    by_chance = [(task, chance(task, both_sets)) for task in tasks_of_protocol]
+    guesses = summarise_fits(by_chance, "strict")
     return rows + covariate_estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
 
 

@@ -4,9 +4,10 @@ import logging
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+
+from mcvae_ops.benchmarks.estimates.roc import auroc
 
 logger = logging.getLogger(__name__)
 
@@ -126,15 +127,34 @@ def class_probabilities(
     return model.predict_proba(test)
 
 
-def f1_per_class(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """Return the F1 score of each class (0 where it is neither true nor predicted)."""
-    hits = np.bincount(truth[truth == predicted], minlength=n_classes)
-    total = np.bincount(truth, minlength=n_classes) + np.bincount(predicted, minlength=n_classes)
-    return 2 * hits / np.maximum(total, 1)
+def f1_per_class(
+    truth: np.ndarray, predicted: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the F1 score of each class, and what each row contributes to its error.
+
+    Parameters
+    ----------
+    truth, predicted
+        Class of each row, 0.., of shape (row,).
+    n_classes
+        Number of classes.
+
+    Returns
+    -------
+    (class,), 0 for a class that is neither true nor predicted, and terms (row, class) as in
+    `intervals.stratified_interval`.
+    """
+    is_true, is_called = (
+        classes[:, None] == np.arange(n_classes) for classes in (truth, predicted)
+    )
+    hit, total = is_true & is_called, is_true.astype(int) + is_called
+    size = np.maximum(total.sum(axis=0), 1)
+    f1 = 2 * hit.sum(axis=0) / size
+    return f1, (2 * hit - f1 * total) / size
 
 
-def auroc_per_class(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Return the area under the ROC curve of each class against the rest.
+def auroc_per_class(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the area under the ROC curve of each class against the rest, and its terms.
 
     Parameters
     ----------
@@ -143,11 +163,15 @@ def auroc_per_class(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         occurs.
     probabilities
         Of shape (row, class).
+
+    Returns
+    -------
+    (class,), and terms (row, class) as in `roc.auroc`.
     """
-    member = truth[:, None] == np.arange(probabilities.shape[1])
-    n_in = member.sum(axis=0)
-    ranks = np.where(member, rankdata(probabilities, axis=0), 0).sum(axis=0)
-    return (ranks - n_in * (n_in + 1) / 2) / (n_in * (len(truth) - n_in))
+    areas, terms = zip(
+        *(auroc(each[None], truth == k) for k, each in enumerate(probabilities.T)), strict=True
+    )
+    return np.concatenate(areas), np.concatenate(terms).T
 
 
 def chance_f1_per_class(truth: np.ndarray, n_classes: int) -> np.ndarray:
@@ -157,24 +181,3 @@ def chance_f1_per_class(truth: np.ndarray, n_classes: int) -> np.ndarray:
     """
     prevalence = np.bincount(truth, minlength=n_classes) / len(truth)
     return 2 * prevalence / (n_classes * prevalence + 1)
-
-
-def bootstrap(values: np.ndarray, statistic, rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a statistic of values that are drawn with replacement, of shape (round,).
-
-    Parameters
-    ----------
-    values
-        Independent values, of shape (unit,). Fewer than two values give NaN, because their spread
-        is unknown.
-    statistic
-        Function of an array and an axis, such as ``np.median``.
-    rounds
-        Bootstrap rounds.
-    rng
-        Source of randomness; two equal generators draw the same units, so that the rounds of two
-        statistics are paired.
-    """
-    if len(values) < 2:
-        return np.full(rounds, np.nan)
-    return statistic(values[rng.integers(len(values), size=(rounds, len(values)))], axis=1)

@@ -1,38 +1,57 @@
-"""Area under the ROC curve (AUROC), with a paired bootstrap over genes."""
+"""Area under the ROC curve (AUROC), with the contribution of each unit to its error."""
 
 import numpy as np
+from scipy.stats import rankdata
+
+from mcvae_ops.benchmarks.estimates.intervals import (
+    FEWEST_PER_CLASS,
+    NO_INTERVAL,
+    stratified_interval,
+)
 
 
-def auroc_rounds(
-    scores: np.ndarray, is_positive: np.ndarray, rounds: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the AUROC of several scores of the same genes, with bootstrap rounds.
+def auroc(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the AUROC of several scores of the same units, and its terms.
 
     Parameters
     ----------
     scores
-        (score, gene), finite.
+        (score, unit), finite.
     is_positive
-        (gene,).
-    rounds, seed
-        Number of rounds and seed of the bootstrap. Positives and negatives are drawn separately,
-        with replacement; all scores share the draws, so that their differences are paired.
+        (unit,).
 
     Returns
     -------
-    (score,) and (score, round); NaN unless there are positives and negatives. A tie between a
-    positive and a negative counts half.
+    (score,), and terms of shape (score, unit) for `intervals.stratified_interval` with positives
+    and negatives as strata; NaN unless there are both. A tie between a
+    positive and a negative counts half. The terms of two scores may
+    be subtracted: the interval of a difference is then paired.
+
+    References
+    ----------
+    DeLong et al. 1988, doi:10.2307/2531595.
     """
-    positive, negative = scores[:, is_positive], scores[:, ~is_positive]
-    n_positive, n_negative = positive.shape[1], negative.shape[1]
+    n_positive, n_negative = is_positive.sum(), (~is_positive).sum()
     if n_positive == 0 or n_negative == 0:
-        return np.full(len(scores), np.nan), np.full((len(scores), rounds), np.nan)
-    larger = positive[:, :, None] > negative[:, None, :]
-    wins = larger + 0.5 * (positive[:, :, None] == negative[:, None, :])
-    rng = np.random.default_rng([seed, 5])
-    positive_weights, negative_weights = (
-        rng.multinomial(n, np.full(n, 1 / n), size=rounds) / n for n in (n_positive, n_negative)
-    )
-    # The AUROC is the share of pairs that the positive wins: a resample only weighs these pairs.
-    resampled = np.einsum("rp,spn,rn->sr", positive_weights, wins, negative_weights, optimize=True)
-    return wins.mean(axis=(1, 2)), resampled
+        return np.full(len(scores), np.nan), np.full(scores.shape, np.nan)
+    positive, negative = scores[:, is_positive], scores[:, ~is_positive]
+    ranks = rankdata(scores, axis=1)
+    beaten = (ranks[:, is_positive] - rankdata(positive, axis=1)) / n_negative
+    beaten_by = 1 - (ranks[:, ~is_positive] - rankdata(negative, axis=1)) / n_positive
+    area = beaten.mean(axis=1)
+    terms = np.empty(scores.shape)
+    terms[:, is_positive] = (beaten - area[:, None]) / n_positive
+    terms[:, ~is_positive] = (beaten_by - area[:, None]) / n_negative
+    return area, terms
+
+
+def auroc_interval(
+    value: float, terms: np.ndarray, is_positive: np.ndarray, *, is_share: bool = True
+) -> tuple[float, float]:
+    """Return the 95 % interval of an area, or of a difference of two (not a share).
+
+    Fewer than eight positives or negatives give none: it would not cover the truth as it says.
+    """
+    if min(is_positive.sum(), (~is_positive).sum()) < FEWEST_PER_CLASS:
+        return NO_INTERVAL
+    return stratified_interval(value, terms, is_positive, is_share=is_share)

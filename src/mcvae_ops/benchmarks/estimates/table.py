@@ -13,11 +13,11 @@ PROTOCOLS = ("published", "strict")
 OVER_SEEDS = -1  # value of the column seed for an estimate over all training seeds
 BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
-    "mean_average_precision", "guide_consistency", "group_auroc",
+    "mean_average_precision", "macro_average_precision", "guide_consistency", "group_auroc",
 }  # fmt: skip
 DIFFERENCES = {
-    "average_precision_difference", "auroc_difference", "macro_f1_difference", "recall_difference",
-    "mean_recall_difference",
+    "average_precision_difference", "macro_average_precision_difference", "auroc_difference",
+    "macro_f1_difference", "recall_difference", "mean_recall_difference",
 }  # fmt: skip
 ALIKE_ITEMS = {"recall_difference"}  # metrics whose items (groups) vary alike between seeds
 COLUMNS = {
@@ -35,6 +35,7 @@ COLUMNS = {
     "low": "float64",  # 95 % interval
     "high": "float64",
     "n": "int64",  # number of cells, guides, genes or pairs behind the estimate
+    "units": "str",  # what the interval is over: "8 batches, 2 seeds"
 }
 
 
@@ -54,6 +55,7 @@ def row(
     level: float = np.nan,
     low: float = np.nan,
     high: float = np.nan,
+    units: str = "",
 ) -> dict[str, str | int | float]:
     """Return one estimate as a row.
 
@@ -69,6 +71,8 @@ def row(
         Number of cells, guides, genes or pairs behind the estimate.
     item, against, level
         What distinguishes estimates of the same metric.
+    units
+        Number and kind of the units that the interval is over; dropped without an interval.
 
     Raises
     ------
@@ -92,6 +96,7 @@ def row(
         "low": float(low),
         "high": float(high),
         "n": int(n),
+        "units": units if np.isfinite(low) else "",
     }
 
 
@@ -109,11 +114,13 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     """
     each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
-    keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n")]
+    keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n", "units")]
     each = each.assign(pool=each["item"].mask(each["metric"].isin(ALIKE_ITEMS), ""))
     alike = ["pool", *(name for name in keys if name not in ("model", "space", "item"))]
-    n = each.groupby([*keys, "pool"], sort=False, dropna=False)["n"].max()
-    folded = mean_over_seeds(each, [*keys, "pool"], alike).join(n).reset_index()
+    groups = each.groupby([*keys, "pool"], sort=False, dropna=False)
+    rest = groups.agg(n=("n", "max"), units=("units", "first"))
+    folded = mean_over_seeds(each, [*keys, "pool"], alike).join(rest).reset_index()
+    folded["units"] += ", " + folded["n_seeds"].astype(str) + " seeds"
     folded["seed"] = OVER_SEEDS
     for metrics, least in ((BETWEEN_0_AND_1, 0), (DIFFERENCES, -1)):
         bounded = folded["metric"].isin(metrics)

@@ -17,9 +17,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks.estimates import classification, table
+from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, group_classes
-from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS, interval
+from mcvae_ops.benchmarks.estimates.intervals import (
+    NO_INTERVAL,
+    difference_interval,
+    mean_interval,
+    median_interval,
+)
 from mcvae_ops.benchmarks.features.control_variance import (
     Moments,
     explained_variance,
@@ -38,7 +43,6 @@ from mcvae_ops.benchmarks.features.feature_tests import (
     rank_published,
     rank_strict,
 )
-from mcvae_ops.randomness import named_rng
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,6 @@ def ranking_rows(
     comparisons: Sequence[Comparison],
     ranking: tuple[np.ndarray, np.ndarray],
     settings: dict,
-    rng: np.random.Generator | None,
     common: dict,
 ) -> list[dict]:
     """Return the robust z (median over batches) and the number of batches of the first features.
@@ -65,22 +68,19 @@ def ranking_rows(
         Features in order, and the number of batches of each feature.
     settings
         max_features.
-    rng
-        Source of randomness of the interval over batches; None for no interval.
     common
-        Columns that all rows share.
+        Columns that all rows share, such as the protocol: only the strict one has intervals.
     """
+    is_strict = common["protocol"] == "strict"
     order, n_batches = ranking
     rows = []
     for rank, feature in enumerate(order[: settings["max_features"]], start=1):
         z = np.array([comparison.z[feature] for comparison in comparisons])
-        z = z[~np.isnan(z)] if rng is None else z[np.isfinite(z)]
-        limits = {}
-        if rng is not None:
-            low, high = interval(classification.bootstrap(z, np.median, BOOTSTRAP_ROUNDS, rng))
-            limits = {"low": low, "high": high}
+        z = z[np.isfinite(z)] if is_strict else z[~np.isnan(z)]
+        low, high = median_interval(z) if is_strict else NO_INTERVAL
+        ends = {"low": low, "high": high, "units": f"{len(z)} batches"}
         place = common | dict(against=names[feature], level=rank, n=len(comparisons))
-        rows.append(table.row(**place, metric="robust_z", value=np.median(z), **limits))
+        rows.append(table.row(**place, metric="robust_z", value=np.median(z), **ends))
         rows.append(table.row(**place, metric="n_batches", value=n_batches[feature]))
     return rows
 
@@ -113,16 +113,14 @@ def held_out_variance(
     return explained
 
 
-def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> list[dict]:
+def variance_rows(explained: np.ndarray, n: int, common: dict) -> list[dict]:
     """Return the mean over batches for each k, with its 95 % interval over batches.
 
     Parameters
     ----------
     explained
-        R^2 or a difference of two R^2, of shape (batch, k); NaN is left out. A single row (the
-        published protocol) gets no interval.
-    seed
-        Seed of the bootstrap.
+        R^2, of shape (batch, k); NaN is left out. A single row (the published protocol) gets no
+        interval.
     n
         Number of control cells.
     common
@@ -133,17 +131,48 @@ def variance_rows(explained: np.ndarray, seed: int, n: int, common: dict) -> lis
         values = values[np.isfinite(values)]
         if len(values) == 0:
             continue
-        rounds = classification.bootstrap(
-            values, np.mean, BOOTSTRAP_ROUNDS, named_rng(seed, "variance")
-        )
-        low, high = interval(rounds)
-        rows.append(table.row(**common, level=k, value=values.mean(), low=low, high=high, n=n))
+        low, high = mean_interval(values)
+        ends = {"low": low, "high": high, "units": f"{len(values)} batches"}
+        rows.append(table.row(**common, level=k, value=values.mean(), n=n, **ends))
     return rows
 
 
-def feature_rows(
-    names: list[str], batches: Iterable[BatchCells], settings: dict, seed: int
-) -> list[dict]:
+def difference_rows(explained: dict[str, np.ndarray], class_of_group: dict[str, str]) -> list[dict]:
+    """Return how much more the features of shifting groups explain than those of novel ones.
+
+    The claim is about groups: they are the units, each with its mean over batches. A group with
+    fewer than k features that qualify does not count at k; `units` says how many of each class do.
+
+    Parameters
+    ----------
+    explained
+        Group -> R^2 of shape (batch, k).
+    class_of_group
+        Group -> SHIFTING or NOVEL.
+
+    Returns
+    -------
+    Rows ``r2_difference``, one for each k at which a group of each class counts; n is the number
+    of groups.
+    """
+    common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
+    means = {group: _mean_of_known(r2) for group, r2 in explained.items()}
+    rows = []
+    for k in range(max((len(mean) for mean in means.values()), default=0)):
+        shifting, novel = (
+            np.array([m[k] for g, m in means.items() if class_of_group[g] == c and m[k] == m[k]])
+            for c in (SHIFTING, NOVEL)
+        )
+        if len(shifting) and len(novel):
+            low, high = difference_interval(shifting, novel)
+            units = f"{len(shifting)} {SHIFTING}, {len(novel)} {NOVEL}"
+            value, n = shifting.mean() - novel.mean(), len(shifting) + len(novel)
+            ends = {"low": low, "high": high, "units": units}
+            rows.append(table.row(**common, level=k + 1, value=value, n=n, **ends))
+    return rows
+
+
+def feature_rows(names: list[str], batches: Iterable[BatchCells], settings: dict) -> list[dict]:
     """Return the rows of all groups by both protocols.
 
     Parameters
@@ -155,8 +184,6 @@ def feature_rows(
         than two cells in a batch is not compared there.
     settings
         shifting_groups, novel_groups, top, max_features.
-    seed
-        Seed of the bootstraps.
     """
     class_of_group = group_classes(settings)
     parts: list[Moments] = []
@@ -174,24 +201,15 @@ def feature_rows(
     for group, compared in comparisons.items():
         held_out[group] = held_out_variance(parts, compared, settings["max_features"])
         where = {"item": group, "against": class_of_group[group]}
-        rows += group_rows(where, names, compared, parts, held_out[group], settings, seed)
-    means = [
-        _mean_of_known(
-            [held_out[group] for group in class_of_group if class_of_group[group] == group_class]
-        )
-        for group_class in (SHIFTING, NOVEL)
-    ]
-    common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
-    return rows + variance_rows(means[0] - means[1], seed, sum(part.n for part in parts), common)
+        rows += group_rows(where, names, compared, parts, held_out[group], settings)
+    return rows + difference_rows(held_out, class_of_group)
 
 
-def _mean_of_known(explained: list[np.ndarray]) -> np.ndarray:
-    """Return the mean over groups of the finite values of each batch and k."""
-    stacked = np.stack(explained)
-    known = np.isfinite(stacked)
-    total = np.where(known, stacked, 0).sum(axis=0)
-    n = known.sum(axis=0)
-    return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
+def _mean_of_known(explained: np.ndarray) -> np.ndarray:
+    """Return the mean over batches of the finite values of each k; NaN if there is none."""
+    known = np.isfinite(explained)
+    total, n = np.where(known, explained, 0).sum(axis=0), known.sum(axis=0)
+    return np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
 
 
 def group_rows(
@@ -201,7 +219,6 @@ def group_rows(
     parts: Sequence[Moments],
     held_out: np.ndarray,
     settings: dict,
-    seed: int,
 ) -> list[dict]:
     """Return all rows of one group by both protocols.
 
@@ -217,8 +234,6 @@ def group_rows(
         Result of `held_out_variance`.
     settings
         top, max_features.
-    seed
-        Seed of the bootstraps.
     """
     compared = [comparison for comparison in comparisons if comparison is not None]
     if not compared:
@@ -228,16 +243,15 @@ def group_rows(
     published = COMMON | where | dict(protocol="published")
     ranking = rank_published(compared, settings["top"])
     in_sample = explained_variance(whole, whole, ranking[0], settings["max_features"])
-    rows = ranking_rows(names, compared, ranking, settings, None, published)
-    rows += variance_rows(in_sample[None], seed, n, published | {"metric": "r2"})
+    rows = ranking_rows(names, compared, ranking, settings, published)
+    rows += variance_rows(in_sample[None], n, published | {"metric": "r2"})
     strict = COMMON | where | dict(protocol="strict")
-    rng = named_rng(seed, "ranking", where["item"])
-    rows += ranking_rows(names, compared, rank_strict(compared), settings, rng, strict)
-    return rows + variance_rows(held_out, seed, n, strict | {"metric": "r2"})
+    rows += ranking_rows(names, compared, rank_strict(compared), settings, strict)
+    return rows + variance_rows(held_out, n, strict | {"metric": "r2"})
 
 
 def feature_ranking(
-    index: str, features: list[str], groups: str, settings: dict, seed: int, benchmark: str
+    index: str, features: list[str], groups: str, settings: dict, benchmark: str
 ) -> None:
     """Rank the classical features that each group alters; measure how much of NTC they explain.
 
@@ -251,13 +265,9 @@ def feature_ranking(
         Functional groups (parquet): gene, group.
     settings
         The section benchmarks.features.
-    seed
-        Seed of the bootstraps.
     benchmark
         Output table (parquet).
     """
     names = feature_names(features[0])
     wanted = read_wanted(index, pd.read_parquet(groups), list(group_classes(settings)))
-    table.write(
-        feature_rows(names, read_batches(features, names, wanted), settings, seed), benchmark
-    )
+    table.write(feature_rows(names, read_batches(features, names, wanted), settings), benchmark)

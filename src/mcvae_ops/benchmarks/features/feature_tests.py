@@ -72,20 +72,18 @@ def rank_published(comparisons: Sequence[Comparison], top: int) -> tuple[np.ndar
     comparisons
         One per batch.
     top
-        Number of top features of a batch: the significant features with the largest absolute z.
+        Number of top features of a batch: those of largest z (signed, whatever its p value).
 
     Returns
     -------
-    Features in order (only those that are a top feature of a batch; ties by median absolute z),
-    and the number of batches of each feature, of shape (feature,).
+    Features in order (only those that are a top feature of a batch; ties by median z), and the
+    number of batches of each feature, of shape (feature,).
     """
     count = np.zeros(len(comparisons[0].z), int)
     for comparison in comparisons:
-        significant = comparison.p_adjusted < SIGNIFICANCE
-        strength = np.where(significant, np.abs(comparison.z), np.nan)
-        order = np.argsort(-strength, kind="stable")[:top]
-        count[order[~np.isnan(strength[order])]] += 1
-    strength = _nan_median_abs([comparison.z for comparison in comparisons])
+        order = np.argsort(-comparison.z, kind="stable")[:top]
+        count[order[~np.isnan(comparison.z[order])]] += 1
+    strength = _nan_median(np.stack([comparison.z for comparison in comparisons]))
     order = np.lexsort([-strength, -count])
     return order[count[order] > 0], count
 
@@ -105,14 +103,6 @@ def rank_strict(comparisons: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarr
     z = np.stack([comparison.z for comparison in comparisons])
     p = np.stack([comparison.p_adjusted for comparison in comparisons])
     significant = ((p < SIGNIFICANCE) & np.isfinite(z)).sum(axis=0)
-    strength = _nan_median_abs(np.where(np.isfinite(z), z, np.nan))
+    strength = _nan_median(np.abs(np.where(np.isfinite(z), z, np.nan)))
     in_most = np.flatnonzero(significant > len(comparisons) / 2)
     return in_most[np.argsort(-strength[in_most], kind="stable")], significant
-
-
-def _nan_median_abs(z: Sequence[np.ndarray]) -> np.ndarray:
-    z = np.abs(np.stack(list(z)))
-    known = ~np.isnan(z).all(axis=0)
-    median = np.full(z.shape[1], np.nan)
-    median[known] = np.nanmedian(z[:, known], axis=0)
-    return median

@@ -2,9 +2,9 @@
 
 Published (Wang et al. 2023): unscaled features and one stratified split of guides, so that guides
 of one gene may be in both parts. Strict: features are standardised on the training part; repeated
-cross-validation keeps the guides of a gene together; 95 % intervals come from a bootstrap over
-genes and repeats; every set of cells is evaluated. A group needs two guides (published) or two
-genes (strict); smaller groups are left out and logged.
+cross-validation keeps the guides of a gene together; 95 % intervals are over genes (over groups for
+the mean of a class of groups); every set of cells is evaluated. A group needs two guides
+(published) or two genes (strict); smaller groups are left out and logged.
 """
 
 import logging
@@ -14,14 +14,11 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_classes, label_profiles
-from mcvae_ops.benchmarks.estimates.intervals import BOOTSTRAP_ROUNDS
 from mcvae_ops.benchmarks.functions.group_recall import (
     DIFFERENCE,
     Predictions,
-    bootstrap_hits,
     confusion_rows,
     recall_difference_rows,
-    recall_estimates,
     recall_rows,
 )
 from mcvae_ops.embeddings.spaces import spaces_of
@@ -80,7 +77,7 @@ def predict_strict(
             predicted[repeat, test] = classification.class_probabilities(
                 features[~test], truth[~test], features[test], standardise=True
             ).argmax(axis=1)
-    return Predictions(groups, truth, genes, predicted)
+    return Predictions(groups, truth, genes, predicted, settings["folds"])
 
 
 PREDICT = {"published": predict_published, "strict": predict_strict}
@@ -114,19 +111,15 @@ def classify_profiles(
     if len(np.unique(labels)) < 2:
         logger.warning("%s %s: fewer than two groups; left out", protocol, common)
         return []
-    predictions, drawn, rows = {}, {}, []
+    predictions, rows = {}, []
     for space, columns in spaces.items():
         features = labelled[columns].to_numpy(float)
         predicted = PREDICT[protocol](features, labels, genes, settings, seed)
-        predictions[space], drawn[space] = predicted, {}
-        if protocol == "strict":
-            rng = named_rng(seed, "bootstrap")
-            rounds = bootstrap_hits(predicted, BOOTSTRAP_ROUNDS, rng)
-            drawn[space] = recall_estimates(*rounds, predicted.groups)
+        predictions[space] = predicted
         rows += confusion_rows(predicted, common | {"space": space})
-        rows += recall_rows(predicted, drawn[space], common | {"space": space})
+        rows += recall_rows(predicted, common | {"space": space})
     if set(DIFFERENCE) <= set(spaces):
-        rows += recall_difference_rows(predictions, drawn, group_classes(settings), common)
+        rows += recall_difference_rows(predictions, group_classes(settings), common)
     return rows
 
 

@@ -1,11 +1,16 @@
-"""Confusion and recall of predicted functional groups, with intervals over genes and repeats."""
+"""Confusion and recall of predicted functional groups, with intervals over genes or groups."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.estimates.intervals import interval
+from mcvae_ops.benchmarks.estimates.intervals import (
+    FEWEST_UNITS,
+    mean_interval,
+    stratified_interval,
+)
 
 DIFFERENCE = ("background", "salient")
 
@@ -23,12 +28,15 @@ class Predictions(NamedTuple):
         Gene of each profile, of shape (profile,).
     predicted
         Predicted group of each profile, as a position in `groups`, of shape (repeat, profile).
+    folds
+        Number of folds of the cross-validation; 0 where the profiles were split once.
     """
 
     groups: np.ndarray
     truth: np.ndarray
     genes: np.ndarray
     predicted: np.ndarray
+    folds: int = 0
 
 
 def confusion(predictions: Predictions) -> np.ndarray:
@@ -43,87 +51,87 @@ def confusion(predictions: Predictions) -> np.ndarray:
     return counts / counts.sum(axis=1, keepdims=True)
 
 
-def bootstrap_hits(
-    predictions: Predictions, rounds: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return hits and profiles of each group with genes and repeats drawn with replacement.
+class Recalls(NamedTuple):
+    """Recall of each group, pooled over repeats, with the contribution of each gene to its error.
 
-    Parameters
+    Attributes
     ----------
-    predictions
-        Predictions in every repeat.
-    rounds
-        Number of rounds. Each draws one repeat, and the genes of each group with replacement.
-    rng
-        Source of randomness; equal generators pair the rounds of two spaces.
+    value, n
+        Recall and number of profiles of each group, of shape (group,).
+    terms, group_of
+        Of each gene: its contribution to the error of the recall of its group, and that group, of
+        shape (gene,); see `intervals.stratified_interval`.
+    """
 
-    Returns
-    -------
-    Hits and number of profiles, each of shape (round, group).
+    value: np.ndarray
+    n: np.ndarray
+    terms: np.ndarray
+    group_of: np.ndarray
+    is_difference: bool = False
+
+    def __sub__(self, other: "Recalls") -> "Recalls":
+        """Return the difference of two spaces, paired by gene."""
+        return self._replace(
+            value=self.value - other.value, terms=self.terms - other.terms, is_difference=True
+        )
+
+    def mean(self, groups: list[int]) -> dict:
+        """Return the mean recall of some groups, its interval over genes and n, as columns."""
+        chosen = np.isin(self.group_of, groups)
+        value, terms = self.value[groups].mean(), self.terms[chosen] / len(groups)
+        low, high = stratified_interval(
+            value, terms, self.group_of[chosen], is_share=not self.is_difference
+        )
+        units = f"{chosen.sum()} genes"
+        return {"value": value, "low": low, "high": high, "n": self.n[groups].sum(), "units": units}
+
+
+def recalls(predictions: Predictions) -> Recalls:
+    """Return the recall of each group.
+
+    The folds of a cross-validation train on the same genes in turn, so that their errors are not
+    independent: the variance over genes alone is too small, by about test over training genes
+    (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366). `tests/calibration` measures what is left.
     """
     names, gene = np.unique(predictions.genes, return_inverse=True)
-    right = predictions.predicted == predictions.truth
-    hits = np.stack([np.bincount(gene, weights=each, minlength=len(names)) for each in right])
-    size = np.bincount(gene, minlength=len(names))
-    group = np.empty(len(names), int)
-    group[gene] = predictions.truth
-    repeat = rng.integers(len(hits), size=(rounds, 1))
-    drawn_hits = np.empty((rounds, len(predictions.groups)))
-    drawn_size = np.empty_like(drawn_hits)
-    for k in range(len(predictions.groups)):
-        members = np.flatnonzero(group == k)
-        drawn = members[rng.integers(len(members), size=(rounds, len(members)))]
-        drawn_hits[:, k] = hits[repeat, drawn].sum(axis=1)
-        drawn_size[:, k] = size[drawn].sum(axis=1)
-    return drawn_hits, drawn_size
+    right = (predictions.predicted == predictions.truth).mean(axis=0)
+    hits, size = np.bincount(gene, right), np.bincount(gene)
+    group_of = np.empty(len(names), int)
+    group_of[gene] = predictions.truth
+    n = np.bincount(predictions.truth, minlength=len(predictions.groups))
+    value = np.bincount(group_of, hits, len(n)) / n
+    terms = (hits - value[group_of] * size) / n[group_of]
+    shared = np.sqrt(1 + 1 / (predictions.folds - 1)) if predictions.folds > 1 else 1.0
+    return Recalls(value, n, shared * terms, group_of)
 
 
-def count_hits(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of hits and of profiles of each group over all repeats, (group,) each."""
-    n = len(predictions.groups)
-    right = (predictions.predicted == predictions.truth).sum(axis=0)
-    hits = np.bincount(predictions.truth, weights=right, minlength=n)
-    return hits, np.bincount(predictions.truth, minlength=n) * len(predictions.predicted)
-
-
-def recall_estimates(
-    hits: np.ndarray, size: np.ndarray, groups: np.ndarray
-) -> dict[tuple, np.ndarray]:
-    """Return (metric, group) -> estimate, from hits and sizes of shape (..., group)."""
-    recall = hits / size
-    summary = {("recall", group): recall[..., k] for k, group in enumerate(groups)}
-    summary["macro_recall", ""] = recall.mean(axis=-1)
-    summary["accuracy", ""] = hits.sum(axis=-1) / size.sum(axis=-1)
-    return summary
-
-
-def recall_rows(predictions: Predictions, drawn: dict[tuple, np.ndarray], common: dict) -> list:
+def recall_rows(predictions: Predictions, common: dict) -> list[dict]:
     """Return the rows of recall, macro recall, accuracy and chance of one space.
 
-    Uniformly random guesses reach ``chance_recall``, which is 1 / number of groups.
+    Uniformly random guesses reach ``chance_recall``, which is 1 / number of groups. The published
+    protocol has no intervals.
 
     Parameters
     ----------
     predictions
         Predictions of one space.
-    drawn
-        `recall_estimates` of the bootstrap rounds; empty without interval (published protocol).
     common
         Columns that all rows share.
     """
-    n = dict(zip(predictions.groups, np.bincount(predictions.truth), strict=True))
-    summary = recall_estimates(*count_hits(predictions), predictions.groups)
-    chance = table.row(**common, metric="chance_recall", value=1 / len(n), n=len(predictions.truth))
-    return [chance] + [
-        table.row(
-            **common,
-            metric=metric,
-            item=group,
-            value=value,
-            n=n.get(group, len(predictions.truth)),
-            **interval_columns(drawn, (metric, group)),
-        )
-        for (metric, group), value in summary.items()
+    found = recalls(predictions)
+    row, n_groups, n = partial(table.row, **common), len(predictions.groups), found.n.sum()
+    of_groups = {name: found.mean([k]) for k, name in enumerate(predictions.groups)}
+    macro = found.mean(list(range(n_groups)))
+    weights = found.n / n
+    terms = found.terms * weights[found.group_of]
+    low, high = stratified_interval(weights @ found.value, terms, found.group_of, is_share=True)
+    accuracy = macro | {"value": weights @ found.value, "low": low, "high": high}
+    drawn = {("recall", name): columns for name, columns in of_groups.items()}
+    drawn |= {("macro_recall", ""): macro, ("accuracy", ""): accuracy}
+    if common["protocol"] == "published":
+        drawn = {key: {"value": c["value"], "n": c["n"]} for key, c in drawn.items()}
+    return [row(metric="chance_recall", value=1 / n_groups, n=n)] + [
+        row(metric=metric, item=group, **columns) for (metric, group), columns in drawn.items()
     ]
 
 
@@ -139,53 +147,37 @@ def confusion_rows(predictions: Predictions, common: dict) -> list[dict]:
     ]
 
 
-def interval_columns(drawn: dict, key) -> dict[str, float]:
-    """Return the 95 % interval as columns low and high; no column if nothing was drawn."""
-    return dict(zip(("low", "high"), interval(drawn[key]), strict=True)) if drawn else {}
-
-
 def recall_difference_rows(
-    by_space: dict[str, Predictions],
-    drawn: dict[str, dict],
-    group_classes: dict[str, str],
-    common: dict,
+    by_space: dict[str, Predictions], group_classes: dict[str, str], common: dict
 ) -> list[dict]:
     """Return the recall of each group from the background minus that from the salient space.
 
     Parameters
     ----------
-    by_space, drawn
-        Predictions, and `recall_estimates` of their bootstrap rounds, of both spaces.
+    by_space
+        Predictions of both spaces.
     group_classes
-        Group -> its class; ``mean_recall_difference`` is the mean over the groups of a class.
+        Group -> its class; ``mean_recall_difference`` is the mean over the groups of a class. A
+        statement on a class is one on its groups: they are the units of its interval. Only where a
+        class has one or two groups, their genes are.
     common
         Columns that all rows share.
     """
-    common = common | {"space": "-".join(DIFFERENCE)}
-    first, second = (by_space[space] for space in DIFFERENCE)
-    values = [recall_estimates(*count_hits(space), space.groups) for space in (first, second)]
-    both = [drawn[space] for space in DIFFERENCE]
-    keys = [("recall", group) for group in first.groups]
-    n = np.bincount(first.truth)
-    value = np.array([values[0][key] - values[1][key] for key in keys])
-    paired = [both[0][key] - both[1][key] for key in keys] if both[0] else []
-    rows = []
-    for k, group in enumerate(first.groups):
-        columns = common | {"metric": "recall_difference", "item": group}
-        rows.append(table.row(**columns, value=value[k], n=n[k], **_mean_interval(paired, [k])))
+    first = by_space[DIFFERENCE[0]]
+    difference = recalls(first) - recalls(by_space[DIFFERENCE[1]])
+    row = partial(table.row, **common | {"space": "-".join(DIFFERENCE)})
+    hide = {"low": np.nan, "high": np.nan} if common["protocol"] == "published" else {}
+    rows = [
+        row(metric="recall_difference", item=group, **difference.mean([k]) | hide)
+        for k, group in enumerate(first.groups)
+    ]
     for group_class in dict.fromkeys(group_classes.values()):
-        members = [
-            k for k, group in enumerate(first.groups) if group_classes.get(group) == group_class
-        ]
-        if members:
-            columns = common | {"metric": "mean_recall_difference", "item": group_class}
-            mean, size = value[members].mean(), n[members].sum()
-            rows.append(table.row(**columns, value=mean, n=size, **_mean_interval(paired, members)))
+        members = [k for k, g in enumerate(first.groups) if group_classes.get(g) == group_class]
+        if not members:
+            continue
+        columns = difference.mean(members)
+        if len(members) >= FEWEST_UNITS:
+            low, high = mean_interval(difference.value[members])
+            columns |= {"low": low, "high": high, "units": f"{len(members)} groups"}
+        rows.append(row(metric="mean_recall_difference", item=group_class, **columns | hide))
     return rows
-
-
-def _mean_interval(rounds: list[np.ndarray], members: list[int]) -> dict[str, float]:
-    """Return the columns of the 95 % interval of the mean over some groups."""
-    return interval_columns(
-        {"": np.mean([rounds[k] for k in members], axis=0)} if rounds else {}, ""
-    )

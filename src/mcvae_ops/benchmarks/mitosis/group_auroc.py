@@ -13,14 +13,13 @@ from mcvae_ops.benchmarks.estimates.functional_groups import (
     group_classes,
     group_of_genes,
 )
-from mcvae_ops.benchmarks.estimates.intervals import interval
-from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
+from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
 
 METRIC = "group_auroc"
 
 
 def group_auroc_rows(
-    points: pd.DataFrame, groups: pd.DataFrame, settings: dict, seed: int, row: Callable
+    points: pd.DataFrame, groups: pd.DataFrame, settings: dict, row: Callable
 ) -> list[dict]:
     """Return the row ``group_auroc``, shifting against novel groups, with an interval over genes.
 
@@ -33,9 +32,7 @@ def group_auroc_rows(
     groups
         Columns gene, group.
     settings
-        ``shifting_groups``, ``novel_groups``, ``bootstrap``.
-    seed
-        Seed of the bootstrap.
+        ``shifting_groups``, ``novel_groups``.
     row
         `table.row` with the columns that name the profiles filled in.
     """
@@ -46,8 +43,8 @@ def group_auroc_rows(
     if is_shifting.all() or not is_shifting.any():
         return []
     scores = points.loc[chosen, ["relative_background"]].to_numpy().T
-    values, rounds = auroc_rounds(scores, is_shifting, settings["bootstrap"], seed)
-    low, high = interval(rounds[0])
+    values, terms = auroc(scores, is_shifting)
+    low, high = auroc_interval(values[0], terms[0], is_shifting)
     return [
         row(
             protocol="strict",
@@ -58,5 +55,6 @@ def group_auroc_rows(
             low=low,
             high=high,
             n=chosen.sum(),
+            units=f"{chosen.sum()} genes",
         )
     ]

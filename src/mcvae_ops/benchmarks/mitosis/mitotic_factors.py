@@ -2,9 +2,10 @@
 
 S and B are the squared norms of the salient and the background part of a gene profile (minus NTC,
 not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
-Strict protocol: signed index, interval of the difference of AUROC, and its sensitivity to the
-threshold, the most extreme gene and the list of factors. The scale of S and B (mean or median, with
-or without an outlier) cannot change an AUROC, because B / (S + B) orders genes as B / S does.
+Strict protocol: signed index (a published index is absolute, and a row says so), interval of the
+difference of AUROC, and its sensitivity to the threshold, the most extreme gene and the list of
+factors. The scale of S and B (mean or median, with or without an outlier) cannot change an AUROC,
+because B / (S + B) orders genes as B / S does.
 """
 
 import logging
@@ -16,8 +17,7 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
-from mcvae_ops.benchmarks.estimates.intervals import interval
-from mcvae_ops.benchmarks.estimates.roc import auroc_rounds
+from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
 from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 SCORES = ("relative_background", "mitotic_index")
 SENSITIVITY_PERCENTILES = (95.0, 99.0, 99.5)
 SENSITIVITY_FACTORS = (0.75, 1.25, 1.5)
+HAS_SIGN = "mitotic_index_has_sign"
 WIDER_LIST = "wider list of factors"
 
 
@@ -135,7 +136,7 @@ def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> lis
     """
     chosen = _significant(points, np.abs(points["mitotic_index_percent"]), threshold)
     scores = np.stack([chosen["relative_background"], np.abs(chosen["mitotic_index_percent"])])
-    values, _ = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), 0, 0)
+    values, _ = auroc(scores, chosen["is_mitotic_factor"].to_numpy())
     make_row = partial(row, protocol="published", n=len(chosen))
     return [
         *(make_row(metric="auroc", item=k, value=v) for k, v in zip(SCORES, values, strict=True)),
@@ -143,9 +144,7 @@ def published_rows(points: pd.DataFrame, threshold: float, row: Callable) -> lis
     ]
 
 
-def strict_rows(
-    points: pd.DataFrame, threshold: float, rounds: int, seed: int, row: Callable
-) -> list[dict]:
+def strict_rows(points: pd.DataFrame, threshold: float, row: Callable) -> list[dict]:
     """Return the AUROC of both scores and their difference, with intervals over genes.
 
     Parameters
@@ -154,24 +153,24 @@ def strict_rows(
         `effect_points`.
     threshold
         Genes with a larger signed index are significant.
-    rounds, seed
-        Number of rounds and seed of the bootstrap over significant genes.
     row
         `table.row` with the columns that name the profiles and the analysis filled in.
     """
     chosen = _significant(points, points["mitotic_index_percent"], threshold)
     scores = np.stack([chosen["relative_background"], chosen["mitotic_index_percent"]])
-    values, samples = auroc_rounds(scores, chosen["is_mitotic_factor"].to_numpy(), rounds, seed)
-    make_row = partial(row, protocol="strict", n=len(chosen))
+    is_factor = chosen["is_mitotic_factor"].to_numpy()
+    values, terms = auroc(scores, is_factor)
+    make_row = partial(row, protocol="strict", n=len(chosen), units=f"{len(chosen)} genes")
     rows = []
-    for name, value, drawn in zip(SCORES, values, samples, strict=True):
-        low, high = interval(drawn)
+    for name, value, of_genes in zip(SCORES, values, terms, strict=True):
+        low, high = auroc_interval(value, of_genes, is_factor)
         rows.append(make_row(metric="auroc", item=name, value=value, low=low, high=high))
-    low, high = interval(samples[0] - samples[1])
+    value, of_genes = values[0] - values[1], terms[0] - terms[1]
+    low, high = auroc_interval(value, of_genes, is_factor, is_share=False)
     difference = make_row(
         metric="auroc_difference",
         item="-".join(SCORES),
-        value=values[0] - values[1],
+        value=value,
         low=low,
         high=high,
     )
@@ -183,7 +182,6 @@ def sensitivity_rows(
     wider: set[str],
     index: pd.DataFrame,
     settings: dict,
-    seed: int,
     row: Callable,
 ) -> list[dict]:
     """Return the strict rows for other thresholds, fewer genes and more factors.
@@ -192,7 +190,6 @@ def sensitivity_rows(
     the threshold; ``without GENE`` for the gene with the largest salient norm; `WIDER_LIST` for the
     factors in `wider` (no row if it is empty).
     """
-    rounds = settings["bootstrap"]
     threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
     if settings["threshold_percent"] is None:
         others = {
@@ -203,15 +200,15 @@ def sensitivity_rows(
         others = {f"threshold x {f:g}": f * threshold for f in SENSITIVITY_FACTORS}
     rows = []
     for name, other in others.items():
-        rows += strict_rows(points, other, rounds, seed, partial(row, against=name))
+        rows += strict_rows(points, other, partial(row, against=name))
     extreme = points["salient_norm"].idxmax()
     without = f"without {points['gene'][extreme]}"
     without_extreme = points.drop(index=extreme)
-    rows += strict_rows(without_extreme, threshold, rounds, seed, partial(row, against=without))
+    rows += strict_rows(without_extreme, threshold, partial(row, against=without))
     if not wider:
         return rows
     relabelled = points.assign(is_mitotic_factor=named_in(points["gene"], wider))
-    return rows + strict_rows(relabelled, threshold, rounds, seed, partial(row, against=WIDER_LIST))
+    return rows + strict_rows(relabelled, threshold, partial(row, against=WIDER_LIST))
 
 
 def _over_mean(norms: np.ndarray, n: int) -> np.ndarray:
@@ -238,7 +235,6 @@ def mitosis(
     wider_mitotic_factors: str,
     groups: str,
     settings: dict,
-    seed: int,
     models: list[str],
     benchmark: str,
     points: str,
@@ -255,16 +251,13 @@ def mitosis(
     groups
         Functional groups (gene, group); may be empty.
     settings
-        ``null_percentile``, ``threshold_percent``, ``bootstrap``, ``shifting_groups``,
-        ``novel_groups``.
-    seed
-        Seed of the bootstrap.
+        ``null_percentile``, ``threshold_percent``, ``shifting_groups``, ``novel_groups``.
     models
         The models of Fig. 5, which need a salient and a background space.
     benchmark, points
         Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
     """
-    index = pd.read_parquet(mitotic_index)
+    indices = pd.read_parquet(mitotic_index)
     factors, wider = (
         set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
     )
@@ -274,6 +267,10 @@ def mitosis(
     parts = (part for genes in tables for part in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []
     for (model, training_seed, cells), part in parts:
+        index = indices[indices["cells"] == cells]
+        if index.empty:
+            logger.warning("%s, %s cells: no mitotic index, left out", model, cells)
+            continue
         effects = effect_points(part, index, factors)
         row = partial(
             table.row,
@@ -283,14 +280,16 @@ def mitosis(
             seed=training_seed,
             cells=cells,
         )
-        percentile, rounds = settings["null_percentile"], settings["bootstrap"]
+        percentile = settings["null_percentile"]
         signed = threshold_percent(index, settings, percentile, signed=True)
-        rows += strict_rows(effects, signed, rounds, seed, row)
-        rows += group_auroc_rows(effects, annotated, settings, seed, row)
+        has_sign = bool((index["mitotic_index_percent"] < 0).any())  # published ones are absolute
+        rows.append(row(protocol="strict", metric=HAS_SIGN, value=has_sign, n=len(index)))
+        rows += strict_rows(effects, signed, row)
+        rows += group_auroc_rows(effects, annotated, settings, row)
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
             rows += published_rows(effects, absolute, row)
-            rows += sensitivity_rows(effects, wider, index, settings, seed, row)
+            rows += sensitivity_rows(effects, wider, index, settings, row)
             significant = np.abs(effects["mitotic_index_percent"]) > absolute
             drawn.append(effects.assign(model=model, seed=training_seed, significant=significant))
     table.write(rows, benchmark)

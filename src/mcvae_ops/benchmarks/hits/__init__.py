@@ -1,0 +1,1 @@
+"""The table of hits: what each gene does, how surely, and what could mimic it."""

@@ -1,0 +1,90 @@
+"""How far a gene moves its cells: squared norms without the noise of few cells, with intervals."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from mcvae_ops.benchmarks.estimates.intervals import LEVEL
+from mcvae_ops.profiles.exchange import Stratum
+
+
+class Effect(NamedTuple):
+    """Difference of a group's cells from the controls of their batches.
+
+    Attributes
+    ----------
+    mean
+        Over batches, each with its `Stratum.weight`, of shape (dimension,).
+    covariance
+        Of the sampling error of `mean`, of shape (dimension, dimension).
+    by_batch
+        The difference in each batch, of shape (batch, dimension).
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    by_batch: np.ndarray
+
+
+def effect_of(centred: np.ndarray, strata: list[Stratum], control_covariance: np.ndarray) -> Effect:
+    """Return the effect of a group.
+
+    Parameters
+    ----------
+    centred
+        (cell, dimension), minus the mean of the controls of the batch.
+    strata
+        Of the group, at least one.
+    control_covariance
+        Of controls within batches; it stands for the group's where that has too few cells.
+    """
+    weights = np.array([stratum.weight for stratum in strata])
+    shares = weights / weights.sum()
+    by_batch = np.stack([centred[stratum.rows].mean(axis=0) for stratum in strata])
+    n = np.array([len(stratum.rows) for stratum in strata])
+    m = np.array([stratum.n_pool for stratum in strata]) - n
+    own = _covariance(centred, strata)
+    covariance = (shares**2 / n).sum() * (control_covariance if own is None else own)
+    covariance = covariance + (shares**2 / m).sum() * control_covariance
+    return Effect(shares @ by_batch, covariance, by_batch)
+
+
+def _covariance(centred: np.ndarray, strata: list[Stratum]) -> np.ndarray | None:
+    """Return the covariance of cells within batches; None unless they outnumber the dimensions."""
+    cells = [centred[s.rows] - centred[s.rows].mean(axis=0) for s in strata]
+    freedom = sum(len(each) - 1 for each in cells)
+    if freedom < centred.shape[1]:
+        return None
+    together = np.concatenate(cells)
+    return together.T @ together / freedom
+
+
+def squared_norm(effect: Effect) -> tuple[float, float, float]:
+    """Return the squared norm of the true difference and its 95 % interval.
+
+    The squared norm of an observed mean is too large by the trace of its covariance V; that is
+    taken off, so that the estimate is unbiased and may be below 0. The interval inverts the
+    distribution of the observed norm: a scaled noncentral chi-square with the first two moments of
+    the sum over the axes of V (Satterthwaite). It begins at 0.
+    """
+    trace, squares = np.trace(effect.covariance), (effect.covariance**2).sum()
+    observed = effect.mean @ effect.mean
+    scale, freedom = squares / trace, trace**2 / squares
+    x, alpha = observed / scale, (1 - LEVEL) / 2
+    low, high = (_noncentrality(x, freedom, tail) for tail in (1 - alpha, alpha))
+    return float(observed - trace), float(low * scale), float(high * scale)
+
+
+def _noncentrality(x: float, freedom: float, probability: float) -> float:
+    """Return the noncentrality at which x is that quantile; 0 where it is farther out at 0."""
+    if stats.chi2.cdf(x, freedom) < probability:
+        return 0.0
+    low, high = 0.0, x + 10 * np.sqrt(x) + 10 * freedom
+    for _ in range(60):
+        middle = (low + high) / 2
+        if stats.ncx2.cdf(x, freedom, middle) > probability:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,178 @@
+"""Do cells of a group differ from the controls of their own batches? By exchange of labels.
+
+Without an effect, the cells of a guide and the controls of the same batch are interchangeable.
+Each permutation draws in every batch, from the guide's cells and the controls together, as many
+cells as the guide has there. The test is exact for any number of controls, and a batch effect
+cannot pass for an effect of the guide (Good 2005, doi:10.1007/b138696).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mcvae_ops.progress import Progress
+
+ROUNDING = 1e-9  # relative; a permutation this near to the observed value counts as a tie
+BLOCK = 1 << 26  # numbers that the shuffled controls of all batches may hold at a time
+
+
+class Stratum(NamedTuple):
+    """The cells of one group in one batch, and the pool from which permutations draw as many.
+
+    Attributes
+    ----------
+    batch
+        Number of the batch.
+    rows
+        Of the group's cells, of shape (cell,).
+    n_pool
+        Cells of the group and controls; controls alone where the group is one of controls.
+    is_control
+        Whether the group is one of controls: it is compared with the other controls.
+    """
+
+    batch: int
+    rows: np.ndarray
+    n_pool: int
+    is_control: bool
+
+    @property
+    def weight(self) -> float:
+        """n m / (n + m) for n cells of the group and m others: the precision of a difference."""
+        return len(self.rows) * (self.n_pool - len(self.rows)) / self.n_pool
+
+
+def strata_of(
+    group_of: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray
+) -> list[list[Stratum]]:
+    """Return the strata of each group; batches without a cell to compare with are left out.
+
+    Parameters
+    ----------
+    group_of, batch_of
+        (cell,), numbered from 0 on.
+    is_control
+        (cell,); a group holds controls alone, or none.
+    """
+    n_controls = np.bincount(batch_of[is_control], minlength=batch_of.max(initial=-1) + 1)
+    order = np.lexsort([batch_of, group_of])
+    changes = np.diff(group_of[order]).astype(bool) | np.diff(batch_of[order]).astype(bool)
+    strata = [[] for _ in range(group_of.max(initial=-1) + 1)]
+    for rows in np.split(order, np.flatnonzero(changes) + 1) if len(order) else []:
+        batch, is_one_of_controls = batch_of[rows[0]], bool(is_control[rows[0]])
+        n_pool = n_controls[batch] + (0 if is_one_of_controls else len(rows))
+        if n_pool > len(rows):
+            strata[group_of[rows[0]]].append(Stratum(batch, rows, n_pool, is_one_of_controls))
+    return strata
+
+
+def distance_of_means(
+    latent: np.ndarray,
+    batch_of: np.ndarray,
+    is_control: np.ndarray,
+    group_of: np.ndarray,
+    permutations: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far the mean of each group lies from the mean of the controls of its batches.
+
+    Parameters
+    ----------
+    latent
+        (cell, dimension), finite.
+    batch_of, is_control, group_of
+        As in `strata_of`.
+    permutations, seed
+        Random exchanges of labels within batches.
+
+    Returns
+    -------
+    (group,) norm of the difference of means, and p = (1 + #(exchanged >= observed)) /
+    (1 + permutations). The difference is the mean over batches, each with its `Stratum.weight`.
+    A group without a control in its batches has NaN.
+    """
+    groups, n_dimensions = strata_of(group_of, batch_of, is_control), latent.shape[1]
+    centred, controls = centre_on_controls(latent, batch_of, is_control)
+    observed = [_norm(_difference(centred, group)) for group in groups]
+    largest = _largest_draws(groups, controls)
+    step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values())))
+    rounds = [min(step, permutations - k) for k in range(0, permutations, step)]
+    n_as_far = np.zeros(len(groups), int)
+    progress = Progress(len(rounds) * len(groups), "groups", "exchange of labels")
+    for n_rounds, rng in zip(rounds, np.random.default_rng(seed).spawn(len(rounds)), strict=True):
+        sums = {b: _first_sums(controls[b], n, n_rounds, rng) for b, n in largest.items()}
+        for k, group in enumerate(groups):
+            null = np.zeros((n_rounds, n_dimensions))
+            for stratum in group:
+                null += _exchanged(centred[stratum.rows], stratum, sums[stratum.batch], rng)
+            n_as_far[k] += (_norm(null) >= observed[k] * (1 - ROUNDING)).sum()
+            progress.step()
+    weights = np.array([sum(stratum.weight for stratum in group) for group in groups])
+    tested = weights > 0
+    distance = np.divide(observed, weights, out=np.full(len(groups), np.nan), where=tested)
+    return distance, np.where(tested, (1 + n_as_far) / (1 + permutations), np.nan)
+
+
+def centre_on_controls(
+    latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Return the cells minus the mean of the controls of their batch, and those controls."""
+    centred, controls = latent.astype(np.float64), {}
+    for batch in np.unique(batch_of[is_control]):
+        in_batch = batch_of == batch
+        centred[in_batch] -= centred[in_batch & is_control].mean(axis=0)
+        controls[batch] = centred[in_batch & is_control]
+    return centred, controls
+
+
+def _norm(vectors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(vectors, axis=-1)
+
+
+def _difference(centred: np.ndarray, group: list[Stratum]) -> np.ndarray:
+    """Return the sum of the group's cells, minus what is expected of such a draw, (dimension,)."""
+    total = np.zeros(centred.shape[1])
+    for stratum in group:
+        own = centred[stratum.rows].sum(axis=0)
+        total += own - _expected(own, stratum)
+    return total
+
+
+def _expected(own: np.ndarray, stratum: Stratum) -> np.ndarray:
+    """Return the mean of draws from the pool, whose controls sum to 0, (dimension,)."""
+    return own * (0 if stratum.is_control else len(stratum.rows) / stratum.n_pool)
+
+
+def _largest_draws(groups: list[list[Stratum]], controls: dict[int, np.ndarray]) -> dict[int, int]:
+    """Return the largest number of controls of each batch that a permutation can draw."""
+    largest: dict[int, int] = {}
+    for stratum in (stratum for group in groups for stratum in group):
+        n = min(len(stratum.rows), len(controls[stratum.batch]))
+        largest[stratum.batch] = max(n, largest.get(stratum.batch, 0))
+    return largest
+
+
+def _first_sums(controls: np.ndarray, n: int, rounds: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the sums of the first 0 .. n controls in random order, (round, 1 + n, dimension).
+
+    One random order serves every group of the batch, whatever its size.
+    """
+    order = rng.permuted(np.tile(np.arange(len(controls)), (rounds, 1)), axis=1)[:, :n]
+    sums = np.zeros((rounds, 1 + n, controls.shape[1]))
+    np.cumsum(controls[order], axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _exchanged(
+    own: np.ndarray, stratum: Stratum, sums: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the sums of draws from the pool, minus their mean, (round, dimension).
+
+    Of the cells drawn, the number that are the group's own is hypergeometric.
+    """
+    n, rounds = len(own), np.arange(len(sums))
+    if stratum.is_control:
+        return sums[rounds, n]
+    n_own = rng.hypergeometric(n, stratum.n_pool - n, n, size=len(rounds))
+    drawn = rng.permuted(np.arange(n) < n_own[:, None], axis=1) @ own
+    return drawn + sums[rounds, n - n_own] - _expected(own.sum(axis=0), stratum)

@@ -1,0 +1,31 @@
+"""`make calibration`: measure every case, print the table and fail where a goal is missed."""
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from tests.calibration.cases import all_cases
+from tests.calibration.measure import table_of
+
+
+def _measured(position: int) -> pd.DataFrame:
+    return table_of([list(all_cases())[position]])
+
+
+def main(out: str) -> int:
+    """Write the table as tab-separated text; return how many rows miss their goal."""
+    with ProcessPoolExecutor(2) as pool:
+        parts = []
+        for part in pool.map(_measured, range(len(list(all_cases())))):
+            parts.append(part)
+            print(part.to_string(index=False, header=len(parts) == 1), flush=True)
+    table = pd.concat(parts, ignore_index=True)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out, sep="\t", index=False, float_format="%.3f")
+    return int(table["verdict"].str.startswith("too").sum())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,50 @@
+"""How often p values are small where nothing is there, and how often intervals cover the truth."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from tests.calibration.cases import Case
+
+GOALS = {"p < .05": (0.03, 0.07), "p < .01": (0.004, 0.02), "covers": (0.92, 0.98)}
+DOUBT = 1e-3  # a case fails where chance alone would miss the goal so far less often than this
+
+
+def measure(case: Case, worlds: int) -> list[dict]:
+    """Return one row per number that the case's goal is about."""
+    found = [case.run(seed) for seed in range(worlds)]
+    if case.kind == "p":
+        p_values = np.concatenate(found)
+        return [
+            _row(case, "p value", f"p < .{limit[2:]}", p_values < float(limit), 0.0)
+            for limit in ("0.05", "0.01")
+        ]
+    rows = []
+    for k, name in enumerate(("estimate", "paired difference")[: len(found[0])]):
+        value, low, high, truth = np.array([each[k] for each in found], float).T
+        truth = np.where(np.isnan(truth), value.mean(), truth)
+        given = np.isfinite(low) & np.isfinite(high)
+        covers = (low <= truth) & (truth <= high)
+        rows.append(_row(case, name, "covers", covers[given], 1 - given.mean()))
+    return rows
+
+
+def _row(case: Case, of: str, goal: str, hits: np.ndarray, none: float) -> dict:
+    least, most = GOALS[goal]
+    n, k = len(hits), int(hits.sum())
+    too_low = n and binomtest(k, n, least, "less").pvalue < DOUBT
+    too_high = n and binomtest(k, n, most, "greater").pvalue < DOUBT
+    verdict = "no number" if not n else "too low" if too_low else "too high" if too_high else "ok"
+    row = {"estimator": case.estimator, "setting": case.setting, "of": of, "goal": goal}
+    share = k / n if n else np.nan
+    return row | {"measured": share, "worlds": n, "no number": none, "verdict": verdict}
+
+
+def table_of(cases: Iterable[Case], share: float = 1.0) -> pd.DataFrame:
+    """Return the table of some cases, with `share` of their worlds."""
+    rows = []
+    for case in cases:
+        rows += measure(case, max(20, round(share * case.worlds)))
+    return pd.DataFrame(rows)

@@ -1,0 +1,22 @@
+"""The small part of `make calibration`: p values are uniform, intervals cover."""
+
+import pytest
+
+from tests.calibration.cases import Case, all_cases
+from tests.calibration.measure import measure
+
+QUICK = [case for case in all_cases() if case.quick]
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: f"{case.estimator}, {case.setting}")
+def test_goals_are_not_missed(case):
+    worlds = case.worlds // 3 if case.kind == "interval" else 80
+    rows = measure(case, worlds)
+    assert [row["verdict"] for row in rows] == ["ok"] * len(rows), rows
+
+
+def test_a_p_value_that_is_too_small_and_an_interval_that_is_too_narrow_are_seen():
+    small = Case("p", "half", "p", lambda seed: [(seed % 100) / 500 + 0.001])
+    assert [row["verdict"] for row in measure(small, 400)] == ["too high", "too high"]
+    narrow = Case("mean", "", "interval", lambda seed: [(seed % 3, -0.5, 0.5, seed % 3)])
+    assert [row["verdict"] for row in measure(narrow, 90)] == ["too low"]
