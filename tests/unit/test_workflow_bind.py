@@ -9,7 +9,7 @@ from snakemake.iocontainers import Namedlist
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.bind import bind
 
-WHERE = "rule embed, script embed.py"
+WHERE = "rule embed"
 
 
 def embed(

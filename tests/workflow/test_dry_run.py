@@ -207,17 +207,24 @@ WELL = "results/funk2022/crops/20200202_6W-LaC024A/A1"
 SINGLE = [f"{WELL}/{chunk:03d}.ntc.npy" for chunk in range(21)]
 
 
-@pytest.mark.parametrize(("targets", "seconds"), [([], 10), (SINGLE, 3)], ids=["all", "one well"])
-def test_the_whole_study_is_planned_in_seconds_and_little_memory(targets, seconds, real_study):
-    arguments = command(real_study("funk2022"), *targets, "--dry-run", "--quiet", "rules")
-    measured = subprocess.run(
+def measured(*arguments: str) -> tuple[float, float]:
+    """Processor time (s) and peak memory (MB) of a command that must succeed."""
+    ended = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments],
         stdout=subprocess.PIPE, text=True, env=environment(), check=True,
     )  # fmt: skip
-    status, processor_s, peak_mb = json.loads(measured.stdout)
+    status, processor_s, peak_mb = json.loads(ended.stdout)
     assert status == 0
-    # Processor time, since other processes may keep this one waiting.
-    assert processor_s < seconds
+    return processor_s, peak_mb
+
+
+@pytest.mark.parametrize(("targets", "times"), [([], 4), (SINGLE, 2)], ids=["all", "one well"])
+def test_the_whole_study_is_planned_in_seconds_and_little_memory(targets, times, real_study):
+    # Measured side by side with Snakemake's own start, since machines differ and are shared.
+    start_s, _ = measured(sys.executable, "-m", "snakemake", "--version")
+    arguments = command(real_study("funk2022"), *targets, "--dry-run", "--quiet", "rules")
+    planning_s, peak_mb = measured(*arguments)
+    assert planning_s < times * start_s
     assert peak_mb < 500
 
 

@@ -152,7 +152,7 @@ IN_CONFIGURATION = {
     "unknown panel": (
         put("figures.panels", ["fig2a", "Fig3B"]),
         "configuration key figures.panels: found the unknown panel 'Fig3B', expected all, or a "
-        f"list of some of {', '.join(PANELS)}; write fig3b or fig3a instead.",
+        f"list of some of {', '.join(PANELS)}; write fig3b instead.",
     ),
     "panel that is no list": (
         put("figures.panels", "fig2a"),
@@ -413,7 +413,8 @@ def test_a_channel_without_a_way_to_the_reference():
     assert str(caught.value) == (
         "configuration key alignment.measure: a way from AF750 to the reference DAPI is missing; "
         "a channel is either measured against another one, or recorded in one file with an "
-        "aligned one; add AF750: DAPI."
+        "aligned one, or in register; add AF750: DAPI, or name it in alignment.in_register if one "
+        "camera recorded both."
     )
 
 

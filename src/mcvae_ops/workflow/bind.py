@@ -23,7 +23,7 @@ def bind(function: Callable, snakemake, where: str, overrides: dict) -> dict:
     snakemake
         What Snakemake hands to a script.
     where
-        The rule and its script, for messages.
+        The rule, for messages.
     overrides
         Arguments that take the place of the rule's.
 

@@ -253,12 +253,12 @@ def _check_panels(config: dict) -> None:
     panels = config["figures"]["panels"]
     for panel in () if panels == "all" else panels:
         if panel not in PANELS:
-            near = difflib.get_close_matches(panel, PANELS, n=3)
+            near = difflib.get_close_matches(panel.lower(), PANELS, n=1)
             raise _wrong(
                 "figures.panels",
                 f"the unknown panel {panel!r}",
                 f"all, or a list of some of {', '.join(PANELS)}",
-                f"write {' or '.join(near)} instead" if near else "correct or remove it",
+                f"write {near[0]} instead" if near else "correct or remove it",
             )
 
 

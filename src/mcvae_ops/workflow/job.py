@@ -29,9 +29,7 @@ def run(function: Callable[..., None], snakemake, **overrides) -> None:
         Arguments that take the place of the rule's or that the rule does not have.
     """
     with _job(snakemake):
-        script = Path(sys.modules["__main__"].__file__).name
-        where = f"rule {snakemake.rule}, script {script}"
-        function(**bind(function, snakemake, where, overrides))
+        function(**bind(function, snakemake, f"rule {snakemake.rule}", overrides))
 
 
 @contextmanager
