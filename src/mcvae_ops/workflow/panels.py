@@ -172,8 +172,10 @@ PANELS = {
             "Functional groups predicted from profiles by multinomial logistic regression: share "
             "of each true group (row) that is predicted as each group (column). Published "
             "protocol: one random split over guides, so that guides of one gene lie on both "
-            "sides. In brackets the macro recall of the strict protocol: standardised features, "
-            "all guides of a gene on one side, 95 % interval over genes and training seeds."
+            "sides, and profiles of all cells. In brackets the macro recall of the strict "
+            "protocol: profiles of held-out cells (of all cells where none were held out), "
+            "standardised features, all guides of a gene on one side, 95 % interval over genes "
+            "and training seeds."
         ),
     ),
     "fig4c": Panel(
@@ -183,9 +185,10 @@ PANELS = {
             "Recall of each functional group from the background minus that from the salient "
             "space of the main model, and of each model that is compared with it. Groups on the "
             "right shift states that control cells also have; groups on the left have phenotypes "
-            "that control cells lack. Bars: published protocol; diamonds: strict protocol with 95 "
-            "% interval; black ticks: values of the paper, of another training, other guides and "
-            "annotation."
+            "that control cells lack. Bars: published protocol, profiles of all cells; diamonds: "
+            "strict protocol with 95 % interval, profiles of held-out cells (of all cells where "
+            "none were held out); black ticks: values of the paper, of another training, other "
+            "guides and annotation."
         ),
     ),
     "fig4d": Panel(

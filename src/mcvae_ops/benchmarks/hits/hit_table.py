@@ -16,9 +16,10 @@ from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.effect_norms import Effect, effect_of, squared_norm
 from mcvae_ops.benchmarks.hits.neighbours import nearest_genes, predicted_groups
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet, write_text
-from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, read_embedded_cells
+from mcvae_ops.profiles.aggregate import read_embedded_cells
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
 from mcvae_ops.profiles.significance import STATISTICS, batch_numbers, q_values
 
