@@ -20,6 +20,7 @@ rule annotations:
         functional_groups="results/{screen}/annotations/functional_groups.parquet",
         mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
         wider_mitotic_factors="results/{screen}/annotations/wider_mitotic_factors.parquet",
+        chromosome_arms="results/{screen}/annotations/chromosome_arms.parquet",
         licences="results/{screen}/annotations/licences.tsv",
     log:
         "logs/{screen}/annotations.log",

@@ -246,6 +246,7 @@ rule hits:
         ),
         complexes="results/{screen}/annotations/complexes.parquet",
         groups="results/{screen}/annotations/functional_groups.parquet",
+        arms="results/{screen}/annotations/chromosome_arms.parquet",
     output:
         hits="results/{screen}/hits.parquet",
         hits_text="results/{screen}/hits.tsv",
@@ -259,6 +260,7 @@ rule hits:
         mem_mb=growing(16000),
         runtime=growing(360),
     params:
+        level=config["benchmarks"]["hits"]["level"],
         trained=True,
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],

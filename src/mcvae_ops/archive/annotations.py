@@ -173,6 +173,7 @@ def annotations(
     functional_groups: str,
     mitotic_factors: str,
     wider_mitotic_factors: str,
+    chromosome_arms: str,
     licences: str,
 ) -> None:
     """Rule annotations: read each source into a tidy table; sources left out give no rows.
@@ -194,6 +195,7 @@ def annotations(
         "functional_groups": (functional_groups, ["gene", "group"], None),
         "mitotic_factors": (mitotic_factors, ["gene"], None),
         "wider_mitotic_factors": (wider_mitotic_factors, ["gene"], None),
+        "chromosome_arms": (chromosome_arms, ["gene", "arm"], None),
     }
     written = {pairs: pd.concat([empty, *listed], ignore_index=True)[list(empty.columns)]}
     for source, (path, columns, parse) in parsers.items():
