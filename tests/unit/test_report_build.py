@@ -37,6 +37,7 @@ def inputs(tmp_path_factory) -> dict:
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "timings": str(root / "timings"),
+        "hits": tables["hits"],
         "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
     }
@@ -90,6 +91,8 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "window leaves the tile 20 2",
         "CC BY-NC 4.0",
         "168 aligned and cropped, 2 failed",
+        "15 of 30 genes change the cells at a false discovery rate of 5%; 10 of them also without",
+        "3 of 4 8 of 8 no novel tubulin GENE1; GENE2; GENE3",
         "average precision of the similar tail only",
     ):
         assert phrase in text

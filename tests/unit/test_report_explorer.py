@@ -15,7 +15,7 @@ from mcvae_ops.report.explorer import choose_crops, explorer, points
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import read_training_cells
 from tests.conftest import OUTPUT
-from tests.helpers import browser, report_inputs
+from tests.helpers import browser, figure_tables, report_inputs
 from tests.helpers.fake_shards import write_fake_screen
 
 SCREEN = report_inputs.CONFIGURATION["screen"] | {"name": "fake"}
@@ -55,7 +55,14 @@ def run(tmp_path_factory) -> dict:
     shards = write_fake_screen(root)
     index = shards / "index.parquet"
     made = write_profiles(index, root)
-    made |= {"index": str(index), "screen": SCREEN, "crops_per_gene": N}
+    hits = figure_tables.hits().assign(gene=lambda t: "GENE" + t.index.astype(str))
+    hits.to_parquet(root / "hits.parquet")
+    made |= {
+        "hits": str(root / "hits.parquet"),
+        "index": str(index),
+        "screen": SCREEN,
+        "crops_per_gene": N,
+    }
     made |= {"html": str(root / "explorer.html"), "pictures": str(root / "explorer")}
     explorer(**made)
     return made
@@ -145,6 +152,8 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
             page.until("document.getElementById('details').dataset.shown === 'GENE3'")
             assert page.value("document.querySelectorAll('.crops canvas').length") == 2 * N
             assert page.value("document.documentElement.scrollWidth") <= width
+            details = page.value("document.getElementById('details').textContent")
+            assert "yes, q = 0.001" in details and "guides that agree3 of 4" in details
             page.screenshot(OUTPUT / f"explorer_{width}.png")
             assert brightness(page, tmp_path) > 10
         page.value("document.querySelectorAll('.channels input').forEach(e => e.click())")
