@@ -17,7 +17,7 @@ from mcvae_ops.figures.source_data import RUN, drawn, needed
 
 EFFECTS = {"novel": "novel", "shift": "shift", "": "neither surely"}  # column effect -> its name
 COLOURS = {"novel": "#C2410C", "shift": "#1D4ED8", "": style.FAINT}
-N_NAMED = 15
+N_NAMED = 12
 LEAST_Q = 1e-4
 
 

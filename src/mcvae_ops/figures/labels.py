@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from mcvae_ops.figures import style
 
 ANGLES = np.deg2rad([0, 180, 45, 135, -45, -135, 90, -90])
 DISTANCES_PT = (6, 14, 24, 36, 50)
+LINE = {"arrowstyle": "-", "lw": 0.4, "color": style.FAINT, "shrinkA": 0, "shrinkB": 2}
 
 
 def name_points(
@@ -72,11 +72,8 @@ def _write(
             fontsize=size_pt,
             ha="left" if x > 0.1 else "right" if x < -0.1 else "center",
             va="bottom" if y > 0.1 else "top" if y < -0.1 else "center",
-            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": style.FAINT}
-            if distance_pt > DISTANCES_PT[0]
-            else None,
         )
-        box = Text.get_window_extent(text).padded(1)  # of the letters, without the line
+        box = text.get_window_extent().padded(1)
         inside = Bbox.intersection(box, axes.bbox)
         if (
             inside is not None
@@ -84,6 +81,8 @@ def _write(
             and not box.count_contains(points)
             and not box.count_overlaps(taken)
         ):
+            if distance_pt > DISTANCES_PT[0]:
+                axes.annotate("", place, text.xyann, textcoords="offset points", arrowprops=LINE)
             return box
         text.remove()
     return None

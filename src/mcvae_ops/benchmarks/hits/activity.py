@@ -42,7 +42,7 @@ class Screen(NamedTuple):
         return self.cells["is_ntc"].to_numpy()
 
 
-class Tests(NamedTuple):
+class ActivityTest(NamedTuple):
     """How activity is tested: arguments of `mcvae_ops.profiles.significance.guide_significance`."""
 
     statistic: str
@@ -51,7 +51,7 @@ class Tests(NamedTuple):
 
 
 def hit_rows(
-    screen: Screen, confounders: np.ndarray, level: str, tests: Tests
+    screen: Screen, confounders: np.ndarray, level: str, tests: ActivityTest
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return activity, agreement of guides and batches, and norms of each gene or guide.
 
@@ -141,14 +141,14 @@ def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]
 
 
 def _test(
-    screen: Screen, latent: np.ndarray, group_of: np.ndarray, tests: Tests
+    screen: Screen, latent: np.ndarray, group_of: np.ndarray, tests: ActivityTest
 ) -> tuple[np.ndarray, np.ndarray]:
     return STATISTICS[tests.statistic](
         latent, screen.batch_of, screen.is_control, group_of, tests.permutations, tests.seed
     )
 
 
-def _agreement(screen: Screen, tests: Tests) -> pd.DataFrame:
+def _agreement(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
     """Return by gene: guides, those active by themselves, and those that point where others do."""
     groups = screen.cells.groupby(["gene", "guide", "is_ntc"], sort=True)
     table, guide_of = groups.size().reset_index(), groups.ngroup().to_numpy()

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
-from mcvae_ops.benchmarks.hits.activity import Screen, Tests, confounders_of, hit_rows
+from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, confounders_of, hit_rows
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
 from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
@@ -153,7 +153,7 @@ def hits(
     }
     chosen = cells[tested].reset_index(drop=True)
     screen = Screen(chosen, latent[tested], spaces, batch_numbers(chosen))
-    tests = Tests(statistic, permutations, seed)
+    tests = ActivityTest(statistic, permutations, seed)
     table, profiles = hit_rows(screen, confounders_of(cells)[tested], level, tests)
     annotated = (pd.read_parquet(path) for path in (complexes, groups, arms))
     table = add_annotations(table, profiles[:, spaces["combined"]], *annotated, seed)

@@ -1,0 +1,11 @@
+"""Every case of the suite."""
+
+from collections.abc import Iterator
+
+from tests.calibration import cases, hits
+
+
+def suite() -> Iterator[cases.Case]:
+    """Yield the cases of every module."""
+    yield from cases.all_cases()
+    yield from hits.cases()
