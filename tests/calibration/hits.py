@@ -148,13 +148,13 @@ def cases() -> Iterator[Case]:
                quick=True)  # fmt: skip
     for effect, dimensions, group in ((0.0, 8, 40), (0.3, 8, 40), (0.3, 32, 20), (0.3, 32, 200)):
         yield Case("hits, squared norm", f"{dimensions} d, {group} cells, effect {effect:g}",
-                   "interval", partial(norm_interval, effect, dimensions, group), worlds=1000,
+                   "interval", partial(norm_interval, effect, dimensions, group), worlds=600,
                    quick=dimensions == 8)  # fmt: skip
     for common in (False, True):
         label = "300 genes" if not common else "300 genes on a common axis"
-        yield Case("hits, neighbour p", label, "p", partial(nearest_p, common))
+        yield Case("hits, neighbour p", label, "p", partial(nearest_p, common), worlds=400)
         label = "200 genes, 10 arms" + ", common axis" * common
-        yield Case("hits, proximity p", label, "p", partial(arm_p, common))
+        yield Case("hits, proximity p", label, "p", partial(arm_p, common), worlds=400)
     for n_groups, size in ((3, 20), (6, 10)):
         yield Case("hits, predicted groups", f"{n_groups} groups of {size} genes", "set",
                    partial(predicted_set, n_groups, size), worlds=60)  # fmt: skip

@@ -7,7 +7,10 @@ from mcvae_ops.archive.annotations import annotations, parse_complexes, parse_pa
 from mcvae_ops.errors import InputError
 from tests.conftest import ROOT
 
-TABLES = ("complexes", "pairs", "functional_groups", "mitotic_factors", "wider_mitotic_factors")
+TABLES = (
+    *("complexes", "pairs", "functional_groups", "mitotic_factors", "wider_mitotic_factors"),
+    "chromosome_arms",
+)
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 
 V5 = (
@@ -123,3 +126,11 @@ def test_a_web_page_is_refused_and_nothing_is_no_table(tmp_path, run):
     assert list(tables["pairs"].columns) == ["source", "gene_a", "gene_b"]
     with pytest.raises(InputError, match="web page"):
         run(sources | {"corum": str(page)})
+
+
+def test_chromosome_arms_are_read_and_none_is_an_empty_table(run, tmp_path):
+    (tmp_path / "arms.csv").write_text("gene,band,arm\nA,p36,1p\nB,q1,Xq\n")
+    sources = dict.fromkeys(("corum", "functional_groups", "mitotic_factors"))
+    tables, _ = run(sources | {"pairs": {}, "chromosome_arms": str(tmp_path / "arms.csv")})
+    assert tables["chromosome_arms"].to_dict("list") == {"gene": ["A", "B"], "arm": ["1p", "Xq"]}
+    assert run(sources | {"pairs": {}})[0]["chromosome_arms"].columns.tolist() == ["gene", "arm"]

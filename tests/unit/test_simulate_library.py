@@ -149,7 +149,8 @@ def test_annotations_are_read_back(tmp_path):
     sources = {"corum": str(paths["corum"]), "pairs": {}}
     sources |= {name: str(paths[name]) for name in ("functional_groups", "mitotic_factors")}
     sources["wider_mitotic_factors"] = None
-    names = ("complexes", "pairs", "functional_groups", "mitotic_factors", "wider_mitotic_factors")
+    names = ("complexes", "pairs", "functional_groups", "mitotic_factors")
+    names += ("wider_mitotic_factors", "chromosome_arms")
     read = {name: tmp_path / f"{name}.parquet" for name in names}
     annotations(
         sources,
