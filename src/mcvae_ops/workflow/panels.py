@@ -272,11 +272,11 @@ PANELS = {
             "(NTC) of the same batches, and the false discovery rate q at which it is a hit, by "
             "exchange of labels within batches. A gene is novel if it moves the salient space, and "
             "a shift if it moves the background space alone, beyond the noise of so few cells. "
-            "Right: how many hits stand further checks: two guides that are hits themselves, the "
-            "same direction in most batches, mean average precision (mAP) against control cells, "
-            "the effect without what density and place of the cells explain, no resemblance to "
-            "unrelated genes of the same chromosome arm. The file hits.tsv holds a row for each "
-            "gene: guides and batches that agree, norms with intervals, confounders, nearest genes "
+            "Right: how many hits stand further checks: two guides active by themselves (p below "
+            "0.05), the same direction in most batches, mean average precision (mAP) against "
+            "control cells, the effect without what density and place of the cells explain, no "
+            "resemblance to unrelated genes of the same chromosome arm. The file hits.tsv holds a "
+            "row for each gene: guides and batches that agree, norms with intervals, confounders, nearest genes "
             "and predicted functions."
         ),
     ),
