@@ -276,8 +276,8 @@ PANELS = {
             "0.05), the same direction in most batches, mean average precision (mAP) against "
             "control cells, the effect without what density and place of the cells explain, no "
             "resemblance to unrelated genes of the same chromosome arm. The file hits.tsv holds a "
-            "row for each gene: guides and batches that agree, norms with intervals, confounders, nearest genes "
-            "and predicted functions."
+            "row for each gene: guides and batches that agree, norms with intervals, confounders, "
+            "nearest genes and predicted functions."
         ),
     ),
     "figqc1": Panel(
