@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.hits import activity, neighbours, proximity
+from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, squared_norm
-from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means, strata_of
+from mcvae_ops.profiles.exchange import centre_on_controls, strata_of
 from mcvae_ops.simulate.cell_states import call_cells, draw_cells
 from mcvae_ops.simulate.library import AXES, NATURAL_AXES, draw_genes, draw_guides
 from mcvae_ops.simulate.well_layout import local_density, place_cells
@@ -36,10 +37,8 @@ def p_without_density(seed: int) -> list[float]:
     latent, batch_of, is_control, group_of = worlds.cells(seed, **world)
     density = np.random.default_rng([seed, 1]).normal(size=(len(latent), 4)) + ~is_control[:, None]
     latent[:, :4] += density
-    cells = pd.DataFrame({"is_ntc": is_control})
-    screen = activity.Screen(cells, latent, {}, batch_of)
-    rest = activity.without_confounders(screen, density)
-    return [distance_of_means(rest, batch_of, is_control, group_of, PERMUTATIONS, seed)[1][1]]
+    args = (batch_of, is_control, group_of, PERMUTATIONS, seed)
+    return [adjusted_distance(latent, density, *args)[1][1]]
 
 
 def norm_interval(effect: float, dimensions: int, group: int, seed: int) -> list[tuple]:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.covariates.density import density_features
+from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
@@ -87,8 +88,10 @@ def hit_rows(
         table[f"q_{space}"] = q_values(p_values, targeting)
         table[f"map_{space}"], table[f"map_p_{space}"] = score, p_of_score
         table[f"map_q_{space}"] = q_values(p_of_score, targeting)
-    rest = without_confounders(screen, confounders)[:, screen.spaces["combined"]]
-    table["p_without_confounders"] = _test(screen, rest, group_of, tests)[1]
+    combined = screen.latent[:, screen.spaces["combined"]]
+    _, table["p_without_confounders"] = adjusted_distance(
+        combined, confounders, screen.batch_of, screen.is_control, group_of, *tests[1:]
+    )
     table["q_without_confounders"] = q_values(table["p_without_confounders"].to_numpy(), targeting)
     table["is_hit"] = table["q_combined"] < MAX_Q
     table["survives_confounders"] = table["is_hit"] & (table["q_without_confounders"] < MAX_Q)
@@ -112,18 +115,6 @@ def confounders_of(cells: pd.DataFrame) -> np.ndarray:
     place = cells[["y_px", "x_px"]].to_numpy(float)
     middle = (place.max(axis=0) + place.min(axis=0)) / 2
     return np.column_stack([density_features(cells), np.abs(place - middle).max(axis=1)])
-
-
-def without_confounders(screen: Screen, confounders: np.ndarray) -> np.ndarray:
-    """Return the embedding less what confounders explain of it in the controls of each batch.
-
-    Linear regression within batches, fitted on all controls together.
-    """
-    latent, _ = centre_on_controls(screen.latent, screen.batch_of, screen.is_control)
-    x, _ = centre_on_controls(confounders, screen.batch_of, screen.is_control)
-    fitted = screen.is_control
-    slopes = np.linalg.lstsq(x[fitted], latent[fitted], rcond=None)[0]
-    return latent - x @ slopes
 
 
 def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]]) -> pd.DataFrame:
