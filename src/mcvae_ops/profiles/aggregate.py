@@ -86,8 +86,8 @@ def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     Parameters
     ----------
     guides
-        Columns gene, is_ntc, n_cells and the latent `columns`.
-        Where it has columns ``{space}_noise``, those of the genes are returned, too.
+        Columns gene, is_ntc, n_cells and the latent `columns`; with columns ``{space}_noise``, the
+        noise of genes is returned, too.
     columns
         Latent columns.
 
