@@ -62,10 +62,10 @@ def nearest_p(common_axis: bool, seed: int) -> list[float]:
 
 def arm_p(common_axis: bool, seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
-    profiles = rng.normal(size=(200, 16))
-    profiles[:, 0] += common_axis * rng.lognormal(size=200)
-    arm_of = rng.choice([f"{k}q" for k in range(10)], 200)
-    nothing = np.zeros((200, 200), bool)
+    profiles = rng.normal(size=(80, 16))
+    profiles[:, 0] += common_axis * rng.lognormal(size=80)
+    arm_of = rng.permutation(np.repeat([f"{k}q" for k in range(10)], 8))
+    nothing = np.zeros((80, 80), bool)
     return [proximity.arm_resemblance(profiles, arm_of, nothing)["proximity_p"][0]]
 
 
@@ -152,7 +152,7 @@ def cases() -> Iterator[Case]:
     for common in (False, True):
         label = "300 genes" if not common else "300 genes on a common axis"
         yield Case("hits, neighbour p", label, "p", partial(nearest_p, common), worlds=400)
-        label = "200 genes, 10 arms" + ", common axis" * common
+        label = "80 genes, 10 arms" + ", common axis" * common
         yield Case("hits, proximity p", label, "p", partial(arm_p, common), worlds=400)
     for n_groups, size in ((3, 20), (6, 10)):
         yield Case("hits, predicted groups", f"{n_groups} groups of {size} genes", "set",

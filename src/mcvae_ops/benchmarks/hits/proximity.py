@@ -42,7 +42,8 @@ def arm_resemblance(profiles: np.ndarray, arm_of: np.ndarray, related: np.ndarra
         same = counted & (arm_of == arm)
         if arm and same.sum() >= FEWEST_GENES and (counted & ~same).any():
             near, rest = cosine[gene, same], cosine[gene, counted & ~same]
-            p_values[gene] = mannwhitneyu(near, rest, alternative="greater").pvalue
+            test = mannwhitneyu(near, rest, alternative="greater", method="asymptotic")
+            p_values[gene] = test.pvalue
     q = q_values(p_values, np.ones(len(arm_of), bool))
     return pd.DataFrame(
         {"arm": arm_of, "proximity_p": p_values, "proximity_q": q, "proximity_bias": q < MAX_Q}
