@@ -155,7 +155,7 @@ def test_genes_that_resemble_their_chromosome_arm_are_flagged():
     profiles[:15] += 1.5 * rng.normal(size=12)
     related = np.zeros((120, 120), bool)
     table = arm_resemblance(profiles, arm_of, related)
-    assert table["proximity_bias"][:15].mean() > 0.8 and not table["proximity_bias"][15:].any()
+    assert table["proximity_bias"][:15].mean() > 0.8 and table["proximity_bias"][15:].mean() < 0.05
     assert table["proximity_p"][-3:].isna().all()
     related[:15, :15] = True  # members of one complex
     assert not arm_resemblance(profiles, arm_of, related)["proximity_bias"].any()
