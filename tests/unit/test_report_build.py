@@ -4,16 +4,17 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mcvae_ops.report import quality_checks
-from mcvae_ops.report.build import report
+from mcvae_ops.report.build import hits_summary, report
 from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import OUTPUT
-from tests.helpers import browser, report_inputs
+from tests.helpers import browser, figure_tables, report_inputs
 
 DRAWN = ("fig2a", "fig5c")
 
@@ -96,6 +97,14 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "average precision of the similar tail only",
     ):
         assert phrase in text
+
+
+def test_hits_of_one_batch_and_no_hits():
+    table = figure_tables.hits().drop(columns="effect").assign(n_batches=1, n_batches_agree=np.nan)
+    first = hits_summary(table)["rows"][0]
+    assert (first["batches"], first["effect"], first["name"]) == ("none of 1", "", "GENE0")
+    none = hits_summary(table.assign(is_hit=False, survives_confounders=False))
+    assert none["rows"] == [] and none["words"].startswith("0 of 30 genes change the cells")
 
 
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):

@@ -18,7 +18,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
-from mcvae_ops.report.templates import environment, plain
+from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
@@ -126,20 +126,21 @@ def hits_summary(table: pd.DataFrame) -> dict:
     """
     hits = table[table["is_hit"]]
     unit = "guides" if (table["guide"] != "").any() else "genes"
-    first = hits.head(SHOWN_HITS).assign(
-        name=hits["guide"].where(hits["guide"] != "", hits["gene"]),
-        guides=hits["n_guides_agree"].astype(str) + " of " + hits["n_guides"].astype(str),
-        batches=hits["n_batches_agree"].map("{:.0f}".format)
-        + " of "
-        + hits["n_batches"].astype(str),
-    )
-    if "effect" not in first:
-        first["effect"] = ""
+    rows = [
+        row
+        | {
+            "name": row["guide"] or row["gene"],
+            "guides": f"{row['n_guides_agree']} of {row['n_guides']}",
+            "batches": f"{count(row['n_batches_agree']) or 'none'} of {row['n_batches']}",
+            "effect": row.get("effect", ""),
+        }
+        for row in hits.head(SHOWN_HITS).to_dict("records")
+    ]
     return {
         "words": f"{len(hits):,} of {style.counted(len(table), unit)} change the cells at a false "
         f"discovery rate of {MAX_Q:.0%}; {int(hits['survives_confounders'].sum()):,} of them also "
         "without what density and place of the cells explain.",
-        "rows": _records(first),
+        "rows": rows,
     }
 
 
