@@ -273,7 +273,7 @@ def load(path: str | Path, device: str = "cpu") -> TrainedModel:
             content["seed"],
             **{name: content[name] for name in names},
         )
-    except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, OSError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise InputError(
             where=str(path),
             found=f"no weights that can be read ({type(error).__name__}: {error})",
