@@ -378,6 +378,7 @@ def hits() -> pd.DataFrame:
             "map_q_combined": np.where(is_hit, 0.002, 0.6),
             "map_combined": np.where(is_hit, 0.6, 0.2),
             "is_hit": is_hit,
+            "arm": "1p",
             "proximity_bias": np.arange(n) == 3,
             "n_guides": 4,
             "n_guides_agree": np.where(is_hit, 3, 0),

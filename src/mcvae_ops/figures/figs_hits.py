@@ -73,10 +73,10 @@ def check_counts(table: pd.DataFrame) -> dict[str, int]:
     Parameters
     ----------
     table
-        The table of hits; rows without a known chromosome arm have no proximity bias.
+        The table of hits; proximity bias counts where chromosome arms are known.
     """
     hit = table["is_hit"]
-    return {
+    counts = {
         "tested": len(table),
         "hits": int(hit.sum()),
         "two guides active": int((hit & (table["n_guides_active"] >= 2)).sum()),
@@ -85,8 +85,10 @@ def check_counts(table: pd.DataFrame) -> dict[str, int]:
         ),
         "mAP against NTC agrees": int((hit & (table["map_q_combined"] < MAX_Q)).sum()),
         "without density, place": int(table["survives_confounders"].sum()),
-        "no proximity bias": int((hit & ~table["proximity_bias"]).sum()),
     }
+    if (table["arm"] != "").any():
+        counts["no proximity bias"] = int((hit & ~table["proximity_bias"]).sum())
+    return counts
 
 
 def _draw_counts(axes: Axes, counts: dict[str, int], unit: str) -> None:
