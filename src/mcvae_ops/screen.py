@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mcvae_ops.errors import InputError
+
 CONTROL = "NTC"
 _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
@@ -54,6 +56,11 @@ def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:
     return size_y, size_x
 
 
+def length_of(n_px: int, pixel_size_um: float | None) -> str:
+    """Return a length in words, in um too where the pixel size is known: ``48 px (24 µm)``."""
+    return f"{n_px} px" + (f" ({n_px * pixel_size_um:.0f} µm)" if pixel_size_um else "")
+
+
 def reworded(text: str, words: dict[str, str]) -> str:
     """Replace genes, guides and NTC by the words of the screen: ``2 genes`` by ``2 compounds``.
 
@@ -86,3 +93,29 @@ def well_grid(column_heights: list[int]) -> np.ndarray:
         rows = rows if column % 2 == 0 else rows[::-1]
         positions.append(np.column_stack([rows, np.full(height, column)]))
     return np.concatenate(positions)
+
+
+def on_grid(tiles: int | np.ndarray, grid: dict) -> int | np.ndarray:
+    """Return the rows of `well_grid` of tiles; the grid begins with its ``first_tile``.
+
+    Parameters
+    ----------
+    tiles
+        Numbers of tiles, as the screen numbers them.
+    grid
+        Section ``screen.well_grid``: column_heights and first_tile.
+
+    Raises
+    ------
+    InputError
+        If a tile lies outside the grid.
+    """
+    rows, n_tiles = np.subtract(tiles, grid["first_tile"]), sum(grid["column_heights"])
+    if np.any(outside := (rows < 0) | (rows >= n_tiles)):
+        raise InputError(
+            where="configuration key screen.well_grid",
+            found=f"a grid of {n_tiles} tiles, which has no tile {np.extract(outside, tiles)[0]}",
+            expected="a place on the grid for every tile",
+            fix="correct screen.well_grid.column_heights or first_tile, or set the grid to null",
+        )
+    return rows

@@ -19,6 +19,7 @@ def small_screen() -> dict:
         "tiles": "0-2",
         "tile_size_px": TILE_SIZE_PX,
         "well_grid": {
+            "first_tile": 0,
             "column_heights": [1, 2],
             "centre_tiles": 1,
             "published_centre_tiles": 1,

@@ -20,6 +20,7 @@ from mcvae_ops.files import write_parquet
 SCREEN = {
     "tile_size_px": 640,
     "well_grid": {
+        "first_tile": 0,
         "column_heights": [3, 5, 5, 5, 3],
         "centre_tiles": 5,
         "published_centre_tiles": 5,

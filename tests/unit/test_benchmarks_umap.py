@@ -13,7 +13,7 @@ from tests.helpers.documented_tables import check_columns
 
 SCREEN = {
     "tile_size_px": 64,
-    "well_grid": {"column_heights": [3, 3, 3], "published_centre_tiles": 1},
+    "well_grid": {"first_tile": 0, "column_heights": [3, 3, 3], "published_centre_tiles": 1},
 }
 SETTINGS = {"cell_fraction": 0.5, "fov_centre_fraction": 0.2, "fov_edge_fraction": 0.4}
 

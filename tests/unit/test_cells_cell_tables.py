@@ -30,7 +30,7 @@ SCREEN = {
     "control": "nontargeting",
     "duplicates": None,
     "tile_size_px": 640,
-    "well_grid": {"column_heights": [3, 3]},
+    "well_grid": {"column_heights": [3, 3], "first_tile": 0},
 }
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]

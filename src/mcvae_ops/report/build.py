@@ -96,10 +96,9 @@ def screen_fact(screen: dict) -> str:
     channels = ", ".join(
         f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
     )
-    return (
-        f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
-        f"{screen['pixel_size_um']:g} µm per px; {channels}"
-    )
+    size_um = screen["pixel_size_um"]
+    size = f"{size_um:g} µm per px" if size_um else "pixel size not known"
+    return f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, {size}; {channels}"
 
 
 def model_fact(tables: Sequence[str]) -> str:

@@ -53,7 +53,6 @@ def _check_channels(config: dict) -> None:
 def _check_tiles(config: dict) -> None:
     screen = config["screen"]
     tiles = tile_numbers(screen["tiles"])
-    on_grid = sum(screen["well_grid"]["column_heights"])
     if not tiles:
         raise _wrong(
             "screen.tiles",
@@ -61,13 +60,7 @@ def _check_tiles(config: dict) -> None:
             "ranges whose first tile is not above the last",
             "correct them",
         )
-    if tiles[-1] >= on_grid:
-        raise _wrong(
-            "screen.tiles",
-            str(tiles[-1]),
-            f"tiles of the well grid (0 to {on_grid - 1})",
-            "correct it or screen.well_grid.column_heights",
-        )
+    _check_grid(screen, tiles)
     size_px = min(tile_shape(screen["tile_size_px"]))
     if config["crop"]["size_px"] > size_px:
         raise _wrong(
@@ -76,6 +69,36 @@ def _check_tiles(config: dict) -> None:
             f"at most the tile size ({size_px} px)",
             "make the crops smaller",
         )
+
+
+def _check_grid(screen: dict, tiles: list[int]) -> None:
+    grid = screen["well_grid"]
+    if grid is None:
+        if screen["duplicates"] is not None:
+            raise _missing(
+                "screen.well_grid",
+                "a grid",
+                "screen.duplicates compares places of cells in the well",
+                "set it, or set screen.duplicates to null",
+            )
+        return
+    if screen["cut_px"] is not None:
+        raise _wrong(
+            "screen.well_grid",
+            "a grid beside screen.cut_px",
+            "null: a stitched well is cut into tiles row by row",
+            "set it to null",
+        )
+    first = grid["first_tile"]
+    last = first + sum(grid["column_heights"]) - 1
+    for tile in (tiles[0], tiles[-1]):
+        if not first <= tile <= last:
+            raise _wrong(
+                "screen.tiles",
+                str(tile),
+                f"tiles of the well grid ({first} to {last})",
+                "correct it, or column_heights or first_tile of screen.well_grid",
+            )
 
 
 def _check_chain(config: dict) -> None:
@@ -159,7 +182,10 @@ def _check_models(config: dict) -> None:
 def _check_source(config: dict) -> None:
     source, archive = config["source"], config["archive"]
     needed = {
-        "simulated": {"simulate": config.get("simulate")},
+        "simulated": {
+            "simulate": config.get("simulate"),
+            "screen.well_grid": config["screen"]["well_grid"],
+        },
         "archive": {
             "archive.study": archive["study"] or archive["root"],
             "archive.dataset": archive["dataset"],

@@ -106,6 +106,8 @@ def _missing(config: dict) -> dict[str, str]:
         missing["cells"] = "source is profiles, which has no cells"
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
+    if config["screen"]["well_grid"] is None:
+        missing["well_grid"] = "screen.well_grid is null: places of tiles in the well are not known"
     if not config["alignment"]["measure"]:
         missing["shifts"] = "alignment.measure is empty: no channel is shifted"
     return missing

@@ -46,7 +46,7 @@ class Panel:
         Names of the tables that it reads: keys of `TABLES`.
     needs
         What it needs in addition to what its tables need, in the same words; or "shifts", which are
-        there if a channel is registered to another one.
+        there if a channel is registered to another one; or "well_grid", the places of tiles.
     settings
         Sections of the configuration that it reads: "screen", "models", "training". Every panel is
         given ``profiles`` and ``screen.words``, too.
@@ -277,7 +277,7 @@ PANELS = {
     "figqc1": Panel(
         draw="qc_wells:figqc1",
         tables=("alignment",),
-        needs=("shifts",),
+        needs=("shifts", "well_grid"),
         settings=("screen",),
         caption=(
             "How far the shift of every tile lies from the median shift of its plate, on the grid "
@@ -318,6 +318,7 @@ PANELS = {
     "figqc5": Panel(
         draw="qc_wells:figqc5",
         tables=("cells_per_tile",),
+        needs=("well_grid",),
         settings=("screen",),
         caption=(
             "Cells that were cropped, for every tile on the grid of its well. Tiles without a cell "

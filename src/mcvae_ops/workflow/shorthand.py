@@ -19,8 +19,8 @@ def in_full(config: dict) -> dict:
 
     Returns
     -------
-    A new configuration: rectangles of wells as lists, every key of each channel, the tiles of
-    stitched wells, and the first channel as reference where none is named.
+    A new configuration: rectangles of wells as lists, every key of each channel and of the grid of
+    a well, the tiles of stitched wells, and the first channel as reference where none is named.
     """
     screen = config.get("screen")
     if not isinstance(screen, dict):
@@ -30,6 +30,9 @@ def in_full(config: dict) -> dict:
         screen["plates"] = {name: _wells(wells) for name, wells in screen["plates"].items()}
     if _is_list_of_sections(screen.get("channels")):
         screen["channels"] = list(_channels(screen["channels"], str(screen.get("images", ""))))
+    if isinstance(grid := screen.get("well_grid"), dict):
+        centre = {"published_centre_tiles": grid["centre_tiles"]} if "centre_tiles" in grid else {}
+        screen["well_grid"] = {"first_tile": 0} | centre | grid
     if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
