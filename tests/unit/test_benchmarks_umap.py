@@ -24,6 +24,7 @@ def planted_cells(n=240):
     cells = pd.DataFrame({"cell_id": [f"c{k}" for k in range(n)], "plate": "P"})
     cells = cells.assign(
         well=np.where(batch, "A2", "A1"),
+        batch=np.where(batch, "P/A2", "P/A1"),
         tile=np.arange(n) % 9,
         y_px=rng.uniform(0, 64, n),
         x_px=rng.uniform(0, 64, n),

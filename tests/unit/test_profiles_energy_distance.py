@@ -73,7 +73,7 @@ def test_a_trained_model_is_tested_on_cells_it_never_saw(tmp_path, statistic):
     rng = np.random.default_rng(4)
     guide = np.r_[np.repeat(["n0", "n1", "n2"], 60), np.repeat(["learned", "true", "new"], 40)]
     cells = pd.DataFrame({"cell_id": [f"c{k}" for k in range(300)], "guide": guide})
-    cells = cells.assign(plate="P", well="A1", is_ntc=[*[True] * 180, *[False] * 120])
+    cells = cells.assign(plate="P", well="A1", batch="P/A1", is_ntc=[*[True] * 180, *[False] * 120])
     cells["gene"] = np.where(cells["is_ntc"], "NTC", cells["guide"])
     seen = (np.arange(300) % 2 == 0) & (guide != "new")
     z = rng.normal(size=(300, 2))

@@ -173,9 +173,7 @@ def test_every_key_of_the_method_has_a_default():
     schema, defaults = read_yaml(SCHEMA), read_yaml(DEFAULTS)
     assert set(without_default(schema, defaults)) == {
         "source", "screen.name", "screen.plates", "screen.tile_size_px",
-        "screen.pixel_size_um", "screen.images", "screen.channels", "screen.control",
-        "screen.well_grid", "alignment.reference", "crop.size_px", "simulate.seed",
-        "simulate.library",
+        "screen.images", "screen.channels", "screen.control", "alignment.reference", "crop.size_px", "simulate.seed", "simulate.library",
     }  # fmt: skip
 
 

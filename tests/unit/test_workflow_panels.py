@@ -21,6 +21,7 @@ MISSING = {
         {"covariates", "features", "guides", "corrections"},
     ),
     "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),
+    "well_grid": ({"screen.well_grid": None}, {"figqc1", "figqc5"}, set()),
     "corrections": ({"profiles.corrections": []}, {"figs2"}, {"corrections"}),
     "corum": (
         {"archive.annotations.corum": None, "archive.annotations.pairs": {"STRING": "x.txt"}},

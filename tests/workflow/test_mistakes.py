@@ -137,7 +137,7 @@ IN_CONFIGURATION = {
     "tiles outside of the well": (
         put("screen.tiles", "0-21"),
         "configuration key screen.tiles: found 21, expected tiles of the well grid (0 to 20); "
-        "correct it or screen.well_grid.column_heights.",
+        "correct it, or column_heights or first_tile of screen.well_grid.",
     ),
     "crop larger than a tile": (
         put("crop.size_px", 400),

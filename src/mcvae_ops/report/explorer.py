@@ -90,7 +90,7 @@ def write_pictures(
     controls, control = np.unique(chosen.controls, return_inverse=True)
     beside = painter.paint(controls)
     labels, starts = np.unique(chosen.label, return_index=True)
-    stops = [*starts[1:], len(chosen.label)]
+    stops = np.append(starts, len(chosen.label))[1:]
     progress, numbers = Progress(len(labels), "genes", "draw montages"), {}
     for number, (label, start, stop) in enumerate(zip(labels, starts, stops, strict=True)):
         picture = gene_pictures.sprite(shown[start:stop], beside[control[start:stop]])

@@ -12,11 +12,6 @@ CENTRE, EDGE, UNUSED = "centre", "edge", ""
 CENTRE_TILES = {"published": "published_centre_tiles", "strict": "centre_tiles"}
 
 
-def batch_names(cells: pd.DataFrame) -> np.ndarray:
-    """Return ``plate/well`` of each cell."""
-    return (cells["plate"].astype(str) + "/" + cells["well"].astype(str)).to_numpy(dtype=str)
-
-
 def fov_position(
     y_px: np.ndarray,
     x_px: np.ndarray,
@@ -93,7 +88,7 @@ def cell_positions(
     Parameters
     ----------
     cells
-        Cells with plate, well, tile, y_px, x_px.
+        Cells with batch, tile, y_px, x_px.
     screen
         The screen's configuration (tile_size_px, well_grid).
     fractions
@@ -121,7 +116,7 @@ def cell_positions(
     )
     return pd.DataFrame(
         {
-            "batch": batch_names(cells),
+            "batch": cells["batch"].to_numpy(dtype=str),
             "position_in_fov": in_fov,
             "position_in_well": _in_well(cells["tile"].to_numpy(), screen["well_grid"], protocol),
         }
