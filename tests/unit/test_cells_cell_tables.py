@@ -30,6 +30,7 @@ SCREEN = {
     "mitotic": ["mitotic*", "M"],
     "duplicates": None,
     "tile_size_px": 640,
+    "batch": ["plate", "well"],
     "well_grid": {"column_heights": [3, 3], "first_tile": 0},
 }
 TABLE = {"table": "{folder}/dataset.json/{stage}-{*}", "columns": COLUMNS, "parse": {}}

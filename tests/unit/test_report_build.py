@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from mcvae_ops.report import quality_checks
@@ -177,3 +178,25 @@ def test_a_sound_training_raises_no_warning():
         for seed in range(3)
     ]
     assert quality_checks.training_warnings(pd.DataFrame(rows)) == []
+
+
+def arrayed(genes_of: dict[str, str]) -> pa.Table:
+    rows = [("P", well, gene, gene == "NTC") for well, genes in genes_of.items()
+            for gene in genes.split()]  # fmt: skip
+    return pa.Table.from_pandas(pd.DataFrame(rows, columns=["plate", "well", "gene", "is_ntc"]))
+
+
+@pytest.mark.parametrize(
+    ("wells", "said"),
+    [
+        ({"A1": "NTC G1", "A2": "NTC G2"}, None),
+        ({"A1": "NTC G1", "A2": "G2"}, None),
+        (
+            {"A1": "NTC NTC", "A2": "G1", "A3": "G1", "A4": "G2"},
+            "(1 of 4 wells), and 1 of 2 genes stand in one well alone",
+        ),
+    ],
+)
+def test_confounded_wells_are_said(wells, said):
+    warnings = quality_checks.confounding_warnings(arrayed(wells), ["plate"])
+    assert said in warnings[0] if said else warnings == []

@@ -101,6 +101,7 @@ rule split_cells:
             "not_features",
             "control",
             "mitotic",
+            "batch",
             "duplicates",
         )
         | GRID,

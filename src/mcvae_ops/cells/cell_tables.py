@@ -20,6 +20,7 @@ from mcvae_ops.archive.parts import batches_of, members_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_address import TableAddress, table_address
 from mcvae_ops.archive.transfer import Wanted
+from mcvae_ops.cells.controls import check_batches, counts_of
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_columns
 from mcvae_ops.errors import InputError
@@ -188,8 +189,8 @@ def split_cells(
     Raises
     ------
     InputError
-        If a part cannot be fetched or read, parts have different columns, no cell is a control, or
-        a well has no cell.
+        If a part cannot be fetched or read, parts have different columns, no cell is a control, a
+        batch has no control, or a well has no cell.
     """
     parts = pq.read_table(feature_parts).to_pylist()
     address = table_address(table[0]["table"], "configuration key cells.table")
@@ -205,6 +206,7 @@ def split_cells(
         plate, well = Path(cells_path).parent.name, Path(cells_path).stem
         _join_well(partitions, plate, well, screen, cells_path, features_path)
         progress.step()
+    check_batches(counts_of(cells), screen["batch"])
     shutil.rmtree(cache)
 
 

@@ -199,6 +199,10 @@ def report(
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
     quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    if index:
+        cells = pq.read_table(index, columns=["plate", "well", "gene", "is_ntc"])
+        confounded = quality_checks.confounding_warnings(cells, screen["batch"])
+        quality["warnings"] = confounded + quality["warnings"]
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
