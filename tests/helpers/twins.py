@@ -102,7 +102,7 @@ def funk2022(folder: Path) -> Twin:
                      {"name": "DAPI", "group": "DAPI-GFP", "index": 0},
                      {"name": "GFP", "group": "DAPI-GFP", "index": 1}],
     }  # fmt: skip
-    twin = Twin(screen, "")
+    twin = Twin(screen, "biostudies:{folder}/study.json")
     places = {"A594": [0], "AF750": [1], "DAPI-GFP": [2, 3]}
     for p, plate, w, well, name in wells_of(screen):
         for tile in range(4):

@@ -24,12 +24,8 @@ def configuration(twin, folder: Path, address: str) -> dict:
     """The whole configuration, checked as `snakemake -n` checks it."""
     dataset = folder.parent / "dataset.json"
     dataset.write_text("{}")
-    root = twin.root.format(folder=folder, address=address) or None
+    root = twin.root.format(folder=folder, address=address) or address
     archive = {"root": root}
-    if (folder / "study.json").exists():
-        archive["study"] = str(folder / "study.json")
-    elif root is None:
-        archive["root"] = address
     config = {
         "source": "archive", "cells": {"table": str(dataset)},
         "screen": DEFAULTS | twin.screen | {"name": "twin"},

@@ -29,7 +29,7 @@ def planned(shared, tmp_path, monkeypatch):
         change(config)
         paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
         table = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        archive = config["archive"] | {"study": None, "root": ROOM, "files": table}
+        archive = config["archive"] | {"root": ROOM, "files": table}
         list_files(archive, config["screen"], **paths)
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")

@@ -179,7 +179,7 @@ def test_the_study_is_understood_by_the_archives_reader(plate, folder):
     study, file_list = folder / "study/S-SIM1.json", folder / "study/Files/S-SIM1.json"
     simulate_study(SCREEN, [str(plate["images"])], str(study), str(file_list))
     manifest = folder / "files.parquet"
-    archive = ARCHIVE | {"study": str(study), "root": None, "files": None}
+    archive = ARCHIVE | {"root": f"biostudies:{study}", "files": None}
     list_files(archive, SCREEN, str(manifest), str(folder / "rest.tsv"))
     files = pd.read_parquet(manifest)
     places = set(files[["well", "tile", "group"]].itertuples(index=False, name=None))

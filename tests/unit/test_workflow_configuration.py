@@ -136,7 +136,7 @@ def test_files_of_the_papers_screen_describe_one_screen():
         ("screen", {"name": "x"}, ["key screen.plates: a value is missing"]),
         ("crop.illumination", {"tiles": 4}, ["crop.illumination.smoothing_px: a value is missing"]),
         ("screen.channels", [{"stain": "A"}], ["screen.channels.0.name: a value is missing"]),
-        ("source", "archive", ["archive.study: the file", "S-SIM1.json is missing"]),
+        ("source", "archive", ["archive.root: the file", "S-SIM1.json is missing"]),
     ],
 )
 def test_mistake_is_named(config, key, value, words):

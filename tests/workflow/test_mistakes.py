@@ -116,14 +116,17 @@ IN_CONFIGURATION = {
         "per seed and model); correct the value.",
     ),
     "study that is not there": (
-        lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive.study: the file no.json is missing; the run reads it; place it "
+        lambda config: (
+            put("source", "archive")(config),
+            put("archive.root", "biostudies:no.json")(config),
+        ),
+        "configuration key archive.root: the file no.json is missing; the run reads it; place it "
         "there, or set another path or an https address.",
     ),
     "no study": (
-        lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
-        "configuration key archive.study: a value is missing; source is archive, which needs it; "
-        "set archive.study.",
+        lambda config: (put("source", "archive")(config), put("archive.root", None)(config)),
+        "configuration key archive.root: a value is missing; source is archive, which needs it; "
+        "set archive.root.",
     ),
     "no folder of published values": (
         put("figures.published_values", "numbers"),
@@ -244,7 +247,7 @@ def small_study(folder: Path) -> dict:
     }  # fmt: skip
     config["alignment"]["measure"] = {}
     config["crop"] |= {"size_px": 24, "tiles_per_chunk": 2}
-    config["archive"]["study"] = str(folder / "S-1.json")
+    config["archive"]["root"] = f"biostudies:{folder}/S-1.json"
     config["cells"][0]["table"] = f"{folder}/dataset.json/{{stage}}-{{*}}"
     return config
 
@@ -285,7 +288,7 @@ def crop(config: dict, folder: Path) -> None:
 IN_DATA = {
     "path pattern that matches nothing": (
         put("screen.images", "{plate}_{well}_{tile}.tif"),
-        "{folder}/S-1.json: found no image of the screen (2 path does not match), as P1/A1_0.tif, "
+        "biostudies:{folder}/S-1.json: found no image of the screen (2 path does not match), as P1/A1_0.tif, "
         "expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
         "screen.plates.",
     ),
@@ -296,7 +299,7 @@ IN_DATA = {
     ),
     "wrong plate": (
         put("screen.plates", {"P2": ["A1"]}),
-        "{folder}/S-1.json: found no image of the screen (2 another plate), as P1/A1_0.tif, "
+        "biostudies:{folder}/S-1.json: found no image of the screen (2 another plate), as P1/A1_0.tif, "
         "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
         "screen.plates.",
     ),

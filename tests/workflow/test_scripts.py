@@ -42,7 +42,6 @@ def published(folder: Path) -> tuple[dict, set[str]]:
     for path in tables.values():
         path.touch()
     config["archive"] |= {
-        "study": None,
         "profiles": {k: str(p) for k, p in tables.items()},
     }
     lists = dict.fromkeys(config["archive"]["annotations"])

@@ -2,7 +2,7 @@
 Archive: what the study holds, and the cells that were called in it.
 
 INPUTS
-    archive.study, archive.root, cells, labels        paths or addresses
+    archive.root, cells, labels                       paths or addresses
 OUTPUTS
     results/{screen}/manifest/files.parquet           one row per image file
     results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
@@ -16,7 +16,7 @@ OUTPUTS
 rule list_files:
     """List the image files of the study that belong to the screen."""
     input:
-        local_paths([config["archive"]["study"], config["archive"]["files"]]),
+        local_paths([local_study(config["archive"]["root"]), config["archive"]["files"]]),
     output:
         manifest="results/{screen}/manifest/files.parquet",
         left_out="results/{screen}/manifest/left_out.tsv",
@@ -33,7 +33,7 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        archive=select(config["archive"], "study", "root", "files"),
+        archive=select(config["archive"], "root", "files"),
         screen=select(config["screen"], "plates", "tiles", "cut_px", "images")
         | CHANNELS,
     script:

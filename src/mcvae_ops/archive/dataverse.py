@@ -6,9 +6,10 @@ from urllib.parse import quote, urlsplit
 
 import pandas as pd
 
+from mcvae_ops.archive.addresses import is_doi, is_remote, local_path
 from mcvae_ops.archive.parts import ARCHIVES, PARQUET
-from mcvae_ops.archive.table_address import is_doi, table_address
-from mcvae_ops.archive.transfer import is_remote, local_path, read_json
+from mcvae_ops.archive.table_address import table_address
+from mcvae_ops.archive.transfer import read_json
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 

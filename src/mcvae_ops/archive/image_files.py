@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from mcvae_ops.archive.addresses import split_address
 from mcvae_ops.archive.image_places import Places, as_recorded, check_address, is_plate
 from mcvae_ops.archive.ngff import attributes, fields_of_plate, open_store
 from mcvae_ops.archive.patterns import Pattern, is_zarr, well_name
@@ -146,8 +147,7 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
     Parameters
     ----------
     archive
-        Section of the configuration: ``study``, ``root`` and ``files`` (see `Source`), and how to
-        fetch files.
+        Section of the configuration: ``root`` and ``files`` (see `Source`), and how to fetch files.
     screen
         images, plates, tiles, cut_px and channels of the configuration; images lie below the root
         unless their address is absolute.
@@ -162,7 +162,7 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
     root, images = split_address(archive["root"], screen["images"])
     check_address(screen)
     screen, whole = as_recorded(screen | {"images": images}), screen
-    source, pattern = Source(archive["study"], root, archive["files"], archive), Pattern(images)
+    source, pattern = Source(root, archive["files"], archive), Pattern(images)
     if not is_zarr(images):
         entries = source.entries(pattern, list(Places(screen).all()))
         table, rest = select_files(entries, screen)
@@ -177,15 +177,6 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
     _log_counts(table, screen)
     write_parquet(cut_tiles(table, whole), manifest)
     write_text(rest.table().to_csv(sep="\t", index=False), left_out)
-
-
-def split_address(root: str | None, images: str) -> tuple[str | None, str]:
-    """Return the root and the pattern below it; an absolute pattern has a root of its own."""
-    if "://" not in images:
-        return root, images
-    fixed = images.partition("{")[0]
-    end = fixed.rfind("/") + 1
-    return images[:end], images[end:]
 
 
 def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) -> None:

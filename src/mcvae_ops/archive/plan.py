@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.costs import embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_prefetched
-from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
 from mcvae_ops.screen import tile_numbers

@@ -8,9 +8,9 @@ tar), means all tables in it. ``cells.sqlite#Nuclei`` is one table of a database
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from urllib.parse import unquote
 
+from mcvae_ops.archive.addresses import is_absolute
 from mcvae_ops.archive.patterns import Pattern, well_of
 
 # An identifier of Dataverse: an authority, shoulders such as DVN, and six signs.
@@ -97,23 +97,14 @@ def table_address(text: str, where: str, root: str | None = None) -> TableAddres
     if match := _LISTED.fullmatch(text):
         listed, names = match.groups()
         is_whole = root is None or is_absolute(listed)
-        dataset = listed if is_whole else f"{root.rstrip('/')}/{listed}"
+        dataset = listed.removeprefix("./") if is_whole else f"{root.rstrip('/')}/{listed}"
         return TableAddress(dataset, None, Pattern(names or "", where), table)
     if not is_absolute(text):
         return TableAddress(None, root, Pattern(text, where), table)
+    text = text.removeprefix("./")  # rules know their files without it
     fixed = text.partition("{")[0]
     end = fixed.rstrip("/").rfind("/") + 1
     return TableAddress(None, text[:end], Pattern(text[end:].rstrip("/"), where), table)
-
-
-def is_absolute(address: str) -> bool:
-    """Say whether an address begins at a server, a bucket or the top of the disk."""
-    return "://" in address or PurePosixPath(address).is_absolute()
-
-
-def is_doi(address: str) -> bool:
-    """Say whether an address is a digital object identifier."""
-    return address.startswith("doi:")
 
 
 def named_fields(tables: list[Mapping]) -> set[str]:

@@ -4,6 +4,7 @@ import difflib
 from collections import Counter
 from pathlib import Path
 
+from mcvae_ops.archive.addresses import local_study
 from mcvae_ops.archive.image_places import check_address
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
@@ -188,7 +189,7 @@ def _check_source(config: dict) -> None:
             "screen.well_grid": config["screen"]["well_grid"],
         },
         "archive": {
-            "archive.study": archive["study"] or archive["root"],
+            "archive.root": archive["root"],
             "cells": config["cells"] and any(config["cells"][0][key] for key in ORIGINS),
         },
         "profiles": {"archive.profiles": archive["profiles"]},
@@ -204,7 +205,10 @@ def _check_places(config: dict) -> None:
     archive = config["archive"]
     annotations = archive["annotations"]
     parts = {
-        "archive": {key: archive[key] for key in ("study", "root", "files")},
+        "archive": {
+            "root": local_study(archive["root"]) or archive["root"],
+            "files": archive["files"],
+        },
         "archive.profiles": archive["profiles"] or {},
         "archive.annotations.pairs": annotations["pairs"],
         "archive.annotations": {key: annotations[key] for key in annotations if key != "pairs"},

@@ -8,7 +8,8 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
-from mcvae_ops.archive.table_address import is_doi, table_address
+from mcvae_ops.archive.addresses import is_doi
+from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
