@@ -288,8 +288,8 @@ def crop(config: dict, folder: Path) -> None:
 IN_DATA = {
     "path pattern that matches nothing": (
         put("screen.images", "{plate}_{well}_{tile}.tif"),
-        "biostudies:{folder}/S-1.json: found no image of the screen (2 path does not match), as P1/A1_0.tif, "
-        "expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
+        "biostudies:{folder}/S-1.json: found no image of the screen (2 path does not match), as "
+        "P1/A1_0.tif, expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
         "screen.plates.",
     ),
     "path pattern without a field": (
@@ -299,8 +299,8 @@ IN_DATA = {
     ),
     "wrong plate": (
         put("screen.plates", {"P2": ["A1"]}),
-        "biostudies:{folder}/S-1.json: found no image of the screen (2 another plate), as P1/A1_0.tif, "
-        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
+        "biostudies:{folder}/S-1.json: found no image of the screen (2 another plate), as "
+        "P1/A1_0.tif, expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
         "screen.plates.",
     ),
     "wrong well": (
