@@ -54,6 +54,14 @@ def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:
     return size_y, size_x
 
 
+def symbols_of(gene: str) -> set[str]:
+    """Return the symbols that a gene of the library goes by: ``A&B``, and A, and B.
+
+    The guides of a merged gene (``U2AF1L5&U2AF1``) cut both genes.
+    """
+    return {gene, *gene.split("&")}
+
+
 def reworded(text: str, words: dict[str, str]) -> str:
     """Replace genes, guides and NTC by the words of the screen: ``2 genes`` by ``2 compounds``.
 

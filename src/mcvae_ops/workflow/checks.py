@@ -4,7 +4,14 @@ import difflib
 from collections import Counter
 from pathlib import Path
 
+from mcvae_ops.archive.annotations.list_sources import (
+    PAIRS,
+    check_list,
+    listed_sources,
+    read_content,
+)
 from mcvae_ops.archive.image_places import check_address
+from mcvae_ops.archive.licences import plain_name
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
@@ -175,22 +182,33 @@ def _check_places(config: dict) -> None:
     if config["source"] == "simulated":
         return
     archive = config["archive"]
-    annotations = archive["annotations"]
-    parts = {
-        "archive": {key: archive[key] for key in ("study", "root", "files", "dataset")},
-        "archive.profiles": archive["profiles"] or {},
-        "archive.annotations.pairs": annotations["pairs"],
-        "archive.annotations": {key: annotations[key] for key in annotations if key != "pairs"},
-    }
-    for section, places in parts.items():
-        for key, place in places.items():
-            if local_paths([place]) and not Path(place).exists():
-                raise _missing(
-                    f"{section}.{key}",
-                    f"the file {place}",
-                    "the run reads it",
-                    "place it there, or set another path or an https address",
-                )
+    places = {f"archive.{key}": archive[key] for key in ("study", "root", "files", "dataset")}
+    profiles = archive["profiles"] or {}
+    places |= {f"archive.profiles.{key}": place for key, place in profiles.items()}
+    places |= {listed.key: listed.place for listed in listed_sources(archive["annotations"])}
+    for key, place in places.items():
+        if local_paths([place]) and not Path(place).exists():
+            raise _missing(
+                key,
+                f"the file {place}",
+                "the run reads it",
+                "place it there, or set another path or an https address",
+            )
+
+
+def _check_lists(config: dict) -> None:
+    """Refuse lists on this machine that cannot be read, and names that are taken."""
+    archive = config["archive"]
+    for listed in listed_sources(archive["annotations"]):
+        if listed.kind == PAIRS and plain_name(listed.name) == "corum":
+            raise InputError.twice(
+                where=f"configuration key {listed.key}",
+                what=f"the list {listed.name}",
+                fix=f"call these pairs otherwise, such as {listed.name}_pairs: {listed.name} are "
+                "the complexes of archive.annotations.corum",
+            )
+        if local_paths([listed.place]) and Path(listed.place).is_file():
+            check_list(listed, read_content(listed, archive)[0])
 
 
 def _check_library(config: dict) -> None:
@@ -271,6 +289,7 @@ CHECKS = (
     _check_models,
     _check_source,
     _check_places,
+    _check_lists,
     _check_library,
     _check_groups,
     _check_pictures,

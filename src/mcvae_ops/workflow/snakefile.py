@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
+from mcvae_ops.archive.annotations.list_sources import listed_sources
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
@@ -63,8 +64,7 @@ def growing(first: int) -> Callable:
 
 def annotation_files(annotations: dict) -> list[str]:
     """Return the annotations that are files on this machine; others are addresses, or left out."""
-    lists = without(annotations, "pairs")
-    return local_paths([*lists.values(), *annotations["pairs"].values()])
+    return local_paths(listed.place for listed in listed_sources(annotations))
 
 
 def say_left_out(panels: DrawnPanels) -> None:

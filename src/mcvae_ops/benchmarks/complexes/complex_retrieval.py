@@ -56,6 +56,7 @@ from mcvae_ops.benchmarks.estimates.retrieval import (
     resampled_recall_and_precision,
 )
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
+from mcvae_ops.errors import InputError
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
 
@@ -107,7 +108,12 @@ def build_pair_sets(
     """
     graphs = {COMPLEXES: complex_graph(library, complexes)}
     graphs[WITHOUT_LARGEST] = without_largest(library, complexes, graphs[COMPLEXES])
-    graphs |= {str(name): pair_graph(library, part) for name, part in pairs.groupby("source")}
+    for name, part in pairs.groupby("source"):
+        if name in graphs:
+            raise InputError.twice(
+                where="table of pairs of genes", what=f"the list {name}", fix="rename the list"
+            )
+        graphs[str(name)] = pair_graph(library, part)
     pair_sets = {}
     for name, graph in graphs.items():
         n_nodes, n_edges = len(graph.nodes), len(graph.edges)
