@@ -73,7 +73,8 @@ def match(tmp_path):
             rows = pd.DataFrame(lists.get(name, []), columns=columns).astype("string")
             rows.to_parquet(tmp_path / "read" / f"{name}.parquet")
         read = [str(tmp_path / "read" / f"{name}.parquet") for name in COLUMNS]
-        written = [str(tmp_path / f"{name}.parquet") for name in list(COLUMNS)[:-1]]
+        names = [name for name in COLUMNS if name != "aliases"]
+        written = [str(tmp_path / f"{name}.parquet") for name in names]
         matched = str(tmp_path / "matched.tsv")
         match_annotations([str(tmp_path / "cells.parquet")], read, written, matched)
         tables = {

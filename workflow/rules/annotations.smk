@@ -28,8 +28,8 @@ rule annotations:
         "logs/{screen}/annotations.log",
     benchmark:
         "benchmarks/{screen}/annotations.tsv"
-    retries: 3
     priority: 100
+    retries: 3
     localrule: True
     conda:
         "../../envs/cpu.yaml"

@@ -17,7 +17,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
-from mcvae_ops.workflow.places import local_paths
+from mcvae_ops.workflow.places import local_paths, profile_places
 
 PICTURE_PX = 16_383  # of WebP, width and height
 
@@ -171,7 +171,12 @@ def _check_source(config: dict) -> None:
             "archive.study": archive["study"] or archive["root"],
             "archive.dataset": archive["dataset"],
         },
-        "profiles": {"archive.profiles": archive["profiles"]},
+        "profiles": {"archive.profiles": archive["profiles"]}
+        | {
+            f"archive.profiles.{name}.table": entry.get("table")
+            for name, entry in (archive["profiles"] or {}).items()
+            if entry is not None
+        },
     }
     for key, value in needed[source].items():
         if not value:
@@ -183,8 +188,7 @@ def _check_places(config: dict) -> None:
         return
     archive = config["archive"]
     places = {f"archive.{key}": archive[key] for key in ("study", "root", "files", "dataset")}
-    profiles = archive["profiles"] or {}
-    places |= {f"archive.profiles.{key}": place for key, place in profiles.items()}
+    places |= profile_places(archive["profiles"])
     places |= {listed.key: listed.place for listed in listed_sources(archive["annotations"])}
     for key, place in places.items():
         if local_paths([place]) and not Path(place).exists():

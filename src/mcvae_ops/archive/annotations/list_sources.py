@@ -75,16 +75,8 @@ def read_content(listed: Listed, archive: dict) -> tuple[bytes, str]:
     InputError
         If the file is missing, or has another checksum than the configuration says.
     """
-    with opened(listed.place, archive) as path:
-        content, sha256 = path.read_bytes(), digest_of(path)
-    if listed.sha256 is not None and sha256 != listed.sha256.lower():
-        raise InputError(
-            where=f"{listed.key} ({listed.place})",
-            found=f"sha256 {sha256}",
-            expected=listed.sha256.lower(),
-            fix="replace the file, or correct the checksum if the new file is meant",
-        )
-    return content, sha256
+    with opened(listed.place, archive, listed.sha256) as path:
+        return path.read_bytes(), digest_of(path)
 
 
 def tidy_list(listed: Listed, content: bytes, organism: str | int) -> pd.DataFrame:
