@@ -87,6 +87,14 @@ def length_of(n_px: int, pixel_size_um: float | None) -> str:
     return f"{n_px} px" + (f" ({n_px * pixel_size_um:.0f} µm)" if pixel_size_um else "")
 
 
+def symbols_of(gene: str) -> set[str]:
+    """Return the symbols that a gene of the library goes by: ``A&B``, and A, and B.
+
+    The guides of a merged gene (``U2AF1L5&U2AF1``) cut both genes.
+    """
+    return {gene, *gene.split("&")}
+
+
 def reworded(text: str, words: dict[str, str]) -> str:
     """Replace genes, guides and NTC by the words of the screen: ``2 genes`` by ``2 compounds``.
 

@@ -289,8 +289,8 @@ IN_DATA = {
     "path pattern that matches nothing": (
         put("screen.images", "{plate}_{well}_{tile}.tif"),
         "biostudies:{folder}/S-1.json: found no image of the screen (2 path does not match), as "
-        "P1/A1_0.tif, expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
-        "screen.plates.",
+        "P1/A1_0.tif, expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images "
+        "or screen.plates.",
     ),
     "path pattern without a field": (
         put("screen.images", "{plate}/A1.tif"),
@@ -300,8 +300,8 @@ IN_DATA = {
     "wrong plate": (
         put("screen.plates", {"P2": ["A1"]}),
         "biostudies:{folder}/S-1.json: found no image of the screen (2 another plate), as "
-        "P1/A1_0.tif, expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
-        "screen.plates.",
+        "P1/A1_0.tif, expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images "
+        "or screen.plates.",
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),

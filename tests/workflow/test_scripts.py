@@ -42,7 +42,10 @@ def published(folder: Path) -> tuple[dict, set[str]]:
     for path in tables.values():
         path.touch()
     config["archive"] |= {
-        "profiles": {k: str(p) for k, p in tables.items()},
+        "profiles": {
+            "genes": {"table": str(tables["genes"]), "spaces": {"combined": "0-31"}},
+            "guide_significance": {"table": str(tables["guide_significance"])},
+        },
     }
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"]["annotations"] = lists | {"pairs": {}}

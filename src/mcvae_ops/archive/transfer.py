@@ -126,10 +126,31 @@ def fetch_all(wanted: Sequence[Wanted], archive: dict) -> list[Path]:
 
 
 @contextmanager
-def opened(place: str, archive: dict) -> Iterator[Path]:
-    """Yield a small file as a path on this machine; a copy of a remote one goes afterwards."""
+def opened(place: str, archive: dict, sha256: str | None = None) -> Iterator[Path]:
+    """Yield a small file as a path on this machine; a copy of a remote one goes afterwards.
+
+    Parameters
+    ----------
+    place, archive
+        As in `fetch`.
+    sha256
+        Checksum that the file must have, or None.
+
+    Raises
+    ------
+    InputError
+        As `fetch` does, or if the file has another checksum.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        yield fetch(place, Path(folder) / "file", archive)
+        path = fetch(place, Path(folder) / "file", archive)
+        if sha256 is not None and (digest := digest_of(path)) != sha256.lower():
+            raise InputError(
+                where=place,
+                found=f"sha256 {digest}",
+                expected=sha256.lower(),
+                fix="replace the file, or correct the checksum if the new file is meant",
+            )
+        yield path
 
 
 def read_range(

@@ -5,13 +5,20 @@ from collections import Counter
 from pathlib import Path
 
 from mcvae_ops.archive.addresses import local_study
+from mcvae_ops.archive.annotations.list_sources import (
+    PAIRS,
+    check_list,
+    listed_sources,
+    read_content,
+)
 from mcvae_ops.archive.image_places import check_address
+from mcvae_ops.archive.licences import plain_name
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
-from mcvae_ops.workflow.places import local_paths
+from mcvae_ops.workflow.places import local_paths, profile_places
 
 ORIGINS = ("table", "masks", "segment")  # what cells come from
 PICTURE_PX = 16_383  # of WebP, width and height
@@ -192,7 +199,12 @@ def _check_source(config: dict) -> None:
             "archive.root": archive["root"],
             "cells": config["cells"] and any(config["cells"][0][key] for key in ORIGINS),
         },
-        "profiles": {"archive.profiles": archive["profiles"]},
+        "profiles": {"archive.profiles": archive["profiles"]}
+        | {
+            f"archive.profiles.{name}.table": entry.get("table")
+            for name, entry in (archive["profiles"] or {}).items()
+            if entry is not None
+        },
     }
     for key, value in needed[source].items():
         if not value:
@@ -203,25 +215,35 @@ def _check_places(config: dict) -> None:
     if config["source"] == "simulated":
         return
     archive = config["archive"]
-    annotations = archive["annotations"]
-    parts = {
-        "archive": {
-            "root": local_study(archive["root"]) or archive["root"],
-            "files": archive["files"],
-        },
-        "archive.profiles": archive["profiles"] or {},
-        "archive.annotations.pairs": annotations["pairs"],
-        "archive.annotations": {key: annotations[key] for key in annotations if key != "pairs"},
+    places = {
+        "archive.root": local_study(archive["root"]) or archive["root"],
+        "archive.files": archive["files"],
     }
-    for section, places in parts.items():
-        for key, place in places.items():
-            if local_paths([place]) and not Path(place).exists():
-                raise _missing(
-                    f"{section}.{key}",
-                    f"the file {place}",
-                    "the run reads it",
-                    "place it there, or set another path or an https address",
-                )
+    places |= profile_places(archive["profiles"])
+    places |= {listed.key: listed.place for listed in listed_sources(archive["annotations"])}
+    for key, place in places.items():
+        if local_paths([place]) and not Path(place).exists():
+            raise _missing(
+                key,
+                f"the file {place}",
+                "the run reads it",
+                "place it there, or set another path or an https address",
+            )
+
+
+def _check_lists(config: dict) -> None:
+    """Refuse lists on this machine that cannot be read, and names that are taken."""
+    archive = config["archive"]
+    for listed in listed_sources(archive["annotations"]):
+        if listed.kind == PAIRS and plain_name(listed.name) == "corum":
+            raise InputError.twice(
+                where=f"configuration key {listed.key}",
+                what=f"the list {listed.name}",
+                fix=f"call these pairs otherwise, such as {listed.name}_pairs: {listed.name} are "
+                "the complexes of archive.annotations.corum",
+            )
+        if local_paths([listed.place]) and Path(listed.place).is_file():
+            check_list(listed, read_content(listed, archive)[0])
 
 
 def _check_library(config: dict) -> None:
@@ -302,6 +324,7 @@ CHECKS = (
     _check_models,
     _check_source,
     _check_places,
+    _check_lists,
     _check_library,
     _check_groups,
     _check_pictures,

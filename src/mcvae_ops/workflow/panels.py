@@ -20,8 +20,9 @@ class Table:
         training that is shown has a table of its own.
     needs
         What a run must have to make it: "cells", "corrections", "pairs" (of genes: those of
-        complexes or of another list) or an annotation by its key in ``archive.annotations``. If
-        several are missing, the user is told the first.
+        complexes or of another list), "significance" (of guides), "mitotic_index", "spaces"
+        (salient and background) or an annotation by its key in ``archive.annotations``. If several
+        are missing, the user is told the first.
     """
 
     folder: str
@@ -63,18 +64,22 @@ class Panel:
 
 BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
     "complexes": Table(folder="benchmarks", needs=("pairs",)),
-    "functions": Table(folder="benchmarks", needs=("functional_groups",)),
-    "mitosis": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "functions": Table(folder="benchmarks", needs=("functional_groups", "significance")),
+    "mitosis": Table(folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces")),
     "covariates": Table(folder="benchmarks", needs=("cells",)),
     "features": Table(folder="benchmarks", needs=("cells", "functional_groups")),
     "guides": Table(folder="benchmarks", needs=("cells",)),
     "corrections": Table(folder="benchmarks", needs=("corrections", "cells", "corum")),
 }
 TABLES = BENCHMARKS | {
-    "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "mitosis_points": Table(
+        folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces")
+    ),
     "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
-    "umap_guides": Table(folder="benchmarks/{training}", needs=("functional_groups",)),
+    "umap_guides": Table(
+        folder="benchmarks/{training}", needs=("functional_groups", "significance")
+    ),
     "samples": Table(folder="models/{training}", needs=("cells",)),
     "metrics": Table(folder="models/{training}", needs=("cells",)),
     "alignment": Table(folder="qc", needs=("cells",)),

@@ -12,6 +12,15 @@ def local_paths(places: Iterable[str | None]) -> list[str]:
     return [place for place in places if place is not None and scheme_of(place) is None]
 
 
+def profile_places(profiles: dict | None) -> dict[str, str]:
+    """Return where published profiles are, by their key in the configuration."""
+    return {
+        f"archive.profiles.{name}": entry["table"]
+        for name, entry in (profiles or {}).items()
+        if entry is not None and "table" in entry
+    }
+
+
 def fill_in(value: object, screen: str) -> object:
     """Replace ``{screen}`` by the name of the screen in every text of a section."""
     if isinstance(value, dict):

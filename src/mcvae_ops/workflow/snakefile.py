@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
 from mcvae_ops.archive.addresses import is_doi
+from mcvae_ops.archive.annotations.list_sources import listed_sources
 from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
@@ -65,8 +66,7 @@ def growing(first: int) -> Callable:
 
 def annotation_files(annotations: dict) -> list[str]:
     """Return the annotations that are files on this machine; others are addresses, or left out."""
-    lists = without(annotations, "pairs")
-    return local_paths([*lists.values(), *annotations["pairs"].values()])
+    return local_paths(listed.place for listed in listed_sources(annotations))
 
 
 def table_files(config: dict) -> list[str]:
