@@ -3,10 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
 CONTROL = "NTC"
+# What a table of cells says of each cell; the rest of its columns are features, or no use.
+COLUMNS = ("plate", "well", "tile", "y_px", "x_px", "guide", "gene")
 _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 
@@ -35,6 +38,29 @@ class Channel:
 def channels_from(entries: Sequence[dict]) -> list[Channel]:
     """Return the channels in the order of the crops' channel axis."""
     return [Channel(**entry) for entry in entries]
+
+
+def plain_columns(cells: Sequence[dict]) -> dict[str, str]:
+    """Return what the first table of cells calls plate, well, tile, position, guide and gene."""
+    named = cells[0]["columns"] if cells else {}
+    return {name: named.get(name, name) for name in COLUMNS}
+
+
+def control_values(control: str | Sequence[str] | dict) -> tuple[str, list[str]]:
+    """Return the name whose values mark controls (gene or role), and their patterns, trimmed.
+
+    Parameters
+    ----------
+    control
+        Key ``screen.control`` of the configuration.
+    """
+    name, values = ("role", control["role"]) if isinstance(control, dict) else ("gene", control)
+    return name, [value.strip() for value in ([values] if isinstance(values, str) else values)]
+
+
+def is_like(text: str, patterns: Sequence[str]) -> bool:
+    """Say whether a text is like one of some patterns, in which ``*`` is any text."""
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def tile_numbers(tiles: str) -> list[int]:

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+from mcvae_ops.screen import plain_columns
 from mcvae_ops.simulate.library import simulate_library
 from mcvae_ops.simulate.plate import simulate_plate
 from tests.helpers.configurations import merged, whole
@@ -24,6 +25,7 @@ def small_screen() -> dict:
             "published_centre_tiles": 1,
         },
     }
+    config["screen"]["columns"] = plain_columns([config["cells"]])
     config["simulate"]["well"] |= {"cells_per_tile": 30, "overlap_px": 48}
     return config
 

@@ -202,8 +202,10 @@ def test_parts_come_through_redirects_that_expire_and_the_key_stays_home(
 ):
     monkeypatch.setenv("DATAVERSE_API_TOKEN", "secret")
     listed = str(tmp_path / "parts.parquet")
-    address = f"{dataset.address}/fine/api/datasets/:persistentId/?persistentId=doi:1"
-    list_feature_parts(ARCHIVE | {"dataset": address}, listed)
+    address = (
+        f"{dataset.address}/fine/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN/VYKTI5"
+    )
+    list_feature_parts([{"table": address}], ARCHIVE, listed)
     parts = pd.read_parquet(listed)
     assert len(parts) == 2 and parts["md5"].str.len().eq(32).all()
     before = len(dataset.stats()["log"])

@@ -42,10 +42,10 @@ plans.plan("files", "left_out", "parts", settings, "results", "timings")
 """
 SPLIT = """
 from mcvae_ops.cells.cell_tables import split_cells
-screen, archive = json.loads(open("settings.json").read())
+table, screen, archive = json.loads(open("settings.json").read())
 targets = [[f"{kind}/P/{well}.parquet" for well in screen["plates"]["P"]]
            for kind in ("cells", "features")]
-split_cells("parts", screen, archive, "cache", *targets)
+split_cells("parts", table, screen, archive, "cache", *targets)
 """
 
 
@@ -129,12 +129,11 @@ FULL_SIZE = pytest.param(
 
 @pytest.mark.parametrize("n_cells", [100_000, 400_000, FULL_SIZE])
 def test_a_feature_table_never_sits_in_memory(n_cells, tmp_path):
-    columns = {"plate": "plate", "well": "well", "tile": "tile", "y_px": "y", "x_px": "x",
-               "guide": "guide", "gene": "gene"}  # fmt: skip
-    screen = {"plates": {"P": WELLS}, "tiles": "0-1280", "columns": columns, "not_features": [],
-              "control": "c", "duplicates": None}  # fmt: skip
+    table = [{"table": "dataset.json/{stage}", "columns": {"y_px": "y", "x_px": "x"}}]
+    screen = {"plates": {"P": WELLS}, "tiles": "0-1280", "not_features": [],
+              "control": "c", "mitotic": ["mitotic*"], "duplicates": None}  # fmt: skip
     archive = {"streams": 1, "retries": 1, "timeout_s": 5, "keep_raw": False}
-    (tmp_path / "settings.json").write_text(json.dumps([screen, archive]))
+    (tmp_path / "settings.json").write_text(json.dumps([table, screen, archive]))
     parts = write_parts(tmp_path, n_cells)
     pd.DataFrame(parts).to_parquet(tmp_path / "parts")
     used = measured(SPLIT, tmp_path)

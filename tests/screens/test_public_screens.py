@@ -15,7 +15,7 @@ from tests.helpers.object_server import serving
 from tests.helpers.twins import CROP_PX, TWINS, write_twin
 
 DEFAULTS = {
-    "pixel_size_um": 0.5, "control": "nt", "columns": {},
+    "pixel_size_um": 0.5, "control": "nt",
     "well_grid": {"column_heights": [9], "centre_tiles": 1, "published_centre_tiles": 1},
 }  # fmt: skip
 
@@ -25,13 +25,14 @@ def configuration(twin, folder: Path, address: str) -> dict:
     dataset = folder.parent / "dataset.json"
     dataset.write_text("{}")
     root = twin.root.format(folder=folder, address=address) or None
-    archive = {"dataset": str(dataset), "root": root}
+    archive = {"root": root}
     if (folder / "study.json").exists():
         archive["study"] = str(folder / "study.json")
     elif root is None:
         archive["root"] = address
     config = {
-        "source": "archive", "screen": DEFAULTS | twin.screen | {"name": "twin"},
+        "source": "archive", "cells": {"table": str(dataset)},
+        "screen": DEFAULTS | twin.screen | {"name": "twin"},
         "archive": archive | {"retries": 1, "timeout_s": 5, "streams": 2},
         "alignment": {"in_register": "all", "consensus_tiles": 4, "binning": 1},
         "crop": {"size_px": CROP_PX, "clip_fraction": 0.0, "max_failed_fraction": 0.9},

@@ -25,13 +25,14 @@ COLUMNS = {
 SCREEN = {
     "plates": {"P1": ["A1", "A2"]},
     "tiles": "0-5",
-    "columns": COLUMNS,
     "not_features": ["i_0", "j_0"],
     "control": "nontargeting",
+    "mitotic": ["mitotic*", "M"],
     "duplicates": None,
     "tile_size_px": 640,
     "well_grid": {"column_heights": [3, 3]},
 }
+TABLE = {"table": "{folder}/dataset.json/{stage}-{*}", "columns": COLUMNS, "parse": {}}
 ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
 NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]
 
@@ -75,12 +76,13 @@ def run(tmp_path):
         dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
         (tmp_path / "dataset.json").write_text(json.dumps(dataset))
         listed = str(tmp_path / "parts.parquet")
-        list_feature_parts(ARCHIVE | {"dataset": str(tmp_path / "dataset.json")}, listed)
+        cells = [TABLE | {"table": TABLE["table"].replace("{folder}", str(tmp_path))}]
+        list_feature_parts(cells, ARCHIVE, listed)
         targets = [
             [str(tmp_path / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
             for kind in ("cells", "features")
         ]
-        split_cells(listed, screen, ARCHIVE, str(tmp_path / "cache"), *targets)
+        split_cells(listed, cells, screen, ARCHIVE, str(tmp_path / "cache"), *targets)
         assert not (tmp_path / "cache").exists()
         return [[pd.read_parquet(path) for path in paths] for paths in targets]
 
@@ -185,12 +187,13 @@ def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
     dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
     (packed / "dataset.json").write_text(json.dumps(dataset))
     listed = str(packed / "parts.parquet")
-    list_feature_parts(ARCHIVE | {"dataset": str(packed / "dataset.json")}, listed)
+    cells = [TABLE | {"table": TABLE["table"].replace("{folder}", str(packed))}]
+    list_feature_parts(cells, ARCHIVE, listed)
     targets = [
         [str(packed / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
         for kind in ("cells", "features")
     ]
-    split_cells(listed, SCREEN, ARCHIVE, str(packed / "cache"), *targets)
+    split_cells(listed, cells, SCREEN, ARCHIVE, str(packed / "cache"), *targets)
     for paths, tables in zip(targets, loose, strict=True):
         for path, table in zip(paths, tables, strict=True):
             pd.testing.assert_frame_equal(pd.read_parquet(path), table)

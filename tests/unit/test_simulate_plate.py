@@ -209,7 +209,7 @@ def test_the_data_set_is_understood_by_the_archives_reader(tmp_path):
         write_parquet(pd.DataFrame({"a": [number]}), path)
     dataset, listed = tmp_path / "dataset.json", tmp_path / "parts.parquet"
     simulate_dataset([str(path) for path in parts], str(dataset))
-    list_feature_parts(ARCHIVE | {"dataset": str(dataset)}, str(listed))
+    list_feature_parts([{"table": f"{dataset}/{{stage}}-{{*}}"}], ARCHIVE, str(listed))
     table = pd.read_parquet(listed)
     assert list(table["address"]) == [path.as_uri() for path in sorted(parts)]
     assert list(table["size_bytes"]) == [path.stat().st_size for path in sorted(parts)]

@@ -218,8 +218,11 @@ def test_an_old_name_gets_an_error_that_says_the_new_one(config, old):
     new = RENAMED[old]
     with pytest.raises(InputError) as caught:
         checked(change(config, old, 1))
-    section, name = new.split(".")
+    (section, name), is_moved = new.split("."), new.split(".")[0] != old.split(".")[0]
+    expected = new if is_moved else name
+    fix = "move it there (see config/README.md)" if is_moved else "rename it"
     assert str(caught.value) == (
-        f"configuration key {old}: found the old name of this key, expected {name}; rename it."
+        f"configuration key {old}: found the old name of this key, expected {expected}; {fix}."
     )
-    assert name in read_yaml(SCHEMA)["properties"][section]["properties"]
+    entry = read_yaml(SCHEMA)["properties"][section]
+    assert name in entry.get("items", entry)["properties"]

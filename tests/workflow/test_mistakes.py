@@ -21,7 +21,7 @@ from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
-from mcvae_ops.screen import channels_from
+from mcvae_ops.screen import channels_from, plain_columns
 from mcvae_ops.simulate.render import stains_of
 from mcvae_ops.simulate.study import dataset_of, list_folder, study_of
 from mcvae_ops.tiles.chunk import crop_chunk
@@ -30,6 +30,7 @@ from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANELS
+from mcvae_ops.workflow.shorthand import in_full
 from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
@@ -46,6 +47,10 @@ def put(key: str, value) -> Callable[[dict], None]:
         config[last] = value
 
     return change
+
+
+def put_column(name: str, column: str) -> Callable[[dict], None]:
+    return lambda config: config["cells"][0]["columns"].update({name: column})
 
 
 def drop(key: str) -> Callable[[dict], None]:
@@ -78,6 +83,11 @@ IN_CONFIGURATION = {
         put("training.symmetries", True),
         "configuration key training.symmetries: found the old name of this key, expected "
         "augmentation; rename it.",
+    ),
+    "old place": (
+        put("archive.dataset", "dataset.json"),
+        "configuration key archive.dataset: found the old name of this key, expected cells.table; "
+        "move it there (see config/README.md).",
     ),
     "old name in a model": (
         put("models.mcvae.training", {"level_batches": True}),
@@ -215,8 +225,8 @@ def small_study(folder: Path) -> dict:
     write_text(
         json.dumps(list_folder(folder / "Files", folder / "Files")), folder / "Files/S-1.json"
     )
-    config = tiny_configuration()
-    columns = config["screen"]["columns"]
+    config = in_full(tiny_configuration())
+    columns = plain_columns(config["cells"])
     cells = pd.DataFrame({columns["plate"]: "P1", columns["well"]: "A1"}, index=range(40))
     cells[columns["tile"]] = np.arange(40) % 2
     cells[columns["y_px"]], cells[columns["x_px"]] = rng.uniform(24, 72, (2, 40))
@@ -234,8 +244,8 @@ def small_study(folder: Path) -> dict:
     }  # fmt: skip
     config["alignment"]["measure"] = {}
     config["crop"] |= {"size_px": 24, "tiles_per_chunk": 2}
-    archive = {"study": str(folder / "S-1.json"), "dataset": str(folder / "dataset.json")}
-    config["archive"] |= archive
+    config["archive"]["study"] = str(folder / "S-1.json")
+    config["cells"][0]["table"] = f"{folder}/dataset.json/{{stage}}-{{*}}"
     return config
 
 
@@ -247,13 +257,15 @@ def crop(config: dict, folder: Path) -> None:
         for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
     }
     list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
-    list_feature_parts(archive, out["parts"])
+    list_feature_parts(config["cells"], archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
     cells, features = (
         [str(folder / kind / plate / f"{well}.parquet") for well in wells]
         for kind in ("cells", "features")
     )
-    split_cells(out["parts"], screen, archive, str(folder / "cache"), cells, features)
+    split_cells(
+        out["parts"], config["cells"], screen, archive, str(folder / "cache"), cells, features
+    )
     plate_shifts(
         out["files"], screen, config["alignment"], archive, plate, str(folder / "cache"),
         out["consensus"], out["checks"], out["overlay"],
@@ -294,23 +306,23 @@ IN_DATA = {
         "the screen; correct screen.images or screen.plates.",
     ),
     "column that is not in the table": (
-        put("screen.columns.guide", "sgRNA"),
+        put_column("guide", "sgRNA"),
         "feature part interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
-        "screen.columns.guide names it; correct screen.columns.guide or replace the part.",
+        "cells.columns.guide names it; correct cells.columns.guide or replace the part.",
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
         "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
         "label of the feature table (the most common are 'TP53', 'nontargeting'); correct "
-        "screen.control or screen.columns.gene.",
+        "screen.control or cells.columns.gene.",
     ),
     "no cell left": (
         lambda config: (
-            put("screen.columns.plate", "sgRNA_0")(config),
+            put_column("plate", "sgRNA_0")(config),
             put("screen.not_features", ["plate"])(config),
         ),
         "the feature table: every cell of the screen is missing; the configuration names its "
-        "plates, wells and tiles; correct screen.plates, screen.tiles or screen.columns.",
+        "plates, wells and tiles; correct screen.plates, screen.tiles or cells.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),

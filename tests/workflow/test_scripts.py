@@ -43,7 +43,6 @@ def published(folder: Path) -> tuple[dict, set[str]]:
         path.touch()
     config["archive"] |= {
         "study": None,
-        "dataset": None,
         "profiles": {k: str(p) for k, p in tables.items()},
     }
     lists = dict.fromkeys(config["archive"]["annotations"])

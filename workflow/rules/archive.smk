@@ -2,7 +2,7 @@
 Archive: what the study holds, and the cells that were called in it.
 
 INPUTS
-    archive.study, archive.dataset                    paths or addresses
+    archive.study, archive.root, cells, labels        paths or addresses
 OUTPUTS
     results/{screen}/manifest/files.parquet           one row per image file
     results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
@@ -43,7 +43,7 @@ rule list_files:
 rule list_feature_parts:
     """List the parts of the study's feature table."""
     input:
-        local_paths([config["archive"]["dataset"]]),
+        local_paths(TABLES),
     output:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     log:
@@ -59,7 +59,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        archive=select(config["archive"], "dataset"),
+        cells=config["cells"],
     script:
         "../scripts/list_feature_parts.py"
 
@@ -98,12 +98,13 @@ rule split_cells:
             "plates",
             "tiles",
             "tile_size_px",
-            "columns",
             "not_features",
             "control",
+            "mitotic",
             "duplicates",
         )
         | GRID,
+        table=config["cells"],
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"

@@ -34,8 +34,8 @@ rule published_profiles:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        control=config["screen"]["control"],
-        columns=config["screen"]["columns"],
+        control=CALLED["control"],
+        columns=CALLED["columns"],
         model=config["profiles"]["main_model"],
         seed=config["training"]["seeds"][0],
     script:

@@ -7,12 +7,14 @@ from urllib.parse import quote, urlsplit
 import pandas as pd
 
 from mcvae_ops.archive.parts import ARCHIVES, PARQUET
+from mcvae_ops.archive.table_address import is_doi, table_address
 from mcvae_ops.archive.transfer import is_remote, local_path, read_json
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 
 logger = logging.getLogger(__name__)
 
+RESOLVER = "https://doi.org/api/handles/"
 COLUMNS = ["name", "directory", "address", "size_bytes", "md5"]
 
 
@@ -44,7 +46,7 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
             where=root,
             found=f"status {content.get('status')}: {content.get('message')}",
             expected="a data set",
-            fix="correct archive.dataset",
+            fix="correct cells.table",
         )
     rows = []
     try:
@@ -54,7 +56,7 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
             where=root,
             found="no data.latestVersion.files",
             expected="a data set",
-            fix="correct archive.dataset",
+            fix="correct cells.table",
         ) from None
     for entry in files:
         name, directory = entry["label"], entry.get("directoryLabel") or ""
@@ -90,23 +92,46 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
             where=root,
             found=f"{len(files)} files, none of them parquet, tar or zip",
             expected="parts of a feature table",
-            fix="correct archive.dataset",
+            fix="correct cells.table",
         )
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"size_bytes": "Int64"})
     return table.sort_values(["directory", "name"], ignore_index=True)
 
 
-def list_feature_parts(archive: dict, feature_parts: str) -> None:
+def dataset_url(doi: str, archive: dict) -> str:
+    """Return the address of a dataset's latest version, from its DOI.
+
+    The DOI resolves to the page of the dataset, on the Dataverse that publishes it.
+    """
+    answer = read_json(f"{RESOLVER}{doi.removeprefix('doi:')}", archive)
+    values = answer.get("values", []) if isinstance(answer, dict) else []
+    for entry in values:
+        if entry.get("type") == "URL":
+            page = urlsplit(entry["data"]["value"])
+            api = f"{page.scheme}://{page.netloc}/api/datasets/:persistentId/"
+            return f"{api}?persistentId={doi}"
+    raise InputError(
+        where=f"configuration key cells.table, {doi}",
+        found="no address that this DOI stands for",
+        expected="the DOI of a Dataverse dataset",
+        fix="correct it",
+    )
+
+
+def list_feature_parts(cells: list[dict], archive: dict, feature_parts: str) -> None:
     """Rule list_feature_parts: one row per part of the feature table.
 
     Parameters
     ----------
+    cells
+        Section of the configuration.
     archive
-        ``dataset``: path or address of the data set. And how files are fetched.
+        How files are fetched.
     feature_parts
         Output.
     """
-    dataset = archive["dataset"]
+    dataset = table_address(cells[0]["table"], "configuration key cells.table").dataset
+    dataset = dataset_url(dataset, archive) if is_doi(dataset) else dataset
     remote = is_remote(dataset)
     if remote:
         parts = urlsplit(dataset)

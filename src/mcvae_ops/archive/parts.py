@@ -5,7 +5,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
@@ -15,23 +15,8 @@ from mcvae_ops.errors import InputError
 
 PARQUET = (".parquet", ".pq")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-STAGES = ("interphase", "mitotic")
 _BATCH_BYTES = 64 << 20
 _COPY_BYTES = 1 << 22
-
-
-def stage_of(name: str) -> str:
-    """Return the cell cycle stage that a folder or file on the way to a part begins with."""
-    for step in reversed(PurePosixPath(name).parts):
-        for stage in STAGES:
-            if step.startswith(stage):
-                return stage
-    raise InputError(
-        where="the feature table",
-        found=f"a part {name!r}",
-        expected=f"folders or archives that begin with {' or '.join(STAGES)}",
-        fix="rename it or correct archive.dataset",
-    )
 
 
 def members_of(path: Path, name: str) -> Iterator[tuple[str, Path]]:

@@ -16,15 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mcvae_ops.archive.parts import batches_of, members_of, stage_of
+from mcvae_ops.archive.parts import batches_of, members_of
 from mcvae_ops.archive.stream import stream_files
+from mcvae_ops.archive.table_address import TableAddress, table_address
 from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, tile_numbers
+from mcvae_ops.screen import CONTROL, is_like, plain_columns, tile_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ CELL_COLUMNS = [
 ]
 
 
-def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
+def named_columns(table: pa.Table, name: str, screen: dict, columns: dict) -> pa.Table:
     """Return the rows of a part with the pipeline's column names and types.
 
     Parameters
@@ -53,6 +54,8 @@ def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
         Name of the part, for errors.
     screen
         Section of the configuration.
+    columns
+        What the table calls the pipeline's columns.
 
     Returns
     -------
@@ -62,16 +65,15 @@ def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
     Raises
     ------
     InputError
-        If a column of ``screen.columns`` is missing, or a feature is not a number.
+        If a column of ``cells.columns`` is missing, or a feature is not a number.
     """
-    columns = screen["columns"]
     for ours, theirs in columns.items():
         if theirs not in table.column_names:
             raise InputError.missing(
                 where=f"feature part {name}",
                 what=f"column {theirs!r}",
-                why=f"screen.columns.{ours} names it",
-                fix=f"correct screen.columns.{ours} or replace the part",
+                why=f"cells.columns.{ours} names it",
+                fix=f"correct cells.columns.{ours} or replace the part",
             )
     others = {*columns.values(), *screen["not_features"]}
     features = [column for column in table.column_names if column not in others]
@@ -143,7 +145,7 @@ def check_control(genes: Counter, control: str) -> None:
             where="the feature table",
             what="every cell of the screen",
             why="the configuration names its plates, wells and tiles",
-            fix="correct screen.plates, screen.tiles or screen.columns",
+            fix="correct screen.plates, screen.tiles or cells.columns",
         )
     if not genes[control]:
         commonest = ", ".join(repr(gene) for gene, _ in genes.most_common(5))
@@ -151,12 +153,13 @@ def check_control(genes: Counter, control: str) -> None:
             where="configuration key screen.control",
             found=f"{control!r}, which labels none of {genes.total()} cells",
             expected=f"a label of the feature table (the most common are {commonest or 'none'})",
-            fix="correct screen.control or screen.columns.gene",
+            fix="correct screen.control or cells.columns.gene",
         )
 
 
 def split_cells(
     feature_parts: str,
+    table: list[dict],
     screen: dict,
     archive: dict,
     cache: str,
@@ -173,6 +176,8 @@ def split_cells(
     ----------
     feature_parts
         Table of the parts of the archive's feature table.
+    table
+        Section ``cells`` of the configuration.
     screen, archive
         Sections of the configuration.
     cache
@@ -187,7 +192,10 @@ def split_cells(
         a well has no cell.
     """
     parts = pq.read_table(feature_parts).to_pylist()
-    partitions = _partition_parts(parts, screen, archive, Path(cache))
+    address = table_address(table[0]["table"], "configuration key cells.table")
+    partitions = _partition_parts(
+        parts, address, plain_columns(table), screen, archive, Path(cache)
+    )
     check_columns(partitions)
     check_control(sum((part.genes for part in partitions), Counter()), screen["control"])
     for reason, n in sorted(sum((part.dropped for part in partitions), Counter()).items()):
@@ -209,12 +217,17 @@ def check_columns(partitions: Sequence[Partition]) -> None:
 
 
 def _partition_parts(
-    parts: list[dict], screen: dict, archive: dict, cache: Path
+    parts: list[dict],
+    address: TableAddress,
+    columns: dict,
+    screen: dict,
+    archive: dict,
+    cache: Path,
 ) -> list[Partition]:
     names = [f"{part['directory']}/{part['name']}" for part in parts]
     writers = {
         number: PartitionWriter(
-            cache / "partitions" / f"{number:06d}", names[number], [screen, part]
+            cache / "partitions" / f"{number:06d}", names[number], [screen, columns, part]
         )
         for number, part in enumerate(parts)
     }
@@ -229,11 +242,17 @@ def _partition_parts(
             raise paths
         with writers[number] as writer:
             for member, path in members_of(paths[0], names[number]):
-                stage = stage_of(member)
+                stage = _stage_of(member.removeprefix("/"), address, screen)
                 for rows in batches_of(path, member):
-                    writer.add(*usable_cells(named_columns(rows, member, screen), screen), stage)
+                    named = named_columns(rows, member, screen, columns)
+                    writer.add(*usable_cells(named, screen), stage)
         progress.step()
     return [writers[number].finished() for number in range(len(parts))]
+
+
+def _stage_of(path: str, address: TableAddress, screen: dict) -> str:
+    stage = (address.place(path) or {}).get("stage", "")
+    return "mitotic" if is_like(stage, screen["mitotic"]) else stage
 
 
 def _wanted(part: dict, path: Path) -> Wanted:
@@ -320,5 +339,5 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, part: str) -> p
             where=f"feature part {part}, column {name!r}",
             found=f"{column.type} values",
             expected=f"values that can be read as {kind}",
-            fix="correct the part, or name the column in screen.columns or screen.not_features",
+            fix="correct the part, or name the column in cells.columns or screen.not_features",
         ) from None

@@ -12,6 +12,7 @@ from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths
 
+ORIGINS = ("table", "masks", "segment")  # what cells come from
 PICTURE_PX = 16_383  # of WebP, width and height
 
 
@@ -162,7 +163,7 @@ def _check_source(config: dict) -> None:
         "simulated": {"simulate": config.get("simulate")},
         "archive": {
             "archive.study": archive["study"] or archive["root"],
-            "archive.dataset": archive["dataset"],
+            "cells": config["cells"] and any(config["cells"][0][key] for key in ORIGINS),
         },
         "profiles": {"archive.profiles": archive["profiles"]},
     }
@@ -177,7 +178,7 @@ def _check_places(config: dict) -> None:
     archive = config["archive"]
     annotations = archive["annotations"]
     parts = {
-        "archive": {key: archive[key] for key in ("study", "root", "files", "dataset")},
+        "archive": {key: archive[key] for key in ("study", "root", "files")},
         "archive.profiles": archive["profiles"] or {},
         "archive.annotations.pairs": annotations["pairs"],
         "archive.annotations": {key: annotations[key] for key in annotations if key != "pairs"},

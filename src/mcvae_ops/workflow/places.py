@@ -20,6 +20,8 @@ def fill_in(value: object, screen: str) -> object:
     """Replace ``{screen}`` by the name of the screen in every text of a section."""
     if isinstance(value, dict):
         return {key: fill_in(item, screen) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill_in(item, screen) for item in value]
     return value.replace("{screen}", screen) if isinstance(value, str) else value
 
 

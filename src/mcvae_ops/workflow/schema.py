@@ -9,6 +9,8 @@ from mcvae_ops.workflow.overlays import OPTIONAL
 
 # The new name of each key that had another one.
 RENAMED = {
+    "archive.dataset": "cells.table",
+    "screen.columns": "cells.columns",
     "alignment.faults": "alignment.quality",
     "screen.path_pattern": "screen.images",
     "training.kl_ramp_steps": "training.kl_warmup_steps",
@@ -108,11 +110,13 @@ def _unknown_key(error: jsonschema.ValidationError, path: tuple) -> InputError:
     section = path[2:] if path[:1] == ("models",) else path
     new = RENAMED.get(".".join((*section, unknown)))
     if new is not None:
+        parent, _, name = new.rpartition(".")
+        moved = parent != ".".join(section)
         return InputError(
             where=_key((*path, unknown)),
             found="the old name of this key",
-            expected=new.rpartition(".")[2],
-            fix="rename it",
+            expected=new if moved else name,
+            fix="move it there (see config/README.md)" if moved else "rename it",
         )
     near = difflib.get_close_matches(unknown, known, n=1)
     return InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
+from mcvae_ops.archive.table_address import is_doi, table_address
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
@@ -65,6 +66,19 @@ def annotation_files(annotations: dict) -> list[str]:
     """Return the annotations that are files on this machine; others are addresses, or left out."""
     lists = without(annotations, "pairs")
     return local_paths([*lists.values(), *annotations["pairs"].values()])
+
+
+def table_files(config: dict) -> list[str]:
+    """Return the files on this machine that hold, or list, the tables of cells and labels.
+
+    Files that only a listing finds, and those below another root, are no inputs of a rule.
+    """
+    root, files = config["archive"]["root"], []
+    for table in (*config["cells"], *config["labels"]):
+        if table["table"] is not None:
+            address = table_address(table["table"], "cells.table", root)
+            files.append(address.dataset or address.file())
+    return [file for file in local_paths(files) if not is_doi(file)]
 
 
 def say_left_out(panels: DrawnPanels) -> None:
