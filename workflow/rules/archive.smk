@@ -44,6 +44,15 @@ rule list_feature_parts:
     """List the parts of the study's feature table."""
     input:
         local_paths(TABLES),
+        branch(
+            ON_IMAGES,
+            then=expand(
+                "results/{screen}/segmented/{plate}/{well}.parquet",
+                zip,
+                **PLACES.wells,
+                allow_missing=True,
+            ),
+        ),
     output:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     log:
@@ -59,7 +68,7 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        cells=config["cells"],
+        cells=CELLS,
     script:
         "../scripts/list_feature_parts.py"
 
@@ -104,7 +113,7 @@ rule split_cells:
             "duplicates",
         )
         | GRID,
-        table=config["cells"],
+        table=CELLS,
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"

@@ -11,10 +11,15 @@ from mcvae_ops.cells.regions import (
     typical_diameter,
 )
 from mcvae_ops.errors import TileError
-from mcvae_ops.tiles.image_formats import opened_image
+from mcvae_ops.tiles.image_formats import Window, opened_image
 
 
-def read_mask(path: str | Path, shape: tuple[int, int], archive: dict | None = None) -> np.ndarray:
+def read_mask(
+    path: str | Path,
+    shape: tuple[int, int],
+    window: Window | None = None,
+    archive: dict | None = None,
+) -> np.ndarray:
     """Read the mask of a tile.
 
     Parameters
@@ -22,7 +27,9 @@ def read_mask(path: str | Path, shape: tuple[int, int], archive: dict | None = N
     path
         File, or image in OME-Zarr, with one plane.
     shape
-        Lengths (y, x) of the tile, px.
+        Lengths (y, x) of the image that it belongs to, px.
+    window
+        Slices (y, x) that are wanted; None wants all.
     archive
         Section of the configuration; only images at an address need it.
 
@@ -39,10 +46,11 @@ def read_mask(path: str | Path, shape: tuple[int, int], archive: dict | None = N
     with opened_image(path, archive) as image:
         if image.shape[-2:] != shape or np.prod(image.shape[:-2], dtype=int) != 1:
             raise TileError(
-                f"a mask with axes {image.axes} {image.shape} of a tile of {shape[0]} x {shape[1]} "
-                "px (Y, X)"
+                f"a mask with axes {image.axes} {image.shape}, but the tile has {shape[0]} x "
+                f"{shape[1]} px (Y, X)"
             )
-        mask = image.plane((0,) * (len(image.shape) - 2), (slice(0, shape[0]), slice(0, shape[1])))
+        window = window or (slice(0, shape[0]), slice(0, shape[1]))
+        mask = image.plane((0,) * (len(image.shape) - 2), window)
         if mask.min() < 0 or not np.array_equal(mask, np.rint(mask)):
             raise TileError(f"values from {mask.min():g} to {mask.max():g}, which are no labels")
     return mask

@@ -45,22 +45,14 @@ def split_touching(labels: np.ndarray, diameter_px: float) -> np.ndarray:
     for region in regionprops(labels):
         if region.area < _area(diameter_px) or region.solidity >= _CONVEX:
             continue
-        parts = _parts(region.image_filled, diameter_px)
-        inside = region.image_filled & (labels[region.slice] == region.label)
-        # The largest part keeps the label only where there is but one.
+        parts = _parts(region.image, diameter_px)
         if parts.max() > 1:
-            split[region.slice][inside] = split.max() + parts[inside]
+            split[region.slice][region.image] = split.max() + parts[region.image]
     return split
 
 
-def without_border(labels: np.ndarray, is_inner: np.ndarray | None = None) -> np.ndarray:
-    """Remove the regions that reach the outermost pixels of a tile: a part of them is not seen.
-
-    Parameters
-    ----------
-    labels
-        int (y, x).
-    """
+def without_border(labels: np.ndarray) -> np.ndarray:
+    """Remove the regions that reach the outermost pixels of a tile: a part of them is not seen."""
     return clear_border(labels)
 
 

@@ -1,6 +1,7 @@
 """Find cells in an image of one stain: smooth, threshold, split by distance; or with Cellpose."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from scipy import ndimage
@@ -61,18 +62,27 @@ def segment_cellpose(image: np.ndarray, diameter_px: float) -> np.ndarray:
     ----------
     Stringer et al. 2021, doi:10.1038/s41592-020-01018-x.
     """
-    labels = _cellpose_model().eval(image, diameter=diameter_px)[0]
+    labels, *_ = _cellpose_model().eval(image, diameter=diameter_px)
+    check_separate(labels, "Cellpose")
     return labels.astype(np.int32)
+
+
+@cache
+def _cellpose_model():
+    """Load Cellpose's default model; on a GPU if there is one."""
+    try:
+        from cellpose.models import CellposeModel  # imported here, because it is an optional extra
+    except ImportError:
+        raise InputError.missing(
+            where="configuration key cells.segment.method",
+            what="the package cellpose",
+            why="the method is cellpose",
+            fix="install it (pip install mcvae-ops[cellpose]), or set the method watershed",
+        ) from None
+    return CellposeModel(gpu=True)
 
 
 METHODS: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "watershed": segment_watershed,
     "cellpose": segment_cellpose,
 }
-
-
-def diameter_of(segment: dict, pixel_size_um: float | None) -> float:
-    """Return the diameter of a cell in px, given in px or in um."""
-    if segment.get("diameter_px") is not None:
-        return segment["diameter_px"]
-    return segment["diameter_um"] / pixel_size_um
