@@ -130,7 +130,7 @@ def relative_brightness(plane: np.ndarray, bin_px: int) -> np.ndarray:
 def brightness_by_shift(
     brightness: np.ndarray, points: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sum of the brightness at some points that are shifted, and how many are in the image.
+    """Return the brightness at shifted points, summed, and how many are in the image.
 
     Parameters
     ----------
