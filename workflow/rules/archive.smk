@@ -6,7 +6,8 @@ INPUTS
 OUTPUTS
     results/{screen}/manifest/files.parquet           one row per image file
     results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
-    results/{screen}/manifest/feature_parts.parquet   one row per part of the feature table
+    results/{screen}/manifest/feature_parts.parquet   one row per file of the tables of cells and labels
+    results/{screen}/manifest/features.tsv            every column of them: a feature, or why not
     results/{screen}/cells/{plate}/{well}.parquet     one row per cell
     results/{screen}/features/{plate}/{well}.parquet  its classical features, row-aligned
     results/{screen}/plan.tsv                         what the run will cost (target: plan)
@@ -41,9 +42,18 @@ rule list_files:
 
 
 rule list_feature_parts:
-    """List the parts of the study's feature table."""
+    """List the files of the tables of cells and labels, and check their headers."""
     input:
-        local_paths(TABLES),
+        TABLES,
+        branch(
+            ON_IMAGES,
+            then=expand(
+                "results/{screen}/segmented/{plate}/{well}.parquet",
+                zip,
+                **PLACES.wells,
+                allow_missing=True,
+            ),
+        ),
     output:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     log:
@@ -59,13 +69,23 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        cells=config["cells"],
+        cells=CELLS,
+        labels=config["labels"],
+        screen=select(
+            config["screen"],
+            "plates",
+            "tiles",
+            "cut_px",
+            "control",
+            "features",
+            "not_features",
+        ),
     script:
         "../scripts/list_feature_parts.py"
 
 
 rule split_cells:
-    """Stream the feature table into one table of cells, and one of features, per well."""
+    """Stream the tables of cells into one table of cells, and one of features, per well."""
     input:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     output:
@@ -81,6 +101,7 @@ rule split_cells:
             **PLACES.wells,
             allow_missing=True,
         ),
+        feature_list="results/{screen}/manifest/features.tsv",
     log:
         "logs/{screen}/split_cells.log",
     benchmark:
@@ -98,14 +119,18 @@ rule split_cells:
             "plates",
             "tiles",
             "tile_size_px",
-            "not_features",
+            "cut_px",
             "control",
+            "ambiguous_labels",
+            "features",
+            "not_features",
             "mitotic",
             "batch",
             "duplicates",
         )
         | GRID,
-        table=config["cells"],
+        tables=CELLS,
+        labels=config["labels"],
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"

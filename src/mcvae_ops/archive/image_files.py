@@ -141,7 +141,9 @@ def single_images(source: Source, screen: dict) -> tuple[pd.DataFrame, LeftOut]:
     return _table(rows), LeftOut()
 
 
-def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> None:
+def list_files(
+    archive: dict, screen: dict, manifest: str, left_out: str, key: str = "screen.images"
+) -> None:
     """Rule list_files: one row per image of the screen; and what was left out, by kind.
 
     Parameters
@@ -153,6 +155,8 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
         unless their address is absolute.
     manifest, left_out
         Outputs: the images (parquet), and the other files, counted by kind (TSV).
+    key
+        The key that has the address, for errors.
 
     Raises
     ------
@@ -160,9 +164,10 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
         If a plate, well or channel has no file, a file has no size, or two claim one place.
     """
     root, images = split_address(archive["root"], screen["images"])
-    check_address(screen)
+    check_address(screen, key)
     screen, whole = as_recorded(screen | {"images": images}), screen
-    source, pattern = Source(root, archive["files"], archive), Pattern(images)
+    source = Source(root, archive["files"], archive)
+    pattern = Pattern(images, f"configuration key {key}")
     if not is_zarr(images):
         entries = source.entries(pattern, list(Places(screen).all()))
         table, rest = select_files(entries, screen)
@@ -170,7 +175,7 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
         table, rest = plate_fields(source, screen)
     else:
         table, rest = single_images(source, screen)
-    check_files(table, rest, source.name, screen)
+    check_files(table, rest, source.name, screen, key)
     for row in rest.table().itertuples():
         logger.info("%d files left out: %s (as %s)", row.n_files, row.kind, row.example)
     table.insert(1, "address", [source.address(path) for path in table["path"]])
@@ -179,7 +184,25 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
     write_text(rest.table().to_csv(sep="\t", index=False), left_out)
 
 
-def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) -> None:
+def list_masks(archive: dict, screen: dict, address: str, manifest: str, left_out: str) -> None:
+    """Rule list_masks: one row per mask of the screen's tiles, as `list_files` lists images.
+
+    Parameters
+    ----------
+    archive, screen
+        See `list_files`.
+    address
+        ``cells.masks`` of the configuration.
+    manifest, left_out
+        Outputs.
+    """
+    masks = screen | {"images": address, "channels": [{"name": "mask", "group": "mask"}]}
+    list_files(archive, masks, manifest, left_out, "cells.masks")
+
+
+def check_files(
+    table: pd.DataFrame, rest: LeftOut, where: str, screen: dict, key: str = "screen.images"
+) -> None:
     """Raise an `InputError` if a plate, well or channel has no file, or a file no or two places."""
     if table.empty:
         reasons = ", ".join(f"{n} {kind}" for kind, n in rest.n_files.most_common())
@@ -189,7 +212,7 @@ def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) ->
             found=f"no image of the screen ({reasons or 'no file at all'})"
             + (f", as {example}" if example else ""),
             expected=f"paths like {screen['images']}",
-            fix="correct screen.images or screen.plates",
+            fix=f"correct {key} or screen.plates",
         )
     if not is_zarr(screen["images"]) and (table["size_bytes"] < 0).any():
         raise InputError(
@@ -205,33 +228,35 @@ def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) ->
             where=where,
             found=f"{twice['path'].iloc[0]} and {twice['path'].iloc[1]}",
             expected="one file per plate, well, tile and channel",
-            fix="make screen.images more exact",
+            fix=f"make {key} more exact",
         )
-    _check_complete(table, rest, where, Places(screen))
+    _check_complete(table, rest, where, Places(screen), key)
 
 
-def _check_complete(table: pd.DataFrame, rest: LeftOut, where: str, places: Places) -> None:
+def _check_complete(
+    table: pd.DataFrame, rest: LeftOut, where: str, places: Places, key: str
+) -> None:
     """Raise an `InputError` for the first plate, well or channel without a file."""
     wells = set(zip(table["plate"], table["well"], strict=True))
     for plate, names in places.wells.items():
         if plate not in {plate for plate, _ in wells}:
-            raise _without_files("plate", plate, rest, where)
+            raise _without_files("plate", plate, rest, where, key)
         for well in names.values():
             if (plate, well) not in wells:
-                raise _without_files("well", well, rest, where, f" of plate {plate}")
+                raise _without_files("well", well, rest, where, key, f" of plate {plate}")
     channels = set(table["group"])
     for channel in places.channels:
         if channel not in channels:
-            raise _without_files("channel", channel, rest, where)
+            raise _without_files("channel", channel, rest, where, key)
 
 
 def _without_files(
-    kind: str, value: str, rest: LeftOut, where: str, of_what: str = ""
+    kind: str, value: str, rest: LeftOut, where: str, key: str, of_what: str = ""
 ) -> InputError:
     others = rest.values.get(kind, Counter())
     lower = {other.lower(): other for other in others}
     near = difflib.get_close_matches(value.lower(), lower, n=1)
-    found, fix = f"no file of {kind} {value}{of_what}", f"correct screen.images or {_KEYS[kind]}"
+    found, fix = f"no file of {kind} {value}{of_what}", f"correct {key} or {_KEYS[kind]}"
     if near:
         other = lower[near[0]]
         found += f", but {others[other]} files of {other}"

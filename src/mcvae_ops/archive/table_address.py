@@ -43,22 +43,27 @@ class TableAddress:
     names: Pattern
     table: str | None
 
-    def place(self, path: str) -> dict[str, str] | None:
+    def place(self, path: str, is_archive: bool = False) -> dict[str, str] | None:
         """Return the values of the fields in a path; None if the path is not of this table.
 
         Parameters
         ----------
         path
             Below the root; names within an archive follow the name of the archive.
+        is_archive
+            Whether it is a whole archive: then its members may say the rest of the pattern.
 
         Returns
         -------
-        plate, well, stage, as far as the pattern or a folder such as ``well=A1`` says them.
+        plate, well, tile, stage, as far as the pattern says them, and the names of folders such
+        as ``well=A1``.
         """
-        steps = path.split("/")
-        n_steps = self.names.text.count("/") + 1
-        match = self.names.regex().fullmatch("/".join(steps[:n_steps]))
-        if match is None and self.names.text:
+        steps, pattern = path.split("/"), self.names
+        n_steps = pattern.text.count("/") + 1
+        if is_archive and len(steps) < n_steps:
+            pattern = Pattern("/".join(pattern.text.split("/")[: len(steps)]), pattern.where)
+        match = pattern.regex().fullmatch("/".join(steps[:n_steps]))
+        if match is None and pattern.text:
             return None
         found = match.groupdict() if match else {}
         hive = {name: unquote(value) for name, value in _HIVE.findall("/".join(steps[:-1]))}

@@ -188,6 +188,70 @@ def _check_models(config: dict) -> None:
         )
 
 
+def _check_cells(config: dict) -> None:
+    """Refuse cells of several origins, or a segmentation that is not described whole."""
+    for number, table in enumerate(config["cells"]):
+        origins = [key for key in ORIGINS if table[key]]
+        if len(origins) > 1 or (number and origins != ["table"]):
+            raise _wrong(
+                "cells",
+                " and ".join(origins) or "an entry without a table",
+                f"one of {', '.join(ORIGINS)} in the first entry, tables after it",
+                "remove the others",
+            )
+        if table["measure"] and "table" in origins:
+            raise _wrong(
+                "cells.measure",
+                "true beside a table",
+                "cells of masks or of a segmentation, whose outlines can be measured",
+                "remove it",
+            )
+    first = next(iter(config["cells"]), None)
+    if first is None or not (first["masks"] or first["segment"]):
+        return
+    if first["masks"]:
+        check_address(_of_masks(config), "cells.masks")
+    else:
+        _check_segment(first["segment"], config["screen"])
+    if not config["labels"] and config["source"] == "archive":
+        raise _missing(
+            "labels",
+            "a plate map",
+            "images say nothing of genes and controls",
+            "name a table with the columns well and gene",
+        )
+
+
+def _of_masks(config: dict) -> dict:
+    channels = [{"name": "mask", "group": "mask"}]
+    return config["screen"] | {"images": config["cells"][0]["masks"], "channels": channels}
+
+
+def _check_segment(segment: dict, screen: dict) -> None:
+    names = [channel["name"] for channel in screen["channels"]]
+    if segment["channel"] not in names:
+        raise _wrong(
+            "cells.segment.channel",
+            f"channel {segment['channel']!r}",
+            f"a channel of the screen ({', '.join(names)})",
+            "correct its name",
+        )
+    if ("diameter_px" in segment) == ("diameter_um" in segment):
+        raise _wrong(
+            "cells.segment",
+            "both diameter_px and diameter_um" if "diameter_px" in segment else "no diameter",
+            "diameter_px or diameter_um",
+            "say how large a cell (or nucleus) is in this channel",
+        )
+    if "diameter_um" in segment and screen["pixel_size_um"] is None:
+        raise _missing(
+            "screen.pixel_size_um",
+            "the size of a pixel",
+            "cells.segment.diameter_um is in um",
+            "set it, or cells.segment.diameter_px",
+        )
+
+
 def _check_source(config: dict) -> None:
     source, archive = config["source"], config["archive"]
     needed = {
@@ -323,6 +387,7 @@ CHECKS = (
     _check_split,
     _check_models,
     _check_source,
+    _check_cells,
     _check_places,
     _check_lists,
     _check_library,

@@ -69,6 +69,27 @@ def annotation_files(annotations: dict) -> list[str]:
     return local_paths(listed.place for listed in listed_sources(annotations))
 
 
+def cells_on_images(config: dict) -> dict | None:
+    """Return how cells are taken from images: masks, segment (in px) and measure; None if not."""
+    first = next(iter(config["cells"]), None)
+    if first is None or not (first["masks"] or first["segment"]):
+        return None
+    segment = first["segment"] and {"method": "watershed"} | first["segment"]
+    if segment and "diameter_um" in segment:
+        diameter_px = segment.pop("diameter_um") / config["screen"]["pixel_size_um"]
+        segment["diameter_px"] = diameter_px
+    measure = first["measure"] is not False
+    return {"masks": first["masks"], "segment": segment, "measure": measure}
+
+
+def cell_tables(config: dict) -> list[dict]:
+    """Return the tables of cells; the first one is the workflow's own where images show them."""
+    if cells_on_images(config) is None:
+        return config["cells"]
+    folder = Path("results", config["screen"]["name"], "segmented").absolute()
+    return [config["cells"][0] | {"table": f"{folder}/{{plate}}/{{well}}.parquet"}]
+
+
 def table_files(config: dict) -> list[str]:
     """Return the files on this machine that hold, or list, the tables of cells and labels.
 
