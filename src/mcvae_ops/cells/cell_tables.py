@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.controls import check_batches, counts_of
 from mcvae_ops.cells.described import Described, entries_of
 from mcvae_ops.cells.labels import LABELS, Labels, count_labels
@@ -166,10 +167,11 @@ class _Wells:
         self.variance = WellVariance(len(self.features))
 
     def join(self, plate: str, well: str, cells_path: str, features_path: str) -> None:
-        """Write the tables of one well."""
+        """Write the tables of one well; they have no row where it has images, but no cell."""
         keys = sorted({k for p in self.first.parts for k in p.blocks if k[:2] == (plate, well)})
-        if not keys:
-            raise self._no_cell(plate, well)
+        is_empty = not keys
+        if is_empty:
+            keys = [self._key_elsewhere(plate, well)]
         n_cells, dropped = 0, Counter()
         shown_elsewhere = self._shown_elsewhere(keys)
         self.variance.next_well()
@@ -178,6 +180,7 @@ class _Wells:
             for key in keys:
                 table = self._numbered(key, self.columns, dropped)
                 table = table.filter(pc.invert(pc.is_in(table["cell_id"], shown_elsewhere)))
+                table = table.slice(0, 0) if is_empty else table
                 n_cells += len(table)
                 for other in self.others:
                     table = _attached(table, other, key)
@@ -270,9 +273,21 @@ class _Wells:
         cells = pa.concat_tables(blocks).to_pandas()
         return pa.array(cells.loc[duplicate_cells(cells, self.screen), "cell_id"], pa.string())
 
-    def _no_cell(self, plate: str, well: str) -> InputError:
+    def _key_elsewhere(self, plate: str, well: str) -> Key:
+        """Return tiles of another well, from whose cells an empty well takes its columns.
+
+        Raises
+        ------
+        InputError
+            If the tables may call the well otherwise: they have cells of wells of its plate that
+            the screen does not name, or of none of its wells.
+        """
+        known = set(map(well_name, self.screen["plates"][plate]))
         found = sorted(w for p, w in self.seen if p == plate)
-        return InputError.missing(
+        if found and known.issuperset(found):
+            logger.warning("%s/%s: images, but no cell", plate, well)
+            return next(k for part in self.first.parts for k in part.blocks)
+        raise InputError.missing(
             where="the tables of cells",
             what=f"every cell of plate {plate} well {well}",
             why=f"screen.plates names this well, and there are cells of {_some(found)}",

@@ -105,9 +105,9 @@ class ChunkCrops:
             self.dropped.append({"tile": tile, "reason": "no image", "n_cells": n_cells})
 
     def fail_tile(self, tile: int, n_cells: int, names: list[str], reason: str) -> None:
-        """Record that a tile could not be used, and that its cells are lost."""
-        self.failed[tile] = reason
+        """Record that a tile could not be used, and that its cells, if it has any, are lost."""
         if n_cells:
+            self.failed[tile] = reason
             self.dropped.append({"tile": tile, "reason": "tile failed", "n_cells": n_cells})
         unknown = np.full(len(names), np.nan)
         px, method = np.stack([unknown, unknown], axis=1), ("failed",) * len(names)
