@@ -1,6 +1,7 @@
 """Wrong configurations end in one sentence that names the key and the way out."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mcvae_ops.simulate.library import draw_genes
 from mcvae_ops.workflow.configuration import read_yaml
 from mcvae_ops.workflow.overlays import named_sections
 from mcvae_ops.workflow.reference import reference
-from mcvae_ops.workflow.schema import RENAMED
+from mcvae_ops.workflow.schema import RENAMED, REWRITTEN
 from tests.conftest import ROOT
 from tests.helpers.configurations import (
     DEFAULTS,
@@ -91,9 +92,19 @@ def test_a_screen_needs_no_file_beside_the_repository(name, tmp_path, monkeypatc
     assert checked(merged(name))["screen"]["name"]
 
 
-def test_published_asks_for_the_profiles_that_it_cannot_ship():
-    with pytest.raises(InputError, match=r"archive.profiles: a value is missing; source is prof"):
-        checked(merged("published"))
+@pytest.mark.parametrize("name", ["funk2022", "funk2022_pilot", "published"])
+def test_the_papers_screen_needs_no_file_of_a_user(name):
+    """Its lists and profiles are addresses at a fixed commit, with their checksums."""
+    archive = checked(merged(name))["archive"]
+    lists = [*archive["annotations"].values(), *archive["annotations"]["pairs"].values()]
+    lists += (archive["profiles"] or {}).values()
+    named = [entry for entry in lists if isinstance(entry, dict) and "table" in entry]
+    assert len(named) >= 3
+    for entry in named:
+        assert re.match(
+            r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/", entry["table"]
+        )
+        assert len(entry["sha256"]) == 64
 
 
 def test_files_of_the_papers_screen_describe_one_screen():
@@ -220,6 +231,7 @@ def test_an_old_name_gets_an_error_that_says_the_new_one(config, old):
     (section, name), is_moved = new.split("."), new.split(".")[0] != old.split(".")[0]
     expected = new if is_moved else name
     fix = "move it there (see config/README.md)" if is_moved else "rename it"
+    fix = REWRITTEN.get(old, fix)
     assert str(caught.value) == (
         f"configuration key {old}: found the old name of this key, expected {expected}; {fix}."
     )

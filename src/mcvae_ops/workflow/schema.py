@@ -116,10 +116,10 @@ def _unknown_key(error: jsonschema.ValidationError, path: tuple) -> InputError:
     unknown = min(set(error.instance) - set(known), key=str)
     # What differs for a model has the names of `training`.
     section = path[2:] if path[:1] == ("models",) else path
-    old = ".".join((*section, unknown))
+    old = ".".join(map(str, (*section, unknown)))
     if (new := RENAMED.get(old)) is not None:
         parent, _, name = new.rpartition(".")
-        moved = parent != ".".join(section)
+        moved = parent != ".".join(map(str, section))
         return InputError(
             where=_key((*path, unknown)),
             found="the old name of this key",
