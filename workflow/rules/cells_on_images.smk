@@ -34,7 +34,7 @@ rule list_masks:
     params:
         archive=select(config["archive"], "study", "root", "files"),
         screen=select(config["screen"], "plates", "tiles", "cut_px"),
-        address=ON_IMAGES["masks"],
+        origin=select(ON_IMAGES, "masks"),
     script:
         "../scripts/list_masks.py"
 

@@ -184,19 +184,19 @@ def list_files(
     write_text(rest.table().to_csv(sep="\t", index=False), left_out)
 
 
-def list_masks(archive: dict, screen: dict, address: str, manifest: str, left_out: str) -> None:
+def list_masks(archive: dict, screen: dict, origin: dict, manifest: str, left_out: str) -> None:
     """Rule list_masks: one row per mask of the screen's tiles, as `list_files` lists images.
 
     Parameters
     ----------
     archive, screen
         See `list_files`.
-    address
-        ``cells.masks`` of the configuration.
+    origin
+        masks of the first entry of ``cells``: their address.
     manifest, left_out
         Outputs.
     """
-    masks = screen | {"images": address, "channels": [{"name": "mask", "group": "mask"}]}
+    masks = screen | {"images": origin["masks"], "channels": [{"name": "mask", "group": "mask"}]}
     list_files(archive, masks, manifest, left_out, "cells.masks")
 
 
