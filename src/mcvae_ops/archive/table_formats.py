@@ -94,7 +94,9 @@ def _csv_header(place: Place, table: str | None) -> Header:
     if len(start) == _BLOCK_BYTES:  # the last line is cut
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
     reader = pa_csv.open_csv(
-        pa.BufferReader(text.encode()), parse_options=pa_csv.ParseOptions(delimiter=delimiter)
+        pa.BufferReader(text.encode()),
+        pa_csv.ReadOptions(block_size=4 * _BLOCK_BYTES),
+        pa_csv.ParseOptions(delimiter=delimiter),
     )
     return _of_schema(reader.schema)
 
