@@ -37,8 +37,14 @@ SCREEN = {
     "well_grid": {"column_heights": [3, 3], "first_tile": 0},
 }
 TABLE = {"table": "{folder}/dataset.json/{stage}-{*}", "columns": COLUMNS, "parse": {}}
-ARCHIVE = {"root": None, "files": None, "streams": 2, "retries": 1, "timeout_s": 5}
-ARCHIVE |= {"keep_raw": False}
+ARCHIVE = {
+    "root": None,
+    "files": None,
+    "streams": 2,
+    "retries": 1,
+    "timeout_s": 5,
+    "keep_raw": False,
+}
 NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]
 
 

@@ -15,10 +15,10 @@ from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.dataverse import list_feature_parts
 from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.cells.cell_tables import split_cells
+from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
 from mcvae_ops.screen import channels_from, plain_columns
@@ -260,15 +260,16 @@ def crop(config: dict, folder: Path) -> None:
         for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
     }
     list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
-    list_feature_parts(config["cells"], archive, out["parts"])
+    list_feature_parts(config["cells"], config["labels"], screen, archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
     cells, features = (
         [str(folder / kind / plate / f"{well}.parquet") for well in wells]
         for kind in ("cells", "features")
     )
     split_cells(
-        out["parts"], config["cells"], screen, archive, str(folder / "cache"), cells, features
-    )
+        out["parts"], config["cells"], config["labels"], screen, archive, str(folder / "cache"),
+        cells, features, str(folder / "features.tsv"),
+    )  # fmt: skip
     plate_shifts(
         out["files"], screen, config["alignment"], archive, plate, str(folder / "cache"),
         out["consensus"], out["checks"], out["overlay"],
@@ -310,13 +311,14 @@ IN_DATA = {
     ),
     "column that is not in the table": (
         put_column("guide", "sgRNA"),
-        "feature part interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
-        "cells.columns.guide names it; correct cells.columns.guide or replace the part.",
+        "table interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
+        "cells.columns.guide names it, and the columns are sgRNA_0, plate, well, tile, cell_i, "
+        "cell_j, gene_symbol_0, area; correct cells.columns.guide or replace the table.",
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
         "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
-        "label of the feature table (the most common are 'TP53', 'nontargeting'); correct "
+        "gene of the tables of cells (the most common are 'TP53', 'nontargeting'); correct "
         "screen.control or cells.columns.gene.",
     ),
     "no cell left": (
@@ -324,8 +326,9 @@ IN_DATA = {
             put_column("plate", "sgRNA_0")(config),
             put("screen.not_features", ["plate"])(config),
         ),
-        "the feature table: every cell of the screen is missing; the configuration names its "
-        "plates, wells and tiles; correct screen.plates, screen.tiles or cells.columns.",
+        "the tables of cells: every cell of the screen is missing; the configuration names its "
+        "plates, wells and tiles, and the tables have cells of TP53-1/A01, nontargeting-1/A01; "
+        "correct screen.plates, screen.tiles or cells.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),

@@ -66,10 +66,12 @@ class TableAddress:
         if match is None and pattern.text:
             return None
         found = match.groupdict() if match else {}
-        hive = {name: unquote(value) for name, value in _HIVE.findall("/".join(steps[:-1]))}
-        well = {"well": well_of(found)} if well_of(found) else {}
-        kept = {name: found[name] for name in ("plate", "tile", "stage") if name in found}
-        return hive | kept | well
+        found = {
+            name: unquote(value) for name, value in _HIVE.findall("/".join(steps[:-1]))
+        } | found
+        if (well := well_of(found)) is not None:
+            found["well"] = well
+        return {name: found[name] for name in found if name not in ("row", "column")}
 
     def file(self) -> str | None:
         """Return the path of its only file, where no listing is needed to know it."""
@@ -107,8 +109,8 @@ def table_address(text: str, where: str, root: str | None = None) -> TableAddres
     if not is_absolute(text):
         return TableAddress(None, root, Pattern(text, where), table)
     text = text.removeprefix("./")  # rules know their files without it
-    fixed = text.partition("{")[0]
-    end = fixed.rstrip("/").rfind("/") + 1
+    fixed = text.rstrip("/").partition("{")[0]
+    end = fixed.rfind("/") + 1
     return TableAddress(None, text[:end], Pattern(text[end:].rstrip("/"), where), table)
 
 

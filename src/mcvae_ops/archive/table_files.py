@@ -93,9 +93,8 @@ def early_header(row: FileRow, address: TableAddress, archive: dict) -> tuple[st
     readable = FORMATS["parquet"].suffixes + FORMATS["CSV"].suffixes
     if not path.lower().endswith(readable):
         return None
-    return header_of(
-        io.BufferedReader(RemoteFile(address, size_bytes, archive), _AHEAD_BYTES), path
-    )
+    remote = io.BufferedReader(RemoteFile(place, size_bytes, archive), _AHEAD_BYTES)
+    return path, header_of(remote, path)
 
 
 class RemoteFile(io.RawIOBase):
@@ -159,12 +158,27 @@ def _found(address: TableAddress, archive: dict, screen: dict) -> Iterator[FileR
     root = "." if address.root is None else address.root
     listed = archive["files"] if is_remote(root) else None
     source = Source(root, listed, archive)
-    if not address.names.fields and address.names.can_be_filled():
-        entries = _below(source, address.names.text, archive)
+    fixed = _fixed_part(address.names.text)
+    if fixed is not None:
+        entries = _below(source, fixed, archive)
     else:
         entries = source.entries(address.names, _places(address, screen))
     for path, size_bytes in entries:
         yield path, source.address(path), size_bytes if size_bytes >= 0 else None, None
+
+
+def _fixed_part(names: str) -> str | None:
+    """Return the path of a file or folder that holds all there is; None where a pattern finds it.
+
+    The members of an archive are listed by the archive alone.
+    """
+    steps = names.split("/")
+    for n, step in enumerate(steps, 1):
+        if "{" in step:
+            return None
+        if step.lower().endswith(ARCHIVES):
+            return "/".join(steps[:n])
+    return names
 
 
 def _below(source: Source, path: str, archive: dict) -> Iterator[tuple[str, int]]:

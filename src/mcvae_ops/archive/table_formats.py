@@ -88,7 +88,16 @@ def _parquet_batches(
 
 
 def _csv_header(place: Place, table: str | None) -> Header:
-    reader = _csv_reader(place, {}, None)
+    start = _uncompressed(place).read(_BLOCK_BYTES)
+    encoding, delimiter = _dialect(start)
+    text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if len(start) == _BLOCK_BYTES:  # the last line is cut
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
+    reader = pa_csv.open_csv(
+        pa.BufferReader(text.encode()),
+        pa_csv.ReadOptions(block_size=4 * _BLOCK_BYTES),
+        pa_csv.ParseOptions(delimiter=delimiter),
+    )
     return _of_schema(reader.schema)
 
 
@@ -97,30 +106,23 @@ def _csv_batches(
 ) -> Iterator[pa.Table]:
     columns = list(dict.fromkeys([*texts, *numbers]))
     types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, pa.string())
-    for batch in _csv_reader(path, types, columns):
-        yield pa.Table.from_batches([batch])
-
-
-def _csv_reader(
-    place: Place, types: dict[str, pa.DataType], columns: list[str] | None
-) -> pa_csv.CSVStreamingReader:
-    encoding, delimiter = _dialect(place)
-    return pa_csv.open_csv(
-        _uncompressed(place),
+    encoding, delimiter = _dialect(_uncompressed(path).read(_LINE_BYTES))
+    reader = pa_csv.open_csv(
+        _uncompressed(path),
         pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, encoding=encoding),
         pa_csv.ParseOptions(delimiter=delimiter),
         pa_csv.ConvertOptions(
             column_types=types, include_columns=columns, strings_can_be_null=True
         ),
     )
+    for batch in reader:
+        yield pa.Table.from_batches([batch])
 
 
-def _dialect(place: Place) -> tuple[str, str]:
+def _dialect(start: bytes) -> tuple[str, str]:
     """Return encoding and delimiter of a CSV: the sign that its first line has most of."""
-    start = _uncompressed(place).read(_LINE_BYTES)
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    text = start.decode(encoding, errors="replace").lstrip("\ufeff")
-    line = io.StringIO(text, newline=None).readline()
+    line = io.StringIO(start.decode(encoding, errors="replace"), newline=None).readline()
     counts = {sign: len(next(csv.reader([line], delimiter=sign), [])) for sign in ",\t;"}
     return encoding, max(counts, key=counts.get)
 

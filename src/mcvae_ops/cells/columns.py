@@ -61,7 +61,7 @@ class Expression:
         parts = []
         for literal, column, *_ in string.Formatter().parse(self.text):
             parts += [pa.scalar(literal)] * bool(literal)
-            parts += [as_text(values[column])] * (column is not None)
+            parts += [whole_numbers(as_text(values[column]))] * (column is not None)
         return pc.binary_join_element_wise(*parts, "")
 
     def numbers(self, values: Mapping[str, pa.Array]) -> np.ndarray:
@@ -207,6 +207,11 @@ def one_form(name: str, values: pa.Array) -> pa.Array:
         return values
     if name == "well":
         return _by_value(values, well_name)
+    return whole_numbers(values)
+
+
+def whole_numbers(values: pa.Array) -> pa.Array:
+    """Return text in which 12.0 is 12."""
     return pc.replace_substring_regex(values, r"^(-?\d+)\.0+$", r"\1")
 
 

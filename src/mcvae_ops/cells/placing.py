@@ -99,9 +99,8 @@ class Placing:
         for place in pc.value_counts(places).to_pylist():
             if place["values"] is not None:
                 counts[tuple(place["values"].split("\x1f"))] += place["counts"]
-        known = [
-            self.wells.get(tuple(place.split("\x1f"))) for place in places.dictionary.to_pylist()
-        ]
+        named = (place.split("\x1f") for place in places.dictionary.to_pylist())
+        known = [self.wells.get((plate, well_name(well))) for plate, well in named]
         wells = pa.array(known, pa.string()).take(places.indices)
         cut_px = self.screen["cut_px"]
         tiles = _numbers(rows["tile"]) if cut_px is None else self._cut(rows, cut_px)

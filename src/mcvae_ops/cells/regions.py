@@ -9,8 +9,8 @@ from skimage.segmentation import clear_border, watershed
 from mcvae_ops.errors import TileError
 
 _LARGEST_SHARE = 0.3
-_CONVEX = 0.9
-"""Solidity (area / area of the convex hull); of two discs that touch it is .88 at most."""
+_CONVEX = 0.93
+"""Solidity (area / area of the convex hull); of two discs that touch .88 to .92."""
 _SMOOTHING, _LEAST_DISTANCE = 0.1, 0.4  # of a diameter
 
 

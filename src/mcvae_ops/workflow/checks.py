@@ -236,14 +236,15 @@ def _check_segment(segment: dict, screen: dict) -> None:
             f"a channel of the screen ({', '.join(names)})",
             "correct its name",
         )
-    if ("diameter_px" in segment) == ("diameter_um" in segment):
+    diameters = [key for key in ("diameter_px", "diameter_um") if segment[key] is not None]
+    if len(diameters) != 1:
         raise _wrong(
             "cells.segment",
-            "both diameter_px and diameter_um" if "diameter_px" in segment else "no diameter",
+            " and ".join(diameters) or "no diameter",
             "diameter_px or diameter_um",
             "say how large a cell (or nucleus) is in this channel",
         )
-    if "diameter_um" in segment and screen["pixel_size_um"] is None:
+    if diameters == ["diameter_um"] and screen["pixel_size_um"] is None:
         raise _missing(
             "screen.pixel_size_um",
             "the size of a pixel",

@@ -7,6 +7,7 @@ from mcvae_ops.screen import tile_shape
 
 # Keys of a table of cells, and of labels, that may be left out.
 CELLS = {"table": None, "columns": {}, "parse": {}, "masks": None, "segment": None, "measure": None}
+SEGMENT = {"diameter_px": None, "diameter_um": None, "method": "watershed"}
 LABELS = {"columns": {}, "parse": {}}
 # Okabe and Ito's palette on a dark ground (jfly.uni-koeln.de/color), for channels without a colour.
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00")
@@ -26,8 +27,9 @@ def in_full(config: dict) -> dict:
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
     lists of tables under ``cells`` and ``labels`` with every key of each.
     """
+    cells = _tables(config.get("cells"), CELLS)
     config = config | {
-        "cells": _tables(config.get("cells"), CELLS),
+        "cells": _segmented(cells) if _is_list_of_sections(cells) else cells,
         "labels": _tables(config.get("labels"), LABELS),
     }
     screen = config.get("screen")
@@ -53,6 +55,16 @@ def _tables(tables: object, keys: dict) -> object:
     if isinstance(tables, dict):
         tables = [tables]
     return [keys | t for t in tables] if _is_list_of_sections(tables) else tables
+
+
+def _segmented(cells: list[dict]) -> list[dict]:
+    """Return tables of cells with every key of a segmentation."""
+    return [
+        table | {"segment": SEGMENT | table["segment"]}
+        if isinstance(table["segment"], dict)
+        else table
+        for table in cells
+    ]
 
 
 def _wells(wells: object) -> object:

@@ -74,12 +74,15 @@ def cells_on_images(config: dict) -> dict | None:
     first = next(iter(config["cells"]), None)
     if first is None or not (first["masks"] or first["segment"]):
         return None
-    segment = first["segment"] and {"method": "watershed"} | first["segment"]
-    if segment and "diameter_um" in segment:
-        diameter_px = segment.pop("diameter_um") / config["screen"]["pixel_size_um"]
-        segment["diameter_px"] = diameter_px
-    measure = first["measure"] is not False
-    return {"masks": first["masks"], "segment": segment, "measure": measure}
+    segment = first["segment"] and select(first["segment"], "channel", "diameter_px", "method")
+    if segment and segment["diameter_px"] is None:
+        diameter_um = first["segment"]["diameter_um"]
+        segment |= {"diameter_px": diameter_um / config["screen"]["pixel_size_um"]}
+    return {
+        "masks": first["masks"],
+        "segment": segment,
+        "measure": first["measure"] is not False,
+    }
 
 
 def cell_tables(config: dict) -> list[dict]:
