@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from skimage.draw import disk, ellipse
 
-from mcvae_ops.cells.image_cells import cells_of_labels, segment
+from mcvae_ops.cells.image_cells import cells_of_labels, check_labels, segment
 from mcvae_ops.cells.masks import cells_of_mask, read_mask
 from mcvae_ops.cells.regions import positions, without_border
 from mcvae_ops.cells.segmentation import METHODS, segment_watershed
@@ -163,3 +163,28 @@ def test_cells_of_a_cut_well_belong_to_one_tile_each():
     together = np.concatenate(centres)
     order = [values[np.lexsort(values.T)] for values in (together, whole)]
     np.testing.assert_allclose(*order, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("platemap", "message"),
+    [
+        ("well,gene\nA1,WT\n", None),
+        ("well,genotype\nA1,WT\n", "gene is missing"),
+        ("position,gene\nA1,WT\n", "expected a name of the tables before it"),
+    ],
+)
+def test_labels_are_checked_before_cells_are_looked_for(platemap, message, tmp_path):
+    (tmp_path / "platemap.csv").write_text(platemap)
+    labels = [{"table": "platemap.csv", "columns": {}, "parse": {}}]
+    screen = {
+        "plates": {"P": ["A1", "A2"]}, "tiles": "0-3", "cut_px": None, "control": "WT",
+        "features": ["*"], "not_features": [],
+        "channels": [{"name": "DNA", "group": "DNA", "index": None}],
+    }  # fmt: skip
+    archive, checked = {"root": str(tmp_path)}, tmp_path / "labels.txt"
+    if message is None:
+        check_labels(labels, screen, {"measure": True}, archive, str(checked))
+        assert checked.exists()
+        return
+    with pytest.raises(InputError, match=message):
+        check_labels(labels, screen, {"measure": True}, archive, str(checked))

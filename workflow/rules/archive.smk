@@ -143,7 +143,10 @@ rule plan:
     input:
         files=f"results/{config['screen']['name']}/manifest/files.parquet",
         left_out=f"results/{config['screen']['name']}/manifest/left_out.tsv",
-        feature_parts=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
+        feature_parts=branch(
+            ON_IMAGES is None,
+            then=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
+        ),
     log:
         f"logs/{config['screen']['name']}/plan.log",
     conda:

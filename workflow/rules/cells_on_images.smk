@@ -2,14 +2,50 @@
 Cells on images: masks or a segmentation take the place of a table of cells.
 
 INPUTS
-    cells.masks                                           address of the masks
+    cells.masks, labels                                   addresses
     results/{screen}/manifest/files.parquet               one row per image file
     results/{screen}/alignment/{plate}.consensus.parquet  usual shifts, light and focus of a plate
 OUTPUTS
+    results/{screen}/manifest/labels.txt                  the tables of labels fit
     results/{screen}/manifest/masks.parquet               one row per mask
     results/{screen}/manifest/masks_left_out.tsv          other files, counted by kind
     results/{screen}/segmented/{plate}/{well}.parquet     one row per cell: position, features
 """
+
+
+rule check_labels:
+    """Check the tables of labels before cells are looked for."""
+    input:
+        TABLES,
+    output:
+        checked="results/{screen}/manifest/labels.txt",
+    log:
+        "logs/{screen}/check_labels.log",
+    benchmark:
+        "benchmarks/{screen}/check_labels.tsv"
+    retries: 3
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=growing(30),
+        archive_slots=1,
+    params:
+        labels=config["labels"],
+        origin=select(ON_IMAGES, "measure"),
+        screen=select(
+            config["screen"],
+            "plates",
+            "tiles",
+            "cut_px",
+            "control",
+            "features",
+            "not_features",
+        )
+        | CHANNELS,
+    script:
+        "../scripts/check_labels.py"
 
 
 rule list_masks:
@@ -42,6 +78,8 @@ rule list_masks:
 rule segment_cells:
     """Find the cells of a well on its images, and measure them."""
     input:
+        # Not read: labels that do not fit are said first.
+        ancient("results/{screen}/manifest/labels.txt"),
         files="results/{screen}/manifest/files.parquet",
         masks=branch(
             ON_IMAGES["masks"], then="results/{screen}/manifest/masks.parquet"

@@ -4,8 +4,9 @@ The cells of a tile are those of its mask, or are segmented in one stain; cp-mea
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from mcvae_ops.cells.masks import cells_of_mask, read_mask
 from mcvae_ops.cells.measure import measure_tile
 from mcvae_ops.cells.regions import positions, without_border
 from mcvae_ops.cells.segmentation import METHODS
+from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import TileError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import write_parquet, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from, tile_shape
 from mcvae_ops.tiles.chunk import check_failed
@@ -213,6 +215,33 @@ def segment_cells(
     rows.insert(1, "well", well)
     write_parquet(rows, table)
     logger.info("%d cells in %d tiles, %d tiles failed", len(rows), len(tile_files), len(failed))
+
+
+def check_labels(
+    labels: Sequence[dict], screen: dict, origin: dict, archive: dict, checked: str
+) -> None:
+    """Rule check_labels: say what is wrong with the tables of labels, before images are fetched.
+
+    Parameters
+    ----------
+    labels, screen, archive
+        Sections of the configuration.
+    origin
+        See `segment_cells`.
+    checked
+        Output: a line of text.
+
+    Raises
+    ------
+    InputError
+        See `list_feature_parts`.
+    """
+    with TemporaryDirectory() as folder:
+        cells = _no_cells(screen, origin).assign(plate="", well="")
+        write_parquet(cells, f"{folder}/cells.parquet")
+        table = {"table": f"{folder}/cells.parquet", "columns": {}, "parse": {}}
+        list_feature_parts([table], labels, screen, archive, f"{folder}/parts.parquet")
+    write_text(f"{len(labels)} tables of labels fit cells on images\n", checked)
 
 
 def _rows_of_well(path: str, plate: str, well: str) -> dict[int, pd.DataFrame]:
