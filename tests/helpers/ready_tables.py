@@ -87,7 +87,9 @@ def bbbc021(twin: Twin, root: Path) -> Labels:
     pd.DataFrame(rows).to_csv(root / "BBBC021_v1_image.csv", index=False)
     moa = {"compound": ["taxol"], "concentration": [0.3], "moa": ["Microtubule stabilizers"]}
     pd.DataFrame(moa).to_csv(root / "BBBC021_v1_moa.csv", index=False)
-    return {cell: "NTC" if compound[cell[1]] == "DMSO" else "taxol" for cell in twin.cells}
+    # The dimmest cell of each tile lies below the threshold of the segmentation.
+    kept = [cell for cell in twin.cells if cell[3:] != (12.0, 12.0)]
+    return {cell: "NTC" if compound[cell[1]] == "DMSO" else "taxol" for cell in kept}
 
 
 def nf1(twin: Twin, root: Path) -> Labels:
