@@ -92,7 +92,7 @@ def test_a_screen_needs_no_file_beside_the_repository(name, tmp_path, monkeypatc
 
 
 def test_published_asks_for_the_profiles_that_it_cannot_ship():
-    with pytest.raises(InputError, match=r"archive.profiles: a value is missing; source is prof"):
+    with pytest.raises(InputError, match=r"archive.profiles.genes.table: a value is missing; "):
         checked(merged("published"))
 
 

@@ -51,7 +51,7 @@ rule match_annotations:
         library=branch(
             config["source"],
             cases={
-                "simulated": "results/{screen}/study/library.csv",
+                "simulated": ["results/{screen}/study/library.csv"],
                 "archive": expand(
                     "results/{screen}/cells/{plate}/{well}.parquet",
                     zip,

@@ -18,10 +18,14 @@ logger = logging.getLogger(__name__)
 LITTLE = 0.5  # share of known symbols below which a list gives a warning
 _SHOWN = 10
 _MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
-_FORMS = {
+# A few of them tell what went wrong ...
+_DATES = {
     "dates of a spreadsheet": rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d{{1,2}}|\d+[/.]\d+[/.]\d+"
     r"|\d{4}-\d\d-\d\d.*",
     "old symbols that spreadsheets take for dates": r"(MARCH|SEPT?|DEC)\d{1,2}",
+}
+# ... but some symbols of genes look like accessions, so most of the unknown must.
+_IDENTIFIERS = {
     "Ensembl ids": r"ENS[A-Z]*[GTP]\d{11}(\.\d+)?",
     "numbers (Entrez ids)": r"\d+(\.0)?",
     "UniProt accessions": r"[OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2}",
@@ -104,9 +108,10 @@ def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
             f"{len(other_case)} in another case ({kind}{first} is {upper[first.upper()]} in the "
             "screen)"
         )
-    for form, pattern in _FORMS.items():
+    for form, pattern in (_DATES | _IDENTIFIERS).items():
         alike = [symbol for symbol in unknown if re.fullmatch(pattern, symbol, re.IGNORECASE)]
-        if alike:
+        least = 1 if form in _DATES else len(unknown) / 2
+        if alike and len(alike) >= least:
             reasons.append(f"{len(alike)} look like {form} ({alike[0]})")
     return "; ".join(reasons)
 

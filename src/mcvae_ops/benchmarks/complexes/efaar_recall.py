@@ -84,7 +84,7 @@ def efaar_rows(genes: pd.DataFrame, known: Mapping[str, Pairs]) -> list[dict]:
             profiles = zscore_features(part[columns].to_numpy(np.float64))
             rows += [
                 table.row(
-                    benchmark="complexes", protocol="efaar", model=model, space=space, seed=seed,
+                    benchmark="complexes", protocol=table.EFAAR, model=model, space=space, seed=seed,
                     cells="all", metric="recall", item=name, level=100 * (1 - TAIL),
                     value=efaar_recall(profiles, pairs), n=len(pairs),
                 )
