@@ -160,6 +160,7 @@ def report(
     splits: str | None,
     metrics: Sequence[str],
     explorer: str | None,
+    matched: str,
     licences: str,
     timings: str,
     html: str,
@@ -184,6 +185,8 @@ def report(
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
+    matched
+        How much of each list of genes the screen knows (tsv).
     licences
         Licences of the annotations (tsv).
     timings
@@ -200,6 +203,8 @@ def report(
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
     quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
+    quality["warnings"] += [warning for warning in lists["warning"] if warning]
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
@@ -233,6 +238,7 @@ def report(
             dropped=_records(quality["dropped"]),
             training=_records(quality["training"]),
             speed=_records(quality["speed"]),
+            lists=_records(lists),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,
