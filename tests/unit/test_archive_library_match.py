@@ -31,7 +31,9 @@ NAMES = pd.DataFrame(
         (["6790", "5347", "203068.0"], r"3 look like numbers \(Entrez ids\) \(6790"),
         (["O14965", "P53350", "A0A024R1R8"], r"3 look like UniProt accessions \(O14965"),
         (["NM_003600", "NP_003591.2"], "2 look like RefSeq accessions"),
-        (["OTHER1", "ORC5"], "^$"),
+        (["OTHER1", "ORC5"], "^genes that the screen does not have"),
+        (["C4orf3", "P2RY10", "OTHER1", "X", "Y"], "^genes that the screen does not have"),
+        ([], "^$"),
     ],
 )
 def test_the_reason_is_guessed(unknown, reason):

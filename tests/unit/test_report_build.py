@@ -27,6 +27,7 @@ def inputs(tmp_path_factory) -> dict:
     drawn = [report_inputs.draw(panel, tables, root / "figures") for panel in DRAWN]
     report_inputs.write_claims(root / "claims.tsv")
     report_inputs.write_licences(root / "licences.tsv")
+    report_inputs.write_matched(root / "matched.tsv")
     report_inputs.write_timings(root / "timings")
     return {
         "screen": report_inputs.CONFIGURATION["screen"],
@@ -37,6 +38,7 @@ def inputs(tmp_path_factory) -> dict:
         "captions": {panel: PANELS[panel].caption for panel in DRAWN},
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
+        "matched": str(root / "matched.tsv"),
         "timings": str(root / "timings"),
         "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),

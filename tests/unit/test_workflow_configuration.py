@@ -107,6 +107,38 @@ def test_the_papers_screen_needs_no_file_of_a_user(name):
         assert len(entry["sha256"]) == 64
 
 
+@pytest.mark.parametrize(
+    ("lists", "sentence"),
+    [
+        ({"functional_groups": "ragged.csv"}, "ragged.csv, line 2: found 3 fields"),
+        ({"functional_groups": {"table": "empty.csv"}}, "empty.csv: found an empty file"),
+        ({"mitotic_factors": "none.csv"}, "mitotic_factors: the file .*none.csv is missing"),
+        ({"pairs": {"Reactome": "ragged.csv"}}, "expected a column 'gene_a'"),
+        ({"pairs": {"CORUM": "ragged.csv"}}, "pairs.CORUM: the list CORUM is defined twice"),
+        (
+            {"corum": {"table": "ragged.csv", "sha256": "0" * 64}},
+            "ragged.csv: found sha256 [0-9a-f]{64}, expected 0{64}",
+        ),
+        ({"corum": {"file": "ragged.csv"}}, "unknown key 'file', expected one of columns, sha256"),
+    ],
+)
+def test_lists_are_checked_before_the_first_job(lists, sentence, tmp_path):
+    (tmp_path / "ragged.csv").write_text("gene,group\nA,b,c\n" if "pairs" not in lists else "a,b\n")
+    (tmp_path / "empty.csv").write_text("")
+
+    def placed(entry):
+        if isinstance(entry, str):
+            return str(tmp_path / entry) if entry.endswith(".csv") else entry
+        return {key: placed(value) for key, value in entry.items()}
+
+    config = merged("published")
+    config["archive"]["profiles"]["genes"]["table"] = "https://host/map.parquet"
+    config["archive"]["profiles"]["guide_significance"]["table"] = "https://host/g.parquet"
+    config["archive"]["annotations"] |= placed(lists)
+    with pytest.raises(InputError, match=sentence):
+        checked(config)
+
+
 def test_files_of_the_papers_screen_describe_one_screen():
     """They are three, so that each can be run alone."""
     screens = [merged(name)["screen"] for name in ("funk2022", "funk2022_pilot", "published")]

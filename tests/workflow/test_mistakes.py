@@ -22,6 +22,7 @@ from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
 from mcvae_ops.screen import channels_from, plain_columns
+from mcvae_ops.simulate.library import simulate_library
 from mcvae_ops.simulate.render import stains_of
 from mcvae_ops.simulate.study import dataset_of, list_folder, study_of
 from mcvae_ops.tiles.chunk import crop_chunk
@@ -503,6 +504,32 @@ def test_a_job_that_fails_on_the_terminal(tmp_path):
     assert last.endswith(sentence.format(folder=study))
     # After it, nothing but Snakemake's own lines.
     assert seen.split(last)[1].lstrip("\n").startswith("=" * 20)
+
+
+def test_lists_of_mouse_symbols_end_the_run_before_any_tile(tmp_path):
+    config = tiny_configuration()
+    names = ("library", "corum", "functional_groups", "mitotic_factors", "truth")
+    drawn = {name: str(tmp_path / name) for name in names}
+    simulate_library(simulate=config["simulate"], screen=config["screen"], **drawn)
+    for name in ("functional_groups", "mitotic_factors"):
+        table = pd.read_csv(drawn[name], sep="\t")
+        table.assign(gene=table["gene"].str.capitalize()).to_csv(drawn[name], sep="\t", index=False)
+        config["archive"]["annotations"][name] = drawn[name]
+    write_configuration(config, tmp_path)
+    seen = snakemake(tmp_path, "--cores", "1", "--retries", "0").stdout
+    errors = [line for line in seen.splitlines() if " mcvae_ops.workflow.job: " in line]
+    assert "Traceback" not in seen
+    assert (
+        errors[-1]
+        .split("job: ")[1]
+        .startswith(
+            "configuration key archive.annotations.functional_groups, "
+            "archive.annotations.mitotic_factors: found none of"
+        )
+    )
+    assert "mouse symbols?" in errors[-1]
+    for later in ("study/Files", "manifest", "alignment", "crops"):
+        assert not (tmp_path / "results/tiny" / later).exists()
 
 
 def test_another_screen_leaves_the_results_of_the_first_alone(tmp_path):

@@ -18,11 +18,14 @@ rule annotations:
         annotation_files(config["archive"]["annotations"]),
         recorded=workflow.source_path("../../resources/SOURCES.tsv"),
     output:
-        tables=expand(
-            "results/{screen}/annotations/read/{table}.parquet",
-            table=[*LISTS, "aliases"],
-            allow_missing=True,
-        ),
+        tables=[
+            "results/{screen}/annotations/read/complexes.parquet",
+            "results/{screen}/annotations/read/pairs.parquet",
+            "results/{screen}/annotations/read/functional_groups.parquet",
+            "results/{screen}/annotations/read/mitotic_factors.parquet",
+            "results/{screen}/annotations/read/wider_mitotic_factors.parquet",
+            "results/{screen}/annotations/read/aliases.parquet",
+        ],
         licences="results/{screen}/annotations/licences.tsv",
     log:
         "logs/{screen}/annotations.log",
@@ -51,7 +54,7 @@ rule match_annotations:
         library=branch(
             config["source"],
             cases={
-                "simulated": "results/{screen}/study/library.csv",
+                "simulated": ["results/{screen}/study/library.csv"],
                 "archive": expand(
                     "results/{screen}/cells/{plate}/{well}.parquet",
                     zip,
@@ -66,17 +69,15 @@ rule match_annotations:
                 ),
             },
         ),
-        tables=expand(
-            "results/{screen}/annotations/read/{table}.parquet",
-            table=[*LISTS, "aliases"],
-            allow_missing=True,
-        ),
+        tables=rules.annotations.output.tables,
     output:
-        annotations=expand(
-            "results/{screen}/annotations/{table}.parquet",
-            table=LISTS,
-            allow_missing=True,
-        ),
+        annotations=[
+            "results/{screen}/annotations/complexes.parquet",
+            "results/{screen}/annotations/pairs.parquet",
+            "results/{screen}/annotations/functional_groups.parquet",
+            "results/{screen}/annotations/mitotic_factors.parquet",
+            "results/{screen}/annotations/wider_mitotic_factors.parquet",
+        ],
         matched="results/{screen}/annotations/matched.tsv",
     log:
         "logs/{screen}/match_annotations.log",

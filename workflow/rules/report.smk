@@ -56,6 +56,7 @@ rule report:
             table=benchmark_tables(config),
             allow_missing=True,
         ),
+        matched="results/{screen}/annotations/matched.tsv",
         licences="results/{screen}/annotations/licences.tsv",
         alignment=branch(FROM_CELLS, then="results/{screen}/qc/alignment.parquet"),
         known_shifts=branch(FROM_CELLS, then="results/{screen}/qc/checks.parquet"),

@@ -159,6 +159,7 @@ def report(
     splits: str | None,
     metrics: Sequence[str],
     explorer: str | None,
+    matched: str,
     licences: str,
     timings: str,
     html: str,
@@ -183,6 +184,8 @@ def report(
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
+    matched
+        How much of each list of genes the screen knows (tsv).
     licences
         Licences of the annotations (tsv).
     timings
@@ -203,6 +206,8 @@ def report(
         cells = pq.read_table(index, columns=["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
         quality["warnings"] = confounded + quality["warnings"]
+    lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
+    quality["warnings"] += [warning for warning in lists["warning"] if warning]
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
@@ -236,6 +241,7 @@ def report(
             dropped=_records(quality["dropped"]),
             training=_records(quality["training"]),
             speed=_records(quality["speed"]),
+            lists=_records(lists),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

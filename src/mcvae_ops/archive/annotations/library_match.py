@@ -18,16 +18,29 @@ logger = logging.getLogger(__name__)
 LITTLE = 0.5  # share of known symbols below which a list gives a warning
 _SHOWN = 10
 _MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
-_FORMS = {
+# A few of them tell what went wrong ...
+_DATES = {
     "dates of a spreadsheet": rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d{{1,2}}|\d+[/.]\d+[/.]\d+"
     r"|\d{4}-\d\d-\d\d.*",
     "old symbols that spreadsheets take for dates": r"(MARCH|SEPT?|DEC)\d{1,2}",
+}
+# ... but some symbols of genes look like accessions, so most of the unknown must.
+_IDENTIFIERS = {
     "Ensembl ids": r"ENS[A-Z]*[GTP]\d{11}(\.\d+)?",
     "numbers (Entrez ids)": r"\d+(\.0)?",
     "UniProt accessions": r"[OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2}",
     "RefSeq accessions": r"[NX][MRP]_\d+(\.\d+)?",
 }
-MATCHED = ["list", "n_symbols", "n_known", "n_by_alias", "n_ambiguous", "unknown", "reason"]
+MATCHED = [
+    "list",
+    "n_symbols",
+    "n_known",
+    "n_by_alias",
+    "n_ambiguous",
+    "unknown",
+    "reason",
+    "warning",
+]
 
 
 def match_list(
@@ -92,7 +105,9 @@ def library_names(
 
 
 def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
-    """Guess why symbols are unknown: their case, or what they are instead; "" if nothing fits."""
+    """Guess why symbols are unknown: their case, or what they are instead; "" if none is."""
+    if not unknown:
+        return ""
     reasons = []
     upper = {symbol.upper(): symbol for symbol in library}
     other_case = [symbol for symbol in unknown if symbol.upper() in upper]
@@ -104,11 +119,12 @@ def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
             f"{len(other_case)} in another case ({kind}{first} is {upper[first.upper()]} in the "
             "screen)"
         )
-    for form, pattern in _FORMS.items():
+    for form, pattern in (_DATES | _IDENTIFIERS).items():
         alike = [symbol for symbol in unknown if re.fullmatch(pattern, symbol, re.IGNORECASE)]
-        if alike:
+        least = 1 if form in _DATES else len(unknown) / 2
+        if alike and len(alike) >= least:
             reasons.append(f"{len(alike)} look like {form} ({alike[0]})")
-    return "; ".join(reasons)
+    return "; ".join(reasons) or "genes that the screen does not have, or calls otherwise"
 
 
 def library_of(tables: Sequence[str]) -> set[str]:
@@ -136,29 +152,28 @@ def check_matches(matched: pd.DataFrame, n_library: int) -> None:
     InputError
         If of some lists nothing is known.
     """
-    for row in matched.itertuples():
-        if 0 < row.n_known < LITTLE * row.n_symbols:
-            logger.warning("%s", warning_of(row._asdict()))
+    for warning in filter(None, matched["warning"]):
+        logger.warning("%s", warning)
     strange = matched[matched["n_known"] == 0]
     if not strange.empty:
         first = strange.iloc[0]
         keys = ", ".join(f"archive.annotations.{name}" for name in strange["list"])
-        reason = f"; {first['reason']}" if first["reason"] else ""
         raise InputError(
             where=f"configuration key {keys}",
             found=f"none of {first['n_symbols']} symbols ({first['unknown']}) in the library of "
-            f"the screen{reason}",
+            f"the screen; {first['reason']}",
             expected=f"names of its {n_library} genes",
             fix="replace the list by one with the symbols of the screen, or set it to null",
         )
 
 
-def warning_of(row: dict) -> str:
-    """Say how little of a list is known, from its row of ``matched.tsv``."""
-    reason = row["reason"] or "renamed genes, or a list of more genes than the screen has?"
+def warning_of(name: str, row: dict) -> str:
+    """Say that little of a list is known, from its row of ``matched.tsv``; "" if enough is."""
+    if row["n_known"] >= LITTLE * row["n_symbols"]:
+        return ""
     return (
-        f"{row['list']}: only {row['n_known']} of {row['n_symbols']} symbols are genes of the "
-        f"screen ({reason})"
+        f"{name}: only {row['n_known']} of {row['n_symbols']} symbols are genes of the "
+        f"screen ({row['reason']})"
     )
 
 
@@ -192,7 +207,7 @@ def match_annotations(
             columns = [column for column in part if column.startswith("gene")]
             symbols = set(part[columns].to_numpy().ravel())
             row, renamed = match_list(symbols, genes, aliases)
-            rows.append({"list": key} | row)
+            rows.append({"list": key} | row | {"warning": warning_of(key, row)})
             logger.info("%s: %d of %d symbols known", key, row["n_known"], row["n_symbols"])
             parts.append(_renamed(part, columns, renamed))
         written[name] = pd.concat([table.iloc[:0], *parts], ignore_index=True)

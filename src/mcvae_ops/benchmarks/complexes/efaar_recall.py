@@ -12,6 +12,7 @@ Celik et al. 2022, doi:10.1101/2022.12.09.519400; 2024, doi:10.1371/journal.pcbi
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -82,15 +83,15 @@ def efaar_rows(genes: pd.DataFrame, known: Mapping[str, Pairs]) -> list[dict]:
         edges = {name: _positions(pairs, part["gene"]) for name, pairs in known.items()}
         for space, columns in spaces_of(part.columns).items():
             profiles = zscore_features(part[columns].to_numpy(np.float64))
+            row = partial(
+                table.row, benchmark="complexes", protocol=table.EFAAR, model=model, space=space,
+                seed=seed, cells="all", metric="recall", level=100 * (1 - TAIL),
+            )  # fmt: skip
             rows += [
-                table.row(
-                    benchmark="complexes", protocol="efaar", model=model, space=space, seed=seed,
-                    cells="all", metric="recall", item=name, level=100 * (1 - TAIL),
-                    value=efaar_recall(profiles, pairs), n=len(pairs),
-                )
+                row(item=name, value=efaar_recall(profiles, pairs), n=len(pairs))
                 for name, pairs in edges.items()
                 if len(pairs)
-            ]  # fmt: skip
+            ]
     return rows
 
 
