@@ -155,7 +155,8 @@ def test_a_feature_table_never_sits_in_memory(n_cells, suffix, tmp_path):
     tables = [{"table": address, "columns": {"y_px": "y", "x_px": "x"}, "parse": {}}]
     (tmp_path / "settings.json").write_text(json.dumps([tables, screen, archive]))
     used = measured(SPLIT, tmp_path)
-    print(f"\n{suffix}: {n_cells} cells x {N_FEATURES} features ({n_cells * N_FEATURES * 8 / 1e9:.2f} GB): "
+    size_gb = n_cells * N_FEATURES * 8 / 1e9
+    print(f"\n{suffix}: {n_cells} cells x {N_FEATURES} features ({size_gb:.2f} GB): "
           f"{used['seconds']:.1f} s, peak {used['gigabytes']:.2f} GB")  # fmt: skip
     assert used["gigabytes"] < 1.0
     tables = [pq.ParquetFile(tmp_path / f"features/P/{well}.parquet").metadata for well in WELLS]

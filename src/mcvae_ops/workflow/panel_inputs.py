@@ -107,9 +107,7 @@ def _missing(config: dict) -> dict[str, str]:
         missing["cells"] = "source is profiles, which has no cells"
     has_cells = config["source"] != "profiles"
     if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
-        missing["stage"] = (
-            "no table has a stage of the cell cycle (cells.columns.stage, or {stage} in cells.table)"
-        )
+        missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
     if not config["alignment"]["measure"]:
