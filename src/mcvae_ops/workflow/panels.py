@@ -65,7 +65,9 @@ class Panel:
 BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
     "complexes": Table(folder="benchmarks", needs=("pairs",)),
     "functions": Table(folder="benchmarks", needs=("functional_groups", "significance")),
-    "mitosis": Table(folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces")),
+    "mitosis": Table(
+        folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces", "stage")
+    ),
     "covariates": Table(folder="benchmarks", needs=("cells",)),
     "features": Table(folder="benchmarks", needs=("cells", "functional_groups")),
     "guides": Table(folder="benchmarks", needs=("cells",)),
@@ -73,7 +75,7 @@ BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
 }
 TABLES = BENCHMARKS | {
     "mitosis_points": Table(
-        folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces")
+        folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces", "stage")
     ),
     "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
