@@ -88,6 +88,9 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
+        "1 features tell the well, not the cell (at least 95% of their variance lies between "
+        "wells): lamp;",
+        "feature 2 lamp, area named under columns 1 well",
         "CC BY-NC 4.0",
         "168 aligned and cropped, 2 failed",
         "average precision of the similar tail only",
@@ -131,10 +134,10 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     absent = dict.fromkeys(
-        ("alignment", "known_shifts", "dropped", "index", "splits", "explorer")
+        ("alignment", "known_shifts", "dropped", "feature_list", "index", "splits", "explorer")
     ) | {"metrics": []}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
-    assert text.count("This run starts from published profiles") == 3
+    assert text.count("This run starts from published profiles") == 4
     assert "This run has no values of the paper" in text
 
 

@@ -111,9 +111,7 @@ def _csv_batches(
         _uncompressed(path),
         pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, encoding=encoding),
         pa_csv.ParseOptions(delimiter=delimiter),
-        pa_csv.ConvertOptions(
-            column_types=types, include_columns=columns, strings_can_be_null=True
-        ),
+        pa_csv.ConvertOptions(column_types=types, include_columns=columns),
     )
     for batch in reader:
         yield pa.Table.from_batches([batch])

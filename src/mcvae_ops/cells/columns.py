@@ -31,7 +31,8 @@ _OPERATIONS = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_NOTHING = ["", "nan", "NaN", "<NA>", "None", "null", "NULL"]
+# What stands where a text has no value; "null" and "None" may be labels (a genotype, a treatment).
+_NOTHING = ["", "nan", "NaN", "NA", "N/A", "<NA>", "NULL"]
 
 
 @dataclass(frozen=True)

@@ -122,11 +122,13 @@ def _quality(
     alignment: str | None,
     known_shifts: str | None,
     dropped: str | None,
+    feature_list: str | None,
     metrics: Sequence[str],
     n_kept: int,
 ) -> dict:
     """Return tables and warnings on alignment, cropping and training; None for a missing table."""
-    quality = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
+    names = ("alignment", "dropped", "features", "training", "speed")
+    quality = dict.fromkeys(names) | {"warnings": []}
     if alignment:
         table = pd.read_parquet(alignment)
         quality["alignment"] = quality_checks.alignment_summary(table)
@@ -137,6 +139,10 @@ def _quality(
         table = pd.read_parquet(dropped)
         quality["dropped"] = quality_checks.dropped_summary(table)
         quality["warnings"] += quality_checks.dropped_warnings(table, n_kept)
+    if feature_list:
+        table = pd.read_csv(feature_list, sep="\t")
+        quality["features"] = quality_checks.feature_summary(table)
+        quality["warnings"] += quality_checks.feature_warnings(table)
     if metrics:
         courses = read_metrics(metrics)
         quality["training"] = quality_checks.training_summary(courses)
@@ -156,6 +162,7 @@ def report(
     alignment: str | None,
     known_shifts: str | None,
     dropped: str | None,
+    feature_list: str | None,
     index: str | None,
     splits: str | None,
     metrics: Sequence[str],
@@ -180,7 +187,7 @@ def report(
         Caption of each panel.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are ignored.
-    alignment, known_shifts, dropped, index, splits, metrics
+    alignment, known_shifts, dropped, feature_list, index, splits, metrics
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
@@ -199,7 +206,7 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = pq.read_metadata(index).num_rows if index else 0
-    quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    quality = _quality(alignment, known_shifts, dropped, feature_list, metrics, n_kept)
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
@@ -231,6 +238,7 @@ def report(
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),
             dropped=_records(quality["dropped"]),
+            columns=_records(quality["features"]),
             training=_records(quality["training"]),
             speed=_records(quality["speed"]),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.training.diagnostics import salient_warnings
 
@@ -118,6 +119,38 @@ def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[str]:
     if share <= MOST_DROPPED:
         return []
     return [f"{share:.1%} of the cells were dropped ({n_dropped:,}); the reasons are below."]
+
+
+def feature_summary(columns: pd.DataFrame) -> pd.DataFrame:
+    """Return how many columns of the tables of cells are features, and why others are none.
+
+    Parameters
+    ----------
+    columns
+        ``manifest/features.tsv``.
+
+    Returns
+    -------
+    reason ("feature" first), n_columns and some names.
+    """
+    columns = columns.assign(reason=columns["reason"].fillna("feature"))
+    groups = columns.groupby("reason")["column"]
+    summary = groups.agg(n_columns="size", names=lambda names: ", ".join(names[:4])).reset_index()
+    summary["is_last"] = summary["reason"] != "feature"
+    order = summary.sort_values(["is_last", "n_columns"], ascending=[True, False])
+    return order.drop(columns="is_last")
+
+
+def feature_warnings(columns: pd.DataFrame) -> list[str]:
+    """Return a warning if features tell the well instead of the cell."""
+    telling = columns.loc[columns["variance_between_wells"] >= TELLS_WELL, "column"]
+    if telling.empty:
+        return []
+    return [
+        f"{len(telling)} features tell the well, not the cell (at least {TELLS_WELL:.0%} of their "
+        f"variance lies between wells): {', '.join(telling[:10])}; name them in "
+        "screen.not_features if they measure no cell."
+    ]
 
 
 def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:

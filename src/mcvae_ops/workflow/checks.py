@@ -5,9 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 from mcvae_ops.archive.image_places import check_address
-from mcvae_ops.archive.patterns import well_name
+from mcvae_ops.archive.patterns import Pattern, well_name
+from mcvae_ops.archive.table_address import is_doi
+from mcvae_ops.cells.columns import expression
+from mcvae_ops.cells.described import entries_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import channels_from, tile_numbers, tile_shape
+from mcvae_ops.screen import channels_from, control_values, tile_numbers, tile_shape
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths
@@ -275,6 +278,40 @@ def _check_library(config: dict) -> None:
             )
 
 
+def _check_tables(config: dict) -> None:
+    """Refuse addresses and columns of tables that cannot be read, and tables that are not there."""
+    if config["source"] == "simulated":
+        name, values = control_values(config["screen"]["control"])
+        if name != "gene" or "*" in values[0]:
+            raise _wrong(
+                "screen.control",
+                repr(config["screen"]["control"]),
+                "a label, which the simulation writes",
+                "name one",
+            )
+        return
+    entries = entries_of(config["cells"], config["labels"], config["archive"]["root"])
+    for entry in entries:
+        for name, text in entry.table["columns"].items():
+            expression(text, f"configuration key {entry.key}.columns.{name}")
+        for column, text in entry.table["parse"].items():
+            Pattern(text, f"configuration key {entry.key}.parse.{column}")
+        file = entry.address.dataset or entry.address.file()
+        is_local = file is not None and not is_doi(file) and bool(local_paths([file]))
+        if is_local and not Path(file).exists() and not _in_archive(file):
+            raise _missing(
+                f"{entry.key}.table",
+                f"the file {file}",
+                "the run reads it",
+                "place it there, or set another path or address",
+            )
+
+
+def _in_archive(file: str) -> bool:
+    """Say whether a path leads into an archive that is there."""
+    return any(parent.is_file() for parent in Path(file).parents)
+
+
 def _check_groups(config: dict) -> None:
     if config["archive"]["annotations"]["functional_groups"] is None:
         return
@@ -338,6 +375,7 @@ CHECKS = (
     _check_source,
     _check_cells,
     _check_places,
+    _check_tables,
     _check_library,
     _check_groups,
     _check_pictures,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mcvae_ops.archive.licences import is_non_commercial
+from mcvae_ops.archive.table_address import named_fields
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
 
 __all__ = [
@@ -104,6 +105,9 @@ def _missing(config: dict) -> dict[str, str]:
         missing["pairs"] = "no list of pairs of genes can be used"
     if config["source"] == "profiles":
         missing["cells"] = "source is profiles, which has no cells"
+    has_cells = config["source"] != "profiles"
+    if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
+        missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
     if not config["alignment"]["measure"]:

@@ -64,14 +64,14 @@ class Panel:
 BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
     "complexes": Table(folder="benchmarks", needs=("pairs",)),
     "functions": Table(folder="benchmarks", needs=("functional_groups",)),
-    "mitosis": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "mitosis": Table(folder="benchmarks", needs=("mitotic_factors", "stage")),
     "covariates": Table(folder="benchmarks", needs=("cells",)),
     "features": Table(folder="benchmarks", needs=("cells", "functional_groups")),
     "guides": Table(folder="benchmarks", needs=("cells",)),
     "corrections": Table(folder="benchmarks", needs=("corrections", "cells", "corum")),
 }
 TABLES = BENCHMARKS | {
-    "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors", "stage")),
     "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
     "umap_guides": Table(folder="benchmarks/{training}", needs=("functional_groups",)),
