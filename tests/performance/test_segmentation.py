@@ -115,7 +115,7 @@ def test_cells_of_the_simulated_screen(tmp_path):
     for truth, stain, diameter_px in (("nuclei", "DNA", 14), ("cells", "RNA", 28)):
         result = compare(tiles, truth, names.index(stain), diameter_px, 16)
         print(truth, stain, result, flush=True)
-        assert min(result["recall"], result["precision"]) > 0.95 and result["median r"] > 0.9
+        assert min(result["recall"], result["precision"]) > 0.95 and result["median r"] > 0.8
 
 
 def test_nuclei_of_the_real_screen(shared):

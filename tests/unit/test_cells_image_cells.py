@@ -169,7 +169,7 @@ def test_cells_of_a_cut_well_belong_to_one_tile_each():
     ("platemap", "message"),
     [
         ("well,gene\nA1,WT\n", None),
-        ("well,genotype\nA1,WT\n", "gene is missing"),
+        ("well,genotype\nA1,WT\n", "the names well alone, which are known already"),
         ("position,gene\nA1,WT\n", "expected a name of the tables before it"),
     ],
 )

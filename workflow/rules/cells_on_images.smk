@@ -81,9 +81,7 @@ rule segment_cells:
         # Not read: labels that do not fit are said first.
         ancient("results/{screen}/manifest/labels.txt"),
         files="results/{screen}/manifest/files.parquet",
-        masks=branch(
-            ON_IMAGES["masks"], then="results/{screen}/manifest/masks.parquet"
-        ),
+        masks=branch(ON_IMAGES["masks"], then="results/{screen}/manifest/masks.parquet"),
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",
         illumination=branch(
             config["crop"]["illumination"],
@@ -115,9 +113,7 @@ rule segment_cells:
         | CHANNELS,
         origin=select(ON_IMAGES, "segment", "measure"),
         alignment=config["alignment"],
-        crop=select(
-            config["crop"], "size_px", "illumination", "max_failed_fraction"
-        ),
+        crop=select(config["crop"], "size_px", "illumination", "max_failed_fraction"),
         cache="results/{screen}/archive",
     script:
         "../scripts/segment_cells.py"
