@@ -190,9 +190,9 @@ def test_a_ready_configuration_runs_to_crops(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", READY)
 def test_a_ready_configuration_is_planned_in_seconds(name, tmp_path):
-    (tmp_path / name).mkdir()  # the folder in which a user places what cannot be listed
-    for table in ("platemap.csv", "BBBC021_v1_image.csv", "BBBC021_v1_moa.csv"):
-        (tmp_path / name / table).write_text("gene,group\n")
+    # The tables of a folder are there, as a user places them: their columns are checked.
+    _, root = ready(name, tmp_path / name)
+    READY[name](write_twin(name, tmp_path), root)
     plan = command(tmp_path, "--dry-run", "--quiet", "rules")
     start_s, _ = measured(sys.executable, "-m", "snakemake", "--version")
     planning_s, _ = measured(*plan, "--configfile", str(ROOT / f"config/{name}.yaml"))
