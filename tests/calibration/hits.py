@@ -100,6 +100,7 @@ def simulated_screen(seed: int) -> tuple[activity.Screen, np.ndarray, pd.Series]
         parts.append(called.assign(plate="P", well=str(well), tile=0))
     cells = pd.concat(parts, ignore_index=True)
     cells["is_ntc"] = cells["gene"] == "NTC"
+    cells["batch"] = cells["plate"] + "/" + cells["well"]
     batch_of = cells["well"].astype(int).to_numpy()
     latent = cells[list(AXES)].to_numpy() + rng.normal(size=(len(cells), len(AXES)))
     latent += rng.normal(size=(WELLS, len(AXES)))[batch_of]

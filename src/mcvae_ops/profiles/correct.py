@@ -84,11 +84,6 @@ CORRECTIONS: dict[str, Callable[[list[np.ndarray]], list[AffineTransform]]] = {
 }
 
 
-def batches_of(cells: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """Return the rows of each batch (plate, well)."""
-    return cells.groupby(["plate", "well"], sort=True).indices
-
-
 def correct_batches(
     cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
 ) -> np.ndarray:
@@ -97,7 +92,7 @@ def correct_batches(
     Parameters
     ----------
     cells
-        plate, well, is_ntc, split.
+        batch, is_ntc, split.
     latent
         (cell, dimension), row-aligned; transforms are fitted on the finite NTC cells of the
         training splits, or on those of all splits in a batch with fewer than two of them.
@@ -115,7 +110,7 @@ def correct_batches(
     InputError
         If a batch has fewer than two NTC cells.
     """
-    batches, columns = batches_of(cells), list(columns)
+    batches, columns = cells.groupby("batch", sort=True).indices, list(columns)
     usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
     trained = usable & cells["split"].isin(TRAINING_SPLITS).to_numpy()
     controls = {
@@ -126,7 +121,7 @@ def correct_batches(
         if len(rows) < FEWEST_CONTROLS:
             raise InputError(
                 where="configuration key profiles.corrections",
-                found=f"{len(rows)} NTC cells in batch {'/'.join(map(str, batch))}",
+                found=f"{len(rows)} NTC cells in batch {batch}",
                 expected=f"{FEWEST_CONTROLS} or more in every batch, to correct it",
                 fix="leave out the corrections or the batch",
             )

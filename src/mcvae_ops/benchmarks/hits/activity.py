@@ -10,7 +10,7 @@ from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
-from mcvae_ops.profiles.significance import STATISTICS, q_values
+from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
 
 MAX_Q = 0.05  # of a hit
 ACTIVE_P = 0.05  # of a guide that counts as active
@@ -23,7 +23,7 @@ class Screen(NamedTuple):
     Attributes
     ----------
     cells
-        plate, well, tile, y_px, x_px, guide, gene, is_ntc.
+        plate, well, batch, tile, y_px, x_px, guide, gene, is_ntc.
     latent
         (cell, dimension), finite.
     spaces
@@ -81,16 +81,17 @@ def hit_rows(
     for space, columns in screen.spaces.items():
         latent = screen.latent[:, columns]
         distance, p_values = _test(screen, latent, group_of, tests)
-        score, p_of_score = retrieval_from_controls(
-            latent, screen.batch_of, screen.is_control, group_of, tests.permutations, tests.seed
-        )
+        units = exchanged_units(screen.cells, latent, group_of)
+        score, p_of_score = retrieval_from_controls(*units, tests.permutations, tests.seed)
         table[f"distance_{space}"], table[f"p_{space}"] = distance, p_values
         table[f"q_{space}"] = q_values(p_values, targeting)
         table[f"map_{space}"], table[f"map_p_{space}"] = score, p_of_score
         table[f"map_q_{space}"] = q_values(p_of_score, targeting)
     combined = screen.latent[:, screen.spaces["combined"]]
+    units = exchanged_units(screen.cells, np.hstack([combined, confounders]), group_of)
+    latent, confounding = np.hsplit(units.latent, [combined.shape[1]])
     _, table["p_without_confounders"] = adjusted_distance(
-        combined, confounders, screen.batch_of, screen.is_control, group_of, *tests[1:]
+        latent, confounding, *units[1:], *tests[1:]
     )
     table["q_without_confounders"] = q_values(table["p_without_confounders"].to_numpy(), targeting)
     table["is_hit"] = table["q_combined"] < MAX_Q
@@ -134,9 +135,8 @@ def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]
 def _test(
     screen: Screen, latent: np.ndarray, group_of: np.ndarray, tests: ActivityTest
 ) -> tuple[np.ndarray, np.ndarray]:
-    return STATISTICS[tests.statistic](
-        latent, screen.batch_of, screen.is_control, group_of, tests.permutations, tests.seed
-    )
+    units = exchanged_units(screen.cells, latent, group_of)
+    return STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
 
 
 def _agreement(screen: Screen, tests: ActivityTest) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet, write_text
 from mcvae_ops.profiles.aggregate import read_embedded_cells
 from mcvae_ops.profiles.significance import batch_numbers
+from mcvae_ops.screen import symbols_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def add_annotations(
 def _named(genes: np.ndarray, annotation: pd.DataFrame, column: str) -> list[list[str]]:
     """Return what an annotation says of each gene, sorted; of both symbols of a merged gene."""
     known = annotation.groupby("gene")[column].agg(set)
-    symbols = [[s for s in {gene, *gene.split("&")} if s in known.index] for gene in genes]
+    symbols = [[s for s in symbols_of(gene) if s in known.index] for gene in genes]
     return [sorted(set().union(*(known[symbol] for symbol in each))) for each in symbols]
 
 
