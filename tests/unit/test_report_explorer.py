@@ -25,7 +25,7 @@ N = 5
 
 
 def write_profiles(index: Path, folder: Path) -> dict[str, str]:
-    """Write profiles of random latents, a map of them, and groups; return the paths."""
+    """Write profiles of random latents, a map of them, groups and hits; return the paths."""
     rng = np.random.default_rng(0)
     cells = pd.read_parquet(index)
     guides = guide_profiles(cells, rng.normal(size=(len(cells), 3)).astype(np.float32))
@@ -39,13 +39,15 @@ def write_profiles(index: Path, folder: Path) -> dict[str, str]:
     ]
     groups = pd.DataFrame({"gene": ["GENE1", "GENE2"], "group": ["tubulin", "DNA damage"]})
     paths = {
-        name: str(folder / f"{name}.parquet") for name in ("guides", "genes", "maps", "groups")
+        name: str(folder / f"{name}.parquet")
+        for name in ("guides", "genes", "maps", "groups", "hits")
     }
     for level, table in tables.items():
         named = table.assign(model="mcvae", seed=0, cells="all")
         named.to_parquet(paths[f"{level}s"])
     pd.concat(maps).to_parquet(paths["maps"])
     groups.to_parquet(paths["groups"])
+    figure_tables.hits().to_parquet(paths["hits"])
     return paths
 
 
@@ -56,10 +58,7 @@ def run(tmp_path_factory) -> dict:
     shards = write_fake_screen(root)
     index = shards / "index.parquet"
     made = write_profiles(index, root)
-    hits = figure_tables.hits().assign(gene=lambda t: "GENE" + t.index.astype(str))
-    hits.to_parquet(root / "hits.parquet")
     made |= {
-        "hits": str(root / "hits.parquet"),
         "index": str(index),
         "screen": SCREEN,
         "crops_per_gene": N,
