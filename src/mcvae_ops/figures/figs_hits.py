@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.figures import style
-from mcvae_ops.figures.labels import name_points
+from mcvae_ops.figures.point_names import name_points
 from mcvae_ops.figures.source_data import RUN, drawn, needed
 
 EFFECTS = {"novel": "novel", "shift": "shift", "": "neither surely"}  # column effect -> its name

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from mcvae_ops.figures.labels import name_points
+from mcvae_ops.figures.point_names import name_points
 
 
 def test_names_cover_neither_points_nor_names_nor_the_legend():
