@@ -234,12 +234,67 @@ def corrections() -> pd.DataFrame:
             SEEDS if model == "mcvae" else (0,),
             ("all", "test"),
             enumerate(("none", "centre", "robust_z", "tvn")),
-            ("average_precision", "guide_consistency"),
+            ("average_precision", "macro_average_precision", "guide_consistency"),
         ):
             here = named("corrections", model=model, space=space, seed=seed, protocol="strict")
             here |= {"metric": metric, "item": item, "cells": cells, "n": 72}
             value = (0.3 + 0.02 * k) * (1 if cells == "all" else 0.6)
             rows.append(table.row(**here, value=value, low=value - 0.05, high=value + 0.05))
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
+def integration() -> pd.DataFrame:
+    """Silhouette of the batch and iLISI of each space with each correction."""
+    rows = []
+    for model in ("mcvae", "cellprofiler"):
+        for space, seed in itertools.product(spaces_of(model), SEEDS if model == "mcvae" else (0,)):
+            here = named("integration", model=model, space=space, seed=seed, protocol="strict")
+            for metric, start, step in (("batch_silhouette", 0.3, -0.08), ("ilisi", 0.4, 0.12)):
+                for k, item in enumerate(("none", "centre", "robust_z", "tvn")):
+                    value = start + k * step
+                    ends = {"low": value - 0.05, "high": value + 0.05, "units": "8 batches"}
+                    rows.append(
+                        table.row(**here, metric=metric, item=item, value=value, n=1600, **ends)
+                    )
+                null = 0.0 if metric == "batch_silhouette" else 0.9
+                rows.append(table.row(**here, metric=f"{metric}_null", value=null, n=1600))
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
+def replicates() -> pd.DataFrame:
+    """Percent replicating and recall of each space, across batches and plates."""
+    rows = []
+    for model, skill in (("mcvae", 0.3), ("cellprofiler", 0.5)):
+        for space, seed, cells, item, against in itertools.product(
+            spaces_of(model), SEEDS if model == "mcvae" else (0,), ("all", "test"),
+            ("gene", "guide"), ("batch", "plate"),
+        ):  # fmt: skip
+            here = named("replicates", model=model, space=space, seed=seed, protocol="strict")
+            here |= {"cells": cells, "item": item, "against": against, "n": 96}
+            value = skill * (1 if cells == "all" else 0.6) * (1 if item == "gene" else 0.7)
+            ends = {"low": value - 0.05, "high": value + 0.05, "units": "96 genes"}
+            rows.append(table.row(**here, metric="replicating_fraction", value=value, **ends))
+            for k, chance in ((1, 0.01), (10, 0.1)):
+                at = here | {"level": k}
+                rows.append(table.row(**at, metric="recall", value=value + chance, **ends))
+                rows.append(table.row(**at, metric="recall_null", value=chance))
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
+def power() -> pd.DataFrame:
+    """Precision and hits that grow with the number of cells."""
+    rows = []
+    for model, skill in (("mcvae", 0.3), ("cellprofiler", 0.5)):
+        for seed in SEEDS if model == "mcvae" else (0,):
+            here = named("power", model=model, space="combined", seed=seed, protocol="strict")
+            here["cells"] = "unseen"
+            for k, level in enumerate((5, 10, 20, 40, 80)):
+                for metric in ("average_precision", "macro_average_precision", "hit_fraction"):
+                    value = skill * (k + 1) / 5
+                    ends = {"low": value - 0.04, "high": value + 0.04, "units": "96 genes, 3 draws"}
+                    rows.append(
+                        table.row(**here, metric=metric, level=level, value=value, n=96, **ends)
+                    )
     return table.with_seeds_folded(table.to_frame(rows))
 
 
@@ -393,6 +448,9 @@ TABLES = {
     "mitosis_points": mitosis_points,
     "guides": guides,
     "corrections": corrections,
+    "integration": integration,
+    "replicates": replicates,
+    "power": power,
     "hits": hits,
     "umap_cells": umap_cells,
     "umap_guides": umap_guides,

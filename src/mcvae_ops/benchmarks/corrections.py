@@ -16,8 +16,8 @@ from mcvae_ops.benchmarks.complexes.complex_retrieval import (
     build_pair_sets,
     macro_average,
 )
-from mcvae_ops.benchmarks.complexes.paired_differences import AveragePrecision
 from mcvae_ops.benchmarks.complexes.pair_graph import Graph
+from mcvae_ops.benchmarks.complexes.paired_differences import AveragePrecision
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, mean_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import rank_neighbours, score_sets

@@ -71,6 +71,9 @@ BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
     "corrections": Table(folder="benchmarks", needs=("corrections", "cells", "corum")),
 }
 TABLES = BENCHMARKS | {
+    "integration": Table(folder="benchmarks", needs=("cells",)),
+    "replicates": Table(folder="benchmarks", needs=("cells",)),
+    "power": Table(folder="benchmarks", needs=("cells",)),
     "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors",)),
     "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
@@ -240,7 +243,7 @@ PANELS = {
         ),
     ),
     "figs1": Panel(
-        draw="figs_guides_corrections:figs1",
+        draw="figs_guides:figs1",
         tables=("guides",),
         caption=(
             "Do the guides of one gene have similar profiles? Every guide ranks all others by the "
@@ -251,14 +254,19 @@ PANELS = {
         ),
     ),
     "figs2": Panel(
-        draw="figs_guides_corrections:figs2",
-        tables=("corrections",),
+        draw="figs_corrections:figs2",
+        tables=("corrections", "integration"),
         caption=(
-            "What batch correction does to each space of the main model, and of each model that is "
-            "compared with it, and to CellProfiler features: nothing, every batch centred on its "
-            "control cells (NTC), scaled to their median and MAD, or whitened by them (typical "
-            "variation normalisation, TVN). Average precision of the pairs of one complex, and how "
-            "well the guides of one gene agree."
+            "What batch correction does to the batch, and to biology, in each space of the main "
+            "model, of each model that is compared with it, and in CellProfiler features. "
+            "Corrections: none, every batch centred on its control cells (NTC), scaled to their "
+            "median and MAD, or whitened by them (typical variation normalisation, TVN). The batch "
+            "is judged on control cells that no correction was fitted on: silhouette of the batch "
+            "(0: mixed, 1: apart) and iLISI (share of the batches among neighbours; 1: mixed), "
+            "with 95 % interval over batches; grey line: shuffled batches. Biology: average "
+            "precision over pairs of one complex and over complexes, and how well the guides of "
+            "one gene agree. A good correction moves the upper row to the grey line and does not "
+            "lower the others."
         ),
     ),
     "figs3": Panel(
@@ -272,6 +280,31 @@ PANELS = {
             "Right: how many hits stand further checks. The file hits.tsv holds a row for each "
             "gene: guides and batches that agree, norms with intervals, confounders, nearest genes "
             "and predicted functions."
+        ),
+    ),
+    "figs4": Panel(
+        draw="figs_replicates:figs4",
+        tables=("replicates",),
+        caption=(
+            "Do replicates agree? Left, percent replicating: share of genes (and of guides) whose "
+            "profiles in different batches correlate more than 95 % of groups of non-replicates "
+            "from the same batches; grey: 5 %, without any effect. Right, retrieval across batches "
+            "and across plates: every profile of one batch (or plate) ranks all genes by their "
+            "profiles in the other batches (or plates). A gene looks for itself, a guide for the "
+            "other guides of its gene; share of the queries that put the right gene first or among "
+            "the first ten. Ticks: random ranks. 95 % intervals over genes and training seeds."
+        ),
+    ),
+    "figs5": Panel(
+        draw="figs_power:figs5",
+        tables=("power",),
+        caption=(
+            "How many cells does a gene need? The cells of every gene are thinned at random, "
+            "several times; all control cells stay. Average precision of complexes (over pairs, "
+            "and over complexes) and the share of genes that are hits (q below 0.05), from cells "
+            "that no model was trained on. 95 % intervals over clusters of overlapping complexes, "
+            "or genes, draws and training seeds. A curve that still rises says that more cells "
+            "would find more."
         ),
     ),
     "figqc1": Panel(

@@ -16,6 +16,7 @@ from mcvae_ops.benchmarks.corrections import EMPTY_PAIRS, complex_estimates
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, stratified_interval
 from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
+from mcvae_ops.benchmarks.hits.hit_table import MAX_Q
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means
@@ -26,7 +27,6 @@ from mcvae_ops.progress import Progress
 BENCHMARK, HITS = "power", "hit_fraction"
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 DRAWS = 3
-MAX_Q = 0.05  # of a hit
 
 
 def thinned(gene_of: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -96,7 +96,7 @@ def draw_rows(
 
 
 def mean_over_draws(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over draws of each metric and level, with an interval that holds their spread.
+    """Return the mean over draws of each metric and level, with intervals that hold their spread.
 
     As over training seeds (`mean_over_seeds`), but every level has its own spread. A draw without
     an interval (no gene is a hit, or all are) leaves the mean without one.
