@@ -36,7 +36,6 @@ KEYS = ["model", "space", "cells", "metric", "item"]
 def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw batch mixing above, biology below, for each correction: one column per model."""
     models = shown_models(settings)
-    metrics = OF_BATCH | OF_BIOLOGY
     parts = [
         choose(tables[name], metric=[*of, *(f"{m}_null" for m in of)], model=[*models, BASELINE])
         for name, of in (("integration", OF_BATCH), ("corrections", OF_BIOLOGY))

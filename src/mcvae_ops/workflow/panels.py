@@ -165,7 +165,8 @@ PANELS = {
         caption=(
             "UMAP of the profiles of guides (or genes) with a significant effect, coloured by the "
             "functional group of their gene, in each space of the main model, and of each model "
-            "that is compared with it. Colour and marker together name a group."
+            "that is compared with it. A number names a group where it is densest; colour and "
+            "marker together name the group of every point."
         ),
     ),
     "fig4b": Panel(
@@ -197,10 +198,11 @@ PANELS = {
         caption=(
             "How much of the first principal component (PC1) of the classical features of control "
             "cells is explained by the first k features that a group of genes alters most. A group "
-            "that shifts existing states alters features that vary in control cells as well. "
-            "Lines: published protocol, in sample; diamonds: strict protocol on held-out batches "
-            "with 95 % interval over batches; dashed: values of the paper, where the screen is the "
-            "paper's."
+            "that shifts existing states alters features that vary in control cells as well. Left, "
+            "published protocol, in sample: the first group of each class; dashed: values of the "
+            "paper, where the screen is the paper's. Right, strict protocol on held-out batches: "
+            "thin lines are groups, diamonds the mean of the groups of a class with its 95 % "
+            "interval over groups."
         ),
     ),
     "fig4e": Panel(
@@ -226,7 +228,7 @@ PANELS = {
         tables=("mitosis_points",),
         caption=(
             "Absolute change of the mitotic index against the relative background norm B / (S + "
-            "B). Coloured: genes whose mitotic index lies beyond that of control guides; "
+            "B), on the axes of the paper. Coloured: genes whose mitotic index lies beyond that of control guides; "
             "triangles: known mitotic factors. Circles: values of the paper, where the screen is "
             "the paper's."
         ),
@@ -236,10 +238,12 @@ PANELS = {
         tables=("mitosis", "mitosis_points"),
         caption=(
             "How well the relative background norm and the mitotic index tell known mitotic "
-            "factors from the other genes with a significant mitotic index (ROC curves, area in "
-            "the legend). The note gives the difference of the areas under the strict protocol "
-            "with its 95 % interval over genes and training seeds: if it includes 0, the data do "
-            "not show which score is better."
+            "factors from the other genes with a significant mitotic index. Left: ROC curves, area "
+            "in the legend. Right: the difference of the areas under the strict protocol with its "
+            "95 % interval over genes (and training seeds), for the configured choice and for "
+            "others: another threshold of significance, without the most extreme gene, a wider "
+            "list of factors. If an interval includes 0, the data do not show which score is "
+            "better."
         ),
     ),
     "figs1": Panel(
