@@ -9,6 +9,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.benchmarks.doses.dose_response import (
+    compound_rows,
+    mechanism_rows,
+    standardised,
+)
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.replicates.replicate_agreement import correlation_rows, retrieval_rows
 from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_correlations
@@ -94,3 +99,81 @@ def cases() -> Iterator[Case]:
             yield Case("retrieval across batches", f"{level}s, {batches} batches", "interval",
                        partial(retrieval_interval, level, world), worlds=250,
                        quick=batches == 2)  # fmt: skip
+
+
+def doses_world(
+    seed: int, *, strength: float, ed50: float = 2.0, batches: int = 4, per_dose: int = 8
+) -> tuple[np.ndarray, ...]:
+    """Return cells, gene, dose and batch: a compound at four doses with a Hill curve; controls."""
+    rng, levels = np.random.default_rng(seed), np.array([0.0, 0.3, 1.0, 3.0, 10.0])
+    n = np.r_[60, np.full(4, per_dose)]
+    dose = np.tile(np.repeat(levels, n), batches)
+    batch = np.repeat(np.arange(batches), n.sum())
+    direction = rng.normal(size=16)
+    effect = strength * (dose / (dose + ed50))[:, None] * direction / np.linalg.norm(direction)
+    cells = rng.normal(size=(len(dose), 16)) + 2 * rng.normal(size=(batches, 16))[batch] + effect
+    return standardised(cells, batch, dose == 0), np.where(dose == 0, "NTC", "c1"), dose, batch
+
+
+def trend_p(constant: float, world: dict, seed: int) -> list[float]:
+    cells, gene, dose, batch = doses_world(seed, strength=0.0, **world)
+    cells[dose > 0] += constant  # an effect that is the same at all doses is no trend
+    rows = compound_rows(cells, gene, dose, batch, ROW)
+    return [row["value"] for row in rows if row["metric"] == "trend_p_value"]
+
+
+def ed50_interval(world: dict, seed: int) -> list[tuple]:
+    rows = compound_rows(*doses_world(seed, **world), ROW)
+    ends = [(r["value"], r["low"], r["high"]) for r in rows if r["metric"] == "ed50"]
+    return [(*(ends or [(np.nan,) * 3])[0], world["ed50"])]
+
+
+def response_interval(strength: float, seed: int) -> list[tuple]:
+    cells, gene, dose, batch = doses_world(seed, strength=strength)
+    rows = [r for r in compound_rows(cells, gene, dose, batch, ROW) if r["metric"] == "response"]
+    return [_estimate(rows[-1])]
+
+
+def mechanisms(seed: int, strength: float, dimensions: int = 16) -> tuple:
+    """Return profiles, compound and dose of each, and the mechanisms: nine of three compounds."""
+    rng = np.random.default_rng(seed)
+    compound, dose = np.repeat(np.arange(30), 4), np.tile([0.3, 1.0, 3.0, 10.0], 30)
+    group_of = {f"c{k:02d}": f"m{k // 3}" if k < 27 else "" for k in range(30)}
+    effect = strength * rng.gamma(1, size=(10, 1)) * rng.normal(size=(10, dimensions))
+    own = 0.5 * rng.normal(size=(30, dimensions))
+    where = (effect[compound // 3] + own[compound]) * (dose / (dose + 2))[:, None]
+    names = np.array([f"c{k:02d}" for k in compound])
+    return where + 0.5 * rng.normal(size=(120, dimensions)), names, dose, group_of
+
+
+def mechanism_p(seed: int) -> list[float]:
+    rows = mechanism_rows(*mechanisms(seed, 0.0), 199, seed, ROW)
+    found = [row["value"] for row in rows if row["metric"].endswith("_p_value")]
+    return [found[0], found[-1]]
+
+
+def mechanism_interval(seed: int) -> list[tuple]:
+    rows = mechanism_rows(*mechanisms(seed, 0.5), 2, seed, ROW)
+    return [
+        _estimate(r) for r in rows
+        if r["metric"] == "mechanism_precision" and r["item"] == "" and np.isnan(r["level"])
+    ]  # fmt: skip
+
+
+def dose_cases() -> Iterator[Case]:
+    """Yield the cases of doses."""
+    for constant, label in ((0.0, "no effect"), (0.5, "the same effect at all doses")):
+        for per_dose in (2, 8):
+            yield Case("trend p", f"{label}, {per_dose} cells a dose", "p",
+                       partial(trend_p, constant, dict(per_dose=per_dose)), worlds=1000,
+                       quick=per_dose == 8)  # fmt: skip
+    for strength, ed50 in ((3.0, 2.0), (5.0, 2.0), (5.0, 0.6), (5.0, 6.0)):
+        world = dict(strength=strength, ed50=ed50)
+        yield Case("ED50", f"effect {strength:g} sd, ED50 {ed50:g}", "interval",
+                   partial(ed50_interval, world), worlds=300)  # fmt: skip
+    for strength in (0.0, 2.0):
+        yield Case("response", f"effect {strength:g} sd", "interval",
+                   partial(response_interval, strength), worlds=300)  # fmt: skip
+    yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=400)
+    yield Case("mechanism precision", "9 mechanisms", "interval", mechanism_interval,
+               worlds=400, quick=True)  # fmt: skip

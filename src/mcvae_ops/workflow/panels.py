@@ -228,9 +228,9 @@ PANELS = {
         tables=("mitosis_points",),
         caption=(
             "Absolute change of the mitotic index against the relative background norm B / (S + "
-            "B), on the axes of the paper. Coloured: genes whose mitotic index lies beyond that of control guides; "
-            "triangles: known mitotic factors. Circles: values of the paper, where the screen is "
-            "the paper's."
+            "B), on the axes of the paper. Coloured: genes whose mitotic index lies beyond that of "
+            "control guides; triangles: known mitotic factors. Circles: values of the paper, where "
+            "the screen is the paper's."
         ),
     ),
     "fig5c": Panel(
