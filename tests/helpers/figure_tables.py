@@ -307,6 +307,60 @@ def power() -> pd.DataFrame:
     return table.with_seeds_folded(table.to_frame(rows))
 
 
+def truth() -> pd.DataFrame:
+    """R² of two axes of each kind, for cells and genes."""
+    rows = []
+    for model in ("mcvae", "cellprofiler"):
+        for space, seed, level in itertools.product(
+            spaces_of(model), SEEDS if model == "mcvae" else (0,), ("cell", "gene")
+        ):
+            here = named("truth", model=model, space=space, seed=seed, protocol="strict", n=900)
+            here["cells"] = "unseen"
+            for kind, names in (
+                ("novel axes", ("damage_foci", "lobed_nucleus")),
+                ("natural axes", ("size", "mitosis")),
+            ):
+                value = 0.7 if (space == "salient") == (kind == "novel axes") else 0.3
+                ends = {"value": value, "low": value - 0.1, "high": value + 0.1}
+                ends["units"] = "80 tiles"
+                rows += [
+                    table.row(**here, metric=f"{level}_r2", item=axis, against=kind, **ends)
+                    for axis in names
+                ]
+                rows.append(table.row(**here, metric=f"{level}_mean_r2", item=kind, **ends))
+                if space == "salient":
+                    between = here | {"space": "salient-background", "item": kind}
+                    rows.append(table.row(**between, metric=f"{level}_mean_r2_difference", **ends))
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
+def doses() -> pd.DataFrame:
+    """Fourteen compounds of two mechanisms at four doses."""
+    rows = []
+    for model in ("mcvae", "cellprofiler"):
+        for space, seed in itertools.product(spaces_of(model), SEEDS if model == "mcvae" else (0,)):
+            here = named("doses", model=model, space=space, seed=seed, protocol="strict", n=90)
+            here["cells"] = "unseen"
+            for k in range(14):
+                of_one = here | {"item": f"CPD-{k}"}
+                q, half = 0.0001 * 3**k, 0.5 + 0.2 * k
+                rows.append(table.row(**of_one, metric="trend", value=0.8 - 0.02 * k))
+                rows.append(table.row(**of_one, metric="trend_q_value", value=q))
+                for dose in (0.3, 1, 3, 10):
+                    value = 2 * dose / (dose + half)
+                    ends = {"low": value - 0.3, "high": value + 0.3, "units": "4 batches"}
+                    response = of_one | {"metric": "response", "level": dose}
+                    rows.append(table.row(**response, value=value, **ends))
+                ends = {"low": half / 2, "high": half * 2, "units": "cells of 4 batches"}
+                rows.append(table.row(**of_one, metric="ed50", value=half, **ends))
+            for item in ("", "kinesin inhibitor", "actin inhibitor"):
+                ends = {} if item else {"low": 0.4, "high": 0.7, "units": "3 mechanisms"}
+                metric = "mechanism_precision"
+                rows.append(table.row(**here, item=item, metric=metric, value=0.55, **ends))
+                rows.append(table.row(**here, item=item, metric=f"{metric}_null", value=0.1))
+    return table.with_seeds_folded(table.to_frame(rows))
+
+
 def umap_cells(n: int = 1500) -> pd.DataFrame:
     """Cells of eight batches in two spaces."""
     rng, parts = np.random.default_rng(4), []
@@ -460,6 +514,8 @@ TABLES = {
     "integration": integration,
     "replicates": replicates,
     "power": power,
+    "truth": truth,
+    "doses": doses,
     "hits": hits,
     "umap_cells": umap_cells,
     "umap_guides": umap_guides,

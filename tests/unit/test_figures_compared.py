@@ -17,7 +17,7 @@ PER_TRAINING = [name for name, table in TABLES.items() if table.per_training]
 # Panels whose source data have rows of the models shown.
 OF_MODELS = (
     "fig2a", "fig2b", "fig3a", "fig3b", "fig4a", "fig4b", "fig4c", "fig5a", "fig5b", "fig5c",
-    "figs2", "figs4", "figs5", "figqc6",
+    "figs2", "figs4", "figs5", "figs6", "figs7", "figqc6",
 )  # fmt: skip
 
 

@@ -17,9 +17,11 @@ QC = {f"figqc{k}" for k in range(1, 7)}
 MISSING = {
     "cells": (
         {"source": "profiles"},
-        {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", "figs3", *QC},
+        {"fig3a", "fig3b", "fig4d", "fig4e", *(f"figs{k}" for k in range(1, 8)), *QC},
         {"covariates", "features", "guides", "corrections"},
     ),
+    "truth": ({"source": "archive"}, {"figs6"}, set()),
+    "doses": ({}, {"figs7"}, set()),
     "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),
     "corrections": ({"profiles.corrections": []}, {"figs2"}, {"corrections"}),
     "corum": (
@@ -70,7 +72,8 @@ def test_every_need_is_one_of_these():
 
 
 def test_all_means_every_panel_that_can_be_drawn():
-    assert DrawnPanels(changed({"figures.panels": "all"}), []).drawn == list(PANELS)
+    everything = {"figures.panels": "all", "benchmarks.doses.pattern": "x"}
+    assert DrawnPanels(changed(everything), []).drawn == list(PANELS)
     panels = DrawnPanels(changed({"figures.panels": "all", "alignment.measure": {}}), [])
     assert panels.drawn == [panel for panel in PANELS if panel not in panels.left_out]
     assert set(panels.left_out) >= MISSING["shifts"][1]

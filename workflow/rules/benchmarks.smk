@@ -323,6 +323,37 @@ rule power_curve:
         "../scripts/power_curve.py"
 
 
+rule dose_response:
+    """Fig. S7: dose response of compounds, and retrieval of their mechanisms."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.shown,
+            allow_missing=True,
+        ),
+        groups="results/{screen}/annotations/functional_groups.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/doses.parquet",
+    log:
+        "logs/{screen}/dose_response.log",
+    benchmark:
+        "benchmarks/{screen}/dose_response.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(120),
+    params:
+        pattern=config["benchmarks"]["doses"]["pattern"],
+        permutations=config["profiles"]["permutations"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/dose_response.py"
+
+
 rule hits:
     """Which genes change the cells: activity, agreement, norms, confounders, resemblance."""
     input:

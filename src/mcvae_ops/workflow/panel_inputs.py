@@ -104,6 +104,10 @@ def _missing(config: dict) -> dict[str, str]:
         missing["pairs"] = "no list of pairs of genes can be used"
     if config["source"] == "profiles":
         missing["cells"] = "source is profiles, which has no cells"
+    if config["source"] != "simulated":
+        missing["truth"] = f"source is {config['source']}, in which nothing is planted"
+    if config["benchmarks"]["doses"]["pattern"] is None:
+        missing["doses"] = "benchmarks.doses.pattern is null: guides are no doses"
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
     if not config["alignment"]["measure"]:

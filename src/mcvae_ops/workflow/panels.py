@@ -19,9 +19,10 @@ class Table:
         Where it lies below ``results/{screen}``. ``{training}`` ("model/seed") stands in it if each
         training that is shown has a table of its own.
     needs
-        What a run must have to make it: "cells", "corrections", "pairs" (of genes: those of
-        complexes or of another list) or an annotation by its key in ``archive.annotations``. If
-        several are missing, the user is told the first.
+        What a run must have to make it: "cells", "corrections", "doses" (guides with a dose),
+        "truth" (planted), "pairs" (of genes: those of complexes or of another list) or an
+        annotation by its key in ``archive.annotations``. If several are missing, the user is told
+        the first.
     """
 
     folder: str
@@ -74,6 +75,8 @@ TABLES = BENCHMARKS | {
     "integration": Table(folder="benchmarks", needs=("cells",)),
     "replicates": Table(folder="benchmarks", needs=("cells",)),
     "power": Table(folder="benchmarks", needs=("cells",)),
+    "truth": Table(folder="benchmarks", needs=("truth",)),
+    "doses": Table(folder="benchmarks", needs=("cells", "doses")),
     "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors",)),
     "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
@@ -309,6 +312,32 @@ PANELS = {
             "that no model was trained on. 95 % intervals over clusters of overlapping complexes, "
             "or genes, draws and training seeds. A curve that still rises says that more cells "
             "would find more."
+        ),
+    ),
+    "figs6": Panel(
+        draw="figs_truth:figs6",
+        tables=("truth",),
+        caption=(
+            "Only of a simulated screen: how well the spaces follow what was planted. R² of every "
+            "planted axis from each space (ridge regression, cross-validated), on cells that no "
+            "model was trained on. Novel axes are 0 in control cells and should be in the salient "
+            "space; shifts along natural axes, which vary in all cells, in the background. Left, "
+            "single cells, 95 % interval over tiles; right, means of genes, complexes held out "
+            "together, 95 % interval over complexes. Diamonds: mean of the axes of a kind."
+        ),
+    ),
+    "figs7": Panel(
+        draw="figs_doses:figs7",
+        tables=("doses",),
+        caption=(
+            "Only of a screen with doses. Left, dose response of the compounds with the surest "
+            "trend: difference from the controls (NTC) of the same batch, in their standard "
+            "deviations, along the direction in which the compound moves cells in the other "
+            "batches; 95 % interval over batches. Shaded: the dose of half the effect (ED50) with "
+            "its 95 % interval, where the doses hold it. q: false discovery rate of a trend "
+            "(Jonckheere and Terpstra's test within batches). Right, retrieval of mechanisms: "
+            "average precision with which a profile finds other compounds of its mechanism, at any "
+            "dose; ticks: permuted mechanisms; interval over mechanisms."
         ),
     ),
     "figqc1": Panel(
