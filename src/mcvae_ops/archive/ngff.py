@@ -40,7 +40,7 @@ def attributes(store: Store, path: str) -> dict:
         If there is no such group.
     """
     try:
-        found = zarr.open_group(store, path=path, mode="r").attrs.asdict()
+        attributes = zarr.open_group(store, path=path, mode="r").attrs.asdict()
     except (GroupNotFoundError, FileNotFoundError, KeyError, ValueError) as error:
         raise InputError(
             where=f"{store}/{path}",
@@ -48,7 +48,7 @@ def attributes(store: Store, path: str) -> dict:
             expected="OME-Zarr",
             fix="correct the address in images",
         ) from None
-    return found.get("ome", found)
+    return attributes.get("ome", attributes)
 
 
 def fields_of_plate(

@@ -169,20 +169,20 @@ def row_number(letters: str) -> int:
     return number
 
 
-def well_of(found: Mapping[str, str]) -> str | None:
+def well_of(fields: Mapping[str, str]) -> str | None:
     """Return the well that a path names, as one field or as row and column; None if it names none.
 
     Parameters
     ----------
-    found
+    fields
         Values of the fields.
     """
-    if "well" in found:
-        return well_name(found["well"])
-    if "row" not in found:
+    if "well" in fields:
+        return well_name(fields["well"])
+    if "row" not in fields:
         return None
-    row = found["row"]
-    return well_name(f"r{row}c{found['column']}" if row.isdigit() else f"{row}{found['column']}")
+    row = fields["row"]
+    return well_name(f"r{row}c{fields['column']}" if row.isdigit() else f"{row}{fields['column']}")
 
 
 def row_and_column(well: str) -> tuple[str, str]:

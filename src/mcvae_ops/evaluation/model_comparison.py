@@ -42,17 +42,17 @@ def by_screen(values: pd.DataFrame) -> pd.DataFrame:
     return means.sort_values("model", key=lambda m: m.map(order.index), kind="stable")
 
 
-def over_screens(each: pd.Series, what: str) -> IntervalEstimate:
+def over_screens(values: pd.Series, what: str) -> IntervalEstimate:
     """Return the mean over screens with Student's 95 % interval; none for a single screen.
 
     Screens are the units, each with trainings of its own: no number of seeds is asked for.
     """
-    if each.empty:
+    if values.empty:
         return missing_estimate(f"no {what}")
-    mean, n = float(each.mean()), len(each)
+    mean, n = float(values.mean()), len(values)
     if n < 2:
         return IntervalEstimate(mean, np.nan, np.nan, np.inf, f"one screen of {what}")
-    half = stats.t.ppf(0.975, n - 1) * each.std(ddof=1) / np.sqrt(n)
+    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
     return IntervalEstimate(mean, mean - half, mean + half, np.inf)
 
 
@@ -136,17 +136,17 @@ def _against(mine: pd.DataFrame, bar: pd.Series) -> pd.DataFrame:
     return both.assign(value=both["value"] - both["bar"], mine=both["value"])
 
 
-def _row(kind: str, key: dict, against: str, each: pd.DataFrame) -> dict:
-    n_seeds = int(each["n_seeds"].min()) if len(each) else 0
-    estimate = over_screens(each["value"], key["measure"])
+def _row(kind: str, key: dict, against: str, margin: pd.DataFrame) -> dict:
+    n_seeds = int(margin["n_seeds"].min()) if len(margin) else 0
+    estimate = over_screens(margin["value"], key["measure"])
     verdict = VERDICTS.get(estimate.verdict, estimate.verdict) if kind == "aim" else ""
-    shown = [f"{value:.4g}" for value in each["mine" if "bar" in each else "value"]]
-    if "bar" in each:
-        shown = [f"{value} : {bar:.4g}" for value, bar in zip(shown, each["bar"], strict=True)]
-    by_name = "; ".join(f"{name} {value}" for name, value in zip(each.index, shown, strict=True))
+    shown = [f"{value:.4g}" for value in margin["mine" if "bar" in margin else "value"]]
+    if "bar" in margin:
+        shown = [f"{value} : {bar:.4g}" for value, bar in zip(shown, margin["bar"], strict=True)]
+    by_name = "; ".join(f"{name} {value}" for name, value in zip(margin.index, shown, strict=True))
     values = (
         kind, key["model"], key["space"], key["correction"], key["measure"], against,
-        estimate.value, estimate.low, estimate.high, len(each), n_seeds, by_name, verdict,
+        estimate.value, estimate.low, estimate.high, len(margin), n_seeds, by_name, verdict,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
 

@@ -112,14 +112,14 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     over seeds, with an interval that includes the spread between seeds (`seeds.mean_over_seeds`).
     Models and spaces share the spread of a metric; so do the items of the metrics `ALIKE_ITEMS`.
     """
-    each = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
-    each = each[np.isfinite(each["low"]) & np.isfinite(each["high"])]
+    per_seed = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
+    per_seed = per_seed[np.isfinite(per_seed["low"]) & np.isfinite(per_seed["high"])]
     keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n", "units")]
-    each = each.assign(pool=each["item"].mask(each["metric"].isin(ALIKE_ITEMS), ""))
+    per_seed = per_seed.assign(pool=per_seed["item"].mask(per_seed["metric"].isin(ALIKE_ITEMS), ""))
     alike = ["pool", *(name for name in keys if name not in ("model", "space", "item"))]
-    groups = each.groupby([*keys, "pool"], sort=False, dropna=False)
+    groups = per_seed.groupby([*keys, "pool"], sort=False, dropna=False)
     rest = groups.agg(n=("n", "max"), units=("units", "first"))
-    folded = mean_over_seeds(each, [*keys, "pool"], alike).join(rest).reset_index()
+    folded = mean_over_seeds(per_seed, [*keys, "pool"], alike).join(rest).reset_index()
     folded["units"] += ", " + folded["n_seeds"].astype(str) + " seeds"
     folded["seed"] = OVER_SEEDS
     for metrics, least in ((BETWEEN_0_AND_1, 0), (DIFFERENCES, -1)):

@@ -118,14 +118,14 @@ def recall_rows(predictions: Predictions, common: dict) -> list[dict]:
     common
         Columns that all rows share.
     """
-    found = recalls(predictions)
-    row, n_groups, n = partial(table.row, **common), len(predictions.groups), found.n.sum()
-    of_groups = {name: found.mean([k]) for k, name in enumerate(predictions.groups)}
-    macro = found.mean(list(range(n_groups)))
-    weights = found.n / n
-    terms = found.terms * weights[found.group_of]
-    low, high = stratified_interval(weights @ found.value, terms, found.group_of, is_share=True)
-    accuracy = macro | {"value": weights @ found.value, "low": low, "high": high}
+    recall = recalls(predictions)
+    row, n_groups, n = partial(table.row, **common), len(predictions.groups), recall.n.sum()
+    of_groups = {name: recall.mean([k]) for k, name in enumerate(predictions.groups)}
+    macro = recall.mean(list(range(n_groups)))
+    weights = recall.n / n
+    terms = recall.terms * weights[recall.group_of]
+    low, high = stratified_interval(weights @ recall.value, terms, recall.group_of, is_share=True)
+    accuracy = macro | {"value": weights @ recall.value, "low": low, "high": high}
     drawn = {("recall", name): columns for name, columns in of_groups.items()}
     drawn |= {("macro_recall", ""): macro, ("accuracy", ""): accuracy}
     if common["protocol"] == "published":
