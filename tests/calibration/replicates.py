@@ -9,16 +9,21 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, build_pair_sets
+from mcvae_ops.benchmarks.corrections import EMPTY_PAIRS
 from mcvae_ops.benchmarks.doses.dose_response import (
     compound_rows,
     mechanism_rows,
     standardised,
 )
 from mcvae_ops.benchmarks.estimates import table
+from mcvae_ops.benchmarks.integration.batch_integration import mixing_rows
+from mcvae_ops.benchmarks.replicates.power_curve import draw_rows, mean_over_draws
 from mcvae_ops.benchmarks.replicates.replicate_agreement import correlation_rows, retrieval_rows
 from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_correlations
 from mcvae_ops.benchmarks.replicates.replicate_profiles import Replicates, replicate_profiles
 from mcvae_ops.benchmarks.replicates.replicate_retrieval import gene_queries, guide_queries
+from mcvae_ops.benchmarks.truth.planted_truth import regression_rows
 from tests.calibration.cases import Case
 
 ROW = partial(table.row, benchmark="", protocol="strict", model="", space="", seed=0, cells="all")
@@ -83,8 +88,8 @@ def _estimate(row: dict, truth: float = np.nan) -> tuple:
     return row["value"], row["low"], row["high"], truth
 
 
-def cases() -> Iterator[Case]:
-    """Yield every case."""
+def replicate_cases() -> Iterator[Case]:
+    """Yield the cases of replicates."""
     for level in ("gene", "guide"):
         for batches, genes in ((2, 30), (8, 60)):
             world = dict(genes=genes, batches=batches)
@@ -160,6 +165,67 @@ def mechanism_interval(seed: int) -> list[tuple]:
     ]  # fmt: skip
 
 
+def mixing_interval(metric: str, batches: int, seed: int) -> list[tuple]:
+    rng = np.random.default_rng(seed)
+    batch = np.repeat(np.arange(batches), 480 // batches)
+    offsets = 0.6 * rng.normal(size=(batches, 8))
+    first = rng.normal(size=(len(batch), 8)) + offsets[batch]
+    latents = {"none": first, "centre": first - 0.7 * offsets[batch]}
+    rows = mixing_rows(latents, batch, seed, ROW)
+    wanted = ((metric, "none"), (f"{metric}_difference", "centre"))
+    return [_estimate(r) for name in wanted for r in rows if (r["metric"], r["item"]) == name]
+
+
+def truth_interval(n_units: int, per_unit: int, seed: int) -> list[tuple]:
+    """R^2 of an axis that units share (complexes of genes, tiles of cells), and a difference."""
+    rng, fixed = np.random.default_rng(seed), np.random.default_rng(7)
+    units = np.repeat(np.arange(n_units), per_unit)
+    axes = 0.7 * rng.normal(size=(n_units, 2))[units] + 0.7 * rng.normal(size=(len(units), 2))
+    names = pd.DataFrame(axes, columns=["size", "damage_foci"])
+    weights = fixed.normal(size=(2, 2, 8))
+    spaces = {
+        space: axes @ weight + 2.5 * rng.normal(size=(len(units), 8))
+        for space, weight in zip(("salient", "background"), weights, strict=True)
+    }
+    rows = regression_rows(spaces, names, units, "units", seed, ROW)
+    return [
+        _estimate(r) for r in rows
+        if (r["metric"], r["item"], r["space"]) == ("r2", "damage_foci", "salient")
+        or (r["metric"], r["item"]) == ("mean_r2_difference", "novel axes")
+    ]  # fmt: skip
+
+
+def power_interval(metric: str, seed: int) -> list[tuple]:
+    rng = np.random.default_rng(seed)
+    n_genes, per_gene, controls = 60, 16, 100
+    gene = np.r_[np.full(controls, -1), np.repeat(np.arange(n_genes), per_gene)]
+    batch = rng.integers(0, 2, len(gene))
+    machine = rng.gamma(2, 0.3, size=(20, 1)) * rng.normal(size=(20, 12))
+    own = 0.3 * rng.normal(size=(n_genes, 12))
+    latent = rng.normal(size=(len(gene), 12)) + rng.normal(size=(2, 12))[batch]
+    latent[gene >= 0] += (np.repeat(machine, 3, axis=0) + own)[gene[gene >= 0]]
+    genes = [f"g{k:02d}" for k in range(n_genes)]
+    complexes = pd.DataFrame({"complex": [f"c{k // 3}" for k in range(n_genes)], "gene": genes})
+    pair_set = build_pair_sets(tuple(genes), complexes, EMPTY_PAIRS, 400, seed)[COMPLEXES]
+    rows = mean_over_draws(draw_rows(latent, batch, gene, genes, pair_set, 99, seed))
+    found = rows[(rows["metric"] == metric) & (rows["level"] == 8)].iloc[0]
+    return [_estimate(found)]
+
+
+def other_cases() -> Iterator[Case]:
+    """Yield the cases of integration, planted truth and power."""
+    for metric in ("batch_silhouette", "ilisi"):
+        for batches in (3, 8):
+            yield Case(metric.replace("_", " "), f"{batches} batches", "interval",
+                       partial(mixing_interval, metric, batches), worlds=200)  # fmt: skip
+    for n, per in ((24, 3), (80, 10)):
+        yield Case("R2 of planted axes", f"{n} units of {per}", "interval",
+                   partial(truth_interval, n, per), worlds=300, quick=n == 24)  # fmt: skip
+    for metric in ("average_precision", "macro_average_precision", "hit_fraction"):
+        yield Case(f"power, {metric.replace('_', ' ')}", "8 of 16 cells", "interval",
+                   partial(power_interval, metric), worlds=120)  # fmt: skip
+
+
 def dose_cases() -> Iterator[Case]:
     """Yield the cases of doses."""
     for constant, label in ((0.0, "no effect"), (0.5, "the same effect at all doses")):
@@ -177,3 +243,10 @@ def dose_cases() -> Iterator[Case]:
     yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=400)
     yield Case("mechanism precision", "9 mechanisms", "interval", mechanism_interval,
                worlds=400, quick=True)  # fmt: skip
+
+
+def cases() -> Iterator[Case]:
+    """Yield every case."""
+    yield from replicate_cases()
+    yield from other_cases()
+    yield from dose_cases()

@@ -95,5 +95,5 @@ def _draw_mechanisms(axes: Axes, table: pd.DataFrame, models: list[str]) -> None
     axes.set_yticks(range(len(names)), [name or "all mechanisms" for name in names], fontsize=8.5)
     axes.set(xlim=(0, 1.02), ylim=(len(names) - 0.5, -0.6), xlabel="average precision")
     axes.set_title("mechanism of another compound", fontsize=9.5)
-    axes.legend(fontsize=7.5, loc="best")
+    axes.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=2)
     axes.grid(False, axis="y")

@@ -58,7 +58,8 @@ def _note(rows: pd.DataFrame) -> str:
     text = (
         f"{style.counted(int(cells['n']), 'cells')} ({cells['units']}) and "
         f"{style.counted(int(genes['n']), 'genes')} ({genes['units']}) that no model was trained "
-        f"on; {style.seeds_note(rows)}; 95 % interval over tiles or complexes, and seeds."
+        f"on; {style.seeds_note(rows)}; 95 % interval over tiles or complexes, and seeds. "
+        "Values below −0.3, worse than no prediction, are not drawn."
     )
     difference = average_seeds(choose(rows, metric="cell_mean_r2_difference"), ["model", "item"])
     for row in difference.itertuples():
