@@ -187,7 +187,7 @@ def truth_interval(n_units: int, per_unit: int, seed: int) -> list[tuple]:
         space: axes @ weight + 2.5 * rng.normal(size=(len(units), 8))
         for space, weight in zip(("salient", "background"), weights, strict=True)
     }
-    rows = regression_rows(spaces, names, units, "units", seed, ROW)
+    rows = regression_rows(spaces, names, units, "units", seed, ROW, few=n_units < 50)
     return [
         _estimate(r) for r in rows
         if (r["metric"], r["item"], r["space"]) == ("r2", "damage_foci", "salient")

@@ -126,10 +126,10 @@ def test_r2_is_that_of_scikit_learn_and_units_are_not_split():
     fold = folds_of(units, rng)
     assert all(len(set(fold[units == unit])) == 1 for unit in range(20))
     predicted = predicted_axes(features, axes, fold)
-    r2, terms = r2_terms(axes, predicted, units)
+    r2, terms = r2_terms(axes, predicted, units, few=False)
     assert r2 == pytest.approx(r2_score(axes, predicted, multioutput="raw_values"))
     assert terms.shape == (20, 2) and terms.sum(axis=0) == pytest.approx([0, 0], abs=1e-9)
-    assert np.isnan(r2_terms(np.ones((80, 1)), np.ones((80, 1)), units)[0]).all()
+    assert np.isnan(r2_terms(np.ones((80, 1)), np.ones((80, 1)), units, few=True)[0]).all()
 
 
 def test_a_called_cell_has_the_truth_of_the_nearest_planted_one():

@@ -38,7 +38,7 @@ def predicted_axes(features: np.ndarray, axes: np.ndarray, fold: np.ndarray) -> 
 
 
 def r2_terms(
-    axes: np.ndarray, predicted: np.ndarray, units: np.ndarray
+    axes: np.ndarray, predicted: np.ndarray, units: np.ndarray, *, few: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return R^2 of each axis, and what each unit contributes to its error.
 
@@ -48,11 +48,14 @@ def r2_terms(
         (row, axis); an axis that does not vary has no R^2 (NaN).
     units
         Unit of each row, (row,).
+    few
+        Whether units are so few that another draw of them would give another fit: the terms are
+        then widened for what the fits owe to their training units (Nadeau & Bengio 2003,
+        doi:10.1023/A:1024068626366).
 
     Returns
     -------
-    (axis,), and (unit, axis): those of a ratio of sums, widened for what the fits owe to the units
-    that they were trained on (Nadeau & Bengio 2003, doi:10.1023/A:1024068626366).
+    (axis,), and (unit, axis): those of a ratio of sums.
     """
     names, unit_of = np.unique(units, return_inverse=True)
     off, apart = (axes - predicted) ** 2, (axes - axes.mean(axis=0)) ** 2
@@ -62,4 +65,4 @@ def r2_terms(
     of_rows = -(off - (1 - r2) * apart) / total
     terms = np.zeros((len(names), axes.shape[1]))
     np.add.at(terms, unit_of, of_rows)
-    return r2, terms / np.sqrt(1 - 1 / FOLDS)
+    return r2, terms * (np.sqrt(1 + FOLDS / (FOLDS - 1)) if few else 1)

@@ -71,6 +71,8 @@ def regression_rows(
     unit: str,
     seed: int,
     row: Callable,
+    *,
+    few: bool,
 ) -> list[dict]:
     """Return R^2 of every axis from every space, the mean of each kind, and differences of spaces.
 
@@ -85,14 +87,17 @@ def regression_rows(
     seed
         Of the folds.
     row
-        `table.row` with the columns that name the level filled in.
+        `table.row` with the columns that name the embedding filled in.
+    few
+        As in `r2_terms`.
     """
     n_units, values = len(np.unique(units)), axes.to_numpy(float)
     kind_of = np.array([next(k for k, of in KINDS.items() if axis in of) for axis in axes])
     make_row = partial(row, n=len(axes), units=f"{n_units} {unit}")
     fold, found, rows = folds_of(units, named_rng(seed, BENCHMARK, unit)), {}, []
     for space, features in spaces.items():
-        r2, terms = r2_terms(values, predicted_axes(features, values, fold), units)
+        predicted = predicted_axes(features, values, fold)
+        r2, terms = r2_terms(values, predicted, units, few=few)
         known = np.isfinite(r2)
         for k in np.flatnonzero(known):
             of_axis = partial(make_row, space=space, item=axes.columns[k], against=kind_of[k])
@@ -165,7 +170,7 @@ def planted_truth(
         )
         tiles = place[chosen].groupby(PLACE).ngroup().to_numpy()
         features = {space: latent[:, at] for space, at in spaces.items()}
-        rows += _at("cell", regression_rows(features, axes, tiles, "tiles", seed, row))
+        rows += _at("cell", regression_rows(features, axes, tiles, "tiles", seed, row, few=False))
         is_ntc = of_cells["is_ntc"].to_numpy()
         centred, _ = centre_on_controls(latent, batch_numbers(of_cells), is_ntc)
         gene_of = of_cells["gene"].to_numpy(str)[~is_ntc]
@@ -174,7 +179,9 @@ def planted_truth(
         named = complex_of.reindex(means.index).fillna("")
         units = named.mask(named == "", means.index).to_numpy(str)
         features = {space: means.to_numpy()[:, at] for space, at in spaces.items()}
-        rows += _at("gene", regression_rows(features, of_genes, units, "complexes", seed, row))
+        rows += _at(
+            "gene", regression_rows(features, of_genes, units, "complexes", seed, row, few=True)
+        )
         progress.step()
     table.write(rows, benchmark)
 
