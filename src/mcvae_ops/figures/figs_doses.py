@@ -67,6 +67,8 @@ def _draw_response(axes: Axes, rows: pd.DataFrame, compound: str, q: float) -> N
     if len(response):
         lowest, highest = response["level"].min(), response["level"].max()
         axes.set_xlim(lowest / 1.6, highest * 1.6)
+        axes.set_xticks(response["level"], [f"{dose:g}" for dose in response["level"]])
+        axes.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     digits = "q < 0.001" if q < 0.001 else f"q = {q:.3f}"
     axes.set_title(f"{compound}, {digits}", fontsize=8.5)
     axes.tick_params(labelsize=8)
