@@ -96,7 +96,7 @@ def replicate_cases() -> Iterator[Case]:
             yield Case("replicate correlation, p", f"{level}s, {batches} batches", "p",
                        partial(correlation_p, level, world), worlds=200,
                        quick=batches == 2)  # fmt: skip
-            world |= dict(strength=0.15)
+            world = world | dict(strength=0.15)
             for metric in ("replicate_correlation_excess", "replicating_fraction"):
                 yield Case(metric.replace("_", " "), f"{level}s, {batches} batches", "interval",
                            partial(correlation_interval, metric, level, world),

@@ -272,8 +272,8 @@ PANELS = {
             "(0: mixed, 1: apart) and iLISI (share of the batches among neighbours; 1: mixed), "
             "with 95 % interval over batches; grey line: shuffled batches. Biology: average "
             "precision over pairs of one complex and over complexes, and how well the guides of "
-            "one gene agree. A good correction moves the upper row to the grey line and does not "
-            "lower the others."
+            "one gene agree. A good correction moves the batch to the grey line and does not lower "
+            "biology."
         ),
     ),
     "figs3": Panel(
