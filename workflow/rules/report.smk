@@ -61,6 +61,7 @@ rule report:
         alignment=branch(FROM_CELLS, then="results/{screen}/qc/alignment.parquet"),
         known_shifts=branch(FROM_CELLS, then="results/{screen}/qc/checks.parquet"),
         dropped=branch(FROM_CELLS, then="results/{screen}/qc/dropped.parquet"),
+        feature_list=branch(FROM_CELLS, then="results/{screen}/manifest/features.tsv"),
         index=branch(FROM_CELLS, then="results/{screen}/shards/index.parquet"),
         splits=branch(FROM_CELLS, then="results/{screen}/shards/splits.parquet"),
         explorer=branch(FROM_CELLS, then="results/{screen}/explorer.html"),

@@ -34,7 +34,7 @@ rule published_profiles:
         runtime=growing(10),
     params:
         profiles=config["archive"]["profiles"],
-        control=config["screen"]["control"],
+        control=CALLED["control"],
         model=config["profiles"]["main_model"],
         seed=config["training"]["seeds"][0],
     script:

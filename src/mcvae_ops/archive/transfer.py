@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.checksums import note_receipt, received
 from mcvae_ops.archive.content import digest_of, fault_of
 from mcvae_ops.archive.http import (
@@ -27,8 +27,7 @@ from mcvae_ops.archive.http import (
 )
 from mcvae_ops.errors import InputError
 
-__all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",
-           "opened", "read_json", "read_range"]  # fmt: skip
+__all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "opened", "read_json", "read_range"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,17 +45,6 @@ class Wanted:
     target: Path
     size_bytes: int | None = None
     md5: str | None = None
-
-
-def is_remote(address: str) -> bool:
-    """Tell an address on the network from a local path or ``file://`` address."""
-    return urlsplit(str(address)).scheme in {"http", "https"}
-
-
-def local_path(address: str) -> Path:
-    """Return the path that a local path or a ``file://`` address names."""
-    parts = urlsplit(str(address))
-    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(address)
 
 
 def fetch(

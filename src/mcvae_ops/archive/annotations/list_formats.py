@@ -110,18 +110,21 @@ def _json_rows(text: str, name: str | None, where: str) -> Rows:
 
 
 def _value_rows(value: object, where: str) -> Rows:
-    """Return a list of genes, a dictionary of such lists, or records with alike keys, as rows."""
+    """Return genes, lists of genes by set, sets by gene, or records with alike keys, as rows."""
     if _is_genes(value):
         return Rows([[GENE], *([gene.strip()] for gene in value)], where)
     if isinstance(value, dict) and value and all(_is_genes(genes) for genes in value.values()):
         return _set_rows(value, None, where)
+    if isinstance(value, dict) and value and all(isinstance(v, str) for v in value.values()):
+        rows = [[gene.strip(), label.strip()] for gene, label in value.items()]
+        return Rows([[GENE, SET], *rows], where)
     if isinstance(value, list) and value and all(isinstance(record, dict) for record in value):
         names = list(value[0])
         if all(list(record) == names for record in value):
             fields = [[str(record[name]).strip() for name in names] for record in value]
             return Rows([names, *fields], where)
     kind = type(value).__name__
-    expected = "a list of genes, or lists by the name of their group ({group: [genes]})"
+    expected = "a list of genes, lists by group ({group: [genes]}), or groups by gene"
     raise _wrong(where, f"a {kind} of another form", "replace it", expected)
 
 
