@@ -181,6 +181,8 @@ def test_panels_of_cells_need_cells_and_those_of_shifts_a_shift():
     config["alignment"]["measure"] = {}
     assert set(panels_of(config).left_out) == {"figqc3"}
     config["source"] = "profiles"
+    genes = {"table": "map.parquet", "spaces": {"combined": "0-31"}}
+    config["archive"]["profiles"] = {"genes": genes, "guide_significance": None}
     assert panels_of(config).drawn == ["fig1"]
 
 
