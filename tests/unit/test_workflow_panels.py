@@ -9,9 +9,10 @@ import pytest
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panel_inputs import benchmark_tables, panel_settings, undrawable
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
+from mcvae_ops.workflow.shorthand import in_full
 from tests.helpers.configurations import merged, whole
 
-CONFIGURATION = whole(merged("config"))
+CONFIGURATION = in_full(whole(merged("config")))
 QC = {f"figqc{k}" for k in range(1, 7)}
 COLUMNS = {"gene": "gene", "mitotic_index": "index"}
 TWO, ONE = {"salient": "0-31", "background": "32-63"}, {"combined": "0-63"}
@@ -26,6 +27,7 @@ def profiles(columns=COLUMNS, spaces=TWO, guides: dict | None = None) -> dict:
 
 # What is missing -> the keys without it, panels that cannot be drawn, tables that cannot be made.
 MISSING = {
+    "stage": ({"cells": []}, {"fig5b", "fig5c"}, {"mitosis"}),
     "cells": (
         profiles(guides={"table": "guides.parquet"}),
         {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", "figs3", *QC},

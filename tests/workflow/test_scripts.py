@@ -57,7 +57,7 @@ def on_images(folder: Path) -> tuple[dict, set[str]]:
     (folder / "platemap.csv").write_text("well,gene\nA1,NTC\n")
     config = tiny_configuration() | {
         "source": "archive",
-        "cells": {"masks": "masks/{plate}/{well}_{tile}.tif"},
+        "cells": {"table": None, "masks": "masks/{plate}/{well}_{tile}.tif"},
         "labels": {"table": "platemap.csv"},
     }
     lists = dict.fromkeys(config["archive"]["annotations"]) | {"pairs": {}}
