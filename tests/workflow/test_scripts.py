@@ -42,6 +42,7 @@ def published(folder: Path) -> tuple[dict, set[str]]:
     for path in tables.values():
         path.touch()
     config["archive"] |= {
+        "root": None,
         "profiles": {
             "genes": {"table": str(tables["genes"]), "spaces": {"combined": "0-31"}},
             "guide_significance": {"table": str(tables["guide_significance"])},
