@@ -33,7 +33,7 @@ def _without_pairs(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     figure = style.new_figure(6.0, 1.4)
     style.bare(figure.subplots(), "no gene has two guides: there is nothing to compare")
     style.finish(figure, "figs1", "Do the guides of one gene agree?", "No estimate.")
-    return figure, drawn((RUN, table))
+    return figure, table
 
 
 def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
