@@ -1,9 +1,8 @@
 """
-Fig. S1, S2: guide consistency and batch correction, which the paper does not show.
+Fig. S1: do the guides of a gene agree? (not in the paper)
 
 TABLES
-    guides         consistency of the guides of each gene (Fig. S1)
-    corrections    complex retrieval and guide consistency for each batch correction (Fig. S2)
+    guides    consistency of the guides of each gene
 """
 
 import pandas as pd
@@ -11,20 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.facets import facets
-from mcvae_ops.figures.source_data import RUN, average_seeds, choose, drawn, needed, shown_models
+from mcvae_ops.figures.source_data import RUN, average_seeds, choose, drawn, needed
 
 CELLS = {"all": ("s", "all cells"), "test": ("o", "held-out cells")}
-CORRECTIONS = {
-    "none": "none",
-    "centre": "centred on NTC",
-    "robust_z": "robust z on NTC",
-    "tvn": "TVN",
-}
-METRICS = {
-    "average_precision": "average precision of complexes",
-    "guide_consistency": "mAP of the guides of a gene",
-}
 KEYS = ["model", "space", "cells", "metric", "item"]
 
 
@@ -69,50 +57,6 @@ def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     )
     style.finish(figure, "figs1", "Do the guides of one gene agree?", note)
     return figure, drawn((RUN, table))
-
-
-def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw how batch correction changes each space of the shown models, and CellProfiler."""
-    models = shown_models(settings)
-    table = choose(tables["corrections"], metric=list(METRICS), cells=list(CELLS))
-    table = choose(table, model=[*models, "cellprofiler"])
-    estimates = average_seeds(needed(table, "figure figs2, table corrections"), KEYS)
-    shown = [name for name in CORRECTIONS if name in set(estimates["item"])]
-    figure, places = facets(METRICS, models)
-    for axes, metric, model in places:
-        series = [(model, space) for space in ("salient", "background", "combined")]
-        for k, (name, space) in enumerate([*series, ("cellprofiler", "combined")]):
-            here = choose(estimates, model=name, space=space, metric=metric)
-            _draw_corrections(axes, here, shown, 0.18 * (k - 1.5), (name, space))
-        axes.set_xticks(range(len(shown)), [CORRECTIONS[name] for name in shown], rotation=20)
-        axes.grid(False, axis="x")
-    for every in figure.axes:  # only now: axes that share a scale also share its limits
-        every.set_ylim(bottom=0)
-    for marker, name in CELLS.values():
-        axes.plot([], [], marker, color=style.FAINT, ms=4.5, ls="", label=name)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center")
-    note = (
-        "Cells are corrected in each batch with its NTC cells, then averaged. Strict protocol; "
-        f"{style.model_names(models)}: mean of "
-        f"{style.seeds_note(table)}; "
-        "95 % interval over clusters of overlapping complexes (average precision) or genes (mAP), "
-        "and seeds."
-    )
-    style.finish(figure, "figs2", "What batch correction does to each space", note)
-    return figure, drawn((RUN, estimates))
-
-
-def _draw_corrections(
-    axes: Axes, rows: pd.DataFrame, shown: list[str], offset: float, of: tuple[str, str]
-) -> None:
-    colour = style.space_colour(*of)
-    for aside, (cells, (marker, _)) in zip((-0.03, 0.03), CELLS.items(), strict=True):
-        for row in choose(rows, cells=cells).itertuples():
-            x = shown.index(row.item) + offset + aside
-            axes.plot([x, x], [row.low, row.high], color=colour, lw=1.3)
-            axes.plot(x, row.value, marker, color=colour, ms=4.5)
-    axes.plot([], [], "-", color=colour, lw=3, label=style.space_name(*of))
 
 
 def _legend(axes: Axes, table: pd.DataFrame) -> None:
