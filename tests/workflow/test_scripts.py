@@ -42,11 +42,13 @@ def published(folder: Path) -> tuple[dict, set[str]]:
     for path in tables.values():
         path.touch()
     config["archive"] |= {
+        "root": None,
         "profiles": {
             "genes": {"table": str(tables["genes"]), "spaces": {"combined": "0-31"}},
             "guide_significance": {"table": str(tables["guide_significance"])},
         },
     }
+    config["cells"] |= {"table": None}
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"]["annotations"] = lists | {"pairs": {}}
     return config, {"results/tiny/profiles/mitotic_index.parquet"}

@@ -16,8 +16,18 @@ CELLS = {"all": ("s", "all cells"), "test": ("o", "held-out cells")}
 KEYS = ["model", "space", "cells", "metric", "item"]
 
 
+def _without_pairs(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Say that no gene has guides to compare, as where every genotype is one."""
+    figure = style.new_figure(6.0, 1.4)
+    style.bare(figure.subplots(), "no gene has two guides: there is nothing to compare")
+    style.finish(figure, "figs1", "Do the guides of one gene agree?", "No estimate.")
+    return figure, table
+
+
 def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw the consistency of the guides of a gene in each space of each model."""
+    if tables["guides"].empty:
+        return _without_pairs(tables["guides"])
     table = choose(tables["guides"], item="", cells=list(CELLS))
     table = average_seeds(needed(table, "figure figs1, table guides"), KEYS)
     pairs = list(dict.fromkeys(zip(table["model"], table["space"], strict=True)))
