@@ -15,7 +15,7 @@ from mcvae_ops.workflow.shorthand import in_full
 SCREEN = {
     "plates": {"P1": ["A1"]}, "tiles": "0-20", "control": "nontargeting", "cut_px": None,
     "ambiguous_labels": "refuse", "features": ["*"], "not_features": [],
-    "mitotic": ["mitotic*", "M"], "duplicates": None, "tile_size_px": 640,
+    "mitotic": ["mitotic*", "M"], "duplicates": None, "tile_size_px": 640, "batch": ["plate"],
     "well_grid": {"column_heights": [7, 7, 7]},
 }  # fmt: skip
 ARCHIVE = {"root": None, "files": None, "streams": 1, "retries": 0, "timeout_s": 5,

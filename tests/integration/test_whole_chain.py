@@ -132,7 +132,16 @@ def test_other_corrections_rewrite_no_plain_profile(tiny_run):
     finally:
         write_configuration(tiny_configuration(), tiny_run)
     assert planned["correct_profiles"] == 2
-    changed = {"correct_profiles", "corrections", "claims", "draw_figure", "report", "all", "total"}
+    changed = {
+        "correct_profiles",
+        "corrections",
+        "batch_integration",
+        "claims",
+        "draw_figure",
+        "report",
+        "all",
+        "total",
+    }
     assert set(planned) == changed and planned["draw_figure"] == 1
 
 

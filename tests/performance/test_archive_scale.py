@@ -148,7 +148,8 @@ FULL_SIZE = pytest.param(
 def test_a_feature_table_never_sits_in_memory(n_cells, suffix, tmp_path):
     screen = {"plates": {"P": WELLS}, "tiles": "0-1280", "tile_size_px": 2960, "cut_px": None,
               "control": "c", "ambiguous_labels": "refuse", "features": ["*"],
-              "not_features": [], "mitotic": ["mitotic*"], "duplicates": None}  # fmt: skip
+              "not_features": [], "mitotic": ["mitotic*"], "duplicates": None,
+              "batch": ["plate"]}  # fmt: skip
     archive = {"root": None, "files": None, "streams": 1, "retries": 1, "timeout_s": 5,
                "keep_raw": False}  # fmt: skip
     address = write_parts(tmp_path, n_cells, suffix)

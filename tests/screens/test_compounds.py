@@ -64,3 +64,14 @@ def test_higher_doses_do_more():
     dose_um = guides["guide"].str.extract(r" ([\d.]+) uM")[0].astype(float)
     mean = effect.groupby(dose_um.to_numpy()).mean()
     assert mean.iloc[-1] > 1.5 * mean.iloc[0]
+
+
+def test_doses_of_active_compounds_have_a_trend_and_planted_mechanisms_are_found():
+    table = pd.read_parquet(RESULTS / "benchmarks/doses.parquet")
+    table = table[(table["space"] == "combined") & (table["model"] == "cellprofiler")]
+    q = table[table["metric"] == "trend_q_value"].set_index("item")["value"]
+    is_null = q.index.str.startswith("NUL")
+    assert (q[~is_null] < 0.05).mean() > 0.5 and (q[is_null] < 0.05).sum() <= 1
+    overall = table[(table["item"] == "") & table["level"].isna()].set_index("metric")["value"]
+    assert overall["mechanism_precision"] > 1.5 * overall["mechanism_precision_null"]
+    assert overall["mechanism_precision_p_value"] < 0.01

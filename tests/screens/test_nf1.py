@@ -54,7 +54,7 @@ def test_the_nuclei_of_the_masks_have_crops(results):
 def test_the_report_says_what_follows_where_well_and_genotype_are_one(results):
     report = re.sub(r"\s+", " ", (results / "report.html").read_text())
     for sentence in (
-        "genotype and well are confounded",
+        "Perturbation and well are confounded",
         "in wells of their own (2 of 5 wells)",
         "the exchange of cells is left out",
         "figqc5: screen.well_grid is null",

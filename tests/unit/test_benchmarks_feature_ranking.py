@@ -202,7 +202,7 @@ def test_a_group_like_the_controls_has_no_altered_feature(screen):
     write_parquet(groups, folder / "null.parquet")
     found = rank(screen, groups=str(folder / "null.parquet"))
     strict = found[found["protocol"] == "strict"]
-    assert set(strict["item"]) == {"tubulin"}
+    assert set(strict["item"]) == {"tubulin", "novel groups"}
 
 
 def test_one_batch_has_no_held_out_variance(screen):
@@ -215,7 +215,7 @@ def test_group_without_cells_and_unknown_group(screen):
     groups = pd.DataFrame({"gene": ["ACTB", "NONE"], "group": ["actin", "tubulin"]})
     write_parquet(groups, folder / "few.parquet")
     found = rank(screen, groups=str(folder / "few.parquet"))
-    assert set(found["item"]) == {"actin"}
+    assert set(found["item"]) == {"actin", "shifting groups"}
     with pytest.raises(InputError, match="one of actin, tubulin"):
         rank(screen, settings=SETTINGS | {"novel_groups": ["microtubules"]})
 

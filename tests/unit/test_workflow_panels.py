@@ -30,12 +30,14 @@ MISSING = {
     "stage": ({"cells": []}, {"fig5b", "fig5c"}, {"mitosis"}),
     "cells": (
         profiles(guides={"table": "guides.parquet"}),
-        {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", "figs3", *QC},
+        {"fig3a", "fig3b", "fig4d", "fig4e", *(f"figs{k}" for k in range(1, 8)), *QC},
         {"covariates", "features", "guides", "corrections"},
     ),
     "significance": (profiles(), {"fig4a", "fig4b", "fig4c"}, {"functions"}),
     "mitotic_index": (profiles({}), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
     "spaces": (profiles(spaces=ONE), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
+    "truth": ({"source": "archive"}, {"figs6"}, set()),
+    "doses": ({}, {"figs7"}, set()),
     "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),
     "well_grid": ({"screen.well_grid": None}, {"figqc1", "figqc5"}, set()),
     "corrections": ({"profiles.corrections": []}, {"figs2"}, {"corrections"}),
@@ -87,7 +89,8 @@ def test_every_need_is_one_of_these():
 
 
 def test_all_means_every_panel_that_can_be_drawn():
-    assert DrawnPanels(changed({"figures.panels": "all"}), []).drawn == list(PANELS)
+    everything = {"figures.panels": "all", "benchmarks.doses.pattern": "x"}
+    assert DrawnPanels(changed(everything), []).drawn == list(PANELS)
     panels = DrawnPanels(changed({"figures.panels": "all", "alignment.measure": {}}), [])
     assert panels.drawn == [panel for panel in PANELS if panel not in panels.left_out]
     assert set(panels.left_out) >= MISSING["shifts"][1]

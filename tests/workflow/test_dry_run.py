@@ -30,7 +30,7 @@ def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path)
     config = whole(merged("config"))
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
-    assert planned["draw_figure"] == len(PANELS)
+    assert planned["draw_figure"] == len(panels_of(config).drawn) == len(PANELS) - 1  # no doses
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2
@@ -153,7 +153,17 @@ def test_what_lacks_its_annotation_is_left_out_with_the_reason():
     annotations = config["archive"]["annotations"]
     annotations |= {"corum": None, "mitotic_factors": None}
     panels = panels_of(config)
-    assert panels.drawn == ["fig1", "fig3b", "fig4b", "fig4e", "figs1", "figs3"]
+    assert panels.drawn == [
+        "fig1",
+        "fig3b",
+        "fig4b",
+        "fig4e",
+        "figs1",
+        "figs3",
+        "figs4",
+        "figs5",
+        "figs6",
+    ]
     assert panels.left_out == {
         "fig2a": "archive.annotations.corum is null",
         "figs2": "archive.annotations.corum is null",
@@ -171,6 +181,8 @@ def test_panels_of_cells_need_cells_and_those_of_shifts_a_shift():
     config["alignment"]["measure"] = {}
     assert set(panels_of(config).left_out) == {"figqc3"}
     config["source"] = "profiles"
+    genes = {"table": "map.parquet", "spaces": {"combined": "0-31"}}
+    config["archive"]["profiles"] = {"genes": genes, "guide_significance": None}
     assert panels_of(config).drawn == ["fig1"]
 
 

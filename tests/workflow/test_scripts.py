@@ -37,16 +37,18 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
 
 def published(folder: Path) -> tuple[dict, set[str]]:
     """Return configuration and targets of a screen of which others made the profiles."""
-    config = tiny_configuration() | {"source": "profiles"}
+    config = tiny_configuration() | {"source": "profiles", "cells": None}
     tables = {"genes": folder / "genes.parquet", "guide_significance": folder / "guides.parquet"}
     for path in tables.values():
         path.touch()
     config["archive"] |= {
+        "root": None,
         "profiles": {
             "genes": {"table": str(tables["genes"]), "spaces": {"combined": "0-31"}},
             "guide_significance": {"table": str(tables["guide_significance"])},
         },
     }
+    config["cells"] |= {"table": None}
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"]["annotations"] = lists | {"pairs": {}}
     return config, {"results/tiny/profiles/mitotic_index.parquet"}
@@ -57,11 +59,11 @@ def on_images(folder: Path) -> tuple[dict, set[str]]:
     (folder / "platemap.csv").write_text("well,gene\nA1,NTC\n")
     config = tiny_configuration() | {
         "source": "archive",
-        "cells": {"table": None, "masks": "masks/{plate}/{well}_{tile}.tif"},
+        "cells": [{"masks": "masks/{plate}/{well}_{tile}.tif"}],
         "labels": {"table": "platemap.csv"},
     }
     lists = dict.fromkeys(config["archive"]["annotations"]) | {"pairs": {}}
-    config["archive"] |= {"study": None, "root": str(folder), "annotations": lists}
+    config["archive"] |= {"root": str(folder), "annotations": lists}
     return config, {"results/tiny/qc/dropped.parquet"}
 
 

@@ -234,6 +234,126 @@ rule corrections:
         "../scripts/corrections.py"
 
 
+rule batch_integration:
+    """Fig. S2: how well batches mix among control cells, in each space and after each correction."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.shown,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/integration.parquet",
+    log:
+        "logs/{screen}/batch_integration.log",
+    benchmark:
+        "benchmarks/{screen}/batch_integration.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(24000),
+        runtime=growing(120),
+    params:
+        corrections=config["profiles"]["corrections"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/batch_integration.py"
+
+
+rule replicate_agreement:
+    """Fig. S4: do replicates agree, and does a profile find its gene in another batch?"""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.shown,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/replicates.parquet",
+    log:
+        "logs/{screen}/replicate_agreement.log",
+    benchmark:
+        "benchmarks/{screen}/replicate_agreement.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(24000),
+        runtime=growing(120),
+    params:
+        permutations=config["profiles"]["permutations"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/replicate_agreement.py"
+
+
+rule power_curve:
+    """Fig. S5: complexes and hits that are found with fewer cells."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.shown,
+            allow_missing=True,
+        ),
+        complexes="results/{screen}/annotations/complexes.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/power.parquet",
+    log:
+        "logs/{screen}/power_curve.log",
+    benchmark:
+        "benchmarks/{screen}/power_curve.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(360),
+    params:
+        permutations=config["profiles"]["permutations"],
+        rounds=config["benchmarks"]["complexes"]["bootstrap"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/power_curve.py"
+
+
+rule dose_response:
+    """Fig. S7: dose response of compounds, and retrieval of their mechanisms."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.shown,
+            allow_missing=True,
+        ),
+        groups="results/{screen}/annotations/functional_groups.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/doses.parquet",
+    log:
+        "logs/{screen}/dose_response.log",
+    benchmark:
+        "benchmarks/{screen}/dose_response.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(120),
+    params:
+        pattern=config["benchmarks"]["doses"]["pattern"],
+        permutations=config["profiles"]["permutations"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/dose_response.py"
+
+
 rule hits:
     """Which genes change the cells: activity, agreement, norms, confounders, resemblance."""
     input:

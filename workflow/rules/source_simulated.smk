@@ -6,7 +6,8 @@ OUTPUTS
     results/{screen}/study/S-SIM1.json                 the study and its list of files
     results/{screen}/study/dataset.json                the feature tables, measured from the images
     results/{screen}/study/annotations/                complexes, functional groups, mitotic factors
-    results/{screen}/truth/                            what was planted; read by tests only
+    results/{screen}/truth/                            what was planted; read by tests and by Fig. S6
+    results/{screen}/benchmarks/truth.parquet          how well each space follows it
 """
 
 
@@ -158,3 +159,37 @@ rule simulate_dataset:
         runtime=growing(10),
     script:
         "../scripts/simulate_dataset.py"
+
+
+rule planted_truth:
+    """Fig. S6: how well each space follows the planted axes."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.shown,
+            allow_missing=True,
+        ),
+        effects="results/{screen}/truth/effects.parquet",
+        planted=expand(
+            "results/{screen}/truth/cells/{plate}.parquet",
+            plate=config["screen"]["plates"],
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/truth.parquet",
+    log:
+        "logs/{screen}/planted_truth.log",
+    benchmark:
+        "benchmarks/{screen}/planted_truth.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/planted_truth.py"

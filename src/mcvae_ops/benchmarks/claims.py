@@ -278,6 +278,8 @@ def functions_parts(tables: Tables, shifting: list[str], novel: list[str]) -> li
 def _names(groups: list[str]) -> str:
     """Return the name of the first group and the number of the other groups."""
     others = len(groups) - 1
+    if not groups:
+        return "no group"
     return groups[0] + (f" and {others} other group{'s' * (others > 1)}" if others else "")
 
 

@@ -10,10 +10,17 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, PairSet, build_pair_sets
+from mcvae_ops.benchmarks.complexes.complex_retrieval import (
+    COMPLEXES,
+    PairSet,
+    build_pair_sets,
+    macro_average,
+)
 from mcvae_ops.benchmarks.complexes.pair_graph import Graph
+from mcvae_ops.benchmarks.complexes.paired_differences import AveragePrecision
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, mean_interval
+from mcvae_ops.benchmarks.estimates.mean_average_precision import rank_neighbours, score_sets
 from mcvae_ops.benchmarks.estimates.retrieval import (
     average_precision,
     cosine_distances,
@@ -31,12 +38,29 @@ NONE = "none"
 EMPTY_PAIRS = pd.DataFrame({"source": [], "gene_a": [], "gene_b": []})
 
 
-def complex_rounds(profiles: np.ndarray, pair_set: PairSet) -> tuple[float, np.ndarray]:
-    """Return the average precision of a set of pairs, and its bootstrap rounds."""
-    ranking = rank_pairs(cosine_distances(profiles[pair_set.graph.nodes]))
-    ranks = ranking.of(*pair_set.graph.edges.T)
-    resampling = resample_pairs(ranking, pair_set.graph.edges, pair_set.weights, [])
-    return float(average_precision(ranks)), resampled_average_precision(ranks, resampling)
+def complex_estimates(profiles: np.ndarray, pair_set: PairSet) -> dict[str, AveragePrecision]:
+    """Return the average precision over pairs, and its mean over clusters of complexes.
+
+    Parameters
+    ----------
+    profiles
+        (gene, feature), z-scored over the genes of the library.
+    pair_set
+        Pairs of genes of the same library.
+    """
+    graph = pair_set.graph
+    distances = cosine_distances(profiles[graph.nodes])
+    ranking, neighbours = rank_pairs(distances), rank_neighbours(distances)
+    ranks = ranking.of(*graph.edges.T)
+    rounds = resampled_average_precision(
+        ranks, resample_pairs(ranking, graph.edges, pair_set.weights, [])
+    )
+    scores = {name: score_sets(neighbours, m[None])[0] for name, m in graph.complexes.items()}
+    value, n_genes = float(average_precision(ranks)), len(graph.nodes)
+    return {
+        "average_precision": AveragePrecision(value, rounds, n_genes, graph.n_clusters),
+        "macro_average_precision": macro_average(scores, pair_set)[0],
+    }
 
 
 def corrected_complex_rows(
@@ -62,22 +86,24 @@ def corrected_complex_rows(
     if pair_set is None:
         return []
     rows = []
+    graph = pair_set.graph
     for space, columns in spaces_of(genes.columns).items():
-        graph = pair_set.graph
         make_row = partial(row, space=space, n=len(graph.nodes), units=graph.units)
-        estimates = {
-            name: complex_rounds(
+        found = {
+            name: complex_estimates(
                 zscore_features(part.set_index("gene").loc[common, columns].to_numpy()), pair_set
             )
             for name, part in by_correction.items()
         }
-        for name, (value, drawn) in estimates.items():
-            rows.append(_estimate(make_row, "average_precision", name, value, drawn, graph))
-            if name != NONE:
-                value, drawn = value - estimates[NONE][0], drawn - estimates[NONE][1]
-                rows.append(
-                    _estimate(make_row, "average_precision_difference", name, value, drawn, graph)
-                )
+        for name, metrics in found.items():
+            for metric, estimate in metrics.items():
+                value, drawn = estimate.value, estimate.rounds
+                rows.append(_estimate(make_row, metric, name, value, drawn, graph))
+                if name != NONE:
+                    plain = found[NONE][metric]
+                    value, drawn = value - plain.value, drawn - plain.rounds
+                    name_of = f"{metric}_difference"
+                    rows.append(_estimate(make_row, name_of, name, value, drawn, graph))
     return rows
 
 

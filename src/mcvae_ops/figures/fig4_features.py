@@ -20,52 +20,62 @@ COLUMNS = ((0.02, "left"), (0.05, "left"), (0.68, "right"), (0.86, "right"), (0.
 
 
 def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw how much the first k features of each group explain of PC1 of control cells."""
-    table = choose(tables["features"], metric="r2")
-    needed(table, "figure fig4d, table features")
-    theirs = published["variance"]
+    """Draw how much the first k features of groups explain of PC1 of control cells.
+
+    Left, as the paper: the first group of each class, in sample. Right, strict: every group on
+    held-out batches, and the mean of each class with its interval over groups.
+    """
+    features = tables["features"]
+    table = needed(choose(features, metric="r2"), "figure fig4d, table features")
+    classes = choose(features, metric="r2_mean")
     groups = _groups(table)
-    figure = style.new_figure(6.4, 4.6)
-    axes = figure.subplots()
-    first = _first_of_each_class(groups)
-    for group, colour in groups.items():
-        of_group = choose(table, item=group).sort_values("level")
-        mine = choose(of_group, protocol="published")
-        strict = choose(of_group, protocol="strict")
-        if group not in first:
-            axes.plot(mine["level"], mine["value"], "-", color=colour, lw=0.8, alpha=0.45)
-            continue
-        axes.plot(mine["level"], mine["value"], "o-", color=colour, ms=4.5, label=group)
-        axes.plot(strict["level"], strict["value"], "D", mfc="white", color=colour, ms=4.5, lw=1)
-        axes.vlines(strict["level"], strict["low"], strict["high"], color=colour, lw=1)
+    figure = style.new_figure(9.4, 4.6)
+    left, right = figure.subplots(1, 2, sharey=True)
+    theirs = choose(published["variance"], group=list(_first_of_each_class(groups)))
+    for group, colour in _first_of_each_class(groups).items():
+        mine = choose(table, item=group, protocol="published").sort_values("level")
         paper = choose(theirs, group=group)
-        axes.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
-    axes.plot([], [], "D", mfc="white", color=style.FAINT, ms=4.5, label="strict")
+        left.plot(mine["level"], mine["value"], "o-", color=colour, ms=4.5, label=group)
+        left.plot(paper["top_k"], paper["ntc_pc1_variance_explained"], "--", color=colour, lw=1.1)
     if len(theirs):
-        axes.plot([], [], "--", color=style.FAINT, lw=1.1, label=PAPER_LABEL)
-    axes.set(xlabel="first k features of the group", ylabel="R² of PC1 of NTC cells")
-    axes.set(ylim=(min(0, table["value"].min()) - 0.02, 1.02))
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, columnspacing=1.2, fontsize=8.5
-    )
+        left.plot([], [], "--", color=style.FAINT, lw=1.1, label=PAPER_LABEL)
+    for group, colour in groups.items():
+        each = choose(table, item=group, protocol="strict").sort_values("level")
+        right.plot(each["level"], each["value"], "-", color=colour, lw=0.7, alpha=0.45)
+    for name, colour in CLASS_COLOURS.items():
+        mean = choose(classes, item=name).sort_values("level")
+        n = sum(colour == of for of in groups.values())
+        right.plot(mean["level"], mean["value"], "D-", color=colour, ms=4.5, label=f"{name} ({n})")
+        right.fill_between(mean["level"], mean["low"], mean["high"], color=colour, alpha=0.15, lw=0)
+    for axes, title in ((left, "in sample, as the paper"), (right, "held-out batches, all groups")):
+        axes.set(xlabel="first k features of the group")
+        axes.legend(loc="best", fontsize=8.5, title=title, alignment="left")
+    left.set(ylabel="R² of PC1 of NTC cells", ylim=(min(0, table["value"].min()) - 0.02, 1.02))
     n = int(choose(table, protocol="published")["n"].max())
-    note = (
-        f"Lines: published protocol, in sample, {style.counted(n, 'NTC cells')}; diamonds: strict "
-        "protocol on held-out batches, with 95 % interval over batches. Red: groups that shift "
-        "existing states, violet: groups with novel phenotypes; thin lines: further groups."
+    difference = choose(features, metric="r2_difference")
+    style.finish(
+        figure, "fig4d", "Do altered features vary in control cells?", _note(n, difference)
     )
-    difference = choose(tables["features"], metric="r2_difference")
+    renamed = theirs.rename(
+        columns={"group": "item", "top_k": "level", "ntc_pc1_variance_explained": "value"}
+    )
+    columns = ["protocol", "metric", "item", "against", "level", "value", "low", "high", "n"]
+    parts = [(RUN, part[columns]) for part in (table, classes, difference)]
+    return figure, drawn(*parts, (PAPER, renamed))
+
+
+def _note(n: int, difference: pd.DataFrame) -> str:
+    note = (
+        f"{style.counted(n, 'NTC cells')}. Left: published protocol, the first group of each "
+        "class. Right: strict protocol; thin lines: groups; diamonds: their mean, with 95 % "
+        "interval over groups."
+    )
     for row in difference[difference["level"] == LISTED].itertuples():
         note += (
             f" Red minus violet at k = {LISTED}: {style.signed(row.value, 2)} "
             f"({style.bounds(row.low, row.high, 2, with_sign=True)}), over groups: {row.units}."
         )
-    style.finish(figure, "fig4d", "Do altered features vary in control cells?", note)
-    renamed = theirs.rename(
-        columns={"group": "item", "top_k": "level", "ntc_pc1_variance_explained": "value"}
-    )
-    columns = ["protocol", "metric", "item", "against", "level", "value", "low", "high", "n"]
-    return figure, drawn((RUN, table[columns]), (RUN, difference[columns]), (PAPER, renamed))
+    return note
 
 
 def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:

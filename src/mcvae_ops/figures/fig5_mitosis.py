@@ -74,7 +74,7 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     for model, axes in places.items():
         here, named = choose(points, model=model), choose(known, model=model)
         paper = choose(theirs, model=model)[list(PAPER_COLUMNS)].to_numpy(float)
-        own = here[list(PAPER_COLUMNS.values())].to_numpy()
+        own = here[list(PAPER_COLUMNS.values())].to_numpy(float)
         named = named.nlargest(LABELLED, "mitotic_index_percent")
         _name_genes(axes, named, np.concatenate([own, paper]))
     first = choose(known, model=models[0])
@@ -111,35 +111,38 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     theirs = published["auroc"].replace({"relative_background_norm": "relative_background"})
     theirs = theirs.rename(columns={"score": "item", "auroc": "value"})
     theirs = theirs.assign(metric="auroc", model=models[0])
-    figure = style.new_figure(5.2 if len(models) == 1 else 8.0, 5.6)
-    curves = _draw_roc(figure.subplots(), known, auroc, theirs)
+    choices = _choices(choose(tables["mitosis"], model=models, cells="all"))
+    figure = style.new_figure(10.4, 5.6)
+    left, right = figure.subplots(1, 2)
+    curves = _draw_roc(left, known, auroc, theirs)
+    _draw_choices(right, choices, models)
     note = f"{_described(known)}." + _strict_note(strict, models)
-    note += _sensitivity_note(choose(tables["mitosis"], model=models[0], cells="all"))
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
     estimates = pd.concat([auroc.assign(n_seeds=1), strict])[
         ["protocol", "model", "n_seeds", "metric", "item", "value", "low", "high", "n"]
     ]
-    return figure, drawn((RUN, estimates), (PAPER, theirs), (RUN, curves))
+    others = choices[choices["against"] != ""].assign(protocol="strict", metric="auroc_difference")
+    return figure, drawn((RUN, estimates), (RUN, others), (PAPER, theirs), (RUN, curves))
 
 
 def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
     """Draw the mitotic index against the relative background norm of one model."""
     known, rest = points[points["significant"]], points[~points["significant"]]
     axes.scatter(
-        rest["mitotic_index_percent"],
         rest["relative_background"],
+        rest["mitotic_index_percent"],
         6,
         c="#D4D7DA",
         rasterized=True,
         label="not significant",
         lw=0,
     )
-    x, y = known["mitotic_index_percent"], known["relative_background"]
+    x, y = known["relative_background"], known["mitotic_index_percent"]
     _scatter(axes, x, y, known["is_mitotic_factor"])
     if len(paper):
         axes.scatter(
-            paper["mitotic_index_percent"],
             paper["relative_background_norm"],
+            paper["mitotic_index_percent"],
             34,
             facecolors="none",
             edgecolors=style.INK,
@@ -147,8 +150,8 @@ def _draw_index(axes: Axes, points: pd.DataFrame, paper: pd.DataFrame) -> None:
             label=PAPER_LABEL,
         )
     axes.set(
-        xlabel="absolute change of mitotic index (%)",
-        ylabel="relative background norm, B / (S + B)",
+        xlabel="relative background norm, B / (S + B)",
+        ylabel="absolute change of mitotic index (%)",
     )
     axes.margins(0.08)
     axes.legend(loc="best", fontsize=8.5)
@@ -164,14 +167,28 @@ def _strict_note(strict: pd.DataFrame, models: Sequence[str]) -> str:
     return "".join(lines)
 
 
-def _sensitivity_note(rows: pd.DataFrame) -> str:
-    """Return the difference of the areas with another threshold or list of factors."""
+def _choices(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the strict difference of the areas for every choice, the configured one first."""
     rows = choose(rows, protocol="strict", metric="auroc_difference")
-    rows = average_seeds(rows[(rows["against"] != "") & rows["value"].notna()], ["against"])
-    if rows.empty:
-        return ""
-    each = [f"{style.signed(row.value, 3)} ({row.against})" for row in rows.itertuples()]
-    return f"\nThe difference with other choices: {', '.join(each)}."
+    rows = average_seeds(rows[rows["value"].notna()], ["model", "against"])
+    return rows.sort_values("against", key=lambda name: name != "", kind="stable")
+
+
+def _draw_choices(axes: Axes, choices: pd.DataFrame, models: Sequence[str]) -> None:
+    """Draw the difference of the areas for every choice, one row each."""
+    names = list(dict.fromkeys(choices["against"]))
+    for k, model in enumerate(models):
+        colour = style.INK if len(models) == 1 else style.model_colour(model)
+        for row in choose(choices, model=model).itertuples():
+            y = names.index(row.against) + 0.2 * (k - (len(models) - 1) / 2)
+            axes.plot([row.low, row.high], [y, y], color=colour, lw=1.4)
+            axes.plot(row.value, y, "D", ms=5, mfc="white", mec=colour)
+    n = choices.groupby("against", sort=False)["n"].max()
+    labels = [f"{name or 'as configured'}\n({style.counted(n[name], 'genes')})" for name in names]
+    axes.axvline(0, color=style.INK, lw=1)
+    axes.set_yticks(range(len(names)), labels, fontsize=8.5)
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="AUROC of B / (S + B) − AUROC of mitotic index")
+    axes.grid(False, axis="y")
 
 
 def _strict_text(row, of: str) -> str:
@@ -206,10 +223,7 @@ def _draw_roc(
         curves.append(curve)
     axes.plot([0, 1], [0, 1], ":", color=style.FAINT, lw=1.2, label="chance: 0.500")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-    place = {"loc": "lower right"}
-    if len(models) > 1:
-        place = {"loc": "lower left", "bbox_to_anchor": (1.0, 0.0)}
-    axes.legend(title="AUROC", alignment="left", **place)
+    axes.legend(title="AUROC", alignment="left", loc="lower right", fontsize=8)
     return drop_single_model(pd.concat(curves))
 
 
@@ -257,7 +271,7 @@ def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None
         for side, offset in (("left", 5), ("right", -5)):
             text = axes.annotate(
                 gene.gene,
-                (gene.mitotic_index_percent, gene.relative_background),
+                (gene.relative_background, gene.mitotic_index_percent),
                 (offset, 0),
                 textcoords="offset points",
                 fontsize=8.5,

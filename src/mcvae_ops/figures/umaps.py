@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from scipy.spatial.distance import cdist
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import (
@@ -27,6 +29,8 @@ POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"
 MOST_NAMED = 12  # largest number of batches that the legend names
 COLUMNS = {"batch": "batch", "fov": "position in FOV", "well_position": "position in well"}
+CROWD = 4  # nearest members of a group that say how dense it is
+NUMBER_APART = 0.07  # of the map's extent, between two numbers of groups
 LEGEND_BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "handletextpad": 0.2}
 
 
@@ -80,7 +84,7 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         here = choose(guides, model=model, space=space)
         rest = here[here["group"] == ""]
         axes.scatter(rest["x"], rest["y"], 5, c=ELSEWHERE, lw=0, rasterized=True)
-        for group, (colour, marker) in styles.items():
+        for number, (group, (colour, marker)) in enumerate(styles.items(), start=1):
             members = here[here["group"] == group]
             axes.scatter(
                 members["x"],
@@ -88,11 +92,12 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
                 size,
                 c=colour,
                 marker=marker,
-                label=group,
+                label=f"{number}  {group}",
                 lw=0.3,
                 edgecolors="white",
                 rasterized=True,
             )
+        _number_groups(axes, here, styles)
     handles, labels = every[0, 0].get_legend_handles_labels()
     figure.legend(
         handles,
@@ -106,10 +111,31 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = int((one_space["group"] != "").sum())
     note = (
         f"UMAP of {style.counted(n, 'profiles')} in {style.counted(len(styles), 'groups')}"
-        f" (one per point); {_trainings(models)}."
+        f" (one per point); a number stands where its group is densest; {_trainings(models)}."
     )
     style.finish(figure, "fig4a", "Profiles by functional group", note)
     return figure, drawn((RUN, drop_single_model(guides)))
+
+
+def _number_groups(axes: Axes, points: pd.DataFrame, styles: dict[str, tuple[str, str]]) -> None:
+    """Write the number of each group where it is densest, and not on another number."""
+    extent = points[["x", "y"]].max() - points[["x", "y"]].min()
+    places = (points[["x", "y"]] / extent).to_numpy()
+    taken = np.empty((0, 2))
+    for number, (group, (colour, _)) in enumerate(styles.items(), start=1):
+        own = np.flatnonzero((points["group"] == group).to_numpy())
+        if len(own) == 0:
+            continue
+        apart = np.sort(cdist(places[own], places[own]), axis=1)
+        nearest = own[np.argsort(apart[:, : 1 + CROWD].mean(axis=1), kind="stable")]
+        free = cdist(places[nearest], taken).min(axis=1, initial=np.inf) > NUMBER_APART
+        at = nearest[free.argmax()]  # the densest place that is free; the densest if none is
+        taken = np.vstack([taken, places[at]])
+        text = axes.annotate(
+            str(number), points[["x", "y"]].to_numpy()[at], ha="center", va="center",
+            fontsize=9, fontweight="bold", color=colour,
+        )  # fmt: skip
+        text.set_path_effects([withStroke(linewidth=3, foreground="white")])
 
 
 def _trainings(models: Sequence[str]) -> str:

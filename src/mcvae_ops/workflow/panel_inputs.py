@@ -109,6 +109,10 @@ def _missing(config: dict) -> dict[str, str]:
     has_cells = config["source"] != "profiles"
     if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
         missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"
+    if config["source"] != "simulated":
+        missing["truth"] = f"source is {config['source']}, in which nothing is planted"
+    if config["benchmarks"]["doses"]["pattern"] is None:
+        missing["doses"] = "benchmarks.doses.pattern is null: guides are no doses"
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
     if config["screen"]["well_grid"] is None:

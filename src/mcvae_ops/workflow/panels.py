@@ -19,10 +19,11 @@ class Table:
         Where it lies below ``results/{screen}``. ``{training}`` ("model/seed") stands in it if each
         training that is shown has a table of its own.
     needs
-        What a run must have to make it: "cells", "corrections", "pairs" (of genes: those of
-        complexes or of another list), "significance" (of guides), "mitotic_index", "spaces"
-        (salient and background) or an annotation by its key in ``archive.annotations``. If several
-        are missing, the user is told the first.
+        What a run must have to make it: "cells", "corrections", "doses" (guides with a dose),
+        "truth" (planted), "pairs" (of genes: those of complexes or of another list),
+        "significance" (of guides), "mitotic_index", "spaces" (salient and background) or an
+        annotation by its key in ``archive.annotations``. If several are missing, the user is told
+        the first.
     """
 
     folder: str
@@ -74,6 +75,11 @@ BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
     "corrections": Table(folder="benchmarks", needs=("corrections", "cells", "corum")),
 }
 TABLES = BENCHMARKS | {
+    "integration": Table(folder="benchmarks", needs=("cells",)),
+    "replicates": Table(folder="benchmarks", needs=("cells",)),
+    "power": Table(folder="benchmarks", needs=("cells",)),
+    "truth": Table(folder="benchmarks", needs=("truth",)),
+    "doses": Table(folder="benchmarks", needs=("cells", "doses")),
     "mitosis_points": Table(
         folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces", "stage")
     ),
@@ -169,7 +175,8 @@ PANELS = {
         caption=(
             "UMAP of the profiles of guides (or genes) with a significant effect, coloured by the "
             "functional group of their gene, in each space of the main model, and of each model "
-            "that is compared with it. Colour and marker together name a group."
+            "that is compared with it. A number names a group where it is densest; colour and "
+            "marker together name the group of every point."
         ),
     ),
     "fig4b": Panel(
@@ -204,10 +211,11 @@ PANELS = {
         caption=(
             "How much of the first principal component (PC1) of the classical features of control "
             "cells is explained by the first k features that a group of genes alters most. A group "
-            "that shifts existing states alters features that vary in control cells as well. "
-            "Lines: published protocol, in sample; diamonds: strict protocol on held-out batches "
-            "with 95 % interval over batches; dashed: values of the paper, where the screen is the "
-            "paper's."
+            "that shifts existing states alters features that vary in control cells as well. Left, "
+            "published protocol, in sample: the first group of each class; dashed: values of the "
+            "paper, where the screen is the paper's. Right, strict protocol on held-out batches: "
+            "thin lines are groups, diamonds the mean of the groups of a class with its 95 % "
+            "interval over groups."
         ),
     ),
     "fig4e": Panel(
@@ -233,9 +241,9 @@ PANELS = {
         tables=("mitosis_points",),
         caption=(
             "Absolute change of the mitotic index against the relative background norm B / (S + "
-            "B). Coloured: genes whose mitotic index lies beyond that of control guides; "
-            "triangles: known mitotic factors. Circles: values of the paper, where the screen is "
-            "the paper's."
+            "B), on the axes of the paper. Coloured: genes whose mitotic index lies beyond that of "
+            "control guides; triangles: known mitotic factors. Circles: values of the paper, where "
+            "the screen is the paper's."
         ),
     ),
     "fig5c": Panel(
@@ -243,14 +251,16 @@ PANELS = {
         tables=("mitosis", "mitosis_points"),
         caption=(
             "How well the relative background norm and the mitotic index tell known mitotic "
-            "factors from the other genes with a significant mitotic index (ROC curves, area in "
-            "the legend). The note gives the difference of the areas under the strict protocol "
-            "with its 95 % interval over genes and training seeds: if it includes 0, the data do "
-            "not show which score is better."
+            "factors from the other genes with a significant mitotic index. Left: ROC curves, area "
+            "in the legend. Right: the difference of the areas under the strict protocol with its "
+            "95 % interval over genes (and training seeds), for the configured choice and for "
+            "others: another threshold of significance, without the most extreme gene, a wider "
+            "list of factors. If an interval includes 0, the data do not show which score is "
+            "better."
         ),
     ),
     "figs1": Panel(
-        draw="figs_guides_corrections:figs1",
+        draw="figs_guides:figs1",
         tables=("guides",),
         caption=(
             "Do the guides of one gene have similar profiles? Every guide ranks all others by the "
@@ -261,14 +271,19 @@ PANELS = {
         ),
     ),
     "figs2": Panel(
-        draw="figs_guides_corrections:figs2",
-        tables=("corrections",),
+        draw="figs_corrections:figs2",
+        tables=("corrections", "integration"),
         caption=(
-            "What batch correction does to each space of the main model, and of each model that is "
-            "compared with it, and to CellProfiler features: nothing, every batch centred on its "
-            "control cells (NTC), scaled to their median and MAD, or whitened by them (typical "
-            "variation normalisation, TVN). Average precision of the pairs of one complex, and how "
-            "well the guides of one gene agree."
+            "What batch correction does to the batch, and to biology, in each space of the main "
+            "model, of each model that is compared with it, and in CellProfiler features. "
+            "Corrections: none, every batch centred on its control cells (NTC), scaled to their "
+            "median and MAD, or whitened by them (typical variation normalisation, TVN). The batch "
+            "is judged on control cells that no correction was fitted on: silhouette of the batch "
+            "(0: mixed, 1: apart) and iLISI (share of the batches among neighbours; 1: mixed), "
+            "with 95 % interval over batches; grey line: shuffled batches. Biology: average "
+            "precision over pairs of one complex and over complexes, and how well the guides of "
+            "one gene agree. A good correction moves the batch to the grey line and does not lower "
+            "biology."
         ),
     ),
     "figs3": Panel(
@@ -285,6 +300,57 @@ PANELS = {
             "resemblance to unrelated genes of the same chromosome arm. The file hits.tsv holds a "
             "row for each gene: guides and batches that agree, norms with intervals, confounders, "
             "nearest genes and predicted functions."
+        ),
+    ),
+    "figs4": Panel(
+        draw="figs_replicates:figs4",
+        tables=("replicates",),
+        caption=(
+            "Do replicates agree? Left, percent replicating: share of genes (and of guides) whose "
+            "profiles in different batches correlate more than 95 % of groups of non-replicates "
+            "from the same batches; grey: 5 %, without any effect. Right, retrieval across batches "
+            "and across plates: every profile of one batch (or plate) ranks all genes by their "
+            "profiles in the other batches (or plates). A gene looks for itself, a guide for the "
+            "other guides of its gene; share of the queries that put the right gene first or among "
+            "the first ten. Ticks: random ranks. 95 % intervals over genes and training seeds."
+        ),
+    ),
+    "figs5": Panel(
+        draw="figs_power:figs5",
+        tables=("power",),
+        caption=(
+            "How many cells does a gene need? The cells of every gene are thinned at random, "
+            "several times; all control cells stay. Average precision of complexes (over pairs, "
+            "and over complexes) and the share of genes that are hits (q below 0.05), from cells "
+            "that no model was trained on. 95 % intervals over clusters of overlapping complexes, "
+            "or genes, draws and training seeds. A curve that still rises says that more cells "
+            "would find more."
+        ),
+    ),
+    "figs6": Panel(
+        draw="figs_truth:figs6",
+        tables=("truth",),
+        caption=(
+            "Only of a simulated screen: how well the spaces follow what was planted. R² of every "
+            "planted axis from each space (ridge regression, cross-validated), on cells that no "
+            "model was trained on. Novel axes are 0 in control cells and should be in the salient "
+            "space; shifts along natural axes, which vary in all cells, in the background. Left, "
+            "single cells, 95 % interval over tiles; right, means of genes, complexes held out "
+            "together, 95 % interval over complexes. Diamonds: mean of the axes of a kind."
+        ),
+    ),
+    "figs7": Panel(
+        draw="figs_doses:figs7",
+        tables=("doses",),
+        caption=(
+            "Only of a screen with doses. Left, dose response of the compounds with the surest "
+            "trend: difference from the controls (NTC) of the same batch, in their standard "
+            "deviations, along the direction in which the compound moves cells in the other "
+            "batches; 95 % interval over batches. Shaded: the dose of half the effect (ED50) with "
+            "its 95 % interval, where the doses hold it. q: false discovery rate of a trend "
+            "(Jonckheere and Terpstra's test within batches). Right, retrieval of mechanisms: "
+            "average precision with which a profile finds other compounds of its mechanism, at any "
+            "dose; ticks: permuted mechanisms; interval over mechanisms."
         ),
     ),
     "figqc1": Panel(

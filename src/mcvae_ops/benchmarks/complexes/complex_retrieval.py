@@ -233,14 +233,7 @@ def mean_average_precision_rows(
         for metric, of_complexes in values.items()
         for name, value in of_complexes.items()
     ]
-    of_clusters = np.array([scores[name] for name in chosen])
-    drawn = pair_set.counts[[graph.clusters[name] for name in chosen]]
-    macro = AveragePrecision(
-        float(of_clusters.mean()),
-        of_clusters @ drawn / np.maximum(drawn.sum(axis=0), 1),
-        len(graph.nodes),
-        graph.n_clusters,
-    )
+    macro, of_clusters = macro_average(scores, pair_set)
     low, high = mean_interval(of_clusters)
     null = np.mean([nulls[len(graph.complexes[name])].mean() for name in chosen])
     strict = partial(strict, item=COMPLEXES, n=len(graph.nodes), units=graph.units)
@@ -249,6 +242,27 @@ def mean_average_precision_rows(
         strict(metric="macro_average_precision", value=macro.value, low=low, high=high),
         strict(metric="macro_average_precision_null", value=null),
     ], macro
+
+
+def macro_average(
+    scores: dict[str, float], pair_set: PairSet
+) -> tuple[AveragePrecision, np.ndarray]:
+    """Return the mean over clusters of overlapping complexes, and the score of each, (cluster,).
+
+    Parameters
+    ----------
+    scores
+        Mean average precision of each complex; the largest complex of a cluster stands for it.
+    pair_set
+        The pairs of these complexes.
+    """
+    graph = pair_set.graph
+    chosen = graph.representatives()
+    of_clusters = np.array([scores[name] for name in chosen])
+    drawn = pair_set.counts[[graph.clusters[name] for name in chosen]]
+    rounds = of_clusters @ drawn / np.maximum(drawn.sum(axis=0), 1)
+    n_genes, n_clusters = len(graph.nodes), graph.n_clusters
+    return AveragePrecision(float(of_clusters.mean()), rounds, n_genes, n_clusters), of_clusters
 
 
 def retrieval_rows(

@@ -137,8 +137,8 @@ def variance_rows(explained: np.ndarray, n: int, common: dict) -> list[dict]:
     return rows
 
 
-def difference_rows(explained: dict[str, np.ndarray], class_of_group: dict[str, str]) -> list[dict]:
-    """Return how much more the features of shifting groups explain than those of novel ones.
+def class_rows(explained: dict[str, np.ndarray], class_of_group: dict[str, str]) -> list[dict]:
+    """Return what the features of shifting and of novel groups explain, and their difference.
 
     The claim is about groups: they are the units, each with its mean over batches. A group with
     fewer than k features that qualify does not count at k; `units` says how many of each class do.
@@ -152,23 +152,31 @@ def difference_rows(explained: dict[str, np.ndarray], class_of_group: dict[str, 
 
     Returns
     -------
-    Rows ``r2_difference``, one for each k at which a group of each class counts; n is the number
-    of groups.
+    Rows ``r2_mean`` of each class, and rows ``r2_difference``, one for each k at which a group of
+    each class counts; n is the number of groups.
     """
-    common = COMMON | dict(protocol="strict", item=SHIFTING, against=NOVEL, metric="r2_difference")
+    common = COMMON | dict(protocol="strict")
     means = {group: _mean_of_known(r2) for group, r2 in explained.items()}
     rows = []
     for k in range(max((len(mean) for mean in means.values()), default=0)):
-        shifting, novel = (
-            np.array([m[k] for g, m in means.items() if class_of_group[g] == c and m[k] == m[k]])
+        of_class = {
+            c: np.array([m[k] for g, m in means.items() if class_of_group[g] == c and m[k] == m[k]])
             for c in (SHIFTING, NOVEL)
-        )
+        }
+        for name, values in of_class.items():
+            if len(values):
+                low, high = mean_interval(values)
+                ends = {"low": low, "high": high, "units": f"{len(values)} {name}"}
+                place = common | {"metric": "r2_mean", "item": name, "level": k + 1}
+                rows.append(table.row(**place, value=values.mean(), n=len(values), **ends))
+        shifting, novel = of_class.values()
         if len(shifting) and len(novel):
             low, high = difference_interval(shifting, novel)
             units = f"{len(shifting)} {SHIFTING}, {len(novel)} {NOVEL}"
+            place = common | dict(item=SHIFTING, against=NOVEL, metric="r2_difference")
             value, n = shifting.mean() - novel.mean(), len(shifting) + len(novel)
             ends = {"low": low, "high": high, "units": units}
-            rows.append(table.row(**common, level=k + 1, value=value, n=n, **ends))
+            rows.append(table.row(**place, level=k + 1, value=value, n=n, **ends))
     return rows
 
 
@@ -202,7 +210,7 @@ def feature_rows(names: list[str], batches: Iterable[BatchCells], settings: dict
         held_out[group] = held_out_variance(parts, compared, settings["max_features"])
         where = {"item": group, "against": class_of_group[group]}
         rows += group_rows(where, names, compared, parts, held_out[group], settings)
-    return rows + difference_rows(held_out, class_of_group)
+    return rows + class_rows(held_out, class_of_group)
 
 
 def _mean_of_known(explained: np.ndarray) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""The dose of half the effect (ED50): a Hill curve by least squares, its interval by likelihood."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+
+from mcvae_ops.benchmarks.estimates.intervals import LEVEL
+
+SLOPES = np.geomspace(0.5, 4, 13)  # Hill coefficients
+BEYOND = (
+    10.0  # the grid of ED50 reaches so far (a factor) below the lowest and above the highest dose
+)
+STEPS = 160
+
+
+class Responses(NamedTuple):
+    """Scores of a compound's cells and of the controls of the same batches.
+
+    Attributes
+    ----------
+    doses
+        (dose,), ascending, above 0.
+    n, mean
+        Cells and their mean score in each batch, (batch, 1 + dose): controls first.
+    variance
+        Of scores within batch and dose.
+    """
+
+    doses: np.ndarray
+    n: np.ndarray
+    mean: np.ndarray
+    variance: float
+
+    def by_dose(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the mean difference from controls at each dose, and the terms of its error.
+
+        Returns
+        -------
+        (dose,), the mean over batches, each with the precision of its difference; and what each
+        batch contributes to its error, (batch, dose).
+        """
+        n, controls = self.n[:, 1:], self.n[:, :1]
+        weight = np.divide(n * controls, n + controls, out=np.zeros(n.shape), where=n > 0)
+        total = np.maximum(weight.sum(axis=0), np.finfo(float).tiny)
+        difference = self.mean[:, 1:] - self.mean[:, :1]
+        value = (weight * difference).sum(axis=0) / total
+        return value, weight * (difference - value) / total
+
+
+def responses_of(score: np.ndarray, dose: np.ndarray, batch_of: np.ndarray) -> Responses | None:
+    """Return the responses of a compound; None if no batch has controls and two doses.
+
+    Parameters
+    ----------
+    score, dose, batch_of
+        Of each cell, (cell,); the dose of controls is 0.
+    """
+    levels, level_of = np.unique(dose, return_inverse=True)
+    batches, batch = np.unique(batch_of, return_inverse=True)
+    shape = (len(batches), len(levels))
+    place = batch * len(levels) + level_of
+    n = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+    total = np.bincount(place, score, shape[0] * shape[1]).reshape(shape)
+    mean = np.divide(total, n, out=np.zeros(shape), where=n > 0)
+    usable = (n[:, 0] > 0) & ((n[:, 1:] > 0).sum(axis=1) > 0)
+    freedom = len(score) - (n > 0).sum()
+    if levels[0] > 0 or len(levels) < 3 or not usable.any() or freedom < 1:
+        return None
+    variance = ((score - mean.ravel()[place]) ** 2).sum() / freedom
+    return Responses(levels[1:], n[usable], mean[usable], float(variance))
+
+
+def half_effect(responses: Responses) -> tuple[float, float, float]:
+    """Return the ED50 and its 95 % interval, or NaN where the doses do not tell it.
+
+    The curve is top d^h / (d^h + ED50^h) above the controls of each batch, with h between 0.5 and
+    4. The interval holds every ED50 that fits nearly as well (profile likelihood); errors are
+    those of cells, or of batches where these scatter more. An ED50 outside the doses is none: the
+    doses hold less than half of the effect, or hardly less than all of it. The interval may reach
+    beyond the doses; an end a factor of ten beyond them is open.
+    """
+    doses, n, mean, variance = responses
+    grid = np.geomspace(doses[0] / BEYOND, doses[-1] * BEYOND, STEPS)
+    power = SLOPES[:, None]
+    ratio = (doses / grid[:, None, None]) ** power
+    curve = np.concatenate([np.zeros((*ratio.shape[:2], 1)), ratio / (1 + ratio)], axis=2)
+    share = n / n.sum(axis=1, keepdims=True)
+    x = curve[:, :, None, :] - (curve[:, :, None, :] * share).sum(axis=3, keepdims=True)
+    y = mean - (mean * share).sum(axis=1, keepdims=True)
+    xy, xx = ((n * part).sum(axis=(2, 3)) for part in (x * y, x * x))
+    gain = np.where(xy > 0, xy**2 / np.maximum(xx, np.finfo(float).tiny), 0)
+    left = (n * y**2).sum() - gain.max(axis=1)  # the best slope for each ED50
+    freedom = (n > 0).sum() - len(n) - 3
+    scatter = left.min() / freedom if freedom > 0 else 0.0
+    fits = left - left.min() <= chi2.ppf(LEVEL, 1) * max(variance, scatter)
+    value, low, high = grid[[left.argmin(), *np.flatnonzero(fits)[[0, -1]]]]
+    if not doses[0] <= value <= doses[-1]:
+        return np.nan, np.nan, np.nan
+    return float(value), float(low), float(high)

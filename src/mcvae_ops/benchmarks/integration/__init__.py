@@ -1,0 +1,1 @@
+"""Fig. S2: how well batches mix, judged by control cells."""
