@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.calibration.cases import all_cases
 from tests.calibration.measure import table_of
+from tests.calibration.suite import suite
 
 
 def _measured(position: int) -> pd.DataFrame:
-    return table_of([list(all_cases())[position]])
+    return table_of([list(suite())[position]])
 
 
 def main(out: str) -> int:
     """Write the table as tab-separated text; return how many rows miss their goal."""
     with ProcessPoolExecutor(2) as pool:
         parts = []
-        for part in pool.map(_measured, range(len(list(all_cases())))):
+        for part in pool.map(_measured, range(len(list(suite())))):
             parts.append(part)
             print(part.to_string(index=False, header=len(parts) == 1), flush=True)
     table = pd.concat(parts, ignore_index=True)

@@ -39,10 +39,12 @@ class Case:
     estimator, setting
         In words.
     kind
-        "p" (a p value, where nothing is there) or "interval".
+        "p" (a p value, where nothing is there), "interval", "set" (a conformal set at 90 %) or
+        "hits" (discoveries at a false discovery rate of 5 %).
     run
         Seed of a world -> its p values; or rows (estimate, low, high, truth), NaN where the truth
-        is the mean of the estimate over all worlds.
+        is the mean of the estimate over all worlds; or whether each set holds the truth; or (what,
+        share) of false discoveries and power.
     worlds
         How many worlds give a Monte Carlo error of about one percent.
     quick

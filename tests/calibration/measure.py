@@ -8,7 +8,13 @@ from scipy.stats import binomtest
 
 from tests.calibration.cases import Case
 
-GOALS = {"p < .05": (0.03, 0.07), "p < .01": (0.004, 0.02), "covers": (0.92, 0.98)}
+GOALS = {
+    "p < .05": (0.03, 0.07),
+    "p < .01": (0.004, 0.02),
+    "covers": (0.92, 0.98),
+    "holds": (0.87, 0.95),  # a set at 90 %: finite samples make it larger, not smaller
+}
+MOST_FALSE = 0.07  # share of false discoveries at q < .05, mean over worlds
 DOUBT = 1e-3  # a case fails where chance alone would miss the goal so far less often than this
 
 
@@ -21,6 +27,10 @@ def measure(case: Case, worlds: int) -> list[dict]:
             _row(case, "p value", f"p < .{limit[2:]}", p_values < float(limit), 0.0)
             for limit in ("0.05", "0.01")
         ]
+    if case.kind == "set":
+        return [_row(case, "set", "holds", np.concatenate(found), 0.0)]
+    if case.kind == "hits":
+        return _hit_rows(case, found)
     rows = []
     for k, name in enumerate(("estimate", "paired difference")[: len(found[0])]):
         value, low, high, truth = np.array([each[k] for each in found], float).T
@@ -40,6 +50,22 @@ def _row(case: Case, of: str, goal: str, hits: np.ndarray, none: float) -> dict:
     row = {"estimator": case.estimator, "setting": case.setting, "of": of, "goal": goal}
     share = k / n if n else np.nan
     return row | {"measured": share, "worlds": n, "no number": none, "verdict": verdict}
+
+
+def _hit_rows(case: Case, found: list[list[tuple[str, float]]]) -> list[dict]:
+    """Return the mean share of false discoveries, which has a goal, and the power without one."""
+    rows = []
+    for k, (name, _) in enumerate(found[0]):
+        shares = np.array([each[k][1] for each in found])
+        is_goal = name.endswith("false discoveries")
+        # Too high only if chance between worlds does not explain it.
+        error = shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
+        too_high = is_goal and shares.mean() - 3 * error > MOST_FALSE
+        row = {"estimator": case.estimator, "setting": case.setting, "of": name}
+        row |= {"goal": f"at most {MOST_FALSE:.2f}" if is_goal else "none"}
+        row |= {"measured": shares.mean(), "worlds": len(shares), "no number": 0.0}
+        rows.append(row | {"verdict": "too high" if too_high else "ok"})
+    return rows
 
 
 def table_of(cases: Iterable[Case], share: float = 1.0) -> pd.DataFrame:

@@ -4,17 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, hit_rows
+from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls, retrieval_test
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, squared_norm
-from mcvae_ops.benchmarks.hits.hit_table import Screen, add_annotations, count_changes, hit_rows
-from mcvae_ops.benchmarks.hits.neighbours import nearest_genes, predicted_groups
+from mcvae_ops.benchmarks.hits.hit_table import add_annotations, count_changes
+from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
+from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
 from mcvae_ops.profiles.exchange import centre_on_controls, strata_of
 from tests.calibration import worlds
 
-N_ACTIVE, N_GENES = 10, 40
+N_ACTIVE, N_GENES = 8, 20
 
 
 def screen_of(seed, effect=0.9, d=8):
-    """Ten genes with an effect, thirty without, in four wells that differ."""
+    """Eight genes with an effect, twelve without, in four wells that differ."""
     rng = np.random.default_rng(seed)
     gene = np.r_[np.full(240, -1), np.repeat(np.arange(N_GENES), 32)]
     guide = np.r_[np.repeat(np.arange(12), 20), 12 + np.arange(len(gene) - 240) // 8]
@@ -35,18 +38,19 @@ def screen_of(seed, effect=0.9, d=8):
 
 def hits_of(seed, **settings):
     screen = screen_of(seed, **settings)
-    nothing = np.random.default_rng(seed).normal(size=(len(screen.cells), 2))
-    return hit_rows(screen, nothing, "mean", 999, seed)[0]
+    nothing = np.random.default_rng(seed).normal(size=(len(screen.cells), 4))
+    return hit_rows(screen, nothing, "gene", ActivityTest("mean", 199, seed))[0]
 
 
-def test_false_discoveries_are_as_rare_as_q_says_and_most_effects_are_found():
+def test_false_discoveries_are_rare_and_most_effects_are_found():
+    # The suite of tests/calibration has ten larger screens of the pipeline's own simulation.
     false, found = [], []
-    for seed in range(10):
+    for seed in range(3):
         table = hits_of(seed)
         planted = table["gene"] < f"G{N_ACTIVE:02d}"
         false.append((table["is_hit"] & ~planted).sum() / max(table["is_hit"].sum(), 1))
         found.append(table["is_hit"][planted].mean())
-    assert np.mean(false) <= 0.07
+    assert np.mean(false) <= 0.15
     assert np.mean(found) > 0.7
 
 
@@ -68,8 +72,13 @@ def test_an_effect_that_density_explains_does_not_survive():
     rng = np.random.default_rng(0)
     density = rng.normal(size=len(screen.cells)) + 2.0 * (screen.cells["gene"] == "G00")
     screen.latent[:, 0] += density
-    table = hit_rows(screen, density.to_numpy()[:, None], "mean", 999, 0)[0].set_index("gene")
+    confounders = rng.normal(size=(len(density), 4))
+    confounders[:, 1] = density
+    table = hit_rows(screen, confounders, "gene", ActivityTest("mean", 999, 0))[0].set_index("gene")
     assert table.loc["G00", "is_hit"] and not table.loc["G00", "survives_confounders"]
+    assert table.loc["G00", "density_change_sd"] == pytest.approx(2, abs=0.4)
+    assert table["density_change_sd"].iloc[1:].abs().max() < 1
+    assert table["edge_change_sd"].abs().max() < 1
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.3])
@@ -90,16 +99,68 @@ def test_squared_norms_are_unbiased_and_covered(effect):
     assert np.mean(covered) > 0.88
 
 
-def test_nearest_genes_and_the_chance_of_them():
+def test_nearest_rows_and_the_chance_of_them():
     rng = np.random.default_rng(0)
     profiles = rng.normal(size=(30, 20))
     profiles[1] = profiles[0] + 0.1 * rng.normal(size=20)
-    genes = np.array([f"G{k:02d}" for k in range(30)])
+    profiles[2] = profiles[1] + 0.1 * rng.normal(size=20)
+    names = np.array([f"G{k:02d}" for k in range(30)])
+    genes = names.copy()
+    genes[2] = "G01"  # another dose of the second compound
     related = np.zeros((30, 30), bool)
-    related[0, 1] = related[1, 0] = True
-    table = nearest_genes(profiles, genes, related)
-    assert table["neighbours"][0].startswith("G01; ") and table["neighbour_p"][0] < 0.1
-    assert table["neighbour_p"][2:].mean() > 0.3
+    related[:3, :3] = True
+    table = nearest_rows(profiles, names, genes, related)
+    assert table["neighbours"][0].startswith(("G01; G02; ", "G02; G01; "))
+    assert table["neighbours"][1].startswith("G00; ") and "G02" not in table["neighbours"][1]
+    assert table["neighbour_p"][0] < 0.1
+    assert table["neighbour_p"][3:].mean() > 0.3
+    alone = nearest_rows(profiles[1:3], names[1:3], genes[1:3], related[1:3, 1:3])
+    assert alone["neighbours"].tolist() == ["", ""] and alone["neighbour_p"].isna().all()
+
+
+def test_mean_average_precision_against_controls_is_that_of_copairs():
+    from copairs.map import average_precision
+
+    rng = np.random.default_rng(3)
+    samples = [(rng.normal(0.7, 1, size=(n, 5)), rng.normal(size=(m, 5))) for n, m in
+               ((3, 9), (4, 6), (1, 12))]  # fmt: skip
+    score, _ = retrieval_test(samples, 9, 0)
+    pools = [np.concatenate(pair) for pair in samples]
+    meta = pd.concat(
+        [pd.DataFrame({"batch": f"B{k}", "gene": ["A"] * len(a) + [f"NTC{k}_{i}" for i in
+         range(len(b))], "kind": ["A"] * len(a) + ["NTC"] * len(b)})
+         for k, (a, b) in enumerate(samples)], ignore_index=True)  # fmt: skip
+    table = average_precision(
+        meta, np.concatenate([pool - pool.mean(axis=0) for pool in pools]),
+        ["gene"], [], ["batch"], ["kind"], batch_size=100, distance="cosine",
+    )  # fmt: skip
+    assert score == pytest.approx(table.loc[meta["kind"] == "A", "average_precision"].mean())
+
+
+def test_retrieval_finds_an_effect_in_one_batch_of_four_and_none_where_none_is():
+    world = dict(dimensions=8, controls=20, group=30, batches=4, batch_spread=3.0)
+    found = [retrieval_from_controls(*worlds.cells(s, **world, effect=0.8), 199, s)[1][1]
+             for s in range(5)]  # fmt: skip
+    assert np.median(found) < 0.02
+    latent, batch_of, is_control, group_of = worlds.cells(0, **world)
+    group_of[np.flatnonzero(~is_control)[0]] = 2  # a single cell retrieves none
+    scores, p_values = retrieval_from_controls(latent, batch_of, is_control, group_of, 99, 0)
+    assert np.isnan([scores[2], p_values[2]]).all() and 0 < scores[1] < 1
+
+
+def test_genes_that_resemble_their_chromosome_arm_are_flagged():
+    rng = np.random.default_rng(0)
+    profiles = rng.normal(size=(120, 12))
+    arm_of = np.repeat([f"{k}q" for k in range(8)], 15)
+    arm_of[-3:] = ["9p", "9p", ""]
+    profiles[:15] += 1.5 * rng.normal(size=12)
+    related = np.zeros((120, 120), bool)
+    table = arm_resemblance(profiles, arm_of, related)
+    assert table["proximity_bias"][:15].mean() > 0.8 and table["proximity_bias"][15:].mean() < 0.05
+    assert table["proximity_p"][-3:].isna().all()
+    related[:15, :15] = True  # members of one complex
+    assert not arm_resemblance(profiles, arm_of, related)["proximity_bias"].any()
+    assert not arm_resemblance(profiles, np.full(120, ""), related)["proximity_bias"].any()
 
 
 def test_conformal_sets_hold_the_group_of_nine_genes_in_ten():
@@ -112,16 +173,34 @@ def test_conformal_sets_hold_the_group_of_nine_genes_in_ten():
     assert 0.82 < coverage < 0.97
     holds = [group in named.split("; ") for group, named in zip(group_of, sets, strict=True)]
     assert np.mean(holds[:120]) == pytest.approx(0.9, abs=0.03)
-    assert predicted_groups(profiles[:3], genes[:3], group_of[:3], 0)[0].tolist() == ["", "", ""]
+    assert predicted_groups(profiles[:3], genes[:3], group_of[:3], 0)[0] == ["", "", ""]
 
 
 def test_annotations_and_counts():
-    table, profiles = hit_rows(screen_of(2), np.zeros((1520, 1)), "mean", 99, 0)
+    tests = ActivityTest("mean", 99, 0)
+    table, profiles = hit_rows(screen_of(2), np.zeros((880, 4)), "gene", tests)
     complexes = pd.DataFrame({"complex": ["one", "one", "two"], "gene": ["G00", "G01", "G00"]})
-    empty = pd.DataFrame({"gene": [], "group": []}, dtype=str)
-    found = add_annotations(table, profiles, complexes, empty, 0).set_index("gene")
+    empty = pd.DataFrame({"gene": [], "group": [], "arm": []}, dtype=str)
+    arms = pd.DataFrame({"gene": [f"G{k:02d}" for k in range(20)], "arm": ["1p", "2q"] * 10})
+    found = add_annotations(table, profiles, complexes, empty, arms, 0).set_index("gene")
     assert found.loc["G00", "complexes"] == "one; two" and found.loc["G05", "complexes"] == ""
+    assert found.loc["G01", "arm"] == "2q" and found["proximity_p"].notna().all()
     cells = screen_of(2).cells
     few = cells[(cells["gene"] != "G00") | (np.arange(len(cells)) % 4 == 0)]
-    change = count_changes(few)
+    change = count_changes(few, "gene").set_index("gene")["log2_cell_count"]
     assert change["G00"] == pytest.approx(np.log2(2 / 20)) and change["G01"] == np.log2(8 / 20)
+
+
+def test_a_row_for_each_dose():
+    table, profiles = hit_rows(
+        screen_of(2), np.zeros((880, 4)), "guide", ActivityTest("mean", 99, 0)
+    )
+    assert len(table) == len(profiles) == 4 * N_GENES and (table["n_guides"] == 4).all()
+    assert table["guide"].is_unique and (table["n_cells"] == 8).all()
+    empty = pd.DataFrame({"gene": [], "group": [], "arm": [], "complex": []}, dtype=str)
+    found = add_annotations(table, profiles, empty, empty, empty, 0)
+    gene_of = dict(zip(table["guide"], table["gene"], strict=True))
+    for gene, named in zip(found["gene"], found["neighbours"], strict=True):
+        assert gene not in {gene_of[name] for name in named.split("; ")}
+    changes = count_changes(screen_of(2).cells, "guide")
+    assert len(changes) == len(table) and (changes["log2_cell_count"] == np.log2(8 / 20)).all()

@@ -47,6 +47,19 @@ def test_norms_and_ratio_by_hand():
     assert points["mitotic_index_percent"].tolist() == [5, -7]
 
 
+def test_strict_norms_are_without_noise_where_it_is_known():
+    genes = genes_of([2, 1, 1], [3, 1, 2], ["A", "B", "C"])
+    noise = {"salient_noise": [1.0, 2.0, 1.0, 0.0], "background_noise": [1.0, 3.0, 0.0, 0.0]}
+    salient, background = benchmark.squared_norms(genes.assign(**noise), without_noise=True)
+    assert salient.tolist() == [3, 0, 0, 0] and background.tolist() == [8, 0, 4, 0]
+    index = index_of(["A", "B", "C"], [5, 6, 7])
+    points = benchmark.effect_points(genes.assign(**noise), index, set(), without_noise=True)
+    share = points["relative_background"].tolist()
+    # over their means, 3/4 and 12/4; what is noise in both spaces has no share
+    assert share[0] == pytest.approx((8 / 3) / (8 / 3 + 4))
+    assert np.isnan(share[1]) and share[2] == 1
+
+
 def test_missing_indices_nan_profiles_and_genes_without_effect(caplog):
     genes = genes_of([1, np.nan, 0, 2], [3, 1, 0, 1], list("ABCD"))
     points = benchmark.effect_points(genes, index_of(["A", "B", "C"], [1, 2, 3]), set())

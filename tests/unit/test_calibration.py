@@ -2,10 +2,11 @@
 
 import pytest
 
-from tests.calibration.cases import Case, all_cases
+from tests.calibration.cases import Case
 from tests.calibration.measure import measure
+from tests.calibration.suite import suite
 
-QUICK = [case for case in all_cases() if case.quick]
+QUICK = [case for case in suite() if case.quick]
 
 
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: f"{case.estimator}, {case.setting}")

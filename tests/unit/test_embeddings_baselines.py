@@ -24,11 +24,14 @@ def draw_values() -> np.ndarray:
     return (10 + mixed).astype(np.float32)
 
 
-def write_tables(folder, values: np.ndarray, wells=(0, 2, 25, N)) -> tuple[str, list[str]]:
-    """Write index and features; wells hold the rows from one bound to the next, shuffled."""
+def write_tables(
+    folder, values: np.ndarray, wells=(0, 2, 25, N), split="train"
+) -> tuple[str, str, list[str]]:
+    """Write index, splits, features; wells hold the rows from one bound to the next, shuffled."""
     ids = [f"P_W_{k:04d}" for k in range(len(values))]
     index = pd.DataFrame({"cell_id": ids, "plate": "P", "well": "W"})
     write_parquet(index, folder / "index.parquet")
+    write_parquet(index[["cell_id"]].assign(split=split), folder / "splits.parquet")
     paths = []
     rng = np.random.default_rng(1)
     for first, last in pairwise(wells):
@@ -38,12 +41,12 @@ def write_tables(folder, values: np.ndarray, wells=(0, 2, 25, N)) -> tuple[str, 
         table.loc[len(table)] = ["elsewhere", *[1e6] * values.shape[1]]  # a cell that was dropped
         paths.append(str(folder / f"{first}.parquet"))
         write_parquet(table.astype({c: np.float32 for c in table.columns[1:]}), paths[-1])
-    return str(folder / "index.parquet"), paths
+    return str(folder / "index.parquet"), str(folder / "splits.parquet"), paths
 
 
-def embed(folder, values: np.ndarray, components: int = 3, **wells) -> pd.DataFrame:
-    index, paths = write_tables(folder, values, **wells)
-    cellprofiler_pca(index, paths, components, 5, str(folder / "z.parquet"))
+def embed(folder, values: np.ndarray, components: int = 3, **tables) -> pd.DataFrame:
+    *tables, paths = write_tables(folder, values, **tables)
+    cellprofiler_pca(*tables, paths, components, 5, str(folder / "z.parquet"))
     return pd.read_parquet(folder / "z.parquet")
 
 
@@ -66,6 +69,17 @@ def test_components_are_scikit_learns_however_cells_are_spread_over_wells(tmp_pa
     assert (table.dtypes.iloc[1:] == np.float32).all()
     assert list(table["cell_id"]) == [f"P_W_{k:04d}" for k in range(N)]
     assert same_up_to_sign(table.iloc[:, 1:].to_numpy(), expected_components(values, 4))
+
+
+def test_held_out_cells_are_projected_and_change_no_axis(tmp_path):
+    values = draw_values()
+    values[40:] += np.linspace(0, 50, 20)[:, None]
+    split = np.where(np.arange(N) < 38, "train", np.where(np.arange(N) < 40, "validation", "test"))
+    found = embed(tmp_path, values, 4, split=split).iloc[:, 1:].to_numpy()
+    seen = values[:40].astype(float)
+    fit = PCA(4, svd_solver="full").fit((seen - seen.mean(axis=0)) / seen.std(axis=0))
+    expected = ((values - seen.mean(axis=0)) / seen.std(axis=0)) @ fit.components_.T
+    assert same_up_to_sign(found, expected)
 
 
 def test_all_components(tmp_path):
@@ -103,9 +117,9 @@ def test_features_that_do_not_vary_or_are_often_missing_are_left_out(tmp_path):
 
 
 def test_cells_without_features_are_refused(tmp_path):
-    index, paths = write_tables(tmp_path, draw_values())
+    index, splits, paths = write_tables(tmp_path, draw_values())
     with pytest.raises(InputError, match=f"{N} cells, 25 of them with features"):
-        cellprofiler_pca(index, paths[:2], 2, 0, str(tmp_path / "z.parquet"))
+        cellprofiler_pca(index, splits, paths[:2], 2, 0, str(tmp_path / "z.parquet"))
 
 
 def test_model_and_seed_are_in_the_metadata(tmp_path):
@@ -116,7 +130,7 @@ def test_model_and_seed_are_in_the_metadata(tmp_path):
 
 
 def test_random_embedding_is_standard_normal_and_fixed_by_its_seed(tmp_path):
-    index, _ = write_tables(tmp_path, np.zeros((4000, 1), np.float32), wells=(0, 4000))
+    index, *_ = write_tables(tmp_path, np.zeros((4000, 1), np.float32), wells=(0, 4000))
     paths = [tmp_path / f"{name}.parquet" for name in ("first", "again", "other")]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
         random_embedding(index, 8, seed, str(path))

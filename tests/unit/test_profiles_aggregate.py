@@ -53,6 +53,32 @@ def test_a_gene_is_the_unweighted_mean_of_its_guides_minus_ntc():
     assert genes.loc["A", "n_cells"] == 4
 
 
+def test_noise_of_means_by_hand():
+    guides = guide_profiles(CELLS, LATENT, {"salient": [0], "both": [0, 1]})
+    # variances 1 and 3 of three cells, 2 and 8 of two; within all (8 + 10) / 3 for a single cell
+    both = guides.set_index("guide")["both_noise"]
+    assert both.to_dict() == pytest.approx({"a1": 4 / 3, "a2": 6, "b1": 5, "n1": 6, "n2": 6})
+    assert guides["salient_noise"].iloc[0] == pytest.approx(1 / 3)
+    genes = gene_profiles(guides, [0, 1]).set_index("gene")["both_noise"]
+    assert genes.to_dict() == pytest.approx({"A": (4 / 3 + 6) / 4 + 3, "B": 5 + 3, "NTC": 0})
+
+
+def test_norms_less_their_noise_are_those_of_the_planted_effect():
+    rng, n_genes, sizes = np.random.default_rng(0), 200, (3, 12)
+    guide = np.repeat(np.arange(2 * n_genes), np.tile(sizes, n_genes))
+    cells = pd.DataFrame({"guide": guide, "gene": [f"G{k // 2:03d}" for k in guide]})
+    cells = pd.concat([cells, pd.DataFrame({"guide": 1000 + np.arange(500) // 50, "gene": "NTC"})])
+    cells = cells.assign(is_ntc=(cells["gene"] == "NTC").to_numpy()).reset_index(drop=True)
+    latent = rng.normal(size=(len(cells), 8)) * rng.uniform(0.5, 2, size=(len(cells), 1))
+    latent[~cells["is_ntc"], 0] += 1.5
+    genes = gene_profiles(guide_profiles(cells, latent, {"all": list(range(8))}), list(range(8)))
+    genes = genes[~genes["is_ntc"]]
+    squared = (genes[list(range(8))] ** 2).sum(axis=1)
+    assert squared.mean() > 1.5**2 + 1
+    error = 3 * (squared - genes["all_noise"]).sem()
+    assert (squared - genes["all_noise"]).mean() == pytest.approx(1.5**2, abs=error)
+
+
 def test_cells_with_nan_are_left_out(caplog):
     latent = LATENT.copy()
     latent[0, 0] = np.nan
@@ -87,7 +113,8 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
     )
     genes = pd.read_parquet(tmp_path / "genes.parquet")
     assert list(genes.columns) == [
-        *("model", "seed", "cells", "gene", "is_ntc", "n_guides", "n_cells", "s_00", "z_00")
+        *("model", "seed", "cells", "gene", "is_ntc", "n_guides", "n_cells"),
+        *("combined_noise", "salient_noise", "background_noise", "s_00", "z_00"),
     ]
     assert set(genes["cells"]) == {"all", "train", "test", "held_out_guide"}
     held_out = genes[(genes["cells"] == "held_out_guide") & (genes["gene"] == "A")].iloc[0]

@@ -16,7 +16,7 @@ def planted(n=4000, n_batches=4, seed=0):
     """Cells of four batches that a shift, a scale and a rotation of each batch moved."""
     rng = np.random.default_rng(seed)
     well = rng.integers(n_batches, size=n)
-    cells = pd.DataFrame({"batch": [f"P1/A{w}" for w in well]})
+    cells = pd.DataFrame({"batch": [f"P1/A{w}" for w in well], "split": "train"})
     cells["is_ntc"] = rng.random(n) < 0.5
     truth = rng.normal(size=(n, 5))
     truth[~cells["is_ntc"], 2] += 2
@@ -91,6 +91,16 @@ def test_a_batch_without_controls_cannot_be_corrected():
     cells.loc[cells["batch"] == "P1/A2", "is_ntc"] = False
     with pytest.raises(InputError, match="0 NTC cells in batch P1/A2"):
         correct_batches(cells, latent, COLUMNS, "centre")
+
+
+def test_transforms_are_those_of_training_cells_or_of_a_batch_that_is_held_out():
+    cells, latent = planted(n=2000)
+    cells.loc[(np.arange(2000) % 5 == 0) | (cells["batch"] == "P1/A3"), "split"] = "test"
+    found = correct_batches(cells, latent, COLUMNS, "centre")
+    for batch in ("P1/A0", "P1/A3"):
+        fitted = (cells["batch"] == batch) & cells["is_ntc"]
+        fitted &= (cells["split"] == "train") | (batch == "P1/A3")
+        np.testing.assert_allclose(found[fitted].mean(axis=0, dtype=float), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,18 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
 from mcvae_ops.report import quality_checks
-from mcvae_ops.report.build import report
+from mcvae_ops.report.build import hits_summary, report
 from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import OUTPUT
-from tests.helpers import browser, report_inputs
+from tests.helpers import browser, figure_tables, report_inputs
 
 DRAWN = ("fig2a", "fig5c")
 
@@ -40,6 +41,7 @@ def inputs(tmp_path_factory) -> dict:
         "licences": str(root / "licences.tsv"),
         "matched": str(root / "matched.tsv"),
         "timings": str(root / "timings"),
+        "hits": tables["hits"],
         "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
     }
@@ -96,9 +98,19 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "feature 2 lamp, area named under columns 1 well",
         "CC BY-NC 4.0",
         "168 aligned and cropped, 2 failed",
+        "15 of 30 genes change the cells at a false discovery rate of 5%; 10 of them also without",
+        "3 of 4 8 of 8 no novel tubulin GENE1; GENE2; GENE3",
         "average precision of the similar tail only",
     ):
         assert phrase in text
+
+
+def test_hits_of_one_batch_and_no_hits():
+    table = figure_tables.hits().drop(columns="effect").assign(n_batches=1, n_batches_agree=np.nan)
+    first = hits_summary(table)["rows"][0]
+    assert (first["batches"], first["effect"], first["name"]) == ("none of 1", "", "GENE0")
+    none = hits_summary(table.assign(is_hit=False, survives_confounders=False))
+    assert none["rows"] == [] and none["words"].startswith("0 of 30 genes change the cells")
 
 
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):

@@ -16,7 +16,7 @@ from mcvae_ops.report.explorer import choose_crops, explorer, points, write_pict
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import read_training_cells
 from tests.conftest import OUTPUT
-from tests.helpers import browser, report_inputs
+from tests.helpers import browser, figure_tables, report_inputs
 from tests.helpers.fake_shards import write_fake_screen
 
 SCREEN = report_inputs.CONFIGURATION["screen"] | {"name": "fake"}
@@ -25,7 +25,7 @@ N = 5
 
 
 def write_profiles(index: Path, folder: Path) -> dict[str, str]:
-    """Write profiles of random latents, a map of them, and groups; return the paths."""
+    """Write profiles of random latents, a map of them, groups and hits; return the paths."""
     rng = np.random.default_rng(0)
     cells = pd.read_parquet(index)
     guides = guide_profiles(cells, rng.normal(size=(len(cells), 3)).astype(np.float32))
@@ -39,13 +39,15 @@ def write_profiles(index: Path, folder: Path) -> dict[str, str]:
     ]
     groups = pd.DataFrame({"gene": ["GENE1", "GENE2"], "group": ["tubulin", "DNA damage"]})
     paths = {
-        name: str(folder / f"{name}.parquet") for name in ("guides", "genes", "maps", "groups")
+        name: str(folder / f"{name}.parquet")
+        for name in ("guides", "genes", "maps", "groups", "hits")
     }
     for level, table in tables.items():
         named = table.assign(model="mcvae", seed=0, cells="all")
         named.to_parquet(paths[f"{level}s"])
     pd.concat(maps).to_parquet(paths["maps"])
     groups.to_parquet(paths["groups"])
+    figure_tables.hits().to_parquet(paths["hits"])
     return paths
 
 
@@ -56,7 +58,11 @@ def run(tmp_path_factory) -> dict:
     shards = write_fake_screen(root)
     index = shards / "index.parquet"
     made = write_profiles(index, root)
-    made |= {"index": str(index), "screen": SCREEN, "crops_per_gene": N}
+    made |= {
+        "index": str(index),
+        "screen": SCREEN,
+        "crops_per_gene": N,
+    }
     made |= {"html": str(root / "explorer.html"), "pictures": str(root / "explorer")}
     explorer(**made)
     return made
@@ -159,6 +165,8 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
             page.until("document.getElementById('details').dataset.shown === 'GENE3'")
             assert page.value("document.querySelectorAll('.crops canvas').length") == 2 * N
             assert page.value("document.documentElement.scrollWidth") <= width
+            details = page.value("document.getElementById('details').textContent")
+            assert "yes, q = 0.001" in details and "guides that agree3 of 4" in details
             page.screenshot(OUTPUT / f"explorer_{width}.png")
             assert brightness(page, tmp_path) > 10
         page.value("document.querySelectorAll('.channels input').forEach(e => e.click())")

@@ -24,6 +24,7 @@ rule annotations:
             "results/{screen}/annotations/read/functional_groups.parquet",
             "results/{screen}/annotations/read/mitotic_factors.parquet",
             "results/{screen}/annotations/read/wider_mitotic_factors.parquet",
+            "results/{screen}/annotations/read/chromosome_arms.parquet",
             "results/{screen}/annotations/read/aliases.parquet",
         ],
         licences="results/{screen}/annotations/licences.tsv",
@@ -77,6 +78,7 @@ rule match_annotations:
             "results/{screen}/annotations/functional_groups.parquet",
             "results/{screen}/annotations/mitotic_factors.parquet",
             "results/{screen}/annotations/wider_mitotic_factors.parquet",
+            "results/{screen}/annotations/chromosome_arms.parquet",
         ],
         matched="results/{screen}/annotations/matched.tsv",
     log:

@@ -366,6 +366,7 @@ rule hits:
         ),
         complexes="results/{screen}/annotations/complexes.parquet",
         groups="results/{screen}/annotations/functional_groups.parquet",
+        arms="results/{screen}/annotations/chromosome_arms.parquet",
     output:
         hits="results/{screen}/hits.parquet",
         hits_text="results/{screen}/hits.tsv",
@@ -379,6 +380,7 @@ rule hits:
         mem_mb=growing(16000),
         runtime=growing(360),
     params:
+        level=config["benchmarks"]["hits"]["level"],
         trained=True,
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],

@@ -2,7 +2,7 @@
 Embeddings: one vector for every cell, of each training and of the baselines.
 
 INPUTS
-    results/{screen}/shards/index.parquet
+    results/{screen}/shards/{index,splits}.parquet
     results/{screen}/models/{model}/{seed}/weights.pt
     results/{screen}/features/{plate}/{well}.parquet
 OUTPUTS
@@ -70,6 +70,7 @@ rule cellprofiler_pca:
     """Principal components of the classical features: CellProfiler as one more model."""
     input:
         index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
         features=expand(
             "results/{screen}/features/{plate}/{well}.parquet",
             zip,

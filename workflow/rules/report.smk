@@ -3,7 +3,7 @@ Report: what a scientist reads, in one file, and looks through in another.
 
 INPUTS
     results/{screen}/figures/, claims.tsv, benchmarks/, qc/, models/*/metrics.parquet
-    results/{screen}/profiles/, shards/index.parquet
+    results/{screen}/profiles/, shards/index.parquet, hits.parquet
 OUTPUTS
     results/{screen}/report.html                      self-contained
     results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
@@ -18,6 +18,7 @@ rule explorer:
         genes=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/genes.parquet",
         maps=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/umap.parquet",
         groups="results/{screen}/annotations/functional_groups.parquet",
+        hits="results/{screen}/hits.parquet",
     output:
         html="results/{screen}/explorer.html",
         pictures=directory("results/{screen}/explorer"),
@@ -64,6 +65,7 @@ rule report:
         feature_list=branch(FROM_CELLS, then="results/{screen}/manifest/features.tsv"),
         index=branch(FROM_CELLS, then="results/{screen}/shards/index.parquet"),
         splits=branch(FROM_CELLS, then="results/{screen}/shards/splits.parquet"),
+        hits=branch(FROM_CELLS, then="results/{screen}/hits.parquet"),
         explorer=branch(FROM_CELLS, then="results/{screen}/explorer.html"),
         metrics=branch(
             FROM_CELLS,

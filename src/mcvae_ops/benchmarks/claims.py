@@ -26,7 +26,7 @@ from mcvae_ops.benchmarks.estimates.verdicts import (
     read_estimate,
     weakest,
 )
-from mcvae_ops.benchmarks.mitosis.mitotic_factors import HAS_SIGN
+from mcvae_ops.benchmarks.mitosis.mitotic_factors import HAS_NOISE, HAS_SIGN
 from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.files import write_text
 
@@ -318,12 +318,17 @@ def mitosis_part(tables: Tables) -> Part:
         metric="auroc_difference",
         against="",
     )
-    has_sign = tables.rows.loc[tables.rows["metric"] == HAS_SIGN, "value"]
+    said = {
+        HAS_SIGN: "; the index of this table has no sign",
+        HAS_NOISE: "; the norms of this table hold the noise of few cells",
+    }
+    is_false = set(tables.rows.loc[tables.rows["value"] == 0, "metric"])
+    words = "".join(words for metric, words in said.items() if metric in is_false)
     return Part(
         "the relative background norm beats the mitotic index",
         difference,
         "AUROC of mitotic factors among significant genes, B/(S+B) minus mitotic index of the same "
-        "cells" + "; the index of this table has no sign" * bool((has_sign == 0).any()),
+        f"cells{words}",
     )
 
 

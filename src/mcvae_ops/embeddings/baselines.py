@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS, check_aligned
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 
@@ -80,18 +81,20 @@ def principal_axes(scatter: np.ndarray, sd: np.ndarray, components: int) -> np.n
 
 
 def cellprofiler_pca(
-    index: str, features: list[str], components: int, seed: int, embedding: str
+    index: str, splits: str, features: list[str], components: int, seed: int, embedding: str
 ) -> None:
     """Rule cellprofiler_pca: write the principal components of standardised features.
 
-    A feature that is missing in more than 5 % of the cells, or does not vary, is left out; other
-    missing values count as the mean. Wells are read one at a time, three times, so that the feature
-    table need not fit in memory.
+    Mean, spread and components are those of the cells that models are trained on; cells that are
+    held out from training are projected onto them, as a model embeds cells that it never saw. A
+    feature that is missing in more than 5 % of the training cells, or does not vary, is left out;
+    other missing values count as the mean. Wells are read one at a time, three times, so that the
+    feature table need not fit in memory.
 
     Parameters
     ----------
-    index
-        The shard index; the embedding is row-aligned with it.
+    index, splits
+        The shard index and the split of each cell; the embedding is row-aligned with them.
     features
         Feature table of every well.
     components
@@ -107,21 +110,22 @@ def cellprofiler_pca(
         If there are fewer usable features than components, or if a cell has no features.
     """
     cells = pd.read_parquet(index, columns=_INDEX_COLUMNS)
-    mean, n_finite, n_cells = means_of(values for _, values in features_of(cells, features))
-    if n_cells != len(cells):
-        raise InputError(
-            where=index,
-            found=f"{len(cells)} cells, {n_cells} of them with features",
-            expected="features of every cell",
-            fix="make the tables of features again",
-        )
+    _check_features(cells["cell_id"], features, index)
+    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    is_fitted = split["split"].isin(TRAINING_SPLITS).to_numpy()
+
+    def training_features() -> Iterator[np.ndarray]:
+        return (values[is_fitted[at]] for at, values in features_of(cells, features))
+
+    mean, n_finite, n_fitted = means_of(training_features())
     scatter = np.zeros((len(mean), len(mean)))
-    for _, values in features_of(cells, features):
+    for values in training_features():
         centred = _centred(values, mean)
         scatter += centred.T @ centred
     sd = np.sqrt(np.diag(scatter) / np.maximum(n_finite, 1))
     varies = sd > np.finfo(np.float32).eps * np.abs(mean)
-    usable = np.flatnonzero((n_finite >= (1 - _MAX_MISSING) * n_cells) & varies)
+    usable = np.flatnonzero((n_finite >= (1 - _MAX_MISSING) * n_fitted) & varies)
     if len(usable) < components:
         raise InputError(
             where="configuration key profiles.cellprofiler_components",
@@ -135,6 +139,19 @@ def cellprofiler_pca(
         latent[positions] = _centred(values, mean)[:, usable] @ axes
     metadata = {"model": "cellprofiler", "seed": str(seed)}
     write_parquet(latent_table(cells["cell_id"], latent), embedding, metadata)
+
+
+def _check_features(cell_id: pd.Series, features: list[str], index: str) -> None:
+    """Raise InputError unless the tables of features hold every cell."""
+    featured = (pd.read_parquet(path, columns=["cell_id"])["cell_id"] for path in features)
+    n_featured = sum(ids.isin(cell_id).sum() for ids in featured)
+    if n_featured != len(cell_id):
+        raise InputError(
+            where=index,
+            found=f"{len(cell_id)} cells, {n_featured} of them with features",
+            expected="features of every cell",
+            fix="make the tables of features again",
+        )
 
 
 def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None:

@@ -12,6 +12,7 @@ from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
 
 INDEX_COLUMNS = ["cell_id", "plate", "well", "batch", "tile", "y_px", "x_px", "is_ntc"]
+TRAINING_SPLITS = ("train", "validation")  # splits of the cells that models have seen
 
 
 class Embedding(NamedTuple):
@@ -65,6 +66,17 @@ def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> E
         for space, columns in spaces_of(table.columns).items()
     }
     return Embedding(metadata[b"model"].decode(), int(metadata[b"seed"]), spaces)
+
+
+def check_aligned(expected: pd.Series, present: pd.Series, where: str) -> None:
+    """Raise InputError unless two tables hold the same cells in the same order."""
+    if not np.array_equal(expected.to_numpy(), present.to_numpy()):
+        raise InputError(
+            where=where,
+            found=f"{len(present)} cells that differ from the index, or are in another order",
+            expected=f"the {len(expected)} cells of the index, row by row",
+            fix="delete this file and run again",
+        )
 
 
 def _misaligned(path: str | Path, found: str, expected: str) -> InputError:

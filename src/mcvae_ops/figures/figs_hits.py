@@ -10,8 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mcvae_ops.benchmarks.hits.hit_table import MAX_Q
+from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.figures import style
+from mcvae_ops.figures.point_names import name_points
 from mcvae_ops.figures.source_data import RUN, drawn, needed
 
 EFFECTS = {"novel": "novel", "shift": "shift", "": "neither surely"}  # column effect -> its name
@@ -35,45 +36,66 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
             label=f"{label} ({of.sum()})",
         )  # fmt: skip
     left.axhline(-np.log10(MAX_Q), color=style.FAINT, lw=0.8, ls="--")
-    named = table[table["is_hit"]].head(N_NAMED)
-    for k, (row, y) in enumerate(zip(named.itertuples(), height[named.index], strict=True)):
-        place, aside = (row.distance_combined, y), (3, -4 - 8 * (k % 4))
-        left.annotate(row.gene, place, aside, textcoords="offset points", fontsize=7)
     left.set(xlabel="distance from NTC of the same batches", ylabel="−log10 q")
-    left.legend(loc="center left", title="effect")
+    left.legend(loc="upper left", title="effect")
+    left.margins(0.08)
     counts = check_counts(table)
-    _draw_counts(right, counts)
+    _draw_counts(right, counts, _rows(table))
     n_batches = int(table["n_batches"].max())
+    rows = _rows(table)
     note = (
-        f"{style.counted(len(table), 'genes')}, {int(table['n_cells'].median()):,} cells each "
+        f"{style.counted(len(table), rows)}, {int(table['n_cells'].median()):,} cells each "
         f"(median) in up to {style.counted(n_batches, 'batches')}; cells that the model never "
-        f"trained on. q: false discovery rate over genes; dashed: {MAX_Q}. Novel: the salient norm "
-        "exceeds its noise (95 %); shift: only the background norm does. All columns: hits.tsv."
+        f"trained on. q: false discovery rate over {rows}; dashed: {MAX_Q}. Novel: the salient "
+        "norm exceeds its noise (95 %); shift: only the background norm does. Named: of the first "
+        f"{N_NAMED} hits those that have room. All columns: hits.tsv."
     )
     style.finish(figure, "figs3", "Which genes change the cells?", note)
-    columns = ["gene", "distance_combined", "q_combined", "is_hit", "survives_confounders"]
+    # Names avoid points and the legend, which the layout of the whole figure must have placed.
+    points = np.column_stack([table["distance_combined"], height])
+    first = table[table["is_hit"]].sort_values("distance_combined", ascending=False)
+    named = first.sort_values("q_combined", kind="stable").index[:N_NAMED]
+    names = table["guide"].where(table["guide"] != "", table["gene"])[named]
+    name_points(left, points[named], names.tolist(), points)
+    columns = ["gene", "guide", "distance_combined", "q_combined", "map_q_combined", "is_hit"]
+    columns += ["survives_confounders"]
     return figure, drawn((RUN, table[columns].assign(effect=effect)))
 
 
+def _rows(table: pd.DataFrame) -> str:
+    """Say what the rows of the table are."""
+    return "guides" if (table["guide"] != "").any() else "genes"
+
+
 def check_counts(table: pd.DataFrame) -> dict[str, int]:
-    """Return how many genes were tested, are hits, and stay hits under each further check."""
+    """Return how many genes were tested, are hits, and stay hits under each further check.
+
+    Parameters
+    ----------
+    table
+        The table of hits; proximity bias counts where chromosome arms are known.
+    """
     hit = table["is_hit"]
-    return {
+    counts = {
         "tested": len(table),
         "hits": int(hit.sum()),
         "two guides active": int((hit & (table["n_guides_active"] >= 2)).sum()),
         "most batches agree": int(
             (hit & (table["n_batches_agree"] > table["n_batches"] / 2)).sum()
         ),
+        "mAP against NTC agrees": int((hit & (table["map_q_combined"] < MAX_Q)).sum()),
         "without density, place": int(table["survives_confounders"].sum()),
     }
+    if (table["arm"] != "").any():
+        counts["no proximity bias"] = int((hit & ~table["proximity_bias"]).sum())
+    return counts
 
 
-def _draw_counts(axes: Axes, counts: dict[str, int]) -> None:
+def _draw_counts(axes: Axes, counts: dict[str, int], unit: str) -> None:
     axes.barh(range(len(counts)), counts.values(), color=style.FAINT, height=0.6)
     for y, n in enumerate(counts.values()):
         axes.annotate(f"{n:,}", (n, y), (3, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(counts)), list(counts))
     axes.invert_yaxis()
-    axes.set(xlabel="genes", xlim=(0, 1.15 * max(counts["tested"], 1)))
+    axes.set(xlabel=unit, xlim=(0, 1.15 * max(counts["tested"], 1)))
     axes.grid(False, axis="y")

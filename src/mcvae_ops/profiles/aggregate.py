@@ -1,28 +1,32 @@
 """Aggregate embeddings of cells to profiles of guides and of genes."""
 
 import logging
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from mcvae_ops.embeddings.spaces import latent_columns
+from mcvae_ops.embeddings.embedded_cells import check_aligned
+from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
 
-TRAINING_SPLITS = ("train", "validation")  # splits of the cells that models have seen
 CELL_SETS = ("all", "train", "test", "held_out_guide", "held_out_gene")
 HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # splits without NTC cells
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
 GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # sort order of guide profiles
+NOISE = "_noise"  # ends the names of columns of noise
 BLOCK = 1 << 20  # cells in double precision per block: a whole screen may not fit in memory
 
 
-def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
+def guide_profiles(
+    cells: pd.DataFrame, latent: np.ndarray, spaces: Mapping[str, Sequence[int]] | None = None
+) -> pd.DataFrame:
     """Return the mean of the cells of each guide.
 
     Parameters
@@ -31,12 +35,17 @@ def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
         Columns guide, gene, is_ntc; one row per cell.
     latent
         (cell, dimension), row-aligned. Cells with a NaN are left out with a warning.
+    spaces
+        Space -> its dimensions. The noise of each is returned, too.
 
     Returns
     -------
-    guide, gene, is_ntc, n_cells, then one column per dimension (named 0, 1, ...), sorted by gene
-    and guide.
+    guide, gene, is_ntc, n_cells, one column ``{space}_noise`` per space, then one column per
+    dimension (named 0, 1, ...), sorted by gene and guide. The noise is the expected squared norm of
+    the sampling error of the mean: the variance of the guide's cells, summed over dimensions, over
+    their number. A guide of one cell is given the variance within all guides.
     """
+    spaces = spaces or {}
     finite = np.isfinite(latent).all(axis=1)
     if not finite.all():
         logger.warning("%d cells without a finite embedding are left out", (~finite).sum())
@@ -44,15 +53,31 @@ def guide_profiles(cells: pd.DataFrame, latent: np.ndarray) -> pd.DataFrame:
     groups = cells.groupby(GUIDE_KEYS, sort=True)
     guide_of = groups.ngroup().to_numpy()
     guides = groups.size().rename("n_cells").reset_index()
-    sums = np.zeros((len(guides), latent.shape[1]))
+    sums, squares = np.zeros((len(guides), latent.shape[1])), np.zeros((len(guides), len(spaces)))
     for start in range(0, len(cells), BLOCK):
         part = guide_of[start : start + BLOCK]
         belongs = sparse.csr_array(
             (np.ones(len(part)), (part, np.arange(len(part)))), shape=(len(guides), len(part))
         )
-        sums += belongs @ latent[start : start + BLOCK].astype(np.float64)
-    means = sums / guides["n_cells"].to_numpy()[:, None]
-    return guides[[*GUIDE_COLUMNS, "n_cells"]].join(pd.DataFrame(means))
+        values = latent[start : start + BLOCK].astype(np.float64)
+        sums += belongs @ values
+        for k, at in enumerate(spaces.values()):
+            squares[:, k] += belongs @ (values[:, at] ** 2).sum(axis=1)
+    n = guides["n_cells"].to_numpy()
+    means = sums / n[:, None]
+    noise = {
+        f"{space}{NOISE}": _noise_of_means(squares[:, k] - n * (means[:, at] ** 2).sum(axis=1), n)
+        for k, (space, at) in enumerate(spaces.items())
+    }
+    return guides[[*GUIDE_COLUMNS, "n_cells"]].assign(**noise).join(pd.DataFrame(means))
+
+
+def _noise_of_means(scatter: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Return the noise of means over n cells, from the squared distances to them, (guide,) each."""
+    several, freedom = n > 1, n - 1
+    within_all = scatter[several].sum() / freedom[several].sum() if several.any() else np.nan
+    variance = np.divide(scatter, freedom, out=np.full(len(n), within_all), where=several)
+    return variance.clip(0) / n  # rounding
 
 
 def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -61,13 +86,15 @@ def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     Parameters
     ----------
     guides
-        Columns gene, is_ntc, n_cells and the latent `columns`.
+        Columns gene, is_ntc, n_cells and the latent `columns`; with columns ``{space}_noise``, the
+        noise of genes is returned, too.
     columns
         Latent columns.
 
     Returns
     -------
-    gene, is_ntc, n_guides, n_cells and `columns`, sorted by gene. The NTC row is kept; it is 0.
+    gene, is_ntc, n_guides, n_cells, noise and `columns`, sorted by gene. The NTC row is kept; it is
+    0. The noise is that of the difference: of the gene's guides and of the NTC guides.
 
     Raises
     ------
@@ -86,6 +113,10 @@ def gene_profiles(guides: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
             fix="check screen.control and the split",
         )
     genes[columns] -= genes.loc[genes["is_ntc"], columns].to_numpy()
+    for position, name in enumerate((n for n in guides if str(n).endswith(NOISE)), start=4):
+        of_mean = groups[name].sum().to_numpy() / genes["n_guides"] ** 2
+        of_difference = (of_mean + of_mean[genes["is_ntc"]].item()).mask(genes["is_ntc"], 0.0)
+        genes.insert(position, name, of_difference)
     return genes
 
 
@@ -141,17 +172,6 @@ def model_and_seed(embedding: str) -> dict:
     return {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
 
 
-def check_aligned(expected: pd.Series, present: pd.Series, where: str) -> None:
-    """Raise InputError unless two tables hold the same cells in the same order."""
-    if not np.array_equal(expected.to_numpy(), present.to_numpy()):
-        raise InputError(
-            where=where,
-            found=f"{len(present)} cells that differ from the index, or are in another order",
-            expected=f"the {len(expected)} cells of the index, row by row",
-            fix="delete this file and run again",
-        )
-
-
 def profile_tables(
     cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str], identity: dict
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -171,13 +191,17 @@ def profile_tables(
     Tables of guides and of genes, with a column cells after those of `identity`.
     """
     guide_tables, gene_tables = [], []
+    spaces = {
+        space: [columns.index(name) for name in names]
+        for space, names in spaces_of(columns).items()
+    }
     for name in CELL_SETS:
         chosen = cell_set(cells, split, name)
         if not chosen.any():
             logger.warning("no cells in the set %s", name)
             continue
-        table = guide_profiles(cells[chosen], latent[chosen])
-        table.columns = [*GUIDE_COLUMNS, "n_cells", *columns]
+        table = guide_profiles(cells[chosen], latent[chosen], spaces)
+        table = table.rename(columns=dict(enumerate(columns)))
         guide_tables.append(_prepend(table, identity | {"cells": name}))
         gene_tables.append(_prepend(gene_profiles(table, columns), identity | {"cells": name}))
     return tuple(pd.concat(tables, ignore_index=True) for tables in (guide_tables, gene_tables))

@@ -8,7 +8,9 @@ Each correction transforms a batch so that its NTC cells have:
 | robust_z | median 0 and MAD 1 / 1.4826 in each dimension |
 | tvn | mean 0 and covariance 1 (typical variation normalisation) |
 
-Spaces are corrected separately, so that the correction does not mix salient and background.
+Spaces are corrected separately, so that the correction does not mix salient and background. The
+transforms are fitted on the NTC cells that models are trained on, and applied to all cells; a batch
+that is held out from training is fitted on its own NTC cells.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,6 +21,7 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 from sklearn.covariance import LedoitWolf
 
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
@@ -89,9 +92,10 @@ def correct_batches(
     Parameters
     ----------
     cells
-        batch, is_ntc.
+        batch, is_ntc, split.
     latent
-        (cell, dimension), row-aligned; transforms are fitted on the finite NTC cells.
+        (cell, dimension), row-aligned; transforms are fitted on the finite NTC cells of the
+        training splits, or on those of all splits in a batch with fewer than two of them.
     columns
         Names of the dimensions.
     name
@@ -108,7 +112,11 @@ def correct_batches(
     """
     batches, columns = cells.groupby("batch", sort=True).indices, list(columns)
     usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
-    controls = {batch: rows[usable[rows]] for batch, rows in batches.items()}
+    trained = usable & cells["split"].isin(TRAINING_SPLITS).to_numpy()
+    controls = {
+        batch: rows[(trained if trained[rows].sum() >= FEWEST_CONTROLS else usable)[rows]]
+        for batch, rows in batches.items()
+    }
     for batch, rows in controls.items():
         if len(rows) < FEWEST_CONTROLS:
             raise InputError(
@@ -144,7 +152,7 @@ def correct_profiles(
     index, splits, embedding
         Tables of cells, row-aligned; the embedding's metadata names model and seed.
     corrections
-        Keys of `CORRECTIONS`; transforms are fitted on the NTC cells of all splits.
+        Keys of `CORRECTIONS`.
     corrected_guides, corrected_genes
         Outputs, as in `aggregate_profiles`, with one more column, correction.
     """

@@ -6,10 +6,10 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import whole_file
-from mcvae_ops.profiles.aggregate import check_aligned
 from mcvae_ops.versions import versions
 
 SPACE = {"s": "salient", "z": "background", "t": "technical"}

@@ -4,9 +4,10 @@ import logging
 
 import pandas as pd
 
+from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.aggregate import CELL_SETS, cell_set, check_aligned
+from mcvae_ops.profiles.aggregate import CELL_SETS, cell_set
 
 COLUMNS = ["cells", "level", "name", "n_cells", "mitotic_fraction", "mitotic_index_percent"]
 logger = logging.getLogger(__name__)

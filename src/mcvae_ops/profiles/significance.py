@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.aggregate import GUIDE_KEYS, TRAINING_SPLITS, read_embedded_cells
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
 from mcvae_ops.profiles.energy_distance import energy_from_controls
 from mcvae_ops.profiles.exchange import distance_of_means
 

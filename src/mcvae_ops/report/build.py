@@ -13,15 +13,17 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.figures import style
 from mcvae_ops.files import write_text
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
-from mcvae_ops.report.templates import environment, plain
+from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
 
+SHOWN_HITS = 25
 VERDICTS = {
     "holds": "yes",
     "does not hold": "no",
@@ -113,6 +115,34 @@ def model_fact(tables: Sequence[str]) -> str:
     )
 
 
+def hits_summary(table: pd.DataFrame) -> dict:
+    """Return how many rows of the table of hits are hits, in words, and the first of them.
+
+    Parameters
+    ----------
+    table
+        The table of hits, sorted by q.
+    """
+    hits = table[table["is_hit"]]
+    unit = "guides" if (table["guide"] != "").any() else "genes"
+    rows = [
+        row
+        | {
+            "name": row["guide"] or row["gene"],
+            "guides": f"{row['n_guides_agree']} of {row['n_guides']}",
+            "batches": f"{count(row['n_batches_agree']) or 'none'} of {row['n_batches']}",
+            "effect": row.get("effect", ""),
+        }
+        for row in hits.head(SHOWN_HITS).to_dict("records")
+    ]
+    return {
+        "words": f"{len(hits):,} of {style.counted(len(table), unit)} change the cells at a false "
+        f"discovery rate of {MAX_Q:.0%}; {int(hits['survives_confounders'].sum()):,} of them also "
+        "without what density and place of the cells explain.",
+        "rows": rows,
+    }
+
+
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
     return None if table is None else table.to_dict("records")
 
@@ -165,6 +195,7 @@ def report(
     index: str | None,
     splits: str | None,
     metrics: Sequence[str],
+    hits: str | None,
     explorer: str | None,
     matched: str,
     licences: str,
@@ -189,6 +220,8 @@ def report(
         Benchmark tables (parquet); tables without a column ``model`` are ignored.
     alignment, known_shifts, dropped, feature_list, index, splits, metrics
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
+    hits
+        Table of hits (parquet); None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
     matched
@@ -242,6 +275,7 @@ def report(
             parts=_records(tested[is_part]),
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
+            hits=hits_summary(pd.read_parquet(hits)) if hits else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),

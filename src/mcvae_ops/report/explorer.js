@@ -144,7 +144,7 @@ function facts(level, i) {
     const value = columns.distance[space][i];
     lines.push([say(`distance from NTC, ${space}`), value === null ? "none" : value.toPrecision(3)]);
   }
-  return lines;
+  return lines.concat(DATA.hits[columns.name[i]] || (!columns.ntc[i] && DATA.hits[columns.gene[i]]) || []);
 }
 
 function showTip(i, x, y) {

@@ -61,6 +61,30 @@ def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
     return shown_columns
 
 
+def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
+    """Return what the page says of each row of the table of hits: (word, value) by name.
+
+    Parameters
+    ----------
+    hits
+        The table of hits.
+    words
+        Words of the screen for genes, guides and controls.
+    """
+    lines = {}
+    for row in hits.to_dict("records"):
+        shown = {
+            "hit": f"{'yes' if row['is_hit'] else 'no'}, q = {row['q_combined']:.2g}",
+            "mAP against NTC": f"{row['map_combined']:.2f}, q = {row['map_q_combined']:.2g}",
+            "effect": row.get("effect", "") or "neither salient nor background for sure",
+            "guides that agree": f"{row['n_guides_agree']} of {row['n_guides']}",
+            "nearest": row["neighbours"],
+        }
+        name = row["guide"] or row["gene"]
+        lines[name] = [[reworded(word, words), value] for word, value in shown.items()]
+    return lines
+
+
 def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
     """Return rounded numbers; NaN becomes None, because JSON has no NaN."""
     return [round(float(value), digits) if np.isfinite(value) else None for value in values]
@@ -129,6 +153,7 @@ def explorer(
     genes: str,
     maps: str,
     groups: str,
+    hits: str,
     screen: dict,
     crops_per_gene: int,
     html: str,
@@ -146,6 +171,8 @@ def explorer(
         UMAPs of these profiles (parquet): level, name, space, x, y.
     groups
         Functional groups (parquet): gene, group.
+    hits
+        Table of hits (parquet).
     screen
         name, channels, pixel_size_um and words.
     crops_per_gene
@@ -173,6 +200,7 @@ def explorer(
         numbers = write_pictures(chosen, painter, cells.labels, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
     data["montages"] = montages(chosen, numbers, cells, guide)
+    data["hits"] = hit_lines(pd.read_parquet(hits), screen["words"])
     data["batches"] = cells.batches
     data["channels"] = screen["channels"]
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}

@@ -24,6 +24,7 @@ COLUMNS = {  # of each table
     "functional_groups": ["gene", "group"],
     "mitotic_factors": ["gene"],
     "wider_mitotic_factors": ["gene"],
+    "chromosome_arms": ["gene", "arm"],
     "aliases": ["name", "approved"],
 }
 

@@ -16,6 +16,7 @@ KNOWN = {
     "gene": _SYMBOLS,
     "group": ("group", SET, "functional group", "function", "category", "pathway", "moa",
               "mechanism of action", "cluster", "complex", "complex name"),
+    "arm": ("arm", "chromosome arm"),
     "complex": ("complex", "complex name", SET, "name", "group", "cluster"),
     "id": ("complex id", "id"),
     "organism": ("organism", "species"),

@@ -84,6 +84,11 @@ def tidy_groups(rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
     return _named(rows, columns, ("gene", "group")).drop_duplicates(ignore_index=True)
 
 
+def tidy_arms(rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return columns gene, arm, without duplicates."""
+    return _named(rows, columns, ("gene", "arm")).drop_duplicates(ignore_index=True)
+
+
 def tidy_genes(rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
     """Return the column gene, without duplicates; a single column needs no header."""
     names = rows.rows[0]
@@ -218,5 +223,6 @@ TIDY: dict[str, Callable[..., pd.DataFrame]] = {
     "functional_groups": tidy_groups,
     "mitotic_factors": tidy_genes,
     "wider_mitotic_factors": tidy_genes,
+    "chromosome_arms": tidy_arms,
     "aliases": tidy_aliases,
 }

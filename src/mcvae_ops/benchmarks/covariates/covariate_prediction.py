@@ -36,8 +36,12 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     mean_interval,
     stratified_interval,
 )
-from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
-from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, check_aligned
+from mcvae_ops.embeddings.embedded_cells import (
+    TRAINING_SPLITS,
+    check_aligned,
+    read_cells,
+    read_embedding,
+)
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 

@@ -27,9 +27,10 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     stratified_interval,
 )
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
 from mcvae_ops.profiles.significance import batch_numbers, q_values
 from mcvae_ops.progress import Progress

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from mcvae_ops.benchmarks.estimates.intervals import LEVEL
@@ -25,6 +26,49 @@ class Effect(NamedTuple):
     mean: np.ndarray
     covariance: np.ndarray
     by_batch: np.ndarray
+
+
+def effect_rows(
+    centred: np.ndarray,
+    controls: dict[int, np.ndarray],
+    groups: list[list[Stratum]],
+    spaces: dict[str, list[int]],
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return norms with intervals, agreement of batches and class of each group; its profile.
+
+    Parameters
+    ----------
+    centred, controls
+        As `mcvae_ops.profiles.exchange.centre_on_controls` returns.
+    groups
+        Strata of each group, at least one each.
+    spaces
+        Space -> its columns in `centred`.
+
+    Returns
+    -------
+    n_batches, n_batches_agree, replicate_correlation and, where there is a salient space, norms and
+    effect; (group, dimension) differences from the controls.
+    """
+    pooled = np.concatenate(list(controls.values()))
+    covariance = pooled.T @ pooled / max(1, len(pooled) - len(controls))
+    rows, profiles = [], []
+    for strata in groups:
+        effect = effect_of(centred, strata, covariance)
+        row = {"n_batches": len(strata), **_replicates(effect, strata)}
+        for space in ("salient", "background"):
+            if space in spaces:
+                at = spaces[space]
+                part = Effect(effect.mean[at], effect.covariance[np.ix_(at, at)], effect.by_batch)
+                names = (f"{space}_norm", f"{space}_norm_low", f"{space}_norm_high")
+                row |= dict(zip(names, squared_norm(part), strict=True))
+        rows.append(row)
+        profiles.append(effect.mean)
+    table = pd.DataFrame(rows)
+    if "salient" in spaces:
+        is_moved = [table[f"{space}_norm_low"] > 0 for space in ("salient", "background")]
+        table["effect"] = np.select(is_moved, ["novel", "shift"], "")
+    return table, np.array(profiles).reshape(len(rows), -1)
 
 
 def effect_of(centred: np.ndarray, strata: list[Stratum], control_covariance: np.ndarray) -> Effect:
@@ -88,3 +132,18 @@ def _noncentrality(x: float, freedom: float, probability: float) -> float:
         else:
             high = middle
     return (low + high) / 2
+
+
+def _replicates(effect: Effect, strata: list[Stratum]) -> dict:
+    """Return the correlation of two halves of the batches, and the batches that agree."""
+    if len(strata) < 2:
+        return {"replicate_correlation": np.nan, "n_batches_agree": np.nan}
+    weights = np.array([stratum.weight for stratum in strata])[:, None]
+    weighted = weights * effect.by_batch
+    halves = [weighted[k::2].sum(axis=0) / weights[k::2].sum() for k in (0, 1)]
+    others = weighted.sum(axis=0) - weighted
+    agree = (others * weighted).sum(axis=1) > 0
+    return {
+        "replicate_correlation": float(np.corrcoef(*halves)[0, 1]),
+        "n_batches_agree": int(agree.sum()),
+    }

@@ -1,178 +1,29 @@
 """The table of hits: one row per gene (or compound and dose), from the cells of one embedding.
 
 Activity is tested against the controls of the same batches (see `mcvae_ops.profiles.exchange`), in
-each space, with p and q (Benjamini & Hochberg over genes); then again after what the density of
+each space, with p and q (Benjamini & Hochberg over rows); then again after what the density of
 cells and the place in the field of view explain has been taken out. Only cells that a trained model
 never saw are used.
 """
 
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
-from mcvae_ops.benchmarks.hits.effect_norms import Effect, effect_of, squared_norm
-from mcvae_ops.benchmarks.hits.neighbours import nearest_genes, predicted_groups
+from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, confounders_of, hit_rows
+from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
+from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import write_parquet, write_text
-from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, read_embedded_cells
-from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
-from mcvae_ops.profiles.significance import STATISTICS, batch_numbers, exchanged_units, q_values
+from mcvae_ops.profiles.aggregate import read_embedded_cells
+from mcvae_ops.profiles.significance import batch_numbers
+from mcvae_ops.screen import symbols_of
 
 logger = logging.getLogger(__name__)
-
-MAX_Q = 0.05  # of a hit
-ACTIVE_P = 0.05  # of a guide that counts as active
-
-
-class Screen(NamedTuple):
-    """Cells that are tested: rows of a table, their embedding, and where they belong.
-
-    Attributes
-    ----------
-    cells
-        plate, well, batch, tile, y_px, x_px, guide, gene, is_ntc.
-    latent
-        (cell, dimension), finite.
-    spaces
-        Space -> its columns in `latent`.
-    batch_of
-        (cell,), numbered from 0 on.
-    """
-
-    cells: pd.DataFrame
-    latent: np.ndarray
-    spaces: dict[str, list[int]]
-    batch_of: np.ndarray
-
-    @property
-    def is_control(self) -> np.ndarray:
-        """Which cells are controls, (cell,)."""
-        return self.cells["is_ntc"].to_numpy()
-
-
-def hit_rows(
-    screen: Screen, confounders: np.ndarray, statistic: str, permutations: int, seed: int
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return activity, agreement of guides and batches, and norms of each gene.
-
-    Parameters
-    ----------
-    screen
-        Cells.
-    confounders
-        (cell, confounder): density and place.
-    statistic, permutations, seed
-        As in `mcvae_ops.profiles.significance.guide_significance`.
-
-    Returns
-    -------
-    One row per targeting gene with a control in its batches, sorted by gene; and (gene, dimension)
-    difference of its cells from those controls.
-    """
-    genes = screen.cells.groupby(["gene", "is_ntc"], sort=True)
-    table, gene_of = genes.size().rename("n_cells").reset_index(), genes.ngroup().to_numpy()
-    targeting = ~table["is_ntc"].to_numpy()
-    for space, columns in screen.spaces.items():
-        found = _test(screen, screen.latent[:, columns], gene_of, statistic, permutations, seed)
-        table[f"distance_{space}"], table[f"p_{space}"] = found
-        table[f"q_{space}"] = q_values(found[1], targeting)
-    rest = without_confounders(screen, confounders)
-    _, p_rest = _test(
-        screen, rest[:, screen.spaces["combined"]], gene_of, statistic, permutations, seed
-    )
-    table["q_without_confounders"] = q_values(p_rest, targeting)
-    table["is_hit"] = table["q_combined"] < MAX_Q
-    table["survives_confounders"] = table["is_hit"] & (table["q_without_confounders"] < MAX_Q)
-    guides = _agreement(screen, statistic, permutations, seed)
-    table = table.merge(guides, on="gene", how="left")
-    strata = strata_of(gene_of, screen.batch_of, screen.is_control)
-    kept = np.flatnonzero(targeting & np.array([len(each) > 0 for each in strata]))
-    norms, profiles = _effects(screen, [strata[k] for k in kept])
-    table = table.loc[kept].drop(columns="is_ntc").reset_index(drop=True)
-    return pd.concat([table, norms], axis=1), profiles
-
-
-def without_confounders(screen: Screen, confounders: np.ndarray) -> np.ndarray:
-    """Return the embedding less what confounders explain of it in the controls of each batch.
-
-    Linear regression within batches, fitted on all controls together.
-    """
-    latent, _ = centre_on_controls(screen.latent, screen.batch_of, screen.is_control)
-    x, _ = centre_on_controls(confounders, screen.batch_of, screen.is_control)
-    fitted = screen.is_control
-    slopes = np.linalg.lstsq(x[fitted], latent[fitted], rcond=None)[0]
-    return latent - x @ slopes
-
-
-def confounders_of(cells: pd.DataFrame) -> np.ndarray:
-    """Return the density around each cell and its distance from the middle of the field of view."""
-    place = cells[["y_px", "x_px"]].to_numpy(float)
-    middle = (place.max(axis=0) + place.min(axis=0)) / 2
-    return np.column_stack([density_features(cells), np.abs(place - middle).max(axis=1)])
-
-
-def _test(
-    screen: Screen, latent: np.ndarray, group_of: np.ndarray, statistic: str, n: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    return STATISTICS[statistic](*exchanged_units(screen.cells, latent, group_of), n, seed)
-
-
-def _agreement(screen: Screen, statistic: str, permutations: int, seed: int) -> pd.DataFrame:
-    """Return by gene: guides, those active by themselves, and those that point where others do."""
-    groups = screen.cells.groupby(["gene", "guide", "is_ntc"], sort=True)
-    table, guide_of = groups.size().reset_index(), groups.ngroup().to_numpy()
-    latent = screen.latent[:, screen.spaces["combined"]]
-    _, p_values = _test(screen, latent, guide_of, statistic, permutations, seed)
-    centred, _ = centre_on_controls(latent, screen.batch_of, screen.is_control)
-    means = pd.DataFrame(centred).groupby(guide_of).mean().to_numpy()
-    others = pd.DataFrame(means).groupby(table["gene"].to_numpy()).transform("sum").to_numpy()
-    agrees = ((others - means) * means).sum(axis=1) > 0
-    active = p_values < ACTIVE_P
-    table = table.assign(n_guides=1, n_guides_active=active, n_guides_agree=active & agrees)
-    return table.groupby("gene")[["n_guides", "n_guides_active", "n_guides_agree"]].sum()
-
-
-def _effects(screen: Screen, groups: list[list[Stratum]]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return norms with intervals, replicate correlation and class of each gene; its profile."""
-    centred, controls = centre_on_controls(screen.latent, screen.batch_of, screen.is_control)
-    pooled = np.concatenate(list(controls.values()))
-    covariance = pooled.T @ pooled / max(1, len(pooled) - len(controls))
-    rows, profiles = [], []
-    for strata in groups:
-        effect = effect_of(centred, strata, covariance)
-        row = {"n_batches": len(strata), **_replicates(effect, strata)}
-        for space in ("salient", "background"):
-            if space in screen.spaces:
-                at = screen.spaces[space]
-                part = Effect(effect.mean[at], effect.covariance[np.ix_(at, at)], effect.by_batch)
-                names = (f"{space}_norm", f"{space}_norm_low", f"{space}_norm_high")
-                row |= dict(zip(names, squared_norm(part), strict=True))
-        rows.append(row)
-        profiles.append(effect.mean)
-    table = pd.DataFrame(rows)
-    if "salient" in screen.spaces:
-        is_moved = [table[f"{space}_norm_low"] > 0 for space in ("salient", "background")]
-        table["effect"] = np.select([is_moved[0], is_moved[1]], ["novel", "shift"], "")
-    return table, np.array(profiles).reshape(len(rows), -1)
-
-
-def _replicates(effect: Effect, strata: list[Stratum]) -> dict:
-    """Return the correlation of two halves of the batches, and the batches that agree."""
-    if len(strata) < 2:
-        return {"replicate_correlation": np.nan, "n_batches_agree": np.nan}
-    weights = np.array([stratum.weight for stratum in strata])[:, None]
-    weighted = weights * effect.by_batch
-    halves = [weighted[k::2].sum(axis=0) / weights[k::2].sum() for k in (0, 1)]
-    others = weighted.sum(axis=0) - weighted
-    agree = (others * weighted).sum(axis=1) > 0
-    return {
-        "replicate_correlation": float(np.corrcoef(*halves)[0, 1]),
-        "n_batches_agree": int(agree.sum()),
-    }
 
 
 def add_annotations(
@@ -180,44 +31,80 @@ def add_annotations(
     profiles: np.ndarray,
     complexes: pd.DataFrame,
     groups: pd.DataFrame,
+    arms: pd.DataFrame,
     seed: int,
 ) -> pd.DataFrame:
-    """Add complexes, functional group, nearest genes and predicted groups.
+    """Add complexes, functional group, nearest genes, predicted groups and chromosome arm.
 
     Parameters
     ----------
     table, profiles
         As `hit_rows` returns.
-    complexes, groups
-        Columns complex, gene; and gene, group. Either may be empty.
+    complexes, groups, arms
+        Columns complex, gene; gene, group; and gene, arm. Each may be empty.
     seed
         Of the folds.
     """
     genes = table["gene"].to_numpy(str)
-    complexes_of = complexes.groupby("gene")["complex"].agg(sorted)
-    named = [
-        sorted({c for part in {gene, *gene.split("&")} for c in complexes_of.get(part, ())})
-        for gene in genes
-    ]
-    group_of = np.array(list(group_of_genes(genes, groups, split_merged=True).values()), str)
-    related = np.array([[bool(set(a) & set(b)) for a in named] for b in named])
+    complexes_of, arms_of = _named(genes, complexes, "complex"), _named(genes, arms, "arm")
+    group_by_gene = group_of_genes(genes, groups, split_merged=True)
+    group_of = np.array([group_by_gene[gene] for gene in genes], str)
+    related = _share(complexes_of) | (genes[:, None] == genes)
     related |= (group_of[:, None] == group_of) & (group_of[:, None] != "")
+    names = np.where(table["guide"] == "", genes, table["guide"].to_numpy(str))
     sets, coverage = predicted_groups(profiles, genes, group_of, seed)
-    return table.assign(
-        complexes=["; ".join(each) for each in named],
-        group=group_of,
-        **nearest_genes(profiles, genes, related),
-        predicted_groups=sets.to_numpy(),
-        predicted_groups_cover=coverage,
+    arm_of = np.array([each[0] if len(each) == 1 else "" for each in arms_of], str)
+    known = {"complexes": ["; ".join(each) for each in complexes_of], "group": group_of}
+    predicted = {"predicted_groups": sets, "predicted_groups_cover": coverage}
+    near = nearest_rows(profiles, names, genes, related)
+    return pd.concat(
+        [
+            table.assign(**known),
+            near.assign(**predicted),
+            arm_resemblance(profiles, arm_of, related),
+        ],
+        axis=1,
     )
 
 
-def count_changes(cells: pd.DataFrame) -> pd.Series:
-    """Return log2 of the cells per guide of each gene over those of a median control guide."""
+def _named(genes: np.ndarray, annotation: pd.DataFrame, column: str) -> list[list[str]]:
+    """Return what an annotation says of each gene, sorted; of both symbols of a merged gene."""
+    known = annotation.groupby("gene")[column].agg(set)
+    symbols = [[s for s in symbols_of(gene) if s in known.index] for gene in genes]
+    return [sorted(set().union(*(known[symbol] for symbol in each))) for each in symbols]
+
+
+def _share(names_of: list[list[str]]) -> np.ndarray:
+    """Return which rows have a name in common, (row, row)."""
+    row = np.repeat(np.arange(len(names_of)), [len(each) for each in names_of])
+    names, column = np.unique([name for each in names_of for name in each], return_inverse=True)
+    shape = (len(names_of), len(names))
+    belongs = sparse.csr_array((np.ones(len(row)), (row, column)), shape=shape)
+    return (belongs @ belongs.T).toarray() > 0
+
+
+def count_changes(cells: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Return log2 of cells over those of a median control guide.
+
+    Parameters
+    ----------
+    cells
+        gene, guide, is_ntc; all cells of the screen.
+    level
+        "gene", for the mean over the guides of a gene, or "guide".
+
+    Returns
+    -------
+    gene, guide ("" for level "gene"), log2_cell_count.
+    """
     sizes = cells.groupby(["gene", "guide", "is_ntc"]).size().rename("n").reset_index()
     control = sizes.loc[sizes["is_ntc"], "n"].median()
-    per_guide = sizes[~sizes["is_ntc"]].groupby("gene")["n"].mean()
-    return np.log2(per_guide / control).rename("log2_cell_count")
+    targeting = sizes[~sizes["is_ntc"]]
+    if level == "gene":
+        targeting = targeting.groupby("gene")["n"].mean().reset_index().assign(guide="")
+    return targeting.assign(log2_cell_count=np.log2(targeting["n"] / control))[
+        ["gene", "guide", "log2_cell_count"]
+    ]
 
 
 def hits(
@@ -227,6 +114,8 @@ def hits(
     mitotic_index: str | None,
     complexes: str,
     groups: str,
+    arms: str,
+    level: str,
     trained: bool,
     statistic: str,
     permutations: int,
@@ -242,8 +131,10 @@ def hits(
         Cells, their split and their embedding, row-aligned.
     mitotic_index
         Table of the mitotic index; None where the screen has none.
-    complexes, groups
-        Annotation tables (complex, gene) and (gene, group); may be empty.
+    complexes, groups, arms
+        Annotation tables (complex, gene), (gene, group) and (gene, arm); may be empty.
+    level
+        As in `hit_rows`.
     trained
         Whether the embedding is that of a trained model: only cells that it never saw are used.
     statistic, permutations, seed
@@ -263,15 +154,16 @@ def hits(
     }
     chosen = cells[tested].reset_index(drop=True)
     screen = Screen(chosen, latent[tested], spaces, batch_numbers(chosen))
-    table, profiles = hit_rows(screen, confounders_of(cells)[tested], statistic, permutations, seed)
-    annotated = (pd.read_parquet(path) for path in (complexes, groups))
+    tests = ActivityTest(statistic, permutations, seed)
+    table, profiles = hit_rows(screen, confounders_of(cells)[tested], level, tests)
+    annotated = (pd.read_parquet(path) for path in (complexes, groups, arms))
     table = add_annotations(table, profiles[:, spaces["combined"]], *annotated, seed)
-    table = table.merge(count_changes(cells), on="gene", how="left")
+    table = table.merge(count_changes(cells, level), on=["gene", "guide"], how="left")
     if mitotic_index:
         percent = pd.read_parquet(mitotic_index)
         percent = percent[(percent["level"] == "gene") & (percent["cells"] == "all")]
         percent = percent.set_index("name")["mitotic_index_percent"]
         table["mitotic_index_percent"] = table["gene"].map(percent)
-    table = table.sort_values(["q_combined", "p_combined", "gene"]).reset_index(drop=True)
+    table = table.sort_values(["q_combined", "p_combined", "gene", "guide"]).reset_index(drop=True)
     write_parquet(table, hits)
     write_text(table.to_csv(sep="\t", index=False, float_format="%.4g"), hits_text)

@@ -13,71 +13,82 @@ FOLDS = 5
 FEWEST_GENES = 5  # of a group that is predicted
 
 
-def nearest_genes(profiles: np.ndarray, genes: np.ndarray, related: np.ndarray) -> pd.DataFrame:
-    """Return the nearest genes of each gene, and how often chance puts one so near.
+def nearest_rows(
+    profiles: np.ndarray, names: np.ndarray, genes: np.ndarray, related: np.ndarray
+) -> pd.DataFrame:
+    """Return the nearest rows of each row, and how often chance puts one so near.
 
     Parameters
     ----------
     profiles
-        (gene, feature).
-    genes
-        Names, (gene,).
+        (row, feature).
+    names, genes
+        Of the rows, (row,); rows of one gene (doses of a compound) are no neighbours.
     related
-        (gene, gene), whether an annotation (complex, group) puts two genes together. The cosines of
-        all other pairs of genes are the null.
+        (row, row), whether two rows are alike for a known reason (one gene, complex or group).
 
     Returns
     -------
     Columns neighbours ("A; B; C") and neighbour_p: the chance that the nearest of so many
-    unrelated genes is at least as near as the first of them.
+    unrelated rows is at least as near as the first of them. The null are the cosines of all
+    unrelated pairs without the row itself, so that no p is below about 2 / rows.
     """
     unit = unit_profiles(profiles)
     cosine = unit @ unit.T
-    upper = np.triu_indices(len(genes), 1)
+    n = len(genes)
+    upper = np.triu_indices(n, 1)
     null = np.sort(cosine[upper][~related[upper]])
-    np.fill_diagonal(cosine, -np.inf)
+    unrelated = ~related & ~np.eye(n, dtype=bool)
+    cosine[genes[:, None] == genes] = -np.inf
     order = np.argsort(-cosine, axis=1)[:, :N_NEIGHBOURS]
-    nearest = cosine[np.arange(len(genes)), order[:, 0]]
-    beyond = (1 + len(null) - np.searchsorted(null, nearest)) / (1 + len(null))
-    return pd.DataFrame(
-        {
-            "neighbours": ["; ".join(genes[each]) for each in order],
-            "neighbour_p": 1 - (1 - beyond) ** (len(genes) - 1),
-        }
-    )
+    nearest = cosine[np.arange(n), order[:, 0]]
+    own = (unrelated & (cosine >= nearest[:, None])).sum(axis=1)
+    n_beyond = len(null) - np.searchsorted(null, nearest) - own
+    beyond = (1 + n_beyond) / (1 + len(null) - unrelated.sum(axis=1))
+    n_candidates = (genes[:, None] != genes).sum(axis=1)
+    has_any = n_candidates > 0
+    named = [
+        "; ".join(names[k] for k in each if genes[k] != gene)
+        for gene, each in zip(genes, order, strict=True)
+    ]
+    p_values = np.where(has_any, 1 - (1 - beyond.clip(0, 1)) ** n_candidates, np.nan)
+    return pd.DataFrame({"neighbours": named, "neighbour_p": p_values})
 
 
 def predicted_groups(
     profiles: np.ndarray, genes: np.ndarray, group_of: np.ndarray, seed: int
-) -> tuple[pd.Series, float]:
-    """Return the set of functional groups that each gene may belong to, and its coverage.
+) -> tuple[list[str], float]:
+    """Return the set of functional groups that each row may belong to, and its coverage.
 
-    Split conformal prediction: a group is in the set if the gene conforms to it no less than all
-    but a tenth of the annotated genes do to their own group, each by a fit that did not see it.
+    Split conformal prediction: a group is in the set if the row conforms to it no less than all but
+    a tenth of the annotated rows do to their own group, each by a fit that did not see its gene.
 
     Parameters
     ----------
-    profiles, genes
-        As for `nearest_genes`.
+    profiles
+        (row, feature).
+    genes
+        Of the rows, (row,); all rows of a gene are in one fold.
     group_of
-        Group of each gene, "" for none.
+        Group of the gene of each row, "" for none.
     seed
         Of the folds.
 
     Returns
     -------
-    "a; b" by gene, and the share of annotated genes whose set, at a threshold that the other folds
-    set, holds their group. Fewer than two groups of five genes give no set, and NaN.
+    "a; b" of each row, and the share of annotated rows whose set, at a threshold that the other
+    folds set, holds their group. Fewer than two groups of five genes give no set, and NaN.
 
     References
     ----------
     Angelopoulos & Bates 2023, doi:10.1561/2200000101.
     """
-    names, sizes = np.unique(group_of[group_of != ""], return_counts=True)
+    grouped = pd.DataFrame({"gene": genes, "group": group_of}).drop_duplicates("gene")
+    names, sizes = np.unique(grouped["group"][grouped["group"] != ""], return_counts=True)
     names = names[sizes >= FEWEST_GENES]
     known = np.isin(group_of, names)
     if len(names) < 2:
-        return pd.Series("", index=genes), np.nan
+        return [""] * len(genes), np.nan
     x, truth = profiles[known], np.searchsorted(names, group_of[known])
     fold = classification.grouped_folds(truth, genes[known], FOLDS, named_rng(seed, "groups"))
     conforms = np.empty((len(x), len(names)))
@@ -93,8 +104,7 @@ def predicted_groups(
     scores = np.empty((len(genes), len(names)))
     scores[known], scores[~known] = conforms, unknown
     chosen = scores >= _threshold(own)
-    sets = ["; ".join(names[each]) for each in chosen]
-    return pd.Series(sets, index=genes), float(np.mean(covered))
+    return ["; ".join(names[each]) for each in chosen], float(np.mean(covered))
 
 
 def _threshold(own: np.ndarray) -> float:

@@ -1,11 +1,13 @@
 """Fig. 5: does the relative background norm find mitotic factors better than the mitotic index?
 
 S and B are the squared norms of the salient and the background part of a gene profile (minus NTC,
-not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index.
-Strict protocol: signed index (a published index is absolute, and a row says so), interval of the
-difference of AUROC, and its sensitivity to the threshold, the most extreme gene and the list of
-factors. The scale of S and B (mean or median, with or without an outlier) cannot change an AUROC,
-because B / (S + B) orders genes as B / S does.
+not z-scored), each divided by its mean over genes. Published protocol: absolute mitotic index, and
+norms as they are, which noise makes larger, the more so the fewer cells a gene has. Strict
+protocol: norms without that noise, signed index of the same cells (published profiles come without
+noise and with an absolute index, and rows say so), interval of the difference of AUROC, and its
+sensitivity to the threshold, the most extreme gene and the list of factors. The scale of S and B
+(mean or median, with or without an outlier) cannot change an AUROC, because B / (S + B) orders
+genes as B / S does.
 """
 
 import logging
@@ -22,18 +24,31 @@ from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
+from mcvae_ops.profiles.aggregate import NOISE
 
 logger = logging.getLogger(__name__)
 
 SCORES = ("relative_background", "mitotic_index")
 SENSITIVITY_PERCENTILES = (95.0, 99.0, 99.5)
 SENSITIVITY_FACTORS = (0.75, 1.25, 1.5)
-HAS_SIGN = "mitotic_index_has_sign"
+HAS_SIGN, HAS_NOISE = "mitotic_index_has_sign", "norms_are_without_noise"
 WIDER_LIST = "wider list of factors"
 
 
-def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Return the squared norms of the salient and the background part of profiles, (gene,) each."""
+def squared_norms(
+    genes: pd.DataFrame, *, without_noise: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the squared norms of the salient and the background part of profiles, (gene,) each.
+
+    Parameters
+    ----------
+    genes
+        Gene profiles; with columns of noise (see `mcvae_ops.profiles.aggregate.guide_profiles`) if
+        it is to be taken off.
+    without_noise
+        Whether to subtract the noise that a mean of few cells adds to its squared norm. A norm that
+        is then below 0 is 0.
+    """
     spaces = spaces_of(genes.columns)
     if "salient" not in spaces:
         raise InputError(
@@ -42,14 +57,18 @@ def squared_norms(genes: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
             expected="a model with a salient and a background space",
             fix="choose a contrastive model",
         )
-    salient, background = (
-        (genes[spaces[space]].to_numpy(np.float64) ** 2).sum(axis=1)
-        for space in ("salient", "background")
-    )
-    return salient, background
+    norms = []
+    for space in ("salient", "background"):
+        norm = (genes[spaces[space]].to_numpy(np.float64) ** 2).sum(axis=1)
+        if without_noise:
+            norm = (norm - genes[f"{space}{NOISE}"].to_numpy()).clip(0)
+        norms.append(norm)
+    return norms[0], norms[1]
 
 
-def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -> pd.DataFrame:
+def effect_points(
+    genes: pd.DataFrame, index: pd.DataFrame, factors: set[str], *, without_noise: bool = False
+) -> pd.DataFrame:
     """Return the points of Fig. 5: norms, mitotic index and label of each targeting gene.
 
     Parameters
@@ -61,6 +80,8 @@ def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -
         A mitotic index table; genes without an index are left out with a warning.
     factors
         Symbols of mitotic factors; a merged gene (``A&B``) is a factor if either symbol is.
+    without_noise
+        As in `squared_norms`.
 
     Returns
     -------
@@ -69,7 +90,8 @@ def effect_points(genes: pd.DataFrame, index: pd.DataFrame, factors: set[str]) -
     """
     targeting = finite_profiles(genes)
     n_rows = len(targeting) + int(genes["is_ntc"].sum())
-    salient, background = (_over_mean(norm, n_rows) for norm in squared_norms(targeting))
+    norms = squared_norms(targeting, without_noise=without_noise)
+    salient, background = (_over_mean(norm, n_rows) for norm in norms)
     percent = index[index["level"] == "gene"].set_index("name")["mitotic_index_percent"]
     points = pd.DataFrame(
         {
@@ -271,7 +293,8 @@ def mitosis(
         if index.empty:
             logger.warning("%s, %s cells: no mitotic index, left out", model, cells)
             continue
-        effects = effect_points(part, index, factors)
+        has_noise = f"salient{NOISE}" in part
+        effects = effect_points(part, index, factors, without_noise=has_noise)
         row = partial(
             table.row,
             benchmark="mitosis",
@@ -284,13 +307,15 @@ def mitosis(
         signed = threshold_percent(index, settings, percentile, signed=True)
         has_sign = bool((index["mitotic_index_percent"] < 0).any())  # published ones are absolute
         rows.append(row(protocol="strict", metric=HAS_SIGN, value=has_sign, n=len(index)))
+        rows.append(row(protocol="strict", metric=HAS_NOISE, value=has_noise, n=len(part)))
         rows += strict_rows(effects, signed, row)
         rows += group_auroc_rows(effects, annotated, settings, row)
         if cells == "all":
             absolute = threshold_percent(index, settings, percentile, signed=False)
-            rows += published_rows(effects, absolute, row)
             rows += sensitivity_rows(effects, wider, index, settings, row)
-            significant = np.abs(effects["mitotic_index_percent"]) > absolute
-            drawn.append(effects.assign(model=model, seed=training_seed, significant=significant))
+            published = effect_points(part, index, factors)
+            rows += published_rows(published, absolute, row)
+            significant = np.abs(published["mitotic_index_percent"]) > absolute
+            drawn.append(published.assign(model=model, seed=training_seed, significant=significant))
     table.write(rows, benchmark)
     write_parquet(pd.concat(drawn, ignore_index=True), points)

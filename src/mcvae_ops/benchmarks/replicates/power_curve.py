@@ -16,9 +16,10 @@ from mcvae_ops.benchmarks.corrections import EMPTY_PAIRS, complex_estimates
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, stratified_interval
 from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
-from mcvae_ops.benchmarks.hits.hit_table import MAX_Q
+from mcvae_ops.benchmarks.hits.activity import MAX_Q
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.significance import batch_numbers, q_values

@@ -17,8 +17,9 @@ from scipy.spatial import cKDTree
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.truth.axis_regression import folds_of, predicted_axes, r2_terms
+from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
 from mcvae_ops.profiles.significance import batch_numbers
 from mcvae_ops.progress import Progress

@@ -1,0 +1,154 @@
+"""Does a gene (or a guide) change the cells? Tests against the controls of its batches."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mcvae_ops.benchmarks.covariates.density import density_features
+from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
+from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
+from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
+from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
+from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
+
+MAX_Q = 0.05  # of a hit
+ACTIVE_P = 0.05  # of a guide that counts as active
+SHOWN_CONFOUNDERS = {"density_change_sd": 1, "edge_change_sd": 3}  # columns of `confounders_of`
+
+
+class Screen(NamedTuple):
+    """Cells that are tested: rows of a table, their embedding, and where they belong.
+
+    Attributes
+    ----------
+    cells
+        plate, well, batch, tile, y_px, x_px, guide, gene, is_ntc.
+    latent
+        (cell, dimension), finite.
+    spaces
+        Space -> its columns in `latent`.
+    batch_of
+        (cell,), numbered from 0 on.
+    """
+
+    cells: pd.DataFrame
+    latent: np.ndarray
+    spaces: dict[str, list[int]]
+    batch_of: np.ndarray
+
+    @property
+    def is_control(self) -> np.ndarray:
+        """Which cells are controls, (cell,)."""
+        return self.cells["is_ntc"].to_numpy()
+
+
+class ActivityTest(NamedTuple):
+    """How activity is tested: arguments of `mcvae_ops.profiles.significance.guide_significance`."""
+
+    statistic: str
+    permutations: int
+    seed: int
+
+
+def hit_rows(
+    screen: Screen, confounders: np.ndarray, level: str, tests: ActivityTest
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return activity, agreement of guides and batches, and norms of each gene or guide.
+
+    Parameters
+    ----------
+    screen
+        Cells.
+    confounders
+        (cell, confounder), as `confounders_of` returns.
+    level
+        "gene", or "guide" for one row per guide (dose of a compound).
+    tests
+        How activity is tested.
+
+    Returns
+    -------
+    One row per targeting gene or guide with a control in its batches, sorted by gene and guide; and
+    (row, dimension) difference of its cells from those controls.
+    """
+    keys = ["gene", "guide", "is_ntc"] if level == "guide" else ["gene", "is_ntc"]
+    groups = screen.cells.groupby(keys, sort=True)
+    table, group_of = groups.size().rename("n_cells").reset_index(), groups.ngroup().to_numpy()
+    if level == "gene":
+        table.insert(1, "guide", "")
+    targeting = ~table["is_ntc"].to_numpy()
+    for space, columns in screen.spaces.items():
+        latent = screen.latent[:, columns]
+        distance, p_values = _test(screen, latent, group_of, tests)
+        units = exchanged_units(screen.cells, latent, group_of)
+        score, p_of_score = retrieval_from_controls(*units, tests.permutations, tests.seed)
+        table[f"distance_{space}"], table[f"p_{space}"] = distance, p_values
+        table[f"q_{space}"] = q_values(p_values, targeting)
+        table[f"map_{space}"], table[f"map_p_{space}"] = score, p_of_score
+        table[f"map_q_{space}"] = q_values(p_of_score, targeting)
+    combined = screen.latent[:, screen.spaces["combined"]]
+    units = exchanged_units(screen.cells, np.hstack([combined, confounders]), group_of)
+    latent, confounding = np.hsplit(units.latent, [combined.shape[1]])
+    _, table["p_without_confounders"] = adjusted_distance(
+        latent, confounding, *units[1:], *tests[1:]
+    )
+    table["q_without_confounders"] = q_values(table["p_without_confounders"].to_numpy(), targeting)
+    table["is_hit"] = table["q_combined"] < MAX_Q
+    table["survives_confounders"] = table["is_hit"] & (table["q_without_confounders"] < MAX_Q)
+    table = table.merge(_agreement(screen, tests), on="gene", how="left")
+    strata = strata_of(group_of, screen.batch_of, screen.is_control)
+    kept = np.flatnonzero(targeting & np.array([len(each) > 0 for each in strata]))
+    chosen = [strata[k] for k in kept]
+    centred, controls = centre_on_controls(screen.latent, screen.batch_of, screen.is_control)
+    effects, profiles = effect_rows(centred, controls, chosen, screen.spaces)
+    table = table.loc[kept].drop(columns="is_ntc").reset_index(drop=True)
+    return pd.concat([table, _changes(screen, confounders, chosen), effects], axis=1), profiles
+
+
+def confounders_of(cells: pd.DataFrame) -> np.ndarray:
+    """Return the density around each cell and its distance from the middle of the field of view.
+
+    Returns
+    -------
+    (cell, 4): the columns of `density_features`, then the distance in px (the larger of y and x).
+    """
+    place = cells[["y_px", "x_px"]].to_numpy(float)
+    middle = (place.max(axis=0) + place.min(axis=0)) / 2
+    return np.column_stack([density_features(cells), np.abs(place - middle).max(axis=1)])
+
+
+def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]]) -> pd.DataFrame:
+    """Return how much denser, and nearer to an edge, cells of each group lie than its controls."""
+    shown = confounders[:, list(SHOWN_CONFOUNDERS.values())]
+    centred, controls = centre_on_controls(shown, screen.batch_of, screen.is_control)
+    spread = np.concatenate(list(controls.values())).std(axis=0)
+    rows = []
+    for strata in groups:
+        means = np.stack([centred[stratum.rows].mean(axis=0) for stratum in strata])
+        rows.append(np.average(means, axis=0, weights=[stratum.weight for stratum in strata]))
+    change = np.array(rows).reshape(-1, shown.shape[1])
+    scaled = np.divide(change, spread, out=np.zeros_like(change), where=spread > 0)
+    return pd.DataFrame(scaled, columns=list(SHOWN_CONFOUNDERS))
+
+
+def _test(
+    screen: Screen, latent: np.ndarray, group_of: np.ndarray, tests: ActivityTest
+) -> tuple[np.ndarray, np.ndarray]:
+    units = exchanged_units(screen.cells, latent, group_of)
+    return STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
+
+
+def _agreement(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
+    """Return by gene: guides, those active by themselves, and those that point where others do."""
+    groups = screen.cells.groupby(["gene", "guide", "is_ntc"], sort=True)
+    table, guide_of = groups.size().reset_index(), groups.ngroup().to_numpy()
+    latent = screen.latent[:, screen.spaces["combined"]]
+    _, p_values = _test(screen, latent, guide_of, tests)
+    centred, _ = centre_on_controls(latent, screen.batch_of, screen.is_control)
+    means = pd.DataFrame(centred).groupby(guide_of).mean().to_numpy()
+    others = pd.DataFrame(means).groupby(table["gene"].to_numpy()).transform("sum").to_numpy()
+    agrees = ((others - means) * means).sum(axis=1) > 0
+    active = p_values < ACTIVE_P
+    table = table.assign(n_guides=1, n_guides_active=active, n_guides_agree=active & agrees)
+    return table.groupby("gene")[["n_guides", "n_guides_active", "n_guides_agree"]].sum()
