@@ -152,6 +152,7 @@ def test_the_process_of_a_lasting_fault_ends_with_an_exit_code(server, tmp_path)
 def test_a_full_partial_file_of_unknown_size_is_taken(server, tmp_path):
     content = source_of(server, "009.tif")
     (tmp_path / "009.tif.part").write_bytes(content)
+    (tmp_path / "009.tif.part.mark").write_text('"1"')
     fetch(f"{server.address}/fine/Files/009.tif", tmp_path / "009.tif", ARCHIVE)
     assert (tmp_path / "009.tif").read_bytes() == content
     assert server.stats()["sent_bytes"].get("/fine/Files/009.tif", 0) == 0
@@ -203,14 +204,15 @@ def test_parts_come_through_redirects_that_expire_and_the_key_stays_home(
     monkeypatch.setenv("DATAVERSE_API_TOKEN", "secret")
     listed = str(tmp_path / "parts.parquet")
     address = f"{dataset.address}/fine/api/datasets/:persistentId/?persistentId=doi:1"
-    list_feature_parts(ARCHIVE | {"dataset": address}, listed)
+    archive = ARCHIVE | {"dataset": address}
+    list_feature_parts(archive, listed)
     parts = pd.read_parquet(listed)
     assert len(parts) == 2 and parts["md5"].str.len().eq(32).all()
     before = len(dataset.stats()["log"])
     for part in parts.itertuples():
         number = part.address.rpartition("/")[2]
         address = f"{dataset.address}/expire,drop/api/access/datafile/{number}"
-        path = fetch(address, tmp_path / part.name, ARCHIVE, part.size_bytes, part.md5)
+        path = fetch(address, tmp_path / part.name, archive, part.size_bytes, part.md5)
         assert len(pd.read_parquet(path)) == 1000
     asked = dataset.stats()["log"][before:]
     assert {entry["key"] for entry in asked if "/api/access/" in entry["path"]} == {"secret"}

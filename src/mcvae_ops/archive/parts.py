@@ -11,13 +11,13 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.content import UNPACK_ERRORS, max_content, unpack
 from mcvae_ops.errors import InputError
 
 PARQUET = (".parquet", ".pq")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 STAGES = ("interphase", "mitotic")
 _BATCH_BYTES = 64 << 20
-_COPY_BYTES = 1 << 22
 
 
 def stage_of(name: str) -> str:
@@ -42,23 +42,22 @@ def members_of(path: Path, name: str) -> Iterator[tuple[str, Path]]:
     Raises
     ------
     InputError
-        If an archive is damaged or holds no parquet file.
+        If an archive is damaged, holds no parquet file, or much more than its size lets expect.
     """
     if not name.lower().endswith(ARCHIVES):
         yield name, path
         return
     has_parquet = False
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        target = Path(folder) / "member.parquet"
+        target, left_bytes = Path(folder) / "member.parquet", max_content(path)
         try:
             with _listed(path, name) as listed:
                 for member, handle in listed:
                     has_parquet = True
                     with open(target, "wb") as copy:
-                        while block := handle.read(_COPY_BYTES):
-                            copy.write(block)
+                        left_bytes -= unpack(handle, copy, left_bytes)
                     yield f"{name}/{member}", target
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        except UNPACK_ERRORS as error:
             raise _damaged(name, error) from None
     if not has_parquet:
         raise InputError(
