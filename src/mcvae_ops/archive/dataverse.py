@@ -1,6 +1,7 @@
 """The data set of cell features: its parts, as a Dataverse lists them."""
 
 import logging
+import re
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +14,7 @@ from mcvae_ops.files import write_parquet
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_BYTES = 1 << 62
 COLUMNS = ["name", "directory", "address", "size_bytes", "md5"]
 
 
@@ -56,7 +58,8 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
             expected="a data set",
             fix="correct archive.dataset",
         ) from None
-    for entry in files:
+    for entry in files if isinstance(files, list) else [files]:
+        _check_entry(entry, root)
         name, directory = entry["label"], entry.get("directoryLabel") or ""
         if not name.lower().endswith(PARQUET + ARCHIVES):
             continue
@@ -114,6 +117,36 @@ def list_feature_parts(archive: dict, feature_parts: str) -> None:
     else:
         root = local_path(dataset).resolve().parent.as_uri()
     write_parquet(parts_of(read_json(dataset, archive), root, remote), feature_parts)
+
+
+def _check_entry(entry: object, root: str) -> None:
+    """Raise an `InputError` if an entry does not say what is read of it, in the types expected."""
+
+    def is_text(value: object) -> bool:
+        return isinstance(value, str) and value.isprintable()
+
+    data = entry.get("dataFile") if isinstance(entry, dict) else None
+    if not isinstance(data, dict) or not is_text(entry.get("label")):
+        wrong = "a file without label or dataFile"
+    elif not is_text(entry.get("directoryLabel") or ""):
+        wrong = f"directoryLabel {entry['directoryLabel']!r:.80}"
+    elif not re.fullmatch(r"\d{1,18}", str(data.get("id")), re.ASCII):
+        wrong = f"id {data.get('id')!r:.80}"
+    elif not all(
+        type(size) is int and 0 <= size < _LARGEST_BYTES
+        for size in (data.get("filesize"), data.get("originalFileSize") or 0)
+    ):
+        wrong = f"sizes {data.get('filesize')!r:.40} and {data.get('originalFileSize')!r:.40}"
+    elif not isinstance(data.get("checksum") or {}, dict) or not is_text(_md5_of(data) or ""):
+        wrong = f"checksum {data.get('checksum') or data.get('md5')!r:.80}"
+    else:
+        return
+    raise InputError(
+        where=root,
+        found=wrong,
+        expected="a file as a Dataverse describes it",
+        fix="correct archive.dataset, or place a copy by hand",
+    )
 
 
 def _md5_of(data: dict) -> str | None:
