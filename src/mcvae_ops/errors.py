@@ -82,5 +82,21 @@ class InputError(ValueError):
         super().__init__(shown(f"{where}: {what}; {fix}."))
 
 
+class TransferError(OSError):
+    """An attempt to fetch something failed in a way that another one may mend.
+
+    Parameters
+    ----------
+    message
+        One sentence (see `shown`), or the reason of one attempt.
+    wait_s
+        Seconds after which the server wants to be asked again, or None.
+    """
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(shown(message))
+        self.wait_s = wait_s
+
+
 class TileError(ValueError):
     """One tile is unusable; the tile is marked and counted, the run goes on."""

@@ -12,7 +12,7 @@ import pandas as pd
 from mcvae_ops.archive.content import digest_of
 from mcvae_ops.archive.licences import UNKNOWN, is_non_commercial, licence_of, plain_name
 from mcvae_ops.archive.transfer import opened
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, shown
 from mcvae_ops.files import write_parquet, write_text
 
 logger = logging.getLogger(__name__)
@@ -210,6 +210,7 @@ def annotations(
     verdicts = compare_checksums(
         received, pd.read_csv(recorded, sep="\t", dtype=str, keep_default_na=False)
     )
+    table["address"] = table["address"].map(shown)
     table["sha256"] = [received.get(source, "") for source in table["source"]]
     table["checksum"] = [verdicts.get(source, "") for source in table["source"]]
     write_text(table.to_csv(sep="\t", index=False), licences)

@@ -16,7 +16,7 @@ import httpx
 from mcvae_ops import __version__
 from mcvae_ops.archive.content import fault_of
 from mcvae_ops.archive.deadline import set_deadlines, within
-from mcvae_ops.errors import TOKEN_VARIABLE, InputError, shown
+from mcvae_ops.errors import TOKEN_VARIABLE, InputError, TransferError
 
 USER_AGENT = f"mcvae-ops/{__version__}"
 _CONNECT_S = 15.0
@@ -29,14 +29,6 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 # It logs addresses with their signatures and keys.
 logging.getLogger("httpx").setLevel(logging.WARNING)
-
-
-class TransferError(OSError):
-    """An attempt failed in a way that another one may mend."""
-
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
-        super().__init__(shown(message))
-        self.wait_s = wait_s
 
 
 class ContentError(TransferError):

@@ -21,12 +21,11 @@ from mcvae_ops.archive.content import digest_of, fault_of
 from mcvae_ops.archive.http import (
     ContentError,
     Terms,
-    TransferError,
     append_rest,
     discard,
     read_part,
 )
-from mcvae_ops.errors import InputError, shown, without_key
+from mcvae_ops.errors import InputError, TransferError, shown, without_key
 
 __all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",
            "opened", "read_json", "read_range"]  # fmt: skip
