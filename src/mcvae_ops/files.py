@@ -56,6 +56,32 @@ def write_text(text: str, path: str | Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_csv(table, path: str | Path, float_format: str | None = None) -> None:
+    """Write a pandas DataFrame for people and spreadsheets: .csv, or .tsv with tabs.
+
+    A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@``. Text that does so, and
+    is no number, gets an apostrophe in front.
+    """
+    text = table.rename(columns=_harmless)
+    for column in text.columns[[dtype.kind == "O" for dtype in text.dtypes]]:
+        text[column] = text[column].map(_harmless)
+    separator = "\t" if str(path).endswith(".tsv") else ","
+    content = text.to_csv(
+        sep=separator, index=False, float_format=float_format, lineterminator="\n"
+    )
+    write_text(content, path)
+
+
+def _harmless(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
 def write_npy(array: np.ndarray, path: str | Path) -> None:
     """Write an array as .npy, readable with ``np.load(path, mmap_mode="r")``."""
     with whole_file(path) as partial:

@@ -13,7 +13,7 @@ from mcvae_ops.archive.content import digest_of
 from mcvae_ops.archive.licences import UNKNOWN, is_non_commercial, licence_of, plain_name
 from mcvae_ops.archive.transfer import opened
 from mcvae_ops.errors import InputError, shown
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.files import write_csv, write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def annotations(
     table["address"] = table["address"].map(shown)
     table["sha256"] = [received.get(source, "") for source in table["source"]]
     table["checksum"] = [verdicts.get(source, "") for source in table["source"]]
-    write_text(table.to_csv(sep="\t", index=False), licences)
+    write_csv(table, licences)
 
 
 def _table_complexes(rows: list[dict], columns: dict[str, str]) -> pd.DataFrame:

@@ -13,8 +13,8 @@ from mcvae_ops.archive.costs import embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_prefetched
 from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_text
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.files import write_csv
+from mcvae_ops.screen import folder_name, tile_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ def plan(
     total = _row("total", len(manifest), *costs[COLUMNS[2:5]].sum(), peak,
                  *costs[["hours", "gpu_hours"]].sum(), "temporary: disk peak")  # fmt: skip
     costs = pd.concat([costs, pd.DataFrame([total])], ignore_index=True)
-    write_text(costs.to_csv(sep="\t", index=False, float_format="%.6g"), f"{results}/plan.tsv")
+    write_csv(costs, f"{results}/plan.tsv", "%.6g")
     wells = manifest[["plate", "well"]].drop_duplicates()
     lines = [
         f"{screen['name']}: {len(manifest):,} files, {len(tiles):,} tiles, {len(wells)} wells, "
@@ -217,7 +217,10 @@ def plan(
 def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[int, bool]:
     """Return the number of cells, and whether it was counted in their tables or is reckoned."""
     wells = manifest[["plate", "well"]].drop_duplicates()
-    tables = [results / "cells" / row.plate / f"{row.well}.parquet" for row in wells.itertuples()]
+    tables = [
+        results / "cells" / folder_name(row.plate) / f"{folder_name(row.well)}.parquet"
+        for row in wells.itertuples()
+    ]
     if all(table.exists() for table in tables):
         return sum(pq.read_metadata(table).num_rows for table in tables), True
     n_tiles = len(manifest[["plate", "well", "tile"]].drop_duplicates())

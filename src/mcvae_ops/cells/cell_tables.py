@@ -24,7 +24,7 @@ from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_col
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, tile_numbers
+from mcvae_ops.screen import CONTROL, name_of, tile_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,8 @@ def split_cells(
         logger.info("%d cells dropped: %s", n, reason)
     progress = Progress(len(cells), "wells", "join cells")
     for cells_path, features_path in zip(cells, features, strict=True):
-        plate, well = Path(cells_path).parent.name, Path(cells_path).stem
+        plate = name_of(Path(cells_path).parent.name)
+        well = name_of(Path(cells_path).name.removesuffix(".parquet"))
         _join_well(partitions, plate, well, screen, cells_path, features_path)
         progress.step()
     shutil.rmtree(cache)

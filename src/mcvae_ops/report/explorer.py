@@ -188,7 +188,7 @@ def explorer(
             crop_um=crops.shape[-1] * screen["pixel_size_um"],
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
-            data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+            data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         )
     )
     write_text(page, html)

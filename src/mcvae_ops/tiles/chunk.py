@@ -19,7 +19,7 @@ from mcvae_ops import __version__
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import channels_from, tile_numbers
+from mcvae_ops.screen import channels_from, folder_name, tile_numbers
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.fetch import stream_tiles
@@ -310,7 +310,7 @@ def crop_chunk(
         "version": __version__,
     }
     finished = FinishedTiles(
-        Path(cache) / "finished" / plate / well / chunk,
+        Path(cache) / "finished" / folder_name(plate) / folder_name(well) / chunk,
         settings,
         {tile: len(table) for tile, table in tile_cells.items()},
         (len(names), crop["size_px"], crop["size_px"]),

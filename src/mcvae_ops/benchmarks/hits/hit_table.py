@@ -17,7 +17,7 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.effect_norms import Effect, effect_of, squared_norm
 from mcvae_ops.benchmarks.hits.neighbours import nearest_genes, predicted_groups
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.files import write_csv, write_parquet
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, read_embedded_cells
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
 from mcvae_ops.profiles.significance import STATISTICS, batch_numbers, q_values
@@ -274,4 +274,4 @@ def hits(
         table["mitotic_index_percent"] = table["gene"].map(percent)
     table = table.sort_values(["q_combined", "p_combined", "gene"]).reset_index(drop=True)
     write_parquet(table, hits)
-    write_text(table.to_csv(sep="\t", index=False, float_format="%.4g"), hits_text)
+    write_csv(table, hits_text, "%.4g")
