@@ -7,13 +7,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from mcvae_ops.archive.costs import embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_prefetched
 from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_csv
+from mcvae_ops.files import count_rows, read_frame, write_csv
 from mcvae_ops.screen import folder_name, tile_numbers
 
 logger = logging.getLogger(__name__)
@@ -173,14 +172,14 @@ def plan(
         If the disk cannot hold the run.
     """
     screen = settings["screen"]
-    manifest = pd.read_parquet(files)
+    manifest = read_frame(files)
     left = manifest[~_cropped(manifest, settings, Path(results))]
     n_cells, known = count_cells(manifest, settings, Path(results))
     tiles = manifest[["plate", "well", "tile"]].drop_duplicates()
     n_left = len(left[["plate", "well", "tile"]].drop_duplicates())
     rows = [
         *image_costs(left, _is_here(left, Path(results) / "archive" / "raw"), settings),
-        feature_costs(pd.read_parquet(feature_parts), settings, n_cells, known),
+        feature_costs(read_frame(feature_parts), settings, n_cells, known),
         crop_costs(left, settings, round(n_cells * n_left / len(tiles)),
                    tile_seconds(Path(results), Path(timings))),
         *model_costs(settings, n_cells, Path(results), Path(timings)),
@@ -222,7 +221,7 @@ def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[
         for row in wells.itertuples()
     ]
     if all(table.exists() for table in tables):
-        return sum(pq.read_metadata(table).num_rows for table in tables), True
+        return sum(count_rows(table) for table in tables), True
     n_tiles = len(manifest[["plate", "well", "tile"]].drop_duplicates())
     return round(n_tiles * settings["plan"]["cells_per_tile"]), False
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.archive.parts import batches_of, members_of, stage_of
 from mcvae_ops.archive.stream import stream_files
@@ -22,7 +21,7 @@ from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_columns
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer
+from mcvae_ops.files import parquet_writer, read_table
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import CONTROL, name_of, tile_numbers
 
@@ -186,7 +185,7 @@ def split_cells(
         If a part cannot be fetched or read, parts have different columns, no cell is a control, or
         a well has no cell.
     """
-    parts = pq.read_table(feature_parts).to_pylist()
+    parts = read_table(feature_parts).to_pylist()
     partitions = _partition_parts(parts, screen, archive, Path(cache))
     check_columns(partitions)
     check_control(sum((part.genes for part in partitions), Counter()), screen["control"])

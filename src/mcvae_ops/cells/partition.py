@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import whole_file, write_text
+from mcvae_ops.files import read_note, whole_file, write_note
 
 TILES_PER_BLOCK = 64
 _HELD_BYTES = 128 << 20
@@ -99,10 +99,8 @@ class PartitionWriter:
 
     def finished(self) -> Partition | None:
         """Return the partition, or None if it is not complete."""
-        if not self.index.exists():
-            return None
-        index = json.loads(self.index.read_text(encoding="utf-8"))
-        if index["identity"] != self.identity:
+        index = read_note(self.index)
+        if index is None or index["identity"] != self.identity:
             return None
         blocks = {(plate, well, group): numbers for plate, well, group, numbers in index["blocks"]}
         genes, dropped = Counter(index["genes"]), Counter(index["dropped"])
@@ -150,7 +148,7 @@ class PartitionWriter:
                 "dropped": self.dropped,
                 "blocks": [[*key, numbers] for key, numbers in self.blocks.items()],
             }
-            write_text(json.dumps(index), self.index)
+            write_note(index, self.index)
 
     def _spill(self) -> None:
         if not self.held:

@@ -7,7 +7,7 @@ import pandas as pd
 import scipy.linalg
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 
 _INDEX_COLUMNS = ["cell_id", "plate", "well"]
 _MAX_MISSING = 0.05
@@ -39,7 +39,7 @@ def features_of(
     """
     position = pd.Series(np.arange(len(index)), index=index["cell_id"])
     for path in paths:
-        features = pd.read_parquet(path).set_index("cell_id")
+        features = read_frame(path).set_index("cell_id")
         features = features[features.index.isin(position.index)]
         yield position.loc[features.index].to_numpy(), features.to_numpy(np.float32)
 
@@ -106,7 +106,7 @@ def cellprofiler_pca(
     InputError
         If there are fewer usable features than components, or if a cell has no features.
     """
-    cells = pd.read_parquet(index, columns=_INDEX_COLUMNS)
+    cells = read_frame(index, columns=_INDEX_COLUMNS)
     mean, n_finite, n_cells = means_of(values for _, values in features_of(cells, features))
     if n_cells != len(cells):
         raise InputError(
@@ -151,7 +151,7 @@ def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None
     embedding
         Output.
     """
-    cell_id = pd.read_parquet(index, columns=["cell_id"])["cell_id"]
+    cell_id = read_frame(index, columns=["cell_id"])["cell_id"]
     draws = np.random.default_rng([seed, 0]).standard_normal((len(cell_id), latent), np.float32)
     metadata = {"model": "random", "seed": str(seed)}
     write_parquet(latent_table(cell_id, draws), embedding, metadata)

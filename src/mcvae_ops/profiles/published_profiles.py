@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.profiles.mitotic_index import COLUMNS
 from mcvae_ops.screen import CONTROL
 
@@ -138,8 +138,8 @@ def published_profiles(
             expected="one, because the published profiles are of one trained model",
             fix="keep one model and one seed",
         )
-    published = pd.read_parquet(embedding)
-    guides = pd.read_parquet(significance)
+    published = read_frame(embedding)
+    guides = read_frame(significance)
     write_parquet(gene_table(published, control, model, seed), genes[0])
     write_parquet(mitotic_table(published, control), mitotic_index)
     write_parquet(significance_table(guides, control, columns), guide_significance)

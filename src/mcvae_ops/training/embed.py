@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import whole_file
+from mcvae_ops.files import parquet_writer, read_schema, read_table
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops, read_in_order
 from mcvae_ops.shards.index import index_channels
 from mcvae_ops.shards.training_cells import read_training_cells
+from mcvae_ops.torch_files import load_torch
 from mcvae_ops.training.precision import full_precision
 from mcvae_ops.training.prepare import choose_device, fixed_settings, merged_settings
 
@@ -67,9 +67,9 @@ def load_model(
     Raises
     ------
     InputError
-        If the weights belong to another model, seed, configuration or set of channels.
+        If the weights are damaged, or of another model, seed, configuration or set of channels.
     """
-    content = torch.load(weights, map_location=device, weights_only=True)
+    content = load_torch(weights, device)
     pairs = [(key, content[key], value) for key, value in expected.items() if key != "settings"]
     settings, trained = expected["settings"], content["settings"]
     for key in sorted(settings.keys() | trained.keys()):
@@ -135,8 +135,7 @@ def embed_cells(
     embedded = embed(network, crops, cells.batch, rows, preprocess)
     with (
         full_precision(),
-        whole_file(embedding) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
+        parquet_writer(embedding, schema) as writer,
     ):
         for table in _row_groups(cells.cell_id, rows, embedded, schema):
             writer.write_table(table)
@@ -178,14 +177,11 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
     InputError
         If the parts are not of one model, or not the cells of the index.
     """
-    cell_id = pq.read_table(index, columns=["cell_id"])["cell_id"]
-    schema, done = pq.read_schema(parts[0]), 0
-    with (
-        whole_file(embedding) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
-    ):
+    cell_id = read_table(index, columns=["cell_id"])["cell_id"]
+    schema, done = read_schema(parts[0]), 0
+    with parquet_writer(embedding, schema) as writer:
         for path in parts:
-            table = pq.read_table(path)
+            table = read_table(path)
             names = cell_id.slice(done, table.num_rows)
             is_alike = table.schema.equals(schema, check_metadata=True)
             if not is_alike or not table["cell_id"].equals(names):

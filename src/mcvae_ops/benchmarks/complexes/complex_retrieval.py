@@ -56,6 +56,7 @@ from mcvae_ops.benchmarks.estimates.retrieval import (
     resampled_recall_and_precision,
 )
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
 
@@ -349,7 +350,7 @@ def complexes(
     benchmark
         Output: the benchmark table.
     """
-    complex_table, pair_table = pd.read_parquet(complexes), pd.read_parquet(pairs)
+    complex_table, pair_table = read_frame(complexes), read_frame(pairs)
 
     @cache
     def pair_sets_of(library: tuple[str, ...]) -> dict[str, PairSet]:
@@ -358,9 +359,7 @@ def complexes(
     rows, estimates = [], {}
     progress = Progress(len(genes), "gene tables", "complexes")
     for path in genes:
-        new_rows, new_estimates = retrieval_rows(
-            pd.read_parquet(path), pair_sets_of, settings, seed
-        )
+        new_rows, new_estimates = retrieval_rows(read_frame(path), pair_sets_of, settings, seed)
         rows += new_rows
         estimates |= new_estimates
         progress.step()

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_schema, read_table
 from mcvae_ops.progress import Progress
 
 
@@ -30,7 +30,7 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
     -------
     Boolean columns is_ntc and one per group, indexed by cell_id.
     """
-    cells = pq.read_table(index, columns=["cell_id", "gene", "is_ntc"])
+    cells = read_table(index, columns=["cell_id", "gene", "is_ntc"])
     library = pc.unique(cells["gene"]).to_pylist()
     wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
     for name in names:
@@ -75,4 +75,4 @@ def read_batches(
 
 def feature_names(path: str) -> list[str]:
     """Return the feature columns of a feature table."""
-    return [name for name in pq.read_schema(path).names if name != "cell_id"]
+    return [name for name in read_schema(path).names if name != "cell_id"]

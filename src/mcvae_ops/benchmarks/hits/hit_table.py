@@ -17,7 +17,7 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.effect_norms import Effect, effect_of, squared_norm
 from mcvae_ops.benchmarks.hits.neighbours import nearest_genes, predicted_groups
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import write_csv, write_parquet
+from mcvae_ops.files import read_frame, write_csv, write_parquet
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, read_embedded_cells
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
 from mcvae_ops.profiles.significance import STATISTICS, batch_numbers, q_values
@@ -252,7 +252,7 @@ def hits(
         Outputs: parquet, and the same as tab-separated text; sorted by q.
     """
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    place = pd.read_parquet(index, columns=["tile", "y_px", "x_px"])
+    place = read_frame(index, columns=["tile", "y_px", "x_px"])
     cells = cells.join(place)
     tested = np.isfinite(latent).all(axis=1)
     if trained:
@@ -264,11 +264,11 @@ def hits(
     chosen = cells[tested].reset_index(drop=True)
     screen = Screen(chosen, latent[tested], spaces, batch_numbers(chosen))
     table, profiles = hit_rows(screen, confounders_of(cells)[tested], statistic, permutations, seed)
-    annotated = (pd.read_parquet(path) for path in (complexes, groups))
+    annotated = (read_frame(path) for path in (complexes, groups))
     table = add_annotations(table, profiles[:, spaces["combined"]], *annotated, seed)
     table = table.merge(count_changes(cells), on="gene", how="left")
     if mitotic_index:
-        percent = pd.read_parquet(mitotic_index)
+        percent = read_frame(mitotic_index)
         percent = percent[(percent["level"] == "gene") & (percent["cells"] == "all")]
         percent = percent.set_index("name")["mitotic_index_percent"]
         table["mitotic_index_percent"] = table["gene"].map(percent)
