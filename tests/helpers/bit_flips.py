@@ -3,6 +3,7 @@
 ``python -m tests.helpers.bit_flips 300`` prints the numbers of every kind of file.
 """
 
+import logging
 import random
 import sys
 import tempfile
@@ -178,6 +179,7 @@ def flips(make: Callable[[Path], Kind], n: int, folder: Path) -> Counter:
 
 
 if __name__ == "__main__":
+    logging.disable()
     for make in KINDS:
         with tempfile.TemporaryDirectory() as folder:
             counts = flips(make, int(sys.argv[1]), Path(folder))
