@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from mcvae_ops.errors import InputError
 
 _SEAL = b"sha256 of the footer"
+_SEALED_WHOLE_BYTES = 4 << 20
 _SEAL_BYTES = len(_SEAL) + hashlib.sha256().digest_size
 HOST = re.sub(r"\W", "_", socket.gethostname())
 
@@ -166,8 +167,8 @@ def opened_parquet(path: str | Path) -> Iterator[pq.ParquetFile]:
     """Yield a parquet file whose every byte is verified when it is read.
 
     Pages by their checksums, which belong to the format; the footer (schema, metadata, places of
-    the pages) by a SHA-256 that `parquet_writer` puts in front of it, where no reader looks. Files
-    of others, without these, are read as they are.
+    the pages), and all else of a file below 4 MB, by a SHA-256 that `parquet_writer` puts in front
+    of the footer, where no reader looks. Files of others, without these, are read as they are.
 
     Raises
     ------
@@ -217,10 +218,14 @@ def _verified(path: str | Path) -> Iterator[None]:
     try:
         with open(path, "rb") as file:
             start, end = _footer(file)
-            file.seek(max(0, start - _SEAL_BYTES))
+            before = max(0, start - _SEAL_BYTES)
+            file.seek(before)
             seal = file.read(_SEAL_BYTES)
-        if seal.startswith(_SEAL) and seal != _seal_of(end):
-            raise damaged(path, "a footer that has changed")
+            expected = _seal_of(file, before, end)
+        # A file of others has neither half of it.
+        is_ours = seal.startswith(_SEAL) or seal.endswith(expected.removeprefix(_SEAL))
+        if is_ours and seal != expected:
+            raise damaged(path, "bytes that have changed")
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         raise damaged(path, str(error).partition("\n")[0]) from None
@@ -243,12 +248,16 @@ def damaged(path: str | Path, found: str) -> InputError:
 def _seal(path: Path) -> None:
     with open(path, "r+b") as file:
         start, end = _footer(file)
+        seal = _seal_of(file, start, end)
         file.seek(start)
-        file.write(_seal_of(end) + end)
+        file.write(seal + end)
 
 
-def _seal_of(end: bytes) -> bytes:
-    return _SEAL + hashlib.sha256(end).digest()
+def _seal_of(file: BinaryIO, before: int, end: bytes) -> bytes:
+    """Return the seal of a footer, and of the bytes before it where they are few."""
+    file.seek(0)
+    pages = file.read(before) if before <= _SEALED_WHOLE_BYTES else b""
+    return _SEAL + hashlib.sha256(pages + end).digest()
 
 
 def _footer(file: BinaryIO) -> tuple[int, bytes]:

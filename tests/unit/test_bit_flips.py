@@ -10,7 +10,7 @@ import pytest
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import count_rows, read_frame, read_note, read_schema, write_note
 from tests.conftest import ROOT
-from tests.helpers.bit_flips import HARMLESS, KINDS, NOTICED, WRONG, embedding, flips
+from tests.helpers.bit_flips import KINDS, NOTICED, embedding, flips
 
 # They read files of others, and say in their own words what is wrong with them.
 OF_OTHERS = {"files.py", "content.py", "parts.py", "sources.py"}
@@ -18,10 +18,7 @@ OF_OTHERS = {"files.py", "content.py", "parts.py", "sources.py"}
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_flipped_bit_is_noticed(tmp_path, kind):
-    found = flips(kind, 60, tmp_path)
-    assert found[WRONG] == 0
-    # Some bits in the headers of parquet pages mean nothing, and change nothing.
-    assert found[NOTICED] >= 50 and found[NOTICED] + found[HARMLESS] == 60
+    assert flips(kind, 60, tmp_path) == {NOTICED: 60}
 
 
 @pytest.mark.parametrize("n_bytes", [0, 5, 100, -1, -50])
