@@ -10,6 +10,7 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings, Inference, Posterior
 from mcvae_ops.models.objective import (
     Weights,
+    background_dependence,
     gaussian_nll,
     kl_to_unit_gaussian,
     log_sigma_of,
@@ -134,3 +135,16 @@ def test_kl_ramp_rises_once_and_stays():
     weights = replace(WEIGHTS, kl_weight=20.0, kl_warmup_steps=4)
     assert [weights.kl_at(step) for step in range(6)] == [5, 10, 15, 20, 20, 20]
     assert replace(weights, kl_weight=1.0, kl_warmup_steps=0).kl_at(0) == 1.0
+
+
+def test_the_background_is_made_independent_of_s_and_s_stays():
+    generator = torch.Generator().manual_seed(0)
+    s, noise = torch.randn(2, 400, 3, generator=generator)
+    label = torch.arange(400) % 2
+    assert background_dependence(s @ torch.randn(3, 3, generator=generator), s, label) > 0.4
+    assert abs(background_dependence(noise, s, label)) < 0.02
+    z = (noise + s).requires_grad_()
+    s.requires_grad_()
+    background_dependence(z, s, label).backward()
+    assert s.grad is None
+    assert (z.grad[label == 0] == 0).all() and (z.grad[label == 1] != 0).any()

@@ -90,6 +90,18 @@ def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -
     return on_label + on_s
 
 
+def background_dependence(mean_z: Tensor, mean_s: Tensor, label: Tensor) -> Tensor:
+    """Return the dependence of z on s in perturbed cells, at most 1 and about 0 if independent.
+
+    No gradient reaches s: otherwise s would give way, because the images need z for more than s.
+    The arm is no part of it: z may tell perturbed from control cells, because perturbations also
+    shift the natural states that z describes.
+    """
+    is_perturbed = label != NTC_LABEL
+    kernel_of_s = gaussian_kernel(mean_s[is_perturbed].detach())
+    return dependence(gaussian_kernel(mean_z[is_perturbed]), kernel_of_s)
+
+
 def label_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     """Return minus the log probability that the head gives to each cell's label, in nats, (cell,).
 
@@ -132,6 +144,11 @@ def _hsic(inference: Inference, label: Tensor) -> Tensor | None:
     return technical_dependence(means["t"], means.get("s"), label) if "t" in means else None
 
 
+def _separation(inference: Inference, label: Tensor) -> Tensor | None:
+    means = {space: posterior.mean for space, posterior in inference.posterior.items()}
+    return background_dependence(means["z"], means["s"], label) if "s" in means else None
+
+
 def _label(inference: Inference, label: Tensor) -> Tensor | None:
     logits = inference.label_logits
     return None if logits is None else label_cross_entropy(logits, label)
@@ -140,6 +157,7 @@ def _label(inference: Inference, label: Tensor) -> Tensor | None:
 ADDITIONAL_TERMS: dict[str, Term] = {
     "wasserstein": Term("wasserstein_weight", "ntc", _wasserstein, is_monitored=False),
     "hsic": Term("hsic_weight", "all", _hsic, is_monitored=False),
+    "separation": Term("separation_weight", "perturbed", _separation, is_monitored=False),
     "label": Term("label_weight", "perturbed", _label, is_monitored=True),
 }
 ARM_OF_KL = {"s": "perturbed", "z": "all", "t": "all"}
@@ -246,7 +264,8 @@ def objective(
 ) -> dict[str, Tensor]:
     """Return the objective and its terms (`term_names`) at a training step.
 
-    All are scalars in nats per cell, except `hsic`, which is a `technical_dependence`. `loss` and
+    All are scalars in nats per cell, except `hsic`, which is a `technical_dependence`, and
+    `separation`, a `background_dependence`. `loss` and
     `negative_elbo` are means over all cells (see `Totals`); every other term is the mean over the
     cells of its arm. Terms that the model does not have are 0.
     """

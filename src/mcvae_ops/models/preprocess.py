@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+PERCENTILES = (1, 99)
+"""Of the counts of NTC cells, which `batch_scale` brings to one scale."""
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -24,6 +27,8 @@ class Preprocessing:
     gain, shift_counts
         (batch, channel): ``counts * gain + shift_counts`` brings NTC cells of all batches to one
         scale. None leaves the counts as they are.
+    reference_counts
+        (2, channel): the two percentiles of NTC cells on that scale.
     """
 
     input_size_px: int
@@ -33,6 +38,7 @@ class Preprocessing:
     augmentation: bool = False
     gain: Tensor | None = None
     shift_counts: Tensor | None = None
+    reference_counts: Tensor | None = None
 
     def __call__(self, counts: Tensor, batch: Tensor) -> Tensor:
         """Return float32 (cell, channel, y, x), channels last in memory, of uint16 counts."""
@@ -49,18 +55,36 @@ class Preprocessing:
         images = torch.log(images + torch.sqrt(images * images + 1.0))
         return (images - self.arcsinh_offset) / self.arcsinh_scale
 
+    def to_counts(self, images: Tensor, batch: Tensor) -> Tensor:
+        """Return the counts of images on the scale of the networks, at the size of their input."""
+        scaled = images * self.arcsinh_scale + self.arcsinh_offset
+        counts = self.arcsinh_cofactor * torch.sinh(scaled)
+        if self.gain is not None:
+            columns = (self.gain, self.shift_counts)
+            gain, shift = (column[batch][:, :, None, None] for column in columns)
+            counts = (counts - shift) / gain
+        return counts.clamp(min=0.0)
 
-def batch_scale(lowest: Tensor, highest: Tensor) -> tuple[Tensor, Tensor]:
-    """Return `gain` and `shift_counts` that bring all batches to the median batch.
+
+def batch_scale(
+    lowest: Tensor, highest: Tensor, reference_counts: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `gain`, `shift_counts` and `reference_counts` that bring all batches to one scale.
 
     Parameters
     ----------
     lowest, highest
-        (batch, channel): two percentiles of the counts of NTC cells.
+        (batch, channel): two percentiles of the counts of NTC cells, `PERCENTILES`.
+    reference_counts
+        (2, channel): these percentiles on the scale to be reached; None is the median batch.
     """
     spread = highest - lowest
-    gain = spread.median(dim=0).values / spread.clamp(min=1.0)
-    return gain, lowest.median(dim=0).values - gain * lowest
+    if reference_counts is None:
+        first = lowest.median(dim=0).values
+        reference_counts = torch.stack([first, first + spread.median(dim=0).values])
+    first, last = reference_counts
+    gain = (last - first) / spread.clamp(min=1.0)
+    return gain, first - gain * lowest, reference_counts
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:

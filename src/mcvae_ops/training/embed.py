@@ -11,11 +11,11 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_schema, read_table
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
+from mcvae_ops.models.trained_model import load
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops, read_in_order
 from mcvae_ops.shards.index import index_channels
 from mcvae_ops.shards.training_cells import read_training_cells
-from mcvae_ops.torch_files import load_torch
 from mcvae_ops.training.precision import full_precision
 from mcvae_ops.training.prepare import choose_device, fixed_settings, merged_settings
 
@@ -69,11 +69,11 @@ def load_model(
     InputError
         If the weights are damaged, or of another model, seed, configuration or set of channels.
     """
-    content = load_torch(weights, device)
-    pairs = [(key, content[key], value) for key, value in expected.items() if key != "settings"]
-    settings, trained = expected["settings"], content["settings"]
-    for key in sorted(settings.keys() | trained.keys()):
-        pairs.append((key, trained.get(key), settings.get(key)))
+    model = load(weights, str(device))
+    trained = {"model": model.name, "seed": model.seed, "channels": model.channels}
+    pairs = [(key, trained[key], value) for key, value in expected.items() if key != "settings"]
+    for key in sorted(expected["settings"].keys() | model.settings.keys()):
+        pairs.append((key, model.settings.get(key), expected["settings"].get(key)))
     for key, of_weights, configured in pairs:
         if of_weights != configured:
             raise InputError(
@@ -82,9 +82,7 @@ def load_model(
                 expected=f"{configured}, as configured",
                 fix="train this model on these crops",
             )
-    model = ContrastiveVAE(FamilySettings(**content["family"]), expected["seed"])
-    model.load_state_dict(content["state"])
-    return model.to(device), Preprocessing(**content["preprocessing"])
+    return model.network, model.preprocessing
 
 
 def embed_cells(

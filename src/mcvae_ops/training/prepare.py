@@ -10,7 +10,7 @@ import torch
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_table
 from mcvae_ops.models.family import FamilySettings
-from mcvae_ops.models.preprocess import Preprocessing, batch_scale
+from mcvae_ops.models.preprocess import PERCENTILES, Preprocessing, batch_scale
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_validation_cells
@@ -121,10 +121,10 @@ def preprocessing(
         )
     lowest, highest = (
         torch.tensor([[measured[batch, name][percent] for name in channels] for batch in batches])
-        for percent in ("p01", "p99")
+        for percent in (f"p{percent:02d}" for percent in PERCENTILES)
     )
-    gain, shift_counts = batch_scale(lowest, highest)
-    return Preprocessing(**plain, gain=gain.to(device), shift_counts=shift_counts.to(device))
+    gain, shift, reference = (scale.to(device) for scale in batch_scale(lowest, highest))
+    return Preprocessing(**plain, gain=gain, shift_counts=shift, reference_counts=reference)
 
 
 def validation_set(

@@ -277,7 +277,7 @@ def train_model(
         with full_precision():
             table = sample_table(network, validation, cells, preprocess, names)
         content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
-        content |= {"state": best}
+        content |= {"state": best, "labels": cells.labels, "batches": cells.batches}
         content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
         save_torch(content, weights)
         write_parquet(metrics_table(rows), metrics)
