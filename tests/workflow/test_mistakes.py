@@ -506,6 +506,9 @@ def test_a_mistake_is_not_tried_again(tmp_path):
     config = small_study(tmp_path)
     put("screen.plates", {"P2": ["A1"]})(config)
     config["source"] = "archive"
+    # Lists of a simulated screen are made by its run, and there is none.
+    lists = dict.fromkeys(config["archive"]["annotations"])
+    config["archive"]["annotations"] = lists | {"pairs": {}}
     write_configuration(config, tmp_path)
     manifest = "results/tiny/manifest/files.parquet"
     done = snakemake(tmp_path, manifest)
