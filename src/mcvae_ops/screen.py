@@ -3,10 +3,15 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
+from mcvae_ops.errors import InputError
+
 CONTROL = "NTC"
+# What a table of cells says of each cell; the rest of its columns are features, or no use.
+COLUMNS = ("plate", "well", "tile", "y_px", "x_px", "guide", "gene")
 _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 
@@ -37,6 +42,29 @@ def channels_from(entries: Sequence[dict]) -> list[Channel]:
     return [Channel(**entry) for entry in entries]
 
 
+def plain_columns(cells: Sequence[dict]) -> dict[str, str]:
+    """Return what the first table of cells calls plate, well, tile, position, guide and gene."""
+    named = cells[0]["columns"] if cells else {}
+    return {name: named.get(name, name) for name in COLUMNS}
+
+
+def control_values(control: str | Sequence[str] | dict) -> tuple[str, list[str]]:
+    """Return the name whose values mark controls (gene or role), and their patterns, trimmed.
+
+    Parameters
+    ----------
+    control
+        Key ``screen.control`` of the configuration.
+    """
+    name, values = ("role", control["role"]) if isinstance(control, dict) else ("gene", control)
+    return name, [value.strip() for value in ([values] if isinstance(values, str) else values)]
+
+
+def is_like(text: str, patterns: Sequence[str]) -> bool:
+    """Say whether a text is like one of some patterns, in which ``*`` is any text."""
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
 def tile_numbers(tiles: str) -> list[int]:
     """Return the numbers of the tiles in some ranges, ascending: ``"0-2, 7"`` gives 0, 1, 2, 7."""
     numbers = set()
@@ -52,6 +80,19 @@ def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:
         return tile_size_px, tile_size_px
     size_y, size_x = tile_size_px
     return size_y, size_x
+
+
+def length_of(n_px: int, pixel_size_um: float | None) -> str:
+    """Return a length in words, in um too where the pixel size is known: ``48 px (24 µm)``."""
+    return f"{n_px} px" + (f" ({n_px * pixel_size_um:.0f} µm)" if pixel_size_um else "")
+
+
+def symbols_of(gene: str) -> set[str]:
+    """Return the symbols that a gene of the library goes by: ``A&B``, and A, and B.
+
+    The guides of a merged gene (``U2AF1L5&U2AF1``) cut both genes.
+    """
+    return {gene, *gene.split("&")}
 
 
 def reworded(text: str, words: dict[str, str]) -> str:
@@ -107,3 +148,29 @@ def name_of(folder: str) -> str:
     """Return the name that `folder_name` has written."""
     plain = re.sub(rb"\+([0-9A-F]{2})", lambda m: bytes.fromhex(m[1].decode()), folder.encode())
     return plain.decode(errors="replace")
+
+
+def on_grid(tiles: int | np.ndarray, grid: dict) -> int | np.ndarray:
+    """Return the rows of `well_grid` of tiles; the grid begins with its ``first_tile``.
+
+    Parameters
+    ----------
+    tiles
+        Numbers of tiles, as the screen numbers them.
+    grid
+        Section ``screen.well_grid``: column_heights and first_tile.
+
+    Raises
+    ------
+    InputError
+        If a tile lies outside the grid.
+    """
+    rows, n_tiles = np.subtract(tiles, grid["first_tile"]), sum(grid["column_heights"])
+    if np.any(outside := (rows < 0) | (rows >= n_tiles)):
+        raise InputError(
+            where="configuration key screen.well_grid",
+            found=f"a grid of {n_tiles} tiles, which has no tile {np.extract(outside, tiles)[0]}",
+            expected="a place on the grid for every tile",
+            fix="correct screen.well_grid.column_heights or first_tile, or set the grid to null",
+        )
+    return rows

@@ -43,8 +43,11 @@ def tables_of_the_paper(shared: Path) -> dict:
     return {
         "archive": {
             "profiles": {
-                "genes": str(published / "gene_embedding_run_44m9h8fu.parquet"),
-                "guide_significance": str(published / "guide_significance_cellprofiler.parquet"),
+                name: {"table": str(published / f"{file}.parquet")}
+                for name, file in (
+                    ("genes", "gene_embedding_run_44m9h8fu"),
+                    ("guide_significance", "guide_significance_cellprofiler"),
+                )
             },
             "annotations": {
                 "corum": str(annotations / "CORUM_clusters.tsv"),

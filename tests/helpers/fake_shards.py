@@ -96,7 +96,7 @@ def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes
         crops = blobs(n, size_px, gene, rng)
         write_shard(crops, np.arange(n), pa.table(cells), CHANNELS, paths[-1])
     index, splits = (str(root / "shards" / f"{name}.parquet") for name in ("index", "splits"))
-    index_shards(paths, str(root), index)
+    index_shards(paths, str(root), ["plate", "well"], index)
     assign_splits(index, SPLIT, splits)
     shard_statistics(index, splits, CHANNELS, str(root / "shards/statistics.parquet"))
     return root / "shards"

@@ -74,6 +74,11 @@ def write_qc(folder: Path) -> dict:
         }
     )  # fmt: skip
     dropped.to_parquet(folder / "dropped.parquet")
+    columns = pd.DataFrame({
+        "table": "cells", "column": ["well", "lamp", "area"], "is_feature": [False, True, True],
+        "reason": ["named under columns", None, None], "variance_between_wells": [None, 1.0, 0.1],
+    })  # fmt: skip
+    columns.to_csv(folder / "features.tsv", sep="\t", index=False)
     n = 2000
     index = pd.DataFrame(
         {
@@ -92,7 +97,8 @@ def write_qc(folder: Path) -> dict:
     )
     paths = [str(write_metrics(folder, model, 0)) for model in CONFIGURATION["models"]]
     names = ("alignment", "known_shifts", "dropped", "index", "splits")
-    return {name: str(folder / f"{name}.parquet") for name in names} | {"metrics": paths}
+    tables = {name: str(folder / f"{name}.parquet") for name in names}
+    return tables | {"feature_list": str(folder / "features.tsv"), "metrics": paths}
 
 
 def write_metrics(folder: Path, model: str, seed: int) -> Path:
@@ -138,6 +144,16 @@ def write_licences(path: Path) -> None:
         "source\taddress\tlicence\tnon_commercial\tused\n"
         "corum\thttps://example.org/corum\tCC BY-NC 4.0\tTrue\tTrue\n"
         "reactome\thttps://example.org/reactome\tCC0\tFalse\tTrue\n"
+    )
+
+
+def write_matched(path: Path) -> None:
+    """Write how much of two lists is known: all of one, little of the other."""
+    path.write_text(
+        "list\tn_symbols\tn_known\tn_by_alias\tn_ambiguous\tunknown\treason\twarning\n"
+        "corum\t12\t12\t1\t0\t\t\t\n"
+        "mitotic_factors\t9\t2\t0\t0\tAurka, Plk1\t7 in another case\tmitotic_factors: only 2 of 9 "
+        "symbols\n"
     )
 
 

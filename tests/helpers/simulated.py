@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+from mcvae_ops.screen import plain_columns
 from mcvae_ops.simulate.library import simulate_library
 from mcvae_ops.simulate.plate import simulate_plate
 from tests.helpers.configurations import merged, whole
@@ -19,11 +20,13 @@ def small_screen() -> dict:
         "tiles": "0-2",
         "tile_size_px": TILE_SIZE_PX,
         "well_grid": {
+            "first_tile": 0,
             "column_heights": [1, 2],
             "centre_tiles": 1,
             "published_centre_tiles": 1,
         },
     }
+    config["screen"]["columns"] = plain_columns([config["cells"]])
     config["simulate"]["well"] |= {"cells_per_tile": 30, "overlap_px": 48}
     return config
 

@@ -50,7 +50,7 @@ def write_screen(root: Path, n_cells: int, cells_per_shard: int = 2000) -> Cells
             )  # fmt: skip
             paths.append(f"{root}/crops/P/A{1 + number % 2}/{number:03d}.{arm}.npy")
             write_shard(crops, np.arange(n), table, CHANNELS, paths[-1])
-    index_shards(paths, str(root), str(root / "shards" / "index.parquet"))
+    index_shards(paths, str(root), ["plate", "well"], str(root / "shards" / "index.parquet"))
     return read_training_cells(str(root / "shards" / "index.parquet"))
 
 

@@ -17,6 +17,9 @@ from ome_zarr.format import FormatV04, FormatV05
 from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
 from scipy.ndimage import gaussian_filter
 
+from mcvae_ops.workflow.configuration import read_yaml
+from tests.conftest import ROOT
+
 CROP_PX, PITCH_PX, MARGIN_PX, N_CELLS = 24, 24, 12, 10
 UUID = "CE6A8B2E-9C50-4D1A-B0F1-0123456789AB"
 
@@ -102,7 +105,7 @@ def funk2022(folder: Path) -> Twin:
                      {"name": "DAPI", "group": "DAPI-GFP", "index": 0},
                      {"name": "GFP", "group": "DAPI-GFP", "index": 1}],
     }  # fmt: skip
-    twin = Twin(screen, "")
+    twin = Twin(screen, "biostudies:{folder}/study.json")
     places = {"A594": [0], "AF750": [1], "DAPI-GFP": [2, 3]}
     for p, plate, w, well, name in wells_of(screen):
         for tile in range(4):
@@ -180,15 +183,22 @@ def idr(folder: Path) -> Twin:
     return twin
 
 
+def ready(name: str, folder: Path, **smaller) -> tuple[Twin, Path]:
+    """Return the twin of a configuration that is ready, made smaller, and where its root lies."""
+    config = read_yaml(ROOT / f"config/{name}.yaml")
+    root = config["archive"]["root"]
+    bucket = root.removeprefix("s3://")
+    return (
+        Twin(config["screen"] | smaller, "{folder}" if bucket == root else root),
+        folder if bucket == root else folder.parent / bucket,
+    )
+
+
 def periscope(folder: Path) -> Twin:
     """TIFF deflate, one file per channel, more than a page of keys, other cycles beside them."""
-    screen = {
-        "plates": {"CP186A": ["Well1"]}, "tiles": "1-4", "tile_size_px": 96,
-        "images": "corrected/{plate}_{well}/Corr{channel}/Corr{channel}_Site_{tile}.tiff",
-        "channels": channels("DNA", "ER", "Mito", "Phalloidin", "WGA"),
-    }  # fmt: skip
-    twin = Twin(screen, "s3://periscope")
-    base = folder / "corrected/CP186A_Well1"
+    twin, root = ready("periscope", folder, tiles="1-4", tile_size_px=96)
+    screen = twin.screen
+    base = root / "images/20200805_A549_WG_Screen/images_corrected_cropped/CP186A_Well1"
     for tile in range(1, 5):
         counts = twin.image(1, 1, ("CP186A", "Well1", tile), 5, (96, 96))
         for c, channel in enumerate(screen["channels"]):
@@ -204,15 +214,9 @@ def periscope(folder: Path) -> Twin:
 def jump(folder: Path) -> Twin:
     """Phenix: LZW, rows and columns as numbers, a time stamp, three channels that nobody uses."""
     plate = "BR00117006"
-    screen = {
-        "plates": {plate: "A01-B06"}, "tiles": "1-2", "tile_size_px": 96,
-        "images": "images/{plate}__{*}/Images/"
-        "r{row:2}c{column:2}f{tile:2}p01-ch{channel:1}sk1fk1fl1.tiff",
-        "channels": channels("DNA", "ER", "RNA", "AGP", "Mito", DNA="5", ER="4", RNA="3", AGP="2",
-                             Mito="1"),
-    }  # fmt: skip
-    twin = Twin(screen, "s3://jump")
-    images = folder / f"images/{plate}__2020-11-02T19_54_45-Measurement1/Images"
+    twin, root = ready("jump", folder, plates={plate: "A01-B06"}, tiles="1-2", tile_size_px=96)
+    images = root / "images/2020_11_04_CPJUMP1/images"
+    images /= f"{plate}__2020-11-02T19_54_45-Measurement1/Images"
     for w in range(12):
         row, column = divmod(w, 6)
         well = f"{'AB'[row]}{column + 1:02d}"
@@ -228,12 +232,9 @@ def jump(folder: Path) -> Twin:
 
 def bbbc021(folder: Path) -> Twin:
     """ImageXpress: plate as folder, a date that looks like a well, UUID, Thumbs.db; a folder."""
-    screen = {
-        "plates": {"Week1_22123": ["B02", "C05"], "Week1_22141": ["B02", "C05"]}, "tiles": "1-4",
-        "tile_size_px": [96, 128], "images": "{plate}/{*}_{well}_s{tile}_w{channel:1}{*}.tif",
-        "channels": channels("DAPI", "tubulin", "actin", DAPI="1", tubulin="2", actin="4"),
-    }  # fmt: skip
-    twin = Twin(screen, "{folder}")
+    plates = {plate: ["B02", "C05"] for plate in ("Week1_22123", "Week1_22141")}
+    twin, _ = ready("bbbc021", folder, plates=plates, tile_size_px=[96, 128])
+    screen = twin.screen
     for p, plate, w, well, name in wells_of(screen):
         for tile in range(1, 5):
             counts = twin.image(p, w, (plate, well, tile), 3, (96, 128))
@@ -247,12 +248,9 @@ def bbbc021(folder: Path) -> Twin:
 
 def nf1(folder: Path) -> Twin:
     """File names of the real NF1 plate, deflate, wells that lack sites; a folder."""
-    screen = {
-        "plates": {"Plate_2": ["B7", "D6", "H12"]}, "tiles": "1-4", "tile_size_px": [96, 128],
-        "images": "images/{well}_01_{*}_{tile}_{channel}_001.tif",
-        "channels": channels("DAPI", "GFP", "RFP"),
-    }  # fmt: skip
-    twin = Twin(screen, "{folder}")
+    plates = {"Plate_2": ["B7", "D6", "H12"]}
+    twin, _ = ready("nf1", folder, plates=plates, tile_size_px=[96, 128])
+    screen = twin.screen
     for p, plate, w, well, name in wells_of(screen):
         for tile in (1, 2) if well == "H12" else (1, 2, 3, 4):
             counts = twin.image(p, w, (plate, well, tile), 3, (96, 128))

@@ -14,7 +14,7 @@ import pytest
 
 from mcvae_ops.archive import transfer
 from mcvae_ops.archive.biostudies import files_root
-from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.archive.dataverse import parts_of_dataset
 from mcvae_ops.archive.pagetab import study_entries
 from mcvae_ops.archive.transfer import TransferError, Wanted, fetch, fetch_all
 from mcvae_ops.errors import InputError
@@ -202,17 +202,17 @@ def test_parts_come_through_redirects_that_expire_and_the_key_stays_home(
     dataset, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("DATAVERSE_API_TOKEN", "secret")
-    listed = str(tmp_path / "parts.parquet")
-    address = f"{dataset.address}/fine/api/datasets/:persistentId/?persistentId=doi:1"
+    address = (
+        f"{dataset.address}/fine/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN/VYKTI5"
+    )
     archive = ARCHIVE | {"dataset": address}
-    list_feature_parts(archive, listed)
-    parts = pd.read_parquet(listed)
-    assert len(parts) == 2 and parts["md5"].str.len().eq(32).all()
+    parts = parts_of_dataset(address, ARCHIVE)
+    assert len(parts) == 2 and all(len(md5) == 32 for *_, md5 in parts)
     before = len(dataset.stats()["log"])
-    for part in parts.itertuples():
-        number = part.address.rpartition("/")[2]
+    for name, place, size_bytes, md5 in parts:
+        number = place.rpartition("/")[2]
         address = f"{dataset.address}/expire,drop/api/access/datafile/{number}"
-        path = fetch(address, tmp_path / part.name, archive, part.size_bytes, part.md5)
+        path = fetch(address, tmp_path / name, archive, size_bytes, md5)
         assert len(pd.read_parquet(path)) == 1000
     asked = dataset.stats()["log"][before:]
     assert {entry["key"] for entry in asked if "/api/access/" in entry["path"]} == {"secret"}

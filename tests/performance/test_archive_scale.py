@@ -5,12 +5,15 @@ And what twenty kills of a fetch cost: bytes that are fetched again.
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -27,7 +30,7 @@ import json, time
 begun_s = time.perf_counter()
 {work}
 status = open("/proc/self/status").read()
-used = {{"seconds": time.perf_counter() - begun_s,
+used = {{"seconds": time.perf_counter() - begun_s, "processor_s": time.process_time(),
         "gigabytes": int(status.partition("VmHWM:")[2].split()[0]) / 1e6}}
 print(json.dumps(used))
 """
@@ -35,17 +38,19 @@ LIST_AND_PLAN = """
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
 settings = json.loads(open("settings.json").read())
-archive = settings["archive"] | {"study": "study.json", "root": None, "files": None}
+archive = settings["archive"] | {"root": "biostudies:study.json", "files": None}
 list_files(archive, settings["screen"], "files", "left_out")
 plans._free_bytes = lambda folder: 10**14
 plans.plan("files", "left_out", "parts", settings, "results", "timings")
 """
 SPLIT = """
 from mcvae_ops.cells.cell_tables import split_cells
-screen, archive = json.loads(open("settings.json").read())
+from mcvae_ops.cells.table_parts import list_feature_parts
+tables, screen, archive = json.loads(open("settings.json").read())
+list_feature_parts(tables, [], screen, archive, "parts")
 targets = [[f"{kind}/P/{well}.parquet" for well in screen["plates"]["P"]]
            for kind in ("cells", "features")]
-split_cells("parts", screen, archive, "cache", *targets)
+split_cells("parts", tables, [], screen, archive, "cache", *targets, "features.tsv")
 """
 
 
@@ -98,25 +103,36 @@ def test_twenty_kills(tmp_path):
     assert worst <= BLOCK_BYTES
 
 
-def write_parts(folder, n_cells: int) -> list[dict]:
-    """Write a feature table, float64, as the study's: parts of 10,000 cells of any well and tile.
+def write_parts(folder, n_cells: int, suffix: str) -> str:
+    """Write a table of cells: parts of 10,000 cells of any well and tile; return its address.
 
-    All parts hold the same features, of few values, so that the disk holds the table packed.
+    All parts hold the same features, of few values, so that the disk holds the table packed. A
+    database is one file.
     """
     rng = np.random.default_rng(0)
     values = rng.integers(0, 4, (N_FEATURES, CELLS_PER_PART)) / 8
     features = {f"feature_{k}": column for k, column in enumerate(values)}
-    parts = []
     for number in range(n_cells // CELLS_PER_PART):
-        path = folder / f"{number:04d}.parquet"
         n = CELLS_PER_PART
         places = {"tile": rng.integers(0, 1281, n), "y": rng.random(n), "x": rng.random(n)}
         names = {"plate": ["P"] * n, "guide": ["g"] * n, "gene": ["c"] * n}
         rows = pa.table(names | {"well": rng.choice(WELLS, n)} | places | features)
-        pq.write_table(rows, path)
-        parts.append({"name": path.name, "directory": "interphase", "md5": None,
-                      "address": str(path), "size_bytes": path.stat().st_size})  # fmt: skip
-    return parts
+        if suffix == "parquet":
+            pq.write_table(rows, folder / f"part-{number:04d}.parquet")
+        elif suffix == "csv.gz":
+            path = folder / f"part-{number:04d}.csv.gz"
+            with pa.CompressedOutputStream(str(path), "gzip") as stream:
+                pa_csv.write_csv(rows, stream)
+        else:
+            marks = ", ".join("?" * rows.num_columns)
+            with closing(sqlite3.connect(folder / "cells.sqlite")) as database, database:
+                quoted = ", ".join(f"{name} {'REAL' if name[0] in 'fyx' else ''}"
+                                   for name in rows.column_names)  # fmt: skip
+                database.execute(f"CREATE TABLE IF NOT EXISTS Cells ({quoted})")
+                values_of = (rows[name].to_pylist() for name in rows.column_names)
+                database.executemany(f"INSERT INTO Cells VALUES ({marks})",
+                                     zip(*values_of, strict=True))  # fmt: skip
+    return "cells.sqlite#Cells" if suffix == "sqlite" else f"part-{{*}}.{suffix}"
 
 
 FULL_SIZE = pytest.param(
@@ -127,19 +143,23 @@ FULL_SIZE = pytest.param(
 )
 
 
-@pytest.mark.parametrize("n_cells", [100_000, 400_000, FULL_SIZE])
-def test_a_feature_table_never_sits_in_memory(n_cells, tmp_path):
-    columns = {"plate": "plate", "well": "well", "tile": "tile", "y_px": "y", "x_px": "x",
-               "guide": "guide", "gene": "gene"}  # fmt: skip
-    screen = {"plates": {"P": WELLS}, "tiles": "0-1280", "columns": columns, "not_features": [],
-              "control": "c", "duplicates": None}  # fmt: skip
-    archive = {"streams": 1, "retries": 1, "timeout_s": 5, "keep_raw": False}
-    (tmp_path / "settings.json").write_text(json.dumps([screen, archive]))
-    parts = write_parts(tmp_path, n_cells)
-    pd.DataFrame(parts).to_parquet(tmp_path / "parts")
+@pytest.mark.parametrize("suffix", ["parquet", "csv.gz", "sqlite"])
+@pytest.mark.parametrize("n_cells", [100_000, 200_000, FULL_SIZE])
+def test_a_feature_table_never_sits_in_memory(n_cells, suffix, tmp_path):
+    screen = {"plates": {"P": WELLS}, "tiles": "0-1280", "tile_size_px": 2960, "cut_px": None,
+              "control": "c", "ambiguous_labels": "refuse", "features": ["*"],
+              "not_features": [], "mitotic": ["mitotic*"], "duplicates": None,
+              "batch": ["plate"]}  # fmt: skip
+    archive = {"root": None, "files": None, "streams": 1, "retries": 1, "timeout_s": 5,
+               "keep_raw": False}  # fmt: skip
+    address = write_parts(tmp_path, n_cells, suffix)
+    tables = [{"table": address, "columns": {"y_px": "y", "x_px": "x"}, "parse": {}}]
+    (tmp_path / "settings.json").write_text(json.dumps([tables, screen, archive]))
     used = measured(SPLIT, tmp_path)
-    print(f"\n{n_cells} cells x {N_FEATURES} features ({n_cells * N_FEATURES * 8 / 1e9:.2f} GB): "
-          f"{used['seconds']:.1f} s, peak {used['gigabytes']:.2f} GB")  # fmt: skip
+    size_gb = n_cells * N_FEATURES * 8 / 1e9
+    print(f"\n{suffix}: {n_cells} cells x {N_FEATURES} features ({size_gb:.2f} GB): "
+          f"{used['seconds']:.1f} s ({used['processor_s']:.1f} s of processor), peak "
+          f"{used['gigabytes']:.2f} GB")  # fmt: skip
     assert used["gigabytes"] < 1.0
     tables = [pq.ParquetFile(tmp_path / f"features/P/{well}.parquet").metadata for well in WELLS]
     assert sum(table.num_rows for table in tables) == n_cells

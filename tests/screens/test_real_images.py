@@ -30,7 +30,7 @@ JUMP = {
 )
 def test_every_real_tile_is_read(shared, tmp_path, name, screen, shape, n_tiles):
     root, manifest = shared / "data/real" / name, tmp_path / "files.parquet"
-    archive = ARCHIVE | {"study": None, "root": str(root), "files": None}
+    archive = ARCHIVE | {"root": str(root), "files": None}
     list_files(archive, screen, str(manifest), str(tmp_path / "rest.tsv"))
     files = pd.read_parquet(manifest)
     assert set(files["group"]) == {channel["group"] for channel in screen["channels"]}

@@ -40,7 +40,8 @@ def screen_of(plates, first=0, last=1280):
 
 def listed(study, files, screen, manifest, root=None):
     left_out = str(manifest) + ".left_out.tsv"
-    places = {"study": study and str(study), "root": root, "files": files and str(files)}
+    root = f"biostudies:{study}" if study else root
+    places = {"root": root, "files": files and str(files)}
     list_files(ARCHIVE | places, screen, str(manifest), left_out)
     return pd.read_parquet(manifest)
 

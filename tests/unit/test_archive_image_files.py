@@ -8,8 +8,9 @@ import zarr
 from ome_zarr.format import FormatV05
 from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
 
+from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.image_files import list_files
-from mcvae_ops.archive.transfer import fetch, is_remote, local_path
+from mcvae_ops.archive.transfer import fetch
 from mcvae_ops.errors import InputError
 from tests.helpers.object_server import serving
 
@@ -32,7 +33,7 @@ def put(folder, *paths):
 
 def listed(tmp_path, root, screen, files=None):
     target = tmp_path / "listed.parquet"
-    archive = ARCHIVE | {"study": None, "root": str(root), "files": files}
+    archive = ARCHIVE | {"root": str(root), "files": files}
     list_files(archive, screen, str(target), str(tmp_path / "left_out.tsv"))
     return pd.read_parquet(target), pd.read_csv(tmp_path / "left_out.tsv", sep="\t")
 

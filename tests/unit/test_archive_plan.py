@@ -24,16 +24,17 @@ def planned(shared, tmp_path, monkeypatch):
     """Plan one of the shipped configurations from the real list of files."""
     monkeypatch.setattr(plans, "_free_bytes", lambda folder: 10**14)
 
-    def call(name, change=lambda config: None):
+    def call(name, change=lambda config: None, has_tables=True):
         config = whole(merged(name))
         change(config)
         paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
         table = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        archive = config["archive"] | {"study": None, "root": ROOM, "files": table}
+        archive = config["archive"] | {"root": ROOM, "files": table}
         list_files(archive, config["screen"], **paths)
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
-        plan(paths["manifest"], paths["left_out"], str(tmp_path / "parts.parquet"), config,
+        parts = str(tmp_path / "parts.parquet") if has_tables else None
+        plan(paths["manifest"], paths["left_out"], parts, config,
              str(tmp_path / "results"), str(tmp_path / "timings"))  # fmt: skip
         return pd.read_csv(tmp_path / "results/plan.tsv", sep="\t").set_index("stage")
 
@@ -148,3 +149,24 @@ def test_a_mirror_is_written_once_and_fetched_once(planned):
     costs = planned("funk2022", mirror)
     assert costs.loc["plate shifts", "fetch_bytes"] == 0
     assert costs.loc["images", "write_bytes"] == costs.loc["images", "fetch_bytes"]
+
+
+def test_cells_on_images_are_found_and_fetched_once_more(planned, tmp_path):
+    cells = tmp_path / "results/segmented/20200202_6W-LaC024A"
+    cells.mkdir(parents=True)
+    (cells / "A1.parquet").touch()  # one of 34 wells is done
+    costs = planned("funk2022", has_tables=False).loc["features"]
+    assert costs["fetch_bytes"] == pytest.approx(12.21e12 * 33 / 34, rel=0.01)
+    assert "fetched again for crops (archive.keep_raw)" in costs["from"]
+    fetch_hours = costs["fetch_bytes"] / 50e6 / 3600
+    jobs = min(os.cpu_count(), 33)
+    cells_hours = 43_554 * 712 * 33 / 34 * 0.1 / 3600 / jobs
+    assert costs["hours"] == pytest.approx(fetch_hours + cells_hours, rel=0.01)
+
+
+def test_a_mirror_keeps_images_between_cells_and_crops(planned):
+    def mirror(config):
+        config["archive"] = copy.deepcopy(config["archive"]) | {"keep_raw": True}
+
+    costs = planned("funk2022", mirror, has_tables=False).loc["features"]
+    assert costs["fetch_bytes"] == 0 and "keep_raw" not in costs["from"]

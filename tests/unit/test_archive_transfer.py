@@ -178,20 +178,31 @@ def test_a_large_study_forwards_to_its_list(server):
 
 def test_converted_tables_are_asked_for_in_their_original_form():
     data = {"id": 7, "filesize": 10, "md5": "x"}
-    original = data | {"id": 8, "originalFileFormat": "text/csv", "originalFileSize": 6}
+    original = data | {"id": 8, "originalFileFormat": "text/csv", "originalFileSize": 6,
+                       "originalFileName": "a.csv"}  # fmt: skip
     files = [
         {"label": "b.parquet", "directoryLabel": "d", "dataFile": data},
-        {"label": "a.parquet", "directoryLabel": "d", "dataFile": original},
+        {"label": "a.tab", "directoryLabel": "d", "dataFile": original},
     ]
     content = {"status": "OK", "data": {"latestVersion": {"files": files}}}
-    table = parts_of(content, "https://host", remote=True)
-    assert table["address"].tolist() == [
-        "https://host/api/access/datafile/8?format=original",
-        "https://host/api/access/datafile/7",
+    assert parts_of(content, "https://host", remote=True) == [
+        ("d/b.parquet", "https://host/api/access/datafile/7", 10, "x"),
+        ("d/a.csv", "https://host/api/access/datafile/8?format=original", 6, None),
     ]
-    assert table["size_bytes"].tolist() == [6, 10] and table["md5"].tolist() == [None, "x"]
     files[0]["restricted"] = True
     with pytest.raises(InputError, match="restricted"):
         parts_of(content, "https://host", remote=True)
     with pytest.raises(InputError, match="status ERROR: no such data set"):
         parts_of({"status": "ERROR", "message": "no such data set"}, "https://host", remote=True)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [None, 7, "x", [7], [None], [{}], [{"label": "a.csv"}], [{"label": "a.csv", "dataFile": 7}],
+     [{"label": "a.csv", "dataFile": {}}], [{"label": "a.csv", "dataFile": {"id": 1}}],
+     [{"label": None, "dataFile": {"id": 1, "filesize": 3}}]],
+)  # fmt: skip
+def test_a_data_set_that_is_not_described_whole_is_one_sentence(files):
+    content = {"status": "OK", "data": {"latestVersion": {"files": files}}}
+    with pytest.raises(InputError, match=r"expected a data set of Dataverse; correct cells\.table"):
+        parts_of(content, "https://host", remote=True)

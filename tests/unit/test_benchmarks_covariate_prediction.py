@@ -20,6 +20,7 @@ from mcvae_ops.files import write_parquet
 SCREEN = {
     "tile_size_px": 640,
     "well_grid": {
+        "first_tile": 0,
         "column_heights": [3, 5, 5, 5, 3],
         "centre_tiles": 5,
         "published_centre_tiles": 5,
@@ -43,6 +44,7 @@ def planted_cells(n_per_tile=50, batches=4, seed=0):
             "cell_id": [f"c{k}" for k in range(n)],
             "plate": np.where(batch < 2, "P1", "P2"),
             "well": np.where(batch % 2, "A2", "A1"),
+            "batch": np.array(["P1/A1", "P1/A2", "P2/A1", "P2/A2"])[batch],
             "tile": tile.astype(np.int32),
             "y_px": rng.uniform(0, 640, n).astype(np.float32),
             "x_px": rng.uniform(0, 640, n).astype(np.float32),

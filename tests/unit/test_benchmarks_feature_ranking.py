@@ -126,6 +126,7 @@ def screen(tmp_path_factory):
         x[rng.random(n) < 0.02, 5] = np.nan
         x[rng.random(n) < 0.02, 6] = np.inf
         part = pd.DataFrame({"cell_id": [f"b{batch}_{k}" for k in range(n)], "gene": gene})
+        part["batch"] = f"P/A{batch}"
         part["is_ntc"] = part["gene"] == "NTC"
         table = pd.DataFrame(x.astype(np.float32), columns=[f"f{k:02d}" for k in range(20)])
         table.insert(0, "cell_id", part["cell_id"])

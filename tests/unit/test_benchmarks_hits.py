@@ -25,6 +25,7 @@ def screen_of(seed, effect=0.9, d=8):
     active = (gene >= 0) & (gene < N_ACTIVE)
     latent[active] += directions[gene[active]]
     cells = pd.DataFrame({"guide": [f"g{k:03d}" for k in guide], "plate": "P"})
+    cells["batch"] = batch_of.astype(str)
     cells["gene"] = np.where(gene < 0, "NTC", [f"G{g:02d}" for g in gene])
     cells["well"], cells["is_ntc"] = batch_of.astype(str), gene < 0
     half = list(range(d // 2)), list(range(d // 2, d))

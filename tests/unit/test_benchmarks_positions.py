@@ -64,10 +64,23 @@ def test_small_well_is_all_centre_or_edge():
 
 
 def test_tile_off_the_grid():
-    cells = pd.DataFrame(
-        {"plate": ["P"], "well": ["A1"], "tile": [9], "y_px": [1.0], "x_px": [1.0]}
-    )
-    screen = {"tile_size_px": 64, "well_grid": {"column_heights": [3, 3], "centre_tiles": 1}}
+    with pytest.raises(InputError, match="grid of 6 tiles, which has no tile 9"):
+        positions_of([9], {"column_heights": [3, 3], "centre_tiles": 1, "first_tile": 0})
+
+
+def positions_of(tiles, grid):
+    cells = pd.DataFrame({"batch": "P/A1", "tile": tiles, "y_px": 1.0, "x_px": 1.0})
+    screen = {"tile_size_px": 64, "well_grid": grid}
     fractions = {"fov_centre_fraction": 0.2, "fov_edge_fraction": 0.4}
-    with pytest.raises(InputError, match="grid of 6 tiles, but a cell of tile 9"):
-        cell_positions(cells, screen, fractions, "strict")
+    return cell_positions(cells, screen, fractions, "strict")["position_in_well"].tolist()
+
+
+def test_a_grid_begins_at_any_tile_and_need_not_exist():
+    grid = {"column_heights": [3, 3, 3], "centre_tiles": 1}
+    tiles = np.arange(9)
+    places = positions_of(tiles, grid | {"first_tile": 0})
+    assert places == [*["edge"] * 4, "centre", *["edge"] * 4]
+    assert positions_of(tiles + 1, grid | {"first_tile": 1}) == places
+    with pytest.raises(InputError, match="no tile 0"):
+        positions_of(tiles, grid | {"first_tile": 1})
+    assert positions_of(tiles, None) == [""] * 9

@@ -13,7 +13,7 @@ from tests.helpers.documented_tables import check_columns
 
 SCREEN = {
     "tile_size_px": 64,
-    "well_grid": {"column_heights": [3, 3, 3], "published_centre_tiles": 1},
+    "well_grid": {"first_tile": 0, "column_heights": [3, 3, 3], "published_centre_tiles": 1},
 }
 SETTINGS = {"cell_fraction": 0.5, "fov_centre_fraction": 0.2, "fov_edge_fraction": 0.4}
 
@@ -24,6 +24,7 @@ def planted_cells(n=240):
     cells = pd.DataFrame({"cell_id": [f"c{k}" for k in range(n)], "plate": "P"})
     cells = cells.assign(
         well=np.where(batch, "A2", "A1"),
+        batch=np.where(batch, "P/A2", "P/A1"),
         tile=np.arange(n) % 9,
         y_px=rng.uniform(0, 64, n),
         x_px=rng.uniform(0, 64, n),

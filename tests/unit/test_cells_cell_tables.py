@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.archive.dataverse import list_feature_parts
-from mcvae_ops.cells import cell_tables as cells_module
+from mcvae_ops.cells import partition_tables
 from mcvae_ops.cells.cell_tables import split_cells
+from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
 
 COLUMNS = {
@@ -25,14 +25,26 @@ COLUMNS = {
 SCREEN = {
     "plates": {"P1": ["A1", "A2"]},
     "tiles": "0-5",
-    "columns": COLUMNS,
     "not_features": ["i_0", "j_0"],
     "control": "nontargeting",
+    "ambiguous_labels": "refuse",
+    "features": ["*"],
+    "mitotic": ["mitotic*", "M"],
+    "cut_px": None,
     "duplicates": None,
     "tile_size_px": 640,
-    "well_grid": {"column_heights": [3, 3]},
+    "batch": ["plate", "well"],
+    "well_grid": {"column_heights": [3, 3], "first_tile": 0},
 }
-ARCHIVE = {"streams": 2, "retries": 1, "timeout_s": 5, "keep_raw": False}
+TABLE = {"table": "{folder}/dataset.json/{stage}-{*}", "columns": COLUMNS, "parse": {}}
+ARCHIVE = {
+    "root": None,
+    "files": None,
+    "streams": 2,
+    "retries": 1,
+    "timeout_s": 5,
+    "keep_raw": False,
+}
 NAMES = [f"{stage}-reclassified_cp.parquet" for stage in ("interphase", "mitotic")]
 
 
@@ -75,12 +87,16 @@ def run(tmp_path):
         dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
         (tmp_path / "dataset.json").write_text(json.dumps(dataset))
         listed = str(tmp_path / "parts.parquet")
-        list_feature_parts(ARCHIVE | {"dataset": str(tmp_path / "dataset.json")}, listed)
+        cells = [TABLE | {"table": TABLE["table"].replace("{folder}", str(tmp_path))}]
+        list_feature_parts(cells, [], screen, ARCHIVE, listed)
         targets = [
             [str(tmp_path / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
             for kind in ("cells", "features")
         ]
-        split_cells(listed, screen, ARCHIVE, str(tmp_path / "cache"), *targets)
+        split_cells(
+            listed, cells, [], screen, ARCHIVE, str(tmp_path / "cache"), *targets,
+            str(tmp_path / "features.tsv"),
+        )  # fmt: skip
         assert not (tmp_path / "cache").exists()
         return [[pd.read_parquet(path) for path in paths] for paths in targets]
 
@@ -185,12 +201,15 @@ def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
     dataset = {"status": "OK", "data": {"latestVersion": {"files": files}}}
     (packed / "dataset.json").write_text(json.dumps(dataset))
     listed = str(packed / "parts.parquet")
-    list_feature_parts(ARCHIVE | {"dataset": str(packed / "dataset.json")}, listed)
+    cells = [TABLE | {"table": TABLE["table"].replace("{folder}", str(packed))}]
+    list_feature_parts(cells, [], SCREEN, ARCHIVE, listed)
     targets = [
         [str(packed / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
         for kind in ("cells", "features")
     ]
-    split_cells(listed, SCREEN, ARCHIVE, str(packed / "cache"), *targets)
+    split_cells(
+        listed, cells, [], SCREEN, ARCHIVE, str(packed / "cache"), *targets, str(packed / "f.tsv")
+    )
     for paths, tables in zip(targets, loose, strict=True):
         for path, table in zip(paths, tables, strict=True):
             pd.testing.assert_frame_equal(pd.read_parquet(path), table)
@@ -206,7 +225,7 @@ def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, monkeypat
                 tile=lambda t: rng.integers(0, 301, len(t))
             )
     whole = run(table, screen)
-    monkeypatch.setattr("mcvae_ops.archive.parts._BATCH_BYTES", 20_000)
+    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 20_000)
     monkeypatch.setattr("mcvae_ops.cells.partition._HELD_BYTES", 50_000)
     again = run(table, screen)
     for first, second in zip(whole, again, strict=True):
@@ -218,15 +237,15 @@ def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, monkeypat
 
 def test_parts_cut_before_an_interruption_are_not_read_again(parts, run, tmp_path, monkeypatch):
     undisturbed = run(parts)
-    real, seen = cells_module.members_of, []
+    real, seen = partition_tables.members_of, []
 
-    def interrupted(path, name):
+    def interrupted(path, name, folder=None):
         seen.append(name)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        yield from real(path, name)
+        yield from real(path, name, folder)
 
-    monkeypatch.setattr(cells_module, "members_of", interrupted)
+    monkeypatch.setattr(partition_tables, "members_of", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(parts)
     again = run(parts)

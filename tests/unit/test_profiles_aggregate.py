@@ -11,11 +11,13 @@ from mcvae_ops.profiles.aggregate import aggregate_profiles, cell_set, gene_prof
 from mcvae_ops.profiles.mitotic_index import mitotic_indices
 from mcvae_ops.profiles.normalise import zscore_features
 
+INDEXED = ["cell_id", "plate", "well", "batch", "guide", "gene", "is_ntc"]
 CELLS = pd.DataFrame(
     {
         "cell_id": [f"c{k}" for k in range(8)],
         "plate": "P1",
         "well": "A1",
+        "batch": "P1/A1",
         "guide": ["a1", "a1", "a1", "a2", "b1", "b1", "n1", "n2"],
         "gene": ["A", "A", "A", "A", "B", "B", "NTC", "NTC"],
         "is_ntc": [False] * 6 + [True] * 2,
@@ -74,8 +76,7 @@ def test_sets_of_cells(name, rows):
 
 
 def test_tables_on_disk_and_as_anndata(tmp_path):
-    columns = ["cell_id", "plate", "well", "guide", "gene", "is_ntc"]
-    write_parquet(CELLS[columns], tmp_path / "index.parquet")
+    write_parquet(CELLS[INDEXED], tmp_path / "index.parquet")
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(s_00=LATENT[:, 0], z_00=LATENT[:, 1])
     write_parquet(embedding, tmp_path / "e.parquet", {"model": "mcvae", "seed": "3"})
@@ -94,9 +95,7 @@ def test_tables_on_disk_and_as_anndata(tmp_path):
 
 
 def test_an_embedding_of_other_cells_is_refused(tmp_path):
-    write_parquet(
-        CELLS[["cell_id", "plate", "well", "guide", "gene", "is_ntc"]], tmp_path / "index.parquet"
-    )
+    write_parquet(CELLS[INDEXED], tmp_path / "index.parquet")
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(z_00=LATENT[:, 1])[::-1]
     write_parquet(embedding, tmp_path / "e.parquet", {"model": "vae", "seed": "0"})

@@ -16,7 +16,7 @@ def planted(n=4000, n_batches=4, seed=0):
     """Cells of four batches that a shift, a scale and a rotation of each batch moved."""
     rng = np.random.default_rng(seed)
     well = rng.integers(n_batches, size=n)
-    cells = pd.DataFrame({"plate": "P1", "well": [f"A{w}" for w in well]})
+    cells = pd.DataFrame({"batch": [f"P1/A{w}" for w in well]})
     cells["is_ntc"] = rng.random(n) < 0.5
     truth = rng.normal(size=(n, 5))
     truth[~cells["is_ntc"], 2] += 2
@@ -32,7 +32,7 @@ def planted(n=4000, n_batches=4, seed=0):
 
 
 def controls_of(cells, values):
-    for batch, rows in cells.groupby("well").indices.items():
+    for batch, rows in cells.groupby("batch").indices.items():
         yield batch, values[rows[cells["is_ntc"].to_numpy()[rows]]]
 
 
@@ -63,12 +63,12 @@ def test_tvn_whitens_each_batch_and_keeps_the_axes_of_all():
             np.testing.assert_allclose(covariance, np.eye(len(covariance)), atol=0.1)
     effects = np.stack(
         [white[rows][~cells["is_ntc"].to_numpy()[rows]].mean(axis=0)
-         for rows in cells.groupby("well").indices.values()]
+         for rows in cells.groupby("batch").indices.values()]
     )  # fmt: skip
     np.testing.assert_allclose(np.linalg.norm(effects, axis=1), 2, atol=0.3)
     raw = np.stack(
         [latent[rows][~cells["is_ntc"].to_numpy()[rows]].mean(axis=0)
-         for rows in cells.groupby("well").indices.values()]
+         for rows in cells.groupby("batch").indices.values()]
     )  # fmt: skip
     assert effects.std(axis=0).sum() < 0.4 * raw.std(axis=0).sum()
 
@@ -88,7 +88,7 @@ def test_spaces_stay_apart_and_a_dead_dimension_stays_finite(name):
 
 def test_a_batch_without_controls_cannot_be_corrected():
     cells, latent = planted(n=100)
-    cells.loc[cells["well"] == "A2", "is_ntc"] = False
+    cells.loc[cells["batch"] == "P1/A2", "is_ntc"] = False
     with pytest.raises(InputError, match="0 NTC cells in batch P1/A2"):
         correct_batches(cells, latent, COLUMNS, "centre")
 
@@ -108,6 +108,7 @@ def test_profiles_of_corrected_cells_by_hand(tmp_path):
     cells, latent = planted(n=200)
     gene = np.where(cells["is_ntc"], "NTC", "A")
     cells = cells.assign(cell_id=[f"c{k}" for k in range(200)], guide=gene, gene=gene)
+    cells[["plate", "well"]] = cells["batch"].str.split("/", expand=True)
     tables = {
         "index": cells,
         "splits": cells[["cell_id"]].assign(split="train"),
@@ -123,7 +124,10 @@ def test_profiles_of_corrected_cells_by_hand(tmp_path):
     assert list(genes.columns[:4]) == ["model", "seed", "correction", "cells"]
     assert set(genes["correction"]) == {"centre", "tvn"} and set(genes["seed"]) == {3}
     centred = latent - np.stack(
-        [latent[(cells["well"] == well) & cells["is_ntc"]].mean(axis=0) for well in cells["well"]]
+        [
+            latent[(cells["batch"] == batch) & cells["is_ntc"]].mean(axis=0)
+            for batch in cells["batch"]
+        ]
     )
     found = genes[(genes["correction"] == "centre") & (genes["cells"] == "all")]
     expected = centred[~cells["is_ntc"]].mean(axis=0)

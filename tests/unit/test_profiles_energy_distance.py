@@ -9,7 +9,8 @@ from scipy.stats import energy_distance, kstest
 
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.energy_distance import energy_from_controls, energy_test
-from mcvae_ops.profiles.significance import guide_significance
+from mcvae_ops.profiles.exchange import distance_of_means
+from mcvae_ops.profiles.significance import exchanged_units, guide_significance
 
 
 def one_batch(latent):
@@ -73,7 +74,7 @@ def test_a_trained_model_is_tested_on_cells_it_never_saw(tmp_path, statistic):
     rng = np.random.default_rng(4)
     guide = np.r_[np.repeat(["n0", "n1", "n2"], 60), np.repeat(["learned", "true", "new"], 40)]
     cells = pd.DataFrame({"cell_id": [f"c{k}" for k in range(300)], "guide": guide})
-    cells = cells.assign(plate="P", well="A1", is_ntc=[*[True] * 180, *[False] * 120])
+    cells = cells.assign(plate="P", well="A1", batch="P/A1", is_ntc=[*[True] * 180, *[False] * 120])
     cells["gene"] = np.where(cells["is_ntc"], "NTC", cells["guide"])
     seen = (np.arange(300) % 2 == 0) & (guide != "new")
     z = rng.normal(size=(300, 2))
@@ -97,3 +98,20 @@ def test_a_trained_model_is_tested_on_cells_it_never_saw(tmp_path, statistic):
     assert p_values[False]["learned"] < 0.01 < p_values[True]["learned"]
     for guide in ("true", "new"):
         assert p_values[True][guide] < 0.01
+
+
+@pytest.mark.parametrize("n_wells", [1, 6])
+def test_wells_are_exchanged_where_a_batch_holds_several(n_wells):
+    """Wells that differ without any effect: their cells are no witnesses, the wells are."""
+    rng, p_values = np.random.default_rng(7), []
+    for world in range(60):
+        well = np.repeat(np.arange(12 + n_wells), 40)
+        cells = pd.DataFrame({"plate": "P", "well": well.astype(str), "batch": "P"})
+        cells["is_ntc"] = well < 12
+        latent = rng.normal(size=(len(cells), 4)) + rng.normal(size=(12 + n_wells, 4))[well]
+        units = exchanged_units(cells, latent, (well >= 12).astype(int))
+        assert len(units.latent) == 12 + n_wells
+        p_values.append(distance_of_means(*units, 199, world)[1][1])
+    assert (np.array(p_values) < 0.2).mean() < 0.4  # of cells alone all would be below .01
+    pooled = cells.assign(batch="P/" + cells["well"])
+    assert exchanged_units(pooled, latent, well)[0] is latent

@@ -25,6 +25,7 @@ def run(tmp_path_factory) -> Path:
         {
             "shard": "x.npy", "row": np.arange(n), "cell_id": [f"c{k}" for k in range(n)],
             "plate": np.repeat(["P", "Q"], [160, 80]), "well": np.repeat(["A1", "B1", "A1"], 80),
+            "batch": np.repeat(["P/A1", "P/B1", "Q/A1"], 80),
             "guide": [f"{g}{k}" for g, k in zip(gene, rng.integers(0, 2, n), strict=True)],
             "gene": gene, "is_ntc": gene == "NTC",
         }

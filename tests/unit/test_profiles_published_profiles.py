@@ -1,52 +1,186 @@
-"""The authors' published tables in the pipeline's form (real data)."""
+"""Profiles that others made, in the pipeline's form: right, or one sentence."""
 
+import gzip
+
+import anndata
+import numpy as np
 import pandas as pd
 import pytest
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.profiles.published_profiles import gene_table, published_profiles, significance_table
+from mcvae_ops.profiles.published_profiles import published_profiles
+from tests.helpers.configurations import merged
 
-COLUMNS = {"guide": "sgRNA_0", "gene": "gene_symbol_0"}
+ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False}
+SPACES = {"salient": "0-1", "background": "2-3"}
+GUIDES = pd.DataFrame(
+    {"guide": ["g", "c"], "gene": ["G1", "NTC"], "statistic": 1.0, "p_value": 0.5}
+)
 
 
-def test_published_tables(shared, tmp_path):
+def embedding(n=6):
+    names = ["nontargeting", *(f"G{k}" for k in range(1, n))]
+    values = np.arange(4 * n, dtype=np.float32).reshape(n, 4)
+    frame = pd.DataFrame(values, names, columns=list("0123"))
+    return frame.assign(mitotic_index=np.linspace(0, 100, n))
+
+
+def write(frame, path):
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress(frame.to_csv().encode()))
+    else:
+        frame.to_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
+
+
+@pytest.fixture
+def enter(tmp_path):
+    """Return what writes a table and reads what the rule makes of it."""
+
+    def call(table, name="genes.parquet", significance=None, control="nontargeting", **entry):
+        path = tmp_path / name
+        if table is not None:
+            write(table, path)
+        guides = None
+        if significance is not None:
+            significance.to_parquet(tmp_path / "guides.parquet")
+            guides = {"table": str(tmp_path / "guides.parquet")}
+        profiles = {
+            "genes": {"table": str(path), "spaces": SPACES} | entry,
+            "guide_significance": guides,
+        }
+        targets = [str(tmp_path / f"{k}.out") for k in range(3)]
+        published_profiles(profiles, control, ARCHIVE, "m", 0, [targets[0]], targets[1], targets[2])
+        return [pd.read_parquet(target) for target in targets]
+
+    return call
+
+
+def test_the_authors_tables(shared, tmp_path):
     folder = shared / "data" / "published"
-    published_profiles(
-        embedding=str(folder / "gene_embedding_run_44m9h8fu.parquet"),
-        significance=str(folder / "guide_significance_cellprofiler.parquet"),
-        control="nontargeting",
-        columns=COLUMNS,
-        model="mcvae",
-        seed=0,
-        genes=[str(tmp_path / "genes.parquet")],
-        mitotic_index=str(tmp_path / "mitotic_index.parquet"),
-        guide_significance=str(tmp_path / "significance.parquet"),
+    profiles = merged("published")["archive"]["profiles"]
+    profiles["genes"]["table"] = str(folder / "gene_embedding_run_44m9h8fu.parquet")
+    profiles["guide_significance"]["table"] = str(
+        folder / "guide_significance_cellprofiler.parquet"
     )
-    genes = pd.read_parquet(tmp_path / "genes.parquet")
+    targets = [str(tmp_path / name) for name in ("genes", "index", "significance")]
+    published_profiles(
+        profiles, "nontargeting", ARCHIVE, "mcvae", 0, [targets[0]], targets[1], targets[2]
+    )
+    genes, index, significance = map(pd.read_parquet, targets)
+    published = pd.read_parquet(profiles["genes"]["table"])
     assert len(genes) == 3090
     ntc = genes[genes["is_ntc"]]
     assert ntc["gene"].tolist() == ["NTC"]
     assert (ntc.filter(regex="^[sz]_") == 0).all(axis=None)
     assert genes["n_cells"].isna().all()
     assert genes["s_31"].dtype == genes["z_31"].dtype == "float64"
-    assert len(pd.read_parquet(tmp_path / "mitotic_index.parquet")) == 3089
-    significance = pd.read_parquet(tmp_path / "significance.parquet")
+    for ours, theirs in {"s_00": "0", "s_31": "31", "z_00": "32", "z_31": "63"}.items():
+        assert (genes[ours].to_numpy() == published[theirs].to_numpy(np.float64)).all()
+    assert len(index) == 3089
     assert (significance["p_value"] < 0.01).sum() == 7042
     assert (significance["gene"] == "NTC").sum() == 250
 
 
-def test_the_salient_half_comes_first():
-    table = gene_table(pd.DataFrame([[1, 2, 3, 4]], ["A"], list("0123")), "x", "m", 0)
-    assert table[["s_00", "s_01", "z_00", "z_01"]].iloc[0].tolist() == [1, 2, 3, 4]
-    with pytest.raises(InputError, match="3 columns named by a number"):
-        gene_table(pd.DataFrame([[1, 2, 3]], ["A"], list("012")), "x", "m", 0)
+@pytest.mark.parametrize("name", ["g.parquet", "g.csv", "g.tsv", "g.csv.gz"])
+@pytest.mark.parametrize("as_column", [False, True])
+def test_a_table_in_each_form(name, as_column, enter):
+    table = embedding().rename_axis("Gene Symbol" if as_column else None)
+    if name.endswith("parquet"):
+        table = table.reset_index() if as_column else table
+    elif not as_column:
+        table = table.rename_axis("gene")
+    genes, index, significance = enter(table, name)
+    assert genes["gene"].tolist() == ["NTC", "G1", "G2", "G3", "G4", "G5"]
+    assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4, 5, 6, 7]
+    assert index.empty and significance.empty
+
+
+def test_an_h5ad(tmp_path, enter):
+    table = embedding()
+    cells = anndata.AnnData(
+        table[["0", "1"]].to_numpy(),
+        obs=pd.DataFrame({"target": pd.Categorical(table.index)}, index=list("abcdef")),
+        var=pd.DataFrame(index=["0", "1"]),
+        obsm={"X_z": table[["2", "3"]].to_numpy()},
+    )
+    cells.write_h5ad(tmp_path / "map.h5ad")
+    spaces = {"salient": ["0", "1"], "background": "X_z_*"}
+    genes, *_ = enter(None, "map.h5ad", columns={"gene": "target"}, spaces=spaces)
+    assert genes["gene"].tolist() == ["NTC", "G1", "G2", "G3", "G4", "G5"]
+    assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4, 5, 6, 7]
+
+
+def test_a_map_of_one_space_without_controls(enter):
+    table = embedding().iloc[1:]
+    genes, index, _ = enter(
+        table, spaces={"combined": "0-3"}, control=None, columns={"mitotic_index": "mitotic_index"}
+    )
+    assert list(genes.filter(regex="^[sz]_")) == ["z_00", "z_01", "z_02", "z_03"]
+    assert not genes["is_ntc"].any() and len(index) == 5
+
+
+def test_several_controls_stay_and_guides_take_the_pipelines_spelling(enter):
+    table = pd.concat([embedding(), embedding().iloc[:1]])
+    genes, index, guides = enter(
+        table, significance=GUIDES.replace("NTC", "nontargeting"),
+        columns={"mitotic_index": "mitotic_index"},
+    )  # fmt: skip
+    assert genes["is_ntc"].sum() == 2 and len(index) == 5
+    assert guides["gene"].tolist() == ["G1", "NTC"]
+
+
+def with_index(index):
+    return embedding().set_axis(index)
+
+
+@pytest.mark.parametrize(
+    ("table", "entry", "sentence"),
+    [
+        (embedding().reset_index(drop=True), {}, "expected a column 'gene'"),
+        (with_index([0, 9, 8, 7, 6, 5]), {}, "found genes called 0, 9, 8"),
+        (with_index(list("012345")), {}, "found genes called 0, 1, 2"),
+        (with_index(["nontargeting", None, *"abcd"]), {}, "genes called None"),
+        (with_index(["nontargeting", *"aabcd"]), {}, r"1 genes with several profiles \(a\)"),
+        (embedding(), {"control": "NTC"}, "no profile labelled 'NTC' among 6"),
+        (embedding(), {"columns": {"gene": "symbol"}}, "expected a column 'symbol'"),
+        (embedding(), {"columns": {"mitotic_index": "mi"}}, "expected a column 'mi'"),
+        (embedding(), {"spaces": {}}, r"expected salient and background, or combined"),
+        (embedding(), {"spaces": {"salient": "0"}}, "found salient, expected"),
+        (embedding(), {"spaces": {"combined": "0-4"}}, "found no column '4'"),
+        (embedding(), {"spaces": {"combined": "z_*"}}, "expected columns z_\\*"),
+        (embedding(), {"spaces": {"salient": "0-2", "background": "2-3"}}, "2 is defined twice"),
+        (embedding().assign(**{"0": "x"}), {}, "found object in column '0'"),
+        (embedding().assign(**{"0": True}), {}, "found bool in column '0'"),
+        (embedding(), {"sha256": "0" * 64}, "expected 0000"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(table, entry, sentence, enter):
+    with pytest.raises(InputError, match=sentence):
+        enter(table, **entry)
+
+
+@pytest.mark.parametrize(
+    ("guides", "sentence"),
+    [
+        (GUIDES.assign(p_value=[0.5, 1.5]), "a p value 1.5"),
+        (GUIDES.drop(columns="statistic"), "expected a column 'statistic'"),
+        (pd.concat([GUIDES, GUIDES]), "the guide g is defined twice"),
+    ],
+)
+def test_what_is_wrong_with_the_guides_is_one_sentence(guides, sentence, enter):
+    with pytest.raises(InputError, match=sentence):
+        enter(embedding(), significance=guides)
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"\x89HDF\r\n\x1a\n", b"a,b\n1,2,3\n", b"\x1f\x8b"])
+def test_a_damaged_table_is_refused(content, tmp_path, enter):
+    (tmp_path / "map").write_bytes(content)
+    with pytest.raises(InputError, match="no table that can be read"):
+        enter(None, "map")
 
 
 def test_more_than_one_model_is_refused():
     with pytest.raises(InputError, match="2 models x seeds"):
-        published_profiles("", "", "", {}, "m", 0, ["a", "b"], "", "")
-
-
-def test_the_control_gets_the_pipelines_spelling():
-    table = pd.DataFrame({"sgRNA_0": ["g"], "gene_symbol_0": ["c"], "stat": [1.0], "pvalue": [0.5]})
-    assert significance_table(table, "c", COLUMNS)["gene"].tolist() == ["NTC"]
+        published_profiles({}, "", {}, "m", 0, ["a", "b"], "", "")

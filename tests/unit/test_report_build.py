@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from mcvae_ops.report import quality_checks
@@ -26,6 +27,7 @@ def inputs(tmp_path_factory) -> dict:
     drawn = [report_inputs.draw(panel, tables, root / "figures") for panel in DRAWN]
     report_inputs.write_claims(root / "claims.tsv")
     report_inputs.write_licences(root / "licences.tsv")
+    report_inputs.write_matched(root / "matched.tsv")
     report_inputs.write_timings(root / "timings")
     return {
         "screen": report_inputs.CONFIGURATION["screen"],
@@ -36,6 +38,7 @@ def inputs(tmp_path_factory) -> dict:
         "captions": {panel: PANELS[panel].caption for panel in DRAWN},
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
+        "matched": str(root / "matched.tsv"),
         "timings": str(root / "timings"),
         "explorer": str(root / "explorer.html"),
         **report_inputs.write_qc(root / "qc"),
@@ -88,6 +91,9 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
+        "1 features tell the well, not the cell (at least 95% of their variance lies between "
+        "wells): lamp;",
+        "feature 2 lamp, area named under columns 1 well",
         "CC BY-NC 4.0",
         "168 aligned and cropped, 2 failed",
         "average precision of the similar tail only",
@@ -131,10 +137,10 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     absent = dict.fromkeys(
-        ("alignment", "known_shifts", "dropped", "index", "splits", "explorer")
+        ("alignment", "known_shifts", "dropped", "feature_list", "index", "splits", "explorer")
     ) | {"metrics": []}
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
-    assert text.count("This run starts from published profiles") == 3
+    assert text.count("This run starts from published profiles") == 4
     assert "This run has no values of the paper" in text
 
 
@@ -177,3 +183,25 @@ def test_a_sound_training_raises_no_warning():
         for seed in range(3)
     ]
     assert quality_checks.training_warnings(pd.DataFrame(rows)) == []
+
+
+def arrayed(genes_of: dict[str, str]) -> pa.Table:
+    rows = [("P", well, gene, gene == "NTC") for well, genes in genes_of.items()
+            for gene in genes.split()]  # fmt: skip
+    return pa.Table.from_pandas(pd.DataFrame(rows, columns=["plate", "well", "gene", "is_ntc"]))
+
+
+@pytest.mark.parametrize(
+    ("wells", "said"),
+    [
+        ({"A1": "NTC G1", "A2": "NTC G2"}, None),
+        ({"A1": "NTC G1", "A2": "G2"}, None),
+        (
+            {"A1": "NTC NTC", "A2": "G1", "A3": "G1", "A4": "G2"},
+            "(1 of 4 wells), and 1 of 2 genes stand in one well alone",
+        ),
+    ],
+)
+def test_confounded_wells_are_said(wells, said):
+    warnings = quality_checks.confounding_warnings(arrayed(wells), ["plate"])
+    assert said in warnings[0] if said else warnings == []

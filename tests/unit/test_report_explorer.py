@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from PIL import Image
 from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import gene_pictures
-from mcvae_ops.report.explorer import choose_crops, explorer, points
+from mcvae_ops.report.explorer import choose_crops, explorer, points, write_pictures
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import read_training_cells
 from tests.conftest import OUTPUT
@@ -79,6 +80,19 @@ def test_guides_take_turns_and_controls_are_of_the_same_batch():
         assert len(set(chosen.controls[chosen.label == gene])) == 6
     again = gene_pictures.choose_cells(label, guide, batch, controls, order, 3)
     assert set(again.positions) < set(chosen.positions)
+
+
+def test_an_arrayed_screen_shows_controls_of_the_plate_and_none_of_the_well(tmp_path):
+    """Control cells and perturbed cells in wells of their own, as on every Cell Painting plate."""
+    label, order = np.repeat([0, 1], [20, 60]), np.arange(80)
+    of_well = np.repeat([0, 1, 2], [20, 30, 30])
+    for batch, n_shown in ((of_well, 0), (np.zeros(80, int), 12)):
+        controls = gene_pictures.choose_controls(label, batch, order)
+        chosen = gene_pictures.choose_cells(label, np.zeros(80, int), batch, controls, order, 12)
+        assert len(chosen.label) == n_shown and (label[chosen.controls] == 0).all()
+        painter = SimpleNamespace(paint=lambda rows: np.zeros((len(rows), 1, 4, 4), np.uint8))
+        pictures = write_pictures(chosen, painter, ["NTC", "Null"], tmp_path)
+        assert pictures == ({"Null": 0} if n_shown else {})
 
 
 def test_counts_are_on_the_scale_of_the_controls():

@@ -56,7 +56,7 @@ def screen(tmp_path):
 @pytest.fixture
 def index(screen):
     root, shards = screen
-    index_shards(list(shards), str(root), str(root / "shards" / "index.parquet"))
+    index_shards(list(shards), str(root), ["plate", "well"], str(root / "shards" / "index.parquet"))
     return str(root / "shards" / "index.parquet")
 
 
@@ -78,13 +78,26 @@ def test_the_index_finds_every_crop(screen, index):
         assert str(root / row.shard) in shards
 
 
+@pytest.mark.parametrize(
+    ("batch", "names"),
+    [(["plate", "well"], ["P0/B1", "P1/A1"]), (["plate"], ["P0", "P1"])],
+)
+def test_the_index_says_the_batch_of_each_cell(screen, batch, names):
+    root, shards = screen
+    index = str(root / "index.parquet")
+    index_shards(list(shards), str(root), batch, index)
+    table = pd.read_parquet(index)
+    assert table["batch"].unique().tolist() == names
+    assert (table["batch"] == table[batch].agg("/".join, axis=1)).all()
+
+
 def test_a_cell_in_two_shards_is_refused(screen):
     root, shards = screen
     first, second = [path for path in shards if "perturbed" in path][:2]
     cells = pd.read_parquet(first.replace(".npy", ".parquet"))
     write_shard(shards[first], np.arange(60), cells, CHANNELS, second)
     with pytest.raises(InputError, match="270 crops of 210 cells"):
-        index_shards(list(shards), str(root), str(root / "index.parquet"))
+        index_shards(list(shards), str(root), ["plate", "well"], str(root / "index.parquet"))
 
 
 def test_shards_of_other_channels_are_refused(screen):
@@ -93,7 +106,7 @@ def test_shards_of_other_channels_are_refused(screen):
     cells = pd.read_parquet(path.replace(".npy", ".parquet"))
     write_shard(shards[path], np.arange(60), cells, ["a", "c"], path)
     with pytest.raises(InputError, match="channels"):
-        index_shards(list(shards), str(root), str(root / "index.parquet"))
+        index_shards(list(shards), str(root), ["plate", "well"], str(root / "index.parquet"))
 
 
 def big_screen(n=40_000):
@@ -179,8 +192,8 @@ def test_statistics_are_those_of_training_ntc(screen, index, tmp_path):
     assign_splits(index, SPLIT, splits)
     shard_statistics(index, splits, CHANNELS, target)
     found = pd.read_parquet(target)
-    assert found[["plate", "well", "channel"]].values.tolist() == [
-        ["P0", "B1", "a"], ["P0", "B1", "b"], ["P1", "A1", "a"], ["P1", "A1", "b"],
+    assert found[["batch", "channel"]].values.tolist() == [
+        ["P0/B1", "a"], ["P0/B1", "b"], ["P1/A1", "a"], ["P1/A1", "b"],
     ]  # fmt: skip
     table = pd.read_parquet(index).assign(split=pd.read_parquet(splits)["split"])
     chosen = table[(table["plate"] == "P1") & table["is_ntc"] & (table["split"] == "train")]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
-from mcvae_ops.archive.annotations import annotations
+from mcvae_ops.archive.annotations.annotation_tables import COLUMNS, annotations
 from mcvae_ops.errors import InputError
 from mcvae_ops.simulate.library import (
     AXES,
@@ -149,15 +149,15 @@ def test_annotations_are_read_back(tmp_path):
     sources = {"corum": str(paths["corum"]), "pairs": {}}
     sources |= {name: str(paths[name]) for name in ("functional_groups", "mitotic_factors")}
     sources["wider_mitotic_factors"] = None
-    names = ("complexes", "pairs", "functional_groups", "mitotic_factors", "wider_mitotic_factors")
-    read = {name: tmp_path / f"{name}.parquet" for name in names}
+    read = {name: tmp_path / f"{name}.parquet" for name in COLUMNS}
     annotations(
         sources,
+        "human",
         False,
         {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False},
         str(ROOT / "resources/SOURCES.tsv"),
-        **{name: str(path) for name, path in read.items()},
-        licences=str(tmp_path / "licences.tsv"),
+        [str(path) for path in read.values()],
+        str(tmp_path / "licences.tsv"),
     )
     table = {name: pd.read_parquet(path) for name, path in read.items()}
 

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from scipy.ndimage import center_of_mass
 
-from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.archive.dataverse import parts_of_dataset
 from mcvae_ops.archive.image_files import list_files, select_files
 from mcvae_ops.archive.pagetab import study_entries
 from mcvae_ops.archive.patterns import Pattern
@@ -179,7 +179,7 @@ def test_the_study_is_understood_by_the_archives_reader(plate, folder):
     study, file_list = folder / "study/S-SIM1.json", folder / "study/Files/S-SIM1.json"
     simulate_study(SCREEN, [str(plate["images"])], str(study), str(file_list))
     manifest = folder / "files.parquet"
-    archive = ARCHIVE | {"study": str(study), "root": None, "files": None}
+    archive = ARCHIVE | {"root": f"biostudies:{study}", "files": None}
     list_files(archive, SCREEN, str(manifest), str(folder / "rest.tsv"))
     files = pd.read_parquet(manifest)
     places = set(files[["well", "tile", "group"]].itertuples(index=False, name=None))
@@ -207,14 +207,14 @@ def test_the_data_set_is_understood_by_the_archives_reader(tmp_path):
     ]
     for number, path in enumerate(parts):
         write_parquet(pd.DataFrame({"a": [number]}), path)
-    dataset, listed = tmp_path / "dataset.json", tmp_path / "parts.parquet"
+    dataset = tmp_path / "dataset.json"
     simulate_dataset([str(path) for path in parts], str(dataset))
-    list_feature_parts(ARCHIVE | {"dataset": str(dataset)}, str(listed))
-    table = pd.read_parquet(listed)
+    rows = parts_of_dataset(str(dataset), ARCHIVE)
+    table = pd.DataFrame(rows, columns=["path", "address", "size_bytes", "md5"])
     assert list(table["address"]) == [path.as_uri() for path in sorted(parts)]
     assert list(table["size_bytes"]) == [path.stat().st_size for path in sorted(parts)]
     assert table["md5"].str.fullmatch("[0-9a-f]{32}").all()
-    assert set(table["directory"]) == {path.parent.name for path in parts}
+    assert set(table["path"].str.partition("/")[0]) == {path.parent.name for path in parts}
     ids = [
         f["dataFile"]["id"]
         for f in json.loads(dataset.read_text())["data"]["latestVersion"]["files"]

@@ -1,6 +1,7 @@
 """Wrong configurations end in one sentence that names the key and the way out."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mcvae_ops.simulate.library import draw_genes
 from mcvae_ops.workflow.configuration import read_yaml
 from mcvae_ops.workflow.overlays import named_sections
 from mcvae_ops.workflow.reference import reference
-from mcvae_ops.workflow.schema import RENAMED
+from mcvae_ops.workflow.schema import RENAMED, REWRITTEN
 from tests.conftest import ROOT
 from tests.helpers.configurations import (
     DEFAULTS,
@@ -91,9 +92,51 @@ def test_a_screen_needs_no_file_beside_the_repository(name, tmp_path, monkeypatc
     assert checked(merged(name))["screen"]["name"]
 
 
-def test_published_asks_for_the_profiles_that_it_cannot_ship():
-    with pytest.raises(InputError, match=r"archive.profiles: a value is missing; source is prof"):
-        checked(merged("published"))
+@pytest.mark.parametrize("name", ["funk2022", "funk2022_pilot", "published"])
+def test_the_papers_screen_needs_no_file_of_a_user(name):
+    """Its lists and profiles are addresses at a fixed commit, with their checksums."""
+    archive = checked(merged(name))["archive"]
+    lists = [*archive["annotations"].values(), *archive["annotations"]["pairs"].values()]
+    lists += (archive["profiles"] or {}).values()
+    named = [entry for entry in lists if isinstance(entry, dict) and "table" in entry]
+    assert len(named) >= 3
+    for entry in named:
+        assert re.match(
+            r"https://raw\.githubusercontent\.com/[^/]+/[^/]+/[0-9a-f]{40}/", entry["table"]
+        )
+        assert len(entry["sha256"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("lists", "sentence"),
+    [
+        ({"functional_groups": "ragged.csv"}, "ragged.csv, line 2: found 3 fields"),
+        ({"functional_groups": {"table": "empty.csv"}}, "empty.csv: found an empty file"),
+        ({"mitotic_factors": "none.csv"}, "mitotic_factors: the file .*none.csv is missing"),
+        ({"pairs": {"Reactome": "ragged.csv"}}, "expected a column 'gene_a'"),
+        ({"pairs": {"CORUM": "ragged.csv"}}, "pairs.CORUM: the list CORUM is defined twice"),
+        (
+            {"corum": {"table": "ragged.csv", "sha256": "0" * 64}},
+            "ragged.csv: found sha256 [0-9a-f]{64}, expected 0{64}",
+        ),
+        ({"corum": {"file": "ragged.csv"}}, "unknown key 'file', expected one of columns, sha256"),
+    ],
+)
+def test_lists_are_checked_before_the_first_job(lists, sentence, tmp_path):
+    (tmp_path / "ragged.csv").write_text("gene,group\nA,b,c\n" if "pairs" not in lists else "a,b\n")
+    (tmp_path / "empty.csv").write_text("")
+
+    def placed(entry):
+        if isinstance(entry, str):
+            return str(tmp_path / entry) if entry.endswith(".csv") else entry
+        return {key: placed(value) for key, value in entry.items()}
+
+    config = merged("published")
+    config["archive"]["profiles"]["genes"]["table"] = "https://host/map.parquet"
+    config["archive"]["profiles"]["guide_significance"]["table"] = "https://host/g.parquet"
+    config["archive"]["annotations"] |= placed(lists)
+    with pytest.raises(InputError, match=sentence):
+        checked(config)
 
 
 def test_files_of_the_papers_screen_describe_one_screen():
@@ -136,7 +179,7 @@ def test_files_of_the_papers_screen_describe_one_screen():
         ("screen", {"name": "x"}, ["key screen.plates: a value is missing"]),
         ("crop.illumination", {"tiles": 4}, ["crop.illumination.smoothing_px: a value is missing"]),
         ("screen.channels", [{"stain": "A"}], ["screen.channels.0.name: a value is missing"]),
-        ("source", "archive", ["archive.study: the file", "S-SIM1.json is missing"]),
+        ("source", "archive", ["archive.root: the file", "S-SIM1.json is missing"]),
     ],
 )
 def test_mistake_is_named(config, key, value, words):
@@ -173,9 +216,8 @@ def test_every_key_of_the_method_has_a_default():
     schema, defaults = read_yaml(SCHEMA), read_yaml(DEFAULTS)
     assert set(without_default(schema, defaults)) == {
         "source", "screen.name", "screen.plates", "screen.tile_size_px",
-        "screen.pixel_size_um", "screen.images", "screen.channels", "screen.control",
-        "screen.well_grid", "alignment.reference", "crop.size_px", "simulate.seed",
-        "simulate.library",
+        "screen.images", "screen.channels", "screen.control", "alignment.reference", "crop.size_px",
+        "simulate.seed", "simulate.library",
     }  # fmt: skip
 
 
@@ -218,8 +260,12 @@ def test_an_old_name_gets_an_error_that_says_the_new_one(config, old):
     new = RENAMED[old]
     with pytest.raises(InputError) as caught:
         checked(change(config, old, 1))
-    section, name = new.split(".")
+    (section, name), is_moved = new.split("."), new.split(".")[0] != old.split(".")[0]
+    expected = new if is_moved else name
+    fix = "move it there (see config/README.md)" if is_moved else "rename it"
+    fix = REWRITTEN.get(old, fix)
     assert str(caught.value) == (
-        f"configuration key {old}: found the old name of this key, expected {name}; rename it."
+        f"configuration key {old}: found the old name of this key, expected {expected}; {fix}."
     )
-    assert name in read_yaml(SCHEMA)["properties"][section]["properties"]
+    entry = read_yaml(SCHEMA)["properties"][section]
+    assert name in entry.get("items", entry)["properties"]

@@ -9,18 +9,35 @@ import pytest
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panel_inputs import benchmark_tables, panel_settings, undrawable
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
+from mcvae_ops.workflow.shorthand import in_full
 from tests.helpers.configurations import merged, whole
 
-CONFIGURATION = whole(merged("config"))
+CONFIGURATION = in_full(whole(merged("config")))
 QC = {f"figqc{k}" for k in range(1, 7)}
+COLUMNS = {"gene": "gene", "mitotic_index": "index"}
+TWO, ONE = {"salient": "0-31", "background": "32-63"}, {"combined": "0-63"}
+
+
+def profiles(columns=COLUMNS, spaces=TWO, guides: dict | None = None) -> dict:
+    """Published profiles, with or without what panels ask for."""
+    genes = {"table": "map.parquet", "columns": columns, "spaces": spaces}
+    tables = {"genes": genes, "guide_significance": guides}
+    return {"source": "profiles", "archive.profiles": tables}
+
+
 # What is missing -> the keys without it, panels that cannot be drawn, tables that cannot be made.
 MISSING = {
+    "stage": ({"cells": []}, {"fig5b", "fig5c"}, {"mitosis"}),
     "cells": (
-        {"source": "profiles"},
+        profiles(guides={"table": "guides.parquet"}),
         {"fig3a", "fig3b", "fig4d", "fig4e", "figs1", "figs2", "figs3", *QC},
         {"covariates", "features", "guides", "corrections"},
     ),
+    "significance": (profiles(), {"fig4a", "fig4b", "fig4c"}, {"functions"}),
+    "mitotic_index": (profiles({}), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
+    "spaces": (profiles(spaces=ONE), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
     "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),
+    "well_grid": ({"screen.well_grid": None}, {"figqc1", "figqc5"}, set()),
     "corrections": ({"profiles.corrections": []}, {"figs2"}, {"corrections"}),
     "corum": (
         {"archive.annotations.corum": None, "archive.annotations.pairs": {"STRING": "x.txt"}},

@@ -15,13 +15,14 @@ from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 
 from mcvae_ops.archive import plan as plans
-from mcvae_ops.archive.dataverse import list_feature_parts
 from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.cells.cell_tables import split_cells
+from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
-from mcvae_ops.screen import channels_from
+from mcvae_ops.screen import channels_from, plain_columns
+from mcvae_ops.simulate.library import simulate_library
 from mcvae_ops.simulate.render import stains_of
 from mcvae_ops.simulate.study import dataset_of, list_folder, study_of
 from mcvae_ops.tiles.chunk import crop_chunk
@@ -30,6 +31,7 @@ from mcvae_ops.tiles.shifts import resolve_chain
 from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANELS
+from mcvae_ops.workflow.shorthand import in_full
 from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
@@ -46,6 +48,10 @@ def put(key: str, value) -> Callable[[dict], None]:
         config[last] = value
 
     return change
+
+
+def put_column(name: str, column: str) -> Callable[[dict], None]:
+    return lambda config: config["cells"][0]["columns"].update({name: column})
 
 
 def drop(key: str) -> Callable[[dict], None]:
@@ -79,6 +85,11 @@ IN_CONFIGURATION = {
         "configuration key training.symmetries: found the old name of this key, expected "
         "augmentation; rename it.",
     ),
+    "old place": (
+        put("archive.dataset", "dataset.json"),
+        "configuration key archive.dataset: found the old name of this key, expected cells.table; "
+        "move it there (see config/README.md).",
+    ),
     "old name in a model": (
         put("models.mcvae.training", {"level_batches": True}),
         "configuration key models.mcvae.training.level_batches: found the old name of this key, "
@@ -106,14 +117,17 @@ IN_CONFIGURATION = {
         "per seed and model); correct the value.",
     ),
     "study that is not there": (
-        lambda config: (put("source", "archive")(config), put("archive.study", "no.json")(config)),
-        "configuration key archive.study: the file no.json is missing; the run reads it; place it "
+        lambda config: (
+            put("source", "archive")(config),
+            put("archive.root", "biostudies:no.json")(config),
+        ),
+        "configuration key archive.root: the file no.json is missing; the run reads it; place it "
         "there, or set another path or an https address.",
     ),
     "no study": (
-        lambda config: (put("source", "archive")(config), put("archive.study", None)(config)),
-        "configuration key archive.study: a value is missing; source is archive, which needs it; "
-        "set archive.study.",
+        lambda config: (put("source", "archive")(config), put("archive.root", None)(config)),
+        "configuration key archive.root: a value is missing; source is archive, which needs it; "
+        "set archive.root.",
     ),
     "no folder of published values": (
         put("figures.published_values", "numbers"),
@@ -137,7 +151,7 @@ IN_CONFIGURATION = {
     "tiles outside of the well": (
         put("screen.tiles", "0-21"),
         "configuration key screen.tiles: found 21, expected tiles of the well grid (0 to 20); "
-        "correct it or screen.well_grid.column_heights.",
+        "correct it, or column_heights or first_tile of screen.well_grid.",
     ),
     "crop larger than a tile": (
         put("crop.size_px", 400),
@@ -215,8 +229,8 @@ def small_study(folder: Path) -> dict:
     write_text(
         json.dumps(list_folder(folder / "Files", folder / "Files")), folder / "Files/S-1.json"
     )
-    config = tiny_configuration()
-    columns = config["screen"]["columns"]
+    config = in_full(tiny_configuration())
+    columns = plain_columns(config["cells"])
     cells = pd.DataFrame({columns["plate"]: "P1", columns["well"]: "A1"}, index=range(40))
     cells[columns["tile"]] = np.arange(40) % 2
     cells[columns["y_px"]], cells[columns["x_px"]] = rng.uniform(24, 72, (2, 40))
@@ -234,8 +248,8 @@ def small_study(folder: Path) -> dict:
     }  # fmt: skip
     config["alignment"]["measure"] = {}
     config["crop"] |= {"size_px": 24, "tiles_per_chunk": 2}
-    archive = {"study": str(folder / "S-1.json"), "dataset": str(folder / "dataset.json")}
-    config["archive"] |= archive
+    config["archive"]["root"] = f"biostudies:{folder}/S-1.json"
+    config["cells"][0]["table"] = f"{folder}/dataset.json/{{stage}}-{{*}}"
     return config
 
 
@@ -247,13 +261,16 @@ def crop(config: dict, folder: Path) -> None:
         for name in ("files", "parts", "consensus", "checks", "overlay", "alignment", "dropped")
     }
     list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
-    list_feature_parts(archive, out["parts"])
+    list_feature_parts(config["cells"], config["labels"], screen, archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
     cells, features = (
         [str(folder / kind / plate / f"{well}.parquet") for well in wells]
         for kind in ("cells", "features")
     )
-    split_cells(out["parts"], screen, archive, str(folder / "cache"), cells, features)
+    split_cells(
+        out["parts"], config["cells"], config["labels"], screen, archive, str(folder / "cache"),
+        cells, features, str(folder / "features.tsv"),
+    )  # fmt: skip
     plate_shifts(
         out["files"], screen, config["alignment"], archive, plate, str(folder / "cache"),
         out["consensus"], out["checks"], out["overlay"],
@@ -273,9 +290,9 @@ def crop(config: dict, folder: Path) -> None:
 IN_DATA = {
     "path pattern that matches nothing": (
         put("screen.images", "{plate}_{well}_{tile}.tif"),
-        "{folder}/S-1.json: found no image of the screen (2 path does not match), as P1/A1_0.tif, "
-        "expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images or "
-        "screen.plates.",
+        "biostudies:{folder}/S-1.json: found no image of the screen (2 path does not match), as "
+        "P1/A1_0.tif, expected paths like {{plate}}_{{well}}_{{tile}}.tif; correct screen.images "
+        "or screen.plates.",
     ),
     "path pattern without a field": (
         put("screen.images", "{plate}/A1.tif"),
@@ -284,9 +301,9 @@ IN_DATA = {
     ),
     "wrong plate": (
         put("screen.plates", {"P2": ["A1"]}),
-        "{folder}/S-1.json: found no image of the screen (2 another plate), as P1/A1_0.tif, "
-        "expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images or "
-        "screen.plates.",
+        "biostudies:{folder}/S-1.json: found no image of the screen (2 another plate), as "
+        "P1/A1_0.tif, expected paths like {{plate}}/{{well}}_{{tile}}.tif; correct screen.images "
+        "or screen.plates.",
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),
@@ -294,23 +311,25 @@ IN_DATA = {
         "the screen; correct screen.images or screen.plates.",
     ),
     "column that is not in the table": (
-        put("screen.columns.guide", "sgRNA"),
-        "feature part interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
-        "screen.columns.guide names it; correct screen.columns.guide or replace the part.",
+        put_column("guide", "sgRNA"),
+        "table interphase-cells.parquet/cells.parquet: column 'sgRNA' is missing; "
+        "cells.columns.guide names it, and the columns are sgRNA_0, plate, well, tile, cell_i, "
+        "cell_j, gene_symbol_0, area; correct cells.columns.guide or replace the table.",
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
         "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
-        "label of the feature table (the most common are 'TP53', 'nontargeting'); correct "
-        "screen.control or screen.columns.gene.",
+        "gene of the tables of cells (the most common are 'TP53', 'nontargeting'); correct "
+        "screen.control or cells.columns.gene.",
     ),
     "no cell left": (
         lambda config: (
-            put("screen.columns.plate", "sgRNA_0")(config),
+            put_column("plate", "sgRNA_0")(config),
             put("screen.not_features", ["plate"])(config),
         ),
-        "the feature table: every cell of the screen is missing; the configuration names its "
-        "plates, wells and tiles; correct screen.plates, screen.tiles or screen.columns.",
+        "the tables of cells: every cell of the screen is missing; the configuration names its "
+        "plates, wells and tiles, and the tables have cells of TP53-1/A01, nontargeting-1/A01; "
+        "correct screen.plates, screen.tiles or cells.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
@@ -485,6 +504,32 @@ def test_a_job_that_fails_on_the_terminal(tmp_path):
     assert last.endswith(sentence.format(folder=study))
     # After it, nothing but Snakemake's own lines.
     assert seen.split(last)[1].lstrip("\n").startswith("=" * 20)
+
+
+def test_lists_of_mouse_symbols_end_the_run_before_any_tile(tmp_path):
+    config = tiny_configuration()
+    names = ("library", "corum", "functional_groups", "mitotic_factors", "truth")
+    drawn = {name: str(tmp_path / name) for name in names}
+    simulate_library(simulate=config["simulate"], screen=config["screen"], **drawn)
+    for name in ("functional_groups", "mitotic_factors"):
+        table = pd.read_csv(drawn[name], sep="\t")
+        table.assign(gene=table["gene"].str.capitalize()).to_csv(drawn[name], sep="\t", index=False)
+        config["archive"]["annotations"][name] = drawn[name]
+    write_configuration(config, tmp_path)
+    seen = snakemake(tmp_path, "--cores", "1", "--retries", "0").stdout
+    errors = [line for line in seen.splitlines() if " mcvae_ops.workflow.job: " in line]
+    assert "Traceback" not in seen
+    assert (
+        errors[-1]
+        .split("job: ")[1]
+        .startswith(
+            "configuration key archive.annotations.functional_groups, "
+            "archive.annotations.mitotic_factors: found none of"
+        )
+    )
+    assert "mouse symbols?" in errors[-1]
+    for later in ("study/Files", "manifest", "alignment", "crops"):
+        assert not (tmp_path / "results/tiny" / later).exists()
 
 
 def test_another_screen_leaves_the_results_of_the_first_alone(tmp_path):

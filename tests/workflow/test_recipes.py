@@ -78,7 +78,7 @@ def test_the_new_benchmark_measures_and_its_panel_draws(repository, tmp_path):
 
 OTHERS = """
 import numpy as np
-from mcvae_ops.archive import biostudies, pagetab, zenodo
+from mcvae_ops.archive import sources, zenodo
 from mcvae_ops.models.objective import term_names, weights_from
 from mcvae_ops.tiles.registration import measure_shift, prepare_image
 from scipy.ndimage import gaussian_filter, shift
@@ -91,11 +91,10 @@ alignment = {"method": "skimage", "upsample_factor": 10, "window_fraction": 1.0}
 found = measure_shift(*(prepare_image(one, alignment) for one in (moved, image)), alignment)
 assert np.allclose(found.px, (-5, 3), atol=0.2), found
 
-record = "https://zenodo.org/api/records/1"
 zenodo.read_json = lambda place, archive: {"files": [{"key": "P1/A1_0.tif", "size": 7}]}
-root = biostudies.files_root(record, {})
-assert list(pagetab.study_entries(record, root, {})) == [("P1/A1_0.tif", 7)]
-assert root == "https://zenodo.org/records/1/files/"
+source = sources.Source("zenodo:1", None, {})
+assert list(source.entries(None, [])) == [("P1/A1_0.tif", 7)]
+assert source.address("P1/A1_0.tif") == "https://zenodo.org/records/1/files/P1/A1_0.tif"
 """
 
 

@@ -50,13 +50,27 @@ def published(folder: Path) -> tuple[dict, set[str]]:
     for path in tables.values():
         path.touch()
     config["archive"] |= {
-        "study": None,
-        "dataset": None,
-        "profiles": {k: str(p) for k, p in tables.items()},
+        "profiles": {
+            "genes": {"table": str(tables["genes"]), "spaces": {"combined": "0-31"}},
+            "guide_significance": {"table": str(tables["guide_significance"])},
+        },
     }
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"]["annotations"] = lists | {"pairs": {}}
     return config, {"results/tiny/profiles/mitotic_index.parquet"}
+
+
+def on_images(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a screen whose cells are those of masks."""
+    (folder / "platemap.csv").write_text("well,gene\nA1,NTC\n")
+    config = tiny_configuration() | {
+        "source": "archive",
+        "cells": {"table": None, "masks": "masks/{plate}/{well}_{tile}.tif"},
+        "labels": {"table": "platemap.csv"},
+    }
+    lists = dict.fromkeys(config["archive"]["annotations"]) | {"pairs": {}}
+    config["archive"] |= {"study": None, "root": str(folder), "annotations": lists}
+    return config, {"results/tiny/qc/dropped.parquet"}
 
 
 def planned(config: dict, targets: set[str], folder: Path) -> list[tuple[str, Snakemake]]:
@@ -104,7 +118,7 @@ def bound(monkeypatch) -> Callable[[str, Snakemake], dict]:
 def test_every_script_fits_its_rule(bound, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["snakemake", "all"])  # pytest may have no argument
     arguments = {}
-    for screen in (simulated, published):
+    for screen in (simulated, published, on_images):
         for name, snakemake in planned(*screen(tmp_path), tmp_path):
             arguments[name] = bound(name, snakemake)
     assert set(arguments) == {path.name for path in SCRIPTS.glob("*.py")}

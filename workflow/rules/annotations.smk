@@ -3,9 +3,12 @@ Annotations: what is known of the genes, from CORUM, pair lists and gene lists.
 
 INPUTS
     the files of archive.annotations                  paths or addresses
+    the genes of the screen                           library, cells or profiles
 OUTPUTS
-    results/{screen}/annotations/*.parquet            tidy tables
+    results/{screen}/annotations/read/*.parquet       tidy tables, as read
     results/{screen}/annotations/licences.tsv         what was used, under which licence
+    results/{screen}/annotations/*.parquet            these tables, in the names of the screen
+    results/{screen}/annotations/matched.tsv          how much of each list the screen knows
 """
 
 
@@ -15,16 +18,20 @@ rule annotations:
         annotation_files(config["archive"]["annotations"]),
         recorded=workflow.source_path("../../resources/SOURCES.tsv"),
     output:
-        complexes="results/{screen}/annotations/complexes.parquet",
-        pairs="results/{screen}/annotations/pairs.parquet",
-        functional_groups="results/{screen}/annotations/functional_groups.parquet",
-        mitotic_factors="results/{screen}/annotations/mitotic_factors.parquet",
-        wider_mitotic_factors="results/{screen}/annotations/wider_mitotic_factors.parquet",
+        tables=[
+            "results/{screen}/annotations/read/complexes.parquet",
+            "results/{screen}/annotations/read/pairs.parquet",
+            "results/{screen}/annotations/read/functional_groups.parquet",
+            "results/{screen}/annotations/read/mitotic_factors.parquet",
+            "results/{screen}/annotations/read/wider_mitotic_factors.parquet",
+            "results/{screen}/annotations/read/aliases.parquet",
+        ],
         licences="results/{screen}/annotations/licences.tsv",
     log:
         "logs/{screen}/annotations.log",
     benchmark:
         "benchmarks/{screen}/annotations.tsv"
+    priority: 100
     retries: 3
     localrule: True
     conda:
@@ -34,6 +41,53 @@ rule annotations:
         runtime=growing(30),
     params:
         sources=config["archive"]["annotations"],
+        organism=config["screen"]["organism"],
         commercial_use=config["commercial_use"],
     script:
         "../scripts/annotations.py"
+
+
+# The tiles wait for it: a list that does not fit the screen is told before hours of images.
+rule match_annotations:
+    """Count how many symbols of each list the library of the screen knows."""
+    input:
+        library=branch(
+            config["source"],
+            cases={
+                "simulated": ["results/{screen}/study/library.csv"],
+                "archive": expand(
+                    "results/{screen}/cells/{plate}/{well}.parquet",
+                    zip,
+                    **PLACES.wells,
+                    allow_missing=True,
+                ),
+                "profiles": expand(
+                    "results/{screen}/profiles/{model}/{seed}/genes.parquet",
+                    zip,
+                    **EMBEDDINGS.all,
+                    allow_missing=True,
+                ),
+            },
+        ),
+        tables=rules.annotations.output.tables,
+    output:
+        annotations=[
+            "results/{screen}/annotations/complexes.parquet",
+            "results/{screen}/annotations/pairs.parquet",
+            "results/{screen}/annotations/functional_groups.parquet",
+            "results/{screen}/annotations/mitotic_factors.parquet",
+            "results/{screen}/annotations/wider_mitotic_factors.parquet",
+        ],
+        matched="results/{screen}/annotations/matched.tsv",
+    log:
+        "logs/{screen}/match_annotations.log",
+    benchmark:
+        "benchmarks/{screen}/match_annotations.tsv"
+    priority: 100
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    script:
+        "../scripts/match_annotations.py"

@@ -2,11 +2,12 @@
 Archive: what the study holds, and the cells that were called in it.
 
 INPUTS
-    archive.study, archive.dataset                    paths or addresses
+    archive.root, cells, labels                       paths or addresses
 OUTPUTS
     results/{screen}/manifest/files.parquet           one row per image file
     results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
-    results/{screen}/manifest/feature_parts.parquet   one row per part of the feature table
+    results/{screen}/manifest/feature_parts.parquet   one row per file of the tables of cells and labels
+    results/{screen}/manifest/features.tsv            every column of them: a feature, or why not
     results/{screen}/cells/{plate}/{well}.parquet     one row per cell
     results/{screen}/features/{plate}/{well}.parquet  its classical features, row-aligned
     results/{screen}/plan.tsv                         what the run will cost (target: plan)
@@ -16,7 +17,7 @@ OUTPUTS
 rule list_files:
     """List the image files of the study that belong to the screen."""
     input:
-        local_paths([config["archive"]["study"], config["archive"]["files"]]),
+        local_paths([local_study(config["archive"]["root"]), config["archive"]["files"]]),
     output:
         manifest="results/{screen}/manifest/files.parquet",
         left_out="results/{screen}/manifest/left_out.tsv",
@@ -33,7 +34,7 @@ rule list_files:
         runtime=growing(60),
         archive_slots=1,
     params:
-        archive=select(config["archive"], "study", "root", "files"),
+        archive=select(config["archive"], "root", "files"),
         screen=select(config["screen"], "plates", "tiles", "cut_px", "images")
         | CHANNELS,
     script:
@@ -41,9 +42,18 @@ rule list_files:
 
 
 rule list_feature_parts:
-    """List the parts of the study's feature table."""
+    """List the files of the tables of cells and labels, and check their headers."""
     input:
-        local_paths([config["archive"]["dataset"]]),
+        TABLES,
+        branch(
+            ON_IMAGES,
+            then=expand(
+                "results/{screen}/segmented/{plate}/{well}.parquet",
+                zip,
+                **PLACES.wells,
+                allow_missing=True,
+            ),
+        ),
     output:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     log:
@@ -59,13 +69,23 @@ rule list_feature_parts:
         runtime=growing(30),
         archive_slots=1,
     params:
-        archive=select(config["archive"], "dataset"),
+        cells=CELLS,
+        labels=config["labels"],
+        screen=select(
+            config["screen"],
+            "plates",
+            "tiles",
+            "cut_px",
+            "control",
+            "features",
+            "not_features",
+        ),
     script:
         "../scripts/list_feature_parts.py"
 
 
 rule split_cells:
-    """Stream the feature table into one table of cells, and one of features, per well."""
+    """Stream the tables of cells into one table of cells, and one of features, per well."""
     input:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     output:
@@ -81,6 +101,7 @@ rule split_cells:
             **PLACES.wells,
             allow_missing=True,
         ),
+        feature_list="results/{screen}/manifest/features.tsv",
     log:
         "logs/{screen}/split_cells.log",
     benchmark:
@@ -98,12 +119,18 @@ rule split_cells:
             "plates",
             "tiles",
             "tile_size_px",
-            "columns",
-            "not_features",
+            "cut_px",
             "control",
+            "ambiguous_labels",
+            "features",
+            "not_features",
+            "mitotic",
+            "batch",
             "duplicates",
         )
         | GRID,
+        tables=CELLS,
+        labels=config["labels"],
         cache="results/{screen}/archive/features",
     script:
         "../scripts/split_cells.py"
@@ -116,7 +143,10 @@ rule plan:
     input:
         files=f"results/{config['screen']['name']}/manifest/files.parquet",
         left_out=f"results/{config['screen']['name']}/manifest/left_out.tsv",
-        feature_parts=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
+        feature_parts=branch(
+            ON_IMAGES is None,
+            then=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
+        ),
     log:
         f"logs/{config['screen']['name']}/plan.log",
     conda:

@@ -35,6 +35,7 @@ rule index_shards:
         runtime=growing(240),
     params:
         root=subpath(output.index, ancestor=2),
+        batch=config["screen"]["batch"],
     script:
         "../scripts/index_shards.py"
 

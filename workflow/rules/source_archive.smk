@@ -9,3 +9,8 @@ include: "shards.smk"
 include: "models.smk"
 include: "embeddings.smk"
 include: "profiles.smk"
+
+
+if ON_IMAGES is not None:
+
+    include: "cells_on_images.smk"

@@ -2,7 +2,7 @@
 Published profiles: the benchmarks start from a table of gene profiles that others made.
 
 INPUTS
-    archive.profiles                                           the published tables
+    archive.profiles                                           the published tables, paths or addresses
 OUTPUTS
     results/{screen}/profiles/{model}/{seed}/genes.parquet     one row per gene
     results/{screen}/profiles/mitotic_index.parquet
@@ -13,8 +13,7 @@ OUTPUTS
 rule published_profiles:
     """Bring the published tables into the pipeline's form."""
     input:
-        embedding=config["archive"]["profiles"]["genes"],
-        significance=config["archive"]["profiles"]["guide_significance"],
+        local_paths(profile_places(config["archive"]["profiles"]).values()),
     output:
         genes=expand(
             "results/{screen}/profiles/{model}/{seed}/genes.parquet",
@@ -34,8 +33,8 @@ rule published_profiles:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        control=config["screen"]["control"],
-        columns=config["screen"]["columns"],
+        profiles=config["archive"]["profiles"],
+        control=CALLED["control"],
         model=config["profiles"]["main_model"],
         seed=config["training"]["seeds"][0],
     script:

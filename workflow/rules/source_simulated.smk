@@ -33,7 +33,7 @@ rule simulate_library:
         runtime=growing(10),
     params:
         simulate=select(config["simulate"], "seed", "library"),
-        screen=select(config["screen"], "control"),
+        screen=select(CALLED, "control"),
     script:
         "../scripts/simulate_library.py"
 
@@ -64,13 +64,16 @@ rule simulate_plate:
             "projection",
             "words",
             "duplicates",
+            "features",
+            "mitotic",
         )
         | {
             "channels": select_each(
                 config["screen"]["channels"], "name", "group", "index", "stain"
             )
         }
-        | GRID,
+        | GRID
+        | CALLED,
         reference=config["alignment"]["reference"],
     script:
         "../scripts/simulate_plate.py"
@@ -124,7 +127,8 @@ rule measure_features:
         screen=without(
             config["screen"], "name", "pixel_size_um", "plates", "well_grid", "words"
         )
-        | CHANNELS,
+        | CHANNELS
+        | CALLED,
         alignment=config["alignment"],
         bits=config["simulate"]["optics"]["bits"],
     script:

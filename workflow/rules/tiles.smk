@@ -90,6 +90,8 @@ rule well_illumination:
 rule crop_chunk:
     """Fetch, project, align, clip and crop the tiles of one chunk."""
     input:
+        # Not read: gene lists that do not fit the screen are told before any tile is cropped.
+        ancient("results/{screen}/annotations/matched.tsv"),
         files="results/{screen}/manifest/files.parquet",
         cells="results/{screen}/cells/{plate}/{well}.parquet",
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",

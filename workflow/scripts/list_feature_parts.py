@@ -1,4 +1,4 @@
-from mcvae_ops.archive.dataverse import list_feature_parts
+from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.workflow.job import run
 
 # What changes no result is no param of the rule: a change runs no finished job again.

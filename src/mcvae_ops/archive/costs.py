@@ -38,6 +38,17 @@ def tile_seconds(results: Path, timings: Path) -> float | None:
     return seconds / n_tiles if seconds and n_tiles else None
 
 
+def cell_seconds(results: Path, timings: Path) -> float | None:
+    """Return the processor seconds per cell of the wells that were segmented so far."""
+    n_cells, seconds = 0, 0.0
+    for timing in sorted((timings / "segment_cells").glob("*/*.tsv")):
+        table = results / "segmented" / timing.parent.name / f"{timing.stem}.parquet"
+        if table.exists():
+            n_cells += count_rows(table)
+            seconds += _of_job(timing, "cpu_time")
+    return seconds / n_cells if seconds and n_cells else None
+
+
 def _of_job(timing: Path, column: str) -> float:
     """Return what Snakemake's benchmark file says of a job; 0 where it was too short to say."""
     values = pd.to_numeric(pd.read_csv(timing, sep="\t")[column], errors="coerce")

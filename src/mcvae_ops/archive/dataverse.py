@@ -1,25 +1,24 @@
 """The data set of cell features: its parts, as a Dataverse lists them."""
 
-import logging
 import re
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
-import pandas as pd
-
-from mcvae_ops.archive.parts import ARCHIVES, PARQUET
-from mcvae_ops.archive.transfer import is_remote, local_path, read_json
+from mcvae_ops.archive.addresses import is_doi, is_remote, local_path
+from mcvae_ops.archive.parts import ARCHIVES
+from mcvae_ops.archive.table_formats import SUFFIXES
+from mcvae_ops.archive.transfer import read_json
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
 
-logger = logging.getLogger(__name__)
-
+RESOLVER = "https://doi.org/api/handles/"
 _LARGEST_BYTES = 1 << 62
-COLUMNS = ["name", "directory", "address", "size_bytes", "md5"]
 
 
-def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
-    """List the parts of a data set: parquet files, and archives that may hold some.
+Part = tuple[str, str, int | None, str | None]  # path, address, size in bytes, md5
+
+
+def parts_of(content: dict, root: str, remote: bool) -> list[Part]:
+    """List the parts of a data set: tables, and archives that may hold some.
 
     Parameters
     ----------
@@ -32,91 +31,97 @@ def parts_of(content: dict, root: str, remote: bool) -> pd.DataFrame:
 
     Returns
     -------
-    Columns name, directory, address, size_bytes, md5, by directory and name. A table that the
-    Dataverse has converted is asked for in its original form, whose checksum is not published.
+    Path (folder and name), address, size and md5 of each. A table that the Dataverse has converted
+    is asked for in its original form and name, whose checksum is not published.
 
     Raises
     ------
     InputError
-        If the data set cannot be had, has no part, or one that is restricted.
+        If the data set cannot be had, or has a part that is restricted or not described whole.
     """
     if not isinstance(content, dict) or content.get("status") != "OK":
         content = content if isinstance(content, dict) else {}
-        raise InputError(
-            where=root,
-            found=f"status {content.get('status')}: {content.get('message')}",
-            expected="a data set",
-            fix="correct archive.dataset",
-        )
-    rows = []
+        raise _no_dataset(root, f"status {content.get('status')}: {content.get('message')}")
     try:
-        files = content["data"]["latestVersion"]["files"]
+        files = list(content["data"]["latestVersion"]["files"])
     except (KeyError, TypeError):
-        raise InputError(
-            where=root,
-            found="no data.latestVersion.files",
-            expected="a data set",
-            fix="correct archive.dataset",
-        ) from None
-    for entry in files if isinstance(files, list) else [files]:
+        raise _no_dataset(root, "no data.latestVersion.files") from None
+    parts = []
+    for entry in files:
         _check_entry(entry, root)
-        name, directory = entry["label"], entry.get("directoryLabel") or ""
-        if not name.lower().endswith(PARQUET + ARCHIVES):
-            continue
-        if ".." in PurePosixPath(directory, name).parts:
-            raise InputError(
-                where=root,
-                found=f"the part {directory}/{name}",
-                expected="a name",
-                fix="place a copy by hand",
-            )
-        if entry.get("restricted"):
-            raise InputError(
-                where=root,
-                found=f"{directory}/{name} restricted",
-                expected="an open file",
-                fix="place a copy by hand",
-            )
-        data = entry["dataFile"]
-        converted = bool(data.get("originalFileFormat"))
-        if remote:
-            address = f"{root}/api/access/datafile/{data['id']}"
-            address += "?format=original" if converted else ""
-        else:
-            address = f"{root}/{quote(str(PurePosixPath(directory, name)))}"
-        size_bytes = data.get("originalFileSize") if converted else data["filesize"]
-        md5 = None if converted else _md5_of(data)
-        rows.append((name, directory, address, size_bytes, md5))
-    logger.info("%d parts, %d other files", len(rows), len(files) - len(rows))
-    if not rows:
+        part = _part(entry, root, remote)
+        parts += [part] * (part is not None)
+    return parts
+
+
+def _part(entry: dict, root: str, remote: bool) -> Part | None:
+    """Return a file of a data set; None if it is no table."""
+    data = entry["dataFile"]
+    converted = bool(data.get("originalFileFormat"))
+    name = data.get("originalFileName") or entry["label"] if converted else entry["label"]
+    path = str(PurePosixPath(entry.get("directoryLabel") or "", name))
+    if not name.lower().endswith(SUFFIXES + ARCHIVES):
+        return None
+    if ".." in PurePosixPath(path).parts or entry.get("restricted"):
         raise InputError(
             where=root,
-            found=f"{len(files)} files, none of them parquet, tar or zip",
-            expected="parts of a feature table",
-            fix="correct archive.dataset",
+            found=f"{path}{' restricted' if entry.get('restricted') else ''}",
+            expected="an open file with a name below the data set",
+            fix="place a copy by hand",
         )
-    table = pd.DataFrame(rows, columns=COLUMNS).astype({"size_bytes": "Int64"})
-    return table.sort_values(["directory", "name"], ignore_index=True)
+    if not remote:
+        address = f"{root}/{quote(path)}"
+    else:
+        original = "?format=original" if converted else ""
+        address = f"{root}/api/access/datafile/{data['id']}{original}"
+    size_bytes = data.get("originalFileSize") if converted else data["filesize"]
+    return path, address, size_bytes, None if converted else _md5_of(data)
 
 
-def list_feature_parts(archive: dict, feature_parts: str) -> None:
-    """Rule list_feature_parts: one row per part of the feature table.
+def _no_dataset(root: str, found: str) -> InputError:
+    return InputError(
+        where=root, found=found, expected="a data set of Dataverse", fix="correct cells.table"
+    )
+
+
+def dataset_url(doi: str, archive: dict) -> str:
+    """Return the address of a dataset's latest version, from its DOI.
+
+    The DOI resolves to the page of the dataset, on the Dataverse that publishes it.
+    """
+    answer = read_json(f"{RESOLVER}{doi.removeprefix('doi:')}", archive)
+    values = answer.get("values", []) if isinstance(answer, dict) else []
+    for entry in values:
+        if entry.get("type") == "URL":
+            page = urlsplit(entry["data"]["value"])
+            api = f"{page.scheme}://{page.netloc}/api/datasets/:persistentId/"
+            return f"{api}?persistentId={doi}"
+    raise InputError(
+        where=f"configuration key cells.table, {doi}",
+        found="no address that this DOI stands for",
+        expected="the DOI of a Dataverse dataset",
+        fix="correct it",
+    )
+
+
+def parts_of_dataset(dataset: str, archive: dict) -> list[Part]:
+    """Return path, address, size in bytes and md5 of every part of a data set.
 
     Parameters
     ----------
+    dataset
+        DOI, address of the API, or path of a file in the shape of its answer.
     archive
-        ``dataset``: path or address of the data set. And how files are fetched.
-    feature_parts
-        Output.
+        Section of the configuration.
     """
-    dataset = archive["dataset"]
+    dataset = dataset_url(dataset, archive) if is_doi(dataset) else dataset
     remote = is_remote(dataset)
     if remote:
-        parts = urlsplit(dataset)
-        root = f"{parts.scheme}://{parts.netloc}"
+        place = urlsplit(dataset)
+        root = f"{place.scheme}://{place.netloc}"
     else:
         root = local_path(dataset).resolve().parent.as_uri()
-    write_parquet(parts_of(read_json(dataset, archive), root, remote), feature_parts)
+    return parts_of(read_json(dataset, archive | {"dataset": dataset}), root, remote)
 
 
 def _check_entry(entry: object, root: str) -> None:
@@ -128,6 +133,8 @@ def _check_entry(entry: object, root: str) -> None:
     data = entry.get("dataFile") if isinstance(entry, dict) else None
     if not isinstance(data, dict) or not is_text(entry.get("label")):
         wrong = "a file without label or dataFile"
+    elif not is_text(data.get("originalFileName") or ""):
+        wrong = f"originalFileName {data['originalFileName']!r:.80}"
     elif not is_text(entry.get("directoryLabel") or ""):
         wrong = f"directoryLabel {entry['directoryLabel']!r:.80}"
     elif not re.fullmatch(r"\d{1,18}", str(data.get("id")), re.ASCII):
@@ -145,7 +152,7 @@ def _check_entry(entry: object, root: str) -> None:
         where=root,
         found=wrong,
         expected="a file as a Dataverse describes it",
-        fix="correct archive.dataset, or place a copy by hand",
+        fix="correct cells.table, or place a copy by hand",
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from mcvae_ops.archive.addresses import split_address
 from mcvae_ops.archive.image_places import Places, as_recorded, check_address, is_plate
 from mcvae_ops.archive.ngff import attributes, fields_of_plate, open_store
 from mcvae_ops.archive.patterns import Pattern, is_zarr, well_name
@@ -140,19 +141,22 @@ def single_images(source: Source, screen: dict) -> tuple[pd.DataFrame, LeftOut]:
     return _table(rows), LeftOut()
 
 
-def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> None:
+def list_files(
+    archive: dict, screen: dict, manifest: str, left_out: str, key: str = "screen.images"
+) -> None:
     """Rule list_files: one row per image of the screen; and what was left out, by kind.
 
     Parameters
     ----------
     archive
-        Section of the configuration: ``study``, ``root`` and ``files`` (see `Source`), and how to
-        fetch files.
+        Section of the configuration: ``root`` and ``files`` (see `Source`), and how to fetch files.
     screen
         images, plates, tiles, cut_px and channels of the configuration; images lie below the root
         unless their address is absolute.
     manifest, left_out
         Outputs: the images (parquet), and the other files, counted by kind (TSV).
+    key
+        The key that has the address, for errors.
 
     Raises
     ------
@@ -160,9 +164,10 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
         If a plate, well or channel has no file, a file has no size, or two claim one place.
     """
     root, images = split_address(archive["root"], screen["images"])
-    check_address(screen)
+    check_address(screen, key)
     screen, whole = as_recorded(screen | {"images": images}), screen
-    source, pattern = Source(archive["study"], root, archive["files"], archive), Pattern(images)
+    source = Source(root, archive["files"], archive)
+    pattern = Pattern(images, f"configuration key {key}")
     if not is_zarr(images):
         entries = source.entries(pattern, list(Places(screen).all()))
         table, rest = select_files(entries, screen)
@@ -170,7 +175,7 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
         table, rest = plate_fields(source, screen)
     else:
         table, rest = single_images(source, screen)
-    check_files(table, rest, source.name, screen)
+    check_files(table, rest, source.name, screen, key)
     for row in rest.table().itertuples():
         logger.info("%d files left out: %s (as %s)", row.n_files, row.kind, row.example)
     table.insert(1, "address", [source.address(path) for path in table["path"]])
@@ -179,16 +184,25 @@ def list_files(archive: dict, screen: dict, manifest: str, left_out: str) -> Non
     write_csv(rest.table(), left_out)
 
 
-def split_address(root: str | None, images: str) -> tuple[str | None, str]:
-    """Return the root and the pattern below it; an absolute pattern has a root of its own."""
-    if "://" not in images:
-        return root, images
-    fixed = images.partition("{")[0]
-    end = fixed.rfind("/") + 1
-    return images[:end], images[end:]
+def list_masks(archive: dict, screen: dict, origin: dict, manifest: str, left_out: str) -> None:
+    """Rule list_masks: one row per mask of the screen's tiles, as `list_files` lists images.
+
+    Parameters
+    ----------
+    archive, screen
+        See `list_files`.
+    origin
+        masks of the first entry of ``cells``: their address.
+    manifest, left_out
+        Outputs.
+    """
+    masks = screen | {"images": origin["masks"], "channels": [{"name": "mask", "group": "mask"}]}
+    list_files(archive, masks, manifest, left_out, "cells.masks")
 
 
-def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) -> None:
+def check_files(
+    table: pd.DataFrame, rest: LeftOut, where: str, screen: dict, key: str = "screen.images"
+) -> None:
     """Raise an `InputError` if a plate, well or channel has no file, or a file no or two places."""
     if table.empty:
         reasons = ", ".join(f"{n} {kind}" for kind, n in rest.n_files.most_common())
@@ -198,7 +212,7 @@ def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) ->
             found=f"no image of the screen ({reasons or 'no file at all'})"
             + (f", as {example}" if example else ""),
             expected=f"paths like {screen['images']}",
-            fix="correct screen.images or screen.plates",
+            fix=f"correct {key} or screen.plates",
         )
     if not is_zarr(screen["images"]) and (table["size_bytes"] < 0).any():
         raise InputError(
@@ -214,33 +228,35 @@ def check_files(table: pd.DataFrame, rest: LeftOut, where: str, screen: dict) ->
             where=where,
             found=f"{twice['path'].iloc[0]} and {twice['path'].iloc[1]}",
             expected="one file per plate, well, tile and channel",
-            fix="make screen.images more exact",
+            fix=f"make {key} more exact",
         )
-    _check_complete(table, rest, where, Places(screen))
+    _check_complete(table, rest, where, Places(screen), key)
 
 
-def _check_complete(table: pd.DataFrame, rest: LeftOut, where: str, places: Places) -> None:
+def _check_complete(
+    table: pd.DataFrame, rest: LeftOut, where: str, places: Places, key: str
+) -> None:
     """Raise an `InputError` for the first plate, well or channel without a file."""
     wells = set(zip(table["plate"], table["well"], strict=True))
     for plate, names in places.wells.items():
         if plate not in {plate for plate, _ in wells}:
-            raise _without_files("plate", plate, rest, where)
+            raise _without_files("plate", plate, rest, where, key)
         for well in names.values():
             if (plate, well) not in wells:
-                raise _without_files("well", well, rest, where, f" of plate {plate}")
+                raise _without_files("well", well, rest, where, key, f" of plate {plate}")
     channels = set(table["group"])
     for channel in places.channels:
         if channel not in channels:
-            raise _without_files("channel", channel, rest, where)
+            raise _without_files("channel", channel, rest, where, key)
 
 
 def _without_files(
-    kind: str, value: str, rest: LeftOut, where: str, of_what: str = ""
+    kind: str, value: str, rest: LeftOut, where: str, key: str, of_what: str = ""
 ) -> InputError:
     others = rest.values.get(kind, Counter())
     lower = {other.lower(): other for other in others}
     near = difflib.get_close_matches(value.lower(), lower, n=1)
-    found, fix = f"no file of {kind} {value}{of_what}", f"correct screen.images or {_KEYS[kind]}"
+    found, fix = f"no file of {kind} {value}{of_what}", f"correct {key} or {_KEYS[kind]}"
     if near:
         other = lower[near[0]]
         found += f", but {others[other]} files of {other}"

@@ -74,15 +74,18 @@ def is_plate(pattern: Pattern) -> bool:
     return is_zarr(pattern.text) and pattern.fields <= {"plate"}
 
 
-def check_address(screen: dict) -> None:
+def check_address(screen: dict, key: str = "screen.images") -> None:
     """Raise an `InputError` if a path would not say which plate, well, tile or channel it is of.
 
     Parameters
     ----------
     screen
         images, plates, tiles, cut_px and channels of the configuration.
+    key
+        The key that has the address, for errors.
     """
-    pattern, places = Pattern(screen["images"]), Places(as_recorded(screen))
+    pattern = Pattern(screen["images"], f"configuration key {key}")
+    places = Places(as_recorded(screen))
     several = {
         "plate": len(places.wells) > 1,
         "well": max(map(len, places.wells.values())) > 1,

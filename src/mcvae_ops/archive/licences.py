@@ -1,5 +1,7 @@
 """The licences of annotations, by the name of the source."""
 
+import re
+
 UNKNOWN = "unknown"
 LICENCES = {
     "corum": "CC BY-NC 4.0",
@@ -17,8 +19,9 @@ def plain_name(source: str) -> str:
 
 
 def licence_of(source: str) -> str:
-    """Return the licence of a source, or "unknown"."""
-    return LICENCES.get(plain_name(source), UNKNOWN)
+    """Return the licence of a source, or "unknown"; CORUM_pairs has that of CORUM."""
+    first = re.split(r"[_\s]", source, maxsplit=1)[0]
+    return LICENCES.get(plain_name(first), UNKNOWN)
 
 
 def is_non_commercial(source: str) -> bool:

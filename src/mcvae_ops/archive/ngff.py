@@ -8,9 +8,9 @@ from zarr.abc.store import Store
 from zarr.errors import GroupNotFoundError
 from zarr.storage import LocalStore
 
+from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.remote_zarr import RemoteStore
-from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
 
 

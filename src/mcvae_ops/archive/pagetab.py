@@ -12,7 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
 
-from mcvae_ops.archive.transfer import is_remote, opened, read_json
+from mcvae_ops.archive.addresses import is_remote
+from mcvae_ops.archive.biostudies import study_address
+from mcvae_ops.archive.transfer import opened, read_json
 from mcvae_ops.errors import InputError
 
 _BLOCK_CHARACTERS = 1 << 20
@@ -27,7 +29,7 @@ def study_entries(study: str, root: str, archive: dict) -> Iterator[tuple[str, i
     Parameters
     ----------
     study
-        Path or address of the study's JSON.
+        Accession, or path or address of the study's JSON.
     root
         Address below which its files, and so its file lists, lie; with a slash at its end.
     archive
@@ -38,6 +40,7 @@ def study_entries(study: str, root: str, archive: dict) -> Iterator[tuple[str, i
     InputError
         If this is no study, or a file has no path.
     """
+    study = study_address(study)
     content = _object(read_json(study, archive), study)
     if isinstance(link := content.get("ftpHttp_link"), str):
         accession = content.get("accno") or study.rstrip("/").rpartition("/")[2]
@@ -211,7 +214,7 @@ def _object(content, where: str) -> dict:
             where=where,
             found=f"{type(content).__name__}",
             expected="a study (a JSON object)",
-            fix="correct archive.study",
+            fix="correct archive.root",
         )
     return content
 

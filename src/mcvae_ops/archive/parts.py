@@ -1,4 +1,4 @@
-"""The parts of a feature table: parquet files, alone or in tar and zip archives, in batches."""
+"""Tables in archives: the members of zip and tar files that are tables."""
 
 import tarfile
 import tempfile
@@ -8,90 +8,65 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mcvae_ops.archive.content import UNPACK_ERRORS, max_content, unpack
+from mcvae_ops.archive.table_formats import SUFFIXES
 from mcvae_ops.errors import InputError
 
-PARQUET = (".parquet", ".pq")
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-STAGES = ("interphase", "mitotic")
-_BATCH_BYTES = 64 << 20
 
 
-def stage_of(name: str) -> str:
-    """Return the cell cycle stage that a folder or file on the way to a part begins with."""
-    for step in reversed(PurePosixPath(name).parts):
-        for stage in STAGES:
-            if step.startswith(stage):
-                return stage
-    raise InputError(
-        where="the feature table",
-        found=f"a part {name!r}",
-        expected=f"folders or archives that begin with {' or '.join(STAGES)}",
-        fix="rename it or correct archive.dataset",
-    )
-
-
-def members_of(path: Path, name: str) -> Iterator[tuple[str, Path]]:
-    """Yield (name, path) of the parquet files of a part: itself, or those in an archive.
+def members_of(path: Path, name: str, folder: Path | None = None) -> Iterator[tuple[str, Path]]:
+    """Yield (name, path) of the tables of a part: itself, or those in an archive.
 
     Members of an archive are unpacked one at a time, and deleted when the next is asked for.
+
+    Parameters
+    ----------
+    path, name
+        Of the part; the name tells an archive.
+    folder
+        Where members are unpacked; None takes the system's folder for such files.
 
     Raises
     ------
     InputError
-        If an archive is damaged, holds no parquet file, or much more than its size lets expect.
+        If an archive is damaged, holds no table, or much more than its size lets expect.
     """
     if not name.lower().endswith(ARCHIVES):
         yield name, path
         return
-    has_parquet = False
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        target, left_bytes = Path(folder) / "member.parquet", max_content(path)
+    has_table, left_bytes = False, max_content(path)
+    with tempfile.TemporaryDirectory(dir=folder) as unpacked:
         try:
             with _listed(path, name) as listed:
                 for member, handle in listed:
-                    has_parquet = True
+                    has_table = True
+                    target = Path(unpacked) / PurePosixPath(member).name
                     with open(target, "wb") as copy:
                         left_bytes -= unpack(handle, copy, left_bytes)
                     yield f"{name}/{member}", target
+                    target.unlink()
         except UNPACK_ERRORS as error:
-            raise _damaged(name, error) from None
-    if not has_parquet:
+            raise InputError(
+                where=f"table {name}",
+                found=f"damage ({error})",
+                expected="a whole archive without a password",
+                fix="replace it",
+            ) from None
+    if not has_table:
         raise InputError(
-            where=f"feature part {name}",
-            found="no parquet file in it",
-            expected="parts of a table",
+            where=f"table {name}",
+            found="no table in it",
+            expected=f"files that end with {', '.join(SUFFIXES)}",
             fix="leave it out",
         )
-
-
-def batches_of(path: Path, name: str) -> Iterator[pa.Table]:
-    """Yield the rows of a parquet file in pieces of about 64 MB, so that any size fits in memory.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
-    try:
-        with pq.ParquetFile(path) as parts:
-            rows = max(1, _BATCH_BYTES // (8 * max(1, len(parts.schema_arrow))))
-            for batch in parts.iter_batches(batch_size=rows, use_threads=False):
-                yield pa.Table.from_batches([batch])
-            if not parts.metadata.num_rows:
-                yield parts.schema_arrow.empty_table()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise _damaged(name, error) from None
 
 
 @contextmanager
 def _listed(path: Path, name: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     if name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
-            names = sorted(n for n in archive.namelist() if n.lower().endswith(PARQUET))
+            names = sorted(filter(_is_table, archive.namelist()))
             yield ((n, archive.open(n)) for n in names)
         return
     # One pass, since a compressed tar cannot be entered at a member.
@@ -99,14 +74,15 @@ def _listed(path: Path, name: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
         yield (
             (info.name, archive.extractfile(info))
             for info in archive
-            if info.isfile() and info.name.lower().endswith(PARQUET)
+            if info.isfile() and _is_table(info.name)
         )
 
 
-def _damaged(name: str, error: Exception) -> InputError:
-    return InputError(
-        where=f"feature part {name}",
-        found=f"damage ({error})",
-        expected="a parquet file",
-        fix="replace it",
+def _is_table(name: str) -> bool:
+    """Say whether a member is a table; what macOS adds to archives is none."""
+    path = PurePosixPath(name)
+    return (
+        name.lower().endswith(SUFFIXES)
+        and not path.name.startswith(("._", "."))
+        and ("__MACOSX" not in path.parts)
     )

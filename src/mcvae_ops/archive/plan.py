@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mcvae_ops.archive.costs import embedding_rate, tile_seconds, training_rate
+from mcvae_ops.archive.addresses import is_remote, local_path
+from mcvae_ops.archive.costs import cell_seconds, embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_prefetched
-from mcvae_ops.archive.transfer import is_remote, local_path
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import count_rows, read_frame, write_csv
 from mcvae_ops.screen import folder_name, tile_numbers
@@ -77,6 +77,38 @@ def feature_costs(parts: pd.DataFrame, settings: dict, n_cells: int, done: bool)
     origin = f"{len(parts)} parts, {n_cells} cells"
     return _row("features", len(parts), fetch_bytes, here_bytes, table_bytes,
                 table_bytes, hours=fetch_bytes / rate / 3600, origin=origin)  # fmt: skip
+
+
+def segmentation_costs(
+    left: pd.DataFrame, is_here: pd.Series, settings: dict, n_cells: int, measured_s: float | None
+) -> dict:
+    """Reckon the cells that are found on images, and measured.
+
+    Images are fetched for it, and once more for the crops, unless a mirror keeps them.
+
+    Parameters
+    ----------
+    left
+        Files table of the wells without such cells so far.
+    is_here
+        Whether a file lies on this machine, row-aligned.
+    settings
+        The configuration.
+    n_cells
+        Of these wells.
+    measured_s
+        Processor seconds per cell of this run so far; None takes ``plan.cell_s``.
+    """
+    keep_raw = settings["archive"]["keep_raw"]
+    fetch_bytes = 0 if keep_raw else int(left["size_bytes"][~is_here].sum())
+    cell_s, origin = _rate(measured_s, settings, "cell_s")
+    n_wells = len(left[["plate", "well"]].drop_duplicates())
+    jobs = max(1, min(os.cpu_count() or 1, n_wells))
+    rate = settings["plan"]["bandwidth_mb_per_s"] * 1e6
+    hours = fetch_bytes / rate / 3600 + n_cells * cell_s / 3600 / jobs
+    again = "" if keep_raw or not fetch_bytes else ", fetched again for crops (archive.keep_raw)"
+    return _row("features", len(left), fetch_bytes, hours=hours,
+                origin=f"{n_cells} cells on images, {origin}{again}")  # fmt: skip
 
 
 def crop_costs(
@@ -159,9 +191,16 @@ def disk_peak_bytes(costs: pd.DataFrame) -> int:
 
 
 def plan(
-    files: str, left_out: str, feature_parts: str, settings: dict, results: str, timings: str
+    files: str,
+    left_out: str,
+    feature_parts: str | None,
+    settings: dict,
+    results: str,
+    timings: str,
 ) -> None:
     """Rule plan: write and print ``plan.tsv`` in the folder `results`.
+
+    Without tables of cells (`feature_parts` is None), these are found on the images.
 
     Rates that this run has shown so far, in `results` and in the folder of Snakemake's benchmark
     files `timings`, take the place of those of the configuration.
@@ -179,7 +218,7 @@ def plan(
     n_left = len(left[["plate", "well", "tile"]].drop_duplicates())
     rows = [
         *image_costs(left, _is_here(left, Path(results) / "archive" / "raw"), settings),
-        feature_costs(read_frame(feature_parts), settings, n_cells, known),
+        _cell_costs(manifest, feature_parts, settings, n_cells, known, results, timings),
         crop_costs(left, settings, round(n_cells * n_left / len(tiles)),
                    tile_seconds(Path(results), Path(timings))),
         *model_costs(settings, n_cells, Path(results), Path(timings)),
@@ -224,6 +263,26 @@ def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[
         return sum(count_rows(table) for table in tables), True
     n_tiles = len(manifest[["plate", "well", "tile"]].drop_duplicates())
     return round(n_tiles * settings["plan"]["cells_per_tile"]), False
+
+
+def _cell_costs(
+    manifest: pd.DataFrame,
+    feature_parts: str | None,
+    settings: dict,
+    n_cells: int,
+    known: bool,
+    results: str,
+    timings: str,
+) -> dict:
+    if feature_parts is not None:
+        return feature_costs(read_frame(feature_parts), settings, n_cells, known)
+    tables = [Path(results, "segmented", plate, f"{well}.parquet")
+              for plate, well in zip(manifest["plate"], manifest["well"], strict=True)]  # fmt: skip
+    left = manifest[[not table.exists() for table in tables]]
+    cells_left = round(n_cells * len(left) / len(manifest))
+    is_here = _is_here(left, Path(results, "archive", "raw"))
+    measured_s = cell_seconds(Path(results), Path(timings))
+    return segmentation_costs(left, is_here, settings, cells_left, measured_s)
 
 
 def _cropped(manifest: pd.DataFrame, settings: dict, results: Path) -> pd.Series:

@@ -1,21 +1,44 @@
 """The files of an archive: listed where it can be listed, otherwise asked for one by one."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
 
+from mcvae_ops.archive.addresses import is_remote, local_path, scheme_of, without_scheme
 from mcvae_ops.archive.biostudies import files_root
 from mcvae_ops.archive.pagetab import UNKNOWN_SIZE, study_entries
 from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.archive.s3 import is_s3, list_objects, object_url
-from mcvae_ops.archive.transfer import is_remote, local_path, read_range
+from mcvae_ops.archive.transfer import read_range
 from mcvae_ops.errors import InputError
 
 Entry = tuple[str, int]  # path below the root, size in bytes
+
+
+class Listing(NamedTuple):
+    """An archive whose studies name their files: where these lie, and what they are.
+
+    Attributes
+    ----------
+    root
+        (study, archive) -> address below which the files lie, with a slash at its end.
+    entries
+        (study, root, archive) -> (path, size in bytes) of its files.
+    """
+
+    root: Callable[[str, dict], str]
+    entries: Callable[[str, str, dict], Iterator[Entry]]
+
+
+# What stands before the colon of ``archive.root``.
+LISTINGS = {
+    "biostudies": Listing(files_root, study_entries),
+}
 
 
 class Source:
@@ -23,10 +46,9 @@ class Source:
 
     Parameters
     ----------
-    study
-        Path or address of a BioStudies study, whose own list names the files; or None.
     root
-        A folder, ``s3://bucket/prefix``, or an address with ``https://``; None asks the study.
+        A folder, ``s3://bucket/prefix``, an address with ``https://``, or a study of an archive
+        that names its files (`LISTINGS`), such as ``biostudies:S-BIAD394``.
     files
         A table of files (path, size) in place of a listing; or None.
     archive
@@ -35,22 +57,22 @@ class Source:
     Raises
     ------
     InputError
-        If neither a study nor a root is given.
+        If no root is given, or one of an unknown kind.
     """
 
-    def __init__(
-        self, study: str | None, root: str | None, files: str | None, archive: dict
-    ) -> None:
-        if study is None and root is None:
+    def __init__(self, root: str | None, files: str | None, archive: dict) -> None:
+        scheme = scheme_of(root) if root else None
+        if root is None or scheme not in {None, "file", "http", "https", "s3", *LISTINGS}:
             raise InputError(
                 where="configuration key archive.root",
-                found="nothing",
-                expected="a folder, an address (https://, s3://), or archive.study",
-                fix="set it",
+                found=root or "nothing",
+                expected="a folder, https://, s3://, " + " or ".join(f"{n}:" for n in LISTINGS),
+                fix="correct it",
             )
-        self.study, self.files, self.archive = study, files, archive
-        self.root = files_root(study, archive) if root is None else _with_slash(root)
-        self.name = files or (study if root is None else root)
+        self.files, self.archive = files, archive
+        self.name = files or root
+        self.study, self.listing = without_scheme(root), LISTINGS.get(scheme)
+        self.root = self.listing.root(self.study, archive) if self.listing else _with_slash(root)
 
     def address(self, path: str) -> str:
         """Return the address of a path below the root, percent-encoded where it is remote."""
@@ -71,8 +93,8 @@ class Source:
         """
         if self.files is not None:
             return iter(table_entries(self.files))
-        if self.study is not None:
-            return study_entries(self.study, self.root, self.archive)
+        if self.listing is not None:
+            return self.listing.entries(self.study, self.root, self.archive)
         prefixes = sorted({pattern.prefix({"plate": place["plate"]}) for place in places})
         if is_s3(self.root):
             return self._objects(prefixes)

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
-from mcvae_ops.archive.transfer import Wanted, fetch, is_remote
+from mcvae_ops.archive.addresses import is_remote
+from mcvae_ops.archive.transfer import Wanted, fetch
 from mcvae_ops.errors import InputError
 
 

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.checksums import note_receipt, received
 from mcvae_ops.archive.content import digest_of, fault_of
 from mcvae_ops.archive.http import (
@@ -27,8 +27,7 @@ from mcvae_ops.archive.http import (
 )
 from mcvae_ops.errors import InputError, TransferError, shown, without_key
 
-__all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "is_remote", "local_path",
-           "opened", "read_json", "read_range"]  # fmt: skip
+__all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "opened", "read_json", "read_range"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,17 +47,6 @@ class Wanted:
     target: Path
     size_bytes: int | None = None
     md5: str | None = None
-
-
-def is_remote(address: str) -> bool:
-    """Tell an address on the network from a local path or ``file://`` address."""
-    return urlsplit(str(address)).scheme in {"http", "https"}
-
-
-def local_path(address: str) -> Path:
-    """Return the path that a local path or a ``file://`` address names."""
-    parts = urlsplit(str(address))
-    return Path(unquote(parts.path)) if parts.scheme == "file" else Path(address)
 
 
 def fetch(
@@ -143,13 +131,38 @@ def fetch_all(wanted: Sequence[Wanted], archive: dict) -> list[Path]:
 
 
 @contextmanager
-def opened(place: str, archive: dict, max_bytes: int = LARGEST_LIST_BYTES) -> Iterator[Path]:
+def opened(
+    place: str,
+    archive: dict,
+    sha256: str | None = None,
+    max_bytes: int = LARGEST_LIST_BYTES,
+) -> Iterator[Path]:
     """Yield a small file as a path on this machine; a copy of a remote one goes afterwards.
 
-    Its size is not published, so that `max_bytes` is the most that may come.
+    Parameters
+    ----------
+    place, archive
+        As in `fetch`.
+    sha256
+        Checksum that the file must have, or None.
+    max_bytes
+        The most that may come, because its size is not published.
+
+    Raises
+    ------
+    InputError
+        As `fetch` does, or if the file has another checksum.
     """
     with tempfile.TemporaryDirectory() as folder:
-        yield fetch(place, Path(folder) / "file", archive, max_bytes=max_bytes)
+        path = fetch(place, Path(folder) / "file", archive, max_bytes=max_bytes)
+        if sha256 is not None and (digest := digest_of(path)) != sha256.lower():
+            raise InputError(
+                where=place,
+                found=f"sha256 {digest}",
+                expected=sha256.lower(),
+                fix="replace the file, or correct the checksum if the new file is meant",
+            )
+        yield path
 
 
 def read_range(

@@ -1,7 +1,7 @@
-"""Cells and their classical features: two tables per well, made from the parts of an archive.
+"""Cells and their classical features: two tables per well, made from the tables of a screen.
 
-The archive's feature table comes in parts by its own order, for example by stage of the cell
-cycle. Each part is partitioned by well and tiles on disk, then each well is joined from all parts.
+A table comes in parts by its own order, for example by stage of the cell cycle. Each part is
+partitioned by well and tiles on disk, then each well is joined from all parts.
 """
 
 import logging
@@ -11,22 +11,27 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcvae_ops.archive.parts import batches_of, members_of, stage_of
-from mcvae_ops.archive.stream import stream_files
-from mcvae_ops.archive.transfer import Wanted
+from mcvae_ops.archive.patterns import well_name
+from mcvae_ops.cells.controls import check_batches, counts_of
+from mcvae_ops.cells.described import Described, entries_of
+from mcvae_ops.cells.labels import LABELS, Labels, count_labels
+from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
-from mcvae_ops.cells.partition import Key, Partition, PartitionWriter, other_columns
+from mcvae_ops.cells.partition import FEATURE, Key
+from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner
+from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_table
+from mcvae_ops.files import parquet_writer, read_table, write_csv
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, name_of, tile_numbers
+from mcvae_ops.screen import CONTROL, is_like, name_of
 
 logger = logging.getLogger(__name__)
 
+MITOTIC = "mitotic"
 CELL_COLUMNS = [
     "cell_id",
     "plate",
@@ -41,72 +46,59 @@ CELL_COLUMNS = [
 ]
 
 
-def named_columns(table: pa.Table, name: str, screen: dict) -> pa.Table:
-    """Return the rows of a part with the pipeline's column names and types.
+def split_cells(
+    feature_parts: str,
+    tables: Sequence[dict],
+    labels: Sequence[dict],
+    screen: dict,
+    archive: dict,
+    cache: str,
+    cells: Sequence[str],
+    features: Sequence[str],
+    feature_list: str,
+) -> None:
+    """Rule split_cells: write ``.../{plate}/{well}.parquet``, cells and row-aligned features.
+
+    The parts are streamed: each is partitioned by well and tiles in `cache`, then each well is
+    joined, some tiles at a time. So memory holds some rows of a part, or the cells of
+    `TILES_PER_BLOCK` tiles, beside the tables of labels and images. Parts that an interrupted job
+    has partitioned are not fetched again.
 
     Parameters
     ----------
-    table
-        Some rows of the part.
-    name
-        Name of the part, for errors.
-    screen
-        Section of the configuration.
-
-    Returns
-    -------
-    plate, well, tile, y_px, x_px, guide, gene, then every feature (float32), named
-    ``feature/...`` so that none is confused with those.
+    feature_parts
+        Table of the files of all tables.
+    tables, labels
+        Sections ``cells`` and ``labels`` of the configuration.
+    screen, archive
+        Sections of the configuration.
+    cache
+        Folder for fetched parts and their partitions; deleted at the end.
+    cells, features
+        Outputs: the tables of each well, in the same order of wells.
+    feature_list
+        Output: every column, whether it is a feature, and why not (TSV).
 
     Raises
     ------
     InputError
-        If a column of ``screen.columns`` is missing, or a feature is not a number.
+        If a part cannot be fetched or read, parts have different columns, labels contradict one
+        another, no cell is a control, a batch has none, or a well has no cell.
     """
-    columns = screen["columns"]
-    for ours, theirs in columns.items():
-        if theirs not in table.column_names:
-            raise InputError.missing(
-                where=f"feature part {name}",
-                what=f"column {theirs!r}",
-                why=f"screen.columns.{ours} names it",
-                fix=f"correct screen.columns.{ours} or replace the part",
-            )
-    others = {*columns.values(), *screen["not_features"]}
-    features = [column for column in table.column_names if column not in others]
-    types = {"tile": pa.int32(), "y_px": pa.float32(), "x_px": pa.float32()}
-    arrays = {
-        ours: _cast(table[theirs], types.get(ours, pa.string()), theirs, name)
-        for ours, theirs in columns.items()
-    }
-    for feature in features:
-        arrays[f"feature/{feature}"] = _cast(table[feature], pa.float32(), feature, name)
-    return pa.table(arrays)
-
-
-def usable_cells(table: pa.Table, screen: dict) -> tuple[pa.Table, Counter]:
-    """Return the cells of the screen that have a position, a guide and a gene.
-
-    Returns
-    -------
-    Rows of these cells, and the number of dropped cells by reason.
-    """
-    tests = {
-        "outside the screen": pc.and_(
-            pc.is_in(table["tile"], pa.array(tile_numbers(screen["tiles"]), pa.int32())),
-            pc.is_in(table["plate"], pa.array(list(screen["plates"]))),
-        ),
-        "without a position": pc.and_(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"])),
-        "without a guide or gene": pc.and_(
-            pc.not_equal(table["guide"], ""), pc.not_equal(table["gene"], "")
-        ),
-    }
-    dropped, is_usable = Counter(), np.ones(table.num_rows, bool)
-    for reason, test in tests.items():
-        has_passed = pc.fill_null(test, False).to_numpy()
-        dropped[reason] += int((is_usable & ~has_passed).sum())
-        is_usable &= has_passed
-    return table.filter(pa.array(is_usable)), dropped
+    parts = read_table(feature_parts).to_pylist()
+    entries = entries_of(tables, labels, archive["root"])
+    partitioner = TablePartitioner(parts, entries, screen, archive, Path(cache))
+    wells = _Wells(partitioner.partition(), screen)
+    progress = Progress(len(cells), "wells", "join cells")
+    for cells_path, features_path in zip(cells, features, strict=True):
+        plate = name_of(Path(cells_path).parent.name)
+        well = name_of(Path(cells_path).name.removesuffix(".parquet"))
+        wells.join(plate, well, cells_path, features_path)
+        progress.step()
+    check_batches(counts_of(cells), screen["batch"])
+    listed = wells.list_features(partitioner.described)
+    write_csv(listed, feature_list, "%.4g")
+    shutil.rmtree(cache)
 
 
 def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
@@ -135,190 +127,201 @@ def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
     return distinct.append_column("cell_id", cell_id), len(cells) - len(distinct)
 
 
-def check_control(genes: Counter, control: str) -> None:
-    """Raise an `InputError` if no cell has the label of the control; it lists common labels."""
-    if not genes.total():
-        raise InputError.missing(
-            where="the feature table",
-            what="every cell of the screen",
-            why="the configuration names its plates, wells and tiles",
-            fix="correct screen.plates, screen.tiles or screen.columns",
-        )
-    if not genes[control]:
-        commonest = ", ".join(repr(gene) for gene, _ in genes.most_common(5))
-        raise InputError(
-            where="configuration key screen.control",
-            found=f"{control!r}, which labels none of {genes.total()} cells",
-            expected=f"a label of the feature table (the most common are {commonest or 'none'})",
-            fix="correct screen.control or screen.columns.gene",
-        )
+def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:
+    """Find cells that stand twice, at one position of a tile.
 
-
-def split_cells(
-    feature_parts: str,
-    screen: dict,
-    archive: dict,
-    cache: str,
-    cells: Sequence[str],
-    features: Sequence[str],
-) -> None:
-    """Rule split_cells: write ``.../{plate}/{well}.parquet``, cells and row-aligned features.
-
-    The parts are streamed: each is partitioned by well and tiles in `cache`, then each well is
-    joined, some tiles at a time. So memory holds some rows of a part, or the cells of
-    `TILES_PER_BLOCK` tiles. Parts that an interrupted job has partitioned are not fetched again.
-
-    Parameters
-    ----------
-    feature_parts
-        Table of the parts of the archive's feature table.
-    screen, archive
-        Sections of the configuration.
-    cache
-        Folder for fetched parts and their partitions; deleted at the end.
-    cells, features
-        Outputs: the tables of each well, in the same order of wells.
-
-    Raises
-    ------
-    InputError
-        If a part cannot be fetched or read, parts have different columns, no cell is a control, or
-        a well has no cell.
+    Returns
+    -------
+    The rows of cells that stand there with different guides or genes (tile, y_px, x_px, guide,
+    gene, and their row number as index); and the number of further rows of cells with different
+    stages alone.
     """
-    parts = read_table(feature_parts).to_pylist()
-    partitions = _partition_parts(parts, screen, archive, Path(cache))
-    check_columns(partitions)
-    check_control(sum((part.genes for part in partitions), Counter()), screen["control"])
-    for reason, n in sorted(sum((part.dropped for part in partitions), Counter()).items()):
-        logger.info("%d cells dropped: %s", n, reason)
-    progress = Progress(len(cells), "wells", "join cells")
-    for cells_path, features_path in zip(cells, features, strict=True):
-        plate = name_of(Path(cells_path).parent.name)
-        well = name_of(Path(cells_path).name.removesuffix(".parquet"))
-        _join_well(partitions, plate, well, screen, cells_path, features_path)
-        progress.step()
-    shutil.rmtree(cache)
+    names = ["tile", "y_px", "x_px", "guide", "gene", "stage"]
+    rows = cells.select(names).to_pandas()
+    rows = rows[rows.duplicated(names[:3], keep=False)]
+    if rows.empty:
+        return rows, 0
+    n_labels = rows.groupby(names[:3])[["guide", "gene", "stage"]].transform(
+        "nunique", dropna=False
+    )
+    has_several = (n_labels[["guide", "gene"]] > 1).any(axis=1)
+    staged = rows[~has_several & (n_labels["stage"] > 1)]
+    return rows[has_several], int(staged.duplicated(names[:3]).sum())
 
 
-def check_columns(partitions: Sequence[Partition]) -> None:
-    """Raise an `InputError` if the parts do not all have the same columns."""
-    first = partitions[0]
-    for part in partitions:
-        if set(part.columns) != set(first.columns):
-            raise other_columns(part.name, part.columns, first.name, first.columns)
+class _Wells:
+    """Join the partitions of each well to its two tables."""
 
+    def __init__(self, tables: Sequence[OfCells], screen: dict) -> None:
+        self.first, *self.others = tables
+        self.screen = screen
+        self.columns = self.first.columns
+        parts = self.first.parts
+        self.seen = sum((part.seen for part in parts), Counter())
+        elsewhere = sum((part.elsewhere for part in parts), Counter())
+        names = ["plate", *LABELS]
+        counts = count_labels(table for part in parts for table in part.read_all(names))
+        self.labels = Labels(counts, self.seen, elsewhere, screen)
+        for reason, n in sorted(sum((part.dropped for part in parts), Counter()).items()):
+            logger.info("%d cells dropped: %s", n, reason)
+        self.features = [c for table in tables for c in table.columns if c.startswith(FEATURE)]
+        self.variance = WellVariance(len(self.features))
 
-def _partition_parts(
-    parts: list[dict], screen: dict, archive: dict, cache: Path
-) -> list[Partition]:
-    names = [f"{part['directory']}/{part['name']}" for part in parts]
-    writers = {
-        number: PartitionWriter(
-            cache / "partitions" / f"{number:06d}", names[number], [screen, part]
-        )
-        for number, part in enumerate(parts)
-    }
-    wanted = {
-        number: [_wanted(part, cache / "raw" / names[number].lstrip("/"))]
-        for number, part in enumerate(parts)
-        if writers[number].finished() is None
-    }
-    progress = Progress(len(wanted), "parts", "partition parts")
-    for number, paths in stream_files(wanted, archive):
-        if isinstance(paths, InputError):
-            raise paths
-        with writers[number] as writer:
-            for member, path in members_of(paths[0], names[number]):
-                stage = stage_of(member)
-                for rows in batches_of(path, member):
-                    writer.add(*usable_cells(named_columns(rows, member, screen), screen), stage)
-        progress.step()
-    return [writers[number].finished() for number in range(len(parts))]
+    def join(self, plate: str, well: str, cells_path: str, features_path: str) -> None:
+        """Write the tables of one well; they have no row where it has images, but no cell."""
+        keys = sorted({k for p in self.first.parts for k in p.blocks if k[:2] == (plate, well)})
+        is_empty = not keys
+        if is_empty:
+            keys = [self._key_elsewhere(plate, well)]
+        n_cells, dropped = 0, Counter()
+        shown_elsewhere = self._shown_elsewhere(keys)
+        self.variance.next_well()
+        with ExitStack() as stack:
+            writers = []
+            for key in keys:
+                table = self._numbered(key, self.columns, dropped)
+                table = table.filter(pc.invert(pc.is_in(table["cell_id"], shown_elsewhere)))
+                table = table.slice(0, 0) if is_empty else table
+                n_cells += len(table)
+                for other in self.others:
+                    table = _attached(table, other, key)
+                features = table.select(["cell_id", *self.features])
+                self.variance.add(features.drop_columns("cell_id").to_pandas().to_numpy())
+                plain = [name.removeprefix(FEATURE) for name in features.column_names]
+                tables = (table.select(CELL_COLUMNS), features.rename_columns(plain))
+                if not writers:
+                    writers = [
+                        stack.enter_context(parquet_writer(path, rows.schema))
+                        for path, rows in zip((cells_path, features_path), tables, strict=True)
+                    ]
+                for writer, rows in zip(writers, tables, strict=True):
+                    writer.write_table(rows)
+        dropped["shown better by another tile"] = len(shown_elsewhere)
+        reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
+        logger.info("%s/%s: %d cells; dropped: %s", plate, well, n_cells, reasons or "none")
+        if n := dropped["listed twice in several stages"]:
+            logger.warning("%s/%s: %d cells stand there in several stages of the cell cycle; the "
+                           "first is used", plate, well, n)  # fmt: skip
+        elif n := dropped["listed twice"]:
+            logger.warning("%s/%s: %d cells stand there twice", plate, well, n)
 
+    def list_features(self, tables: Sequence[Described]) -> pd.DataFrame:
+        """Return every column of all tables, and warn of features that tell the well."""
+        share = dict(zip(self.features, self.variance.fractions(), strict=True))
+        rows = []
+        for table in tables:
+            is_used = table in [self.first.described, *(other.described for other in self.others)]
+            for column, reason in table.reasons.items():
+                if reason is None and not is_used:
+                    reason = "of a table that is joined by image, well or guide"
+                of_wells = share.get(FEATURE + column) if reason is None else None
+                rows.append((table.entry.key, column, reason is None, reason, of_wells))
+        names = ["table", "column", "is_feature", "reason", "variance_between_wells"]
+        listed = pd.DataFrame(rows, columns=names)
+        counts = listed["reason"].fillna("feature").value_counts()
+        logger.info("columns: %s", ", ".join(f"{n} {reason}" for reason, n in counts.items()))
+        text = listed.loc[listed["reason"] == "text", "column"].tolist()
+        if text:
+            logger.warning("%d columns of text are no features: %s", len(text), _some(text))
+        telling = listed.loc[listed["variance_between_wells"] >= TELLS_WELL, "column"].tolist()
+        if telling:
+            logger.warning(
+                "%d features tell the well, not the cell (%.0f %% of their variance lies between "
+                "wells, or more): %s; name them in screen.not_features if they measure no cell",
+                len(telling), 100 * TELLS_WELL, _some(telling),
+            )  # fmt: skip
+        return listed
 
-def _wanted(part: dict, path: Path) -> Wanted:
-    return Wanted(part["address"], path, part["size_bytes"], part["md5"])
+    def _numbered(self, key: Key, columns: Sequence[str], dropped: Counter) -> pa.Table:
+        """Return the cells of some tiles, named and labelled; count those that are dropped."""
+        blocks = [block for part in self.first.parts for block in part.read(key, columns)]
+        table = pa.concat_tables(blocks).combine_chunks()
+        if self.labels.ambiguous:
+            is_one = pc.invert(pc.is_in(table["guide"], pa.array(self.labels.ambiguous)))
+            dropped["of guides of several genes"] += len(table) - pc.sum(is_one).as_py()
+            table = table.filter(is_one)
+        table = self._labelled(table)
+        several, n_staged = doubled_cells(table)
+        if len(several):
+            if self.screen["ambiguous_labels"] == "refuse":
+                raise _several_labels(several, key)
+            dropped["listed with several labels"] += len(several)
+            keep = pd.RangeIndex(len(table)).difference(several.index)
+            table = table.take(pa.array(keep.to_numpy()))
+        table, n_twice = number_cells(table)
+        dropped["listed twice"] += n_twice
+        dropped["listed twice in several stages"] += n_staged
+        return table
 
+    def _labelled(self, table: pa.Table) -> pa.Table:
+        """Mark controls, and bring their gene and the stages to the pipeline's words."""
+        is_ntc = self.labels.is_control(table)
+        gene = pc.if_else(is_ntc, CONTROL, table["gene"])
+        table = table.set_column(table.column_names.index("gene"), "gene", gene)
+        stages = pc.unique(table["stage"]).to_pylist()
+        mitotic = [s for s in stages if s is not None and is_like(s, self.screen["mitotic"])]
+        is_mitotic = pc.is_in(table["stage"], pa.array(mitotic, pa.string()))
+        stage = pc.if_else(is_mitotic, MITOTIC, table["stage"])
+        return table.append_column("is_ntc", is_ntc).append_column("cell_cycle_stage", stage)
 
-def _join_well(
-    partitions: Sequence[Partition],
-    plate: str,
-    well: str,
-    screen: dict,
-    cells_path: str,
-    features_path: str,
-) -> None:
-    keys = sorted({key for part in partitions for key in part.blocks if key[:2] == (plate, well)})
-    if not keys:
+    def _shown_elsewhere(self, keys: Sequence[Key]) -> pa.Array:
+        """Return the names of cells that another tile shows better, if they are dropped."""
+        if self.screen["duplicates"] is None:
+            return pa.array([], pa.string())
+        columns = [name for name in self.columns if not name.startswith(FEATURE)]
+        needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
+        blocks = [self._numbered(key, columns, Counter()).select(needed) for key in keys]
+        cells = pa.concat_tables(blocks).to_pandas()
+        return pa.array(cells.loc[duplicate_cells(cells, self.screen), "cell_id"], pa.string())
+
+    def _key_elsewhere(self, plate: str, well: str) -> Key:
+        """Return tiles of another well, from whose cells an empty well takes its columns.
+
+        Raises
+        ------
+        InputError
+            If the tables may call the well otherwise: they have cells of wells of its plate that
+            the screen does not name, or of none of its wells.
+        """
+        known = set(map(well_name, self.screen["plates"][plate]))
+        found = sorted(w for p, w in self.seen if p == plate)
+        if found and known.issuperset(found):
+            logger.warning("%s/%s: images, but no cell", plate, well)
+            return next(k for part in self.first.parts for k in part.blocks)
         raise InputError.missing(
-            where="the feature table",
+            where="the tables of cells",
             what=f"every cell of plate {plate} well {well}",
-            why="screen.plates names this well",
-            fix="leave the well out of screen.plates or complete the table",
+            why=f"screen.plates names this well, and there are cells of {_some(found)}",
+            fix="leave the well out of screen.plates, correct its name, or complete the table",
         )
-    n_cells, n_duplicates, columns = 0, 0, partitions[0].columns
-    named = [column for column in columns if column.startswith("feature/")]
-    shown_elsewhere = _shown_elsewhere(partitions, keys, screen)
-    with ExitStack() as stack:
-        writers = []
-        for key in keys:
-            table, n = _numbered(partitions, key, columns, screen["control"])
-            table = table.filter(pc.invert(pc.is_in(table["cell_id"], shown_elsewhere)))
-            n_cells, n_duplicates = n_cells + len(table), n_duplicates + n
-            features = table.select(["cell_id", *named])
-            plain_names = [name.removeprefix("feature/") for name in features.column_names]
-            tables = (table.select(CELL_COLUMNS), features.rename_columns(plain_names))
-            if not writers:
-                writers = [
-                    stack.enter_context(parquet_writer(path, rows.schema))
-                    for path, rows in zip((cells_path, features_path), tables, strict=True)
-                ]
-            for writer, rows in zip(writers, tables, strict=True):
-                writer.write_table(rows)
-    logger.info(
-        "%s/%s: %d cells; dropped: %d listed twice, %d shown better by another tile",
-        plate,
-        well,
-        n_cells,
-        n_duplicates,
-        len(shown_elsewhere),
+
+
+def _attached(table: pa.Table, other: OfCells, key: Key) -> pa.Table:
+    """Return the cells of some tiles with the features of a further table."""
+    blocks = [block for part in other.parts for block in part.read(key, other.columns)]
+    if blocks:
+        return attach(table, pa.concat_tables(blocks), other.keys, other.described.entry.key)
+    for column in other.columns:
+        if column not in table.column_names:
+            table = table.append_column(column, pa.nulls(len(table), pa.float32()))
+    return table
+
+
+def _several_labels(rows: pd.DataFrame, key: Key) -> InputError:
+    (tile, y_px, x_px), first = next(iter(rows.groupby(["tile", "y_px", "x_px"])))
+    name = "gene" if first["gene"].nunique() > 1 else "guide"
+    n_cells = rows.groupby(["tile", "y_px", "x_px"]).ngroups
+    labels = " and ".join(first[name].unique()[:3])
+    return InputError(
+        where=f"the tables of cells, plate {key[0]} well {key[1]}",
+        found=f"{n_cells} cells that stand twice with different labels, as in tile {tile} at "
+        f"y {y_px:.2f}, x {x_px:.2f}: {name} {labels}",
+        expected="one guide and gene of each cell",
+        fix="correct the table (a join may have doubled its rows), or set screen.ambiguous_labels: "
+        "drop to leave these cells out",
     )
 
 
-def _shown_elsewhere(
-    partitions: Sequence[Partition], keys: Sequence[Key], screen: dict
-) -> pa.Array:
-    """Return the names of a well's cells that another tile shows better, if they are dropped."""
-    if screen["duplicates"] is None:
-        return pa.array([], pa.string())
-    columns = [name for name in partitions[0].columns if not name.startswith("feature/")]
-    needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
-    blocks = [_numbered(partitions, key, columns, screen["control"])[0] for key in keys]
-    cells = pa.concat_tables([block.select(needed) for block in blocks]).to_pandas()
-    return pa.array(cells.loc[duplicate_cells(cells, screen), "cell_id"], pa.string())
-
-
-def _numbered(
-    partitions: Sequence[Partition], key: Key, columns: Sequence[str], control: str
-) -> tuple[pa.Table, int]:
-    blocks = [block for part in partitions for block in part.read(key, columns)]
-    return number_cells(_with_control(pa.concat_tables(blocks), control))
-
-
-def _with_control(table: pa.Table, control: str) -> pa.Table:
-    is_ntc = pc.equal(table["gene"], control)
-    position = table.column_names.index("gene")
-    table = table.set_column(position, "gene", pc.if_else(is_ntc, CONTROL, table["gene"]))
-    return table.append_column("is_ntc", is_ntc)
-
-
-def _cast(column: pa.ChunkedArray, kind: pa.DataType, name: str, part: str) -> pa.ChunkedArray:
-    try:
-        return column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise InputError(
-            where=f"feature part {part}, column {name!r}",
-            found=f"{column.type} values",
-            expected=f"values that can be read as {kind}",
-            fix="correct the part, or name the column in screen.columns or screen.not_features",
-        ) from None
+def _some(names: Sequence[str]) -> str:
+    """Return the first names of a long list."""
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

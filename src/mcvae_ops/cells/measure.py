@@ -11,12 +11,16 @@ from mcvae_ops.screen import Channel
 
 # The measurements of cp-measure with the most information per second; Zernike moments and
 # granularity take as long as all of these together.
-OF_CHANNEL = ("intensity", "texture", "radial_distribution")
+OF_CHANNEL = ("intensity", "radial_distribution")
+OF_GREY_LEVELS = ("texture",)
 OF_SHAPE = ("sizeshape", "feret")
 OF_PAIR = ("pearson",)
-# cp-measure expects intensities as fractions of the brightest pixel, and bins them into 256 grey
-# levels for texture; with a brightest pixel of at most 13 bits, cells use these levels.
+# Intensities are fractions of this many bits, or of those of the camera if it has fewer.
 FULL_SCALE_BITS = 13
+# cp-measure bins 0 to 1 into 256 grey levels for texture. arcsinh brings 16 bits to that range: it
+# is linear below an eighth of the full scale and logarithmic above, so that neither dim cells lose
+# their levels nor bright ones are clipped.
+_LINEAR, _TOP = 1 / 8, 8.0
 # The position of a cell in its tile is no feature of the cell.
 _POSITIONS = ("_Location_", "_Center_", "_BoundingBoxMinimum_", "_BoundingBoxMaximum_")
 
@@ -49,13 +53,16 @@ def measure_tile(
     core = cp_measure.bulk.get_core_measurements()
     correlation = cp_measure.bulk.get_correlation_measurements()
     present = np.unique(labels[labels > 0])
-    scaled = np.clip(image / 2.0 ** min(bits, FULL_SCALE_BITS), 0, 1)
+    scaled = image / np.float32(2.0 ** min(bits, FULL_SCALE_BITS))
+    levels = np.clip(np.arcsinh(scaled / _LINEAR) / np.arcsinh(_TOP / _LINEAR), 0, 1)
     columns: dict[str, np.ndarray] = {}
     for measure in OF_SHAPE:
         columns |= _named("cell", core[measure](labels, scaled[0]))
-    for channel, plane in zip(channels, scaled, strict=True):
+    for channel, plane, grey in zip(channels, scaled, levels, strict=True):
         for measure in OF_CHANNEL:
             columns |= _named(channel.name, core[measure](labels, plane))
+        for measure in OF_GREY_LEVELS:
+            columns |= _named(channel.name, core[measure](labels, grey))
     for (first, a), (second, b) in combinations(zip(channels, scaled, strict=True), 2):
         for measure in OF_PAIR:
             pair = f"{first.name}_{second.name}"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from mcvae_ops.screen import tile_shape, well_grid
+from mcvae_ops.screen import on_grid, tile_shape, well_grid
 
 
 def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
@@ -29,7 +29,7 @@ def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
     origins = well_grid(screen["well_grid"]["column_heights"]) * (size_px - settings["overlap_px"])
     in_tile = cells[["y_px", "x_px"]].to_numpy(float)
     tile, guide = cells["tile"].to_numpy(), pd.factorize(cells["guide"])[0]
-    in_well = origins[tile] + in_tile
+    in_well = origins[on_grid(tile, screen["well_grid"])] + in_tile
     pairs = cKDTree(in_well).query_pairs(settings["max_distance_px"], output_type="ndarray")
     first, second = np.sort(pairs, axis=1).T
     is_same = (tile[first] != tile[second]) & (guide[first] == guide[second])

@@ -1,4 +1,4 @@
-"""Partition a part of the feature table by well and tiles: Arrow blocks on disk, and an index.
+"""Partition a part of a table by well and tiles: Arrow blocks on disk, and an index.
 
 The rows of a part come in the order of the archive, and no part need fit in memory; the tables of
 wells need all rows of some tiles at once.
@@ -7,35 +7,23 @@ wells need all rows of some tiles at once.
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_note, whole_file, write_note
 
 TILES_PER_BLOCK = 64
+FEATURE = (
+    "feature/"  # before the name of every feature, so that none is confused with other columns
+)
 _HELD_BYTES = 128 << 20
 
 Key = tuple[str, str, int]
 """Plate, well, and number of a group of tiles: tile // TILES_PER_BLOCK."""
-
-
-def other_columns(
-    name: str, columns: Iterable[str], first: str, expected: Iterable[str]
-) -> InputError:
-    """Return the error of a part whose columns differ from those of the first one."""
-    odd = min(set(columns) ^ set(expected)).removeprefix("feature/")
-    return InputError(
-        where=f"feature part {name}",
-        found=f"other columns than in {first} ({odd!r})",
-        expected="the same columns in all parts",
-        fix="replace it or name the column in screen.not_features",
-    )
 
 
 @dataclass(frozen=True)
@@ -50,8 +38,10 @@ class Partition:
         Name of the part.
     columns
         Columns of its blocks.
-    genes, dropped
-        Number of cells by gene label, and of dropped cells by reason.
+    dropped
+        Number of dropped cells by reason.
+    seen, elsewhere
+        Number of all cells, and of controls outside the screen, by (plate, well).
     blocks
         Numbers of the blocks of each key, in the order of the part.
     """
@@ -59,14 +49,22 @@ class Partition:
     path: Path
     name: str
     columns: list[str]
-    genes: Counter
     dropped: Counter
+    seen: Counter
+    elsewhere: Counter
     blocks: dict[Key, list[int]]
 
     def read(self, key: Key, columns: Sequence[str]) -> list[pa.Table]:
         """Return some columns of the blocks of a key; no block if the part has no such cell."""
-        if key not in self.blocks:
-            return []
+        return list(self._blocks(self.blocks.get(key, []), columns))
+
+    def read_all(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Yield some columns of all blocks, one after the other."""
+        yield from self._blocks([k for numbers in self.blocks.values() for k in numbers], columns)
+
+    def _blocks(self, numbers: Sequence[int], columns: Sequence[str]) -> Iterator[pa.Table]:
+        if not numbers:
+            return
         position = {column: k for k, column in enumerate(self.columns)}
         fields = [position[column] for column in columns]
         options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
@@ -74,8 +72,8 @@ class Partition:
             pa.OSFile(str(self.path)) as source,
             pa.ipc.open_file(source, options=options) as blocks,
         ):
-            tables = [pa.Table.from_batches([blocks.get_batch(k)]) for k in self.blocks[key]]
-        return [table.select(list(columns)) for table in tables]
+            for k in numbers:
+                yield pa.Table.from_batches([blocks.get_batch(k)]).select(list(columns))
 
 
 class PartitionWriter:
@@ -103,12 +101,13 @@ class PartitionWriter:
         if index is None or index["identity"] != self.identity:
             return None
         blocks = {(plate, well, group): numbers for plate, well, group, numbers in index["blocks"]}
-        genes, dropped = Counter(index["genes"]), Counter(index["dropped"])
-        return Partition(self.data, self.name, index["columns"], genes, dropped, blocks)
+        wells = [Counter({(p, w): n for p, w, n in index[name]}) for name in ("seen", "elsewhere")]
+        dropped = Counter(index["dropped"])
+        return Partition(self.data, self.name, index["columns"], dropped, *wells, blocks)
 
     def __enter__(self) -> "PartitionWriter":
         self.index.unlink(missing_ok=True)
-        self.genes, self.dropped = Counter(), Counter()
+        self.dropped, self.seen, self.elsewhere = Counter(), Counter(), Counter()
         self.blocks: dict[Key, list[int]] = defaultdict(list)
         self.held, self.held_bytes, self.n_blocks = [], 0, 0
         self.columns: list[str] = []
@@ -117,19 +116,12 @@ class PartitionWriter:
         self.writer = None
         return self
 
-    def add(self, table: pa.Table, dropped: Counter, stage: str) -> None:
-        """Add usable cells of one stage, and count the cells that were dropped beside them."""
-        self.dropped += dropped
-        for count in pc.value_counts(table["gene"]).to_pylist():
-            self.genes[count["values"]] += count["counts"]
-        stages = pa.repeat(stage, table.num_rows)
-        table = table.append_column("cell_cycle_stage", stages)
+    def add(self, table: pa.Table) -> None:
+        """Add cells, all with the same columns."""
         if self.writer is None:
             self.columns = table.column_names
             self.writer = pa.ipc.new_file(str(self.partial), table.schema)
-        if set(table.column_names) != set(self.columns):
-            raise other_columns(self.name, table.column_names, self.name, self.columns)
-        self.held.append(table.select(self.columns))
+        self.held.append(table)
         self.held_bytes += table.nbytes
         if self.held_bytes > _HELD_BYTES:
             self._spill()
@@ -144,8 +136,9 @@ class PartitionWriter:
             index = {
                 "identity": self.identity,
                 "columns": self.columns,
-                "genes": self.genes,
                 "dropped": self.dropped,
+                "seen": [[*well, n] for well, n in self.seen.items()],
+                "elsewhere": [[*well, n] for well, n in self.elsewhere.items()],
                 "blocks": [[*key, numbers] for key, numbers in self.blocks.items()],
             }
             write_note(index, self.index)

@@ -11,7 +11,7 @@ from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import opened_parquet, read_table
 
-INDEX_COLUMNS = ["cell_id", "plate", "well", "tile", "y_px", "x_px", "is_ntc"]
+INDEX_COLUMNS = ["cell_id", "plate", "well", "batch", "tile", "y_px", "x_px", "is_ntc"]
 
 
 class Embedding(NamedTuple):

@@ -45,7 +45,7 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
     note = (
         f"Screen {screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
         f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well of "
-        f"{size_px} px at {screen['pixel_size_um']:g} µm. Networks: the number "
+        f"{size_px} px{_per_pixel(screen)}. Networks: the number "
         "above a layer is its number of channels (or features), the number below it its edge in "
         "px; each network lists what follows its layers. Parameter counts exclude label means and "
         "head."
@@ -54,6 +54,10 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
         figure, "fig1", f"{style.model_name(main)} and the screen “{screen['name']}”", note
     )
     return figure, drawn((RUN, layers), (RUN, family))
+
+
+def _per_pixel(screen: dict) -> str:
+    return f" at {screen['pixel_size_um']:g} µm" if screen["pixel_size_um"] else ""
 
 
 def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:

@@ -43,14 +43,16 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     table = choose(tables["covariates"], metric=list(METRICS), against="")
     estimates = needed(average_seeds(table, KEYS), "figure fig3b, table covariates")
     paper = covariates_of(published["covariates"], models[0])
+    covariates = {item: name for item, name in COVARIATES.items() if item in set(estimates["item"])}
     figure, places = facets(METRICS, models)
     for axes, metric, model in places:
         series = [(model, space) for space in ("salient", "background", "combined")]
         series.append(("cellprofiler", "combined"))
-        _draw_bars(axes, choose(estimates, metric=metric), choose(paper, metric=metric), series)
-        _draw_baselines(axes, choose(estimates, metric=metric))
+        of_metric = choose(estimates, metric=metric)
+        _draw_bars(axes, of_metric, choose(paper, metric=metric), series, list(covariates))
+        _draw_baselines(axes, of_metric, list(covariates))
         axes.set(ylim=(0, 1.02))
-        axes.set_xticks(range(len(COVARIATES)), COVARIATES.values())
+        axes.set_xticks(range(len(covariates)), covariates.values())
         axes.tick_params(axis="x", length=0)
         axes.grid(False, axis="x")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -68,19 +70,26 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
         "sides) with 95 % interval over batches (for the batch itself over tiles) and seeds; "
         "circles: the same fits on cells that the model was not trained on. Baselines: strict "
-        "protocol."
+        "protocol." + _left_out(COVARIATES.keys() - covariates)
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))
 
 
-def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series: list) -> None:
+def _left_out(covariates: set[str]) -> str:
+    names = " and ".join(COVARIATES[item].replace("\n", " ") for item in sorted(covariates))
+    return f" Left out, as there are not two classes of control cells: {names}." if names else ""
+
+
+def _draw_bars(
+    axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series: list, covariates: list[str]
+) -> None:
     for i, (model, space) in enumerate(series):
         colour = style.space_colour(model, space)
         mine = choose(estimates, model=model, space=space)
         theirs = choose(paper, model=model, space=space)
         axes.bar(0, 0, color=colour, alpha=0.8, label=style.space_name(model, space))
-        for x, item in enumerate(COVARIATES):
+        for x, item in enumerate(covariates):
             place = x + WIDTH * (i - (len(series) - 1) / 2)
             for row in choose(mine, item=item, protocol="published").itertuples():
                 axes.bar(place, row.value, 0.9 * WIDTH, color=colour, alpha=0.8)
@@ -100,11 +109,11 @@ def _draw_bars(axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series:
         axes.plot([], [], color=style.INK, lw=2.2, label=PAPER_LABEL)
 
 
-def _draw_baselines(axes: Axes, estimates: pd.DataFrame) -> None:
+def _draw_baselines(axes: Axes, estimates: pd.DataFrame, covariates: list[str]) -> None:
     for space, (line, name) in BASELINES.items():
-        rows = choose(estimates, space=space, protocol="strict", cells="all", item=list(COVARIATES))
+        rows = choose(estimates, space=space, protocol="strict", cells="all", item=covariates)
         for i, row in enumerate(rows.itertuples()):
-            x = list(COVARIATES).index(row.item)
+            x = covariates.index(row.item)
             label = name if i == 0 else None
             axes.plot(
                 [x - 0.46, x + 0.46], [row.value] * 2, line, color=style.FAINT, lw=1.5, label=label

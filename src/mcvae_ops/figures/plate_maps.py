@@ -55,7 +55,7 @@ def draw_plates(axes: Axes, plates: dict[str, list[str]]) -> None:
     axes.invert_yaxis()
 
 
-def draw_well(axes: Axes, grid: dict) -> None:
+def draw_well(axes: Axes, grid: dict | None) -> None:
     """Draw the tiles of one well, coloured by their position in it.
 
     Parameters
@@ -63,8 +63,13 @@ def draw_well(axes: Axes, grid: dict) -> None:
     axes
         Axes to draw on.
     grid
-        ``column_heights`` and ``centre_tiles`` of the screen.
+        Section ``screen.well_grid``; None says so in place of the tiles.
     """
+    if grid is None:
+        style.bare(axes, "tiles of a well")
+        axes.text(0.5, 0.5, "screen.well_grid is null:\ntheir places are not known", ha="center",
+                  va="center", color=style.FAINT, transform=axes.transAxes)  # fmt: skip
+        return
     places = well_grid(grid["column_heights"])
     position = well_position(grid["column_heights"], grid["centre_tiles"])
     style.bare(axes, f"the {len(places):,} tiles of a well")
@@ -73,7 +78,8 @@ def draw_well(axes: Axes, grid: dict) -> None:
         corner = (column - size / 2, row - size / 2)
         axes.add_patch(Rectangle(corner, size, size, fc=POSITIONS[where][0], lw=0))
     if len(places) <= 40:
-        for tile, ((row, column), where) in enumerate(zip(places, position, strict=True)):
+        numbered = enumerate(zip(places, position, strict=True), grid["first_tile"])
+        for tile, ((row, column), where) in numbered:
             ink = style.text_on(POSITIONS[where][0])
             axes.text(column, row, str(tile), ha="center", va="center", fontsize=7, color=ink)
     for where in (where for where in POSITIONS if where in position):

@@ -13,6 +13,7 @@ from pandas.api.typing import DataFrameGroupBy
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import RUN, drawn, needed
+from mcvae_ops.screen import length_of
 
 ARMS = {True: "control (NTC)", False: "perturbed"}
 GAP_PX = 1  # between two crops
@@ -41,11 +42,8 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         axes.imshow(np.hstack(apart), cmap=ramp, vmin=low, vmax=max(high, low + 1))
         axes.set_ylabel(f"{name}\n{ARMS[arm]}", fontsize=7.5, rotation=0, ha="right", va="center")
     n = style.counted(pixels["cell_id"].nunique(), "cells")
-    width = pixels["x"].max() + 1
-    um = width * settings["screen"]["pixel_size_um"]
-    note = (
-        f"{n} drawn at random; each crop is {width} px ({um:.0f} µm) wide; one scale per channel."
-    )
+    width = length_of(pixels["x"].max() + 1, settings["screen"]["pixel_size_um"])
+    note = f"{n} drawn at random; each crop is {width} wide; one scale per channel."
     style.finish(figure, "figqc4", "Crops", note)
     return figure, drawn((RUN, pd.concat(shown)))
 

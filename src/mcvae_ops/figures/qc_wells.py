@@ -15,7 +15,7 @@ from matplotlib.image import AxesImage
 from mcvae_ops.figures import style
 from mcvae_ops.figures.plate_maps import well_places
 from mcvae_ops.figures.source_data import RUN, drawn, needed
-from mcvae_ops.screen import well_grid
+from mcvae_ops.screen import on_grid, well_grid
 
 GAP_TILES = 1
 MISSING = "#FFFFFF"
@@ -88,15 +88,15 @@ def draw_wells(
     limits
         Values at both ends of the colour scale.
     """
-    grid = well_grid(screen["well_grid"]["column_heights"])
+    grid = screen["well_grid"]
+    places = well_grid(grid["column_heights"])
     wells = well_places(sorted({well for names in screen["plates"].values() for well in names}))
-    height, width = grid.max(axis=0) + 1 + GAP_TILES
+    height, width = places.max(axis=0) + 1 + GAP_TILES
     corner = {well: (row * height, column * width) for well, (row, column) in wells.items()}
     canvas = np.full((np.array(list(wells.values())).max(axis=0) + 1) * (height, width), np.nan)
     for well, tile, value in tiles[["well", "tile", column]].itertuples(index=False):
-        if tile < len(grid):
-            row, place = grid[tile] + corner[well]
-            canvas[row, place] = value
+        row, place = places[on_grid(tile, grid)] + corner[well]
+        canvas[row, place] = value
     style.bare(axes)
     image = axes.imshow(canvas, vmin=limits[0], vmax=limits[1], cmap="viridis")
     for well, (row, place) in corner.items():

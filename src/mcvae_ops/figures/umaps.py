@@ -39,16 +39,17 @@ def fig3a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     mixed = cells.sample(frac=1, random_state=np.random.default_rng(0))
     batches = sorted(set(cells["batch"]))
     fullest = cells["batch"].value_counts().sort_index().idxmax()
-    figure = style.new_figure(9.6, (3.0 if len(rows) <= 4 else 2.4) * len(rows) + 1.4)
-    every = figure.subplots(len(rows), len(COLUMNS))
+    known = {name: title for name, title in COLUMNS.items() if (cells[name] != "").any()}
+    figure = style.new_figure(3.2 * len(known), (3.0 if len(rows) <= 4 else 2.4) * len(rows) + 1.4)
+    every = figure.subplots(len(rows), len(known), squeeze=False)
     for row, (model, space) in zip(every, rows, strict=True):
         here = choose(mixed, model=model, space=space)
         _draw_batches(row[0], here, style.batch_colours(batches))
-        for axes, column in zip(row[1:], ("fov", "well_position"), strict=True):
+        for axes, column in zip(row[1:], list(known)[1:], strict=True):
             _draw_position(axes, here, here["batch"] == fullest, column)
         name = f"{style.model_name(model)}\n{space} space" if len(models) > 1 else f"{space} space"
         row[0].set_ylabel(name, color=style.SPACE_COLOURS[space], fontweight="bold")
-    for axes, name in zip(every[0], COLUMNS.values(), strict=True):
+    for axes, name in zip(every[0], known.values(), strict=True):
         axes.set_title(name)
     _add_legends(every[-1], len(batches))
     n = style.counted(cells["cell_id"].nunique(), "cells")

@@ -117,15 +117,15 @@ def read_embedded_cells(
 
     Returns
     -------
-    Table with cell_id, plate, well, guide, gene, is_ntc, split; values (cell, dimension), float32;
-    names of the latent columns.
+    Table with cell_id, plate, well, batch, guide, gene, is_ntc, split; values (cell, dimension),
+    float32; names of the latent columns.
 
     Raises
     ------
     InputError
         If the embedding or the splits are not row-aligned with the index.
     """
-    cells = read_frame(index, columns=["cell_id", "plate", "well", *GUIDE_COLUMNS])
+    cells = read_frame(index, columns=["cell_id", "plate", "well", "batch", *GUIDE_COLUMNS])
     columns = latent_columns(read_schema(embedding).names)
     table = read_frame(embedding, columns=["cell_id", *columns])
     check_aligned(cells["cell_id"], table["cell_id"], embedding)

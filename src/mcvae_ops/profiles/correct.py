@@ -81,11 +81,6 @@ CORRECTIONS: dict[str, Callable[[list[np.ndarray]], list[AffineTransform]]] = {
 }
 
 
-def batches_of(cells: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """Return the rows of each batch (plate, well)."""
-    return cells.groupby(["plate", "well"], sort=True).indices
-
-
 def correct_batches(
     cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
 ) -> np.ndarray:
@@ -94,7 +89,7 @@ def correct_batches(
     Parameters
     ----------
     cells
-        plate, well, is_ntc.
+        batch, is_ntc.
     latent
         (cell, dimension), row-aligned; transforms are fitted on the finite NTC cells.
     columns
@@ -111,14 +106,14 @@ def correct_batches(
     InputError
         If a batch has fewer than two NTC cells.
     """
-    batches, columns = batches_of(cells), list(columns)
+    batches, columns = cells.groupby("batch", sort=True).indices, list(columns)
     usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
     controls = {batch: rows[usable[rows]] for batch, rows in batches.items()}
     for batch, rows in controls.items():
         if len(rows) < FEWEST_CONTROLS:
             raise InputError(
                 where="configuration key profiles.corrections",
-                found=f"{len(rows)} NTC cells in batch {'/'.join(map(str, batch))}",
+                found=f"{len(rows)} NTC cells in batch {batch}",
                 expected=f"{FEWEST_CONTROLS} or more in every batch, to correct it",
                 fix="leave out the corrections or the batch",
             )

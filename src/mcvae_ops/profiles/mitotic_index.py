@@ -46,7 +46,7 @@ def mitotic_indices(cells: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
                 where="shards/index.parquet",
                 what=f"a mitotic cell among {int(cells['is_ntc'].sum())} NTC cells",
                 why="the mitotic index is relative to the mitotic fraction of NTC cells",
-                fix="check that the mitotic feature table is part of archive.dataset",
+                fix="check cells.columns.stage, or {stage} in cells.table, and screen.mitotic",
             )
         elif chosen.any():
             logger.warning("no mitotic NTC cell in the set %s: no mitotic index", name)

@@ -1,24 +1,39 @@
 """Write published profiles as tables of the pipeline, for benchmarks without cells."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.archive.transfer import opened
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_frame, write_parquet
+from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.mitotic_index import COLUMNS
+from mcvae_ops.profiles.profile_tables import (
+    SPACES,
+    gene_column,
+    named_column,
+    read_profiles,
+    space_columns,
+)
 from mcvae_ops.screen import CONTROL
 
+GENES, SIGNIFICANCE = "archive.profiles.genes", "archive.profiles.guide_significance"
 
-def gene_table(embedding: pd.DataFrame, control: str, model: str, seed: int) -> pd.DataFrame:
-    """Return a published gene embedding as a table of gene profiles.
+
+def gene_table(
+    table: pd.DataFrame, genes: pd.Series, spaces: Mapping[str, list[str]], model: str, seed: int
+) -> pd.DataFrame:
+    """Return published gene profiles as a table of gene profiles.
 
     Parameters
     ----------
-    embedding
-        Index: gene symbol; columns "0", "1", ...: first the salient half, then the background half,
-        both minus NTC.
-    control
-        The symbol of NTC.
+    table
+        One row per profile, relative to the controls.
+    genes
+        Gene of each row; controls are called `CONTROL`.
+    spaces
+        Columns of the salient and the background space, or of the only one (combined).
     model, seed
         Model name and training seed to write into the table.
 
@@ -26,87 +41,96 @@ def gene_table(embedding: pd.DataFrame, control: str, model: str, seed: int) -> 
     -------
     The columns of a table of gene profiles, with cells "all"; n_guides and n_cells are null,
     because they are not published.
-
-    Raises
-    ------
-    InputError
-        If the number of latent columns is not even.
     """
-    dimensions = sorted((c for c in embedding.columns if c.isdigit()), key=int)
-    if not dimensions or len(dimensions) % 2:
-        raise InputError(
-            where="archive.profiles.genes",
-            found=f"{len(dimensions)} columns named by a number",
-            expected="an even number of latent columns, the salient half first",
-            fix="provide a table with columns 0, 1, ... and gene symbols as its index",
-        )
-    names = [f"{space}_{k:02d}" for space in "sz" for k in range(len(dimensions) // 2)]
-    profiles = embedding[dimensions].astype(np.float64).set_axis(names, axis=1)
-    is_ntc = embedding.index == control
+    names = {
+        column: f"{SPACES[space]}_{k:02d}"
+        for space, columns in spaces.items()
+        for k, column in enumerate(columns)
+    }
+    profiles = table[list(names)].astype(np.float64).rename(columns=names)
     head = pd.DataFrame(
         {
             "model": model,
             "seed": seed,
             "cells": "all",
-            "gene": np.where(is_ntc, CONTROL, embedding.index),
-            "is_ntc": is_ntc,
-            "n_guides": _unpublished(len(embedding)),
-            "n_cells": _unpublished(len(embedding)),
+            "gene": genes,
+            "is_ntc": genes == CONTROL,
+            "n_guides": _unpublished(len(table)),
+            "n_cells": _unpublished(len(table)),
         }
     )
-    return head.join(profiles.reset_index(drop=True))
+    return head.join(profiles)
 
 
-def mitotic_table(embedding: pd.DataFrame, control: str) -> pd.DataFrame:
-    """Return the published mitotic index of each gene, an absolute change in percent.
+def mitotic_table(genes: pd.Series, percent: pd.Series | None) -> pd.DataFrame:
+    """Return the published mitotic index of each gene, in percent; no rows if there is none.
 
     Numbers of cells, fractions and NTC guides are not published: they are null, NaN and missing.
     """
-    genes = embedding[embedding.index != control]
+    if percent is None:
+        return pd.DataFrame(columns=COLUMNS)
+    targeting = genes != CONTROL
     return pd.DataFrame(
         {
             "cells": "all",
             "level": "gene",
-            "name": genes.index,
-            "n_cells": _unpublished(len(genes)),
+            "name": genes[targeting],
+            "n_cells": _unpublished(targeting.sum()),
             "mitotic_fraction": np.nan,
-            "mitotic_index_percent": genes["mitotic_index"].to_numpy(np.float64),
+            "mitotic_index_percent": percent[targeting].astype(np.float64),
         },
         columns=COLUMNS,
     )
 
 
 def significance_table(
-    significance: pd.DataFrame, control: str, columns: dict[str, str]
+    table: pd.DataFrame, columns: Mapping[str, str], control: str | None, where: str
 ) -> pd.DataFrame:
     """Return the published significance of each guide in the pipeline's columns.
 
     Parameters
     ----------
-    significance
-        Columns for guide and gene, stat and pvalue.
+    table
+        Columns for guide, gene, statistic and p value.
+    columns
+        Name in the pipeline (guide, gene, statistic, p_value) -> name in the published table.
     control
         The symbol of NTC.
-    columns
-        Name in the pipeline (guide, gene) -> name in the published table.
+    where
+        The table, for errors.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a guide stands twice, or a p value lies outside 0 to 1.
     """
-    gene = significance[columns["gene"]]
+    roles = ("guide", "gene", "statistic", "p_value")
+    named = {role: named_column(table, role, columns, where, SIGNIFICANCE) for role in roles}
+    p_values = pd.to_numeric(named["p_value"], errors="coerce")
+    if not p_values.between(0, 1).all():
+        wrong = named["p_value"][~p_values.between(0, 1)].iloc[0]
+        raise InputError(
+            where=where, found=f"a p value {wrong}", expected="0 to 1", fix="correct the table"
+        )
+    pairs = pd.DataFrame({"guide": named["guide"], "gene": named["gene"]})
+    if pairs.duplicated().any():
+        guide = pairs["guide"][pairs.duplicated()].iloc[0]
+        raise InputError.twice(where=where, what=f"the guide {guide}", fix="keep one row of it")
     return pd.DataFrame(
         {
-            "guide": significance[columns["guide"]],
-            "gene": gene.where(gene != control, CONTROL),
-            "n_cells": _unpublished(len(gene)),
-            "statistic": significance["stat"],
-            "p_value": significance["pvalue"],
+            "guide": named["guide"],
+            "gene": named["gene"].where(named["gene"] != control, CONTROL),
+            "n_cells": _unpublished(len(table)),
+            "statistic": named["statistic"],
+            "p_value": p_values,
         }
     )
 
 
 def published_profiles(
-    embedding: str,
-    significance: str,
+    profiles: dict,
     control: str,
-    columns: dict[str, str],
+    archive: dict,
     model: str,
     seed: int,
     genes: list[str],
@@ -117,19 +141,21 @@ def published_profiles(
 
     Parameters
     ----------
-    embedding, significance
-        Parquet tables as published.
-    control, columns
-        As in `significance_table`.
+    profiles
+        Section ``archive.profiles`` of the configuration.
+    control
+        ``screen.control``: the label of NTC, unless the section names another one.
+    archive
+        Section of the configuration.
     model, seed
         The only model and training seed of the configuration.
     genes, mitotic_index, guide_significance
-        Outputs.
+        Outputs. What is not published has no row.
 
     Raises
     ------
     InputError
-        If the configuration names more than one model or seed.
+        If the configuration names more than one model or seed, or a table is not as it says.
     """
     if len(genes) != 1:
         raise InputError(
@@ -138,11 +164,53 @@ def published_profiles(
             expected="one, because the published profiles are of one trained model",
             fix="keep one model and one seed",
         )
-    published = read_frame(embedding)
-    guides = read_frame(significance)
-    write_parquet(gene_table(published, control, model, seed), genes[0])
-    write_parquet(mitotic_table(published, control), mitotic_index)
-    write_parquet(significance_table(guides, control, columns), guide_significance)
+    entry = profiles["genes"]
+    place, columns = entry["table"], entry.get("columns", {})
+    control = entry.get("control", control)
+    with opened(place, archive, entry.get("sha256")) as path:
+        table = read_profiles(path, place)
+    names = called_genes(gene_column(table, columns, place, GENES), control, place)
+    spaces = space_columns(table, entry.get("spaces", {}), place, GENES)
+    percent = None
+    if "mitotic_index" in columns:
+        percent = named_column(table, "mitotic_index", columns, place, GENES)
+        percent = pd.to_numeric(percent, errors="coerce")
+    significance = pd.DataFrame(columns=["guide", "gene", "n_cells", "statistic", "p_value"])
+    if (entry := profiles["guide_significance"]) is not None:
+        with opened(entry["table"], archive, entry.get("sha256")) as path:
+            guides = read_profiles(path, entry["table"])
+        significance = significance_table(guides, entry.get("columns", {}), control, entry["table"])
+    write_parquet(gene_table(table, names, spaces, model, seed), genes[0])
+    write_parquet(mitotic_table(names, percent), mitotic_index)
+    write_parquet(significance, guide_significance)
+
+
+def called_genes(genes: pd.Series, control: str | None, where: str) -> pd.Series:
+    """Return the gene of each profile, with the pipeline's name of the control.
+
+    Raises
+    ------
+    InputError
+        If a gene stands twice, or the control labels no profile.
+    """
+    targeting = genes[genes != control]
+    if targeting.duplicated().any():
+        twice = targeting[targeting.duplicated()].unique()
+        raise InputError(
+            where=where,
+            found=f"{len(twice)} genes with several profiles ({', '.join(twice[:5])})",
+            expected="one profile of each gene",
+            fix="average them, or keep one",
+        )
+    if control is not None and len(targeting) == len(genes):
+        raise InputError(
+            where=where,
+            found=f"no profile labelled {control!r} among {len(genes)} "
+            f"({', '.join(genes.iloc[:5])} ...)",
+            expected="the control (screen.control)",
+            fix=f"correct screen.control, or set {GENES}.control to null if no row is a control",
+        )
+    return genes.where(genes != control, CONTROL)
 
 
 def _unpublished(n: int) -> pd.api.extensions.ExtensionArray:

@@ -1,5 +1,7 @@
 """Guide significance: the distance from NTC of the mean, or the cells, of each guide."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
@@ -30,8 +32,52 @@ def q_values(p_values: np.ndarray, counted: np.ndarray) -> np.ndarray:
 
 
 def batch_numbers(cells: pd.DataFrame) -> np.ndarray:
-    """Return the batch (plate, well) of each cell, numbered from 0 on."""
-    return cells.groupby(["plate", "well"], sort=True).ngroup().to_numpy()
+    """Return the batch of each cell, numbered from 0 on."""
+    return cells.groupby("batch", sort=True).ngroup().to_numpy()
+
+
+class Units(NamedTuple):
+    """What an exchange of labels exchanges: embedding, batch, group of each unit.
+
+    Attributes
+    ----------
+    latent
+        (unit, dimension).
+    batch_of, group_of
+        (unit,), numbered from 0 on.
+    is_control
+        (unit,).
+    """
+
+    latent: np.ndarray
+    batch_of: np.ndarray
+    is_control: np.ndarray
+    group_of: np.ndarray
+
+
+def exchanged_units(cells: pd.DataFrame, latent: np.ndarray, group_of: np.ndarray) -> Units:
+    """Return the cells; or, where a batch holds several wells, the mean of each group in each well.
+
+    Wells differ without any effect, so cells of different wells cannot be exchanged: there, whole
+    wells are.
+
+    Parameters
+    ----------
+    cells
+        plate, well, batch, is_ntc.
+    latent
+        (cell, dimension), finite.
+    group_of
+        (cell,): guide or gene, numbered from 0 on.
+    """
+    batch_of, is_control = batch_numbers(cells), cells["is_ntc"].to_numpy()
+    well_of = cells.groupby(["plate", "well"], sort=True).ngroup().to_numpy()
+    if well_of.max(initial=-1) == batch_of.max(initial=-1):
+        return Units(latent, batch_of, is_control, group_of)
+    keys = np.column_stack([well_of, group_of])
+    _, first, unit_of = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    means = pd.DataFrame(latent).groupby(unit_of.ravel()).mean().to_numpy()
+    return Units(means, batch_of[first], is_control[first], group_of[first])
 
 
 def guide_significance(
@@ -66,11 +112,10 @@ def guide_significance(
     if trained:
         tested &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
     cells, latent = cells[tested], latent[tested]
-    groups, is_ntc = cells.groupby(GUIDE_KEYS, sort=True), cells["is_ntc"].to_numpy()
+    groups = cells.groupby(GUIDE_KEYS, sort=True)
     table = groups.size().rename("n_cells").reset_index()
-    statistics, p_values = STATISTICS[statistic](
-        latent, batch_numbers(cells), is_ntc, groups.ngroup().to_numpy(), permutations, seed
-    )
+    units = exchanged_units(cells, latent, groups.ngroup().to_numpy())
+    statistics, p_values = STATISTICS[statistic](*units, permutations, seed)
     q = q_values(p_values, ~table["is_ntc"].to_numpy())
     table = table[["guide", "gene", "n_cells"]]
     write_parquet(table.assign(statistic=statistics, p_value=p_values, q_value=q), significance)

@@ -95,10 +95,9 @@ def screen_fact(screen: dict) -> str:
     channels = ", ".join(
         f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
     )
-    return (
-        f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
-        f"{screen['pixel_size_um']:g} µm per px; {channels}"
-    )
+    size_um = screen["pixel_size_um"]
+    size = f"{size_um:g} µm per px" if size_um else "pixel size not known"
+    return f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, {size}; {channels}"
 
 
 def model_fact(tables: Sequence[str]) -> str:
@@ -121,11 +120,13 @@ def _quality(
     alignment: str | None,
     known_shifts: str | None,
     dropped: str | None,
+    feature_list: str | None,
     metrics: Sequence[str],
     n_kept: int,
 ) -> dict:
     """Return tables and warnings on alignment, cropping and training; None for a missing table."""
-    quality = {"alignment": None, "dropped": None, "training": None, "speed": None, "warnings": []}
+    names = ("alignment", "dropped", "features", "training", "speed")
+    quality = dict.fromkeys(names) | {"warnings": []}
     if alignment:
         table = read_frame(alignment)
         quality["alignment"] = quality_checks.alignment_summary(table)
@@ -136,6 +137,10 @@ def _quality(
         table = read_frame(dropped)
         quality["dropped"] = quality_checks.dropped_summary(table)
         quality["warnings"] += quality_checks.dropped_warnings(table, n_kept)
+    if feature_list:
+        table = pd.read_csv(feature_list, sep="\t")
+        quality["features"] = quality_checks.feature_summary(table)
+        quality["warnings"] += quality_checks.feature_warnings(table)
     if metrics:
         courses = read_metrics(metrics)
         quality["training"] = quality_checks.training_summary(courses)
@@ -155,10 +160,12 @@ def report(
     alignment: str | None,
     known_shifts: str | None,
     dropped: str | None,
+    feature_list: str | None,
     index: str | None,
     splits: str | None,
     metrics: Sequence[str],
     explorer: str | None,
+    matched: str,
     licences: str,
     timings: str,
     html: str,
@@ -179,10 +186,12 @@ def report(
         Caption of each panel.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are ignored.
-    alignment, known_shifts, dropped, index, splits, metrics
+    alignment, known_shifts, dropped, feature_list, index, splits, metrics
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     explorer
         The page beside the report, if there is one.
+    matched
+        How much of each list of genes the screen knows (tsv).
     licences
         Licences of the annotations (tsv).
     timings
@@ -198,7 +207,13 @@ def report(
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
     n_kept = count_rows(index) if index else 0
-    quality = _quality(alignment, known_shifts, dropped, metrics, n_kept)
+    quality = _quality(alignment, known_shifts, dropped, feature_list, metrics, n_kept)
+    if index:
+        cells = read_table(index, columns=["plate", "well", "gene", "is_ntc"])
+        confounded = quality_checks.confounding_warnings(cells, screen["batch"])
+        quality["warnings"] = confounded + quality["warnings"]
+    lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
+    quality["warnings"] += [warning for warning in lists["warning"] if warning]
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
@@ -230,8 +245,10 @@ def report(
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),
             dropped=_records(quality["dropped"]),
+            columns=_records(quality["features"]),
             training=_records(quality["training"]),
             speed=_records(quality["speed"]),
+            lists=_records(lists),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             versions=made_with,

@@ -5,7 +5,7 @@ function montage(gene, guide) {
   const { picture, crops } = DATA.montages[gene], n = crops.length / 2;
   const url = `${DATA.folder}/${String(picture).padStart(4, "0")}.webp`;
   const image = new Image(), canvases = [], switches = element("div", "", { className: "channels" });
-  const rows = [gene, `${NTC}, same wells`].flatMap((title, row) => {
+  const rows = [gene, `${NTC}, same batches`].flatMap((title, row) => {
     const grid = element("div", "", { className: "crops", role: "img", ariaLabel: `${n} crops: ${title}` });
     for (let k = 0; k < n; k++) {
       const [from, batch] = [crops[2 * k], DATA.batches[crops[2 * k + 1]]];

@@ -20,7 +20,7 @@ from mcvae_ops.files import read_frame, read_table, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.templates import environment
-from mcvae_ops.screen import reworded
+from mcvae_ops.screen import length_of, reworded
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells, read_training_cells
 
@@ -89,7 +89,7 @@ def write_pictures(
     controls, control = np.unique(chosen.controls, return_inverse=True)
     beside = painter.paint(controls)
     labels, starts = np.unique(chosen.label, return_index=True)
-    stops = [*starts[1:], len(chosen.label)]
+    stops = np.append(starts, len(chosen.label))[1:]
     progress, numbers = Progress(len(labels), "genes", "draw montages"), {}
     for number, (label, start, stop) in enumerate(zip(labels, starts, stops, strict=True)):
         picture = gene_pictures.sprite(shown[start:stop], beside[control[start:stop]])
@@ -184,7 +184,7 @@ def explorer(
         .render(
             screen=screen,
             training=f"{style.model_name(first['model'])}, seed {first['seed']}",
-            crop_um=crops.shape[-1] * screen["pixel_size_um"],
+            crop_size=length_of(crops.shape[-1], screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
             data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),

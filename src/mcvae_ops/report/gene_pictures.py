@@ -1,4 +1,4 @@
-"""Pictures of genes: crops of a gene, beside control crops of the same wells."""
+"""Pictures of genes: crops of a gene, beside control crops of the same batches."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from PIL import Image
 
 from mcvae_ops.shards.crops import Crops
 
-SHOWN = (1.0, 99.8)  # percentiles of the controls of a well that are black and full colour
-REFERENCE_CELLS = 48  # largest number of controls of a well from which percentiles are taken
+SHOWN = (1.0, 99.8)  # percentiles of the controls of a batch that are black and full colour
+REFERENCE_CELLS = 48  # largest number of controls of a batch from which percentiles are taken
 QUALITY = 90  # of WebP
 _BLOCK_CELLS = 256
 

@@ -1,7 +1,11 @@
 """Quality of alignment, cropping and training: summary tables, and warnings in plain words."""
 
-import pandas as pd
+from collections.abc import Sequence
 
+import pandas as pd
+import pyarrow as pa
+
+from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.training.diagnostics import salient_warnings
 
@@ -39,6 +43,39 @@ def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
         median_confidence=("confidence", "median"),
     )
     return summary.reset_index()
+
+
+def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[str]:
+    """Return what follows where no well holds both control and perturbed cells.
+
+    Parameters
+    ----------
+    cells
+        plate, well, gene, is_ntc of all cells.
+    batch
+        ``screen.batch``.
+    """
+    table = cells.group_by(["plate", "well", "gene", "is_ntc"]).aggregate([]).to_pandas()
+    arms = table.groupby(["plate", "well"])["is_ntc"].nunique()
+    if (arms > 1).any():
+        return []
+    targeting = table[~table["is_ntc"]]
+    n_wells = targeting.groupby("gene").size()
+    n_single, n_controls = int((n_wells == 1).sum()), int(table["is_ntc"].sum())
+    return [
+        "Perturbation and well are confounded: control cells stand in wells of their own "
+        f"({n_controls} of {style.counted(len(arms), 'wells')}), and {n_single} of "
+        f"{style.counted(len(n_wells), 'genes')} stand in one well alone. Whatever differs between "
+        "wells (staining, density, place on the plate) looks like an effect.",
+        "What follows from it: a model can learn the well in place of the gene, so figures 2, 4 "
+        "and 5 and the hits show effects of genes only as far as a gene stands in several wells "
+        f"at different places. Corrections compare cells with the NTC cells of a {batch[-1]}: they "
+        "do not remove differences between wells, and figure 3B does not show them. Cells of one "
+        "well are not exchanged with cells of another: the exchange of cells is left out, and p "
+        "values (guides, hits) come from the exchange of whole wells, which needs several wells "
+        "of a gene and of NTC to find anything. Held-out cells come from the wells of the training "
+        "cells; split.by: well holds out whole wells.",
+    ]
 
 
 def tile_fact(alignment: pd.DataFrame) -> str:
@@ -118,6 +155,38 @@ def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[str]:
     if share <= MOST_DROPPED:
         return []
     return [f"{share:.1%} of the cells were dropped ({n_dropped:,}); the reasons are below."]
+
+
+def feature_summary(columns: pd.DataFrame) -> pd.DataFrame:
+    """Return how many columns of the tables of cells are features, and why others are none.
+
+    Parameters
+    ----------
+    columns
+        ``manifest/features.tsv``.
+
+    Returns
+    -------
+    reason ("feature" first), n_columns and some names.
+    """
+    columns = columns.assign(reason=columns["reason"].fillna("feature"))
+    groups = columns.groupby("reason")["column"]
+    summary = groups.agg(n_columns="size", names=lambda names: ", ".join(names[:4])).reset_index()
+    summary["is_last"] = summary["reason"] != "feature"
+    order = summary.sort_values(["is_last", "n_columns"], ascending=[True, False])
+    return order.drop(columns="is_last")
+
+
+def feature_warnings(columns: pd.DataFrame) -> list[str]:
+    """Return a warning if features tell the well instead of the cell."""
+    telling = columns.loc[columns["variance_between_wells"] >= TELLS_WELL, "column"]
+    if telling.empty:
+        return []
+    return [
+        f"{len(telling)} features tell the well, not the cell (at least {TELLS_WELL:.0%} of their "
+        f"variance lies between wells): {', '.join(telling[:10])}; name them in "
+        "screen.not_features if they measure no cell."
+    ]
 
 
 def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:

@@ -82,8 +82,17 @@ def check_channels(channels: Sequence[str], index: str) -> list[str]:
     return indexed
 
 
-def index_shards(shards: Sequence[str], root: str, index: str) -> None:
+def batches_of(plate: pa.ChunkedArray, well: pa.ChunkedArray, batch: Sequence[str]) -> pa.Array:
+    """Return the batch of each cell, as ``screen.batch`` defines it: ``P1/A1``, or ``P1``."""
+    names = {"plate": plate, "well": well}
+    return pc.binary_join_element_wise(*(names[part] for part in batch), "/")
+
+
+def index_shards(shards: Sequence[str], root: str, batch: Sequence[str], index: str) -> None:
     """Rule index_shards: list every crop, by plate, well, chunk, arm and row.
+
+    The column batch is the one definition of a batch: whatever compares cells with the controls of
+    their batch reads it here.
 
     Parameters
     ----------
@@ -91,6 +100,8 @@ def index_shards(shards: Sequence[str], root: str, index: str) -> None:
         Paths of the shards (.npy).
     root
         Folder to which the paths in the index are relative.
+    batch
+        ``screen.batch``: what the cells of a batch share.
     index
         Output.
 
@@ -123,4 +134,5 @@ def index_shards(shards: Sequence[str], root: str, index: str) -> None:
             expected="one crop of each cell",
             fix="delete the folder crops, and Snakemake makes it again",
         )
-    write_parquet(table, index, shared)
+    batches = batches_of(table["plate"], table["well"], batch)
+    write_parquet(table.append_column("batch", batches), index, shared)

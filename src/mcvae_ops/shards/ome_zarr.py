@@ -11,7 +11,9 @@ WINDOW = (1.0, 99.8)  # percentiles of a channel: black and full colour
 WINDOW_CELLS = 256
 
 
-def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_um: float) -> dict:
+def image_metadata(
+    shard: Shard, name: str, colours: dict[str, str], pixel_size_um: float | None
+) -> dict:
     """Return the attributes of an image of crops.
 
     Parameters
@@ -23,7 +25,7 @@ def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_
     colours
         channel -> ``#rrggbb``.
     pixel_size_um
-        Edge of a pixel.
+        Edge of a pixel; None where it is not known: lengths are px then.
 
     Returns
     -------
@@ -31,10 +33,10 @@ def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_
     cell of each crop). NGFF has no axis of cells, so they are along the axis of time, through which
     a viewer steps.
     """
-    space = {"type": "space", "unit": "micrometer"}
+    space = {"type": "space"} | ({"unit": "micrometer"} if pixel_size_um else {})
     axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
     axes += [{"name": "y", **space}, {"name": "x", **space}]
-    scale = {"type": "scale", "scale": [1.0, 1.0, pixel_size_um, pixel_size_um]}
+    scale = {"type": "scale", "scale": [1.0, 1.0, *[pixel_size_um or 1.0] * 2]}
     dataset = {"path": "0", "coordinateTransformations": [scale]}
     image = {"version": VERSION, "name": name, "axes": axes, "datasets": [dataset]}
     sample = shard.crops[:: max(1, len(shard.crops) // WINDOW_CELLS)]
@@ -49,7 +51,9 @@ def image_metadata(shard: Shard, name: str, colours: dict[str, str], pixel_size_
     return {"multiscales": [image], "omero": omero, "mcvae_ops": cells}
 
 
-def export_ome_zarr(crops: str, channels: list[dict], pixel_size_um: float, zarr: str) -> None:
+def export_ome_zarr(
+    crops: str, channels: list[dict], pixel_size_um: float | None, zarr: str
+) -> None:
     """Rule export_ome_zarr: write a shard as an image of axes t (cells), c, y, x.
 
     Parameters
@@ -59,7 +63,7 @@ def export_ome_zarr(crops: str, channels: list[dict], pixel_size_um: float, zarr
     channels
         Name and colour of each channel.
     pixel_size_um
-        Edge of a pixel.
+        Edge of a pixel; or None.
     zarr
         Output: a folder.
     """

@@ -1,4 +1,4 @@
-"""Intensities of the NTC crops of each well, by which wells are compared and normalised."""
+"""Intensities of the NTC crops of each batch, by which batches are compared and normalised."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,9 +43,9 @@ def histogram_summary(histogram: np.ndarray) -> dict[str, float]:
 
 
 def shard_statistics(index: str, splits: str, channels: Sequence[str], statistics: str) -> None:
-    """Rule shard_statistics: summarise the NTC crops for training of each well and channel.
+    """Rule shard_statistics: summarise the NTC crops for training of each batch and channel.
 
-    A well that is held out as a whole has none for training; all its NTC crops are used instead.
+    A batch that is held out as a whole has none for training; all its NTC crops are used instead.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def shard_statistics(index: str, splits: str, channels: Sequence[str], statistic
     channels
         Names of the channels in the configuration.
     statistics
-        Output: one row per plate, well and channel.
+        Output: one row per batch and channel.
 
     Raises
     ------
@@ -62,20 +62,19 @@ def shard_statistics(index: str, splits: str, channels: Sequence[str], statistic
         If the channels of the configuration are not those of the crops.
     """
     check_channels(channels, index)
-    table = read_table(index, columns=["shard", "row", "plate", "well", "is_ntc"])
+    table = read_table(index, columns=["shard", "row", "batch", "is_ntc"])
     is_trained = pc.equal(read_table(splits)["split"], "train")
     table = table.append_column("is_trained", is_trained).filter(table["is_ntc"])
     root = Path(index).parents[1]
-    wells = sorted(set(zip(table["plate"].to_pylist(), table["well"].to_pylist(), strict=True)))
-    progress = Progress(len(wells), "wells", "statistics")
+    batches = sorted(pc.unique(table["batch"]).to_pylist())
+    progress = Progress(len(batches), "batches", "statistics")
     rows = []
-    for plate, well in wells:
-        chosen = pc.and_(pc.equal(table["plate"], plate), pc.equal(table["well"], well))
-        controls = table.filter(chosen)
+    for batch in batches:
+        controls = table.filter(pc.equal(table["batch"], batch))
         trained = controls.filter(controls["is_trained"])
         histogram, n_cells = _histogram_of(trained if len(trained) else controls, root)
         for name, counts in zip(channels, histogram, strict=True):
-            keys = {"plate": plate, "well": well, "channel": name, "n_cells": n_cells}
+            keys = {"batch": batch, "channel": name, "n_cells": n_cells}
             rows.append(keys | histogram_summary(counts))
         progress.step()
     write_parquet(pa.Table.from_pylist(rows), statistics)

@@ -24,7 +24,9 @@ class Cells:
     labels, label
         NTC, then the genes in order; number of each cell's gene among them (0 is NTC).
     batches, batch
-        Experimental batches "plate/well" in order; number of each cell's batch among them.
+        Experimental batches in order; number of each cell's batch among them.
+    well
+        Number of each cell's well among those of all plates.
     tile
         Number of each cell's tile; other in every plate and well.
     """
@@ -37,6 +39,7 @@ class Cells:
     label: np.ndarray
     batches: list[str]
     batch: np.ndarray
+    well: np.ndarray
     tile: np.ndarray
 
     def __len__(self) -> int:
@@ -45,11 +48,11 @@ class Cells:
 
 def read_training_cells(index: str) -> Cells:
     """Read the shard index; labels are sorted by name after NTC, batches by name."""
-    columns = ["cell_id", "shard", "row", "plate", "well", "tile", "gene", "is_ntc"]
+    columns = ["cell_id", "shard", "row", "plate", "well", "tile", "batch", "gene", "is_ntc"]
     table = read_table(index, columns=columns)
     shards, shard = _codes(table["shard"])
-    plate_well = pc.binary_join_element_wise(table["plate"], table["well"], "/")
-    batches, batch = _codes(plate_well)
+    batches, batch = _codes(table["batch"])
+    _, well = _codes(pc.binary_join_element_wise(table["plate"], table["well"], "/"))
     is_ntc = table["is_ntc"].to_numpy()
     genes, gene = _codes(pc.if_else(table["is_ntc"], CONTROL, table["gene"]))
     names = [CONTROL, *(name for name in genes if name != CONTROL)]
@@ -58,8 +61,8 @@ def read_training_cells(index: str) -> Cells:
     label = np.where(is_ntc, 0, label_of_gene[gene])
     row = table["row"].to_numpy().astype(np.int64)
     site = table["tile"].to_numpy().astype(np.int64)
-    tile = batch * (site.max(initial=0) + 1) + site
-    return Cells(table["cell_id"], shards, shard, row, names, label, batches, batch, tile)
+    tile = well * (site.max(initial=0) + 1) + site
+    return Cells(table["cell_id"], shards, shard, row, names, label, batches, batch, well, tile)
 
 
 def _codes(column) -> tuple[list[str], np.ndarray]:

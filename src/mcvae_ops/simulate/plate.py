@@ -9,7 +9,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
-from mcvae_ops.screen import channels_from, tile_numbers, well_grid
+from mcvae_ops.screen import channels_from, on_grid, tile_numbers, well_grid
 from mcvae_ops.simulate.imaging import draw_tile, draw_well
 from mcvae_ops.simulate.layout import write_calls, write_images, write_labels
 from mcvae_ops.simulate.optics import PlateOptics, draw_plate_optics
@@ -56,8 +56,9 @@ def simulate_plate(
     channels = channels_from(screen["channels"])
     optics = _optics_of(plate, reference, simulate, screen)
     pitch_px = screen["tile_size_px"] - simulate["well"]["overlap_px"]
-    origins = well_grid(screen["well_grid"]["column_heights"]) * pitch_px
-    numbers = tile_numbers(screen["tiles"])
+    grid, numbers = screen["well_grid"], tile_numbers(screen["tiles"])
+    places = well_grid(grid["column_heights"])[on_grid(numbers, grid)]
+    origins = dict(zip(numbers, places * pitch_px, strict=True))
     wells = screen["plates"][plate]
     progress = Progress(len(wells) * len(numbers), "tiles", f"render {plate}")
     planted, shifts = [], []

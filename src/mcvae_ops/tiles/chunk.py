@@ -25,6 +25,7 @@ from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.illumination import Illumination, read_illumination
 from mcvae_ops.tiles.image_formats import Window
 from mcvae_ops.tiles.load import AlignedTile, aligned_tile
+from mcvae_ops.tiles.position_check import PositionCheck
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.tiles.shifts import Shifts, consensus_of_well
 from mcvae_ops.tiles.stitched import window_of_cells
@@ -103,9 +104,9 @@ class ChunkCrops:
             self.dropped.append({"tile": tile, "reason": "no image", "n_cells": n_cells})
 
     def fail_tile(self, tile: int, n_cells: int, names: list[str], reason: str) -> None:
-        """Record that a tile could not be used, and that its cells are lost."""
-        self.failed[tile] = reason
+        """Record that a tile could not be used, and that its cells, if it has any, are lost."""
         if n_cells:
+            self.failed[tile] = reason
             self.dropped.append({"tile": tile, "reason": "tile failed", "n_cells": n_cells})
         unknown = np.full(len(names), np.nan)
         px, method = np.stack([unknown, unknown], axis=1), ("failed",) * len(names)
@@ -153,8 +154,7 @@ def crop_tile(
     these cells (cells), rows of the alignment and of the dropped table.
     """
     image = clip(aligned.image, crop["clip_fraction"])
-    origin = (0, 0) if window is None else (window[0].start, window[1].start)
-    centres = cells[["y_px", "x_px"]].to_numpy() - origin
+    centres = _in_window(cells, window)
     crops = crop_cells(image, aligned.shifts.px, centres, crop["size_px"])
     reasons = sorted(Counter(crops.reasons[~crops.is_inside]).items())
     return crops.images, {
@@ -162,6 +162,12 @@ def crop_tile(
         "alignment": alignment_rows(tile, names, aligned.shifts, ""),
         "dropped": [{"tile": tile, "reason": reason, "n_cells": n} for reason, n in reasons],
     }
+
+
+def _in_window(cells: pd.DataFrame, window: Window | None) -> np.ndarray:
+    """Return the positions (cell, 2) in the window of a tile, y and x in px."""
+    origin = (0, 0) if window is None else (window[0].start, window[1].start)
+    return cells[["y_px", "x_px"]].to_numpy(float) - origin
 
 
 def crop_tiles(
@@ -192,8 +198,15 @@ def crop_tiles(
         Store of the crops; it may already hold tiles that an interrupted job has cropped.
     illumination
         Illumination of the well, by which tiles are corrected; or None.
+
+    Raises
+    ------
+    InputError
+        If the cells of the first tiles fit their images clearly better elsewhere.
     """
     names = [channel.name for channel in channels_from(screen["channels"])]
+    reference = names.index(alignment["reference"])
+    check = PositionCheck(alignment["reference"], crop["size_px"])
     # An empty table first, so that a chunk without cells still has the columns of the cells table.
     result = ChunkCrops([cells[tile].iloc[:0] for tile in [*cells][:1]])
     for tile in files:
@@ -217,6 +230,7 @@ def crop_tiles(
                 aligned = aligned_tile(
                     paths, screen, alignment, consensus, correct, archive, window
                 )
+                check.add(aligned.image[reference], _in_window(tile_cells, window))
                 crops, notes = crop_tile(tile, aligned, tile_cells, names, crop, window)
                 finished.save(tile, files[tile], tile_cells, crops, notes)
             result.add_tile(notes, tile_cells, finished.first_row[tile])
@@ -234,13 +248,15 @@ def _by_tile(table: pd.DataFrame, tiles: Sequence[int]) -> dict[int, pd.DataFram
     return {tile: groups.get(tile, table.iloc[:0]) for tile in tiles}
 
 
-def check_failed(result: ChunkCrops, n_tiles: int, max_failed_fraction: float, where: str) -> None:
+def check_failed(
+    failed: Mapping[int, str], n_tiles: int, max_failed_fraction: float, where: str
+) -> None:
     """Raise an `InputError` if too many of the tiles failed; it quotes the first reason."""
-    if len(result.failed) > max_failed_fraction * n_tiles:
-        tile, reason = next(iter(result.failed.items()))
+    if len(failed) > max_failed_fraction * n_tiles:
+        tile, reason = next(iter(failed.items()))
         raise InputError(
             where=where,
-            found=f"{len(result.failed)} of {n_tiles} tiles unusable (tile {tile}: {reason})",
+            found=f"{len(failed)} of {n_tiles} tiles unusable (tile {tile}: {reason})",
             expected=f"at most {max_failed_fraction:.1%} (crop.max_failed_fraction)",
             fix="correct the configuration of the screen or its files, or allow more",
         )
@@ -326,7 +342,8 @@ def crop_chunk(
         finished,
         well_light,
     )
-    check_failed(result, len(tiles), crop["max_failed_fraction"], f"{plate} {well} chunk {chunk}")
+    where = f"{plate} {well} chunk {chunk}"
+    check_failed(result.failed, len(tiles), crop["max_failed_fraction"], where)
     cropped = pd.concat(result.cells, ignore_index=True)
     rows = np.concatenate([[], *result.rows])
     # Shuffled over the tiles of the chunk, because training reads neighbours in a shard together.

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mcvae_ops.errors import TileError
+from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
@@ -161,12 +161,17 @@ def plate_shifts(
         Output: known shifts that were measured (see `check_tile`), by tile.
     overlay
         Output: the middle of one tile before and after its shifts, one row per pixel.
+
+    Raises
+    ------
+    InputError
+        If no tile can be used: then the configuration describes other images.
     """
     table = read_frame(files, filters=[("plate", "==", plate)])
     channels = channels_from(screen["channels"])
     chosen = spread_tiles(table, alignment["consensus_tiles"])
     progress = Progress(len(chosen), "tiles", f"measure {plate}")
-    measured, checked, pictures = [], [], []
+    measured, checked, pictures, reasons = [], [], [], []
     by_tile = table.groupby(["well", "tile"])
     wanted = {(well, tile): by_tile.get_group((well, tile)) for well, tile in chosen}
     for (well, tile), paths in stream_tiles(wanted, cache, archive):
@@ -183,7 +188,15 @@ def plate_shifts(
             checked += errors.assign(plate=plate, well=well, tile=tile).to_dict("records")
         except TileError as error:
             logger.warning("%s %s tile %d is left out: %s", plate, well, tile, error)
+            reasons.append(f"tile {tile} of {well}: {error}")
         progress.step()
+    if not measured:
+        raise InputError(
+            where=f"plate {plate}",
+            found=f"{len(reasons)} of {len(reasons)} tiles unusable ({reasons[0]})",
+            expected="tiles as the section screen describes them",
+            fix="correct screen.tile_size_px, z_planes or channels, or replace the files",
+        )
     result = consensus_table(measured, channels, alignment)
     logger.info("consensus of %s:\n%s", plate, result.to_string(index=False))
     result.insert(0, "plate", plate)

@@ -55,5 +55,17 @@ def window_of_cells(tile: int, screen: dict, centres: np.ndarray, size_px: int) 
     return y, x
 
 
+def window_around(tile: int, screen: dict, margin_px: int) -> Window | None:
+    """Return a tile's window, extended by a margin within its image; None as in `window_of`."""
+    window = window_of(tile, screen)
+    if window is None:
+        return None
+    y, x = (
+        slice(max(0, part.start - margin_px), min(length, part.stop + margin_px))
+        for part, length in zip(window, tile_shape(screen["tile_size_px"]), strict=True)
+    )
+    return y, x
+
+
 def _part(start: int, length: int, end: int) -> slice:
     return slice(start, min(start + length, end))

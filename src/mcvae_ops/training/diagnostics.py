@@ -88,7 +88,7 @@ class Meter:
     def add(self, terms: dict[str, Tensor], positions: np.ndarray) -> None:
         """Count one step; `positions` are its cells, of this rank, in the index."""
         self.terms += torch.stack([terms[name].detach() for name in self._names])
-        origins = (self._cells.tile[positions], self._cells.batch[positions])
+        origins = (self._cells.tile[positions], self._cells.well[positions])
         self.mixing += torch.tensor([len(np.unique(origin)) for origin in origins])
         self._n_cells += len(positions)
 

@@ -110,7 +110,7 @@ def preprocessing(
     if not settings["normalise_batches"]:
         return Preprocessing(**plain)
     rows = read_table(statistics).to_pylist()
-    measured = {(f"{row['plate']}/{row['well']}", row["channel"]): row for row in rows}
+    measured = {(row["batch"], row["channel"]): row for row in rows}
     without_controls = [batch for batch in batches if (batch, channels[0]) not in measured]
     if without_controls:
         raise InputError.missing(

@@ -4,14 +4,31 @@ import difflib
 from collections import Counter
 from pathlib import Path
 
+from mcvae_ops.archive.addresses import is_doi, local_study
+from mcvae_ops.archive.annotations.list_sources import (
+    PAIRS,
+    check_list,
+    listed_sources,
+    read_content,
+)
 from mcvae_ops.archive.image_places import check_address
-from mcvae_ops.archive.patterns import well_name
+from mcvae_ops.archive.licences import plain_name
+from mcvae_ops.archive.patterns import Pattern, well_name
+from mcvae_ops.cells.columns import expression
+from mcvae_ops.cells.described import entries_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import channels_from, folder_name, tile_numbers, tile_shape
+from mcvae_ops.screen import (
+    channels_from,
+    control_values,
+    folder_name,
+    tile_numbers,
+    tile_shape,
+)
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
-from mcvae_ops.workflow.places import local_paths
+from mcvae_ops.workflow.places import local_paths, profile_places
 
+ORIGINS = ("table", "masks", "segment")  # what cells come from
 PICTURE_PX = 16_383  # of WebP, width and height
 
 
@@ -53,7 +70,6 @@ def _check_channels(config: dict) -> None:
 def _check_tiles(config: dict) -> None:
     screen = config["screen"]
     tiles = tile_numbers(screen["tiles"])
-    on_grid = sum(screen["well_grid"]["column_heights"])
     if not tiles:
         raise _wrong(
             "screen.tiles",
@@ -61,13 +77,7 @@ def _check_tiles(config: dict) -> None:
             "ranges whose first tile is not above the last",
             "correct them",
         )
-    if tiles[-1] >= on_grid:
-        raise _wrong(
-            "screen.tiles",
-            str(tiles[-1]),
-            f"tiles of the well grid (0 to {on_grid - 1})",
-            "correct it or screen.well_grid.column_heights",
-        )
+    _check_grid(screen, tiles)
     size_px = min(tile_shape(screen["tile_size_px"]))
     if config["crop"]["size_px"] > size_px:
         raise _wrong(
@@ -76,6 +86,36 @@ def _check_tiles(config: dict) -> None:
             f"at most the tile size ({size_px} px)",
             "make the crops smaller",
         )
+
+
+def _check_grid(screen: dict, tiles: list[int]) -> None:
+    grid = screen["well_grid"]
+    if grid is None:
+        if screen["duplicates"] is not None:
+            raise _missing(
+                "screen.well_grid",
+                "a grid",
+                "screen.duplicates compares places of cells in the well",
+                "set it, or set screen.duplicates to null",
+            )
+        return
+    if screen["cut_px"] is not None:
+        raise _wrong(
+            "screen.well_grid",
+            "a grid beside screen.cut_px",
+            "null: a stitched well is cut into tiles row by row",
+            "set it to null",
+        )
+    first = grid["first_tile"]
+    last = first + sum(grid["column_heights"]) - 1
+    for tile in (tiles[0], tiles[-1]):
+        if not first <= tile <= last:
+            raise _wrong(
+                "screen.tiles",
+                str(tile),
+                f"tiles of the well grid ({first} to {last})",
+                "correct it, or column_heights or first_tile of screen.well_grid",
+            )
 
 
 def _check_chain(config: dict) -> None:
@@ -164,15 +204,88 @@ def _check_models(config: dict) -> None:
         )
 
 
+def _check_cells(config: dict) -> None:
+    """Refuse cells of several origins, or a segmentation that is not described whole."""
+    for number, table in enumerate(config["cells"]):
+        origins = [key for key in ORIGINS if table[key]]
+        if len(origins) > 1 or (number and origins != ["table"]):
+            raise _wrong(
+                "cells",
+                " and ".join(origins) or "an entry without a table",
+                f"one of {', '.join(ORIGINS)} in the first entry, tables after it",
+                "remove the others",
+            )
+        if table["measure"] and "table" in origins:
+            raise _wrong(
+                "cells.measure",
+                "true beside a table",
+                "cells of masks or of a segmentation, whose outlines can be measured",
+                "remove it",
+            )
+    first = next(iter(config["cells"]), None)
+    if first is None or not (first["masks"] or first["segment"]):
+        return
+    if first["masks"]:
+        check_address(_of_masks(config), "cells.masks")
+    else:
+        _check_segment(first["segment"], config["screen"])
+    if not config["labels"] and config["source"] == "archive":
+        raise _missing(
+            "labels",
+            "a plate map",
+            "images say nothing of genes and controls",
+            "name a table with the columns well and gene",
+        )
+
+
+def _of_masks(config: dict) -> dict:
+    channels = [{"name": "mask", "group": "mask"}]
+    return config["screen"] | {"images": config["cells"][0]["masks"], "channels": channels}
+
+
+def _check_segment(segment: dict, screen: dict) -> None:
+    names = [channel["name"] for channel in screen["channels"]]
+    if segment["channel"] not in names:
+        raise _wrong(
+            "cells.segment.channel",
+            f"channel {segment['channel']!r}",
+            f"a channel of the screen ({', '.join(names)})",
+            "correct its name",
+        )
+    diameters = [key for key in ("diameter_px", "diameter_um") if segment[key] is not None]
+    if len(diameters) != 1:
+        raise _wrong(
+            "cells.segment",
+            " and ".join(diameters) or "no diameter",
+            "diameter_px or diameter_um",
+            "say how large a cell (or nucleus) is in this channel",
+        )
+    if diameters == ["diameter_um"] and screen["pixel_size_um"] is None:
+        raise _missing(
+            "screen.pixel_size_um",
+            "the size of a pixel",
+            "cells.segment.diameter_um is in um",
+            "set it, or cells.segment.diameter_px",
+        )
+
+
 def _check_source(config: dict) -> None:
     source, archive = config["source"], config["archive"]
     needed = {
-        "simulated": {"simulate": config.get("simulate")},
-        "archive": {
-            "archive.study": archive["study"] or archive["root"],
-            "archive.dataset": archive["dataset"],
+        "simulated": {
+            "simulate": config.get("simulate"),
+            "screen.well_grid": config["screen"]["well_grid"],
         },
-        "profiles": {"archive.profiles": archive["profiles"]},
+        "archive": {
+            "archive.root": archive["root"],
+            "cells": config["cells"] and any(config["cells"][0][key] for key in ORIGINS),
+        },
+        "profiles": {"archive.profiles": archive["profiles"]}
+        | {
+            f"archive.profiles.{name}.table": entry.get("table")
+            for name, entry in (archive["profiles"] or {}).items()
+            if entry is not None
+        },
     }
     for key, value in needed[source].items():
         if not value:
@@ -183,22 +296,35 @@ def _check_places(config: dict) -> None:
     if config["source"] == "simulated":
         return
     archive = config["archive"]
-    annotations = archive["annotations"]
-    parts = {
-        "archive": {key: archive[key] for key in ("study", "root", "files", "dataset")},
-        "archive.profiles": archive["profiles"] or {},
-        "archive.annotations.pairs": annotations["pairs"],
-        "archive.annotations": {key: annotations[key] for key in annotations if key != "pairs"},
+    places = {
+        "archive.root": local_study(archive["root"]) or archive["root"],
+        "archive.files": archive["files"],
     }
-    for section, places in parts.items():
-        for key, place in places.items():
-            if local_paths([place]) and not Path(place).exists():
-                raise _missing(
-                    f"{section}.{key}",
-                    f"the file {place}",
-                    "the run reads it",
-                    "place it there, or set another path or an https address",
-                )
+    places |= profile_places(archive["profiles"])
+    places |= {listed.key: listed.place for listed in listed_sources(archive["annotations"])}
+    for key, place in places.items():
+        if local_paths([place]) and not Path(place).exists():
+            raise _missing(
+                key,
+                f"the file {place}",
+                "the run reads it",
+                "place it there, or set another path or an https address",
+            )
+
+
+def _check_lists(config: dict) -> None:
+    """Refuse lists on this machine that cannot be read, and names that are taken."""
+    archive = config["archive"]
+    for listed in listed_sources(archive["annotations"]):
+        if listed.kind == PAIRS and plain_name(listed.name) == "corum":
+            raise InputError.twice(
+                where=f"configuration key {listed.key}",
+                what=f"the list {listed.name}",
+                fix=f"call these pairs otherwise, such as {listed.name}_pairs: {listed.name} are "
+                "the complexes of archive.annotations.corum",
+            )
+        if local_paths([listed.place]) and Path(listed.place).is_file():
+            check_list(listed, read_content(listed, archive)[0])
 
 
 def _check_library(config: dict) -> None:
@@ -215,6 +341,40 @@ def _check_library(config: dict) -> None:
                 f"{'given' if by_dose else 'null'}",
                 "correct one of the two",
             )
+
+
+def _check_tables(config: dict) -> None:
+    """Refuse addresses and columns of tables that cannot be read, and tables that are not there."""
+    if config["source"] == "simulated":
+        name, values = control_values(config["screen"]["control"])
+        if name != "gene" or "*" in values[0]:
+            raise _wrong(
+                "screen.control",
+                repr(config["screen"]["control"]),
+                "a label, which the simulation writes",
+                "name one",
+            )
+        return
+    entries = entries_of(config["cells"], config["labels"], config["archive"]["root"])
+    for entry in entries:
+        for name, text in entry.table["columns"].items():
+            expression(text, f"configuration key {entry.key}.columns.{name}")
+        for column, text in entry.table["parse"].items():
+            Pattern(text, f"configuration key {entry.key}.parse.{column}")
+        file = entry.address.dataset or entry.address.file()
+        is_local = file is not None and not is_doi(file) and bool(local_paths([file]))
+        if is_local and not Path(file).exists() and not _in_archive(file):
+            raise _missing(
+                f"{entry.key}.table",
+                f"the file {file}",
+                "the run reads it",
+                "place it there, or set another path or address",
+            )
+
+
+def _in_archive(file: str) -> bool:
+    """Say whether a path leads into an archive that is there."""
+    return any(parent.is_file() for parent in Path(file).parents)
 
 
 def _check_groups(config: dict) -> None:
@@ -278,7 +438,10 @@ CHECKS = (
     _check_split,
     _check_models,
     _check_source,
+    _check_cells,
     _check_places,
+    _check_lists,
+    _check_tables,
     _check_library,
     _check_groups,
     _check_pictures,

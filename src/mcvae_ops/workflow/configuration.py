@@ -34,10 +34,11 @@ def check_configuration(config: dict, defaults: Path, schema: Path, repository: 
     rules = read_yaml(schema)
     whole = in_full(lay_over(read_yaml(defaults), config, rules))
     check_schema(whole, rules)
+    name = whole["screen"]["name"]
+    whole |= {section: fill_in(whole[section], name) for section in ("archive", "cells", "labels")}
     for check in CHECKS:
         check(whole)
-    archive = fill_in(whole["archive"], whole["screen"]["name"])
-    return whole | {"archive": archive, "figures": locate(whole["figures"], repository)}
+    return whole | {"figures": locate(whole["figures"], repository)}
 
 
 def read_yaml(path: Path) -> dict:

@@ -26,8 +26,9 @@ def lay_over(lower: dict, upper: dict, schema: dict) -> dict:
         ``config.schema.yaml``: says where the user names the entries.
     """
     merged = deepcopy(lower)
-    if OPTIONAL not in upper:
+    if upper.get(OPTIONAL) is None:
         merged.pop(OPTIONAL, None)
+        upper = {key: value for key, value in upper.items() if key != OPTIONAL}
     update_config(merged, upper)
     for *parents, last in named_sections(schema):
         parent = _at(merged, parents)

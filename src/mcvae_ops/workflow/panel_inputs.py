@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mcvae_ops.archive.licences import is_non_commercial
+from mcvae_ops.archive.table_address import named_fields
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
 
 __all__ = [
@@ -104,8 +105,26 @@ def _missing(config: dict) -> dict[str, str]:
         missing["pairs"] = "no list of pairs of genes can be used"
     if config["source"] == "profiles":
         missing["cells"] = "source is profiles, which has no cells"
+        missing |= _missing_of_profiles(config["archive"]["profiles"])
+    has_cells = config["source"] != "profiles"
+    if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
+        missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
+    if config["screen"]["well_grid"] is None:
+        missing["well_grid"] = "screen.well_grid is null: places of tiles in the well are not known"
     if not config["alignment"]["measure"]:
         missing["shifts"] = "alignment.measure is empty: no channel is shifted"
+    return missing
+
+
+def _missing_of_profiles(profiles: dict) -> dict[str, str]:
+    """Return what published profiles lack, and why; from cells, all of it is measured."""
+    key, genes, missing = "archive.profiles", profiles["genes"], {}
+    if profiles["guide_significance"] is None:
+        missing["significance"] = f"{key}.guide_significance is null"
+    if "mitotic_index" not in genes.get("columns", {}):
+        missing["mitotic_index"] = f"{key}.genes.columns names no mitotic_index"
+    if "combined" in genes.get("spaces", {}):
+        missing["spaces"] = f"{key}.genes.spaces has one space, combined"
     return missing

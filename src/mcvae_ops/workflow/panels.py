@@ -20,8 +20,9 @@ class Table:
         training that is shown has a table of its own.
     needs
         What a run must have to make it: "cells", "corrections", "pairs" (of genes: those of
-        complexes or of another list) or an annotation by its key in ``archive.annotations``. If
-        several are missing, the user is told the first.
+        complexes or of another list), "significance" (of guides), "mitotic_index", "spaces"
+        (salient and background) or an annotation by its key in ``archive.annotations``. If several
+        are missing, the user is told the first.
     """
 
     folder: str
@@ -46,7 +47,7 @@ class Panel:
         Names of the tables that it reads: keys of `TABLES`.
     needs
         What it needs in addition to what its tables need, in the same words; or "shifts", which are
-        there if a channel is registered to another one.
+        there if a channel is registered to another one; or "well_grid", the places of tiles.
     settings
         Sections of the configuration that it reads: "screen", "models", "training". Every panel is
         given ``profiles`` and ``screen.words``, too.
@@ -63,18 +64,24 @@ class Panel:
 
 BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
     "complexes": Table(folder="benchmarks", needs=("pairs",)),
-    "functions": Table(folder="benchmarks", needs=("functional_groups",)),
-    "mitosis": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "functions": Table(folder="benchmarks", needs=("functional_groups", "significance")),
+    "mitosis": Table(
+        folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces", "stage")
+    ),
     "covariates": Table(folder="benchmarks", needs=("cells",)),
     "features": Table(folder="benchmarks", needs=("cells", "functional_groups")),
     "guides": Table(folder="benchmarks", needs=("cells",)),
     "corrections": Table(folder="benchmarks", needs=("corrections", "cells", "corum")),
 }
 TABLES = BENCHMARKS | {
-    "mitosis_points": Table(folder="benchmarks", needs=("mitotic_factors",)),
+    "mitosis_points": Table(
+        folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces", "stage")
+    ),
     "hits": Table(folder="", needs=("cells",)),
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
-    "umap_guides": Table(folder="benchmarks/{training}", needs=("functional_groups",)),
+    "umap_guides": Table(
+        folder="benchmarks/{training}", needs=("functional_groups", "significance")
+    ),
     "samples": Table(folder="models/{training}", needs=("cells",)),
     "metrics": Table(folder="models/{training}", needs=("cells",)),
     "alignment": Table(folder="qc", needs=("cells",)),
@@ -277,7 +284,7 @@ PANELS = {
     "figqc1": Panel(
         draw="qc_wells:figqc1",
         tables=("alignment",),
-        needs=("shifts",),
+        needs=("shifts", "well_grid"),
         settings=("screen",),
         caption=(
             "How far the shift of every tile lies from the median shift of its plate, on the grid "
@@ -318,6 +325,7 @@ PANELS = {
     "figqc5": Panel(
         draw="qc_wells:figqc5",
         tables=("cells_per_tile",),
+        needs=("well_grid",),
         settings=("screen",),
         caption=(
             "Cells that were cropped, for every tile on the grid of its well. Tiles without a cell "

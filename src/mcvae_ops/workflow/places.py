@@ -3,23 +3,30 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from mcvae_ops.archive.addresses import scheme_of
 from mcvae_ops.errors import InputError
-
-
-def is_address(place: str) -> bool:
-    """Distinguish an address (``https://...``) from a path."""
-    return "://" in place
 
 
 def local_paths(places: Iterable[str | None]) -> list[str]:
     """Keep the places that are paths on this machine: those that a rule can take as input."""
-    return [place for place in places if place is not None and not is_address(place)]
+    return [place for place in places if place is not None and scheme_of(place) is None]
+
+
+def profile_places(profiles: dict | None) -> dict[str, str]:
+    """Return where published profiles are, by their key in the configuration."""
+    return {
+        f"archive.profiles.{name}": entry["table"]
+        for name, entry in (profiles or {}).items()
+        if entry is not None and "table" in entry
+    }
 
 
 def fill_in(value: object, screen: str) -> object:
     """Replace ``{screen}`` by the name of the screen in every text of a section."""
     if isinstance(value, dict):
         return {key: fill_in(item, screen) for key, item in value.items()}
+    if isinstance(value, list):
+        return [fill_in(item, screen) for item in value]
     return value.replace("{screen}", screen) if isinstance(value, str) else value
 
 

@@ -51,8 +51,9 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 Entries are what you name yourself: the plates of `screen.plates`, the models of `models`, the
 channels of `alignment.measure`, the lists of `archive.annotations.pairs`, the profiles of
 `evaluation.profiles`. An overlay adds to them. To replace them, name the new ones and write null
-for each old one; null for a name that no lower file has is an error. `screen.columns` and
-`simulate.library` have a fixed set of keys: an overlay changes those that it names.
+for each old one; null for a name that no lower file has is an error. `simulate.library` has a
+fixed set of keys: an overlay changes those that it names. One table of `cells` or `labels` is
+merged key by key, a list of tables is replaced.
 `screen.channels`, `simulate.library.groups` and all other lists are replaced as a whole.
 
 In the tables below, a key without a default must be set. There are two exceptions: the keys of a
@@ -80,7 +81,8 @@ def reference(schema: dict, defaults: dict) -> str:
         parts.append(
             f"\n## `{name}`\n\n{section['description']}{_stated(section, defaults, name)}\n"
         )
-        rows = list(_rows(section, schema, "", defaults.get(name)))
+        # A section that is a list has the keys of its items.
+        rows = list(_rows(section.get("items", section), schema, "", defaults.get(name)))
         if rows:
             head = "\n| key | type | default | meaning |\n|---|---|---|---|\n"
             parts.append(head + "\n".join(rows) + "\n")

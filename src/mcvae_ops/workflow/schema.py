@@ -9,11 +9,21 @@ from mcvae_ops.workflow.overlays import OPTIONAL
 
 # The new name of each key that had another one.
 RENAMED = {
+    "archive.dataset": "cells.table",
+    "archive.study": "archive.root",
+    "screen.acquisition": "screen.images",
+    "screen.columns": "cells.columns",
     "alignment.faults": "alignment.quality",
     "screen.path_pattern": "screen.images",
     "training.kl_ramp_steps": "training.kl_warmup_steps",
     "training.level_batches": "training.normalise_batches",
     "training.symmetries": "training.augmentation",
+}
+# What to do with the value of a key, where it is not the new key's as it stands.
+REWRITTEN = {
+    "archive.study": "write archive.root: biostudies:S-BIAD394, or the path or address of its JSON "
+    "after biostudies:",
+    "screen.acquisition": "write its value into screen.images, in place of {acquisition}",
 }
 # What a rule of the schema asks for, in words.
 _WORDS = {
@@ -106,13 +116,17 @@ def _unknown_key(error: jsonschema.ValidationError, path: tuple) -> InputError:
     unknown = min(set(error.instance) - set(known), key=str)
     # What differs for a model has the names of `training`.
     section = path[2:] if path[:1] == ("models",) else path
-    new = RENAMED.get(".".join((*section, unknown)))
-    if new is not None:
+    old = ".".join(map(str, (*section, unknown)))
+    if (new := RENAMED.get(old)) is not None:
+        parent, _, name = new.rpartition(".")
+        moved = parent != ".".join(map(str, section))
         return InputError(
             where=_key((*path, unknown)),
             found="the old name of this key",
-            expected=new.rpartition(".")[2],
-            fix="rename it",
+            expected=new if moved else name,
+            fix=REWRITTEN.get(
+                old, "move it there (see config/README.md)" if moved else "rename it"
+            ),
         )
     near = difflib.get_close_matches(unknown, known, n=1)
     return InputError(

@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from mcvae_ops.archive.patterns import wells_of
 from mcvae_ops.screen import tile_shape
 
+# Keys of a table of cells, and of labels, that may be left out.
+CELLS = {"table": None, "columns": {}, "parse": {}, "masks": None, "segment": None, "measure": None}
+SEGMENT = {"diameter_px": None, "diameter_um": None, "method": "watershed"}
+LABELS = {"columns": {}, "parse": {}}
 # Okabe and Ito's palette on a dark ground (jfly.uni-koeln.de/color), for channels without a colour.
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00")
 
 
 def in_full(config: dict) -> dict:
-    """Return a configuration whose plates, channels and tiles are written in full.
+    """Return a configuration whose plates, channels, tiles and tables are written in full.
 
     Parameters
     ----------
@@ -19,9 +23,15 @@ def in_full(config: dict) -> dict:
 
     Returns
     -------
-    A new configuration: rectangles of wells as lists, every key of each channel, the tiles of
-    stitched wells, and the first channel as reference where none is named.
+    A new configuration: rectangles of wells as lists, every key of each channel and of the grid of
+    a well, the tiles of stitched wells, the first channel as reference where none is named, and
+    lists of tables under ``cells`` and ``labels`` with every key of each.
     """
+    cells = _tables(config.get("cells"), CELLS)
+    config = config | {
+        "cells": _segmented(cells) if _is_list_of_sections(cells) else cells,
+        "labels": _tables(config.get("labels"), LABELS),
+    }
     screen = config.get("screen")
     if not isinstance(screen, dict):
         return config
@@ -30,9 +40,31 @@ def in_full(config: dict) -> dict:
         screen["plates"] = {name: _wells(wells) for name, wells in screen["plates"].items()}
     if _is_list_of_sections(screen.get("channels")):
         screen["channels"] = list(_channels(screen["channels"], str(screen.get("images", ""))))
+    if isinstance(grid := screen.get("well_grid"), dict):
+        centre = {"published_centre_tiles": grid["centre_tiles"]} if "centre_tiles" in grid else {}
+        screen["well_grid"] = {"first_tile": 0} | centre | grid
     if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
+
+
+def _tables(tables: object, keys: dict) -> object:
+    """Return one table, several, or none as a list."""
+    if tables is None:
+        return []
+    if isinstance(tables, dict):
+        tables = [tables]
+    return [keys | t for t in tables] if _is_list_of_sections(tables) else tables
+
+
+def _segmented(cells: list[dict]) -> list[dict]:
+    """Return tables of cells with every key of a segmentation."""
+    return [
+        table | {"segment": SEGMENT | table["segment"]}
+        if isinstance(table["segment"], dict)
+        else table
+        for table in cells
+    ]
 
 
 def _wells(wells: object) -> object:

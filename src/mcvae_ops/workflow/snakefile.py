@@ -8,6 +8,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
+from mcvae_ops.archive.addresses import is_doi
+from mcvae_ops.archive.annotations.list_sources import listed_sources
+from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
@@ -63,8 +66,44 @@ def growing(first: int) -> Callable:
 
 def annotation_files(annotations: dict) -> list[str]:
     """Return the annotations that are files on this machine; others are addresses, or left out."""
-    lists = without(annotations, "pairs")
-    return local_paths([*lists.values(), *annotations["pairs"].values()])
+    return local_paths(listed.place for listed in listed_sources(annotations))
+
+
+def cells_on_images(config: dict) -> dict | None:
+    """Return how cells are taken from images: masks, segment (in px) and measure; None if not."""
+    first = next(iter(config["cells"]), None)
+    if first is None or not (first["masks"] or first["segment"]):
+        return None
+    segment = first["segment"] and select(first["segment"], "channel", "diameter_px", "method")
+    if segment and segment["diameter_px"] is None:
+        diameter_um = first["segment"]["diameter_um"]
+        segment |= {"diameter_px": diameter_um / config["screen"]["pixel_size_um"]}
+    return {
+        "masks": first["masks"],
+        "segment": segment,
+        "measure": first["measure"] is not False,
+    }
+
+
+def cell_tables(config: dict) -> list[dict]:
+    """Return the tables of cells; the first one is the workflow's own where images show them."""
+    if cells_on_images(config) is None:
+        return config["cells"]
+    folder = Path("results", config["screen"]["name"], "segmented").absolute()
+    return [config["cells"][0] | {"table": f"{folder}/{{plate}}/{{well}}.parquet"}]
+
+
+def table_files(config: dict) -> list[str]:
+    """Return the files on this machine that hold, or list, the tables of cells and labels.
+
+    Files that only a listing finds, and those below another root, are no inputs of a rule.
+    """
+    root, files = config["archive"]["root"], []
+    for table in (*config["cells"], *config["labels"]):
+        if table["table"] is not None:
+            address = table_address(table["table"], "cells.table", root)
+            files.append(address.dataset or address.file())
+    return [file for file in local_paths(files) if not is_doi(file)]
 
 
 def say_left_out(panels: DrawnPanels) -> None:

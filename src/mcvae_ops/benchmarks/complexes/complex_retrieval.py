@@ -6,7 +6,7 @@ overlapping complexes and a null of permuted labels, with and without the larges
 differences between models and spaces over seeds; mean average precision of each complex with p and
 q (one complex of each cluster), and its mean over clusters, in which the largest weigh as much as
 any other. Sets of pairs without complexes (Reactome, ...) get no interval, because there are no
-complexes to resample.
+complexes to resample. EFAAR's protocol: recall alone, for comparison with other maps.
 """
 
 import logging
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
+from mcvae_ops.benchmarks.complexes.efaar_recall import efaar_rows, known_pairs
 from mcvae_ops.benchmarks.complexes.pair_graph import (
     Graph,
     complex_graph,
@@ -56,6 +57,7 @@ from mcvae_ops.benchmarks.estimates.retrieval import (
     resampled_recall_and_precision,
 )
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
+from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
@@ -108,7 +110,12 @@ def build_pair_sets(
     """
     graphs = {COMPLEXES: complex_graph(library, complexes)}
     graphs[WITHOUT_LARGEST] = without_largest(library, complexes, graphs[COMPLEXES])
-    graphs |= {str(name): pair_graph(library, part) for name, part in pairs.groupby("source")}
+    for name, part in pairs.groupby("source"):
+        if name in graphs:
+            raise InputError.twice(
+                where="table of pairs of genes", what=f"the list {name}", fix="rename the list"
+            )
+        graphs[str(name)] = pair_graph(library, part)
     pair_sets = {}
     for name, graph in graphs.items():
         n_nodes, n_edges = len(graph.nodes), len(graph.edges)
@@ -356,11 +363,13 @@ def complexes(
     def pair_sets_of(library: tuple[str, ...]) -> dict[str, PairSet]:
         return build_pair_sets(library, complex_table, pair_table, settings["bootstrap"], seed)
 
+    known = known_pairs(complex_table, pair_table, COMPLEXES)
     rows, estimates = [], {}
     progress = Progress(len(genes), "gene tables", "complexes")
     for path in genes:
-        new_rows, new_estimates = retrieval_rows(read_frame(path), pair_sets_of, settings, seed)
-        rows += new_rows
+        profiles = read_frame(path)
+        new_rows, new_estimates = retrieval_rows(profiles, pair_sets_of, settings, seed)
+        rows += new_rows + efaar_rows(profiles, known)
         estimates |= new_estimates
         progress.step()
     for metric in ("average_precision", "macro_average_precision"):

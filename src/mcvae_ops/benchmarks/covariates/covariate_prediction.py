@@ -29,7 +29,7 @@ from mcvae_ops.benchmarks.covariates.covariate_fits import (
     tasks,
 )
 from mcvae_ops.benchmarks.covariates.density import density_features
-from mcvae_ops.benchmarks.covariates.positions import batch_names, cell_positions
+from mcvae_ops.benchmarks.covariates.positions import cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import (
     FEWEST_UNITS,
@@ -112,7 +112,7 @@ CovariateEstimates = dict[
 def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.ndarray:
     """Return the ascending rows of at most `cells_per_batch` random control cells per batch."""
     controls = np.flatnonzero(cells["is_ntc"].to_numpy())
-    batches = batch_names(cells.iloc[controls])
+    batches = cells["batch"].to_numpy(dtype=str)[controls]
     chosen = []
     for batch in np.unique(batches):
         members = controls[batches == batch]
@@ -290,8 +290,9 @@ def covariates(
     ]
     finite = classification.finite_rows(np.hstack([predictor.features for predictor in predictors]))
     controls = cells.iloc[rows[finite]].reset_index(drop=True)
+    tile = controls.groupby(["plate", "well", "tile"]).ngroup()  # a batch may hold several wells
     described = {
-        protocol: cell_positions(controls, screen, settings, protocol).assign(tile=controls["tile"])
+        protocol: cell_positions(controls, screen, settings, protocol).assign(tile=tile)
         for protocol in table.PROTOCOLS
     }
     table.write(

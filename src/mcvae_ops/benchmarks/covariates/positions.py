@@ -5,17 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.errors import InputError
-from mcvae_ops.screen import tile_shape, well_grid
+from mcvae_ops.screen import on_grid, tile_shape, well_grid
 
 CENTRE, EDGE, UNUSED = "centre", "edge", ""
 # protocol -> key of the number of tiles in the centre of the well
 CENTRE_TILES = {"published": "published_centre_tiles", "strict": "centre_tiles"}
-
-
-def batch_names(cells: pd.DataFrame) -> np.ndarray:
-    """Return ``plate/well`` of each cell."""
-    return (cells["plate"].astype(str) + "/" + cells["well"].astype(str)).to_numpy(dtype=str)
 
 
 def fov_position(
@@ -94,7 +88,7 @@ def cell_positions(
     Parameters
     ----------
     cells
-        Cells with plate, well, tile, y_px, x_px.
+        Cells with batch, tile, y_px, x_px.
     screen
         The screen's configuration (tile_size_px, well_grid).
     fractions
@@ -105,24 +99,14 @@ def cell_positions(
 
     Returns
     -------
-    batch, position_in_fov, position_in_well, row-aligned with `cells`.
+    batch, position_in_fov, position_in_well, row-aligned with `cells`; where the screen has no
+    grid, the position in the well is "" for all.
 
     Raises
     ------
     InputError
         If a tile lies outside the grid of the well.
     """
-    grid = screen["well_grid"]
-    of_tile = well_position(grid["column_heights"], grid[CENTRE_TILES[protocol]])
-    tile = cells["tile"].to_numpy()
-    outside = tile[(tile < 0) | (tile >= len(of_tile))]
-    if outside.size:
-        raise InputError(
-            where="configuration key screen.well_grid.column_heights",
-            found=f"a grid of {len(of_tile)} tiles, but a cell of tile {outside[0]}",
-            expected="a place on the grid for every tile",
-            fix="correct the heights of the columns",
-        )
     in_fov = fov_position(
         cells["y_px"].to_numpy(),
         cells["x_px"].to_numpy(),
@@ -132,8 +116,15 @@ def cell_positions(
     )
     return pd.DataFrame(
         {
-            "batch": batch_names(cells),
+            "batch": cells["batch"].to_numpy(dtype=str),
             "position_in_fov": in_fov,
-            "position_in_well": of_tile[tile],
+            "position_in_well": _in_well(cells["tile"].to_numpy(), screen["well_grid"], protocol),
         }
     )
+
+
+def _in_well(tiles: np.ndarray, grid: dict | None, protocol: str) -> np.ndarray:
+    if grid is None:
+        return np.full(len(tiles), UNUSED)
+    of_tile = well_position(grid["column_heights"], grid[CENTRE_TILES[protocol]])
+    return of_tile[on_grid(tiles, grid)]

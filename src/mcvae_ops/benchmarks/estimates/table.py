@@ -9,7 +9,8 @@ import pandas as pd
 from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
 from mcvae_ops.files import write_parquet
 
-PROTOCOLS = ("published", "strict")
+PROTOCOLS = ("published", "strict")  # in which every benchmark is computed
+EFAAR = "efaar"  # in addition, for complexes
 OVER_SEEDS = -1  # value of the column seed for an estimate over all training seeds
 BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
@@ -22,7 +23,7 @@ DIFFERENCES = {
 ALIKE_ITEMS = {"recall_difference"}  # metrics whose items (groups) vary alike between seeds
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
-    "protocol": "str",  # published | strict
+    "protocol": "str",  # published | strict | efaar
     "model": "str",
     "space": "str",  # combined | salient | background
     "seed": "int64",  # training seed of the model, or OVER_SEEDS
@@ -77,10 +78,10 @@ def row(
     Raises
     ------
     ValueError
-        If `protocol` is neither published nor strict.
+        If `protocol` is neither one of `PROTOCOLS` nor `EFAAR`.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol {protocol!r}: expected one of {PROTOCOLS}")
+    if protocol not in (*PROTOCOLS, EFAAR):
+        raise ValueError(f"protocol {protocol!r}: expected one of {(*PROTOCOLS, EFAAR)}")
     return {
         "benchmark": benchmark,
         "protocol": protocol,

@@ -1,18 +1,18 @@
 """Read the classical features of control cells and of groups of genes, batch by batch."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_schema, read_table
+from mcvae_ops.files import read_frame, read_schema, read_table
 from mcvae_ops.progress import Progress
 
 
@@ -28,9 +28,9 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
 
     Returns
     -------
-    Boolean columns is_ntc and one per group, indexed by cell_id.
+    Columns batch, is_ntc and one per group (bool), indexed by cell_id.
     """
-    cells = read_table(index, columns=["cell_id", "gene", "is_ntc"])
+    cells = read_table(index, columns=["cell_id", "batch", "gene", "is_ntc"])
     library = pc.unique(cells["gene"]).to_pylist()
     wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
     for name in names:
@@ -38,21 +38,45 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
         members = pd.Series(library, dtype=object)[named]
         wanted[name] = pc.is_in(cells["gene"], pa.array(members, pa.string())).to_numpy()
         wanted[name] &= ~wanted["is_ntc"]
+    is_wanted = wanted.any(axis=1)
+    wanted.insert(0, "batch", cells["batch"].to_pandas())
     wanted.index = cells["cell_id"].to_pandas()
-    return wanted[wanted.any(axis=1)]
+    return wanted[is_wanted.to_numpy()]
 
 
 def read_batches(
     features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[BatchCells]:
-    """Yield the wanted cells of each feature table (one per batch); infinite values become NaN.
+    """Yield the wanted cells of each batch; infinite values become NaN.
+
+    Parameters
+    ----------
+    features
+        Feature tables, one per well; the wells of a batch follow one another.
+    names
+        Features.
+    wanted
+        As `read_wanted` returns.
 
     Raises
     ------
     InputError
         If the tables do not hold the same features.
     """
-    progress = Progress(len(features), "batches", "feature ranking")
+    for _, wells in groupby(_read_wells(features, names, wanted), lambda well: well[0]):
+        _, values, members = zip(*wells, strict=True)
+        values, members = np.concatenate(values), pd.concat(members)
+        yield BatchCells(
+            values[members["is_ntc"].to_numpy()],
+            {name: values[members[name].to_numpy()] for name in members.columns[2:]},
+        )
+
+
+def _read_wells(
+    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+) -> Iterator[tuple[str, np.ndarray, pd.DataFrame]]:
+    """Yield the batch of each well that has a wanted cell, their features and rows of `wanted`."""
+    progress = Progress(len(features), "wells", "feature ranking")
     keep = pc.field("cell_id").isin(pa.array(wanted.index, pa.string()))
     for path in features:
         present = feature_names(path)
@@ -63,14 +87,12 @@ def read_batches(
                 expected=f"the {len(names)} features of {features[0]}",
                 fix="measure the features of all wells again",
             )
-        part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
-        values, membership = part.to_numpy(float, copy=True), wanted.loc[part.index]
+        part = read_frame(path, filters=keep).set_index("cell_id")
+        values, members = part.to_numpy(float, copy=True), wanted.loc[part.index]
         values[~np.isfinite(values)] = np.nan
-        yield BatchCells(
-            values[membership["is_ntc"].to_numpy()],
-            {name: values[membership[name].to_numpy()] for name in membership.columns[1:]},
-        )
         progress.step()
+        if len(members):
+            yield members["batch"].iloc[0], values, members
 
 
 def feature_names(path: str) -> list[str]:

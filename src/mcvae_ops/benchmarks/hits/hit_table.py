@@ -20,7 +20,7 @@ from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import read_frame, write_csv, write_parquet
 from mcvae_ops.profiles.aggregate import TRAINING_SPLITS, read_embedded_cells
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
-from mcvae_ops.profiles.significance import STATISTICS, batch_numbers, q_values
+from mcvae_ops.profiles.significance import STATISTICS, batch_numbers, exchanged_units, q_values
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Screen(NamedTuple):
     Attributes
     ----------
     cells
-        plate, well, tile, y_px, x_px, guide, gene, is_ntc.
+        plate, well, batch, tile, y_px, x_px, guide, gene, is_ntc.
     latent
         (cell, dimension), finite.
     spaces
@@ -118,7 +118,7 @@ def confounders_of(cells: pd.DataFrame) -> np.ndarray:
 def _test(
     screen: Screen, latent: np.ndarray, group_of: np.ndarray, statistic: str, n: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    return STATISTICS[statistic](latent, screen.batch_of, screen.is_control, group_of, n, seed)
+    return STATISTICS[statistic](*exchanged_units(screen.cells, latent, group_of), n, seed)
 
 
 def _agreement(screen: Screen, statistic: str, permutations: int, seed: int) -> pd.DataFrame:

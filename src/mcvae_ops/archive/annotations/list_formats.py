@@ -1,0 +1,192 @@
+"""Rows of a list in any format in which lists of genes come.
+
+Text tables (tabs, commas, semicolons), GMT, JSON, a list in a notebook, parquet; each as it is,
+gzipped or in a zip archive. Named sets of genes (GMT, JSON, a dictionary in a notebook) become rows
+(set, gene).
+"""
+
+import ast
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pyarrow as pa
+
+from mcvae_ops.archive.annotations.text_rows import Rows, decoded, head_of, split_rows
+from mcvae_ops.archive.annotations.unpacking import unpacked
+from mcvae_ops.errors import InputError
+
+SET, GENE = "set", "gene"
+# "file.ipynb#name": formats that hold several named lists.
+_NAMED = re.compile(r"^(.+\.(?:ipynb|json|gmt)(?:\.gz|\.zip)?)#([^#/]+)$", re.IGNORECASE)
+_PARQUET = b"PAR1"
+
+
+def place_and_name(table: str) -> tuple[str, str | None]:
+    """Split ``file.ipynb#name`` into the path or address and the name of one list in it."""
+    match = _NAMED.match(table)
+    return (match[1], match[2]) if match else (table, None)
+
+
+def rows_of(content: bytes, table: str, head: bool = False) -> Rows:
+    """Return the rows of a list.
+
+    Parameters
+    ----------
+    content
+        Bytes of the file.
+    table
+        Path or address, for errors; its suffix tells GMT from other text, and ``#name`` behind it
+        names one of several lists.
+    head
+        Whether the first lines of a text table are enough.
+
+    Raises
+    ------
+    InputError
+        If the file is in none of the formats, is damaged, or has no list of that name.
+    """
+    place, name = place_and_name(table)
+    content = unpacked(content, place)
+    if content.startswith(_PARQUET):
+        return _parquet_rows(content, place)
+    text = decoded(content, place)
+    if _has_suffix(place, ".gmt"):
+        return _set_rows(_gmt_sets(text, place), name, place)
+    if text.lstrip()[:1] in ("{", "["):
+        return _json_rows(text, name, place)
+    return split_rows(head_of(text) if head else text, place)
+
+
+def _has_suffix(place: str, suffix: str) -> bool:
+    path = PurePosixPath(urlsplit(place).path.lower())
+    return suffix in path.suffixes[-2:]
+
+
+def _parquet_rows(content: bytes, where: str) -> Rows:
+    """Return the columns and, if it has a meaning, the index of a parquet table as text."""
+    try:
+        table = pd.read_parquet(io.BytesIO(content))
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise _wrong(where, f"a damaged parquet file ({error})", "replace it") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        named = GENE if table.index.name is None and GENE not in table else table.index.name
+        table = table.rename_axis(named).reset_index()
+    text = table.astype("string").fillna("")
+    fields = [[str(field).strip() for field in row] for row in text.itertuples(index=False)]
+    return Rows([[str(column) for column in table.columns], *fields], where)
+
+
+def _gmt_sets(text: str, where: str) -> dict[str, list[str]]:
+    """Return the sets of a GMT file: name, description, genes, with tabs between them."""
+    sets: dict[str, list[str]] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = [field.strip() for field in line.split("\t")]
+        if not any(fields):
+            continue
+        if len(fields) < 3 or not fields[0]:
+            fix = "replace it"
+            raise _wrong(f"{where}, line {number}", f"{len(fields)} fields", fix, "a set of GMT")
+        if fields[0] in sets:
+            raise InputError.twice(where=where, what=f"the set {fields[0]!r}", fix="rename one")
+        sets[fields[0]] = [gene for gene in fields[2:] if gene]
+    return sets
+
+
+def _json_rows(text: str, name: str | None, where: str) -> Rows:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(where, f"damaged JSON ({error})", "replace it") from None
+    if isinstance(value, dict) and "nbformat" in value:
+        value = _assigned(value, name, where)
+    elif isinstance(value, dict) and name is not None and all(_is_genes(v) for v in value.values()):
+        return _set_rows(value, name, where)
+    return _value_rows(value, where)
+
+
+def _value_rows(value: object, where: str) -> Rows:
+    """Return genes, lists of genes by set, sets by gene, or records with alike keys, as rows."""
+    if _is_genes(value):
+        return Rows([[GENE], *([gene.strip()] for gene in value)], where)
+    if isinstance(value, dict) and value and all(_is_genes(genes) for genes in value.values()):
+        return _set_rows(value, None, where)
+    if isinstance(value, dict) and value and all(isinstance(v, str) for v in value.values()):
+        rows = [[gene.strip(), label.strip()] for gene, label in value.items()]
+        return Rows([[GENE, SET], *rows], where)
+    if isinstance(value, list) and value and all(isinstance(record, dict) for record in value):
+        names = list(value[0])
+        if all(list(record) == names for record in value):
+            fields = [[str(record[name]).strip() for name in names] for record in value]
+            return Rows([names, *fields], where)
+    kind = type(value).__name__
+    expected = "a list of genes, lists by group ({group: [genes]}), or groups by gene"
+    raise _wrong(where, f"a {kind} of another form", "replace it", expected)
+
+
+def _set_rows(sets: dict[str, Iterable[str]], name: str | None, where: str) -> Rows:
+    if name is not None:
+        sets = {name: _entry(sets, name, where)}
+    rows = [[label, gene.strip()] for label, genes in sets.items() for gene in genes]
+    return Rows([[SET, GENE], *rows], where)
+
+
+def _is_genes(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(gene, str) for gene in value)
+
+
+def _assigned(notebook: dict, name: str | None, where: str) -> object:
+    """Return the value of a name that a code cell of a notebook assigns, if it is a literal."""
+    values: dict[str, object] = {}
+    for tree in _code(notebook):
+        for node in ast.walk(tree):
+            if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
+                continue
+            try:
+                value = ast.literal_eval(node.value)
+            except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+                continue
+            value = list(value) if isinstance(value, tuple) else value
+            value = sorted(value, key=str) if isinstance(value, set) else value
+            label = node.targets[0].id
+            if label == name and values.get(label, value) != value:
+                fix = "write the list into a file of its own"
+                raise InputError.twice(where=where, what=f"the list {name!r}", fix=fix)
+            values[label] = value
+    lists = {label: value for label, value in values.items() if isinstance(value, list | dict)}
+    if name is None:
+        raise _wrong(
+            where,
+            f"a notebook with the lists {', '.join(lists) or 'none'}",
+            f"write {where}#NAME",
+            "the name of one list behind a #",
+        )
+    return _entry(lists, name, where)
+
+
+def _code(notebook: dict) -> Iterator[ast.Module]:
+    """Yield the code cells that Python can parse, without magic and shell lines."""
+    for cell in notebook.get("cells") or []:
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        lines = "".join(map(str, cell.get("source") or "")).split("\n")
+        code = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+        try:
+            yield ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+
+
+def _entry(entries: dict, name: str, where: str) -> object:
+    if name not in entries:
+        names = ", ".join(list(entries)[:10]) or "none"
+        raise _wrong(where, f"no list {name!r}", "correct the name behind the #", f"one of {names}")
+    return entries[name]
+
+
+def _wrong(where: str, found: str, fix: str, expected: str = "a list of genes") -> InputError:
+    return InputError(where=where, found=found, expected=expected, fix=fix)

@@ -1,0 +1,350 @@
+"""Tables of any format, in batches: parquet, CSV, SQLite, AnnData.
+
+Every format is a pair of functions: one reads the header, one yields some columns of all rows, in
+pieces, so that a table of any size fits in memory.
+"""
+
+import csv
+import io
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from mcvae_ops.errors import InputError
+
+Place = str | Path | BinaryIO
+_BATCH_BYTES = 64 << 20
+_BLOCK_BYTES = 8 << 20
+_LINE_BYTES = 1 << 20
+_OBS_NAMES = "obs_names"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a table says of its columns before its rows are read.
+
+    Attributes
+    ----------
+    kinds
+        By column: ``number``, ``text``, ``time``, ``empty`` (no value, as far as the header knows)
+        or ``other``.
+    no_features
+        Columns that the format itself tells from measurements, with the reason.
+    twice
+        Names that several columns have.
+    """
+
+    kinds: dict[str, str]
+    no_features: dict[str, str] = field(default_factory=dict)
+    twice: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: how its header is read, and its rows.
+
+    Attributes
+    ----------
+    suffixes
+        Of its files.
+    header
+        (path or open file, name of the table in it) to `Header`.
+    batches
+        (path, name of the table in it, columns of text, columns of numbers) to tables of these
+        columns. Texts come as they stand there, numbers as they come or float64.
+    """
+
+    suffixes: tuple[str, ...]
+    header: Callable[[Place, str | None], Header]
+    batches: Callable[[Path, str | None, Sequence[str], Sequence[str]], Iterator[pa.Table]]
+
+
+def _parquet_header(place: Place, table: str | None) -> Header:
+    with pq.ParquetFile(place) as parts:
+        schema = parts.schema_arrow
+    pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    index = [name for name in pandas.get("index_columns", []) if isinstance(name, str)]
+    return _of_schema(schema, dict.fromkeys(index, "index of the table"))
+
+
+def _parquet_batches(
+    path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[pa.Table]:
+    columns = list(dict.fromkeys([*texts, *numbers]))
+    with pq.ParquetFile(path) as parts:
+        for batch in parts.iter_batches(_rows(columns), columns=columns, use_threads=False):
+            yield pa.Table.from_batches([batch])
+
+
+def _csv_header(place: Place, table: str | None) -> Header:
+    start = _uncompressed(place).read(_BLOCK_BYTES)
+    encoding, delimiter = _dialect(start)
+    text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
+    if len(start) == _BLOCK_BYTES:  # the last line is cut
+        text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
+    reader = pa_csv.open_csv(
+        pa.BufferReader(text.encode()),
+        pa_csv.ReadOptions(block_size=4 * _BLOCK_BYTES),
+        pa_csv.ParseOptions(delimiter=delimiter),
+    )
+    return _of_schema(reader.schema)
+
+
+def _csv_batches(
+    path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[pa.Table]:
+    columns = list(dict.fromkeys([*texts, *numbers]))
+    types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, pa.string())
+    encoding, delimiter = _dialect(_uncompressed(path).read(_LINE_BYTES))
+    reader = pa_csv.open_csv(
+        _uncompressed(path),
+        pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, encoding=encoding),
+        pa_csv.ParseOptions(delimiter=delimiter),
+        pa_csv.ConvertOptions(column_types=types, include_columns=columns),
+    )
+    for batch in reader:
+        yield pa.Table.from_batches([batch])
+
+
+def _dialect(start: bytes) -> tuple[str, str]:
+    """Return encoding and delimiter of a CSV: the sign that its first line has most of."""
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    line = io.StringIO(start.decode(encoding, errors="replace"), newline=None).readline()
+    counts = {sign: len(next(csv.reader([line], delimiter=sign), [])) for sign in ",\t;"}
+    return encoding, max(counts, key=counts.get)
+
+
+def _uncompressed(place: Place) -> pa.NativeFile:
+    """Open a file, or the beginning of an open one; its name or its first bytes tell gzip."""
+    if isinstance(place, str | Path):
+        return pa.input_stream(str(place))
+    place.seek(0)
+    is_packed = place.read(2) == b"\x1f\x8b"
+    place.seek(0)
+    return pa.input_stream(place, compression="gzip" if is_packed else None)
+
+
+def _sqlite_header(place: Place, table: str | None) -> Header:
+    with closing(_database(place)) as database:
+        listed = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+        found = [row[0] for row in database.execute(listed)]
+        if table not in found:
+            raise InputError(
+                where=str(place),
+                found=f"{'no name of a table' if table is None else f'no table {table!r}'}",
+                expected=f"one of its tables ({', '.join(found) or 'none'})",
+                fix="write it behind the address, as in x.sqlite#Cells",
+            )
+        declared = database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
+        first = database.execute(f"SELECT * FROM {_quoted(table)} LIMIT 1").fetchone()
+    values = first or (None,) * len(declared)
+    kinds = {
+        name: _affinity(kind, value)
+        for (_, name, kind, *_), value in zip(declared, values, strict=True)
+    }
+    return Header(kinds)
+
+
+def _sqlite_batches(
+    path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[pa.Table]:
+    columns, n_texts = ", ".join(map(_quoted, [*texts, *numbers])), len(texts)
+    with closing(_database(path)) as database:
+        cursor = database.execute(f"SELECT {columns or 1} FROM {_quoted(table)}")
+        while rows := cursor.fetchmany(_rows([*texts, *numbers])):
+            arrays = {
+                name: pa.array([None if row[k] is None else _plain(row[k]) for row in rows])
+                for k, name in enumerate(texts)
+            }
+            values = _floats([row[n_texts:] for row in rows], numbers)
+            yield pa.table(arrays | dict(zip(numbers, map(pa.array, values.T), strict=True)))
+
+
+def _database(path: Place) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+
+
+def _affinity(declared: str, value: object) -> str:
+    """Return the kind of a column by the rules of SQLite; one without a type by its first value."""
+    declared = declared.upper()
+    if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
+        return "text"
+    if "DATE" in declared or "TIME" in declared:
+        return "time"
+    if any(word in declared for word in ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL")):
+        return "number"
+    return "number" if isinstance(value, int | float) else "text"
+
+
+def _floats(rows: list[tuple], names: Sequence[str]) -> np.ndarray:
+    try:
+        return np.array(rows, np.float64).reshape(len(rows), len(names))  # None becomes NaN
+    except (ValueError, TypeError):
+        odd = []
+        for k, name in enumerate(names):
+            for row in rows:
+                try:
+                    float("nan" if row[k] is None else row[k])
+                except (ValueError, TypeError):
+                    odd.append(f"{name} ({row[k]!r})")
+                    break
+    raise pa.ArrowInvalid(f"text in columns of numbers: {', '.join(odd)}")
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _h5ad_header(place: Place, table: str | None) -> Header:
+    with _anndata(place) as data:
+        kinds = _of_schema(pa.Schema.from_pandas(data.obs, preserve_index=False)).kinds
+        features = list(map(str, data.var_names)) if data.X is not None else []
+    kinds[_OBS_NAMES] = "text"
+    twice = [name for name, n in Counter([*kinds, *features]).items() if n > 1]
+    annotations = dict.fromkeys(kinds, "annotation of cells (obs)")
+    return Header(kinds | dict.fromkeys(features, "number"), annotations, twice)
+
+
+def _h5ad_batches(
+    path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[pa.Table]:
+    with _anndata(path) as data:
+        obs = data.obs.assign(**{_OBS_NAMES: data.obs_names})
+        at = data.var_names.get_indexer([name for name in numbers if name not in obs])
+        step = _rows(list(data.var_names))
+        for start in range(0, data.n_obs, step):
+            rows = obs.iloc[start : start + step]
+            named = [name for name in dict.fromkeys([*texts, *numbers]) if name in obs]
+            arrays = {name: pa.array(rows[name], from_pandas=True) for name in named}
+            if len(at):
+                block = data.X[start : start + step]
+                block = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
+                arrays |= {data.var_names[k]: pa.array(block[:, k]) for k in at}
+            yield pa.table(arrays)
+
+
+@contextmanager
+def _anndata(path: Place) -> Iterator:
+    """Yield an .h5ad of which X stays on the disk."""
+    import anndata  # takes a second, and few tables are of this format
+
+    data = anndata.read_h5ad(path, backed="r")
+    try:
+        yield data
+    finally:
+        data.file.close()
+
+
+FORMATS = {
+    "parquet": Format((".parquet", ".pq"), _parquet_header, _parquet_batches),
+    "CSV": Format(
+        tuple(f"{suffix}{packed}" for suffix in (".csv", ".tsv", ".txt") for packed in ("", ".gz")),
+        _csv_header,
+        _csv_batches,
+    ),
+    "SQLite": Format((".sqlite", ".sqlite3", ".db"), _sqlite_header, _sqlite_batches),
+    "AnnData": Format((".h5ad",), _h5ad_header, _h5ad_batches),
+}
+SUFFIXES = tuple(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
+
+
+def format_of(name: str) -> Format | None:
+    """Return the format of a file by its name; None if it is no table."""
+    for kind in FORMATS.values():
+        if name.lower().endswith(kind.suffixes):
+            return kind
+    return None
+
+
+def header_of(place: Place, name: str, table: str | None = None) -> Header:
+    """Read the header of a table.
+
+    Parameters
+    ----------
+    place
+        Path, or an open file (parquet and CSV), of which only some bytes are read.
+    name
+        Its name, which tells the format; for errors.
+    table
+        Name of the table in a database.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or has no such table.
+    """
+    with _damage(name):
+        return format_of(name).header(place, table)
+
+
+def batches_of(
+    path: Path, name: str, table: str | None, texts: Sequence[str], numbers: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Yield some columns of all rows, in pieces of about 64 MB.
+
+    Parameters
+    ----------
+    path, name, table
+        As of `header_of`.
+    texts, numbers
+        Columns. Texts keep their spelling where the file has one (CSV: ``007``).
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or a number is none.
+    """
+    with _damage(name):
+        yield from format_of(name).batches(path, table, texts, numbers)
+
+
+@contextmanager
+def _damage(name: str) -> Iterator[None]:
+    """Say in one sentence what a library says of a file that it cannot read."""
+    try:
+        yield
+    except (OSError, pa.ArrowException, sqlite3.Error) as error:
+        raise InputError(
+            where=f"table {name}",
+            found=f"damage ({str(error).partition(chr(10))[0]})",
+            expected="a table that can be read to its end",
+            fix="replace it, or name columns of text in screen.not_features",
+        ) from None
+
+
+def _of_schema(schema: pa.Schema, no_features: dict[str, str] | None = None) -> Header:
+    twice = [name for name, n in Counter(schema.names).items() if n > 1]
+    return Header({one.name: _kind(one.type) for one in schema}, no_features or {}, twice)
+
+
+def _kind(type_: pa.DataType) -> str:
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_null(type_):
+        return "empty"
+    if any(test(type_) for test in (pa.types.is_integer, pa.types.is_floating,
+                                    pa.types.is_decimal, pa.types.is_boolean)):  # fmt: skip
+        return "number"
+    if pa.types.is_temporal(type_):
+        return "time"
+    is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
+    return "text" if is_text or pa.types.is_string_view(type_) else "other"
+
+
+def _rows(columns: Sequence[str]) -> int:
+    return max(1, _BATCH_BYTES // (8 * max(1, len(columns))))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,178 @@
+"""The tables of cells and labels of a screen, described: names, roles in the join, features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcvae_ops.archive.table_address import TableAddress, table_address
+from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.cells.columns import Named
+from mcvae_ops.cells.feature_names import sort_columns
+from mcvae_ops.errors import InputError
+from mcvae_ops.screen import control_values
+
+# Names of more than one cell: a table that adds them says something of images, wells or guides.
+OF_GROUPS = {"plate", "well", "tile", "guide", "gene", "role"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table of the configuration.
+
+    Attributes
+    ----------
+    key
+        Its key: ``cells``, or ``labels[1]``.
+    table
+        Its section: table, columns, parse.
+    address
+        Where its files are.
+    is_label
+        Whether it stands under ``labels``.
+    """
+
+    key: str
+    table: dict
+    address: TableAddress
+    is_label: bool
+
+
+@dataclass(frozen=True)
+class Described:
+    """A table and what its header says.
+
+    Attributes
+    ----------
+    entry
+        The table of the configuration.
+    named
+        Its names.
+    reasons
+        Of every column: None for a feature, or why it is none.
+    """
+
+    entry: Entry
+    named: Named
+    reasons: dict[str, str | None]
+
+    @property
+    def features(self) -> list[str]:
+        """Columns that are features."""
+        return [name for name, reason in self.reasons.items() if reason is None]
+
+
+def entries_of(cells: Sequence[dict], labels: Sequence[dict], root: str | None) -> list[Entry]:
+    """Return the tables of the sections ``cells`` and ``labels``, in their order."""
+    entries = []
+    for section, tables in (("cells", cells), ("labels", labels)):
+        for number, table in enumerate(tables):
+            key = section if len(tables) == 1 else f"{section}[{number}]"
+            if table["table"] is not None:
+                address = table_address(table["table"], f"configuration key {key}.table", root)
+                entries.append(Entry(key, table, address, section == "labels"))
+    return entries
+
+
+def describe(entry: Entry, name: str, header: Header, screen: dict) -> Described:
+    """Describe a table by the header of one of its files.
+
+    Parameters
+    ----------
+    entry
+        The table.
+    name
+        Path of the file, which may say plate, well or stage.
+    header
+        Of the file.
+    screen
+        plates, features and not_features of the configuration.
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or used and there twice: all of them in one sentence.
+    """
+    place = entry.address.place(name) or {}
+    named = Named(entry.table, entry.key, name, header, place, list(screen["plates"]))
+    reasons = sort_columns(header, named.used, screen["features"], screen["not_features"])
+    used = {*named.used, *(column for column, reason in reasons.items() if reason is None)}
+    if twice := [column for column in header.twice if column in used]:
+        raise InputError.twice(
+            where=f"table {name}",
+            what=f"column {', '.join(map(repr, twice))}",
+            fix="rename or remove one of the two, or name it in screen.not_features",
+        )
+    return Described(entry, named, reasons)
+
+
+def joins_of(tables: Sequence[Described]) -> tuple[list[Described], list[Described]]:
+    """Return the tables that add labels and places, and further ones with one row per cell.
+
+    A table that adds a plate, well, tile, guide, gene or role says something of images, wells or
+    guides, and its other columns are no features of cells. A table that adds none of these holds
+    features (or positions) of each cell.
+
+    Parameters
+    ----------
+    tables
+        All tables; the first has one row per cell.
+
+    Raises
+    ------
+    InputError
+        If a table shares no name with those before it, or adds nothing.
+    """
+    known = set(tables[0].named.names)
+    lookups, of_cells = [], []
+    for table in tables[1:]:
+        names = set(table.named.names)
+        if not names & known:
+            raise InputError(
+                where=f"configuration key {table.entry.key}",
+                found=f"the names {', '.join(sorted(names)) or 'none'}",
+                expected=f"a name of the tables before it ({', '.join(sorted(known))})",
+                fix="name the columns that both are joined by, under columns of both tables",
+            )
+        is_lookup = table.entry.is_label or bool((names - known) & OF_GROUPS)
+        if not names - known and (is_lookup or not table.features):
+            raise InputError(
+                where=f"configuration key {table.entry.key}",
+                found=f"the names {', '.join(sorted(names))} alone, which are known already",
+                expected="a further name, or features",
+                fix="name what the table adds, or leave it out",
+            )
+        (lookups if is_lookup else of_cells).append(table)
+        known |= names
+    return lookups, of_cells
+
+
+def check_names(tables: Sequence[Described], screen: dict) -> None:
+    """Raise an `InputError` if no table says what is needed of each cell: all of it at once.
+
+    Parameters
+    ----------
+    tables
+        All tables of the screen.
+    screen
+        plates, tiles, cut_px and control of the configuration.
+    """
+    known = {name for table in tables for name in table.named.names}
+    wells = screen["plates"].values()
+    label = control_values(screen["control"])[0]
+    needed = {
+        "plate": len(wells) > 1,
+        "well": max(map(len, wells)) > 1,
+        "tile": screen["cut_px"] is None and not screen["tiles"].strip().isdigit(),
+        "y_px": True,
+        "x_px": True,
+        "gene": True,
+        label: True,
+    }
+    if missing := [name for name, is_needed in needed.items() if is_needed and name not in known]:
+        columns = list(dict.fromkeys(c for table in tables for c in table.reasons))
+        raise InputError.missing(
+            where="the tables of cells and labels",
+            what=", ".join(missing),
+            why=f"their columns are {', '.join(columns[:12])}"
+            + (" ..." if len(columns) > 12 else ""),
+            fix="name the columns under cells.columns or labels.columns",
+        )

@@ -1,0 +1,156 @@
+"""Labels of cells: which are controls, and whether each guide stands for one gene."""
+
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.screen import CONTROL, control_values, is_like
+
+logger = logging.getLogger(__name__)
+
+LABELS = ("guide", "gene", "role")
+# What laboratories call controls: a label like it that is no control is said.
+_LIKE_CONTROL = re.compile(
+    r"(?i:non[-_ ]?targeting|no[-_ ]?guide|ntc?|neg(ative)?[-_ ]?(control|ctrl|con)|scrambled?|safe"
+    r"([-_ ]?(targeting|harbou?r))?|dmso|untreated|mock|vehicle|aavs1|control|ctrl)"
+    r"(?:[-_ .]?\d+)?"
+)
+
+
+class Labels:
+    """The labels of all cells of a screen.
+
+    Parameters
+    ----------
+    counts
+        Number of cells by (plate, guide, gene, role).
+    seen
+        Number of all cells of the tables by (plate, well).
+    elsewhere
+        Number of control cells by (plate, well) that the configuration does not name.
+    screen
+        control and ambiguous_labels of the configuration.
+
+    Attributes
+    ----------
+    ambiguous
+        Guides whose cells are left out.
+
+    Raises
+    ------
+    InputError
+        If there is no cell, or no control among them; if a label is the pipeline's own word for
+        controls; if a guide stands for two genes and ``ambiguous_labels`` is ``refuse``.
+    """
+
+    def __init__(self, counts: Counter, seen: Counter, elsewhere: Counter, screen: dict) -> None:
+        self.name, self.patterns = control_values(screen["control"])
+        labels, genes, controls, genes_of = Counter(), Counter(), Counter(), defaultdict(set)
+        for (plate, guide, gene, role), n in counts.items():
+            label = role if self.name == "role" else gene
+            is_control = label is not None and is_like(label, self.patterns)
+            if gene == CONTROL and not is_control:
+                raise _reserved(screen)
+            gene = CONTROL if is_control else gene
+            labels[label] += n
+            genes[gene] += n
+            controls[plate] += n if is_control else 0
+            genes_of[guide].add(gene)
+        if not counts:
+            raise _no_cell(seen)
+        _check_control(labels, controls, elsewhere, screen)
+        _say_look_alikes(genes)
+        several = {guide: sorted(of) for guide, of in genes_of.items() if len(of) > 1}
+        self.ambiguous = sorted(several)
+        if several:
+            _check_ambiguous(several, screen)
+
+    def is_control(self, table: pa.Table) -> pa.Array:
+        """Return whether each cell is a control."""
+        labels = table[self.name]
+        marked = [value for value in pc.unique(labels).to_pylist()
+                  if value is not None and is_like(value, self.patterns)]  # fmt: skip
+        return pc.is_in(labels, pa.array(marked, pa.string()))
+
+
+def count_labels(tables: Iterable[pa.Table]) -> Counter:
+    """Count cells by (plate, guide, gene, role)."""
+    counts: Counter = Counter()
+    names = ["plate", *LABELS]
+    for table in tables:
+        groups = table.group_by(names).aggregate([([], "count_all")])
+        for *labels, n in zip(*(groups[c].to_pylist() for c in (*names, "count_all")), strict=True):
+            counts[tuple(labels)] += n
+    return counts
+
+
+def _check_control(labels: Counter, controls: Counter, elsewhere: Counter, screen: dict) -> None:
+    name, patterns = control_values(screen["control"])
+    shown = ", ".join(map(repr, patterns))
+    if not controls.total() and elsewhere:
+        wells = ", ".join(f"{plate}/{well}" for (plate, well), _ in elsewhere.most_common(6))
+        raise InputError(
+            where="configuration key screen.control",
+            found=f"{shown}, which labels cells of wells {wells} alone",
+            expected="controls in wells that screen.plates names",
+            fix="add these wells to screen.plates",
+        )
+    if not controls.total():
+        commonest = ", ".join(repr(label) for label, _ in labels.most_common(5))
+        raise InputError(
+            where="configuration key screen.control",
+            found=f"{shown}, which labels none of {labels.total()} cells",
+            expected=f"a {name} of the tables of cells (the most common are {commonest})",
+            fix=f"correct screen.control or cells.columns.{name}",
+        )
+    without = [plate for plate, n in controls.items() if not n]
+    if without:
+        logger.warning("no control cell on plate %s", ", ".join(without))
+
+
+def _no_cell(seen: Counter) -> InputError:
+    found = ", ".join(f"{plate}/{well}" for (plate, well), _ in seen.most_common(6))
+    return InputError.missing(
+        where="the tables of cells",
+        what="every cell of the screen",
+        why="the configuration names its plates, wells and tiles, and the tables have cells of "
+        f"{found or 'no plate and well'}",
+        fix="correct screen.plates, screen.tiles or cells.columns",
+    )
+
+
+def _check_ambiguous(several: dict[str, list[str]], screen: dict) -> None:
+    shown = "; ".join(f"{guide}: {', '.join(genes)}" for guide, genes in list(several.items())[:5])
+    found = f"{len(several)} guides of several genes ({shown})"
+    if screen["ambiguous_labels"] == "refuse":
+        raise InputError(
+            where="the tables of cells and labels",
+            found=found,
+            expected="one gene of each guide",
+            fix="correct the labels, or set screen.ambiguous_labels: drop to leave their cells out",
+        )
+    logger.warning("left out: the cells of %s", found)
+
+
+def _say_look_alikes(genes: Counter) -> None:
+    alike = [
+        gene for gene in genes if gene not in (CONTROL, None) and _LIKE_CONTROL.fullmatch(gene)
+    ]
+    if alike:
+        shown = ", ".join(f"{gene!r} ({genes[gene]} cells)" for gene in sorted(alike)[:5])
+        logger.warning("%s reads like a control and is taken for a gene; add it to screen.control "
+                       "if it is one", shown)  # fmt: skip
+
+
+def _reserved(screen: dict) -> InputError:
+    return InputError(
+        where="the tables of cells",
+        found=f"a gene {CONTROL}, which screen.control ({screen['control']!r}) does not name",
+        expected=f"another name: {CONTROL} is the pipeline's own word for controls",
+        fix="add it to screen.control if it marks controls, or rename it",
+    )

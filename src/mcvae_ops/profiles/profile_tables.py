@@ -1,0 +1,216 @@
+"""A table of profiles that others made: parquet, csv or h5ad, its columns chosen and checked."""
+
+import fnmatch
+import gzip
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from mcvae_ops.archive.annotations.known_columns import Header
+from mcvae_ops.errors import InputError
+
+SPACES = {"salient": "s", "background": "z", "combined": "z"}
+INDEX = "the index"
+_RANGE = re.compile(r"^(\d+)\s*-\s*(\d+)$")
+
+
+def read_profiles(path: Path, where: str) -> pd.DataFrame:
+    """Return a table of profiles with a flat index; an index with a meaning becomes columns.
+
+    Parameters
+    ----------
+    path
+        The file: parquet, csv or tsv (also gzipped), or h5ad; its content says which.
+    where
+        Its path or address, for errors.
+
+    Returns
+    -------
+    Columns by their name; an index without a name is called `INDEX`. Of an h5ad: the columns of
+    obs, X by the names of var, and each array of obsm as ``{key}_{k}``.
+
+    Raises
+    ------
+    InputError
+        If the file is none of these, is damaged, or has two columns of one name.
+    """
+    with open(path, "rb") as handle:
+        start = handle.read(8)
+    try:
+        if start.startswith(b"PAR1"):
+            table = pd.read_parquet(path)
+        elif start.startswith(b"\x89HDF"):
+            table = _from_anndata(path)
+        else:
+            table = _from_text(path)
+        if not isinstance(table.index, pd.RangeIndex):
+            names = [name or INDEX for name in table.index.names]
+            table = table.rename_axis(index=names).reset_index()
+    except (pa.ArrowException, OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(
+            where=where,
+            found=f"no table that can be read ({str(error)[:200]})",
+            expected="a whole parquet, csv or h5ad file",
+            fix="replace it",
+        ) from None
+    table.columns = table.columns.map(str)
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise InputError.twice(where=where, what=f"the column {twice!r}", fix="rename one of them")
+    return table
+
+
+def named_column(
+    table: pd.DataFrame, role: str, columns: Mapping[str, str], where: str, key: str
+) -> pd.Series:
+    """Return the column that the configuration names for a role, or the one of that name.
+
+    Raises
+    ------
+    InputError
+        If there is no such column.
+    """
+    name = columns.get(role, role)
+    if name not in table:
+        raise InputError(
+            where=where,
+            found=f"columns {', '.join(table.columns[:12])}{' ...' * (len(table.columns) > 12)}",
+            expected=f"a column {name!r}",
+            fix=f"correct {key}.columns.{role}",
+        )
+    return table[name]
+
+
+def gene_column(table: pd.DataFrame, columns: Mapping[str, str], where: str, key: str) -> pd.Series:
+    """Return the gene of each profile.
+
+    It is the column that the configuration names, else the only index, else a column that is called
+    as such columns are.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it holds numbers or empty fields.
+    """
+    names = [name for name in table.columns if not name.isdigit()]
+    name = columns.get("gene") or (INDEX if INDEX in table else None)
+    if name is None:
+        place = Header(names, {}, where).find("gene")
+        name = names[place] if place is not None else "gene"
+    genes = named_column(table, "gene", {"gene": name}, where, key)
+    is_text = genes.map(lambda gene: isinstance(gene, str) and bool(gene.strip()))
+    if not is_text.all() or genes.str.isdigit().all():
+        wrong = genes[~is_text] if not is_text.all() else genes
+        raise InputError(
+            where=where,
+            found=f"genes called {', '.join(map(str, wrong.iloc[:3]))} in {name}",
+            expected="a gene symbol for every profile (numbers may be Entrez ids, or row numbers)",
+            fix=f"name the column of gene symbols in {key}.columns.gene",
+        )
+    return genes.str.strip()
+
+
+def space_columns(
+    table: pd.DataFrame, spaces: Mapping[str, str | Sequence[str]], where: str, key: str
+) -> dict[str, list[str]]:
+    """Return the columns of each space.
+
+    Parameters
+    ----------
+    table
+        As `read_profiles` returns it.
+    spaces
+        Name of the space (salient and background, or combined) -> a range of columns that are
+        called by numbers (``"0-31"``), a pattern (``"z_*"``), a name, or several of these.
+    where, key
+        The table and the key of the configuration, for errors.
+
+    Raises
+    ------
+    InputError
+        If the names of the spaces are others, a column is missing, belongs to two spaces, or holds
+        no numbers.
+    """
+    if set(spaces) not in ({"salient", "background"}, {"combined"}):
+        numbers = table.select_dtypes("number").columns
+        shown = ", ".join([*numbers[:3], "...", numbers[-1]]) if len(numbers) > 4 else numbers
+        raise InputError(
+            where=f"configuration key {key}.spaces",
+            found=f"{', '.join(spaces) or 'nothing'}",
+            expected=f"salient and background, or combined, with their columns (of {shown})",
+            fix='name the columns, such as {salient: "0-31", background: "32-63"}',
+        )
+    chosen = {
+        space: [
+            column
+            for part in ([parts] if isinstance(parts, str) else parts)
+            for column in _columns_of(part, table, where, f"{key}.spaces.{space}")
+        ]
+        for space, parts in spaces.items()
+    }
+    named = [column for columns in chosen.values() for column in columns]
+    twice = next((column for column in named if named.count(column) > 1), None)
+    if twice is not None:
+        fix = "correct the columns"
+        raise InputError.twice(where=f"configuration key {key}.spaces", what=twice, fix=fix)
+    for column in named:
+        if not pd.api.types.is_numeric_dtype(table[column]) or table[column].dtype == bool:
+            raise InputError(
+                where=where,
+                found=f"{table[column].dtype} in column {column!r}",
+                expected="numbers in every column of a space",
+                fix=f"correct {key}.spaces or the table",
+            )
+    return chosen
+
+
+def _columns_of(part: str, table: pd.DataFrame, where: str, key: str) -> list[str]:
+    match = _RANGE.match(part)
+    if match:
+        columns = [str(number) for number in range(int(match[1]), int(match[2]) + 1)]
+    elif any(sign in part for sign in "*?["):
+        columns = fnmatch.filter(table.columns, part)
+    else:
+        columns = [part]
+    missing = [column for column in columns if column not in table]
+    if missing or not columns:
+        raise InputError(
+            where=where,
+            found=f"no column {missing[0] if missing else part!r} among {len(table.columns)} "
+            f"({', '.join(table.columns[:6])} ...)",
+            expected=f"columns {part}",
+            fix=f"correct {key}",
+        )
+    return columns
+
+
+def _from_text(path: Path) -> pd.DataFrame:
+    """Read a csv; a row with another number of fields is an error."""
+    content = path.read_bytes()
+    content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    first = content.partition(b"\n")[0]
+    delimiter = next((sign for sign in "\t,;" if sign.encode() in first), ",")
+    options = pa_csv.ParseOptions(delimiter=delimiter)
+    return pa_csv.read_csv(pa.BufferReader(content), parse_options=options).to_pandas()
+
+
+def _from_anndata(path: Path) -> pd.DataFrame:
+    cells = anndata.read_h5ad(path)
+    values = cells.X.toarray() if hasattr(cells.X, "toarray") else cells.X
+    parts = [cells.obs]
+    if values is not None:
+        parts.append(pd.DataFrame(values, cells.obs_names, cells.var_names))
+    for key, array in cells.obsm.items():
+        array = np.asarray(array)
+        names = [f"{key}_{k}" for k in range(array.shape[1])]
+        parts.append(pd.DataFrame(array, cells.obs_names, names))
+    table = pd.concat(parts, axis=1)
+    for column in table.select_dtypes("category"):
+        table[column] = table[column].astype(object)
+    return table

@@ -1,0 +1,312 @@
+"""Tables as laboratories and other programs write them: they enter whole and right, or are refused.
+
+Each case is one of a public report: a filtered DataFrame, a join of CytoTable, a table of DuckDB,
+doubled rows, a second label of controls.
+"""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mcvae_ops.errors import InputError
+from tests.helpers.cell_tables import cells_of, enter, write_table
+
+TABLE = {"table": "cells.parquet"}
+
+
+def from_frame(frame: pd.DataFrame, folder, **options):
+    write_table(frame, folder / "cells.parquet")
+    return enter(folder, TABLE, **options)
+
+
+def from_arrow(table: pa.Table, folder, **options):
+    pq.write_table(table, folder / "cells.parquet")
+    return enter(folder, TABLE, **options)
+
+
+# --- Numbers, names and places ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "int32", "float64", "bool"])
+def test_a_number_of_any_type_is_a_feature(kind, tmp_path):
+    values = np.arange(40) % 2 if kind == "bool" else np.arange(40) + 20_000_001
+    frame = cells_of(total=values.astype(kind))
+    _, features, _ = from_frame(frame, tmp_path)
+    frame = frame.sort_values(["tile", "y_px", "x_px"])
+    assert features["total"].dtype == np.float32
+    np.testing.assert_array_equal(features["total"], frame["total"].astype(np.float32))
+
+
+def test_an_index_and_identifiers_are_no_features(tmp_path):
+    frame = cells_of(cell_id=np.arange(40)).sample(40, random_state=0)
+    _, features, listed = from_frame(frame, tmp_path)
+    assert list(features) == ["cell_id", "area", "mean"]
+    reasons = listed.set_index("column")["reason"]
+    assert reasons["__index_level_0__"] == "index of the table"
+    assert reasons["cell_id"] == "identifier"
+
+
+def test_a_column_that_is_there_twice_is_named(tmp_path):
+    table = pa.Table.from_pandas(cells_of(), preserve_index=False)
+    with pytest.raises(InputError) as caught:
+        from_arrow(table.append_column("area", table["mean"]), tmp_path)
+    assert str(caught.value) == (
+        "table cells.parquet: column 'area' is defined twice; rename or remove one of the two, or "
+        "name it in screen.not_features."
+    )
+
+
+@pytest.mark.parametrize("tile", ["nan", "null", "float", "text"])
+def test_a_tile_is_a_number_of_any_spelling_and_nothing_drops_its_cell(tile, tmp_path):
+    table = pa.Table.from_pandas(cells_of(), preserve_index=False)
+    tiles = table["tile"].to_numpy().astype(float)
+    tiles[3] = np.nan
+    column = {
+        "nan": pa.array(tiles),  # NaN and not null: DuckDB, polars
+        "null": pa.array(tiles, from_pandas=True).cast(pa.int64()),
+        "float": pa.array(tiles, from_pandas=True),
+        "text": pa.array([None if np.isnan(t) else f"{int(t)}" for t in tiles]),
+    }[tile]
+    cells, _, _ = from_arrow(table.set_column(2, "tile", column), tmp_path)
+    assert sorted(cells["tile"]) == sorted(tiles[~np.isnan(tiles)].astype(int))
+
+
+@pytest.mark.parametrize("spelled", ["A01", "a1", "a01", "r01c01", "A1"])
+@pytest.mark.parametrize("configured", ["A1", "A01"])
+def test_a_well_has_one_form(spelled, configured, tmp_path):
+    cells, _, _ = from_frame(
+        cells_of(well=spelled), tmp_path, screen={"plates": {"P1": [configured]}}
+    )
+    assert set(cells["well"]) == {configured} and len(cells) == 40
+
+
+@pytest.mark.parametrize(("plate", "configured"), [("007", "007"), (7.0, "7"), (7, "7")])
+def test_a_plate_is_text(plate, configured, tmp_path):
+    cells, _, _ = from_frame(
+        cells_of(plate=plate), tmp_path, screen={"plates": {configured: ["A1"]}}
+    )
+    assert set(cells["plate"]) == {configured}
+
+
+def test_a_well_without_cells_names_those_that_have_some(tmp_path):
+    with pytest.raises(InputError) as caught:
+        from_frame(cells_of(well="B07"), tmp_path, screen={"plates": {"P1": ["A1"]}})
+    assert str(caught.value) == (
+        "the tables of cells: every cell of the screen is missing; the configuration names its "
+        "plates, wells and tiles, and the tables have cells of P1/B07; correct screen.plates, "
+        "screen.tiles or cells.columns."
+    )
+    frame = pd.concat([cells_of(), cells_of(well="B07")], ignore_index=True)
+    with pytest.raises(InputError, match=r"plate P1 well A2 is missing.*cells of A01, B07"):
+        from_frame(frame, tmp_path, screen={"plates": {"P1": ["A1", "A2"]}})
+
+
+def test_missing_columns_are_named_all_at_once(tmp_path):
+    write_table(cells_of(), tmp_path / "cells.parquet")
+    columns = {"guide": "sgRNA", "gene": "gene_symbol"}
+    with pytest.raises(InputError) as caught:
+        enter(tmp_path, TABLE | {"columns": columns})
+    assert str(caught.value) == (
+        "table cells.parquet: column 'sgRNA', 'gene_symbol' is missing; cells.columns.guide, "
+        "cells.columns.gene names it, and the columns are gene, plate, well, tile, y_px, x_px, "
+        "guide, area ...; correct cells.columns.guide or replace the table."
+    )
+    write_table(cells_of().drop(columns=["y_px", "gene"]), tmp_path / "cells.parquet")
+    with pytest.raises(InputError, match=r"y_px, gene is missing; their columns are plate, well"):
+        enter(tmp_path, TABLE)
+
+
+# --- Features ---------------------------------------------------------------------------------
+
+
+def test_bookkeeping_is_left_out_and_listed_with_its_reason(tmp_path, caplog):
+    more = {
+        "Metadata_ImageNumber": 3, "Image_ExecutionTime_02Metadata": 0.1, "Image_Width": 1080,
+        "Nuclei_Number_Object_Number": np.arange(40), "Image_FileName_DNA": "a.tif",
+        "Image_MD5Digest_DNA": "f00", "Cells_Parent_Nuclei": np.arange(40),
+        "Cells_Location_Center_X": 1.5, "Cells_AreaShape_BoundingBoxMaximum_X": 2.5,
+        "bbox-0": 3, "centroid-1": 3.5, "when": pd.Timestamp("2020-01-01"), "note": "good",
+        "Cells_AreaShape_EulerNumber": 1.0, "Cells_Neighbors_NumberOfNeighbors_5": 2,
+    }  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        _, features, listed = from_frame(cells_of(**more), tmp_path)
+    kept = ["area", "mean", "Cells_AreaShape_EulerNumber", "Cells_Neighbors_NumberOfNeighbors_5"]
+    assert list(features)[1:] == kept
+    reasons = listed.set_index("column")["reason"].drop(kept).to_dict()
+    assert reasons == dict.fromkeys(
+        ("plate", "well", "tile", "y_px", "x_px", "guide", "gene"), "named under columns"
+    ) | {
+        "Metadata_ImageNumber": "metadata", "Image_ExecutionTime_02Metadata": "of the image",
+        "Image_Width": "of the image", "Nuclei_Number_Object_Number": "identifier",
+        "Image_FileName_DNA": "of the image", "Image_MD5Digest_DNA": "of the image",
+        "Cells_Parent_Nuclei": "identifier", "Cells_Location_Center_X": "position",
+        "Cells_AreaShape_BoundingBoxMaximum_X": "position", "bbox-0": "position",
+        "centroid-1": "position", "when": "time", "note": "text",
+    }  # fmt: skip
+    assert "1 columns of text are no features: note" in caplog.text
+
+
+def test_patterns_choose_features(tmp_path):
+    frame = cells_of(area_2=1.0, mean_2=2.0)
+    _, features, _ = from_frame(frame, tmp_path, screen={"features": ["area*", "mean"]})
+    assert list(features)[1:] == ["area", "mean", "area_2"]
+    _, features, _ = from_frame(frame, tmp_path, screen={"not_features": ["*_2"]})
+    assert list(features)[1:] == ["area", "mean"]
+    with pytest.raises(InputError) as caught:
+        from_frame(frame.assign(note="x"), tmp_path, screen={"features": ["area", "note", "plate"]})
+    assert str(caught.value) == (
+        "configuration key screen.features: found columns that cannot be features: note (text), "
+        "plate (named under columns), expected columns of numbers that are measured of each cell; "
+        "leave them out."
+    )
+
+
+def test_a_feature_that_tells_the_well_is_named(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    frame = pd.concat([cells_of(60, k, well=w) for k, w in enumerate(("A1", "A2", "B1"))])
+    number = frame["well"].map({"A1": 1.0, "A2": 2.0, "B1": 5.0})
+    frame = frame.reset_index(drop=True).assign(
+        lamp=1e6 + number.to_numpy(), nearly=number.to_numpy() + rng.normal(0, 0.05, 180),
+        batch_effect=number.to_numpy() + rng.normal(0, 2, 180), constant=0.1,
+    )  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        _, _, listed = from_frame(frame, tmp_path, screen={"plates": {"P1": ["A1", "A2", "B1"]}})
+    share = listed.set_index("column")["variance_between_wells"]
+    assert share["lamp"] > 0.999 and share["nearly"] > 0.99
+    assert abs(share["area"]) < 0.1 and 0.1 < share["batch_effect"] < 0.7
+    assert np.isnan(share["constant"])
+    assert "2 features tell the well, not the cell" in caplog.text and "lamp, nearly" in caplog.text
+
+
+# --- Labels -----------------------------------------------------------------------------------
+
+
+def with_genes(*genes: str) -> pd.DataFrame:
+    names = np.resize(np.array(genes), 40)
+    return cells_of(gene=names, guide=[f"{g}-1" for g in names])
+
+
+@pytest.mark.parametrize(
+    "control",
+    [
+        ["nontargeting", "non-targeting", "no-guide"],
+        ["non*targeting ", " no-guide"],
+        "no*",
+    ],
+)
+def test_several_labels_mark_controls(control, tmp_path):
+    frame = with_genes("nontargeting", "non-targeting", "no-guide", "AAA")
+    cells, _, _ = from_frame(frame, tmp_path, screen={"control": control})
+    assert cells["gene"].value_counts().to_dict() == {"NTC": 30, "AAA": 10}
+    assert cells["is_ntc"].sum() == 30
+
+
+def test_numbered_controls_are_one_pattern(tmp_path):
+    frame = with_genes("nontargeting_0001", "nontargeting_0002", "AAA", "BBB")
+    cells, _, _ = from_frame(frame, tmp_path, screen={"control": "nontargeting_*"})
+    assert cells["is_ntc"].sum() == 20 and cells["guide"].nunique() == 4
+
+
+def test_controls_by_their_role(tmp_path):
+    frame = with_genes("X1", "X2", "AAA", "BBB")
+    frame["role"] = np.where(frame["gene"].str.startswith("X"), "control", "perturbation")
+    cells, _, _ = from_frame(frame, tmp_path, screen={"control": {"role": "control"}})
+    assert cells["gene"].value_counts().to_dict() == {"NTC": 20, "AAA": 10, "BBB": 10}
+    with pytest.raises(InputError, match=r"^the tables of cells and labels: role is missing"):
+        from_frame(frame.drop(columns="role"), tmp_path, screen={"control": {"role": "control"}})
+
+
+def test_labels_that_read_like_controls_are_said(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        from_frame(with_genes("nontargeting", "non-targeting", "Neg Ctrl 2", "AAA"), tmp_path)
+    assert "'Neg Ctrl 2' (10 cells), 'non-targeting' (10 cells) reads like a control" in caplog.text
+
+
+def test_the_word_of_the_pipeline_is_no_gene(tmp_path):
+    frame = with_genes("nontargeting", "NTC", "AAA", "BBB")
+    with pytest.raises(InputError) as caught:
+        from_frame(frame, tmp_path)
+    assert str(caught.value) == (
+        "the tables of cells: found a gene NTC, which screen.control ('nontargeting') does not "
+        "name, expected another name: NTC is the pipeline's own word for controls; add it to "
+        "screen.control if it marks controls, or rename it."
+    )
+    cells, _, _ = from_frame(frame, tmp_path, screen={"control": ["nontargeting", "NTC"]})
+    assert cells["is_ntc"].sum() == 20
+
+
+def test_a_guide_stands_for_one_gene(tmp_path, caplog):
+    frame = cells_of()
+    frame.loc[frame["gene"].isin(["AAA", "BBB"]) & (frame.index < 10), "guide"] = "g1"
+    with pytest.raises(InputError) as caught:
+        from_frame(frame, tmp_path)
+    assert str(caught.value) == (
+        "the tables of cells and labels: found 1 guides of several genes (g1: AAA, BBB), expected "
+        "one gene of each guide; correct the labels, or set screen.ambiguous_labels: drop to "
+        "leave their cells out."
+    )
+    with caplog.at_level(logging.WARNING):
+        cells, _, _ = from_frame(frame, tmp_path, screen={"ambiguous_labels": "drop"})
+    assert len(cells) == 40 - (frame["guide"] == "g1").sum() and "g1" not in set(cells["guide"])
+    assert "left out: the cells of 1 guides of several genes (g1: AAA, BBB)" in caplog.text
+
+
+def test_a_cell_stands_there_once(tmp_path, caplog):
+    first = cells_of()
+    with caplog.at_level(logging.WARNING):
+        cells, _, _ = from_frame(pd.concat([first, first[:7]], ignore_index=True), tmp_path)
+    assert len(cells) == 40 and "P1/A1: 7 cells stand there twice" in caplog.text
+    doubled = first[first["gene"] == "AAA"].assign(gene="CD99_Y", guide="other")
+    frame = pd.concat([first, doubled], ignore_index=True)
+    with pytest.raises(InputError) as caught:
+        from_frame(frame, tmp_path)
+    assert "found 13 cells that stand twice with different labels, as in tile" in str(caught.value)
+    assert "gene AAA and CD99_Y" in str(caught.value)
+    cells, _, _ = from_frame(frame, tmp_path, screen={"ambiguous_labels": "drop"})
+    assert set(cells["gene"]) == {"NTC", "BBB"}
+
+
+def test_one_table_given_as_both_stages_is_said(tmp_path, caplog):
+    for stage in ("interphase", "mitotic"):
+        write_table(cells_of(), tmp_path / f"{stage}-cells/a.parquet")
+    with caplog.at_level(logging.WARNING):
+        cells, _, _ = enter(tmp_path, {"table": "{stage}-{*}"})
+    assert set(cells["cell_cycle_stage"]) == {"interphase"}
+    assert "40 cells stand there in several stages of the cell cycle" in caplog.text
+
+
+def test_controls_stand_in_wells_of_the_screen(tmp_path):
+    frame = pd.concat([with_genes("AAA", "BBB"), with_genes("nontargeting").assign(well="H12")])
+    with pytest.raises(InputError) as caught:
+        from_frame(frame.reset_index(drop=True), tmp_path)
+    assert str(caught.value) == (
+        "configuration key screen.control: found 'nontargeting', which labels cells of wells "
+        "P1/H12 alone, expected controls in wells that screen.plates names; add these wells to "
+        "screen.plates."
+    )
+
+
+@pytest.mark.parametrize("empty", [None, "", "  ", "nan", np.nan])
+def test_a_cell_without_a_label_is_dropped(empty, tmp_path):
+    frame = cells_of()
+    frame.loc[4, "gene"] = empty
+    cells, _, _ = from_frame(frame, tmp_path)
+    assert len(cells) == 39 and set(cells["gene"]) == {"NTC", "AAA", "BBB"}
+
+
+# --- Stage ------------------------------------------------------------------------------------
+
+
+def test_a_stage_comes_from_a_column_or_is_absent(tmp_path):
+    frame = cells_of(phase=np.resize(["M", "G1", "mitotic_early", None], 40))
+    write_table(frame, tmp_path / "cells.parquet")
+    cells, _, _ = enter(tmp_path, TABLE | {"columns": {"stage": "phase"}})
+    assert cells["cell_cycle_stage"].value_counts(dropna=False).to_dict() == {
+        "mitotic": 20, "G1": 10, None: 10
+    }  # fmt: skip
+    cells, _, _ = enter(tmp_path, TABLE)
+    assert cells["cell_cycle_stage"].isna().all()

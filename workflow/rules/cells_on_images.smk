@@ -1,0 +1,119 @@
+"""
+Cells on images: masks or a segmentation take the place of a table of cells.
+
+INPUTS
+    cells.masks, labels                                   addresses
+    results/{screen}/manifest/files.parquet               one row per image file
+    results/{screen}/alignment/{plate}.consensus.parquet  usual shifts, light and focus of a plate
+OUTPUTS
+    results/{screen}/manifest/labels.txt                  the tables of labels fit
+    results/{screen}/manifest/masks.parquet               one row per mask
+    results/{screen}/manifest/masks_left_out.tsv          other files, counted by kind
+    results/{screen}/segmented/{plate}/{well}.parquet     one row per cell: position, features
+"""
+
+
+rule check_labels:
+    """Check the tables of labels before cells are looked for."""
+    input:
+        TABLES,
+    output:
+        checked="results/{screen}/manifest/labels.txt",
+    log:
+        "logs/{screen}/check_labels.log",
+    benchmark:
+        "benchmarks/{screen}/check_labels.tsv"
+    retries: 3
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(1500),
+        runtime=growing(30),
+        archive_slots=1,
+    params:
+        labels=config["labels"],
+        origin=select(ON_IMAGES, "measure"),
+        screen=select(
+            config["screen"],
+            "plates",
+            "tiles",
+            "cut_px",
+            "control",
+            "features",
+            "not_features",
+        )
+        | CHANNELS,
+    script:
+        "../scripts/check_labels.py"
+
+
+rule list_masks:
+    """List the masks of the screen's tiles."""
+    input:
+        local_paths([local_study(config["archive"]["root"]), config["archive"]["files"]]),
+    output:
+        manifest="results/{screen}/manifest/masks.parquet",
+        left_out="results/{screen}/manifest/masks_left_out.tsv",
+    log:
+        "logs/{screen}/list_masks.log",
+    benchmark:
+        "benchmarks/{screen}/list_masks.tsv"
+    retries: 3
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+        archive_slots=1,
+    params:
+        archive=select(config["archive"], "root", "files"),
+        screen=select(config["screen"], "plates", "tiles", "cut_px"),
+        origin=select(ON_IMAGES, "masks"),
+    script:
+        "../scripts/list_masks.py"
+
+
+rule segment_cells:
+    """Find the cells of a well on its images, and measure them."""
+    input:
+        # Not read: labels that do not fit are said first.
+        ancient("results/{screen}/manifest/labels.txt"),
+        files="results/{screen}/manifest/files.parquet",
+        masks=branch(ON_IMAGES["masks"], then="results/{screen}/manifest/masks.parquet"),
+        consensus="results/{screen}/alignment/{plate}.consensus.parquet",
+        illumination=branch(
+            config["crop"]["illumination"],
+            then="results/{screen}/illumination/{plate}/{well}.npy",
+        ),
+    output:
+        table="results/{screen}/segmented/{plate}/{well}.parquet",
+    log:
+        "logs/{screen}/segment_cells/{plate}/{well}.log",
+    benchmark:
+        "benchmarks/{screen}/segment_cells/{plate}/{well}.tsv"
+    retries: 3
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(240),
+        archive_slots=1,
+    params:
+        screen=select(
+            config["screen"],
+            "tile_size_px",
+            "cut_px",
+            "z_planes",
+            "projection",
+            "axes",
+            "counts",
+        )
+        | CHANNELS,
+        origin=select(ON_IMAGES, "segment", "measure"),
+        alignment=config["alignment"],
+        crop=select(config["crop"], "size_px", "illumination", "max_failed_fraction"),
+        cache="results/{screen}/archive",
+    script:
+        "../scripts/segment_cells.py"
