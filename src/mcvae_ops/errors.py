@@ -1,8 +1,29 @@
 """Errors that a user can act on: where, what was found, what was expected, what to do."""
 
+import os
+import re
+
+TOKEN_VARIABLE = "DATAVERSE_API_TOKEN"
+_USER = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(r"(\w://[^\s?#]*)[?#][^\s'\",;)]*")
+
+
+def shown(text: str) -> str:
+    """Return a text without what must not be read by others, for logs, messages and reports.
+
+    Addresses lose user, password, query and fragment, where signatures and keys stand.
+    """
+    return _QUERY.sub(r"\1", _USER.sub("", without_key(text)))
+
+
+def without_key(text: str) -> str:
+    """Return a text without the key of the Dataverse, which a server may have sent back."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    return text.replace(token, "(key)") if token else text
+
 
 class InputError(ValueError):
-    """An input or a setting is wrong; the message is one sentence with the way out.
+    """An input or a setting is wrong; the message is one sentence with the way out (see `shown`).
 
     Raise it directly where a value is wrong; `missing` and `twice` give the sentences for what is
     not there and for what is there twice.
@@ -57,8 +78,24 @@ class InputError(ValueError):
         return error
 
     def _say(self, where: str, what: str, fix: str) -> None:
-        self.where = where
-        super().__init__(f"{where}: {what}; {fix}.")
+        self.where = shown(where)
+        super().__init__(shown(f"{where}: {what}; {fix}."))
+
+
+class TransferError(OSError):
+    """An attempt to fetch something failed in a way that another one may mend.
+
+    Parameters
+    ----------
+    message
+        One sentence (see `shown`), or the reason of one attempt.
+    wait_s
+        Seconds after which the server wants to be asked again, or None.
+    """
+
+    def __init__(self, message: str, wait_s: float | None = None) -> None:
+        super().__init__(shown(message))
+        self.wait_s = wait_s
 
 
 class TileError(ValueError):

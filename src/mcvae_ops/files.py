@@ -1,18 +1,27 @@
 """Write files that appear complete or not at all: to a sibling, which is flushed and renamed."""
 
+import hashlib
+import io
+import json
 import os
 import re
 import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mcvae_ops.errors import InputError
+
+_SEAL = b"sha256 of the footer"
+_SEALED_WHOLE_BYTES = 4 << 20
+_SEAL_BYTES = len(_SEAL) + hashlib.sha256().digest_size
 HOST = re.sub(r"\W", "_", socket.gethostname())
 
 
@@ -56,10 +65,68 @@ def write_text(text: str, path: str | Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_csv(table, path: str | Path, float_format: str | None = None) -> None:
+    """Write a pandas DataFrame for people and spreadsheets: .csv, or .tsv with tabs.
+
+    A spreadsheet runs a cell that begins with ``=``, ``+``, ``-`` or ``@``. Text that does so, and
+    is no number, gets an apostrophe in front.
+    """
+    text = table.rename(columns=_harmless)
+    for column in text.columns[[dtype.kind == "O" for dtype in text.dtypes]]:
+        text[column] = text[column].map(_harmless)
+    separator = "\t" if str(path).endswith(".tsv") else ","
+    content = text.to_csv(
+        sep=separator, index=False, float_format=float_format, lineterminator="\n"
+    )
+    write_text(content, path)
+
+
+def _harmless(cell: object) -> object:
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
 def write_npy(array: np.ndarray, path: str | Path) -> None:
-    """Write an array as .npy, readable with ``np.load(path, mmap_mode="r")``."""
+    """Write an array as .npy, readable with ``np.load``; its SHA-256 follows the last value."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
     with whole_file(path) as partial:
-        np.save(partial, array, allow_pickle=False)
+        partial.write_bytes(buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """Read an array that `write_npy` has written.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    content = Path(path).read_bytes()
+    digest = hashlib.sha256(content[:-32]).digest()
+    if digest != content[-32:]:
+        raise damaged(path, "content that has changed")
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def write_note(content: dict, path: str | Path) -> None:
+    """Write a note (JSON) by which a job knows what it has finished, behind its SHA-256."""
+    text = json.dumps(content, default=float)
+    write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", path)
+
+
+def read_note(path: str | Path) -> dict | None:
+    """Read a note of `write_note`; None if there is none, or it is damaged."""
+    path = Path(path)
+    if not path.exists():
+        return None
+    digest, _, text = path.read_bytes().partition(b"\n")
+    return json.loads(text) if hashlib.sha256(text).hexdigest().encode() == digest else None
 
 
 def write_parquet(table, path: str | Path, metadata: dict[str, str] | None = None) -> None:
@@ -78,18 +145,129 @@ def write_parquet(table, path: str | Path, metadata: dict[str, str] | None = Non
         table = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
     if metadata is not None:
         table = table.replace_schema_metadata(metadata)
-    with whole_file(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    with parquet_writer(path, table.schema) as writer:
+        writer.write_table(table)
 
 
 @contextmanager
 def parquet_writer(path: str | Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
-    """Yield a writer for a table that is larger than memory, in the format of `write_parquet`."""
-    with (
-        whole_file(path) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
-    ):
-        yield writer
+    """Yield a writer for a table that is larger than memory, in the format of `write_parquet`.
+
+    Every page has a checksum, and the footer a seal: see `opened_parquet`.
+    """
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with whole_file(path) as partial:
+        with pq.ParquetWriter(partial, schema, **options) as writer:
+            yield writer
+        _seal(partial)
+
+
+@contextmanager
+def opened_parquet(path: str | Path) -> Iterator[pq.ParquetFile]:
+    """Yield a parquet file whose every byte is verified when it is read.
+
+    Pages by their checksums, which belong to the format; the footer (schema, metadata, places of
+    the pages), and all else of a file below 4 MB, by a SHA-256 that `parquet_writer` puts in front
+    of the footer, where no reader looks. Files of others, without these, are read as they are.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    with _verified(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        yield file
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None, filters=None) -> pa.Table:
+    """Read a parquet file, verified as by `opened_parquet`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns, filters
+        As in ``pyarrow.parquet.read_table``.
+    """
+    with _verified(path):
+        return pq.read_table(
+            path, columns=columns, filters=filters, page_checksum_verification=True
+        )
+
+
+def read_frame(path: str | Path, columns: Sequence[str] | None = None, filters=None):
+    """Read a parquet file as a pandas DataFrame; see `read_table`."""
+    return read_table(path, columns, filters).to_pandas()
+
+
+def read_schema(path: str | Path) -> pa.Schema:
+    """Read the schema of a parquet file, with its metadata; see `opened_parquet`."""
+    with _verified(path):
+        return pq.read_schema(path)
+
+
+def count_rows(path: str | Path) -> int:
+    """Return the number of rows of a parquet file; see `opened_parquet`."""
+    with _verified(path):
+        return pq.read_metadata(path).num_rows
+
+
+@contextmanager
+def _verified(path: str | Path) -> Iterator[None]:
+    """Compare the seal of a parquet file; what reading it raises is an `InputError`."""
+    try:
+        with open(path, "rb") as file:
+            start, end = _footer(file)
+            before = max(0, start - _SEAL_BYTES)
+            file.seek(before)
+            seal = file.read(_SEAL_BYTES)
+            expected = _seal_of(file, before, end)
+        # A file of others has neither half of it.
+        is_ours = seal.startswith(_SEAL) or seal.endswith(expected.removeprefix(_SEAL))
+        if is_ours and seal != expected:
+            raise damaged(path, "bytes that have changed")
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
+        raise damaged(path, str(error).partition("\n")[0]) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise damaged(path, str(error).partition("\n")[0]) from None
+
+
+def damaged(path: str | Path, found: str) -> InputError:
+    """Return the error for a file of the run that is not what was written."""
+    return InputError(
+        where=str(path),
+        found=f"damage ({found})",
+        expected="the file as it was written",
+        fix="delete it, and Snakemake makes it again",
+    )
+
+
+def _seal(path: Path) -> None:
+    with open(path, "r+b") as file:
+        start, end = _footer(file)
+        seal = _seal_of(file, start, end)
+        file.seek(start)
+        file.write(seal + end)
+
+
+def _seal_of(file: BinaryIO, before: int, end: bytes) -> bytes:
+    """Return the seal of a footer, and of the bytes before it where they are few."""
+    file.seek(0)
+    pages = file.read(before) if before <= _SEALED_WHOLE_BYTES else b""
+    return _SEAL + hashlib.sha256(pages + end).digest()
+
+
+def _footer(file: BinaryIO) -> tuple[int, bytes]:
+    """Return where the footer of a parquet file begins, and the bytes from there on."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 8))
+    length = int.from_bytes(file.read(8)[:4], "little")
+    start = max(0, size - 8 - length)
+    file.seek(start)
+    return start, file.read()
 
 
 def _sibling(path: Path) -> Path:

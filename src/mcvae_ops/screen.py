@@ -129,6 +129,27 @@ def well_grid(column_heights: list[int]) -> np.ndarray:
     return np.concatenate(positions)
 
 
+def folder_name(name: str) -> str:
+    """Return the name of a plate or well as it stands in paths and on command lines.
+
+    Letters, digits, ``_``, ``-`` and ``.`` stay, the last two not at the beginning; every other
+    byte becomes ``+`` and two hexadecimal digits. `name_of` is the way back.
+    """
+    kept = (
+        character
+        if re.fullmatch("[A-Za-z0-9_]" if k == 0 else "[A-Za-z0-9_.-]", character)
+        else "".join(f"+{byte:02X}" for byte in character.encode())
+        for k, character in enumerate(name)
+    )
+    return "".join(kept)
+
+
+def name_of(folder: str) -> str:
+    """Return the name that `folder_name` has written."""
+    plain = re.sub(rb"\+([0-9A-F]{2})", lambda m: bytes.fromhex(m[1].decode()), folder.encode())
+    return plain.decode(errors="replace")
+
+
 def on_grid(tiles: int | np.ndarray, grid: dict) -> int | np.ndarray:
     """Return the rows of `well_grid` of tiles; the grid begins with its ``first_tile``.
 

@@ -152,6 +152,7 @@ def test_the_process_of_a_lasting_fault_ends_with_an_exit_code(server, tmp_path)
 def test_a_full_partial_file_of_unknown_size_is_taken(server, tmp_path):
     content = source_of(server, "009.tif")
     (tmp_path / "009.tif.part").write_bytes(content)
+    (tmp_path / "009.tif.part.mark").write_text('"1"')
     fetch(f"{server.address}/fine/Files/009.tif", tmp_path / "009.tif", ARCHIVE)
     assert (tmp_path / "009.tif").read_bytes() == content
     assert server.stats()["sent_bytes"].get("/fine/Files/009.tif", 0) == 0
@@ -204,13 +205,14 @@ def test_parts_come_through_redirects_that_expire_and_the_key_stays_home(
     address = (
         f"{dataset.address}/fine/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN/VYKTI5"
     )
+    archive = ARCHIVE | {"dataset": address}
     parts = parts_of_dataset(address, ARCHIVE)
     assert len(parts) == 2 and all(len(md5) == 32 for *_, md5 in parts)
     before = len(dataset.stats()["log"])
     for name, place, size_bytes, md5 in parts:
         number = place.rpartition("/")[2]
         address = f"{dataset.address}/expire,drop/api/access/datafile/{number}"
-        path = fetch(address, tmp_path / name, ARCHIVE, size_bytes, md5)
+        path = fetch(address, tmp_path / name, archive, size_bytes, md5)
         assert len(pd.read_parquet(path)) == 1000
     asked = dataset.stats()["log"][before:]
     assert {entry["key"] for entry in asked if "/api/access/" in entry["path"]} == {"secret"}

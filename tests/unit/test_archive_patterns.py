@@ -1,6 +1,7 @@
 """A pattern reads back what it was filled with; wells have one form."""
 
 import re
+import time
 
 import pytest
 from hypothesis import assume, given
@@ -138,3 +139,49 @@ def test_rectangles_of_wells():
     assert len(wells_of("A01-P24")) == 384 and len(wells_of("A01-AF48")) == 1536
     with pytest.raises(InputError, match=re.escape("found B3-A1")):
         wells_of("B3-A1")
+
+
+HOSTILE = ["a" * 3000, "_" * 3000, "1" * 3000, "P/A1/" + "_A1_s1" * 500, "_A1" * 1000]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "{plate}{well}{*}{channel}{tile}.tif",
+        "{plate}_{well}_{*}_{channel}_{tile}.tif",
+        "{plate}/{well}/{*}_{well}_s{tile}_{channel}.tif",
+        "{*}_{*}_{*}_{stage}_{*}.tif",
+        "{*}{row}{column}{tile}.tif",
+    ],
+)
+def test_the_time_grows_with_the_length_of_a_path(pattern, path):
+    for values in (None, {"plate": ["P"], "channel": ["g"]}):
+        began_s = time.perf_counter()
+        assert Pattern(pattern).regex(values).fullmatch(path) is None
+        assert time.perf_counter() - began_s < 1
+
+
+@given(
+    st.lists(
+        st.sampled_from(["{plate}", "{well}", "{tile}", "{channel}", "{*}", "_", "s", "/", "1"]),
+        min_size=1, max_size=8,
+    ),
+    st.text("As_1/", max_size=14),
+)  # fmt: skip
+def test_a_pattern_reads_what_a_search_of_all_places_reads(pieces, path):
+    pattern = Pattern("".join(pieces))
+    naive, seen = "", set()
+    for piece in pieces:
+        name = piece.strip("{}")
+        kind = {"tile": "[0-9]{1,20}?", "well": "[A-Za-z0-9]{1,32}?", "*": "[^/]*?"}
+        if piece == name:
+            naive += piece
+        elif name == "*":
+            naive += kind[name]
+        else:
+            naive += f"(?P={name})" if name in seen else f"(?P<{name}>{kind.get(name, '[^/]+?')})"
+            seen.add(name)
+    expected = re.fullmatch(naive, path)
+    found = pattern.regex().fullmatch(path)
+    assert (found and found.groupdict()) == (expected and expected.groupdict())

@@ -7,6 +7,7 @@ from mcvae_ops.archive.s3 import list_objects, object_url
 from mcvae_ops.archive.transfer import fetch
 from mcvae_ops.errors import InputError
 from tests.helpers.object_server import serving
+from tests.helpers.raw_server import answer, raw_server
 
 ARCHIVE = {"streams": 2, "retries": 2, "timeout_s": 5, "keep_raw": False}
 KEYS = ["a b/c+d.tif", "a b/e%20f.tif", "a b/ü&<x>.tif", "other/z.tif"]
@@ -62,3 +63,21 @@ def test_addresses_of_objects(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     assert object_url("s3://b/k 1/+.tif") == "https://b.s3.amazonaws.com/k%201/%2B.tif"
     assert object_url("s3://b.c/k") == "https://s3.amazonaws.com/b.c/k"
+
+
+@pytest.mark.parametrize(
+    ("inner", "words"),
+    [
+        ("<IsTruncated>true</IsTruncated>", "without end"),
+        ("<IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken>",
+         "without end"),
+        ("<Contents><Key>a</Key><Size>\u0661</Size></Contents>", "an object of"),
+        ("<Contents><Key>a</Key></Contents>", "an object of"),
+    ],
+)  # fmt: skip
+def test_a_listing_that_is_odd_or_endless_is_said(monkeypatch, inner, words):
+    page = f"<ListBucketResult>{inner}</ListBucketResult>".encode()
+    with raw_server(lambda c, request, n: c.sendall(answer(200, page))) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
+        with pytest.raises(InputError, match=words):
+            dict(list_objects("s3://pub/", ARCHIVE))

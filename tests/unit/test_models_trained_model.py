@@ -143,5 +143,5 @@ def test_what_does_not_fit_is_refused(model, screen, tmp_path):
             call()
     damaged = tmp_path / "weights.pt"
     damaged.write_bytes(Path(screen[2]["weights"]).read_bytes()[:5000])
-    with pytest.raises(InputError, match="no weights that can be read"):
+    with pytest.raises(InputError, match="found damage"):
         mcvae_ops.load(damaged)

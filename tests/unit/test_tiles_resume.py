@@ -52,7 +52,7 @@ def test_a_tile_that_was_being_written_anew_does_not_count(finished, monkeypatch
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(resume, "write_text", killed)
+    monkeypatch.setattr(resume, "write_note", killed)
     with pytest.raises(KeyboardInterrupt):
         finished.save(4, FILES, cells(3, 7.0), crops(3, 55), {})
     assert finished.load(4, FILES, cells(3)) is None

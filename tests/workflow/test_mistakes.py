@@ -389,7 +389,7 @@ def test_a_disk_that_is_too_small_is_said_before_the_run(tmp_path, monkeypatch):
     )
 
 
-NOTHING = {section: {} for section in ("input", "output", "params", "wildcards")}
+NOTHING = {section: {} for section in ("input", "output", "params", "wildcards", "resources")}
 
 
 def ended(error: Exception, folder: Path) -> str:
@@ -545,3 +545,35 @@ def test_another_screen_leaves_the_results_of_the_first_alone(tmp_path):
     refused = snakemake(tmp_path, "results/tiny/study/library.csv", "--cores", "1", "--forceall")
     assert "No rule to produce results/tiny/study/library.csv" in refused.stdout
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_mistake_is_not_tried_again(tmp_path):
+    config = small_study(tmp_path)
+    put("screen.plates", {"P2": ["A1"]})(config)
+    config["source"] = "archive"
+    # Lists of a simulated screen are made by its run, and there is none.
+    lists = dict.fromkeys(config["archive"]["annotations"])
+    config["archive"]["annotations"] = lists | {"pairs": {}}
+    write_configuration(config, tmp_path)
+    manifest = "results/tiny/manifest/files.parquet"
+    done = snakemake(tmp_path, manifest)
+    assert done.returncode == 1 and done.stdout.count("Trying to restart job") == 3, done.stdout
+    log = tmp_path / "logs/tiny/list_files.log"
+    # The last attempt has read no configuration and no study, and says what the first one did.
+    (line,) = log.read_text().splitlines()
+    assert line.endswith("correct screen.images or screen.plates.")
+    config["screen"]["plates"] = {"P1": ["A1"]}
+    write_configuration(config, tmp_path)
+    done = snakemake(tmp_path, manifest)
+    assert done.returncode == 0, done.stdout
+    assert not log.with_name("list_files.log.mistake").exists()
+    ledger = (tmp_path / "checksums/tiny/list_files.sha256").read_text()
+    assert manifest in ledger and "left_out.tsv" in ledger
+    assert snakemake(tmp_path, "verify").returncode == 0
+    path = tmp_path / manifest
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    done = snakemake(tmp_path, "verify")
+    assert done.returncode == 1
+    assert f"{manifest} is not what rule list_files wrote: delete it" in done.stdout

@@ -32,7 +32,15 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     config["profiles"]["embedding_jobs"] = 2
     config["evaluation"] = evaluation_of("tiny")
     comparison = "results/evaluation/model_comparison.md"
-    return config, {"all", "plan", "print_resources", "cells_h5ad", "ome_zarr", comparison}
+    return config, {
+        "all",
+        "plan",
+        "print_resources",
+        "verify",
+        "cells_h5ad",
+        "ome_zarr",
+        comparison,
+    }
 
 
 def published(folder: Path) -> tuple[dict, set[str]]:

@@ -17,7 +17,9 @@ OUTPUTS
 rule list_files:
     """List the image files of the study that belong to the screen."""
     input:
-        local_paths([local_study(config["archive"]["root"]), config["archive"]["files"]]),
+        local_paths(
+            [local_study(config["archive"]["root"]), config["archive"]["files"]]
+        ),
     output:
         manifest="results/{screen}/manifest/files.parquet",
         left_out="results/{screen}/manifest/left_out.tsv",

@@ -51,7 +51,9 @@ rule check_labels:
 rule list_masks:
     """List the masks of the screen's tiles."""
     input:
-        local_paths([local_study(config["archive"]["root"]), config["archive"]["files"]]),
+        local_paths(
+            [local_study(config["archive"]["root"]), config["archive"]["files"]]
+        ),
     output:
         manifest="results/{screen}/manifest/masks.parquet",
         left_out="results/{screen}/manifest/masks_left_out.tsv",

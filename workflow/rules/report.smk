@@ -100,6 +100,23 @@ rule report:
         "../scripts/report.py"
 
 
+# Without any output, as `plan`: it runs whenever it is asked for.
+rule verify:
+    """Compare every file of the run with the checksums that the rules wrote."""
+    log:
+        f"logs/{config['screen']['name']}/verify.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 4
+    resources:
+        mem_mb=2000,
+        runtime="720m",
+    params:
+        checksums=f"checksums/{config['screen']['name']}",
+    script:
+        "../scripts/verify.py"
+
+
 rule print_resources:
     """Print what each rule asked for against what it used in the runs so far."""
     log:

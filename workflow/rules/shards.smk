@@ -13,7 +13,7 @@ OUTPUTS
 
 
 rule index_shards:
-    """List every crop of the screen."""
+    """Verify the crops of the screen, and list them."""
     input:
         shards=expand(
             "results/{screen}/crops/{plate}/{well}/{chunk}.{arm}.npy",
@@ -29,9 +29,10 @@ rule index_shards:
         "benchmarks/{screen}/index_shards.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
-        runtime=growing(60),
+        runtime=growing(240),
     params:
         root=subpath(output.index, ancestor=2),
         batch=config["screen"]["batch"],

@@ -85,7 +85,7 @@ rule simulate_study:
     input:
         plates=expand(
             "results/{screen}/study/Files/screenA/{plate}",
-            plate=config["screen"]["plates"],
+            plate=PLACES.plates,
             allow_missing=True,
         ),
     output:

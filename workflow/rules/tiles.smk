@@ -153,12 +153,12 @@ rule summarise_tiles:
         ),
         checks=expand(
             "results/{screen}/alignment/{plate}.checks.parquet",
-            plate=config["screen"]["plates"],
+            plate=PLACES.plates,
             allow_missing=True,
         ),
         overlays=expand(
             "results/{screen}/alignment/{plate}.overlay.parquet",
-            plate=config["screen"]["plates"],
+            plate=PLACES.plates,
             allow_missing=True,
         ),
     output:

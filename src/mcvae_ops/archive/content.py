@@ -1,16 +1,37 @@
 """Recognise files by their content: a status 200 or the right size proves little."""
 
+import gzip
 import hashlib
+import lzma
 import os
+import re
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tifffile
 
-_PAGE_STARTS = (b"<!doctype", b"<html")
+# Before it, a page may have a byte order mark, an XML declaration and comments.
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype|html)", re.DOTALL | re.I
+)
+UNPACK_ERRORS = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # encrypted, or packed by an unknown method
+    ValueError,  # too much: see `unpack`
+)
+_CONTENT_RATIO = 100
+_LEAST_CONTENT_BYTES = 256 << 20
+_COPY_BYTES = 1 << 22
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
@@ -30,7 +51,7 @@ def fault_of(path: str | Path, name: str) -> str:
     """
     with open(path, "rb") as handle:
         head = handle.read(1024)
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGE_STARTS):
+    if _PAGE.match(head):
         return "a web page (HTML)"
     lower = name.lower()
     if lower.endswith((".tif", ".tiff")):
@@ -44,6 +65,28 @@ def fault_of(path: str | Path, name: str) -> str:
     if lower.endswith((".tar", ".tar.gz", ".tgz")):
         return "" if tarfile.is_tarfile(path) else "no tar archive"
     return ""
+
+
+def unpack(packed: IO[bytes], copy: IO[bytes], max_bytes: int) -> int:
+    """Copy the content of a member of an archive; return its size in bytes.
+
+    Raises
+    ------
+    ValueError
+        If there is more than `max_bytes`; `max_content` says how much an archive may hold.
+    """
+    n_bytes = 0
+    while block := packed.read(_COPY_BYTES):
+        n_bytes += len(block)
+        if n_bytes > max_bytes:
+            raise ValueError(f"more than {max_bytes} bytes in it")
+        copy.write(block)
+    return n_bytes
+
+
+def max_content(path: str | Path) -> int:
+    """Return how much an archive may hold, in bytes: 100 times its own size, or 256 MB."""
+    return max(_CONTENT_RATIO * os.path.getsize(path), _LEAST_CONTENT_BYTES)
 
 
 def digest_of(path: str | Path, algorithm: str = "sha256") -> str:

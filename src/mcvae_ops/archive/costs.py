@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
+
+from mcvae_ops.files import count_rows, read_frame
 
 
 def training_rate(results: Path) -> float | None:
     """Return the median cells/s of the models trained so far, None before the first."""
     tables = sorted((results / "models").glob("*/*/metrics.parquet"))
-    rates = [pd.read_parquet(table, columns=["cells_per_s"])["cells_per_s"] for table in tables]
+    rates = [read_frame(table, columns=["cells_per_s"])["cells_per_s"] for table in tables]
     rate = pd.concat(rates).median() if rates else float("nan")
     return None if pd.isna(rate) else float(rate)
 
@@ -20,7 +21,7 @@ def embedding_rate(results: Path, timings: Path) -> float | None:
     for table in sorted((results / "embeddings").glob("*/*.parquet")):
         jobs = sorted((timings / "embed_cells" / table.parent.name / table.stem).glob("*.tsv"))
         if jobs:
-            n_cells += pq.read_metadata(table).num_rows
+            n_cells += count_rows(table)
             seconds += sum(_of_job(job, "s") for job in jobs)
     return n_cells / seconds if seconds else None
 
@@ -32,7 +33,7 @@ def tile_seconds(results: Path, timings: Path) -> float | None:
         plate, well = timing.parts[-3:-1]
         table = results / "alignment" / plate / well / f"{timing.stem}.parquet"
         if table.exists():
-            n_tiles += pd.read_parquet(table, columns=["tile"])["tile"].nunique()
+            n_tiles += read_frame(table, columns=["tile"])["tile"].nunique()
             seconds += _of_job(timing, "cpu_time")
     return seconds / n_tiles if seconds and n_tiles else None
 
@@ -43,7 +44,7 @@ def cell_seconds(results: Path, timings: Path) -> float | None:
     for timing in sorted((timings / "segment_cells").glob("*/*.tsv")):
         table = results / "segmented" / timing.parent.name / f"{timing.stem}.parquet"
         if table.exists():
-            n_cells += pq.read_metadata(table).num_rows
+            n_cells += count_rows(table)
             seconds += _of_job(timing, "cpu_time")
     return seconds / n_cells if seconds and n_cells else None
 

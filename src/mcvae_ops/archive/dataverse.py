@@ -1,5 +1,6 @@
 """The data set of cell features: its parts, as a Dataverse lists them."""
 
+import re
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +11,7 @@ from mcvae_ops.archive.transfer import read_json
 from mcvae_ops.errors import InputError
 
 RESOLVER = "https://doi.org/api/handles/"
+_LARGEST_BYTES = 1 << 62
 
 
 Part = tuple[str, str, int | None, str | None]  # path, address, size in bytes, md5
@@ -45,11 +47,9 @@ def parts_of(content: dict, root: str, remote: bool) -> list[Part]:
     except (KeyError, TypeError):
         raise _no_dataset(root, "no data.latestVersion.files") from None
     parts = []
-    for number, entry in enumerate(files):
-        try:
-            part = _part(entry, root, remote)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise _no_dataset(root, f"file {number} without {error}") from None
+    for entry in files:
+        _check_entry(entry, root)
+        part = _part(entry, root, remote)
         parts += [part] * (part is not None)
     return parts
 
@@ -121,7 +121,39 @@ def parts_of_dataset(dataset: str, archive: dict) -> list[Part]:
         root = f"{place.scheme}://{place.netloc}"
     else:
         root = local_path(dataset).resolve().parent.as_uri()
-    return parts_of(read_json(dataset, archive), root, remote)
+    return parts_of(read_json(dataset, archive | {"dataset": dataset}), root, remote)
+
+
+def _check_entry(entry: object, root: str) -> None:
+    """Raise an `InputError` if an entry does not say what is read of it, in the types expected."""
+
+    def is_text(value: object) -> bool:
+        return isinstance(value, str) and value.isprintable()
+
+    data = entry.get("dataFile") if isinstance(entry, dict) else None
+    if not isinstance(data, dict) or not is_text(entry.get("label")):
+        wrong = "a file without label or dataFile"
+    elif not is_text(data.get("originalFileName") or ""):
+        wrong = f"originalFileName {data['originalFileName']!r:.80}"
+    elif not is_text(entry.get("directoryLabel") or ""):
+        wrong = f"directoryLabel {entry['directoryLabel']!r:.80}"
+    elif not re.fullmatch(r"\d{1,18}", str(data.get("id")), re.ASCII):
+        wrong = f"id {data.get('id')!r:.80}"
+    elif not all(
+        type(size) is int and 0 <= size < _LARGEST_BYTES
+        for size in (data.get("filesize"), data.get("originalFileSize") or 0)
+    ):
+        wrong = f"sizes {data.get('filesize')!r:.40} and {data.get('originalFileSize')!r:.40}"
+    elif not isinstance(data.get("checksum") or {}, dict) or not is_text(_md5_of(data) or ""):
+        wrong = f"checksum {data.get('checksum') or data.get('md5')!r:.80}"
+    else:
+        return
+    raise InputError(
+        where=root,
+        found=wrong,
+        expected="a file as a Dataverse describes it",
+        fix="correct cells.table, or place a copy by hand",
+    )
 
 
 def _md5_of(data: dict) -> str | None:

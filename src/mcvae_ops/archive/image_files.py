@@ -16,7 +16,7 @@ from mcvae_ops.archive.ngff import attributes, fields_of_plate, open_store
 from mcvae_ops.archive.patterns import Pattern, is_zarr, well_name
 from mcvae_ops.archive.sources import Source
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.files import write_csv, write_parquet
 from mcvae_ops.screen import tile_numbers
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def list_files(
     table.insert(1, "address", [source.address(path) for path in table["path"]])
     _log_counts(table, screen)
     write_parquet(cut_tiles(table, whole), manifest)
-    write_text(rest.table().to_csv(sep="\t", index=False), left_out)
+    write_csv(rest.table(), left_out)
 
 
 def list_masks(archive: dict, screen: dict, origin: dict, manifest: str, left_out: str) -> None:

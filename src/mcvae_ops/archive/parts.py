@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from mcvae_ops.archive.content import UNPACK_ERRORS, max_content, unpack
 from mcvae_ops.archive.table_formats import SUFFIXES
 from mcvae_ops.errors import InputError
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-_COPY_BYTES = 1 << 22
 
 
 def members_of(path: Path, name: str, folder: Path | None = None) -> Iterator[tuple[str, Path]]:
@@ -30,12 +30,12 @@ def members_of(path: Path, name: str, folder: Path | None = None) -> Iterator[tu
     Raises
     ------
     InputError
-        If an archive is damaged or holds no table.
+        If an archive is damaged, holds no table, or much more than its size lets expect.
     """
     if not name.lower().endswith(ARCHIVES):
         yield name, path
         return
-    has_table = False
+    has_table, left_bytes = False, max_content(path)
     with tempfile.TemporaryDirectory(dir=folder) as unpacked:
         try:
             with _listed(path, name) as listed:
@@ -43,12 +43,10 @@ def members_of(path: Path, name: str, folder: Path | None = None) -> Iterator[tu
                     has_table = True
                     target = Path(unpacked) / PurePosixPath(member).name
                     with open(target, "wb") as copy:
-                        while block := handle.read(_COPY_BYTES):
-                            copy.write(block)
+                        left_bytes -= unpack(handle, copy, left_bytes)
                     yield f"{name}/{member}", target
                     target.unlink()
-        except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError,
-                RuntimeError) as error:  # fmt: skip
+        except UNPACK_ERRORS as error:
             raise InputError(
                 where=f"table {name}",
                 found=f"damage ({error})",

@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from mcvae_ops.errors import InputError
 
 FIELDS = ("plate", "well", "row", "column", "tile", "channel", "stage")
-_CHARACTERS = {"tile": "[0-9]", "column": "[0-9]", "row": "[A-Za-z0-9]", "well": "[A-Za-z0-9]"}
-_ANY = "*"
+# Characters of a field, and the most of them; others (plate, channel, stage) are any text.
+_CHARACTERS = {
+    "tile": ("[0-9]", 20),
+    "column": ("[0-9]", 4),
+    "row": ("[A-Za-z0-9]", 4),
+    "well": ("[A-Za-z0-9]", 32),
+}
+_ANY, _TEXT = "*", "[^/]"
 ZARR = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
 _WELL = re.compile(r"(?:[rR](\d+)[cC](\d+)|([A-Za-z]{1,2})0*(\d{1,3}))")
 
@@ -62,26 +68,35 @@ class Pattern:
     def regex(self, values: Mapping[str, list[str]] | None = None) -> re.Pattern:
         """Return a regular expression with one named group per field.
 
+        The time to match grows with the length of a path, not with a power of it, whatever the
+        path: a field of any text ends where what follows it, up to the next such field, first
+        fits. A later place would leave less to that next field, so none is tried (``(?>...)``),
+        unless a field in between occurs again further on.
+
         Parameters
         ----------
         values
             The only values that a field can have, by field; other fields read any text.
         """
-        parts, seen = [], set()
-        for piece in self.pieces:
-            parts.append(re.escape(piece.text))
+        known = values or {}
+        parts, seen, is_open = [], set(), False
+        for k, piece in enumerate(self.pieces):
+            text = re.escape(piece.text)
+            if k == len(self.pieces) - 1 and piece.field is None:
+                text = _with_suffix(piece.text)
+            parts.append(text)
             if piece.field is None:
                 continue
             if piece.field in seen:
                 parts.append(f"(?P={piece.field})")
                 continue
-            kind = self._kind(piece, (values or {}).get(piece.field))
+            kind = self._kind(piece, known.get(piece.field))
+            if kind.startswith(_TEXT) and not piece.width and seen.isdisjoint(self._left(k)):
+                parts.append(")(?>" if is_open else "(?>")
+                is_open = True
             parts.append(kind if piece.field == _ANY else f"(?P<{piece.field}>{kind})")
             seen |= {piece.field} - {_ANY}
-        stem, dot, suffix = self.pieces[-1].text.rpartition(".")
-        if self.pieces[-1].field is None and dot and "/" not in suffix:
-            parts[-1] = f"{re.escape(stem + dot)}(?i:{re.escape(suffix)})"
-        return re.compile("".join(parts))
+        return re.compile("".join(parts) + (r"\Z)" if is_open else ""))
 
     def fill(self, values: Mapping[str, str | int]) -> str:
         """Return the address of some values; numbers are brought to the width of their field."""
@@ -112,10 +127,14 @@ class Pattern:
         if values is not None:
             longest_first = sorted(values, key=len, reverse=True)
             return "|".join(map(re.escape, longest_first)) or "(?!)"
-        character = _CHARACTERS.get(piece.field, "[^/]")
+        character, most = _CHARACTERS.get(piece.field, (_TEXT, ""))
         if piece.width:
             return f"{character}{{{piece.width}}}"
-        return f"{character}*?" if piece.field == _ANY else f"{character}+?"
+        return f"{character}{{{0 if piece.field == _ANY else 1},{most}}}?"
+
+    def _left(self, k: int) -> set[str]:
+        """Return the fields from piece `k` on."""
+        return {piece.field for piece in self.pieces[k:]}
 
     def _value(self, piece: Piece, values: Mapping[str, str | int]) -> str:
         if piece.field is None:
@@ -133,6 +152,14 @@ class Pattern:
             expected=f"an address with the fields {known} and {{*}}",
             fix="correct the address",
         )
+
+
+def _with_suffix(text: str) -> str:
+    """Return the end of an address as an expression; its suffix is read in capitals, too."""
+    stem, dot, suffix = text.rpartition(".")
+    if not dot or "/" in suffix:
+        return re.escape(text)
+    return f"{re.escape(stem + dot)}(?i:{re.escape(suffix)})"
 
 
 def well_name(name: str) -> str:

@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.costs import cell_seconds, embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_prefetched
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_text
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.files import count_rows, read_frame, write_csv
+from mcvae_ops.screen import folder_name, tile_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +211,7 @@ def plan(
         If the disk cannot hold the run.
     """
     screen = settings["screen"]
-    manifest = pd.read_parquet(files)
+    manifest = read_frame(files)
     left = manifest[~_cropped(manifest, settings, Path(results))]
     n_cells, known = count_cells(manifest, settings, Path(results))
     tiles = manifest[["plate", "well", "tile"]].drop_duplicates()
@@ -229,7 +228,7 @@ def plan(
     total = _row("total", len(manifest), *costs[COLUMNS[2:5]].sum(), peak,
                  *costs[["hours", "gpu_hours"]].sum(), "temporary: disk peak")  # fmt: skip
     costs = pd.concat([costs, pd.DataFrame([total])], ignore_index=True)
-    write_text(costs.to_csv(sep="\t", index=False, float_format="%.6g"), f"{results}/plan.tsv")
+    write_csv(costs, f"{results}/plan.tsv", "%.6g")
     wells = manifest[["plate", "well"]].drop_duplicates()
     lines = [
         f"{screen['name']}: {len(manifest):,} files, {len(tiles):,} tiles, {len(wells)} wells, "
@@ -256,9 +255,12 @@ def plan(
 def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[int, bool]:
     """Return the number of cells, and whether it was counted in their tables or is reckoned."""
     wells = manifest[["plate", "well"]].drop_duplicates()
-    tables = [results / "cells" / row.plate / f"{row.well}.parquet" for row in wells.itertuples()]
+    tables = [
+        results / "cells" / folder_name(row.plate) / f"{folder_name(row.well)}.parquet"
+        for row in wells.itertuples()
+    ]
     if all(table.exists() for table in tables):
-        return sum(pq.read_metadata(table).num_rows for table in tables), True
+        return sum(count_rows(table) for table in tables), True
     n_tiles = len(manifest[["plate", "well", "tile"]].drop_duplicates())
     return round(n_tiles * settings["plan"]["cells_per_tile"]), False
 
@@ -273,7 +275,7 @@ def _cell_costs(
     timings: str,
 ) -> dict:
     if feature_parts is not None:
-        return feature_costs(pd.read_parquet(feature_parts), settings, n_cells, known)
+        return feature_costs(read_frame(feature_parts), settings, n_cells, known)
     tables = [Path(results, "segmented", plate, f"{well}.parquet")
               for plate, well in zip(manifest["plate"], manifest["well"], strict=True)]  # fmt: skip
     left = manifest[[not table.exists() for table in tables]]

@@ -45,14 +45,27 @@ def list_objects(address: str, archive: dict) -> Iterator[tuple[str, int]]:
     """
     bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+    tokens: set[str] = set()
     while True:
         url = f"{_bucket_url(bucket)}/?{urlencode(query)}"
         page = _page(read_range(url, archive), address, url)
         for entry in page.iter("Contents"):
-            yield unquote_plus(entry.findtext("Key")), int(entry.findtext("Size"))
+            yield unquote_plus(entry.findtext("Key", "")), _size(entry, address)
         if page.findtext("IsTruncated") != "true":
             return
-        query["continuation-token"] = page.findtext("NextContinuationToken")
+        token = page.findtext("NextContinuationToken")
+        if not token or token in tokens:
+            raise _no_listing(address, "pages that go on without end", url)
+        tokens.add(token)
+        query["continuation-token"] = token
+
+
+def _size(entry: ElementTree.Element, address: str) -> int:
+    size = entry.findtext("Size", "")
+    if not (size.isascii() and size.isdigit() and len(size) < 19):
+        key = entry.findtext("Key", "")[:80]
+        raise _no_listing(address, f"an object of {size[:20]!r} bytes", key)
+    return int(size)
 
 
 def _page(answer: tuple[bytes, int | None] | None, address: str, url: str) -> ElementTree.Element:
@@ -66,9 +79,13 @@ def _page(answer: tuple[bytes, int | None] | None, address: str, url: str) -> El
         content = page.tag
     except ElementTree.ParseError:
         content = "no XML" if answer else "no such bucket"
-    raise InputError(
+    raise _no_listing(address, content, url)
+
+
+def _no_listing(address: str, found: str, url: str) -> InputError:
+    return InputError(
         where=address,
-        found=f"{content} at {url}",
+        found=f"{found} at {url}",
         expected="a listing of the bucket",
         fix="correct archive.root, or name a table of files in archive.files",
     )

@@ -20,21 +20,23 @@ from mcvae_ops.archive.checksums import note_receipt, received
 from mcvae_ops.archive.content import digest_of, fault_of
 from mcvae_ops.archive.http import (
     ContentError,
-    TransferError,
+    Terms,
     append_rest,
     discard,
     read_part,
 )
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, TransferError, shown, without_key
 
 __all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "opened", "read_json", "read_range"]
 
 logger = logging.getLogger(__name__)
 
+LARGEST_LIST_BYTES = 4 << 30  # a list of some 30 million files
 _PATIENCE_S = 60.0
 _LONGEST_WAIT_S = 600.0
 _PROGRESS_BYTES = 1 << 14
 _LINE_EVERY_S = 10.0
+_LARGEST_IN_MEMORY = 1 << 30  # a chunk of an image, a page of a listing
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def fetch(
     archive: dict,
     size_bytes: int | None = None,
     md5: str | None = None,
+    max_bytes: int | None = None,
 ) -> Path:
     """Make a file available on this machine.
 
@@ -70,11 +73,13 @@ def fetch(
         Where a remote file is put; its suffix says what it must hold.
     archive
         Section of the configuration: retries counts attempts that bring nothing, one after the
-        other; timeout_s is the longest silence of a connection.
+        other; for the rest see `Terms`.
     size_bytes
         Published size; None where none is published, then the server's own statement counts.
     md5
         Published checksum, or None.
+    max_bytes
+        The most that may come where no size is published, or None.
 
     Returns
     -------
@@ -94,7 +99,7 @@ def fetch(
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".part")
-    _bring(address, target, partial, archive, size_bytes, md5)
+    _bring(address, target, partial, archive, size_bytes, md5, max_bytes)
     _note(address, target, partial)
     with open(partial, "rb") as handle:
         os.fsync(handle.fileno())
@@ -126,7 +131,12 @@ def fetch_all(wanted: Sequence[Wanted], archive: dict) -> list[Path]:
 
 
 @contextmanager
-def opened(place: str, archive: dict, sha256: str | None = None) -> Iterator[Path]:
+def opened(
+    place: str,
+    archive: dict,
+    sha256: str | None = None,
+    max_bytes: int = LARGEST_LIST_BYTES,
+) -> Iterator[Path]:
     """Yield a small file as a path on this machine; a copy of a remote one goes afterwards.
 
     Parameters
@@ -135,6 +145,8 @@ def opened(place: str, archive: dict, sha256: str | None = None) -> Iterator[Pat
         As in `fetch`.
     sha256
         Checksum that the file must have, or None.
+    max_bytes
+        The most that may come, because its size is not published.
 
     Raises
     ------
@@ -142,7 +154,7 @@ def opened(place: str, archive: dict, sha256: str | None = None) -> Iterator[Pat
         As `fetch` does, or if the file has another checksum.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = fetch(place, Path(folder) / "file", archive)
+        path = fetch(place, Path(folder) / "file", archive, max_bytes=max_bytes)
         if sha256 is not None and (digest := digest_of(path)) != sha256.lower():
             raise InputError(
                 where=place,
@@ -169,7 +181,7 @@ def read_range(
     """
     for attempt in range(archive["retries"] + 1):
         try:
-            return read_part(address, span, archive["timeout_s"])
+            return read_part(address, span, Terms.of(archive), _LARGEST_IN_MEMORY)
         except (httpx.TransportError, TransferError) as error:
             failure = error
             if attempt < archive["retries"]:
@@ -190,7 +202,7 @@ def read_json(place: str, archive: dict):
     """
     with opened(place, archive) as path:
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
+            return json.loads(without_key(path.read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:
             raise InputError(
                 where=place, found=f"no JSON ({error})", expected="JSON", fix="correct the address"
@@ -204,13 +216,15 @@ def _bring(
     archive: dict,
     size_bytes: int | None,
     md5: str | None,
+    max_bytes: int | None,
 ) -> None:
     """Try until the partial file is whole and what it should be."""
-    idle = wrong = 0
+    idle, wrong, terms = 0, 0, Terms.of(archive)
+    ends_s = time.monotonic() + 3600 * terms.max_hours
     while True:
         before = partial.stat().st_size if partial.exists() else 0
         try:
-            append_rest(address, partial, size_bytes, archive["timeout_s"])
+            append_rest(address, partial, size_bytes, max_bytes, terms, ends_s)
             _check_content(partial, target.name, md5)
             return
         except (httpx.TransportError, TransferError) as error:
@@ -226,14 +240,14 @@ def _bring(
                     expected=_expected(target, size_bytes, md5),
                     fix=f"correct the address, or place the file by hand as {target}",
                 ) from None
-            if idle > archive["retries"]:
+            if idle > archive["retries"] or time.monotonic() >= ends_s:
                 raise TransferError(
                     f"{target} from {address}: found {came} bytes and then, {idle} times, "
                     f"{error or repr(error)}, expected {_expected(target, size_bytes, md5)}; "
                     f"run again later, or place the file by hand as {target}."
                 ) from error
             wait_s = _pause_s(max(idle, 1) - 1, getattr(error, "wait_s", None))
-            logger.warning("%s: %r, again in %.1f s", address, error, wait_s)
+            logger.warning("%s: %s, again in %.1f s", shown(address), error or repr(error), wait_s)
             time.sleep(wait_s)
 
 

@@ -28,7 +28,7 @@ from mcvae_ops.benchmarks.estimates.verdicts import (
 )
 from mcvae_ops.benchmarks.mitosis.mitotic_factors import HAS_NOISE, HAS_SIGN
 from mcvae_ops.embeddings.spaces import UNTRAINED
-from mcvae_ops.files import write_text
+from mcvae_ops.files import read_frame, write_csv
 
 # "about equal" (C1): within this share of the average precision of CellProfiler
 EQUAL_SHARE = 0.1
@@ -413,6 +413,6 @@ def claims(
     claims
         Output: tab-separated text.
     """
-    rows = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+    rows = pd.concat([read_frame(path) for path in tables], ignore_index=True)
     table = claim_rows(rows, main_model, compared_models, shifting_groups, novel_groups)
-    write_text(table.to_csv(sep="\t", index=False, float_format="%.4g"), claims)
+    write_csv(table, claims, "%.4g")

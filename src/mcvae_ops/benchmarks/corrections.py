@@ -30,6 +30,7 @@ from mcvae_ops.benchmarks.estimates.retrieval import (
 )
 from mcvae_ops.benchmarks.guide_consistency import gene_scores
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
 
@@ -164,10 +165,10 @@ def corrections(
     benchmark
         Output: the benchmark table.
     """
-    annotated, rows = pd.read_parquet(complexes), []
+    annotated, rows = read_frame(complexes), []
     progress = Progress(len(genes), "embeddings", "corrections")
     for paths in zip(genes, corrected_genes, guides, corrected_guides, strict=True):
-        tables = list(map(pd.read_parquet, paths))
+        tables = list(map(read_frame, paths))
         of_genes, of_guides = (
             pd.concat([uncorrected.assign(correction=NONE), corrected], ignore_index=True)
             for uncorrected, corrected in (tables[:2], tables[2:])

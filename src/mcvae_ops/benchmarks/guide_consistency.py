@@ -21,6 +21,7 @@ from mcvae_ops.benchmarks.estimates.mean_average_precision import (
     score_profiles,
 )
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
 
@@ -148,6 +149,6 @@ def guide_consistency(guides: list[str], permutations: int, seed: int, benchmark
     rows = []
     progress = Progress(len(guides), "guide tables", "guide consistency")
     for path in guides:
-        rows += consistency_rows(pd.read_parquet(path), permutations, seed)
+        rows += consistency_rows(read_frame(path), permutations, seed)
         progress.step()
     table.write(rows, benchmark)

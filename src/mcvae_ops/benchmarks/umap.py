@@ -15,7 +15,7 @@ from mcvae_ops.benchmarks.estimates import classification
 from mcvae_ops.benchmarks.estimates.functional_groups import label_profiles
 from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -130,11 +130,11 @@ def umap_guides(
     coordinates
         Output: guide (the gene at gene level), gene, group, space, x, y.
     """
-    table = pd.read_parquet(profiles)
+    table = read_frame(profiles)
     labelled = label_profiles(
         table[table["cells"] == "all"],
-        pd.read_parquet(groups),
-        pd.read_parquet(significance),
+        read_frame(groups),
+        read_frame(significance),
         settings,
         split_merged=True,
     )
@@ -161,7 +161,7 @@ def umap_profiles(guides: str, genes: str, seed: int, coordinates: str) -> None:
     """
     maps = []
     for level, path in (("guide", guides), ("gene", genes)):
-        table = pd.read_parquet(path, filters=[("cells", "==", "all")])
+        table = read_frame(path, filters=[("cells", "==", "all")])
         if level == "gene":
             table = table[~table["is_ntc"]]
         described = pd.DataFrame({"level": level, "name": table[level]})

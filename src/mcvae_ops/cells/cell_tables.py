@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.controls import check_batches, counts_of
@@ -26,9 +25,9 @@ from mcvae_ops.cells.partition import FEATURE, Key
 from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner
 from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, write_text
+from mcvae_ops.files import parquet_writer, read_table, write_csv
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, is_like
+from mcvae_ops.screen import CONTROL, is_like, name_of
 
 logger = logging.getLogger(__name__)
 
@@ -86,17 +85,19 @@ def split_cells(
         If a part cannot be fetched or read, parts have different columns, labels contradict one
         another, no cell is a control, a batch has none, or a well has no cell.
     """
-    parts = pq.read_table(feature_parts).to_pylist()
+    parts = read_table(feature_parts).to_pylist()
     entries = entries_of(tables, labels, archive["root"])
     partitioner = TablePartitioner(parts, entries, screen, archive, Path(cache))
     wells = _Wells(partitioner.partition(), screen)
     progress = Progress(len(cells), "wells", "join cells")
     for cells_path, features_path in zip(cells, features, strict=True):
-        wells.join(Path(cells_path).parent.name, Path(cells_path).stem, cells_path, features_path)
+        plate = name_of(Path(cells_path).parent.name)
+        well = name_of(Path(cells_path).name.removesuffix(".parquet"))
+        wells.join(plate, well, cells_path, features_path)
         progress.step()
     check_batches(counts_of(cells), screen["batch"])
     listed = wells.list_features(partitioner.described)
-    write_text(listed.to_csv(sep="\t", index=False, float_format="%.4g"), feature_list)
+    write_csv(listed, feature_list, "%.4g")
     shutil.rmtree(cache)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_table
+from mcvae_ops.screen import name_of
 
 Counts = Mapping[tuple[str, str], tuple[int, int]]
 """Numbers of control and of perturbed cells of each well, by (plate, well)."""
@@ -15,8 +15,9 @@ def counts_of(cells: Sequence[str]) -> Counts:
     """Return the numbers of cells in the tables ``.../{plate}/{well}.parquet`` of all wells."""
     counts = {}
     for path in map(Path, cells):
-        is_ntc = pq.read_table(path, columns=["is_ntc"])["is_ntc"].to_numpy()
-        counts[path.parent.name, path.stem] = int(is_ntc.sum()), int((~is_ntc).sum())
+        is_ntc = read_table(path, columns=["is_ntc"])["is_ntc"].to_numpy()
+        well = name_of(path.name.removesuffix(".parquet"))
+        counts[name_of(path.parent.name), well] = int(is_ntc.sum()), int((~is_ntc).sum())
     return counts
 
 

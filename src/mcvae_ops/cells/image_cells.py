@@ -17,7 +17,7 @@ from mcvae_ops.cells.regions import positions, without_border
 from mcvae_ops.cells.segmentation import METHODS
 from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import TileError
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.files import read_frame, write_parquet, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from, tile_shape
 from mcvae_ops.tiles.chunk import check_failed
@@ -193,7 +193,7 @@ def segment_cells(
     if masks is not None:
         of_well = _rows_of_well(masks, plate, well)
         tile_masks = {tile: of_well.get(tile, rows.iloc[:0]) for tile, rows in tile_files.items()}
-    well_consensus = consensus_of_well(pd.read_parquet(consensus), well)
+    well_consensus = consensus_of_well(read_frame(consensus), well)
     light = illumination and read_illumination(
         illumination, crop["illumination"], screen["tile_size_px"]
     )
@@ -245,7 +245,7 @@ def check_labels(
 
 
 def _rows_of_well(path: str, plate: str, well: str) -> dict[int, pd.DataFrame]:
-    rows = pd.read_parquet(path, filters=[("plate", "==", plate), ("well", "==", well)])
+    rows = read_frame(path, filters=[("plate", "==", plate), ("well", "==", well)])
     return dict(iter(rows.groupby("tile")))
 
 

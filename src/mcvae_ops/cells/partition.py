@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mcvae_ops.files import whole_file, write_text
+from mcvae_ops.files import read_note, whole_file, write_note
 
 TILES_PER_BLOCK = 64
 FEATURE = (
@@ -97,10 +97,8 @@ class PartitionWriter:
 
     def finished(self) -> Partition | None:
         """Return the partition, or None if it is not complete."""
-        if not self.index.exists():
-            return None
-        index = json.loads(self.index.read_text(encoding="utf-8"))
-        if index["identity"] != self.identity:
+        index = read_note(self.index)
+        if index is None or index["identity"] != self.identity:
             return None
         blocks = {(plate, well, group): numbers for plate, well, group, numbers in index["blocks"]}
         wells = [Counter({(p, w): n for p, w, n in index[name]}) for name in ("seen", "elsewhere")]
@@ -143,7 +141,7 @@ class PartitionWriter:
                 "elsewhere": [[*well, n] for well, n in self.elsewhere.items()],
                 "blocks": [[*key, numbers] for key, numbers in self.blocks.items()],
             }
-            write_text(json.dumps(index), self.index)
+            write_note(index, self.index)
 
     def _spill(self) -> None:
         if not self.held:

@@ -71,7 +71,12 @@ class TablePartitioner:
     def __init__(
         self, parts: list[dict], entries: Sequence[Entry], screen: dict, archive: dict, cache: Path
     ) -> None:
-        self.screen, self.archive, self.cache = screen, archive, cache
+        # The key of a Dataverse goes to the one that holds the first dataset.
+        datasets = [
+            part["address"] for part in parts if entries[part["table"]].address.dataset is not None
+        ]
+        self.archive = archive | {"dataset": next(iter(datasets), None)}
+        self.screen, self.cache = screen, cache
         self.placing = Placing(screen)
         self.parts = {n: [p for p in parts if p["table"] == n] for n in range(len(entries))}
         self.numbers = {entry.key: n for n, entry in enumerate(entries)}

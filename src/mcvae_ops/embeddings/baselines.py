@@ -8,7 +8,7 @@ import scipy.linalg
 
 from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS, check_aligned
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 
 _INDEX_COLUMNS = ["cell_id", "plate", "well"]
 _MAX_MISSING = 0.05
@@ -40,7 +40,7 @@ def features_of(
     """
     position = pd.Series(np.arange(len(index)), index=index["cell_id"])
     for path in paths:
-        features = pd.read_parquet(path).set_index("cell_id")
+        features = read_frame(path).set_index("cell_id")
         features = features[features.index.isin(position.index)]
         yield position.loc[features.index].to_numpy(), features.to_numpy(np.float32)
 
@@ -109,9 +109,9 @@ def cellprofiler_pca(
     InputError
         If there are fewer usable features than components, or if a cell has no features.
     """
-    cells = pd.read_parquet(index, columns=_INDEX_COLUMNS)
+    cells = read_frame(index, columns=_INDEX_COLUMNS)
     _check_features(cells["cell_id"], features, index)
-    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    split = read_frame(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     is_fitted = split["split"].isin(TRAINING_SPLITS).to_numpy()
 
@@ -143,7 +143,7 @@ def cellprofiler_pca(
 
 def _check_features(cell_id: pd.Series, features: list[str], index: str) -> None:
     """Raise InputError unless the tables of features hold every cell."""
-    featured = (pd.read_parquet(path, columns=["cell_id"])["cell_id"] for path in features)
+    featured = (read_frame(path, columns=["cell_id"])["cell_id"] for path in features)
     n_featured = sum(ids.isin(cell_id).sum() for ids in featured)
     if n_featured != len(cell_id):
         raise InputError(
@@ -168,7 +168,7 @@ def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None
     embedding
         Output.
     """
-    cell_id = pd.read_parquet(index, columns=["cell_id"])["cell_id"]
+    cell_id = read_frame(index, columns=["cell_id"])["cell_id"]
     draws = np.random.default_rng([seed, 0]).standard_normal((len(cell_id), latent), np.float32)
     metadata = {"model": "random", "seed": str(seed)}
     write_parquet(latent_table(cell_id, draws), embedding, metadata)

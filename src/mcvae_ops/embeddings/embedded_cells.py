@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import opened_parquet, read_table
 
 INDEX_COLUMNS = ["cell_id", "plate", "well", "batch", "tile", "y_px", "x_px", "is_ntc"]
 TRAINING_SPLITS = ("train", "validation")  # splits of the cells that models have seen
@@ -25,7 +25,7 @@ class Embedding(NamedTuple):
 
 def read_cells(index: str | Path) -> pd.DataFrame:
     """Read the columns of the shard index that benchmarks of single cells need."""
-    return pq.read_table(index, columns=INDEX_COLUMNS).to_pandas()
+    return read_table(index, columns=INDEX_COLUMNS).to_pandas()
 
 
 def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> Embedding:
@@ -45,22 +45,22 @@ def read_embedding(path: str | Path, cells: pd.DataFrame, rows: np.ndarray) -> E
     InputError
         If the rows of the embedding are not those of the index.
     """
-    file = pq.ParquetFile(path)
-    n_rows = file.metadata.num_rows
-    if n_rows != len(cells):
-        raise _misaligned(path, f"{n_rows} rows", f"{len(cells)} rows")
-    parts, start = [], 0
-    for part in file.iter_batches(batch_size=1 << 16):
-        first, last = np.searchsorted(rows, [start, start + len(part)])
-        parts.append(part.take(pa.array(rows[first:last] - start)))
-        start += len(part)
-    table = pa.Table.from_batches(parts, schema=file.schema_arrow).to_pandas()
+    with opened_parquet(path) as file:
+        n_rows, schema = file.metadata.num_rows, file.schema_arrow
+        if n_rows != len(cells):
+            raise _misaligned(path, f"{n_rows} rows", f"{len(cells)} rows")
+        parts, start = [], 0
+        for part in file.iter_batches(batch_size=1 << 16):
+            first, last = np.searchsorted(rows, [start, start + len(part)])
+            parts.append(part.take(pa.array(rows[first:last] - start)))
+            start += len(part)
+    table = pa.Table.from_batches(parts, schema=schema).to_pandas()
     expected = cells["cell_id"].to_numpy()[rows]
     wrong = np.flatnonzero(table["cell_id"].to_numpy() != expected)
     if wrong.size:
         row = wrong[0]
         raise _misaligned(path, f"cell {table['cell_id'][row]}", f"cell {expected[row]}")
-    metadata = file.schema_arrow.metadata
+    metadata = schema.metadata
     spaces = {
         space: table[columns].to_numpy(np.float32)
         for space, columns in spaces_of(table.columns).items()

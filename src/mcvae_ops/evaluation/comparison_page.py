@@ -5,7 +5,7 @@ import pandas as pd
 
 from mcvae_ops.evaluation.model_comparison import check_settings, compare
 from mcvae_ops.evaluation.screen_measures import MEASURES
-from mcvae_ops.files import write_text
+from mcvae_ops.files import read_frame, write_csv, write_text
 
 NAMES = {
     "complexes_test": "complex AP, held-out cells",
@@ -125,7 +125,7 @@ def compare_models(measures: list[str], evaluation: dict, table: str, page: str)
     """
     check_settings(evaluation)
     of_screens = zip(evaluation["screens"], measures, strict=True)
-    values = [pd.read_parquet(path).assign(screen=screen) for screen, path in of_screens]
+    values = [read_frame(path).assign(screen=screen) for screen, path in of_screens]
     comparison = compare(pd.concat(values, ignore_index=True), evaluation)
-    write_text(comparison.to_csv(sep="\t", index=False, float_format="%.5g"), table)
+    write_csv(comparison, table, "%.5g")
     write_text(page_text(comparison, evaluation), page)

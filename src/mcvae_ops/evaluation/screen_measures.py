@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING
 from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
 from mcvae_ops.benchmarks.mitosis.group_auroc import METRIC as GROUP_AUROC
 from mcvae_ops.benchmarks.mitosis.mitotic_factors import SCORES
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
+from mcvae_ops.torch_files import load_torch
 
 PLAIN = "none"  # no correction
 KEYS = ["model", "space", "correction", "measure"]
@@ -104,8 +104,8 @@ def training_values(weights: str, metrics: str) -> dict:
     weights, metrics
         Files of `mcvae_ops.training.train.train_model`.
     """
-    stored = torch.load(weights, map_location="cpu", weights_only=True)
-    course = pd.read_parquet(metrics)
+    stored = load_torch(weights, "cpu")
+    course = read_frame(metrics)
     validated = course[course["phase"] == "validation"]
     # A model without a salient space has no nats without it.
     columns = ["step", "nats_without_s", "negative_log_likelihood"]
@@ -149,7 +149,7 @@ def screen_measures(
         "mitosis": mitosis,
         "corrections": corrections,
     }
-    tables = {name: pd.read_parquet(path) for name, path in paths.items()}
+    tables = {name: read_frame(path) for name, path in paths.items()}
     pairs = zip(weights, metrics, strict=True)
     trainings = pd.DataFrame([training_values(*pair) for pair in pairs])
     write_parquet(screen_values(tables, trainings), measures)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mcvae_ops.figures import style
 from mcvae_ops.figures.paper_values import read_published
-from mcvae_ops.files import whole_file
+from mcvae_ops.files import read_frame, whole_file, write_csv
 from mcvae_ops.workflow.panels import PANELS, TABLES
 
 # Dates and versions would make two runs differ.
@@ -38,7 +38,7 @@ def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for path in map(Path, paths):
-        table = pd.read_parquet(path)
+        table = read_frame(path)
         if TABLES[path.stem].per_training:
             table = table.assign(model=path.parts[-3])
         parts.setdefault(path.stem, []).append(table)
@@ -76,5 +76,4 @@ def draw_figure(
         figure, source = drawing_of(panel)(frames, read_published(published), settings)
         for path in (pdf, svg, png):
             save_figure(figure, path)
-    with whole_file(csv) as partial:
-        source.to_csv(partial, index=False, float_format="%.6g", lineterminator="\n")
+    write_csv(source, csv, "%.6g")

@@ -153,7 +153,7 @@ def _draw_latent(axes: Axes, x: float, y: float, symbol: str, model) -> None:
         gap, corner = "\n", (x + 2.6, -5.7)
     text = f"prior{gap}N({mean}, I)" + ("\nNTC: s = 0" if symbol == "s" else "")
     place = {"ha": "left" if y else "right", "va": "bottom" if y > 0 else "top"}
-    axes.text(*corner, text, fontsize=8.5, color=colour, **place)
+    axes.text(*corner, text, fontsize=8.5, color=colour, parse_math=True, **place)
 
 
 def _draw_image(axes: Axes, x: float, y: float, channels: list[dict], input_px: int) -> None:
@@ -215,6 +215,7 @@ def _draw_tables(axes: Axes, family: pd.DataFrame, screen: dict) -> None:
                 va="center",
                 ha="right" if x == 1 else "left",
                 fontweight="bold" if i == 0 else "normal",
+                parse_math=i == 0,
             )
     axes.axhline(step, color=style.INK, lw=0.8)
     for i, channel in enumerate(screen["channels"]):

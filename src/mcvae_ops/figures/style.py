@@ -82,6 +82,7 @@ SETTINGS = {
     "xtick.color": INK,
     "ytick.color": INK,
     "text.color": INK,
+    "text.parse_math": False,  # names may hold a $
     "lines.linewidth": 1.8,
     "legend.fontsize": 9.0,
     "legend.frameon": False,

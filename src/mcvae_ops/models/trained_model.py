@@ -5,7 +5,6 @@
 >>> altered = model.counterfactual(controls, latent["s"].mean(axis=0))
 """
 
-import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import PERCENTILES, Preprocessing, batch_scale
+from mcvae_ops.torch_files import load_torch
 
 CELLS_AT_A_TIME = 1024
 
@@ -262,7 +262,7 @@ def load(path: str | Path, device: str = "cpu") -> TrainedModel:
         If the file is not one of weights, or damaged.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = load_torch(path, device)
         network = ContrastiveVAE(FamilySettings(**content["family"]), content["seed"])
         network.load_state_dict(content["state"])
         names = ("channels", "labels", "batches", "settings")
@@ -273,7 +273,7 @@ def load(path: str | Path, device: str = "cpu") -> TrainedModel:
             content["seed"],
             **{name: content[name] for name in names},
         )
-    except (RuntimeError, EOFError, OSError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (RuntimeError, OSError, KeyError, TypeError) as error:
         raise InputError(
             where=str(path),
             found=f"no weights that can be read ({type(error).__name__}: {error})",

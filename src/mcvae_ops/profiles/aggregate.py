@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from scipy import sparse
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, read_schema, write_parquet
 from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
@@ -157,18 +156,18 @@ def read_embedded_cells(
     InputError
         If the embedding or the splits are not row-aligned with the index.
     """
-    cells = pd.read_parquet(index, columns=["cell_id", "plate", "well", "batch", *GUIDE_COLUMNS])
-    columns = latent_columns(pq.read_schema(embedding).names)
-    table = pd.read_parquet(embedding, columns=["cell_id", *columns])
+    cells = read_frame(index, columns=["cell_id", "plate", "well", "batch", *GUIDE_COLUMNS])
+    columns = latent_columns(read_schema(embedding).names)
+    table = read_frame(embedding, columns=["cell_id", *columns])
     check_aligned(cells["cell_id"], table["cell_id"], embedding)
-    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    split = read_frame(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     return cells.assign(split=split["split"]), table[columns].to_numpy(np.float32), columns
 
 
 def model_and_seed(embedding: str) -> dict:
     """Return model and seed of an embedding from its metadata."""
-    metadata = pq.read_schema(embedding).metadata
+    metadata = read_schema(embedding).metadata
     return {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
 
 

@@ -4,12 +4,11 @@ import anndata
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import whole_file
+from mcvae_ops.files import opened_parquet, read_frame, read_schema, read_table, whole_file
 from mcvae_ops.versions import versions
 
 SPACE = {"s": "salient", "z": "background", "t": "technical"}
@@ -81,9 +80,9 @@ def export_anndata(
     guides_h5ad, genes_h5ad
         Outputs; see `to_anndata` and `add_map`.
     """
-    placed = pd.read_parquet(maps)
+    placed = read_frame(maps)
     for level, path, target in (("guide", guides, guides_h5ad), ("gene", genes, genes_h5ad)):
-        table = pd.read_parquet(path)
+        table = read_frame(path)
         first = table.iloc[0]
         provenance = {"screen": screen, "model": first["model"], "seed": int(first["seed"])}
         adata = to_anndata(table, table[level] + "/" + table["cells"], provenance)
@@ -94,14 +93,14 @@ def export_anndata(
 
 def read_rows(path: str, first: int, stop: int) -> pd.DataFrame:
     """Read the rows from `first` to `stop` (exclusive) of a table that is larger than memory."""
-    table, row = pq.ParquetFile(path), 0
-    groups = []
-    for group in range(table.num_row_groups):
-        n = table.metadata.row_group(group).num_rows
-        if row < stop and row + n > first:
-            groups.append((group, row))
-        row += n
-    read = table.read_row_groups([group for group, _ in groups])
+    row, groups = 0, []
+    with opened_parquet(path) as table:
+        for group in range(table.num_row_groups):
+            n = table.metadata.row_group(group).num_rows
+            if row < stop and row + n > first:
+                groups.append((group, row))
+            row += n
+        read = table.read_row_groups([group for group, _ in groups])
     return read.slice(first - groups[0][1], stop - first).to_pandas()
 
 
@@ -121,7 +120,7 @@ def export_cells(
     h5ad
         Output; see `to_anndata`. obs: the columns of the index, and split.
     """
-    wells = pq.read_table(index, columns=["plate", "well"])
+    wells = read_table(index, columns=["plate", "well"])
     chosen = pc.and_(pc.equal(wells["plate"], plate), pc.equal(wells["well"], well))
     rows = np.flatnonzero(chosen.to_numpy())
     if len(rows) == 0:
@@ -136,7 +135,7 @@ def export_cells(
     split, latent = read_rows(splits, *span), read_rows(embedding, *span)
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     check_aligned(cells["cell_id"], latent["cell_id"], embedding)
-    metadata = {k.decode(): v.decode() for k, v in pq.read_schema(embedding).metadata.items()}
+    metadata = {k.decode(): v.decode() for k, v in read_schema(embedding).metadata.items()}
     provenance = {"screen": screen, "model": metadata["model"], "seed": int(metadata["seed"])}
     table = pd.concat(
         [cells, split[["split"]], latent[latent_columns(latent.columns)]], axis=1

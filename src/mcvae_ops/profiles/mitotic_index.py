@@ -6,7 +6,7 @@ import pandas as pd
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.profiles.aggregate import CELL_SETS, cell_set
 
 COLUMNS = ["cells", "level", "name", "n_cells", "mitotic_fraction", "mitotic_index_percent"]
@@ -81,7 +81,7 @@ def mitotic_index(index: str, splits: str, mitotic_index: str) -> None:
         Output.
     """
     columns = ["cell_id", "guide", "gene", "is_ntc", "cell_cycle_stage"]
-    cells = pd.read_parquet(index, columns=columns)
-    split = pd.read_parquet(splits, columns=["cell_id", "split"])
+    cells = read_frame(index, columns=columns)
+    split = read_frame(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     write_parquet(mitotic_indices(cells, split["split"]), mitotic_index)

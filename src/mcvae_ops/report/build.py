@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.figures import style
-from mcvae_ops.files import write_text
+from mcvae_ops.files import count_rows, read_frame, read_table, write_text
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
@@ -72,17 +71,17 @@ def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
     parts = []
     for path in map(Path, paths):
         model, seed = path.parts[-3:-1]
-        parts.append(pd.read_parquet(path).assign(model=model, seed=int(seed)))
+        parts.append(read_frame(path).assign(model=model, seed=int(seed)))
     return pd.concat(parts, ignore_index=True)
 
 
 def cell_facts(index: str, splits: str) -> dict[str, str]:
     """Return the numbers of cells, genes and guides of a run, in words."""
-    cells = pq.read_table(index, columns=["guide", "gene", "is_ntc", "plate", "well"])
+    cells = read_table(index, columns=["guide", "gene", "is_ntc", "plate", "well"])
     targeting = cells.filter(pc.invert(cells["is_ntc"]))
     n_ntc = cells.num_rows - targeting.num_rows
     wells = cells.group_by(["plate", "well"]).aggregate([])
-    split = pq.read_table(splits, columns=["split"])["split"].value_counts().to_pylist()
+    split = read_table(splits, columns=["split"])["split"].value_counts().to_pylist()
     counts = sorted(split, key=lambda part: -part["counts"])
     return {
         "cells": f"{cells.num_rows:,} cropped: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
@@ -105,7 +104,7 @@ def screen_fact(screen: dict) -> str:
 
 def model_fact(tables: Sequence[str]) -> str:
     """Return the models of the benchmark tables and their numbers of seeds, in words."""
-    parts = [pd.read_parquet(path) for path in tables]
+    parts = [read_frame(path) for path in tables]
     rows = pd.concat([part[["model", "seed"]] for part in parts if "model" in part])
     rows = rows[(rows["model"] != "") & (rows["seed"] >= 0)].drop_duplicates()
     seeds = rows.groupby("model", sort=False)["seed"].nunique()
@@ -159,13 +158,13 @@ def _quality(
     names = ("alignment", "dropped", "features", "training", "speed")
     quality = dict.fromkeys(names) | {"warnings": []}
     if alignment:
-        table = pd.read_parquet(alignment)
+        table = read_frame(alignment)
         quality["alignment"] = quality_checks.alignment_summary(table)
         quality["warnings"] += quality_checks.alignment_warnings(table)
     if known_shifts:
-        quality["warnings"] += quality_checks.known_shift_warnings(pd.read_parquet(known_shifts))
+        quality["warnings"] += quality_checks.known_shift_warnings(read_frame(known_shifts))
     if dropped:
-        table = pd.read_parquet(dropped)
+        table = read_frame(dropped)
         quality["dropped"] = quality_checks.dropped_summary(table)
         quality["warnings"] += quality_checks.dropped_warnings(table, n_kept)
     if feature_list:
@@ -236,14 +235,14 @@ def report(
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
     facts = {"screen": screen_fact(screen)}
     if alignment:
-        facts["tiles"] = quality_checks.tile_fact(pd.read_parquet(alignment))
+        facts["tiles"] = quality_checks.tile_fact(read_frame(alignment))
     if index:
         facts |= cell_facts(index, splits)
     facts["models (trainings)"] = model_fact(tables)
-    n_kept = pq.read_metadata(index).num_rows if index else 0
+    n_kept = count_rows(index) if index else 0
     quality = _quality(alignment, known_shifts, dropped, feature_list, metrics, n_kept)
     if index:
-        cells = pq.read_table(index, columns=["plate", "well", "gene", "is_ntc"])
+        cells = read_table(index, columns=["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
         quality["warnings"] = confounded + quality["warnings"]
     lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
@@ -275,7 +274,7 @@ def report(
             parts=_records(tested[is_part]),
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
-            hits=hits_summary(pd.read_parquet(hits)) if hits else None,
+            hits=hits_summary(read_frame(hits)) if hits else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
-from mcvae_ops.files import whole_folder, write_text
+from mcvae_ops.files import read_frame, read_table, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.templates import environment
@@ -92,7 +91,7 @@ def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
 
 def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
     """Return the position in `names` of the guide of each cell, -1 for other guides."""
-    guides = pq.read_table(index, columns=["guide"])["guide"]
+    guides = read_table(index, columns=["guide"])["guide"]
     positions = pc.index_in(guides, value_set=pa.array(names, guides.type))
     return pc.fill_null(positions, -1).to_numpy()
 
@@ -181,13 +180,13 @@ def explorer(
         Outputs: the page, and the folder of pictures beside it.
     """
     profiles = {
-        level: pd.read_parquet(path, filters=[("cells", "==", "all")])
+        level: read_frame(path, filters=[("cells", "==", "all")])
         for level, path in (("gene", genes), ("guide", guides))
     }
     group = group_of_genes(
-        sorted(set(profiles["guide"]["gene"])), pd.read_parquet(groups), split_merged=True
+        sorted(set(profiles["guide"]["gene"])), read_frame(groups), split_merged=True
     )
-    table = pd.read_parquet(maps)
+    table = read_frame(maps)
     data = {
         level: points(profiles[level], table[table["level"] == level], level) for level in profiles
     }
@@ -200,7 +199,7 @@ def explorer(
         numbers = write_pictures(chosen, painter, cells.labels, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
     data["montages"] = montages(chosen, numbers, cells, guide)
-    data["hits"] = hit_lines(pd.read_parquet(hits), screen["words"])
+    data["hits"] = hit_lines(read_frame(hits), screen["words"])
     data["batches"] = cells.batches
     data["channels"] = screen["channels"]
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
@@ -216,7 +215,7 @@ def explorer(
             crop_size=length_of(crops.shape[-1], screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
-            data=json.dumps(data, separators=(",", ":")).replace("</", "<\\/"),
+            data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         )
     )
     write_text(page, html)

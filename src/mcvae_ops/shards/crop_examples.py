@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_table, write_parquet
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.index import index_channels
 
@@ -48,7 +47,7 @@ def sample_crops(index: str, cells_per_tile: str, montage: str) -> None:
         Output: `N_EXAMPLES` crops of either arm, one row per pixel.
     """
     columns = ["shard", "row", "cell_id", "plate", "well", "tile", "is_ntc"]
-    table = pq.read_table(index, columns=columns).replace_schema_metadata(None)
+    table = read_table(index, columns=columns).replace_schema_metadata(None)
     keys = ["plate", "well", "tile"]
     counts = (
         table.group_by(keys)

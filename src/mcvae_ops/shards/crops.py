@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import damaged
 from mcvae_ops.shards.training_cells import Cells
 
 LARGEST_GAP = 64
@@ -40,8 +41,11 @@ class Crops:
     def _open(self, shard: int) -> tuple[FileIO, int]:
         """Return a shard's file and the offset of its first crop."""
         handle = FileIO(self.root / self.cells.shards[shard])
-        np.lib.format.read_magic(handle)
-        np.lib.format.read_array_header_1_0(handle)
+        try:
+            np.lib.format.read_magic(handle)
+            np.lib.format.read_array_header_1_0(handle)
+        except ValueError as error:
+            raise damaged(handle.name, str(error)) from None
         return handle, handle.tell()
 
     def read(self, positions: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

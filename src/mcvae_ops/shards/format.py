@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import whole_file, write_parquet
+from mcvae_ops.files import read_schema, read_table, whole_file, write_parquet
 
 SCHEMA_VERSION = "1"
 _BLOCK_CELLS = 256
@@ -103,18 +102,21 @@ def open_shard(path: str | Path, verify: bool = False) -> Shard:
     Raises
     ------
     InputError
-        If the shard has another schema version, or crops and rows do not match.
+        If the shard is damaged, has another schema version, or crops and rows do not match.
     """
     metadata = read_metadata(path)
-    crops = np.load(path, mmap_mode="r", allow_pickle=False)
-    cells = pq.read_table(index_path(path))
+    if verify and _sha256(path) != metadata["sha256"]:
+        raise _mismatch(path, "changed crops", f"SHA-256 {metadata['sha256']}")
+    try:
+        crops = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, SyntaxError) as error:
+        raise _mismatch(path, f"damage ({error})", "crops") from None
+    cells = read_table(index_path(path))
     channels = tuple(json.loads(metadata["channels"]))
     size_px = int(metadata["crop_size_px"])
     expected = (cells.num_rows, len(channels), size_px, size_px)
     if crops.shape != expected or crops.dtype != np.uint16:
         raise _mismatch(path, f"crops {crops.dtype} {crops.shape}", f"uint16 {expected}")
-    if verify and _sha256(path) != metadata["sha256"]:
-        raise _mismatch(path, "changed crops", f"SHA-256 {metadata['sha256']}")
     return Shard(crops, cells, channels)
 
 
@@ -126,7 +128,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     InputError
         If the parquet file has no metadata, or those of another version.
     """
-    encoded = pq.read_schema(index_path(path)).metadata or {}
+    encoded = read_schema(index_path(path)).metadata or {}
     metadata = {key.decode(): value.decode() for key, value in encoded.items()}
     version = metadata.get("schema_version", "none")
     if version != SCHEMA_VERSION:

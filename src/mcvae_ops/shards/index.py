@@ -2,21 +2,27 @@
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_schema, write_parquet
+from mcvae_ops.progress import Progress
 from mcvae_ops.shards.format import open_shard, read_metadata
+
+_READERS = 4  # shards that are read at a time
 
 
 def shard_rows(path: str | Path, name: str) -> pa.Table:
-    """Return the rows of a shard, with two columns in front: shard (`name`) and row of the crop."""
-    cells = open_shard(path).cells.replace_schema_metadata(None)
+    """Return the rows of a shard, with two columns in front: shard (`name`) and row of the crop.
+
+    Every byte of the shard is read and verified, once and for all that is made of it.
+    """
+    cells = open_shard(path, verify=True).cells.replace_schema_metadata(None)
     rows = pa.array(np.arange(cells.num_rows, dtype=np.int32))
     names = pa.repeat(name, cells.num_rows)
     return cells.add_column(0, "shard", names).add_column(1, "row", rows)
@@ -54,7 +60,7 @@ def check_alike(shards: Sequence[str]) -> dict[str, str]:
 
 def index_channels(path: str | Path) -> list[str]:
     """Return the channel names of the crops that an index lists."""
-    return json.loads(pq.read_schema(path).metadata[b"channels"])
+    return json.loads(read_schema(path).metadata[b"channels"])
 
 
 def check_channels(channels: Sequence[str], index: str) -> list[str]:
@@ -102,11 +108,16 @@ def index_shards(shards: Sequence[str], root: str, batch: Sequence[str], index: 
     Raises
     ------
     InputError
-        If shards differ, no cell is left, or a cell occurs twice.
+        If a shard is damaged, shards differ, no cell is left, or a cell occurs twice.
     """
     shards = sorted(shards, key=chunk_key)
     shared = check_alike(shards)
-    tables = [shard_rows(path, Path(path).relative_to(root).as_posix()) for path in shards]
+    progress, tables = Progress(len(shards), "shards", "verify"), []
+    names = [Path(path).relative_to(root).as_posix() for path in shards]
+    with ThreadPoolExecutor(_READERS) as pool:
+        for rows in pool.map(shard_rows, shards, names):
+            tables.append(rows)
+            progress.step()
     table = pa.concat_tables(tables)
     if table.num_rows == 0:
         raise InputError.missing(

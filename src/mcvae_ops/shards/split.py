@@ -6,10 +6,9 @@ from collections import defaultdict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_table, write_parquet
 
 SPLITS = ("train", "validation", "test")
 
@@ -134,7 +133,7 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
         or no perturbed cell.
     """
     columns = ["cell_id", "plate", "well", "tile", "guide", "gene", "is_ntc"]
-    table = pq.read_table(index, columns=columns)
+    table = read_table(index, columns=columns)
     cells = {name: table[name].to_numpy() for name in columns}
     check_genes(split["held_out_genes"], cells["gene"][~cells["is_ntc"]])
     assigned = split_by_names(cells, split)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_table
 from mcvae_ops.screen import CONTROL
 
 
@@ -49,7 +49,7 @@ class Cells:
 def read_training_cells(index: str) -> Cells:
     """Read the shard index; labels are sorted by name after NTC, batches by name."""
     columns = ["cell_id", "shard", "row", "plate", "well", "tile", "batch", "gene", "is_ntc"]
-    table = pq.read_table(index, columns=columns)
+    table = read_table(index, columns=columns)
     shards, shard = _codes(table["shard"])
     batches, batch = _codes(table["batch"])
     _, well = _codes(pc.binary_join_element_wise(table["plate"], table["well"], "/"))
@@ -79,7 +79,7 @@ def read_split(index: str, splits: str, cells: Cells) -> np.ndarray:
     InputError
         If the splits belong to another index.
     """
-    table = pq.read_table(splits, columns=["cell_id", "split"])
+    table = read_table(splits, columns=["cell_id", "split"])
     if not table["cell_id"].equals(cells.cell_id):
         raise InputError(
             where=splits,

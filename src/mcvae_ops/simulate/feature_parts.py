@@ -14,7 +14,7 @@ import tifffile
 from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.cells.measure import measure_tile, standardise_to_controls
 from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import channels_from
 from mcvae_ops.simulate.layout import CALLS_PATH, LABELS_PATH
@@ -58,7 +58,7 @@ def measure_features(
         If no tile of the well can be measured, or no cell is a control.
     """
     calls = pd.read_csv(Path(images) / CALLS_PATH.format(well=well))
-    well_consensus = consensus_of_well(pd.read_parquet(consensus), well)
+    well_consensus = consensus_of_well(read_frame(consensus), well)
     folder = Path(images)
     measured = _measure_well(folder, calls, screen, alignment, well_consensus, bits, plate, well)
     gene = screen["columns"]["gene"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import channels_from, on_grid, tile_numbers, well_grid
@@ -52,7 +52,7 @@ def simulate_plate(
     root = target.parents[1] / f".partial_{plate}"
     folder = root / target.parent.name / plate
     shutil.rmtree(root, ignore_errors=True)
-    effects = pd.read_parquet(truth)
+    effects = read_frame(truth)
     channels = channels_from(screen["channels"])
     optics = _optics_of(plate, reference, simulate, screen)
     pitch_px = screen["tile_size_px"] - simulate["well"]["overlap_px"]

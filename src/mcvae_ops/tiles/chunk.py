@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mcvae_ops import __version__
 from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, read_schema, write_parquet
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import channels_from, tile_numbers
+from mcvae_ops.screen import channels_from, folder_name, tile_numbers
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.fetch import stream_tiles
@@ -310,9 +309,9 @@ def crop_chunk(
         If more than ``crop.max_failed_fraction`` of the tiles cannot be used.
     """
     tiles = tiles_of_chunk(screen["tiles"], crop["tiles_per_chunk"], int(chunk))
-    well_files = pd.read_parquet(files, filters=[("plate", "==", plate), ("well", "==", well)])
-    tile_files, tile_cells = _by_tile(well_files, tiles), _by_tile(pd.read_parquet(cells), tiles)
-    well_consensus = consensus_of_well(pd.read_parquet(consensus), well)
+    well_files = read_frame(files, filters=[("plate", "==", plate), ("well", "==", well)])
+    tile_files, tile_cells = _by_tile(well_files, tiles), _by_tile(read_frame(cells), tiles)
+    well_consensus = consensus_of_well(read_frame(consensus), well)
     well_light = illumination and read_illumination(
         illumination, crop["illumination"], screen["tile_size_px"]
     )
@@ -326,7 +325,7 @@ def crop_chunk(
         "version": __version__,
     }
     finished = FinishedTiles(
-        Path(cache) / "finished" / plate / well / chunk,
+        Path(cache) / "finished" / folder_name(plate) / folder_name(well) / chunk,
         settings,
         {tile: len(table) for tile, table in tile_cells.items()},
         (len(names), crop["size_px"], crop["size_px"]),
@@ -351,7 +350,7 @@ def crop_chunk(
     seed = zlib.crc32(f"{plate}/{well}/{chunk}".encode())
     order = np.random.default_rng(seed).permutation(len(cropped))
     is_ntc = cropped["is_ntc"].to_numpy(bool)[order]
-    schema, crops = pq.read_schema(cells).remove_metadata(), finished.crops()
+    schema, crops = read_schema(cells).remove_metadata(), finished.crops()
     for in_arm, path, index in ((is_ntc, ntc, ntc_index), (~is_ntc, perturbed, perturbed_index)):
         # The schema of the input, because an arm without cells would lose its types.
         table = pa.Table.from_pandas(cropped.iloc[order[in_arm]], schema, preserve_index=False)

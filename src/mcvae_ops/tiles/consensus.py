@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import Channel, channels_from
 from mcvae_ops.tiles.fetch import stream_tiles
@@ -167,7 +167,7 @@ def plate_shifts(
     InputError
         If no tile can be used: then the configuration describes other images.
     """
-    table = pd.read_parquet(files, filters=[("plate", "==", plate)])
+    table = read_frame(files, filters=[("plate", "==", plate)])
     channels = channels_from(screen["channels"])
     chosen = spread_tiles(table, alignment["consensus_tiles"])
     progress = Progress(len(chosen), "tiles", f"measure {plate}")

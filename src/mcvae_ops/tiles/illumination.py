@@ -21,7 +21,7 @@ import scipy.ndimage
 import scipy.stats
 
 from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.files import write_npy
+from mcvae_ops.files import read_frame, read_npy, write_npy
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import tile_shape
 from mcvae_ops.tiles.consensus import spread_tiles
@@ -111,7 +111,7 @@ def read_illumination(
     path: str | Path, settings: dict, tile_size_px: int | Sequence[int]
 ) -> Illumination:
     """Read the illumination of a well; `settings` is ``crop.illumination`` of the configuration."""
-    return Illumination(np.load(path), settings["offset_counts"], tile_shape(tile_size_px))
+    return Illumination(read_npy(path), settings["offset_counts"], tile_shape(tile_size_px))
 
 
 def well_illumination(
@@ -145,7 +145,7 @@ def well_illumination(
         If none of the tiles can be read.
     """
     filters = [("plate", "==", plate), ("well", "==", well)]
-    by_tile = pd.read_parquet(files, filters=filters).groupby(["well", "tile"])
+    by_tile = read_frame(files, filters=filters).groupby(["well", "tile"])
     keys = pd.DataFrame(by_tile.groups.keys(), columns=["well", "tile"])
     wanted = {key: by_tile.get_group(key) for key in spread_tiles(keys, settings["tiles"])}
     progress, means = Progress(len(wanted), "tiles", f"illumination of {plate} {well}"), []

@@ -8,9 +8,8 @@ from typing import Protocol
 import imagecodecs
 import numpy as np
 
-from mcvae_ops.archive.http import TransferError
 from mcvae_ops.archive.patterns import is_zarr
-from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.errors import InputError, TileError, TransferError
 from mcvae_ops.tiles.tiff import TiffImage
 from mcvae_ops.tiles.zarr_image import ZarrImage
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.files import write_text
+from mcvae_ops.files import read_note, write_note
 
 
 class FinishedTiles:
@@ -69,16 +69,29 @@ class FinishedTiles:
             handle.write(np.ascontiguousarray(crops).data)
             handle.flush()
             os.fsync(handle.fileno())
-        content = {"identity": self._identity(files, cells), "notes": notes}
-        write_text(json.dumps(content, default=float), self._path(tile))
+        content = {
+            "identity": self._identity(files, cells),
+            "n_crops": len(crops),
+            "sha256": hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest(),
+            "notes": notes,
+        }
+        write_note(content, self._path(tile))
 
     def load(self, tile: int, files: pd.DataFrame, cells: pd.DataFrame) -> dict | None:
-        """Return the notes of a tile; None unless it was finished from the same files and cells."""
-        path = self._path(tile)
-        if not path.exists():
+        """Return the notes of a tile.
+
+        None unless it was finished from the same files and cells, and its crops are as they were.
+        """
+        saved = read_note(self._path(tile))
+        if saved is None or saved["identity"] != self._identity(files, cells):
             return None
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        return saved["notes"] if saved["identity"] == self._identity(files, cells) else None
+        n_bytes = int(np.prod(self.shape)) * np.uint16().itemsize
+        crops = b""
+        if self.data.exists():
+            with open(self.data, "rb") as handle:
+                handle.seek(self.first_row[tile] * n_bytes)
+                crops = handle.read(saved["n_crops"] * n_bytes)
+        return saved["notes"] if hashlib.sha256(crops).hexdigest() == saved["sha256"] else None
 
     def crops(self) -> np.ndarray:
         """Return the crops, mapped from disk; those of a tile begin at its ``first_row``."""

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_table, write_parquet
 
 
 def summarise_tiles(
@@ -35,4 +34,4 @@ def summarise_tiles(
         (checks, checks_table),
         (overlays, overlays_table),
     ):
-        write_parquet(pa.concat_tables([pq.read_table(part) for part in parts]), target)
+        write_parquet(pa.concat_tables([read_table(part) for part in parts]), target)

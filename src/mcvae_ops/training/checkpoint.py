@@ -1,10 +1,8 @@
 """Checkpoints, from which a training resumes after an interruption, and requests to stop."""
 
 import hashlib
-import io
 import json
 import logging
-import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +12,8 @@ from pathlib import Path
 import torch
 
 from mcvae_ops import __version__
-from mcvae_ops.files import whole_file
+from mcvae_ops.errors import InputError
+from mcvae_ops.torch_files import load_torch, save_torch
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +25,6 @@ def identity_of(settings: dict, paths: list[str]) -> str:
         with open(path, "rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return digest.hexdigest()
-
-
-def save_torch(content: dict, path: Path | str) -> None:
-    """Write tensors and plain values, complete or not at all; equal content gives equal bytes."""
-    # torch.save writes the name of the file into it, and `whole_file` writes to a random name.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    with whole_file(path) as partial:
-        partial.write_bytes(buffer.getbuffer())
 
 
 class Checkpoint:
@@ -60,13 +50,11 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
-            saved = torch.load(self.path, map_location=device, weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            logger.warning(
-                "%s is unreadable (%s); training starts from the beginning", self.path, error
-            )
+            saved = load_torch(self.path, device)
+        except InputError as error:
+            logger.warning("%s Training starts from the beginning.", error)
             return None
-        if saved["identity"] != self.identity:
+        if saved.get("identity") != self.identity:
             logger.warning(
                 "%s belongs to other settings, other data or another number of ranks (GPUs); "
                 "training starts from the beginning",

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import whole_file
+from mcvae_ops.files import parquet_writer, read_schema, read_table
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.models.trained_model import load
@@ -68,7 +67,7 @@ def load_model(
     Raises
     ------
     InputError
-        If the weights belong to another model, seed, configuration or set of channels.
+        If the weights are damaged, or of another model, seed, configuration or set of channels.
     """
     model = load(weights, str(device))
     trained = {"model": model.name, "seed": model.seed, "channels": model.channels}
@@ -134,8 +133,7 @@ def embed_cells(
     embedded = embed(network, crops, cells.batch, rows, preprocess)
     with (
         full_precision(),
-        whole_file(embedding) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
+        parquet_writer(embedding, schema) as writer,
     ):
         for table in _row_groups(cells.cell_id, rows, embedded, schema):
             writer.write_table(table)
@@ -177,14 +175,11 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
     InputError
         If the parts are not of one model, or not the cells of the index.
     """
-    cell_id = pq.read_table(index, columns=["cell_id"])["cell_id"]
-    schema, done = pq.read_schema(parts[0]), 0
-    with (
-        whole_file(embedding) as partial,
-        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
-    ):
+    cell_id = read_table(index, columns=["cell_id"])["cell_id"]
+    schema, done = read_schema(parts[0]), 0
+    with parquet_writer(embedding, schema) as writer:
         for path in parts:
-            table = pq.read_table(path)
+            table = read_table(path)
             names = cell_id.slice(done, table.num_rows)
             is_alike = table.schema.equals(schema, check_metadata=True)
             if not is_alike or not table["cell_id"].equals(names):

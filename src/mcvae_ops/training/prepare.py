@@ -5,10 +5,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_table
 from mcvae_ops.models.family import FamilySettings
 from mcvae_ops.models.preprocess import PERCENTILES, Preprocessing, batch_scale
 from mcvae_ops.shards.crops import Crops
@@ -109,7 +109,7 @@ def preprocessing(
     plain = {key: settings[key] for key in keys}
     if not settings["normalise_batches"]:
         return Preprocessing(**plain)
-    rows = pq.read_table(statistics).to_pylist()
+    rows = read_table(statistics).to_pylist()
     measured = {(row["batch"], row["channel"]): row for row in rows}
     without_controls = [batch for batch in batches if (batch, channels[0]) not in measured]
     if without_controls:

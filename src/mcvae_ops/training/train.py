@@ -23,7 +23,8 @@ from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
 from mcvae_ops.shards.training_cells import read_split, read_training_cells
-from mcvae_ops.training.checkpoint import Checkpoint, identity_of, save_torch, stop_request
+from mcvae_ops.torch_files import save_torch
+from mcvae_ops.training.checkpoint import Checkpoint, identity_of, stop_request
 from mcvae_ops.training.diagnostics import Meter, PersistentWarnings
 from mcvae_ops.training.distributed import Ranks, process_group
 from mcvae_ops.training.minibatches import Minibatches

@@ -6,6 +6,7 @@ from types import NoneType
 from typing import get_args, get_origin, get_type_hints
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import name_of
 
 SECTIONS = ("input", "output", "params")
 
@@ -14,7 +15,8 @@ def bind(function: Callable, snakemake, where: str, overrides: dict) -> dict:
     """Return the keyword arguments with which a rule calls its function.
 
     Every named input, output and param of the rule is the argument of that name. Wildcards fill
-    the parameters that remain. Inputs without a name only order jobs; they are not passed on.
+    the parameters that remain, plates and wells under the names of the configuration. Inputs
+    without a name only order jobs; they are not passed on.
 
     Parameters
     ----------
@@ -42,7 +44,11 @@ def bind(function: Callable, snakemake, where: str, overrides: dict) -> dict:
             expected=f"a parameter of {function.__name__} ({', '.join(parameters)})",
             fix="rename it in the rule, or the parameter",
         )
-    wildcards = {name: v for name, v in snakemake.wildcards.items() if name in parameters}
+    wildcards = {
+        name: name_of(value) if name in ("plate", "well") else value
+        for name, value in snakemake.wildcards.items()
+        if name in parameters
+    }
     values = wildcards | values
     for name, parameter in parameters.items():
         if name not in values and parameter.default is parameter.empty:

@@ -17,7 +17,13 @@ from mcvae_ops.archive.patterns import Pattern, well_name
 from mcvae_ops.cells.columns import expression
 from mcvae_ops.cells.described import entries_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import channels_from, control_values, tile_numbers, tile_shape
+from mcvae_ops.screen import (
+    channels_from,
+    control_values,
+    folder_name,
+    tile_numbers,
+    tile_shape,
+)
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths, profile_places
@@ -122,6 +128,14 @@ def _check_images(config: dict) -> None:
     screen = config["screen"]
     check_address(screen)
     for plate, wells in screen["plates"].items():
+        # A simulated archive names its folders after the plates.
+        if config["source"] == "simulated" and any(n != folder_name(n) for n in (plate, *wells)):
+            raise _wrong(
+                "screen.plates",
+                repr(plate),
+                "names of letters, digits, _, - and . on a simulated screen",
+                "rename it",
+            )
         for name, number in Counter(map(well_name, wells)).items():
             if number > 1:
                 raise InputError.twice(

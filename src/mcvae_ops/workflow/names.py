@@ -4,17 +4,19 @@ The configuration fixes all of them, so no rule has to wait to learn the names o
 is named in the plural of a file holds keyword arguments for ``expand(..., zip, **values)``.
 """
 
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.screen import folder_name, tile_numbers
 
 ARMS = ("ntc", "perturbed")
 BASELINES = ("cellprofiler", "random")
 
 
 class Places:
-    """Where cells lie on a screen.
+    """Where cells lie on a screen: plates and wells as `folder_name` spells them.
 
     Attributes
     ----------
+    plates
+        Plates.
     wells
         plate and well.
     chunks
@@ -26,9 +28,11 @@ class Places:
     def __init__(self, config: dict) -> None:
         n_tiles = len(tile_numbers(config["screen"]["tiles"]))
         n_chunks = -(-n_tiles // config["crop"]["tiles_per_chunk"])
-        wells = [(p, w) for p, names in config["screen"]["plates"].items() for w in names]
+        plates = {folder_name(p): wells for p, wells in config["screen"]["plates"].items()}
+        wells = [(plate, folder_name(well)) for plate, names in plates.items() for well in names]
         chunks = [(*well, f"{k:03d}") for well in wells for k in range(n_chunks)]
         shards = [(*chunk, arm) for chunk in chunks for arm in ARMS]
+        self.plates = list(plates)
         self.wells = _columns(wells, "plate", "well")
         self.chunks = _columns(chunks, "plate", "well", "chunk")
         self.shards = _columns(shards, "plate", "well", "chunk", "arm")

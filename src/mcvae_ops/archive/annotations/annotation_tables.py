@@ -14,7 +14,8 @@ from mcvae_ops.archive.annotations.list_sources import (
     tidy_list,
 )
 from mcvae_ops.archive.licences import UNKNOWN, is_non_commercial, licence_of, plain_name
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.errors import shown
+from mcvae_ops.files import write_csv, write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -128,4 +129,5 @@ def annotations(
     )
     table["sha256"] = [received.get(source, "") for source in table["source"]]
     table["checksum"] = [verdicts.get(source, "") for source in table["source"]]
-    write_text(table.to_csv(sep="\t", index=False), licences)
+    table["address"] = table["address"].map(shown)
+    write_csv(table, licences)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.files import read_frame, read_table, write_csv, write_parquet
 from mcvae_ops.screen import CONTROL, symbols_of
 
 logger = logging.getLogger(__name__)
@@ -140,7 +139,7 @@ def library_of(tables: Sequence[str]) -> set[str]:
         if path.endswith(".csv"):
             genes.update(pd.read_csv(path, dtype=str, keep_default_na=False)["gene_symbol"])
         else:
-            genes.update(pc.unique(pq.read_table(path, columns=["gene"])["gene"]).to_pylist())
+            genes.update(pc.unique(read_table(path, columns=["gene"])["gene"]).to_pylist())
     return {symbol for gene in genes - {CONTROL, None} for symbol in symbols_of(gene)}
 
 
@@ -199,7 +198,7 @@ def match_annotations(
         If of some list no symbol is known.
     """
     genes = library_of(library)
-    read = {Path(path).stem: pd.read_parquet(path) for path in tables}
+    read = {Path(path).stem: read_frame(path) for path in tables}
     aliases, rows, written = read.pop("aliases"), [], {}
     for name, table in read.items():
         parts = []
@@ -215,7 +214,7 @@ def match_annotations(
     check_matches(table, len(genes))
     for path in annotations:
         write_parquet(written[Path(path).stem].astype("string"), path)
-    write_text(table.to_csv(sep="\t", index=False), matched)
+    write_csv(table, matched)
 
 
 def _lists(name: str, table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

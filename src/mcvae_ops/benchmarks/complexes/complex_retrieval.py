@@ -58,6 +58,7 @@ from mcvae_ops.benchmarks.estimates.retrieval import (
 )
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.progress import Progress
 
@@ -370,7 +371,7 @@ def complexes(
     benchmark
         Output: the benchmark table.
     """
-    complex_table, pair_table = pd.read_parquet(complexes), pd.read_parquet(pairs)
+    complex_table, pair_table = read_frame(complexes), read_frame(pairs)
 
     @cache
     def pair_sets_of(library: tuple[str, ...]) -> dict[str, PairSet]:
@@ -380,7 +381,7 @@ def complexes(
     rows, estimates = [], {}
     progress = Progress(len(genes), "gene tables", "complexes")
     for path in genes:
-        profiles = pd.read_parquet(path)
+        profiles = read_frame(path)
         new_rows, new_estimates = retrieval_rows(profiles, pair_sets_of, settings, seed)
         rows += new_rows + efaar_rows(profiles, known)
         estimates |= new_estimates

@@ -42,6 +42,7 @@ from mcvae_ops.embeddings.embedded_cells import (
     read_cells,
     read_embedding,
 )
+from mcvae_ops.files import read_frame
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 
@@ -282,7 +283,7 @@ def covariates(
     benchmark
         Output table (parquet).
     """
-    cells, split = read_cells(index), pd.read_parquet(splits, columns=["cell_id", "split"])
+    cells, split = read_cells(index), read_frame(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
     rows = sample_controls(cells, settings["cells_per_batch"], seed)
     read = [read_embedding(path, cells, rows) for path in embeddings]

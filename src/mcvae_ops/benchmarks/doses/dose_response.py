@@ -30,6 +30,7 @@ from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
 from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
 from mcvae_ops.profiles.significance import batch_numbers, q_values
@@ -250,7 +251,7 @@ def dose_response(
     benchmark
         Output: the benchmark table.
     """
-    annotated, rows = pd.read_parquet(groups), []
+    annotated, rows = read_frame(groups), []
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_frame, read_schema, read_table
 from mcvae_ops.progress import Progress
 
 
@@ -31,7 +30,7 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
     -------
     Columns batch, is_ntc and one per group (bool), indexed by cell_id.
     """
-    cells = pq.read_table(index, columns=["cell_id", "batch", "gene", "is_ntc"])
+    cells = read_table(index, columns=["cell_id", "batch", "gene", "is_ntc"])
     library = pc.unique(cells["gene"]).to_pylist()
     wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
     for name in names:
@@ -88,7 +87,7 @@ def _read_wells(
                 expected=f"the {len(names)} features of {features[0]}",
                 fix="measure the features of all wells again",
             )
-        part = ds.dataset(path).to_table(filter=keep).to_pandas().set_index("cell_id")
+        part = read_frame(path, filters=keep).set_index("cell_id")
         values, members = part.to_numpy(float, copy=True), wanted.loc[part.index]
         values[~np.isfinite(values)] = np.nan
         progress.step()
@@ -98,4 +97,4 @@ def _read_wells(
 
 def feature_names(path: str) -> list[str]:
     """Return the feature columns of a feature table."""
-    return [name for name in pq.read_schema(path).names if name != "cell_id"]
+    return [name for name in read_schema(path).names if name != "cell_id"]

@@ -15,7 +15,6 @@ import logging
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import NOVEL, SHIFTING, group_classes
@@ -43,6 +42,7 @@ from mcvae_ops.benchmarks.features.feature_tests import (
     rank_published,
     rank_strict,
 )
+from mcvae_ops.files import read_frame
 
 logger = logging.getLogger(__name__)
 
@@ -277,5 +277,5 @@ def feature_ranking(
         Output table (parquet).
     """
     names = feature_names(features[0])
-    wanted = read_wanted(index, pd.read_parquet(groups), list(group_classes(settings)))
+    wanted = read_wanted(index, read_frame(groups), list(group_classes(settings)))
     table.write(feature_rows(names, read_batches(features, names, wanted), settings), benchmark)

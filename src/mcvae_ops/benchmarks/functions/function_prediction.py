@@ -22,6 +22,7 @@ from mcvae_ops.benchmarks.functions.group_recall import (
     recall_rows,
 )
 from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 
@@ -177,10 +178,10 @@ def functions(
     benchmark
         Output table (parquet).
     """
-    annotated, p_values = pd.read_parquet(groups), pd.read_parquet(significance)
+    annotated, p_values = read_frame(groups), read_frame(significance)
     progress = Progress(len(profiles), "tables", "functions")
     rows = []
     for path in profiles:
-        rows += function_rows(pd.read_parquet(path), annotated, p_values, settings, seed)
+        rows += function_rows(read_frame(path), annotated, p_values, settings, seed)
         progress.step()
     table.write(rows, benchmark)

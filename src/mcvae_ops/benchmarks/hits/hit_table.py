@@ -18,7 +18,7 @@ from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
 from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import write_parquet, write_text
+from mcvae_ops.files import read_frame, write_csv, write_parquet
 from mcvae_ops.profiles.aggregate import read_embedded_cells
 from mcvae_ops.profiles.significance import batch_numbers
 from mcvae_ops.screen import symbols_of
@@ -143,7 +143,7 @@ def hits(
         Outputs: parquet, and the same as tab-separated text; sorted by q.
     """
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    place = pd.read_parquet(index, columns=["tile", "y_px", "x_px"])
+    place = read_frame(index, columns=["tile", "y_px", "x_px"])
     cells = cells.join(place)
     tested = np.isfinite(latent).all(axis=1)
     if trained:
@@ -156,14 +156,14 @@ def hits(
     screen = Screen(chosen, latent[tested], spaces, batch_numbers(chosen))
     tests = ActivityTest(statistic, permutations, seed)
     table, profiles = hit_rows(screen, confounders_of(cells)[tested], level, tests)
-    annotated = (pd.read_parquet(path) for path in (complexes, groups, arms))
+    annotated = (read_frame(path) for path in (complexes, groups, arms))
     table = add_annotations(table, profiles[:, spaces["combined"]], *annotated, seed)
     table = table.merge(count_changes(cells, level), on=["gene", "guide"], how="left")
     if mitotic_index:
-        percent = pd.read_parquet(mitotic_index)
+        percent = read_frame(mitotic_index)
         percent = percent[(percent["level"] == "gene") & (percent["cells"] == "all")]
         percent = percent.set_index("name")["mitotic_index_percent"]
         table["mitotic_index_percent"] = table["gene"].map(percent)
     table = table.sort_values(["q_combined", "p_combined", "gene", "guide"]).reset_index(drop=True)
     write_parquet(table, hits)
-    write_text(table.to_csv(sep="\t", index=False, float_format="%.4g"), hits_text)
+    write_csv(table, hits_text, "%.4g")

@@ -16,6 +16,7 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import FEWEST_UNITS, NO_INTERVAL, stratified_interval
 from mcvae_ops.benchmarks.integration.batch_mixing import Mixing, mixing_of
 from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.correct import FEWEST_CONTROLS, correct_batches
 from mcvae_ops.profiles.significance import batch_numbers
@@ -139,7 +140,7 @@ def batch_integration(
     benchmark
         Output: the benchmark table.
     """
-    tile = pd.read_parquet(index, columns=["tile"])["tile"]
+    tile = read_frame(index, columns=["tile"])["tile"]
     rows, progress = [], Progress(len(embeddings), "embeddings", "batch integration")
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)

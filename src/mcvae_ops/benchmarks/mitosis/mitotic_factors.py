@@ -23,7 +23,7 @@ from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
 from mcvae_ops.benchmarks.mitosis.group_auroc import group_auroc_rows
 from mcvae_ops.embeddings.spaces import finite_profiles, spaces_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.profiles.aggregate import NOISE
 
 logger = logging.getLogger(__name__)
@@ -279,12 +279,12 @@ def mitosis(
     benchmark, points
         Outputs: the benchmark table, and one row per gene, model and training seed (all cells).
     """
-    indices = pd.read_parquet(mitotic_index)
+    indices = read_frame(mitotic_index)
     factors, wider = (
-        set(pd.read_parquet(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
+        set(read_frame(path)["gene"]) for path in (mitotic_factors, wider_mitotic_factors)
     )
-    annotated = pd.read_parquet(groups)
-    tables = [pd.read_parquet(path, filters=[("model", "in", models)]) for path in genes]
+    annotated = read_frame(groups)
+    tables = [read_frame(path, filters=[("model", "in", models)]) for path in genes]
     # Tables are not concatenated, because models may differ in their latent sizes.
     parts = (part for genes in tables for part in genes.groupby(["model", "seed", "cells"]))
     rows, drawn = [], []

@@ -19,6 +19,7 @@ from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means
 from mcvae_ops.profiles.normalise import zscore_features
@@ -148,7 +149,7 @@ def power_curve(
     benchmark
         Output: the benchmark table.
     """
-    annotated, rows = pd.read_parquet(complexes), []
+    annotated, rows = read_frame(complexes), []
     progress = Progress(len(embeddings), "embeddings", "power")
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)

@@ -19,6 +19,7 @@ from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.truth.axis_regression import folds_of, predicted_axes, r2_terms
 from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
 from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
 from mcvae_ops.profiles.significance import batch_numbers
@@ -150,9 +151,9 @@ def planted_truth(
     benchmark
         Output: the benchmark table.
     """
-    place, guides = pd.read_parquet(index, columns=[*PLACE, *POSITION]), pd.read_parquet(effects)
+    place, guides = read_frame(index, columns=[*PLACE, *POSITION]), read_frame(effects)
     names, complex_of = planted_names(guides), guides.groupby("gene")["complex"].first()
-    truth = planted_axes(place, pd.concat(map(pd.read_parquet, planted)))[names]
+    truth = planted_axes(place, pd.concat(map(read_frame, planted)))[names]
     rows, progress = [], Progress(len(embeddings), "embeddings", "planted truth")
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)

@@ -1,0 +1,4 @@
+from mcvae_ops.workflow.job import run
+from mcvae_ops.workflow.ledger import verify
+
+run(verify, snakemake, threads=snakemake.threads)
