@@ -207,12 +207,21 @@ def test_rule_writes_points_and_rows_of_the_models_asked_for(tmp_path):
     assert (auroc.loc[auroc["metric"] == "auroc", "value"] == 0.5).all()  # no background at all
 
 
-def test_the_authors_table_gives_the_authors_norms(shared):
+def authors_tables(shared):
+    """The authors' embedding, and it as tables of profiles and of the mitotic index."""
     folder = shared / "data" / "published"
     embedding = pd.read_parquet(folder / "gene_embedding_run_44m9h8fu.parquet")
+    table = embedding.reset_index(drop=True)
+    names = pd.Series(np.where(embedding.index == "nontargeting", "NTC", embedding.index))
+    spaces = {"salient": [str(k) for k in range(32)], "background": [str(k) for k in range(32, 64)]}
+    genes = gene_table(table, names, spaces, "mcvae", 0)
+    return embedding, genes, mitotic_table(names, table["mitotic_index"])
+
+
+def test_the_authors_table_gives_the_authors_norms(shared):
+    folder = shared / "data" / "published"
     factors = set(pd.read_csv(folder / "mitotic_factors_146.tsv")["gene"])
-    genes = gene_table(embedding, "nontargeting", "mcvae", 0)
-    index = mitotic_table(embedding, "nontargeting")
+    embedding, genes, index = authors_tables(shared)
     points = benchmark.effect_points(genes, index, factors).set_index("gene")
     shipped = embedding.loc[points.index]
     for ours, theirs in (
@@ -232,14 +241,10 @@ def test_the_authors_table_gives_the_authors_norms(shared):
 def test_on_the_papers_own_genes_the_authors_table_gives_its_auroc(shared):
     """What is left of Fig. 5C is which genes are significant: the paper's index, of guides with
     p < .05, is not published; that of the table is of guides with p < .01."""
-    embedding = pd.read_parquet(shared / "data/published/gene_embedding_run_44m9h8fu.parquet")
     factors = set(pd.read_csv(shared / "data/published/mitotic_factors_146.tsv")["gene"])
     paper = pd.read_csv(shared / "reference" / "fig5b_significant_genes.tsv", sep="\t")
-    points = benchmark.effect_points(
-        gene_table(embedding, "nontargeting", "mcvae", 0),
-        mitotic_table(embedding, "nontargeting"),
-        factors,
-    )
+    _, genes, index = authors_tables(shared)
+    points = benchmark.effect_points(genes, index, factors)
     mine = points.set_index("gene").loc[paper["gene"]].reset_index()
     assert (mine["is_mitotic_factor"] == paper["is_mitotic_factor"].astype(bool)).all()
     difference = mine["relative_background"] - paper["relative_background_norm"]
