@@ -19,7 +19,6 @@ OF_OTHERS = {
     "table_formats.py",
     "list_formats.py",
     "profile_tables.py",
-    "profile_tables.py",
     "sources.py",
 }
 

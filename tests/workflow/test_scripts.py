@@ -56,7 +56,6 @@ def published(folder: Path) -> tuple[dict, set[str]]:
             "guide_significance": {"table": str(tables["guide_significance"])},
         },
     }
-    config["cells"] |= {"table": None}
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"]["annotations"] = lists | {"pairs": {}}
     return config, {"results/tiny/profiles/mitotic_index.parquet"}
