@@ -10,10 +10,10 @@ from mcvae_ops.figures.draw import draw_figure
 from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
 from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import figure_tables
-from tests.helpers.configurations import merged, whole
+from tests.helpers.configurations import checked, merged
 
 ROOT = Path(__file__).parents[2]
-CONFIGURATION = whole(merged("config"))
+CONFIGURATION = checked(merged("config"))
 PLATES = CONFIGURATION["screen"]["plates"]
 
 
