@@ -19,6 +19,10 @@ LISTED = 5
 COLUMNS = ((0.02, "left"), (0.05, "left"), (0.68, "right"), (0.86, "right"), (0.99, "right"))
 
 
+GROUPS_OF_THE_PAPER = {"tubulin": "Tubulin", "actin_adhesion": "Actin cytoskeleton & Adhesion"}
+"""Names in the paper's numbers, and those of its list of functional groups."""
+
+
 def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw how much the first k features of groups explain of PC1 of control cells.
 
@@ -31,7 +35,8 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     groups = _groups(table)
     figure = style.new_figure(9.4, 4.6)
     left, right = figure.subplots(1, 2, sharey=True)
-    theirs = choose(published["variance"], group=list(_first_of_each_class(groups)))
+    curves = published["variance"].replace({"group": GROUPS_OF_THE_PAPER})
+    theirs = choose(curves, group=list(_first_of_each_class(groups)))
     for group, colour in _first_of_each_class(groups).items():
         mine = choose(table, item=group, protocol="published").sort_values("level")
         paper = choose(theirs, group=group)
