@@ -28,7 +28,8 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     """Return configuration and targets of a simulated screen, all that is made on demand too."""
     config = tiny_configuration()
     config["crop"]["illumination"] = {"tiles": 9, "smoothing_px": 200, "offset_counts": 100}
-    config["figures"]["panels"] += ["fig3a", "fig4a", "figqc5"]
+    config["figures"]["panels"] += ["fig3a", "fig4a", "figqc5", "figs7"]
+    config["benchmarks"]["doses"]["pattern"] = r"(\d+)$"
     config["profiles"]["embedding_jobs"] = 2
     config["evaluation"] = evaluation_of("tiny")
     comparison = "results/evaluation/model_comparison.md"
