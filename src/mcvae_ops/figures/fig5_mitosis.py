@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from mcvae_ops.figures import style
+from mcvae_ops.figures.point_names import name_points
 from mcvae_ops.figures.facets import columns
 from mcvae_ops.figures.paper_values import PAPER_LABEL
 from mcvae_ops.figures.source_data import (
@@ -76,7 +77,8 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         paper = choose(theirs, model=model)[list(PAPER_COLUMNS)].to_numpy(float)
         own = here[list(PAPER_COLUMNS.values())].to_numpy(float)
         named = named.nlargest(LABELLED, "mitotic_index_percent")
-        _name_genes(axes, named, np.concatenate([own, paper]))
+        places = named[list(PAPER_COLUMNS.values())].to_numpy(float)
+        name_points(axes, places, named["gene"], np.concatenate([own, paper]))
     first = choose(known, model=models[0])
     note = (
         f"{_described(points)};\n{style.counted(len(first), 'genes')} with a significant mitotic "
@@ -260,30 +262,6 @@ def _scatter(axes: Axes, x: pd.Series, y: pd.Series, is_factor: pd.Series) -> No
             alpha=1 if value else opacity,
         )
     axes.legend(loc="best")
-
-
-def _name_genes(axes: Axes, genes: pd.DataFrame, all_points: np.ndarray) -> None:
-    """Write gene names beside their points unless they would cover a name or a point."""
-    axes.figure.draw_without_rendering()
-    points = axes.transData.transform(all_points)
-    taken = []
-    for gene in genes.itertuples():
-        for side, offset in (("left", 5), ("right", -5)):
-            text = axes.annotate(
-                gene.gene,
-                (gene.relative_background, gene.mitotic_index_percent),
-                (offset, 0),
-                textcoords="offset points",
-                fontsize=8.5,
-                style="italic",
-                ha=side,
-                va="center",
-            )
-            box = text.get_window_extent().padded(2)
-            if not box.count_contains(points) and not box.count_overlaps(taken):
-                taken.append(box)
-                break
-            text.remove()
 
 
 def _roc(points: pd.DataFrame, column: str) -> pd.DataFrame:
