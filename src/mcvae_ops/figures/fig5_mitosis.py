@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from mcvae_ops.figures import style
-from mcvae_ops.figures.point_names import name_points
 from mcvae_ops.figures.facets import columns
 from mcvae_ops.figures.paper_values import PAPER_LABEL
+from mcvae_ops.figures.point_names import name_points
 from mcvae_ops.figures.source_data import (
     PAPER,
     RUN,
