@@ -307,7 +307,7 @@ IN_DATA = {
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),
-        "{folder}/S-1.json: found no file of well A2 of plate P1, expected files of every well of "
+        "biostudies:{folder}/S-1.json: found no file of well A2 of plate P1, expected files of every well of "
         "the screen; correct screen.images or screen.plates.",
     ),
     "column that is not in the table": (
@@ -333,16 +333,16 @@ IN_DATA = {
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
-        "P1 A1 chunk 000: found 2 of 2 tiles unusable (tile 0: A1_0.tif: axes CYX (2, 96, 96) "
-        "where 1 focal planes (Z) of 128 x 128 px (Y, X) and channels (C) are expected), expected "
-        "at most 5.0% (crop.max_failed_fraction); correct the configuration of the screen or its "
-        "files, or allow more.",
+        "plate P1: found 2 of 2 tiles unusable (tile 0 of A1: A1_0.tif: axes CYX (2, 96, 96) where "
+        "1 focal planes (Z) of 128 x 128 px (Y, X) and channels (C) are expected), expected tiles "
+        "as the section screen describes them; correct screen.tile_size_px, z_planes or channels, "
+        "or replace the files.",
     ),
     "channel that the file does not hold": (
         lambda config: config["screen"]["channels"][1].update(index=4),
-        "P1 A1 chunk 000: found 2 of 2 tiles unusable (tile 0: A1_0.tif: 2 channels, none at index "
-        "4), expected at most 5.0% (crop.max_failed_fraction); correct the configuration of the "
-        "screen or its files, or allow more.",
+        "plate P1: found 2 of 2 tiles unusable (tile 0 of A1: A1_0.tif: 2 channels, none at index "
+        "4), expected tiles as the section screen describes them; correct screen.tile_size_px, "
+        "z_planes or channels, or replace the files.",
     ),
 }
 
