@@ -307,8 +307,8 @@ IN_DATA = {
     ),
     "wrong well": (
         put("screen.plates", {"P1": ["A1", "A2"]}),
-        "biostudies:{folder}/S-1.json: found no file of well A2 of plate P1, expected files of every well of "
-        "the screen; correct screen.images or screen.plates.",
+        "biostudies:{folder}/S-1.json: found no file of well A2 of plate P1, expected files of "
+        "every well of the screen; correct screen.images or screen.plates.",
     ),
     "column that is not in the table": (
         put_column("guide", "sgRNA"),
