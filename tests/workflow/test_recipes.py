@@ -14,7 +14,7 @@ FILES = {
     "A loss term": 3,
     "A benchmark with a figure": 7,
     "An alignment method": 3,
-    "An archive": 3,
+    "An archive": 2,
 }
 
 
