@@ -27,7 +27,7 @@ def planned(shared, tmp_path, monkeypatch):
     def call(name, change=lambda config: None, has_tables=True):
         config = whole(merged(name))
         change(config)
-        paths = {key: str(tmp_path / key) for key in ("manifest", "left_out")}
+        paths = {"manifest": str(tmp_path / "manifest"), "left_out": str(tmp_path / "left.tsv")}
         table = str(shared / "data/archive/s-biad394_six_plates.parquet")
         archive = config["archive"] | {"root": ROOM, "files": table}
         list_files(archive, config["screen"], **paths)

@@ -161,10 +161,13 @@ def test_a_control_that_labels_nothing_lists_the_labels(parts, run):
         run(parts, SCREEN | {"control": "NTC"})
 
 
-def test_a_well_without_cells_is_refused(parts, run):
+def test_a_well_without_cells_has_empty_tables_and_is_said(parts, run, caplog):
     del parts[(NAMES[0], "A2.parquet")], parts[(NAMES[1], "A2.parquet")]
-    with pytest.raises(InputError, match="plate P1 well A2"):
-        run(parts)
+    (first, empty), (measured, unmeasured) = run(parts)
+    assert len(first) > 0 and len(empty) == len(unmeasured) == 0
+    assert list(empty.columns) == list(first.columns)
+    assert list(unmeasured.columns) == list(measured.columns)
+    assert "P1/A2: images, but no cell" in caplog.text
 
 
 def test_a_damaged_part_is_named(parts, run, tmp_path, monkeypatch):
