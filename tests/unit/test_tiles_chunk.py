@@ -11,6 +11,7 @@ import scipy.ndimage
 import tifffile
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import write_npy
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.tiles.chunk import crop_chunk, tiles_of_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
@@ -186,7 +187,7 @@ def test_uneven_light_is_taken_out_before_clipping(run, well, tmp_path):
     files, cells = well
     light = np.ones((4, SIZE // 16, SIZE // 16), np.float32)
     light[0] = np.linspace(0.5, 1.5, SIZE // 16)
-    np.save(tmp_path / "light.npy", light)
+    write_npy(light, tmp_path / "light.npy")
     settings = {"tiles": 9, "smoothing_px": 60, "offset_counts": 100}
     plain, lit = (
         run(light=path, illumination=settings if path else None)
