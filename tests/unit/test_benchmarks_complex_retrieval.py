@@ -351,6 +351,7 @@ def test_missing_genes_and_nan_profiles_leave_the_rest_in_order(tmp_path):
     paths = [str(tmp_path / f"{name}.parquet") for name in ("complexes", "pairs", "out")]
     benchmark.complexes([str(tmp_path / "genes.parquet")], *paths[:2], SETTINGS, 0, paths[2])
     rows = pd.read_parquet(paths[2])
+    rows = rows[rows["protocol"] != "efaar"]  # which count pairs in their own way
     assert (rows[(rows["metric"] == "recall") & (rows["item"] == "CORUM")]["n"] == 78).all()
     score = rows[rows["metric"] == "mean_average_precision"].set_index(["space", "item"])["n"]
     assert score["combined", "complex 00"] == 3
