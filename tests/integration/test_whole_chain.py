@@ -215,9 +215,10 @@ def copied_run(tiny_run, tmp_path) -> Path:
     return folder
 
 
-def rerun(folder: Path, target: str) -> str:
+def rerun(folder: Path, target: str, *arguments: str) -> str:
     """Ask for one file, without retries; return what the user sees of the failure."""
-    done = snakemake(folder, f"results/tiny/{target}", "--cores", "2", "--retries", "0")
+    target = f"results/tiny/{target}"
+    done = snakemake(folder, target, "--cores", "2", "--retries", "0", *arguments)
     assert done.returncode != 0
     return done.stdout
 
@@ -255,4 +256,6 @@ def test_truncated_images_end_in_one_sentence(copied_run):
     for path in results(copied_run).glob("study/Files/**/*_A1_A594_Site-[0-4].tif"):
         os.truncate(path, path.stat().st_size // 2)
     (results(copied_run) / f"crops/{WELL}/000.ntc.npy").unlink()
-    assert "max_failed_fraction" in rerun(copied_run, f"crops/{WELL}/000.ntc.npy")
+    # The simulator would measure no cell on these images, and a tile without cells may be broken.
+    rules = ("--allowed-rules", "list_files", "plate_shifts", "crop_chunk")
+    assert "max_failed_fraction" in rerun(copied_run, f"crops/{WELL}/000.ntc.npy", *rules)
