@@ -62,12 +62,12 @@ def configuration(twin, folder: Path, address: str) -> dict:
 def cells_of(config: dict, folder: Path) -> dict[tuple[str, str], str]:
     """Take tables, or masks and images, to a table of cells per (plate, well), by the rules."""
     screen, archive, on_images = config["screen"], config["archive"], cells_on_images(config)
-    path = {name: str(folder / name) for name in ("files", "left_out", "masks", "masks_left_out",
-                                                  "parts", "features.tsv")}  # fmt: skip
+    names = ("files", "left_out.tsv", "masks", "masks_left_out", "parts", "features.tsv")
+    path = {name: str(folder / name) for name in names}
     wells = [(plate, well) for plate, names in screen["plates"].items() for well in names]
     tables = cell_tables(config)
     if on_images is not None:
-        list_files(archive, screen, path["files"], path["left_out"])
+        list_files(archive, screen, path["files"], path["left_out.tsv"])
         if on_images["masks"]:
             list_masks(archive, screen, on_images, path["masks"], path["masks_left_out"])
         masks = path["masks"] if on_images["masks"] else None
@@ -97,8 +97,8 @@ def consensus_of(config: dict, plate: str, files: str, folder: Path) -> str:
 def shards_of(config: dict, cells: dict[tuple[str, str], str], folder: Path) -> Iterator[Shard]:
     """Take a screen from its archive to shards, by the functions of the rules."""
     screen, archive = config["screen"], config["archive"]
-    path = {name: str(folder / name) for name in ("files", "left_out", "alignment")}
-    list_files(archive, screen, path["files"], path["left_out"])
+    path = {name: str(folder / name) for name in ("files", "left_out.tsv", "alignment")}
+    list_files(archive, screen, path["files"], path["left_out.tsv"])
     for (plate, well), table in cells.items():
         arms = {arm: str(folder / f"{plate}_{well}.{arm}.npy") for arm in ("ntc", "perturbed")}
         index = {f"{arm}_index": file.replace(".npy", ".parquet") for arm, file in arms.items()}
@@ -153,7 +153,7 @@ def test_crops_of_a_twin_are_right_bit_for_bit(name, tmp_path, monkeypatch, reco
             continue
         np.testing.assert_array_equal(crops[row.cell_id], expected_crop(twin, row))
     assert dropped["n_cells"].sum() == lost and len(crops) == len(cells) - lost
-    left_out = pd.read_csv(tmp_path / "run/left_out", sep="\t")
+    left_out = pd.read_csv(tmp_path / "run/left_out.tsv", sep="\t")
     assert dict(zip(left_out["kind"], left_out["n_files"], strict=True)) == twin.left_out
 
 
