@@ -22,6 +22,8 @@ AGAINST = {"batch": "in another batch", "plate": "on another plate"}
 
 def figs4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw percent replicating, and retrieval across batches and plates, for every space."""
+    if tables["replicates"].empty:
+        return _without_replicates(tables["replicates"])
     models = shown_models(settings)
     table = choose(tables["replicates"], model=[*models, BASELINE], cells=list(CELLS))
     table = average_seeds(needed(table, "figure figs4, table replicates"), KEYS)
@@ -62,6 +64,14 @@ def figs4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     figure.legend(handles, labels, loc="outside upper right", ncols=2)
     style.finish(figure, "figs4", "Do replicates agree?", _note(tables["replicates"], table))
     return figure, drawn((RUN, table))
+
+
+def _without_replicates(table: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Say that there is nothing to compare, as in a screen of one batch."""
+    figure = style.new_figure(6.0, 1.4)
+    style.bare(figure.subplots(), "no gene and no guide has cells in two batches")
+    style.finish(figure, "figs4", "Do replicates agree?", "No estimate.")
+    return figure, table
 
 
 def _note(rows: pd.DataFrame, table: pd.DataFrame) -> str:
