@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.linalg
 
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS, check_aligned
+from mcvae_ops.embeddings.embedded_cells import check_aligned, is_unseen
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame, write_parquet
 
@@ -113,7 +113,7 @@ def cellprofiler_pca(
     _check_features(cells["cell_id"], features, index)
     split = read_frame(splits, columns=["cell_id", "split"])
     check_aligned(cells["cell_id"], split["cell_id"], splits)
-    is_fitted = split["split"].isin(TRAINING_SPLITS).to_numpy()
+    is_fitted = ~is_unseen(split["split"])
 
     def training_features() -> Iterator[np.ndarray]:
         return (values[is_fitted[at]] for at, values in features_of(cells, features))

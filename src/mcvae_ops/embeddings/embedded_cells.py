@@ -15,6 +15,11 @@ INDEX_COLUMNS = ["cell_id", "plate", "well", "batch", "tile", "y_px", "x_px", "i
 TRAINING_SPLITS = ("train", "validation")  # splits of the cells that models have seen
 
 
+def is_unseen(split: pd.Series) -> np.ndarray:
+    """Return which cells no model was trained on or chosen by, from the split of each, (cell,)."""
+    return ~split.isin(TRAINING_SPLITS).to_numpy()
+
+
 class Embedding(NamedTuple):
     """Latent means of some cells: one matrix of shape (cell, latent) for each space."""
 

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -56,6 +56,12 @@ def spaces_of(columns: Iterable[str]) -> dict[str, list[str]]:
         return {"combined": background, **others}
     combined = salient + background
     return {"combined": combined, "salient": salient, "background": background, **others}
+
+
+def space_dimensions(columns: Sequence[str]) -> dict[str, list[int]]:
+    """Return the positions of the columns of each latent space; see `spaces_of`."""
+    position = {column: k for k, column in enumerate(columns)}
+    return {space: [position[name] for name in of] for space, of in spaces_of(columns).items()}
 
 
 def finite_profiles(profiles: pd.DataFrame, name: str = "gene") -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned
-from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
+from mcvae_ops.embeddings.spaces import latent_columns, space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame, read_schema, write_parquet
 from mcvae_ops.screen import CONTROL
@@ -190,10 +190,7 @@ def profile_tables(
     Tables of guides and of genes, with a column cells after those of `identity`.
     """
     guide_tables, gene_tables = [], []
-    spaces = {
-        space: [columns.index(name) for name in names]
-        for space, names in spaces_of(columns).items()
-    }
+    spaces = space_dimensions(columns)
     for name in CELL_SETS:
         chosen = cell_set(cells, split, name)
         if not chosen.any():

@@ -21,8 +21,8 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 from sklearn.covariance import LedoitWolf
 
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import model_and_seed, profile_tables, read_embedded_cells
@@ -112,7 +112,7 @@ def correct_batches(
     """
     batches, columns = cells.groupby("batch", sort=True).indices, list(columns)
     usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
-    trained = usable & cells["split"].isin(TRAINING_SPLITS).to_numpy()
+    trained = usable & ~is_unseen(cells["split"])
     controls = {
         batch: rows[(trained if trained[rows].sum() >= FEWEST_CONTROLS else usable)[rows]]
         for batch, rows in batches.items()
@@ -125,12 +125,11 @@ def correct_batches(
                 expected=f"{FEWEST_CONTROLS} or more in every batch, to correct it",
                 fix="leave out the corrections or the batch",
             )
-    spaces = spaces_of(columns)
+    spaces = space_dimensions(columns)
     # Combined holds salient and background again: correct it only where it is the only such space.
     parts = [spaces[s] for s in spaces if s != "combined" or "salient" not in spaces]
     result = np.empty(latent.shape, np.float32)
-    for part in parts:
-        at = [columns.index(column) for column in part]
+    for at in parts:
         known = [latent[np.ix_(rows, at)].astype(np.float64) for rows in controls.values()]
         for rows, (offset, weights) in zip(batches.values(), CORRECTIONS[name](known), strict=True):
             result[np.ix_(rows, at)] = (latent[np.ix_(rows, at)] - offset) @ weights

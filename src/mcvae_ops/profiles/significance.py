@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
 from mcvae_ops.profiles.energy_distance import energy_from_controls
@@ -108,10 +108,10 @@ def guide_significance(
         Output: guide, gene, n_cells, statistic, p_value, q_value (of targeting guides).
     """
     cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    latent = latent[:, [columns.index(name) for name in spaces_of(columns)["combined"]]]
+    latent = latent[:, space_dimensions(columns)["combined"]]
     tested = np.isfinite(latent).all(axis=1)
     if trained:
-        tested &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
+        tested &= is_unseen(cells["split"])
     cells, latent = cells[tested], latent[tested]
     groups = cells.groupby(GUIDE_KEYS, sort=True)
     table = groups.size().rename("n_cells").reset_index()

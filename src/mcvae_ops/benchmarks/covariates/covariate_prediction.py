@@ -37,8 +37,8 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     stratified_interval,
 )
 from mcvae_ops.embeddings.embedded_cells import (
-    TRAINING_SPLITS,
     check_aligned,
+    is_unseen,
     read_cells,
     read_embedding,
 )
@@ -304,7 +304,7 @@ def covariates(
             described,
             [p._replace(features=p.features[finite]) for p in predictors],
             density_features(cells)[rows][finite],
-            ~split["split"].isin(TRAINING_SPLITS).to_numpy()[rows][finite],
+            is_unseen(split["split"])[rows][finite],
             settings,
             seed,
         ),

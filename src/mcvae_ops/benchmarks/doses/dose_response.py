@@ -27,8 +27,8 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     stratified_interval,
 )
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
@@ -135,7 +135,7 @@ def compound_rows(
         for level, value, terms in zip(
             found.doses, *map(np.transpose, found.by_dose()), strict=True
         ):
-            low, high = stratified_interval(value, terms, np.zeros(len(terms), int))
+            low, high = stratified_interval(value, terms)
             ends = {"low": low, "high": high, "units": units}
             rows.append(of_gene(metric="response", level=level, value=value, **ends))
         if q[k] < TREND_Q:
@@ -255,8 +255,7 @@ def dose_response(
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)
-        unseen = np.isfinite(latent).all(axis=1)
-        unseen &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
+        unseen = np.isfinite(latent).all(axis=1) & is_unseen(cells["split"])
         cells, latent = cells[unseen], latent[unseen]
         is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
         compared = np.isin(batch_of, batch_of[is_ntc])
@@ -267,8 +266,7 @@ def dose_response(
         group_of = group_of_genes(names, annotated, split_merged=True)
         means = pd.DataFrame(values[~is_ntc]).groupby([gene_of[~is_ntc], dose[~is_ntc]]).mean()
         genes, doses = (means.index.get_level_values(k).to_numpy() for k in (0, 1))
-        for space, of_space in spaces_of(columns).items():
-            at = [columns.index(name) for name in of_space]
+        for space, at in space_dimensions(columns).items():
             row = partial(
                 table.row, benchmark=BENCHMARK, protocol="strict", space=space, cells="unseen",
                 **model_and_seed(path),

@@ -22,7 +22,6 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     return stratified_interval(
         np.mean(values) if len(values) else np.nan,
         (values - np.mean(values)) / len(values) if len(values) else values,
-        np.zeros(len(values), int),
     )
 
 
@@ -41,7 +40,7 @@ def difference_interval(first: np.ndarray, second: np.ndarray) -> tuple[float, f
 
 
 def stratified_interval(
-    value: float, terms: np.ndarray, strata: np.ndarray, *, is_share: bool = False
+    value: float, terms: np.ndarray, strata: np.ndarray | None = None, *, is_share: bool = False
 ) -> tuple[float, float]:
     """Return the interval of an estimate that is nearly a sum over units (Taylor linearisation).
 
@@ -53,7 +52,7 @@ def stratified_interval(
         What each unit contributes to the error of the estimate, (unit,).
     strata
         The stratum of each unit, (unit,): strata are given, units are drawn within them. A stratum
-        of one unit says nothing of its spread: no interval.
+        of one unit says nothing of its spread: no interval. None: all units are of one stratum.
     is_share
         Whether the estimate lies between 0 and 1 (a share, an AUROC): the interval is then that of
         its logit. An estimate of 0 or 1 has none.
@@ -67,6 +66,7 @@ def stratified_interval(
     ----------
     Wolter 2007, doi:10.1007/978-0-387-35099-8, chapter 6.
     """
+    strata = np.zeros(len(terms), int) if strata is None else strata
     _, stratum, n = np.unique(strata, return_inverse=True, return_counts=True)
     if len(terms) < FEWEST_UNITS or n.min() < 2:
         return NO_INTERVAL

@@ -16,8 +16,8 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, confounders_of, hit_rows
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame, write_csv, write_parquet
 from mcvae_ops.profiles.aggregate import read_embedded_cells
 from mcvae_ops.profiles.significance import batch_numbers
@@ -147,11 +147,8 @@ def hits(
     cells = cells.join(place)
     tested = np.isfinite(latent).all(axis=1)
     if trained:
-        tested &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
-    spaces = {
-        space: [columns.index(name) for name in names]
-        for space, names in spaces_of(columns).items()
-    }
+        tested &= is_unseen(cells["split"])
+    spaces = space_dimensions(columns)
     chosen = cells[tested].reset_index(drop=True)
     screen = Screen(chosen, latent[tested], spaces, batch_numbers(chosen))
     tests = ActivityTest(statistic, permutations, seed)

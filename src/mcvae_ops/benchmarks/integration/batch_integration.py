@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.estimates.intervals import FEWEST_UNITS, NO_INTERVAL, stratified_interval
+from mcvae_ops.benchmarks.estimates.intervals import FEWEST_UNITS, stratified_interval
 from mcvae_ops.benchmarks.integration.batch_mixing import Mixing, mixing_of
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.correct import FEWEST_CONTROLS, correct_batches
@@ -112,8 +112,7 @@ def _terms(mixing: Mixing, measure, label: np.ndarray, kept: np.ndarray) -> np.n
 
 
 def _estimate(row, metric: str, name: str, value: float, terms: np.ndarray) -> dict:
-    ends = stratified_interval(value, terms, np.zeros(len(terms), int))
-    low, high = ends if len(terms) >= FEWEST_UNITS else NO_INTERVAL
+    low, high = stratified_interval(value, terms)
     return row(metric=metric, item=name, value=value, low=low, high=high)
 
 
@@ -157,11 +156,10 @@ def batch_integration(
         latents = {NONE: latent[chosen]}
         for name in corrections:
             latents[name] = correct_batches(place, latent[used], columns, name)[at]
-        for space, names in spaces_of(columns).items():
+        for space, at_space in space_dimensions(columns).items():
             row = partial(table.row, benchmark=BENCHMARK, protocol="strict", cells="all",
                           space=space, **model_and_seed(path))  # fmt: skip
-            of_space = [columns.index(name) for name in names]
-            parts = {name: values[:, of_space] for name, values in latents.items()}
+            parts = {name: values[:, at_space] for name, values in latents.items()}
             rows += mixing_rows(parts, batch_of[chosen], seed, row)
         progress.step()
     table.write(rows, benchmark)

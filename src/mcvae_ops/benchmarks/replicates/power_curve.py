@@ -17,8 +17,8 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, stratified_interval
 from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means
@@ -88,10 +88,8 @@ def draw_rows(
                 permutations, seed,
             )  # fmt: skip
             is_hit = q_values(p[1:], np.ones(len(genes), bool)) < MAX_Q
-            value, strata = is_hit.mean(), np.zeros(len(genes), int)
-            low, high = stratified_interval(
-                value, (is_hit - value) / len(genes), strata, is_share=True
-            )
+            value = is_hit.mean()
+            low, high = stratified_interval(value, (is_hit - value) / len(genes), is_share=True)
             place = {"metric": HITS, "n": len(genes), "units": f"{len(genes)} genes"}
             rows.append(row | place | dict(value=value, low=low, high=high))
     return pd.DataFrame(rows)
@@ -153,19 +151,22 @@ def power_curve(
     progress = Progress(len(embeddings), "embeddings", "power")
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)
-        unseen = np.isfinite(latent).all(axis=1)
-        unseen &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
+        unseen = np.isfinite(latent).all(axis=1) & is_unseen(cells["split"])
         cells, latent = cells[unseen].reset_index(drop=True), latent[unseen]
         is_ntc = cells["is_ntc"].to_numpy()
         genes, gene_of = np.unique(cells["gene"].to_numpy(str)[~is_ntc], return_inverse=True)
         every = np.full(len(cells), -1)
         every[~is_ntc] = gene_of
         pair_set = build_pair_sets(tuple(genes), annotated, EMPTY_PAIRS, rounds, seed)
-        of_space = [columns.index(name) for name in spaces_of(columns)["combined"]]
         found = draw_rows(
-            latent[:, of_space], batch_numbers(cells), every, genes, pair_set.get(COMPLEXES),
-            permutations, seed,
-        )  # fmt: skip
+            latent[:, space_dimensions(columns)["combined"]],
+            batch_numbers(cells),
+            every,
+            genes,
+            pair_set.get(COMPLEXES),
+            permutations,
+            seed,
+        )
         row = partial(
             table.row, benchmark=BENCHMARK, protocol="strict", space="combined", cells="unseen",
             **model_and_seed(path),

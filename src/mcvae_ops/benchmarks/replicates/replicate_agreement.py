@@ -20,7 +20,7 @@ from mcvae_ops.benchmarks.replicates.replicate_retrieval import (
     gene_queries,
     guide_queries,
 )
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.profiles.aggregate import cell_set, model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.significance import batch_numbers, q_values
 from mcvae_ops.progress import Progress
@@ -65,7 +65,7 @@ def correlation_rows(replicates: Replicates, rounds: int, seed: int, row: Callab
         ("replicating_fraction", replicating.mean(), _terms(replicating), True),
     ):
         of_genes = pd.Series(terms).groupby(genes).sum().to_numpy()
-        ends = stratified_interval(value, of_genes, np.zeros(n_genes, int), is_share=is_share)
+        ends = stratified_interval(value, of_genes, is_share=is_share)
         rows.append(make_row(metric=metric, value=value, low=ends[0], high=ends[1]))
     return rows
 
@@ -83,9 +83,7 @@ def retrieval_rows(retrieval: Retrieval, row: Callable) -> list[dict]:
     rows = []
     for (metric, level), estimate in retrieval.summary().items():
         make_row = partial(row, level=level, n=len(retrieval.rank), units=f"{estimate.n} genes")
-        low, high = stratified_interval(
-            estimate.value, estimate.terms, np.zeros(estimate.n, int), is_share=True
-        )
+        low, high = stratified_interval(estimate.value, estimate.terms, is_share=True)
         rows.append(make_row(metric=metric, value=estimate.value, low=low, high=high))
         rows.append(make_row(metric=f"{metric}_null", value=estimate.chance))
     return rows
@@ -142,7 +140,7 @@ def replicate_agreement(
         cells, latent, columns = read_embedded_cells(index, splits, path)
         finite, batch_of = np.isfinite(latent).all(axis=1), batch_numbers(cells)
         plate_of = cells["plate"].groupby(batch_of).first().to_numpy(str)
-        spaces = {s: [columns.index(c) for c in names] for s, names in spaces_of(columns).items()}
+        spaces = space_dimensions(columns)
         for name in CELLS:
             chosen = finite & cell_set(cells, cells["split"], name)
             guides, batches = replicate_profiles(cells, latent, batch_of, chosen)

@@ -17,8 +17,8 @@ from scipy.spatial import cKDTree
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.truth.axis_regression import folds_of, predicted_axes, r2_terms
-from mcvae_ops.embeddings.embedded_cells import TRAINING_SPLITS
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
@@ -123,7 +123,7 @@ def regression_rows(
 
 
 def _estimate(row: Callable, value: float, terms: np.ndarray) -> dict:
-    low, high = stratified_interval(value, terms, np.zeros(len(terms), int))
+    low, high = stratified_interval(value, terms)
     return row(value=value, low=low, high=high)
 
 
@@ -158,11 +158,9 @@ def planted_truth(
     for path in embeddings:
         cells, latent, columns = read_embedded_cells(index, splits, path)
         chosen = np.isfinite(latent).all(axis=1) & truth.notna().all(axis=1).to_numpy()
-        chosen &= ~cells["split"].isin(TRAINING_SPLITS).to_numpy()
+        chosen &= is_unseen(cells["split"])
         of_cells, axes, latent = cells[chosen], truth[chosen], latent[chosen]
-        spaces = {
-            space: [columns.index(name) for name in of] for space, of in spaces_of(columns).items()
-        }
+        spaces = space_dimensions(columns)
         row = partial(
             table.row,
             benchmark=BENCHMARK,
