@@ -157,14 +157,6 @@ def mechanism_p(seed: int) -> list[float]:
     return [found[0], found[-1]]
 
 
-def mechanism_interval(seed: int) -> list[tuple]:
-    rows = mechanism_rows(*mechanisms(seed, 0.5), 2, seed, ROW)
-    return [
-        _estimate(r) for r in rows
-        if r["metric"] == "mechanism_precision" and r["item"] == "" and np.isnan(r["level"])
-    ]  # fmt: skip
-
-
 def mixing_interval(metric: str, batches: int, seed: int) -> list[tuple]:
     rng = np.random.default_rng(seed)
     batch = np.repeat(np.arange(batches), 480 // batches)
@@ -240,9 +232,7 @@ def dose_cases() -> Iterator[Case]:
     for strength in (0.0, 2.0):
         yield Case("response", f"effect {strength:g} sd", "interval",
                    partial(response_interval, strength), worlds=300)  # fmt: skip
-    yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=400)
-    yield Case("mechanism precision", "9 mechanisms", "interval", mechanism_interval,
-               worlds=400, quick=True)  # fmt: skip
+    yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=400, quick=True)
 
 
 def cases() -> Iterator[Case]:

@@ -354,9 +354,8 @@ def doses() -> pd.DataFrame:
                 ends = {"low": half / 2, "high": half * 2, "units": "cells of 4 batches"}
                 rows.append(table.row(**of_one, metric="ed50", value=half, **ends))
             for item in ("", "kinesin inhibitor", "actin inhibitor"):
-                ends = {} if item else {"low": 0.4, "high": 0.7, "units": "3 mechanisms"}
                 metric = "mechanism_precision"
-                rows.append(table.row(**here, item=item, metric=metric, value=0.55, **ends))
+                rows.append(table.row(**here, item=item, metric=metric, value=0.55))
                 rows.append(table.row(**here, item=item, metric=f"{metric}_null", value=0.1))
     return table.with_seeds_folded(table.to_frame(rows))
 

@@ -110,15 +110,6 @@ def test_precision_of_a_mechanism_is_that_of_scikit_learn_without_the_own_doses(
     assert np.isnan(of_mechanism[2])  # one compound
 
 
-def test_a_dropped_mechanism_is_neither_asked_nor_found():
-    rng = np.random.default_rng(3)
-    compound_of, mechanism_of = np.repeat(np.arange(9), 2), np.repeat(np.arange(3), 3)
-    profiles = rng.normal(size=(18, 4))
-    found = profile_precision(rank_profiles(profiles, compound_of), mechanism_of, dropped=2)
-    alone = profile_precision(rank_profiles(profiles[:12], compound_of[:12]), mechanism_of[:6])
-    assert found[:12] == pytest.approx(alone) and np.isnan(found[12:]).all()
-
-
 def test_r2_is_that_of_scikit_learn_and_units_are_not_split():
     rng = np.random.default_rng(4)
     features, units = rng.normal(size=(80, 3)), np.repeat(np.arange(20), 4)

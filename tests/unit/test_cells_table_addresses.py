@@ -223,7 +223,7 @@ def test_an_address_is_taken_apart(text, root, parts):
     ],
 )
 def test_a_path_says_plate_well_and_stage(pattern, path, place):
-    assert table_address(f"/root/{pattern}", "cells.table").place(path) == place
+    assert table_address(f"/data/{pattern}", "cells.table").place(path) == place
 
 
 def test_no_file_at_an_address_is_one_sentence(tmp_path):

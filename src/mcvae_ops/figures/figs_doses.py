@@ -49,7 +49,7 @@ def figs7(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"(q < {MAX_Q}), {known} of them with an ED50 within the doses; those with the smallest q "
         f"are drawn: {style.model_name(models[0])}, combined space, training seed "
         f"{int(first['seed'].iloc[0])}, cells that it never trained on. Mechanisms: "
-        f"{style.seeds_note(rows)}, 95 % interval over mechanisms and seeds."
+        f"{style.seeds_note(rows)}, no interval: mechanisms are too few."
     )
     style.finish(figure, "figs7", "Doses and mechanisms", note)
     return figure, drawn((RUN, table))
@@ -86,7 +86,6 @@ def _draw_mechanisms(axes: Axes, table: pd.DataFrame, models: list[str]) -> None
         colour = style.space_colour(model, space)
         for row in choose(found, model=model, space=space).itertuples():
             y = names.index(row.item) + aside
-            axes.plot([row.low, row.high], [y, y], color=colour, lw=1.4)
             marker = "o" if row.item else "D"
             fill = colour if model in (models[0], BASELINE) else "white"
             axes.plot(row.value, y, marker, color=colour, mfc=fill, ms=4 if row.item else 6)

@@ -8,7 +8,7 @@ doi:10.1038/s41592-023-02144-y). Cells are compared, and labels permuted, only w
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from mcvae_ops.profiles.exchange import strata_of
+from mcvae_ops.profiles.exchange import sample_pools
 from mcvae_ops.progress import Progress
 
 MAX_CELLS, MAX_CONTROLS = 1000, 2000  # per group, and its controls: pairs grow squared
@@ -95,25 +95,14 @@ def energy_from_controls(
     group and 2,000 its controls, spread over batches as the group is. A group of controls is
     compared with the other controls. Without controls in its batches, both values are NaN.
     """
-    order = np.random.default_rng([seed, 6]).permutation(len(latent))
-    controls = order[is_control[order]]
-    of_batch = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of[controls])}
-    groups = strata_of(group_of, batch_of, is_control)
-    results = np.full((2, len(groups)), np.nan)
-    place = np.empty(len(order), int)
-    place[order] = np.arange(len(order))
-    progress = Progress(len(groups), "groups", "energy distance")
-    for group, strata in enumerate(groups):
-        n_cells = sum(len(stratum.rows) for stratum in strata)
-        samples = []
-        for stratum in strata:
-            share = len(stratum.rows) / n_cells
-            in_order = stratum.rows[np.argsort(place[stratum.rows])]
-            mine = in_order[: max(1, round(MAX_CELLS * share))]
-            others = of_batch[stratum.batch]
-            others = others[group_of[others] != group][: max(1, round(MAX_CONTROLS * share))]
-            samples.append((latent[mine], latent[others]))
-        if samples:
+    rng = np.random.default_rng([seed, 6])
+    pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
+    n_groups = group_of.max(initial=-1) + 1
+    results = np.full((2, n_groups), np.nan)
+    progress = Progress(n_groups, "groups", "energy distance")
+    for group, pairs in enumerate(pools):
+        if pairs:
+            samples = [(latent[cells], latent[controls]) for cells, controls in pairs]
             results[:, group] = energy_test(samples, permutations, [seed, group])
         progress.step()
     return results[0], results[1]

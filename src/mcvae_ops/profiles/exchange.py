@@ -6,6 +6,7 @@ cells as the guide has there. The test is exact for any number of controls, and 
 cannot pass for an effect of the guide (Good 2005, doi:10.1007/b138696).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -64,6 +65,48 @@ def strata_of(
         if n_pool > len(rows):
             strata[group_of[rows[0]]].append(Stratum(batch, rows, n_pool, is_one_of_controls))
     return strata
+
+
+def sample_pools(
+    group_of: np.ndarray,
+    batch_of: np.ndarray,
+    is_control: np.ndarray,
+    max_cells: int,
+    max_controls: int,
+    rng: np.random.Generator,
+) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """Yield of each group the rows of random cells and controls, one pair for each batch.
+
+    Parameters
+    ----------
+    group_of, batch_of, is_control
+        As in `strata_of`.
+    max_cells, max_controls
+        About as many cells represent a group, and controls stand against it, spread over batches
+        as the group is; at least one in a batch.
+    rng
+        Draws the cells and controls; those of a group do not depend on the other groups.
+
+    Yields
+    ------
+    (cells, controls) of every batch that has a control to compare with; a group of controls stands
+    against the other controls.
+    """
+    order = rng.permutation(len(batch_of))
+    place = np.empty(len(order), int)
+    place[order] = np.arange(len(order))
+    controls = order[is_control[order]]
+    of_batch = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of[controls])}
+    for group, strata in enumerate(strata_of(group_of, batch_of, is_control)):
+        n_cells, pools = sum(len(stratum.rows) for stratum in strata), []
+        for stratum in strata:
+            share = len(stratum.rows) / n_cells
+            cells = stratum.rows[np.argsort(place[stratum.rows])]
+            others = of_batch[stratum.batch]
+            others = others[group_of[others] != group]
+            sizes = (max(1, round(most * share)) for most in (max_cells, max_controls))
+            pools.append(tuple(rows[:n] for rows, n in zip((cells, others), sizes, strict=True)))
+        yield pools
 
 
 def distance_of_means(

@@ -350,7 +350,7 @@ PANELS = {
             "its 95 % interval, where the doses hold it. q: false discovery rate of a trend "
             "(Jonckheere and Terpstra's test within batches). Right, retrieval of mechanisms: "
             "average precision with which a profile finds other compounds of its mechanism, at any "
-            "dose; ticks: permuted mechanisms; interval over mechanisms."
+            "dose; ticks: permuted mechanisms."
         ),
     ),
     "figqc1": Panel(

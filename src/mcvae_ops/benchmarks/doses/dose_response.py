@@ -21,11 +21,7 @@ from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
 )
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
-from mcvae_ops.benchmarks.estimates.intervals import (
-    FEWEST_UNITS,
-    NO_INTERVAL,
-    stratified_interval,
-)
+from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
 from mcvae_ops.embeddings.embedded_cells import is_unseen
 from mcvae_ops.embeddings.spaces import space_dimensions
@@ -192,36 +188,17 @@ def mechanism_rows(
             of_one(metric=f"{metric}_p_value", value=p_value),
             of_one(metric=f"{metric}_q_value", value=q_value),
         ]
-    without = {
-        k: profile_precision(ranked, mechanism_of, k) for k in known if len(known) >= FEWEST_UNITS
-    }
+    # No interval over so few mechanisms covers as often as it says (tests/calibration/RESULTS.md).
     n = int(size[known].sum())
     for level in (np.nan, *np.unique(dose)):
-        counted = np.isnan(level) | (dose == level)
-        found = [
-            mechanism_precision(np.where(counted, each, np.nan), compound_of, mechanism_of)
-            for each in (precision, *without.values())
-        ]
-        means = np.array([np.nanmean(each) for each in found])
-        rows.append(_mean_row(partial(row, metric=metric, n=n, level=level), means[0], means[1:]))
+        counted = np.where(np.isnan(level) | (dose == level), precision, np.nan)
+        value = np.nanmean(mechanism_precision(counted, compound_of, mechanism_of))
+        rows.append(row(metric=metric, level=level, value=value, n=n))
     means = null[:, known].mean(axis=1)
     rows.append(row(metric=f"{metric}_null", value=means.mean(), n=n))
     p_all = p_value_of(of_mechanism[known].mean(), means)
     rows.append(row(metric=f"{metric}_p_value", value=p_all, n=n))
     return rows
-
-
-def _mean_row(row: Callable, value: float, without: np.ndarray) -> dict:
-    """Return the mean over mechanisms, with its interval from the means without one of them.
-
-    Mechanisms are the units: their compounds stand or fall together.
-    """
-    n = len(without)
-    terms = (n - 1) / n * (without.mean() - without) if n else without
-    low, high = (
-        stratified_interval(value, terms, np.zeros(n, int), is_share=True) if n else NO_INTERVAL
-    )
-    return row(value=value, low=low, high=high, units=f"{n} mechanisms")
 
 
 def dose_response(

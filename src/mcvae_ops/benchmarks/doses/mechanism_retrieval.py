@@ -39,9 +39,7 @@ def rank_profiles(profiles: np.ndarray, compound_of: np.ndarray) -> Ranked:
     return Ranked(compound_of, np.argsort(-near, axis=1, kind="stable"), (~own).sum(axis=1))
 
 
-def profile_precision(
-    ranked: Ranked, mechanism_of: np.ndarray, dropped: int | None = None
-) -> np.ndarray:
+def profile_precision(ranked: Ranked, mechanism_of: np.ndarray) -> np.ndarray:
     """Return the average precision of each profile; NaN without another compound of its mechanism.
 
     Parameters
@@ -50,14 +48,10 @@ def profile_precision(
         Profiles.
     mechanism_of
         Mechanism of each compound, (compound,), numbered from 0 on; -1 is none.
-    dropped
-        A mechanism whose compounds are neither asked nor found.
     """
     own = mechanism_of[ranked.compound_of]
     other = own[ranked.order]
     counted = np.arange(ranked.order.shape[1]) < ranked.n_others[:, None]
-    if dropped is not None:
-        counted &= other != dropped
     is_right = counted & (other == own[:, None])
     n_right, rank = is_right.sum(axis=1), np.maximum(np.cumsum(counted, axis=1), 1)
     total = (is_right * np.cumsum(is_right, axis=1) / rank).sum(axis=1)

@@ -80,8 +80,8 @@ def hit_rows(
     targeting = ~table["is_ntc"].to_numpy()
     for space, columns in screen.spaces.items():
         latent = screen.latent[:, columns]
-        distance, p_values = _test(screen, latent, group_of, tests)
         units = exchanged_units(screen.cells, latent, group_of)
+        distance, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
         score, p_of_score = retrieval_from_controls(*units, tests.permutations, tests.seed)
         table[f"distance_{space}"], table[f"p_{space}"] = distance, p_values
         table[f"q_{space}"] = q_values(p_values, targeting)
@@ -132,19 +132,13 @@ def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]
     return pd.DataFrame(scaled, columns=list(SHOWN_CONFOUNDERS))
 
 
-def _test(
-    screen: Screen, latent: np.ndarray, group_of: np.ndarray, tests: ActivityTest
-) -> tuple[np.ndarray, np.ndarray]:
-    units = exchanged_units(screen.cells, latent, group_of)
-    return STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
-
-
 def _agreement(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
     """Return by gene: guides, those active by themselves, and those that point where others do."""
     groups = screen.cells.groupby(["gene", "guide", "is_ntc"], sort=True)
     table, guide_of = groups.size().reset_index(), groups.ngroup().to_numpy()
     latent = screen.latent[:, screen.spaces["combined"]]
-    _, p_values = _test(screen, latent, guide_of, tests)
+    units = exchanged_units(screen.cells, latent, guide_of)
+    _, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
     centred, _ = centre_on_controls(latent, screen.batch_of, screen.is_control)
     means = pd.DataFrame(centred).groupby(guide_of).mean().to_numpy()
     others = pd.DataFrame(means).groupby(table["gene"].to_numpy()).transform("sum").to_numpy()

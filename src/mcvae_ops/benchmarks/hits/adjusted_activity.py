@@ -9,7 +9,7 @@ determine poorly then do not make p too small, as they do where they are taken f
 
 import numpy as np
 
-from mcvae_ops.profiles.exchange import ROUNDING, strata_of
+from mcvae_ops.profiles.exchange import ROUNDING, sample_pools
 from mcvae_ops.progress import Progress
 
 MAX_CONTROLS = 2000  # of a group, spread over batches as the group is
@@ -43,23 +43,15 @@ def adjusted_distance(
     (group,) norm of the partial difference of means, and its p value. NaN for a group without a
     control in its batches, or that its confounders tell from the controls entirely.
     """
-    order = np.random.default_rng([seed, 8]).permutation(len(latent))
-    controls = order[is_control[order]]
-    of_batch = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of[controls])}
-    groups = strata_of(group_of, batch_of, is_control)
-    results = np.full((2, len(groups)), np.nan)
-    progress = Progress(len(groups), "groups", "activity beyond confounders")
-    for group, strata in enumerate(groups):
-        n_cells = sum(len(stratum.rows) for stratum in strata)
-        pools = []
-        for stratum in strata:
-            others = of_batch[stratum.batch]
-            n_most = max(1, round(MAX_CONTROLS * len(stratum.rows) / n_cells))
-            others = others[group_of[others] != group][:n_most]
-            pools.append((stratum.rows, others))
-        if pools:
+    draws = np.random.default_rng([seed, 8])
+    pools = sample_pools(group_of, batch_of, is_control, len(latent), MAX_CONTROLS, draws)
+    n_groups = group_of.max(initial=-1) + 1
+    results = np.full((2, n_groups), np.nan)
+    progress = Progress(n_groups, "groups", "activity beyond confounders")
+    for group, pairs in enumerate(pools):
+        if pairs:
             rng = np.random.default_rng([seed, group])
-            results[:, group] = _partial_test(latent, confounders, pools, permutations, rng)
+            results[:, group] = _partial_test(latent, confounders, pairs, permutations, rng)
         progress.step()
     return results[0], results[1]
 

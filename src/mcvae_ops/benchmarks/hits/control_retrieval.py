@@ -10,7 +10,7 @@ independent: labels are exchanged within batches (see `mcvae_ops.profiles.exchan
 import numpy as np
 
 from mcvae_ops.benchmarks.estimates.retrieval import unit_profiles
-from mcvae_ops.profiles.exchange import strata_of
+from mcvae_ops.profiles.exchange import sample_pools
 from mcvae_ops.progress import Progress
 
 MAX_CELLS, MAX_CONTROLS = 60, 240  # of a gene, and its controls: one cell more is one ranking more
@@ -41,25 +41,14 @@ def retrieval_from_controls(
     (group,) each; NaN for a group of one cell, or without a control in its batches. At most about
     60 random cells represent a group and 240 its controls, spread over batches as the group is.
     """
-    order = np.random.default_rng([seed, 7]).permutation(len(latent))
-    place = np.empty(len(order), int)
-    place[order] = np.arange(len(order))
-    controls = order[is_control[order]]
-    of_batch = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of[controls])}
-    groups = strata_of(group_of, batch_of, is_control)
-    results = np.full((2, len(groups)), np.nan)
-    progress = Progress(len(groups), "groups", "retrieval against controls")
-    for group, strata in enumerate(groups):
-        n_cells = sum(len(stratum.rows) for stratum in strata)
-        samples = []
-        for stratum in strata:
-            share = len(stratum.rows) / n_cells
-            mine = stratum.rows[np.argsort(place[stratum.rows])]
-            mine = mine[: max(1, round(MAX_CELLS * share))]
-            others = of_batch[stratum.batch]
-            others = others[group_of[others] != group][: max(1, round(MAX_CONTROLS * share))]
-            samples.append((latent[mine], latent[others]))
-        if n_cells > 1 and samples:
+    rng = np.random.default_rng([seed, 7])
+    pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
+    n_groups = group_of.max(initial=-1) + 1
+    results = np.full((2, n_groups), np.nan)
+    progress = Progress(n_groups, "groups", "retrieval against controls")
+    for group, pairs in enumerate(pools):
+        if sum(len(cells) for cells, _ in pairs) > 1:
+            samples = [(latent[cells], latent[controls]) for cells, controls in pairs]
             results[:, group] = retrieval_test(samples, permutations, [seed, group])
         progress.step()
     return results[0], results[1]
