@@ -1,6 +1,5 @@
 """Fetch the tables of cells and labels, join what is small, and partition the rest by well."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from mcvae_ops.cells.lookups import Lookup
 from mcvae_ops.cells.partition import FEATURE, Partition, PartitionWriter
 from mcvae_ops.cells.placing import PLACE, Placing
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_text
+from mcvae_ops.files import read_note, write_note
 from mcvae_ops.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -107,13 +106,14 @@ class TablePartitioner:
         """Describe a table by its first file, whose header is kept for a job that goes on."""
         kept = self.cache / "headers" / f"{number}.json"
         part = self.parts[number][0]
-        if not kept.exists():
+        noted = read_note(kept)
+        if noted is None:
             path = fetch(part["address"], self._target(part), self.archive, part["size_bytes"],
                          part["md5"])  # fmt: skip
             name, header = first_header(path, part["path"], entry.address)
-            write_text(json.dumps([name, asdict(header)]), kept)
-        name, header = json.loads(kept.read_text(encoding="utf-8"))
-        return describe(entry, name, Header(**header), self.screen)
+            noted = {"name": name, "header": asdict(header)}
+            write_note(noted, kept)
+        return describe(entry, noted["name"], Header(**noted["header"]), self.screen)
 
     def _rows(self, table: Described) -> pa.Table:
         """Return the named columns of all rows of a table that is joined in memory."""

@@ -4,7 +4,7 @@ import difflib
 from collections import Counter
 from pathlib import Path
 
-from mcvae_ops.archive.addresses import is_doi, local_study
+from mcvae_ops.archive.addresses import local_study
 from mcvae_ops.archive.annotations.list_sources import (
     PAIRS,
     check_list,
@@ -303,13 +303,8 @@ def _check_places(config: dict) -> None:
     places |= profile_places(archive["profiles"])
     places |= {listed.key: listed.place for listed in listed_sources(archive["annotations"])}
     for key, place in places.items():
-        if local_paths([place]) and not Path(place).exists():
-            raise _missing(
-                key,
-                f"the file {place}",
-                "the run reads it",
-                "place it there, or set another path or an https address",
-            )
+        if local_paths([place]):
+            _check_there(key, place)
 
 
 def _check_lists(config: dict) -> None:
@@ -362,19 +357,19 @@ def _check_tables(config: dict) -> None:
         for column, text in entry.table["parse"].items():
             Pattern(text, f"configuration key {entry.key}.parse.{column}")
         file = entry.address.dataset or entry.address.file()
-        is_local = file is not None and not is_doi(file) and bool(local_paths([file]))
-        if is_local and not Path(file).exists() and not _in_archive(file):
-            raise _missing(
-                f"{entry.key}.table",
-                f"the file {file}",
-                "the run reads it",
-                "place it there, or set another path or address",
-            )
+        # Local, and no member of an archive that is there.
+        if local_paths([file]) and not any(parent.is_file() for parent in Path(file).parents):
+            _check_there(f"{entry.key}.table", file)
 
 
-def _in_archive(file: str) -> bool:
-    """Say whether a path leads into an archive that is there."""
-    return any(parent.is_file() for parent in Path(file).parents)
+def _check_there(key: str, file: str) -> None:
+    if not Path(file).exists():
+        raise _missing(
+            key,
+            f"the file {file}",
+            "the run reads it",
+            "place it there, or set another path or an https address",
+        )
 
 
 def _check_groups(config: dict) -> None:

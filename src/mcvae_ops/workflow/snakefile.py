@@ -8,7 +8,6 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
 
-from mcvae_ops.archive.addresses import is_doi
 from mcvae_ops.archive.annotations.list_sources import listed_sources
 from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
@@ -103,7 +102,7 @@ def table_files(config: dict) -> list[str]:
         if table["table"] is not None:
             address = table_address(table["table"], "cells.table", root)
             files.append(address.dataset or address.file())
-    return [file for file in local_paths(files) if not is_doi(file)]
+    return local_paths(files)
 
 
 def say_left_out(panels: DrawnPanels) -> None:
