@@ -36,8 +36,9 @@ class TrainedModel:
     channels
         Channels of the crops, in order.
     labels, batches
-        Names of the labels (NTC first, then genes) and of the batches ("plate/well") of the screen
-        of the training: the rows of the prior means, of the batch embedding and of the scales.
+        Names of the labels (NTC first, then genes) and of the batches (see `screen.batch` of the
+        configuration) of the training: the rows of the prior means, of the batch embedding and of
+        the scales.
     settings
         Settings of the training.
     """
@@ -62,8 +63,8 @@ class TrainedModel:
         Parameters
         ----------
         crops
-            uint16 (cell, channel, y, x), counts; as many pixels as the field of view of the crops
-            of the training, at any resolution.
+            uint16 (cell, channel, y, x), counts. They show as much of the sample as the crops of
+            the training; the number of pixels may differ.
         channels
             Names of their channels, if these differ from `channels` of the model or its order.
         batch
@@ -98,7 +99,7 @@ class TrainedModel:
         -------
         float32 (cell, channel, y, x) with the model's channels, at the size of its input.
         """
-        return self._decoded(crops, channels, batch, {})
+        return self._decoded(crops, channels, batch, None)
 
     def counterfactual(
         self,
@@ -136,7 +137,8 @@ class TrainedModel:
                 expected=f"{shape[1:]} or {shape}" if size else "none: the model has no s",
                 fix="take s of `embed` of this model",
             )
-        return self._decoded(crops, channels, batch, {"s": np.broadcast_to(s, shape)})
+        given = torch.from_numpy(np.broadcast_to(s, shape).copy()).to(self.device)
+        return self._decoded(crops, channels, batch, given)
 
     def with_controls(self, controls: Mapping[str, np.ndarray]) -> "TrainedModel":
         """Return the model for other batches, each normalised by control cells of its own.
@@ -183,18 +185,17 @@ class TrainedModel:
         crops: np.ndarray,
         channels: Sequence[str] | None,
         batch: str | Sequence[str] | None,
-        given: Mapping[str, np.ndarray],
+        s: Tensor | None,
     ) -> np.ndarray:
-        """Return cells decoded from their posterior means and from what is given instead."""
+        """Return cells decoded from their posterior means, or from a given s (cell, latent)."""
         parts, first = [], 0
         for images, number in self._inputs(crops, channels, batch):
-            rows = slice(first, first + len(images))
-            instead = {space: torch.from_numpy(v[rows].copy()) for space, v in given.items()}
             latent = self.network.embed(images)
-            latent |= {space: value.to(self.device) for space, value in instead.items()}
+            if s is not None:
+                latent["s"] = s[first : first + len(images)]
             decoded = self.network.decode(latent, number)
             parts.append(self.preprocessing.to_counts(decoded.float(), number).cpu().numpy())
-            first = rows.stop
+            first += len(images)
         return np.concatenate(parts)
 
     def _inputs(
