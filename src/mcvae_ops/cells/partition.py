@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from mcvae_ops import __version__
 from mcvae_ops.files import read_note, whole_file, write_note
 
 TILES_PER_BLOCK = 64
@@ -44,6 +45,8 @@ class Partition:
         Number of all cells, and of controls outside the screen, by (plate, well).
     blocks
         Numbers of the blocks of each key, in the order of the part.
+    n_rows
+        Number of rows of each key.
     """
 
     path: Path
@@ -53,10 +56,11 @@ class Partition:
     seen: Counter
     elsewhere: Counter
     blocks: dict[Key, list[int]]
+    n_rows: Counter
 
-    def read(self, key: Key, columns: Sequence[str]) -> list[pa.Table]:
-        """Return some columns of the blocks of a key; no block if the part has no such cell."""
-        return list(self._blocks(self.blocks.get(key, []), columns))
+    def read(self, keys: Sequence[Key], columns: Sequence[str]) -> list[pa.Table]:
+        """Return some columns of the blocks of some keys; none if the part has no such cell."""
+        return list(self._blocks([k for key in keys for k in self.blocks.get(key, [])], columns))
 
     def read_all(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield some columns of all blocks, one after the other."""
@@ -92,7 +96,7 @@ class PartitionWriter:
     def __init__(self, stem: Path, name: str, settings: list) -> None:
         self.data, self.index = stem.with_suffix(".arrow"), stem.with_suffix(".json")
         self.name = name
-        text = json.dumps([settings, TILES_PER_BLOCK], sort_keys=True)
+        text = json.dumps([__version__, settings, TILES_PER_BLOCK], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
     def finished(self) -> Partition | None:
@@ -100,15 +104,17 @@ class PartitionWriter:
         index = read_note(self.index)
         if index is None or index["identity"] != self.identity:
             return None
-        blocks = {(plate, well, group): numbers for plate, well, group, numbers in index["blocks"]}
+        blocks = {tuple(key): numbers for *key, _, numbers in index["blocks"]}
+        n_rows = Counter({tuple(key): n for *key, n, _ in index["blocks"]})
         wells = [Counter({(p, w): n for p, w, n in index[name]}) for name in ("seen", "elsewhere")]
         dropped = Counter(index["dropped"])
-        return Partition(self.data, self.name, index["columns"], dropped, *wells, blocks)
+        return Partition(self.data, self.name, index["columns"], dropped, *wells, blocks, n_rows)
 
     def __enter__(self) -> "PartitionWriter":
         self.index.unlink(missing_ok=True)
         self.dropped, self.seen, self.elsewhere = Counter(), Counter(), Counter()
         self.blocks: dict[Key, list[int]] = defaultdict(list)
+        self.n_rows: Counter = Counter()
         self.held, self.held_bytes, self.n_blocks = [], 0, 0
         self.columns: list[str] = []
         self.context = whole_file(self.data)
@@ -139,7 +145,7 @@ class PartitionWriter:
                 "dropped": self.dropped,
                 "seen": [[*well, n] for well, n in self.seen.items()],
                 "elsewhere": [[*well, n] for well, n in self.elsewhere.items()],
-                "blocks": [[*key, numbers] for key, numbers in self.blocks.items()],
+                "blocks": [[*key, self.n_rows[key], blocks] for key, blocks in self.blocks.items()],
             }
             write_note(index, self.index)
 
@@ -156,9 +162,11 @@ class PartitionWriter:
         # Sort once and slice: to gather a thousand columns for each key takes ten times longer.
         table = table.take(pa.array(np.argsort(groups.ngroup(), kind="stable"))).combine_chunks()
         start = 0
-        for key, n_rows in groups.size().items():
+        for (plate, well, group), n_rows in groups.size().items():
+            key = (plate, well, int(group))
             for block in table.slice(start, n_rows).to_batches():
                 self.writer.write_batch(block)
-                self.blocks[(key[0], key[1], int(key[2]))].append(self.n_blocks)
+                self.blocks[key].append(self.n_blocks)
                 self.n_blocks += 1
+            self.n_rows[key] += int(n_rows)
             start += n_rows
