@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +24,8 @@ from mcvae_ops.cells.described import Described, entries_of
 from mcvae_ops.cells.labels import LABELS, Labels, count_labels
 from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
-from mcvae_ops.cells.partition import FEATURE, Key
-from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner
+from mcvae_ops.cells.partition import Key
+from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner, features_column
 from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_table, write_csv
@@ -34,7 +35,7 @@ from mcvae_ops.screen import CONTROL, is_like
 logger = logging.getLogger(__name__)
 
 MITOTIC = "mitotic"
-VALUES_PER_GROUP = 16 << 20
+VALUES_PER_GROUP = 8 << 20
 """Numbers in a row group of the features, and in what is joined at a time where tiles are many."""
 CELL_COLUMNS = [
     "cell_id",
@@ -188,11 +189,12 @@ class _Wells:
         self.seen = sum((part.seen for part in parts), Counter())
         elsewhere = sum((part.elsewhere for part in parts), Counter())
         names = ["plate", *LABELS]
-        counts = count_labels(table for part in parts for table in part.read_all(names))
+        counts = count_labels(rows for part in parts for rows in part.read_all(names))
         self.labels = Labels(counts, self.seen, elsewhere, screen)
         for reason, n in sorted(sum((part.dropped for part in parts), Counter()).items()):
             logger.info("%d cells dropped: %s", n, reason)
-        self.features = [c for table in tables for c in table.columns if c.startswith(FEATURE)]
+        self.tables = tables
+        self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))
         self.counts: Counts = {}
 
@@ -221,10 +223,11 @@ class _Wells:
             n_controls += pc.sum(table["is_ntc"]).as_py() or 0
             for other in self.others:
                 table = _attached(table, other, some)
-            features = table.select(["cell_id", *self.features])
-            self.variance.add(features.drop_columns("cell_id").to_pandas().to_numpy())
-            plain = [name.removeprefix(FEATURE) for name in features.column_names]
-            yield table.select(CELL_COLUMNS), features.rename_columns(plain)
+            features = np.concatenate([of.features_of(table) for of in self.tables], axis=1)
+            self.variance.add(features)
+            columns = [table["cell_id"], *np.ascontiguousarray(features.T)]
+            names = ["cell_id", *(column for _, column in self.features)]
+            yield table.select(CELL_COLUMNS), pa.table(columns, names)
         self.counts[plate, well] = n_controls, n_cells - n_controls
         dropped["shown better by another tile"] = len(shown_elsewhere)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
@@ -244,7 +247,7 @@ class _Wells:
             for column, reason in table.reasons.items():
                 if reason is None and not is_used:
                     reason = "of a table that is joined by image, well or guide"
-                of_wells = share.get(FEATURE + column) if reason is None else None
+                of_wells = share.get((table.entry.key, column)) if reason is None else None
                 rows.append((table.entry.key, column, reason is None, reason, of_wells))
         names = ["table", "column", "is_feature", "reason", "variance_between_wells"]
         listed = pd.DataFrame(rows, columns=names)
@@ -263,7 +266,7 @@ class _Wells:
         return listed
 
     def _together(self, keys: Sequence[Key]) -> Iterator[list[Key]]:
-        """Yield groups of keys with few cells: a thousand columns cost time for every table."""
+        """Yield groups of keys: to join and write a thousand columns of few cells takes long."""
         some, n_cells = [], 0
         for key in keys:
             n_here = sum(part.n_rows[key] for part in self.first.parts)
@@ -309,7 +312,8 @@ class _Wells:
         """Return the names of cells that another tile shows better, if they are dropped."""
         if self.screen["duplicates"] is None:
             return pa.array([], pa.string())
-        columns = [name for name in self.columns if not name.startswith(FEATURE)]
+        features = features_column(self.first.described)
+        columns = [name for name in self.columns if name != features]
         needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
         cells = self._numbered(keys, columns, Counter()).select(needed).to_pandas()
         return pa.array(cells.loc[duplicate_cells(cells, self.screen), "cell_id"], pa.string())
@@ -339,12 +343,9 @@ class _Wells:
 def _attached(table: pa.Table, other: OfCells, keys: Sequence[Key]) -> pa.Table:
     """Return the cells of some tiles with the features of a further table."""
     blocks = [block for part in other.parts for block in part.read(keys, other.columns)]
-    if blocks:
-        return attach(table, pa.concat_tables(blocks), other.keys, other.described.entry.key)
-    for column in other.columns:
-        if column not in table.column_names:
-            table = table.append_column(column, pa.nulls(len(table), pa.float32()))
-    return table
+    if not blocks:
+        return table
+    return attach(table, pa.concat_tables(blocks), other.keys, other.described.entry.key)
 
 
 def _several_labels(rows: pd.DataFrame, key: Key) -> InputError:
