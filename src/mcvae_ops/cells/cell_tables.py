@@ -100,6 +100,7 @@ def split_cells(
     for (plate, names), *paths in zip(screen["plates"].items(), cells, features, strict=True):
         _write(wells.join_plate(plate, names, progress), paths)
     check_batches(wells.counts, screen["batch"])
+    wells.check_matches()
     listed = wells.list_features(partitioner.described)
     write_csv(listed, feature_list, "%.4g")
     shutil.rmtree(cache)
@@ -197,6 +198,7 @@ class _Wells:
         self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))
         self.counts: Counts = {}
+        self.n_matched: Counter = Counter()
 
     def join_plate(
         self, plate: str, wells: Sequence[str], progress: Progress
@@ -222,7 +224,8 @@ class _Wells:
             n_cells += len(table)
             n_controls += pc.sum(table["is_ntc"]).as_py() or 0
             for other in self.others:
-                table = _attached(table, other, some)
+                table, n_matched = _attached(table, other, some)
+                self.n_matched[other.described.entry.key] += n_matched
             features = np.concatenate([of.features_of(table) for of in self.tables], axis=1)
             self.variance.add(features)
             columns = [table["cell_id"], *np.ascontiguousarray(features.T)]
@@ -237,6 +240,21 @@ class _Wells:
                            "first is used", plate, well, n)  # fmt: skip
         elif n := dropped["listed twice"]:
             logger.warning("%s/%s: %d cells stand there twice", plate, well, n)
+
+    def check_matches(self) -> None:
+        """Raise an `InputError` if a further table has a row of no cell; say how many it lacks."""
+        n_cells = sum(map(sum, self.counts.values()))
+        for other in self.others:
+            key, named = other.described.entry.key, " ".join(other.keys)
+            if n_cells and not self.n_matched[key]:
+                raise InputError.missing(
+                    where=f"configuration key {key}",
+                    what="the row of every cell",
+                    why=f"rows of this table are matched with those of the first one by {named}",
+                    fix="correct the columns that both tables are joined by",
+                )
+            if n := n_cells - self.n_matched[key]:
+                logger.warning("%s: no row for %d of %d cells (by %s)", key, n, n_cells, named)
 
     def list_features(self, tables: Sequence[Described]) -> pd.DataFrame:
         """Return every column of all tables, and warn of features that tell the well."""
@@ -340,11 +358,11 @@ class _Wells:
         )
 
 
-def _attached(table: pa.Table, other: OfCells, keys: Sequence[Key]) -> pa.Table:
-    """Return the cells of some tiles with the features of a further table."""
+def _attached(table: pa.Table, other: OfCells, keys: Sequence[Key]) -> tuple[pa.Table, int]:
+    """Return the cells of some tiles with a further table's features; how many have a row there."""
     blocks = [block for part in other.parts for block in part.read(keys, other.columns)]
     if not blocks:
-        return table
+        return table, 0
     return attach(table, pa.concat_tables(blocks), other.keys, other.described.entry.key)
 
 

@@ -13,6 +13,7 @@ from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_files import first_header
 from mcvae_ops.archive.table_formats import Header, batches_of, header_of
 from mcvae_ops.archive.transfer import Wanted, fetch
+from mcvae_ops.cells.columns import one_form
 from mcvae_ops.cells.described import Described, Entry, check_names, describe, joins_of
 from mcvae_ops.cells.lookups import Lookup
 from mcvae_ops.cells.partition import Partition, PartitionWriter
@@ -112,7 +113,7 @@ class TablePartitioner:
         for lookup in self.lookups:
             lookup.check()
         for table in self.of_cells:
-            keys = [name for name in table.named.names if name in known and name not in PLACE]
+            keys = [name for name in table.named.names if name in known]
             parts = self._partition(table, self._places(table, tables[0]))
             tables.append(OfCells(table, keys, parts))
         return tables
@@ -213,8 +214,10 @@ class TablePartitioner:
         rows = pa.concat_tables(
             block for part in first.parts for block in part.read_all([*shared, *places])
         )
-        rows = rows.set_column(rows.column_names.index("tile"), "tile",
-                               rows["tile"].cast(pa.string()))  # fmt: skip
+        # In the form in which the further table still has them.
+        in_form = [one_form(name, rows[name].cast(pa.string()).combine_chunks())
+                   if name in PLACE else rows[name] for name in rows.column_names]  # fmt: skip
+        rows = pa.table(in_form, rows.column_names)
         return [Lookup(rows, shared, table.entry.key, drop=False)]
 
     def _joined_files(self) -> list:
