@@ -314,7 +314,7 @@ def test_a_stage_comes_from_a_column_or_is_absent(tmp_path):
 
 
 def in_two_tables(folder: Path, change) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The feature `mean` in a table of its own, joined by well, tile and object; what is expected."""
+    """The feature `mean` in a table of its own, joined by well, tile, object; what is expected."""
     cells = cells_of(60)
     cells["object"] = cells.groupby("tile").cumcount()
     write_table(cells.drop(columns="mean"), folder / "cells.csv")
