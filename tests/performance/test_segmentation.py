@@ -5,6 +5,7 @@ the masks that came with them.
 """
 
 import copy
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import tifffile
 
 from mcvae_ops.cells.masks import cells_of_mask
 from mcvae_ops.cells.measure import measure_tile
-from mcvae_ops.cells.regions import without_border
-from mcvae_ops.cells.segmentation import segment_watershed
+from mcvae_ops.cells.regions import positions, without_border
+from mcvae_ops.cells.segmentation import bright_pixels, segment_watershed
+from mcvae_ops.errors import InputError
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import Channel, channels_from, well_grid
 from mcvae_ops.simulate.appearance import appearance_of
@@ -23,6 +25,7 @@ from mcvae_ops.simulate.imaging import assemble, draw_tile, draw_well, labels_of
 from mcvae_ops.simulate.plate import _optics_of
 from mcvae_ops.simulate.render import frame_of, texture_field
 from mcvae_ops.tiles.crop import resample
+from mcvae_ops.tiles.position_check import PositionCheck
 from tests.helpers.configurations import merged, whole
 from tests.helpers.simulated import draw_library
 
@@ -125,3 +128,43 @@ def test_nuclei_of_the_real_screen(shared):
     result = compare(nf1_tiles(folder), "nuclei", 0, 60, 16)
     print("NF1", result, flush=True)
     assert min(result["recall"], result["precision"]) > 0.95 and result["median r"] > 0.9
+
+
+def test_contrast_of_planes_with_cells(shared, tmp_path):
+    folder = shared / "data/real/nf1"
+    if not folder.is_dir():
+        pytest.skip("no real images on this machine")
+    for screen, tiles in {"NF1": nf1_tiles(folder), "sim": simulated_tiles(tmp_path, 3)}.items():
+        for k, channel in enumerate(tiles[0]["channels"]):
+            diameter_px = 60 if screen == "NF1" else 14 if channel.name == "DNA" else 28
+            found = [bright_pixels(tile["image"][k], diameter_px)[1] for tile in tiles]
+            print(screen, channel.name, np.round(found, 1), flush=True)
+            assert min(found) > 3.5
+
+
+def test_positions_on_the_stains_of_nf1(shared):
+    folder = shared / "data/real/nf1"
+    if not folder.is_dir():
+        pytest.skip("no real images on this machine")
+    tiles, rng = nf1_tiles(folder), np.random.default_rng(0)
+    centres = [positions(without_border(tile["nuclei"]))[1] for tile in tiles]
+    for k, channel in enumerate(NF1_CHANNELS):
+        stopped = Counter()
+        for _ in range(10):
+            angle, order = rng.uniform(0, 2 * np.pi), rng.permutation(len(tiles))
+            away = np.array([np.cos(angle), np.sin(angle)])
+            seen = [at[rng.random(len(at)) < 0.7] for at in centres]
+            for way, move in {
+                "right": lambda at, away: at,
+                "swapped": lambda at, away: at[:, ::-1],
+                "moved by 20 px": lambda at, away: at + 20 * away,
+                "moved by 40 px": lambda at, away: at + 40 * away,
+            }.items():
+                check = PositionCheck(channel.name, 96)
+                try:
+                    for tile in order:
+                        check.add(tiles[tile]["image"][k], move(seen[tile], away))
+                except InputError:
+                    stopped[way] += 1
+        print(channel.name, dict(stopped), "of 10", flush=True)
+        assert not stopped["right"]

@@ -108,7 +108,7 @@ rule simulate_study:
 
 
 rule measure_features:
-    """Measure the cells of one well with cp-measure, standardised to its controls."""
+    """Measure the cells of one well with cp-measure, standardised to its controls if it has any."""
     input:
         images="results/{screen}/study/Files/screenA/{plate}",
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",

@@ -43,16 +43,26 @@ def segment_watershed(image: np.ndarray, diameter_px: float) -> np.ndarray:
     ----------
     Otsu 1979, doi:10.1109/TSMC.1979.4310076.
     """
-    smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTHING * diameter_px)
-    is_bright = smooth > threshold_otsu(smooth)
-    dark = smooth[~is_bright]
-    if not is_bright.any() or (
-        smooth[is_bright].mean() - dark.mean() < _LEAST_CONTRAST * dark.std()
-    ):
+    is_bright, contrast = bright_pixels(image, diameter_px)
+    if contrast < _LEAST_CONTRAST:
         return np.zeros(image.shape, np.int32)
     labels = connected_regions(ndimage.binary_fill_holes(is_bright))
     check_separate(labels, "a threshold of this stain")
     return of_size(split_touching(labels, diameter_px), diameter_px, _AREAS)
+
+
+def bright_pixels(image: np.ndarray, diameter_px: float) -> tuple[np.ndarray, float]:
+    """Return which pixels of a smoothed image are bright (Otsu), and how clearly they differ.
+
+    See `segment_watershed`: the difference of the means, in standard deviations of the dark ones; 0
+    without a bright pixel.
+    """
+    smooth = ndimage.gaussian_filter(image.astype(np.float32), _SMOOTHING * diameter_px)
+    is_bright = smooth > threshold_otsu(smooth)
+    if not is_bright.any():
+        return is_bright, 0.0
+    dark = smooth[~is_bright]
+    return is_bright, float((smooth[is_bright].mean() - dark.mean()) / dark.std())
 
 
 def segment_cellpose(image: np.ndarray, diameter_px: float) -> np.ndarray:

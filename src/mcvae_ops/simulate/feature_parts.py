@@ -35,7 +35,10 @@ def measure_features(
     interphase: str,
     mitotic: str,
 ) -> None:
-    """Rule measure_features: write the called cells of a well with their standardised features.
+    """Rule measure_features: write the called cells of a well with their features.
+
+    Features are standardised to the controls of the well; they stay as measured where controls
+    stand in wells of their own (``screen.batch: [plate]``).
 
     Parameters
     ----------
@@ -55,22 +58,24 @@ def measure_features(
     Raises
     ------
     InputError
-        If no tile of the well can be measured, or no cell is a control.
+        If no tile of the well can be measured, or none of its cells is a control and some should.
     """
     calls = pd.read_csv(Path(images) / CALLS_PATH.format(well=well))
     well_consensus = consensus_of_well(read_frame(consensus), well)
     folder = Path(images)
     measured = _measure_well(folder, calls, screen, alignment, well_consensus, bits, plate, well)
-    gene = screen["columns"]["gene"]
-    is_control = (measured[gene] == screen["control"]).to_numpy()
-    if not is_control.any():
-        raise InputError.missing(
-            where=f"well {plate} {well}",
-            what="a control cell",
-            why=f"features are standardised to the cells whose {gene} is {screen['control']!r}",
-            fix="correct screen.control",
-        )
-    features = standardise_to_controls(measured.drop(columns=calls.columns), is_control)
+    features = measured.drop(columns=calls.columns)
+    if "well" in screen["batch"]:
+        gene = screen["columns"]["gene"]
+        is_control = (measured[gene] == screen["control"]).to_numpy()
+        if not is_control.any():
+            raise InputError.missing(
+                where=f"well {plate} {well}",
+                what="a control cell",
+                why=f"features are standardised to the cells whose {gene} is {screen['control']!r}",
+                fix="correct screen.control",
+            )
+        features = standardise_to_controls(features, is_control)
     cells = measured[calls.columns].join(features)
     for stage, path in (("interphase", interphase), ("mitotic", mitotic)):
         rows = cells[cells["stage"] == stage].drop(columns=["stage", "label"])

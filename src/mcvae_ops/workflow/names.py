@@ -10,6 +10,16 @@ ARMS = ("ntc", "perturbed")
 BASELINES = ("cellprofiler", "random")
 
 
+def without_features(config: dict) -> str | None:
+    """Say why the cells of a screen have no classical features; None where they may have some."""
+    tables = config["cells"]
+    if len(tables) == 1 and tables[0]["table"] is None and tables[0]["measure"] is False:
+        return "cells.measure is false: cells have no classical features"
+    if config["source"] != "profiles" and not config["screen"]["features"]:
+        return "screen.features is empty: cells have no classical features"
+    return None
+
+
 class Places:
     """Where cells lie on a screen: plates and wells as `folder_name` spells them.
 
@@ -44,7 +54,8 @@ class Embeddings:
     Attributes
     ----------
     trained, all
-        model and seed of every training; and of the baselines.
+        model and seed of every training; and of the baselines, CellProfiler where cells have
+        features.
     shown_models
         Trained models of figures 3, 4 and 5: the main one, then those compared with it.
     shown
@@ -60,8 +71,9 @@ class Embeddings:
     def __init__(self, config: dict) -> None:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
         trained = [(model, seed) for model in config["models"] for seed in seeds]
-        from_cells = config["source"] != "profiles"
-        baselines = [(model, 0) for model in BASELINES] if from_cells else []
+        baselines = [] if config["source"] == "profiles" else [(model, 0) for model in BASELINES]
+        if without_features(config):
+            baselines.remove(("cellprofiler", 0))
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
         in_figures = {*self.shown_models, "cellprofiler"}
         shown = [pair for pair in trained + baselines if pair[0] in in_figures]

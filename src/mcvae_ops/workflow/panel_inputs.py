@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mcvae_ops.archive.licences import is_non_commercial
 from mcvae_ops.archive.table_address import named_fields
+from mcvae_ops.workflow.names import without_features
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
 
 __all__ = [
@@ -109,6 +110,10 @@ def _missing(config: dict) -> dict[str, str]:
     has_cells = config["source"] != "profiles"
     if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
         missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"
+    if reason := without_features(config):
+        missing["features"] = reason
+        if config["benchmarks"]["functions"]["significance"] == "cellprofiler":
+            missing["significance"] = f"{reason}, in which benchmarks.functions.significance tests"
     if config["source"] != "simulated":
         missing["truth"] = f"source is {config['source']}, in which nothing is planted"
     if config["benchmarks"]["doses"]["pattern"] is None:

@@ -19,7 +19,8 @@ class Table:
         Where it lies below ``results/{screen}``. ``{training}`` ("model/seed") stands in it if each
         training that is shown has a table of its own.
     needs
-        What a run must have to make it: "cells", "corrections", "doses" (guides with a dose),
+        What a run must have to make it: "cells", "features" (classical ones of cells),
+        "corrections", "doses" (guides with a dose),
         "truth" (planted), "pairs" (of genes: those of complexes or of another list),
         "significance" (of guides), "mitotic_index", "spaces" (salient and background) or an
         annotation by its key in ``archive.annotations``. If several are missing, the user is told
@@ -70,7 +71,7 @@ BENCHMARKS = {  # one row per estimate: the claims and the report read them, too
         folder="benchmarks", needs=("mitotic_factors", "mitotic_index", "spaces", "stage")
     ),
     "covariates": Table(folder="benchmarks", needs=("cells",)),
-    "features": Table(folder="benchmarks", needs=("cells", "functional_groups")),
+    "features": Table(folder="benchmarks", needs=("cells", "features", "functional_groups")),
     "guides": Table(folder="benchmarks", needs=("cells",)),
     "corrections": Table(folder="benchmarks", needs=("corrections", "cells", "corum")),
 }

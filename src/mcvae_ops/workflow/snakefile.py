@@ -89,7 +89,8 @@ def cell_tables(config: dict) -> list[dict]:
     if cells_on_images(config) is None:
         return config["cells"]
     folder = Path("results", config["screen"]["name"], "segmented").absolute()
-    return [config["cells"][0] | {"table": f"{folder}/{{plate}}/{{well}}.parquet"}]
+    first, *others = config["cells"]
+    return [first | {"table": f"{folder}/{{plate}}/{{well}}.parquet"}, *others]
 
 
 def table_files(config: dict) -> list[str]:
