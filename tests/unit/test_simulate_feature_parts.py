@@ -66,6 +66,16 @@ def test_tables_hold_the_called_cells_by_stage_in_the_columns_of_the_archive(wel
     assert np.isfinite(cells.drop(columns=names).to_numpy()[:, varies]).mean() > 0.99
 
 
+def test_features_stay_as_measured_where_controls_stand_in_wells_of_their_own(well):
+    raw = pd.concat(measure(well, batch=["plate"]).values())
+    control = pd.concat(measure(well, batch=["plate"], control="no such label").values())
+    pd.testing.assert_frame_equal(raw.drop(columns="gene_symbol_0"),
+                                  control.drop(columns="gene_symbol_0"))  # fmt: skip
+    assert raw["DAPI_Intensity_MeanIntensity"].min() > 0
+    with pytest.raises(InputError, match="a control cell is missing"):
+        measure(well, batch=["plate", "well"], control="no such label")
+
+
 def test_measured_on_channels_brought_back_by_their_planted_shifts(well):
     screen = well["config"]["screen"]
     channels = channels_from(screen["channels"])

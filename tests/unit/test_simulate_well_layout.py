@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist
 
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import well_grid
-from mcvae_ops.simulate.cell_states import call_cells, draw_cells
+from mcvae_ops.simulate.cell_states import call_cells, draw_cells, guides_of_well
 from mcvae_ops.simulate.library import (
     AXES,
     EFFECTS,
@@ -180,3 +180,20 @@ def test_a_wrong_guide_is_another_one_even_in_a_library_of_two(effects):
                            index=range(100)).assign(is_mitotic=False)  # fmt: skip
     called = call_cells(planted, pair, calls, np.random.default_rng(0))
     assert (called["guide"] == pair["guide"].iloc[1]).all()
+
+
+def test_a_well_of_an_arrayed_plate_holds_one_gene_or_controls(effects):
+    wells = [f"{row}{column}" for row in "ABCDEFGH" for column in range(1, 13)]
+    genes = effects.loc[~effects["is_ntc"], "gene"].unique()
+    held = []
+    for place, well in enumerate(wells):
+        guides = guides_of_well(effects, wells, well)
+        cells = draw_cells(np.zeros(50), guides, SIMULATE, np.random.default_rng(place))
+        called = call_cells(
+            cells.assign(y_px=0.0, x_px=0.0), guides[["guide", "gene"]], SIMULATE["calls"],
+            np.random.default_rng(place),
+        )  # fmt: skip
+        (gene,) = set(called["gene"])
+        assert set(cells["gene"]) == {gene} and (gene == "NTC") == (place % 4 == 0)
+        held += [gene] * (gene != "NTC")
+    assert held == [genes[k % len(genes)] for k in range(72)]

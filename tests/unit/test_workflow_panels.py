@@ -34,6 +34,12 @@ MISSING = {
         {"covariates", "features", "guides", "corrections"},
     ),
     "significance": (profiles(), {"fig4a", "fig4b", "fig4c"}, {"functions"}),
+    "images": (profiles() | {"screen.images": "none"}, {"fig1"}, set()),
+    "features": (
+        {"cells": in_full({"cells": {"masks": "{well}_{tile}.tif", "measure": False}})["cells"]},
+        {"fig4a", "fig4b", "fig4c", "fig4d", "fig4e"},
+        {"functions", "features"},
+    ),
     "mitotic_index": (profiles({}), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
     "spaces": (profiles(spaces=ONE), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
     "truth": ({"source": "archive"}, {"figs6"}, set()),

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.shorthand import COLOURS, in_full
 from tests.helpers.configurations import checked, merged
 
@@ -80,3 +81,19 @@ def test_channels_of_their_own_files_need_a_word_on_their_register():
     config["alignment"]["in_register"] = ["A594", "AF75"]
     with pytest.raises(InputError, match="channel 'AF75'"):
         checked(config)
+
+
+def test_published_profiles_need_no_images(tmp_path):
+    here = tmp_path / "map.csv"
+    here.write_text("gene,PC_1\nA,1\n")
+    complexes = tmp_path / "complexes.tsv"
+    complexes.write_text("complex\tgenes\nX\tA;B\n")
+    genes = {"table": str(here), "spaces": {"combined": "PC_*"}}
+    config = checked({
+        "source": "profiles", "screen": {"name": "map", "control": "NT"},
+        "archive": {"profiles": {"genes": genes}, "annotations": {"corum": str(complexes)}},
+        "models": dict.fromkeys(("vae", "cvae", "cvae_prior_s", "cvae_prior_z")),
+    })  # fmt: skip
+    assert config["archive"]["profiles"]["guide_significance"] is None
+    assert "fig1" not in DrawnPanels(config, []).drawn
+    assert "fig2b" in DrawnPanels(config, []).drawn

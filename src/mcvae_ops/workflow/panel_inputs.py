@@ -6,6 +6,7 @@ from mcvae_ops.archive.licences import is_non_commercial
 from mcvae_ops.archive.table_address import named_fields
 from mcvae_ops.workflow.names import without_features
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
+from mcvae_ops.workflow.shorthand import NO_IMAGES
 
 __all__ = [
     "benchmark_tables", "panel_settings", "panel_tables", "panel_values", "undrawable",
@@ -106,6 +107,8 @@ def _missing(config: dict) -> dict[str, str]:
         missing["pairs"] = "no list of pairs of genes can be used"
     if config["source"] == "profiles":
         missing["cells"] = "source is profiles, which has no cells"
+        if config["screen"]["images"] == NO_IMAGES["screen"]["images"]:
+            missing["images"] = "screen.images is not given"
         missing |= _missing_of_profiles(config["archive"]["profiles"])
     has_cells = config["source"] != "profiles"
     if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):

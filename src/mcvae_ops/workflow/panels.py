@@ -19,7 +19,7 @@ class Table:
         Where it lies below ``results/{screen}``. ``{training}`` ("model/seed") stands in it if each
         training that is shown has a table of its own.
     needs
-        What a run must have to make it: "cells", "features" (classical ones of cells),
+        What a run must have to make it: "cells", "features" (classical ones of cells), "images",
         "corrections", "doses" (guides with a dose),
         "truth" (planted), "pairs" (of genes: those of complexes or of another list),
         "significance" (of guides), "mitotic_index", "spaces" (salient and background) or an
@@ -100,6 +100,7 @@ TABLES = BENCHMARKS | {
 PANELS = {
     "fig1": Panel(
         draw="fig1_design:fig1",
+        needs=("images",),
         settings=("screen", "models", "training"),
         caption=(
             "The main model as its network objects are: every layer with weights, the number of "

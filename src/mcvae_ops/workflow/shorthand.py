@@ -9,6 +9,16 @@ from mcvae_ops.screen import tile_shape
 CELLS = {"table": None, "columns": {}, "parse": {}, "masks": None, "segment": None, "measure": None}
 SEGMENT = {"diameter_px": None, "diameter_um": None, "method": "watershed"}
 LABELS = {"columns": {}, "parse": {}}
+# What published profiles may leave out: their optional table, and what describes images, for which
+# something stands in that is never read.
+PUBLISHED = {"guide_significance": None}
+NO_IMAGES = {
+    "screen": {
+        "plates": {"none": ["A1"]}, "tiles": "0", "tile_size_px": 1000, "images": "none",
+        "channels": [{"name": "none"}],
+    },
+    "crop": {"size_px": 48},
+}  # fmt: skip
 # Okabe and Ito's palette on a dark ground (jfly.uni-koeln.de/color), for channels without a colour.
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00")
 
@@ -25,8 +35,10 @@ def in_full(config: dict) -> dict:
     -------
     A new configuration: rectangles of wells as lists, every key of each channel and of the grid of
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
-    lists of tables under ``cells`` and ``labels`` with every key of each.
+    lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
+    not describe plates, images and channels.
     """
+    config = _published(config) if config.get("source") == "profiles" else config
     cells = _tables(config.get("cells"), CELLS)
     config = config | {
         "cells": _segmented(cells) if _is_list_of_sections(cells) else cells,
@@ -46,6 +58,16 @@ def in_full(config: dict) -> dict:
     if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
+
+
+def _published(config: dict) -> dict:
+    """Return a configuration of published profiles that describes images, if need be of none."""
+    given = {name: config[name] for name in NO_IMAGES if isinstance(config.get(name), dict)}
+    config = config | {name: NO_IMAGES[name] | section for name, section in given.items()}
+    archive = config.get("archive")
+    if isinstance(archive, dict) and isinstance(archive.get("profiles"), dict):
+        config["archive"] = archive | {"profiles": PUBLISHED | archive["profiles"]}
+    return config
 
 
 def _tables(tables: object, keys: dict) -> object:
