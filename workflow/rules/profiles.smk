@@ -175,7 +175,7 @@ rule cells_h5ad:
     """Every well of the main model's first training as AnnData."""
     input:
         expand(
-            f"results/{config['screen']['name']}/embeddings/{EMBEDDINGS.main}/{{plate}}/{{well}}.h5ad",
+            f"results/{SCREEN}/embeddings/{EMBEDDINGS.main}/{{plate}}/{{well}}.h5ad",
             zip,
             **PLACES.wells,
         ),
