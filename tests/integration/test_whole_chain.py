@@ -47,6 +47,7 @@ def test_every_figure_exists_with_its_data(tiny_run):
         for suffix in ("pdf", "svg", "png", "csv"):
             path = results(tiny_run) / f"figures/{panel}.{suffix}"
             assert path.stat().st_size > 100, path
+        assert "mathdefault" not in path.with_suffix(".svg").read_text(), panel
     assert (results(tiny_run) / "report.html").stat().st_size > 100_000
 
 
