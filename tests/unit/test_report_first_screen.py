@@ -41,7 +41,8 @@ def test_data_are_as_good_as_their_numbers(n_dropped, n_failed, auroc, confounde
         dropped, 100, alignment(n_failed), covariates(auroc), "mcvae", confounded
     )
     assert [answer.grade for answer in answers] == grades
-    assert f"{n_failed / 50:.1%} could not be used" in answers[1].words
+    unused = f"{n_failed / 50:.1%} could not be used" if n_failed else "all could be used"
+    assert unused in answers[1].words
     assert f"AUROC of {auroc:.2f}" in answers[2].words
     without = first_screen.data_answers(dropped, 100, alignment(0), None, "mcvae", [])
     assert len(without) == 3
@@ -85,8 +86,10 @@ def test_a_picture_has_cells_on_the_left_and_controls_on_the_right_in_their_colo
     sprite[0, 0, :, 1] = 255  # first channel, second cell
     sprite[1, 1, 2, 3, 1] = 255  # second channel, fourth control, one pixel
     picture = first_screen.composite(sprite.reshape(2 * 2 * size, n * size), ["#ff0000", "#0080ff"])
-    pixels = np.asarray(picture).reshape(size, 2, first_screen.CROPS, size, 3)  # y, arm, cell, x
-    expected = np.zeros_like(pixels)
-    expected[:, 0, 1] = (255, 0, 0)
-    expected[2, 1, 3, 1] = (0, 128, 255)
-    np.testing.assert_array_equal(pixels, expected)
+    pixels, half = np.asarray(picture), first_screen.CROPS * size
+    cells, gap, controls = np.split(pixels, [half, half + first_screen.GAP_PX], axis=1)
+    assert (gap == 255).all() and cells.shape == controls.shape == (size, half, 3)
+    expected = np.zeros((2, size, half, 3), np.uint8)
+    expected[0, :, size : 2 * size] = (255, 0, 0)
+    expected[1, 2, 3 * size + 1] = (0, 128, 255)
+    np.testing.assert_array_equal([cells, controls], expected)

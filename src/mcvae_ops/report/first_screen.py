@@ -20,6 +20,7 @@ from mcvae_ops.report.gene_pictures import NUMBERS
 
 FIRST_HITS = 10
 CROPS = 4  # of cells, and as many of controls, beside a hit
+GAP_PX = 6  # between both
 NEXT = 6  # steps that are shown
 GRADES = ("good", "look", "bad")
 # What is above the first limit is worth a look, above the second bad.
@@ -94,7 +95,8 @@ def data_answers(
         ),
         Answer(
             graded(failed, FAILED),
-            f"{style.counted(len(tiles), 'tiles')}, {failed:.1%} could not be used",
+            f"{style.counted(len(tiles), 'tiles')}, "
+            + (f"{failed:.1%} could not be used" if failed else "all could be used"),
             "#quality",
         ),
     ]
@@ -225,9 +227,10 @@ def composite(sprite: np.ndarray, colours: Sequence[str]) -> Image.Image:
     grey = sprite.reshape(len(colours), 2, size, -1, size)[:, :, :, :CROPS]
     rgb = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in colours])
     light = np.einsum("cayne,ck->ayenk", grey / 255.0, rgb / 255.0)  # (arm, y, x, cell, colour)
-    arms, y, x, n, _ = light.shape
-    cells = light.transpose(1, 0, 3, 2, 4).reshape(y, arms * n * x, 3)
-    return Image.fromarray((255 * np.clip(cells, 0, 1)).astype(np.uint8))
+    cells, controls = light.transpose(0, 1, 3, 2, 4).reshape(2, size, -1, 3)
+    between = np.ones((size, GAP_PX, 3))
+    both = np.hstack([cells, between, controls])
+    return Image.fromarray((255 * np.clip(both, 0, 1)).astype(np.uint8))
 
 
 def as_data_uri(picture: Image.Image) -> str:
