@@ -87,11 +87,25 @@ def test_a_deleted_figure_is_drawn_alone(tiny_run):
     figure = results(tiny_run) / "figures/fig2a.pdf"
     before = figure.read_bytes()
     figure.unlink()
-    planned = jobs(tiny_run, "results/tiny/figures/fig2a.pdf")
-    assert planned == {"draw_figure": 1, "total": 1}
-    done = snakemake(tiny_run, "--cores", "1", "results/tiny/figures/fig2a.pdf")
+    assert jobs(tiny_run, str(figure.relative_to(tiny_run))) == {"draw_figure": 1, "total": 1}
+    assert jobs(tiny_run, "fig2a") == {"draw_figure": 1, "fig2a": 1, "total": 2}
+    assert jobs(tiny_run)["draw_figure"] == 1
+    done = snakemake(tiny_run, "fig2a", "--cores", "1")
     assert done.returncode == 0, done.stdout[-3000:]
     assert figure.read_bytes() == before
+
+
+def test_what_is_deleted_of_the_results_is_made_again_and_nothing_else(tiny_run, tmp_path):
+    folder = results(tiny_run)
+    for name in ("figures", "claims.tsv", "explorer.html"):
+        (folder / name).rename(tmp_path / name)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        for name in ("figures", "claims.tsv", "explorer.html"):
+            (tmp_path / name).rename(folder / name)
+    assert set(planned) == {"draw_figure", "claims", "explorer", "report", "all", "total"}
+    assert planned["draw_figure"] == len(list((folder / "figures").glob("*.pdf")))
 
 
 def test_streams_a_device_and_a_colour_crop_and_train_nothing_again(tiny_run):

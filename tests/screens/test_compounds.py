@@ -12,10 +12,10 @@ from mcvae_ops.simulate.library import AXES, EFFECTS
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
-from tests.helpers.configurations import merged, whole
+from tests.helpers.configurations import checked, merged
 
 RESULTS = ROOT / "results/compounds"
-CONFIG = whole(merged("compounds"))
+CONFIG = checked(merged("compounds"))
 
 
 @pytest.fixture(autouse=True, scope="module")
