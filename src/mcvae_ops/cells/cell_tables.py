@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 MITOTIC = "mitotic"
 VALUES_PER_GROUP = 8 << 20
-"""Numbers in a row group of the features, and in what is joined at a time where tiles are many."""
+"""Numbers in a row group of the features (32 MB); blocks with fewer are joined together."""
 CELL_COLUMNS = [
     "cell_id",
     "plate",
@@ -66,9 +66,8 @@ def split_cells(
 
     The parts are streamed: each is partitioned by well and tiles in `cache`, then each well is
     joined, some tiles at a time. So memory holds some rows of a part, or the cells of
-    `TILES_PER_BLOCK` tiles (of more, as long as they have `VALUES_PER_GROUP` features in all),
-    beside the tables of labels and images. Parts that an interrupted job has partitioned are not
-    fetched again.
+    `TILES_PER_BLOCK` tiles (of more where they are few), beside the tables of labels and images.
+    Parts that an interrupted job has partitioned are not fetched again.
 
     Parameters
     ----------
@@ -155,7 +154,7 @@ def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:
 
 
 def _write(blocks: Iterable[tuple[pa.Table, pa.Table]], paths: Sequence[str]) -> None:
-    """Write some cells after the other, and their features, in equal row groups."""
+    """Write some cells after the other, and their features: a row group of each."""
     with ExitStack() as stack:
         writers = []
         for tables in blocks:
@@ -166,11 +165,7 @@ def _write(blocks: Iterable[tuple[pa.Table, pa.Table]], paths: Sequence[str]) ->
             if not len(tables[0]):
                 continue
             for writer, rows in zip(writers, tables, strict=True):
-                writer.write_table(rows, _cells_per_group(tables[1].num_columns))
-
-
-def _cells_per_group(n_features: int) -> int:
-    return max(1, VALUES_PER_GROUP // n_features)
+                writer.write_table(rows)
 
 
 class _Wells:
@@ -197,6 +192,7 @@ class _Wells:
         self.tables = tables
         self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))
+        self.cells_per_group = max(1, VALUES_PER_GROUP // (len(self.features) + 1))
         self.counts: Counts = {}
         self.n_matched: Counter = Counter()
 
@@ -226,11 +222,9 @@ class _Wells:
             for other in self.others:
                 table, n_matched = _attached(table, other, some)
                 self.n_matched[other.described.entry.key] += n_matched
-            features = np.concatenate([of.features_of(table) for of in self.tables], axis=1)
-            self.variance.add(features)
-            columns = [table["cell_id"], *np.ascontiguousarray(features.T)]
-            names = ["cell_id", *(column for _, column in self.features)]
-            yield table.select(CELL_COLUMNS), pa.table(columns, names)
+            for start in range(0, max(1, len(table)), self.cells_per_group):
+                rows = table.slice(start, self.cells_per_group)
+                yield rows.select(CELL_COLUMNS), self._features_of(rows)
         self.counts[plate, well] = n_controls, n_cells - n_controls
         dropped["shown better by another tile"] = len(shown_elsewhere)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
@@ -240,6 +234,13 @@ class _Wells:
                            "first is used", plate, well, n)  # fmt: skip
         elif n := dropped["listed twice"]:
             logger.warning("%s/%s: %d cells stand there twice", plate, well, n)
+
+    def _features_of(self, cells: pa.Table) -> pa.Table:
+        """Return cell_id and the features of all tables."""
+        features = np.concatenate([of.features_of(cells) for of in self.tables], axis=1)
+        self.variance.add(features)
+        names = ["cell_id", *(column for _, column in self.features)]
+        return pa.table([cells["cell_id"], *np.ascontiguousarray(features.T)], names)
 
     def check_matches(self) -> None:
         """Raise an `InputError` if a further table has a row of no cell; say how many it lacks."""
@@ -288,7 +289,7 @@ class _Wells:
         some, n_cells = [], 0
         for key in keys:
             n_here = sum(part.n_rows[key] for part in self.first.parts)
-            if some and n_cells + n_here > _cells_per_group(len(self.features) + 1):
+            if some and n_cells + n_here > self.cells_per_group:
                 yield some
                 some, n_cells = [], 0
             some, n_cells = [*some, key], n_cells + n_here
