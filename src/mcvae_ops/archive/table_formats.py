@@ -162,7 +162,8 @@ def _sqlite_batches(
     columns, n_texts = ", ".join(map(_quoted, [*texts, *numbers])), len(texts)
     with closing(_database(path)) as database:
         cursor = database.execute(f"SELECT {columns or 1} FROM {_quoted(table)}")
-        while rows := cursor.fetchmany(_rows([*texts, *numbers])):
+        # A number of Python takes four times the room of its value.
+        while rows := cursor.fetchmany(max(1, _rows([*texts, *numbers]) // 4)):
             arrays = {
                 name: pa.array([None if row[k] is None else _plain(row[k]) for row in rows])
                 for k, name in enumerate(texts)
