@@ -175,7 +175,7 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
     splits = str(tmp_path / "splits.parquet")
     write_parquet(pa.table({"cell_id": ["other"], "split": ["train"]}), splits)
     with pytest.raises(InputError, match="assign_splits"):
-        read_split(str(screen / "index.parquet"), splits, cells)
+        read_split(str(screen / "index.parquet"), splits)
 
 
 def test_a_shard_that_ends_too_early_is_named(tmp_path):

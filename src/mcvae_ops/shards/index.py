@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_schema, write_parquet
+from mcvae_ops.files import parquet_writer, read_schema, with_codes, with_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.format import open_shard, read_metadata
 
+ROW_GROUP = 1 << 20  # rows
 _READERS = 4  # shards that are read at a time
 
 
@@ -116,7 +117,8 @@ def index_shards(shards: Sequence[str], root: str, batch: Sequence[str], index: 
     names = [Path(path).relative_to(root).as_posix() for path in shards]
     with ThreadPoolExecutor(_READERS) as pool:
         for rows in pool.map(shard_rows, shards, names):
-            tables.append(rows)
+            batches = batches_of(rows["plate"], rows["well"], batch)
+            tables.append(with_codes(rows.append_column("batch", batches), "cell_id"))
             progress.step()
     table = pa.concat_tables(tables)
     if table.num_rows == 0:
@@ -134,5 +136,7 @@ def index_shards(shards: Sequence[str], root: str, batch: Sequence[str], index: 
             expected="one crop of each cell",
             fix="delete the folder crops, and Snakemake makes it again",
         )
-    batches = batches_of(table["plate"], table["well"], batch)
-    write_parquet(table.append_column("batch", batches), index, shared)
+    schema = with_text(table.slice(0, 0)).schema.with_metadata(shared)
+    with parquet_writer(index, schema) as writer:
+        for first in range(0, table.num_rows, ROW_GROUP):
+            writer.write_table(with_text(table.slice(first, ROW_GROUP)))

@@ -23,13 +23,13 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
-from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.embedded_cells import batch_numbers
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import read_embedded_cells, unseen_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
-from mcvae_ops.profiles.significance import batch_numbers, q_values
+from mcvae_ops.profiles.significance import q_values
 from mcvae_ops.progress import Progress
 
 BENCHMARK = "doses"
@@ -231,22 +231,24 @@ def dose_response(
     annotated, rows = read_frame(groups), []
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
-        cells, latent, columns = read_embedded_cells(index, splits, path)
-        unseen = np.isfinite(latent).all(axis=1) & is_unseen(cells["split"])
-        cells, latent = cells[unseen], latent[unseen]
+        cells, vectors = read_embedded_cells(index, splits, path)
+        cells, latent = unseen_cells(cells, vectors)
         is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
         compared = np.isin(batch_of, batch_of[is_ntc])
         cells, is_ntc, batch_of = cells[compared], is_ntc[compared], batch_of[compared]
         values = standardised(latent[compared], batch_of, is_ntc)
-        gene_of, dose = cells["gene"].to_numpy(str), doses_of(cells["guide"], is_ntc, pattern)
+        gene_of, dose = (
+            cells["gene"].to_numpy(str),
+            doses_of(cells["guide"].astype(object), is_ntc, pattern),
+        )
         names = sorted(set(gene_of[~is_ntc]))
         group_of = group_of_genes(names, annotated, split_merged=True)
         means = pd.DataFrame(values[~is_ntc]).groupby([gene_of[~is_ntc], dose[~is_ntc]]).mean()
         genes, doses = (means.index.get_level_values(k).to_numpy() for k in (0, 1))
-        for space, at in space_dimensions(columns).items():
+        for space, at in space_dimensions(vectors.columns).items():
             row = partial(
                 table.row, benchmark=BENCHMARK, protocol="strict", space=space, cells="unseen",
-                **model_and_seed(path),
+                model=vectors.model, seed=vectors.seed,
             )  # fmt: skip
             rows += compound_rows(values[:, at], gene_of, dose, batch_of, row)
             rows += mechanism_rows(
