@@ -98,7 +98,7 @@ def library(n_genes: int, n_guides: int, n_controls: int) -> Library:
 
 
 def configuration(name: str, wells: int | None = None) -> dict:
-    """The paper's screen with one trained model; if asked, of the first `wells` of a plate alone."""
+    """The paper's screen with one trained model; if asked, of the first `wells` of one plate."""
     config = merged("funk2022")
     update_config(config, {"screen": {"name": name}, "models": dict.fromkeys(MODELS_LEFT_OUT)})
     if wells is not None:
