@@ -34,6 +34,12 @@ def digests(results: Path) -> dict[str, str]:
     }
 
 
+def changed(expected: dict[str, str], results: Path) -> list[str]:
+    """Return the results that are there and not as expected."""
+    found = digests(results)
+    return [name for name in found.keys() & expected.keys() if found[name] != expected[name]]
+
+
 def interrupt(
     folder: Path, n: int, seed: int, *arguments: str
 ) -> Iterator[tuple[str, signal.Signals]]:

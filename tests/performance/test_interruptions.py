@@ -1,0 +1,126 @@
+"""A tiny screen that is killed in every stage, and finds its disk full or read-only.
+
+`KILLS` sets the number of kills (50). `UNDISTURBED` may name the folder of a finished run of the
+tiny screen (as the fixture makes it), which spares one run.
+"""
+
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.interruptions import changed, digests, disk, interrupt
+from tests.helpers.runs import (
+    command,
+    environment,
+    jobs,
+    snakemake,
+    tiny_configuration,
+    write_configuration,
+)
+
+STAGES = {
+    "crop_chunk": "crops/20260105_6W-SIM001A/A1/000.ntc.npy",
+    "index_shards": "shards/index.parquet",
+    "aggregate_profiles": "profiles/mcvae/0/guides.parquet",
+    "complexes": "benchmarks/complexes.parquet",
+    "draw_figure": "figures/fig2a.pdf",
+}
+ROOM_MB = 1
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    if "UNDISTURBED" in os.environ:
+        return Path(os.environ["UNDISTURBED"])
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_configuration(tiny_configuration(), folder)
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    return folder
+
+
+def results(folder: Path) -> Path:
+    return folder / "results/tiny"
+
+
+def test_kills_in_every_stage_change_no_byte(undisturbed, tmp_path):
+    write_configuration(tiny_configuration(), tmp_path)
+    expected, stopped = digests(results(undisturbed)), Counter()
+    for rule, number in interrupt(tmp_path, int(os.environ.get("KILLS", 50)), 0, "--cores", "2"):
+        stopped[number.name] += 1
+        print(rule, number.name, flush=True)
+        assert not changed(expected, results(tmp_path)), "a file that is not whole has its name"
+    done = snakemake(tmp_path, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    found = digests(results(tmp_path))
+    print(f"\n{sum(stopped.values())} jobs stopped ({dict(stopped)}), {len(found)} files the same")
+    assert found == expected
+    assert not [path for path in results(tmp_path).rglob(".*.*") if path.is_file()]
+
+
+@pytest.fixture
+def copied(undisturbed, tmp_path) -> Path:
+    return Path(shutil.copytree(undisturbed, tmp_path / "run", symlinks=True))
+
+
+def remake(folder: Path, rule: str) -> subprocess.CompletedProcess:
+    """Run one rule alone."""
+    alone = ("--allowed-rules", rule, "--rerun-triggers", "mtime", "--retries", "0")
+    return snakemake(folder, f"results/tiny/{STAGES[rule]}", "--cores", "2", *alone)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("rule", STAGES)
+def test_a_disk_without_room_ends_in_one_sentence(rule, fault, undisturbed, tmp_path):
+    shutil.copy(undisturbed / "config.yaml", tmp_path)
+    with disk(tmp_path / "results", 400) as small:
+        shutil.copytree(undisturbed / "results", small, dirs_exist_ok=True, symlinks=True)
+        target = small / "tiny" / STAGES[rule]
+        target.unlink()
+        filler = small / "filler"
+        if fault == "full":
+            free = shutil.disk_usage(small).free
+            with open(filler, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, free - 4096)
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+        failed = remake(tmp_path, rule)
+        subprocess.run(["mount", "-o", "remount,rw", str(small)], check=True)
+        filler.unlink(missing_ok=True)
+        said = "No space left on device" if fault == "full" else "Read-only file system"
+        assert failed.returncode != 0 and said in failed.stdout, failed.stdout[-3000:]
+        assert not target.exists()
+        assert (done := remake(tmp_path, rule)).returncode == 0, done.stdout[-3000:]
+        assert target.read_bytes() == (results(undisturbed) / STAGES[rule]).read_bytes()
+
+
+def test_a_second_run_in_a_folder_is_refused_and_the_first_goes_on(copied):
+    (results(copied) / STAGES["aggregate_profiles"]).unlink()
+    arguments = (f"results/tiny/{STAGES['aggregate_profiles']}", "--cores", "1")
+    with open(copied / "first.txt", "w") as output:
+        first = subprocess.Popen(
+            command(copied, *arguments), stdout=output, stderr=output, env=environment()
+        )
+        while not list((copied / ".snakemake/locks").glob("*")) and first.poll() is None:
+            time.sleep(0.02)
+        second = snakemake(copied, *arguments)
+        assert first.wait() == 0, (copied / "first.txt").read_text()[-3000:]
+    assert second.returncode != 0 and "cannot be locked" in second.stdout, second.stdout[-2000:]
+    assert not changed(digests(results(copied)), results(copied))
+
+
+def test_a_clock_that_was_set_back_changes_no_byte(undisturbed, copied):
+    for path in copied.rglob("*"):
+        os.utime(path, (time.time() + 3600,) * 2, follow_symlinks=False)
+    for rule in ("aggregate_profiles", "complexes"):
+        (results(copied) / STAGES[rule]).unlink()
+    target = f"results/tiny/{STAGES['complexes']}"
+    done = snakemake(copied, target, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert digests(results(copied)) == digests(results(undisturbed))
+    print("\nplanned again until the clock has caught up:", jobs(copied, target))
