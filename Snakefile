@@ -24,4 +24,4 @@ use rule * from mcvae
 
 
 # `snakemake` alone says what one can ask for.
-say_targets(workflow, mcvae.config["screen"]["name"])
+say_targets(workflow, mcvae.SCREEN, mcvae.PANELS.drawable)

@@ -10,9 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import mcvae_ops
+from mcvae_ops.errors import InputError
 from tests.helpers.runs import (
     command,
     environment,
@@ -44,6 +47,7 @@ def test_every_figure_exists_with_its_data(tiny_run):
         for suffix in ("pdf", "svg", "png", "csv"):
             path = results(tiny_run) / f"figures/{panel}.{suffix}"
             assert path.stat().st_size > 100, path
+        assert "mathdefault" not in path.with_suffix(".svg").read_text(), panel
     assert (results(tiny_run) / "report.html").stat().st_size > 100_000
 
 
@@ -79,6 +83,29 @@ def test_shifts_are_the_planted_ones(tiny_run):
     assert (error_px.max(axis=1) < 0.5).mean() >= 0.99
 
 
+def test_results_are_opened_in_python(tiny_run, tmp_path):
+    copy = shutil.copytree(results(tiny_run), tmp_path / "copy")
+    screen = mcvae_ops.open(copy)
+    assert screen.configuration["crop"] == tiny_configuration()["crop"]
+    gene = screen.hits.index[0]
+    assert screen.hits.loc[gene, "n_cells"] == screen.genes.loc[gene, "n_cells"]
+    assert set(screen.guides["gene"]) == set(screen.genes.index)
+    crops = screen.crops(gene, n=3)
+    assert crops.shape[:2] == (3, len(screen.channels))
+    of_gene = screen.cells[screen.cells["gene"] == gene]
+    everyone = screen.crops(of_gene)
+    assert all(any(np.array_equal(crop, other) for other in everyone) for crop in crops)
+    latent = screen.model("vae", 0).embed(everyone[:5])["z"]
+    table = screen.embedding("vae", 0).loc[of_gene.index[:5]]
+    np.testing.assert_allclose(latent, table.filter(regex="^z_"), atol=1e-4)
+    test = screen.profiles("genes", "vae", 0, cells="test")
+    assert (test["n_cells"] <= screen.genes["n_cells"].reindex(test.index)).all()
+    with pytest.raises(InputError, match="every cell of 'NO-SUCH' is missing"):
+        screen.crops("NO-SUCH")
+    with pytest.raises(InputError, match="the file is missing"):
+        mcvae_ops.open(copy / "figures")
+
+
 def test_nothing_is_left_to_do(tiny_run):
     assert jobs(tiny_run) == {}
 
@@ -87,11 +114,25 @@ def test_a_deleted_figure_is_drawn_alone(tiny_run):
     figure = results(tiny_run) / "figures/fig2a.pdf"
     before = figure.read_bytes()
     figure.unlink()
-    planned = jobs(tiny_run, "results/tiny/figures/fig2a.pdf")
-    assert planned == {"draw_figure": 1, "total": 1}
-    done = snakemake(tiny_run, "--cores", "1", "results/tiny/figures/fig2a.pdf")
+    assert jobs(tiny_run, str(figure.relative_to(tiny_run))) == {"draw_figure": 1, "total": 1}
+    assert jobs(tiny_run, "fig2a") == {"draw_figure": 1, "fig2a": 1, "total": 2}
+    assert jobs(tiny_run)["draw_figure"] == 1
+    done = snakemake(tiny_run, "fig2a", "--cores", "1")
     assert done.returncode == 0, done.stdout[-3000:]
     assert figure.read_bytes() == before
+
+
+def test_what_is_deleted_of_the_results_is_made_again_and_nothing_else(tiny_run, tmp_path):
+    folder = results(tiny_run)
+    for name in ("figures", "claims.tsv", "explorer.html"):
+        (folder / name).rename(tmp_path / name)
+    try:
+        planned = jobs(tiny_run)
+    finally:
+        for name in ("figures", "claims.tsv", "explorer.html"):
+            (tmp_path / name).rename(folder / name)
+    assert set(planned) == {"draw_figure", "claims", "explorer", "report", "all", "total"}
+    assert planned["draw_figure"] == len(list((folder / "figures").glob("*.pdf")))
 
 
 def test_streams_a_device_and_a_colour_crop_and_train_nothing_again(tiny_run):

@@ -8,10 +8,10 @@ import pytest
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import ROOT
-from tests.helpers.configurations import merged, whole
+from tests.helpers.configurations import checked, merged
 
 RESULTS = ROOT / "results/compounds"
-CONFIG = whole(merged("compounds"))
+CONFIG = checked(merged("compounds"))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -47,32 +47,71 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def test_scanpy_opens_and_draws_profiles(run, tmp_path):
-    tables = [str(run / f"{name}.parquet") for name in ("guides", "genes", "maps")]
-    targets = [str(tmp_path / f"{name}.h5ad") for name in ("guides", "genes")]
-    export_anndata(*tables, "fake", *targets)
-    before = Path(targets[1]).read_bytes()
-    export_anndata(*tables, "fake", *targets)
-    assert Path(targets[1]).read_bytes() == before
+HITS = pd.DataFrame(
+    {
+        "gene": ["B", "A"], "guide": "", "n_cells": 1, "q_combined": [0.5, 0.01],
+        "is_hit": [False, True], "n_guides": 2, "group": ["", "tubulin"],
+    }
+)  # fmt: skip
 
-    genes = scanpy.read_h5ad(targets[1])
-    table = pd.read_parquet(tables[1])
+
+@pytest.fixture
+def exported(run, tmp_path):
+    """Return a function that exports a level of some cells and opens it with scanpy."""
+    HITS.to_parquet(tmp_path / "hits.parquet")
+
+    def export(level: str, cells: str = "all", **tables: str):
+        target = str(tmp_path / f"{level}.{cells}.h5ad")
+        export_anndata(str(run / f"{level}.parquet"), "fake", level, cells, target, **tables)
+        return scanpy.read_h5ad(target)
+
+    return export
+
+
+def test_genes_are_a_row_each_with_what_is_known_of_them(run, exported, tmp_path):
+    tables = {"maps": str(run / "maps.parquet"), "hits": str(tmp_path / "hits.parquet")}
+    genes = exported("genes", **tables)
+    before = (tmp_path / "genes.all.h5ad").read_bytes()
+    exported("genes", **tables)
+    assert (tmp_path / "genes.all.h5ad").read_bytes() == before
+
+    table = pd.read_parquet(run / "genes.parquet").query("cells == 'all'").set_index("gene")
+    assert genes.obs_names.tolist() == table.index.tolist()
     np.testing.assert_allclose(genes.X, table[LATENT])
     np.testing.assert_array_equal(genes.obsm["X_salient"], genes.X[:, :2])
     np.testing.assert_array_equal(genes.obsm["X_background"], genes.X[:, 2:])
     assert genes.var["space"].tolist() == ["salient", "salient", "background"]
-    assert genes["A/all"].obsm["X_umap_salient"].tolist() == [[1.5, 2.5]]
-    assert np.isnan(genes["A/test"].obsm["X_umap"]).all()
+    assert genes["A"].obsm["X_umap_salient"].tolist() == [[1.5, 2.5]]
+    assert np.isnan(genes["NTC"].obsm["X_umap"]).all()
+    assert genes.obs["n_cells"].tolist() == table["n_cells"].tolist()
+    assert genes.obs["q_combined"][["A", "B"]].tolist() == [0.01, 0.5]
+    assert genes.obs["is_hit"][["A", "B"]].tolist() == [True, False]
+    assert genes.obs["group"][["A", "B", "NTC"]].tolist() == ["tubulin", "", ""]
+    assert genes.obs[["q_combined", "is_hit"]].loc["NTC"].isna().all()
     found = genes.uns["provenance"]
     assert (found["screen"], found["model"], found["seed"]) == ("fake", "mcvae", 3)
-    assert "commit" in found["mcvae_ops"]
+    assert found["cells"] == "all" and "commit" in found["mcvae_ops"]
+    scanpy.pp.neighbors(genes, n_neighbors=2, use_rep="X")
+    assert genes.obsp["distances"].diagonal().sum() == 0 and genes.obs_names.is_unique
 
-    guides = scanpy.read_h5ad(targets[0])
+
+def test_guides_are_drawn_and_have_no_hits_of_genes(run, exported, tmp_path):
+    tables = {"maps": str(run / "maps.parquet"), "hits": str(tmp_path / "hits.parquet")}
+    guides = exported("guides", **tables)
+    assert guides.obs_names.is_unique and "q_combined" not in guides.obs
     mpl.use("agg")
     for basis in ("umap", "umap_background", "salient"):
         axes = scanpy.pl.embedding(guides, basis, color="gene", show=False)
         assert {text.get_text() for text in axes.get_legend().get_texts()} == {"A", "B", "NTC"}
         axes.figure.savefig(tmp_path / "plot.png")
+
+
+def test_cells_that_a_profile_is_of_can_be_chosen(run, exported):
+    genes = exported("genes", "test")
+    table = pd.read_parquet(run / "genes.parquet").query("cells == 'test'")
+    np.testing.assert_allclose(genes.X, table[LATENT])
+    with pytest.raises(InputError, match="every profile of the cells held_out_gene is missing"):
+        exported("genes", "held_out_gene")
 
 
 @pytest.mark.parametrize(

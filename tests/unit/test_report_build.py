@@ -179,7 +179,9 @@ def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
     assert quality_checks.known_shift_warnings(sound) == []
     apart = quality_checks.known_shift_warnings(sound.assign(error_px=3.0))
     assert len(apart) == 1 and "recorded in one file, but 3.0 px apart" in apart[0]
-    unsure = quality_checks.known_shift_warnings(sound.assign(confidence=0.1))
+    unsure = sound.assign(confidence=0.1)
+    assert quality_checks.known_shift_warnings(unsure) == []
+    unsure = quality_checks.known_shift_warnings(unsure.assign(check="planted shift"))
     assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
 
 

@@ -3,9 +3,11 @@
 import copy
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
+from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.panel_inputs import benchmark_tables, panel_settings, undrawable
 from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
@@ -97,6 +99,24 @@ def test_all_means_every_panel_that_can_be_drawn():
     listed = changed({"figures.panels": ["figqc1", "fig2a"], "alignment.measure": {}})
     panels = DrawnPanels(listed, [])
     assert (panels.drawn, set(panels.left_out)) == (["fig2a"], {"figqc1"})
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("fig2d", "fig2d: found no panel of the name fig2d, .*; write fig2a or fig2b or fig2c"),
+        ("results/a/figures/Fig2A.pdf", "found no panel of the name Fig2A, .* write fig2a instead"),
+        ("fig3", "write fig3a or fig3b instead"),
+        ("figqc1.png", "a panel that cannot be drawn because alignment.measure"),
+        ("fig_of_mine", "found no panel of the name fig_of_mine, .*; correct the name"),
+        *((other, None) for other in ("fig2a", "results/a/figures/fig1.svg", "all", "--config",
+                                      "config/figures.yaml", "results/figs/report.html")),
+    ],
+)  # fmt: skip
+def test_panels_that_are_asked_for_are_there(argument, sentence):
+    panels = DrawnPanels(changed({"alignment.measure": {}}), [])
+    with pytest.raises(InputError, match=sentence) if sentence else nullcontext():
+        panels.check_asked(["--cores", "2", argument])
 
 
 def test_a_learning_rate_draws_no_panel_again_and_a_network_those_that_show_it():

@@ -21,6 +21,8 @@ def test_snakemake_alone_lists_targets_with_what_they_do():
     assert "snakemake --cores 2 " in text
     for name, words in (("all", "The report, and"), ("plan", "Say what the run will cost")):
         assert re.search(rf"^  {name} +{words}", text, re.MULTILINE), name
+    assert re.search(r"^  PANEL +One figure: fig1, fig2a, .*figqc1", text, re.MULTILINE)
+    assert re.search(r"^  hits +Which genes change the cells", text, re.MULTILINE)
     for path in ("report.html", "figures/{panel}.pdf", "embeddings/{model}/{seed}.parquet"):
         assert f"  results/simulated/{path}\n" in text
 
@@ -28,12 +30,16 @@ def test_snakemake_alone_lists_targets_with_what_they_do():
 def test_targets_are_shown_without_what_wildcards_may_be():
     rules = [
         ("all", "Everything.", []),
+        ("fig1", "", []),
+        ("hits", "Hits.", ["results/mine/hits.tsv"]),
         ("embed", "Embed.", [r"results/{screen,a}/{model,a|b}/{seed,\d+}.parquet", "second"]),
     ]
-    text = targets_text(rules, "mine")
-    assert "  all  Everything." in text
+    text = targets_text(rules, "mine", ["fig1"])
+    assert "  all    Everything." in text
     assert "  results/mine/{model}/{seed}.parquet\n      Embed." in text
     assert "second" not in text
+    assert "  hits   Hits." in text and "  results/mine/hits.tsv\n      Hits." in text
+    assert "  PANEL  One figure: fig1\n" in text and "  fig1 " not in text
 
 
 def test_make_help_lists_every_target():

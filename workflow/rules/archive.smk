@@ -143,14 +143,14 @@ rule split_cells:
 rule plan:
     """Say what the run will cost; stop if the disk cannot hold it."""
     input:
-        files=f"results/{config['screen']['name']}/manifest/files.parquet",
-        left_out=f"results/{config['screen']['name']}/manifest/left_out.tsv",
+        files=f"results/{SCREEN}/manifest/files.parquet",
+        left_out=f"results/{SCREEN}/manifest/left_out.tsv",
         feature_parts=branch(
             ON_IMAGES is None,
-            then=f"results/{config['screen']['name']}/manifest/feature_parts.parquet",
+            then=f"results/{SCREEN}/manifest/feature_parts.parquet",
         ),
     log:
-        f"logs/{config['screen']['name']}/plan.log",
+        f"logs/{SCREEN}/plan.log",
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -168,6 +168,6 @@ rule plan:
             "plan",
         ),
         results=subpath(input.files, ancestor=2),
-        timings=f"benchmarks/{config['screen']['name']}",
+        timings=f"benchmarks/{SCREEN}",
     script:
         "../scripts/plan.py"

@@ -357,23 +357,23 @@ rule dose_response:
 rule hits:
     """Which genes change the cells: activity, agreement, norms, confounders, resemblance."""
     input:
-        index="results/{screen}/shards/index.parquet",
-        splits="results/{screen}/shards/splits.parquet",
-        embedding=f"results/{{screen}}/embeddings/{EMBEDDINGS.main}.parquet",
+        index=f"results/{SCREEN}/shards/index.parquet",
+        splits=f"results/{SCREEN}/shards/splits.parquet",
+        embedding=f"results/{SCREEN}/embeddings/{EMBEDDINGS.main}.parquet",
         mitotic_index=branch(
             "mitosis" in benchmark_tables(config),
-            then="results/{screen}/profiles/mitotic_index.parquet",
+            then=f"results/{SCREEN}/profiles/mitotic_index.parquet",
         ),
-        complexes="results/{screen}/annotations/complexes.parquet",
-        groups="results/{screen}/annotations/functional_groups.parquet",
-        arms="results/{screen}/annotations/chromosome_arms.parquet",
+        complexes=f"results/{SCREEN}/annotations/complexes.parquet",
+        groups=f"results/{SCREEN}/annotations/functional_groups.parquet",
+        arms=f"results/{SCREEN}/annotations/chromosome_arms.parquet",
     output:
-        hits="results/{screen}/hits.parquet",
-        hits_text="results/{screen}/hits.tsv",
+        hits=f"results/{SCREEN}/hits.parquet",
+        hits_text=f"results/{SCREEN}/hits.tsv",
     log:
-        "logs/{screen}/hits.log",
+        f"logs/{SCREEN}/hits.log",
     benchmark:
-        "benchmarks/{screen}/hits.tsv"
+        f"benchmarks/{SCREEN}/hits.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -446,16 +446,15 @@ rule claims:
     """The claims: estimate, interval, verdict."""
     input:
         tables=expand(
-            "results/{screen}/benchmarks/{table}.parquet",
+            f"results/{SCREEN}/benchmarks/{{table}}.parquet",
             table=benchmark_tables(config),
-            allow_missing=True,
         ),
     output:
-        claims="results/{screen}/claims.tsv",
+        claims=f"results/{SCREEN}/claims.tsv",
     log:
-        "logs/{screen}/claims.log",
+        f"logs/{SCREEN}/claims.log",
     benchmark:
-        "benchmarks/{screen}/claims.tsv"
+        f"benchmarks/{SCREEN}/claims.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:

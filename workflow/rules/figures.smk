@@ -40,3 +40,13 @@ rule draw_figure:
         settings=PANELS.settings,
     script:
         "../scripts/draw_figure.py"
+
+
+# `snakemake fig2a` draws one panel.
+for panel in PANELS.drawable:
+
+    rule:
+        name:
+            panel
+        input:
+            expand(f"results/{SCREEN}/figures/{panel}.{{kind}}", kind=FIGURE_FILES),

@@ -129,18 +129,47 @@ rule umap_profiles:
 
 
 rule export_anndata:
-    """Export guides and genes as AnnData."""
+    """Export guides or genes as AnnData, with what the table of hits knows of them."""
     input:
-        guides="results/{screen}/profiles/{model}/{seed}/guides.parquet",
-        genes="results/{screen}/profiles/{model}/{seed}/genes.parquet",
+        profiles="results/{screen}/profiles/{model}/{seed}/{level}.parquet",
         maps="results/{screen}/profiles/{model}/{seed}/umap.parquet",
+        # Hits are those of the main model's first training.
+        hits=branch(
+            lambda wildcards: f"{wildcards.model}/{wildcards.seed}" == EMBEDDINGS.main,
+            then="results/{screen}/hits.parquet",
+        ),
     output:
-        guides_h5ad="results/{screen}/profiles/{model}/{seed}/guides.h5ad",
-        genes_h5ad="results/{screen}/profiles/{model}/{seed}/genes.h5ad",
+        h5ad="results/{screen}/profiles/{model}/{seed}/{level}.h5ad",
     log:
-        "logs/{screen}/export_anndata/{model}/{seed}.log",
+        "logs/{screen}/export_anndata/{model}/{seed}/{level}.log",
     benchmark:
-        "benchmarks/{screen}/export_anndata/{model}/{seed}.tsv"
+        "benchmarks/{screen}/export_anndata/{model}/{seed}/{level}.tsv"
+    wildcard_constraints:
+        level="guides|genes",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        cells="all",
+    script:
+        "../scripts/export_anndata.py"
+
+
+rule export_cell_set:
+    """Export the guides or genes of some of the cells as AnnData, such as held-out ones."""
+    input:
+        profiles="results/{screen}/profiles/{model}/{seed}/{level}.parquet",
+    output:
+        h5ad="results/{screen}/profiles/{model}/{seed}/{level}.{cells}.h5ad",
+    log:
+        "logs/{screen}/export_cell_set/{model}/{seed}/{level}.{cells}.log",
+    benchmark:
+        "benchmarks/{screen}/export_cell_set/{model}/{seed}/{level}.{cells}.tsv"
+    wildcard_constraints:
+        level="guides|genes",
+        cells="train|test|held_out_guide|held_out_gene",
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -175,7 +204,7 @@ rule cells_h5ad:
     """Every well of the main model's first training as AnnData."""
     input:
         expand(
-            f"results/{config['screen']['name']}/embeddings/{EMBEDDINGS.main}/{{plate}}/{{well}}.h5ad",
+            f"results/{SCREEN}/embeddings/{EMBEDDINGS.main}/{{plate}}/{{well}}.h5ad",
             zip,
             **PLACES.wells,
         ),

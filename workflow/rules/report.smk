@@ -5,27 +5,43 @@ INPUTS
     results/{screen}/figures/, claims.tsv, benchmarks/, qc/, models/*/metrics.parquet
     results/{screen}/profiles/, shards/index.parquet, hits.parquet
 OUTPUTS
+    results/{screen}/configuration.yaml               of the run, whole
     results/{screen}/report.html                      self-contained
     results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
 """
 
 
+rule store_configuration:
+    """Store the whole configuration of the run, with every default."""
+    output:
+        stored=f"results/{SCREEN}/configuration.yaml",
+    log:
+        f"logs/{SCREEN}/store_configuration.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        configuration=without(config, "captions"),
+    script:
+        "../scripts/store_configuration.py"
+
+
 rule explorer:
     """Write the page that shows the map of guides and genes, and crops of every gene."""
     input:
-        index="results/{screen}/shards/index.parquet",
-        guides=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/guides.parquet",
-        genes=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/genes.parquet",
-        maps=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/umap.parquet",
-        groups="results/{screen}/annotations/functional_groups.parquet",
-        hits="results/{screen}/hits.parquet",
+        index=f"results/{SCREEN}/shards/index.parquet",
+        guides=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/guides.parquet",
+        genes=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/genes.parquet",
+        maps=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/umap.parquet",
+        groups=f"results/{SCREEN}/annotations/functional_groups.parquet",
+        hits=f"results/{SCREEN}/hits.parquet",
     output:
-        html="results/{screen}/explorer.html",
-        pictures=directory("results/{screen}/explorer"),
+        html=f"results/{SCREEN}/explorer.html",
+        pictures=directory(f"results/{SCREEN}/explorer"),
     log:
-        "logs/{screen}/explorer.log",
+        f"logs/{SCREEN}/explorer.log",
     benchmark:
-        "benchmarks/{screen}/explorer.tsv"
+        f"benchmarks/{SCREEN}/explorer.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -41,51 +57,49 @@ rule explorer:
 rule report:
     """Write the report of the run."""
     input:
-        claims="results/{screen}/claims.tsv",
+        # Not read, but linked.
+        ancient(f"results/{SCREEN}/configuration.yaml"),
+        claims=f"results/{SCREEN}/claims.tsv",
         figures=expand(
-            "results/{screen}/figures/{panel}.png",
+            f"results/{SCREEN}/figures/{{panel}}.png",
             panel=PANELS.drawn,
-            allow_missing=True,
         ),
         data=expand(
-            "results/{screen}/figures/{panel}.csv",
+            f"results/{SCREEN}/figures/{{panel}}.csv",
             panel=PANELS.drawn,
-            allow_missing=True,
         ),
         tables=expand(
-            "results/{screen}/benchmarks/{table}.parquet",
+            f"results/{SCREEN}/benchmarks/{{table}}.parquet",
             table=benchmark_tables(config),
-            allow_missing=True,
         ),
-        matched="results/{screen}/annotations/matched.tsv",
-        licences="results/{screen}/annotations/licences.tsv",
-        alignment=branch(FROM_CELLS, then="results/{screen}/qc/alignment.parquet"),
-        known_shifts=branch(FROM_CELLS, then="results/{screen}/qc/checks.parquet"),
-        dropped=branch(FROM_CELLS, then="results/{screen}/qc/dropped.parquet"),
-        feature_list=branch(FROM_CELLS, then="results/{screen}/manifest/features.tsv"),
-        index=branch(FROM_CELLS, then="results/{screen}/shards/index.parquet"),
-        splits=branch(FROM_CELLS, then="results/{screen}/shards/splits.parquet"),
-        hits=branch(FROM_CELLS, then="results/{screen}/hits.parquet"),
-        explorer=branch(FROM_CELLS, then="results/{screen}/explorer.html"),
+        matched=f"results/{SCREEN}/annotations/matched.tsv",
+        licences=f"results/{SCREEN}/annotations/licences.tsv",
+        alignment=branch(FROM_CELLS, then=f"results/{SCREEN}/qc/alignment.parquet"),
+        known_shifts=branch(FROM_CELLS, then=f"results/{SCREEN}/qc/checks.parquet"),
+        dropped=branch(FROM_CELLS, then=f"results/{SCREEN}/qc/dropped.parquet"),
+        feature_list=branch(FROM_CELLS, then=f"results/{SCREEN}/manifest/features.tsv"),
+        index=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/index.parquet"),
+        splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
+        hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
+        explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
         metrics=branch(
             FROM_CELLS,
             then=expand(
-                "results/{screen}/models/{model}/{seed}/metrics.parquet",
+                f"results/{SCREEN}/models/{{model}}/{{seed}}/metrics.parquet",
                 zip,
                 **EMBEDDINGS.trained,
-                allow_missing=True,
             ),
         ),
     output:
         html=report(
-            "results/{screen}/report.html",
+            f"results/{SCREEN}/report.html",
             caption="../report/report.rst",
             category="Report",
         ),
     log:
-        "logs/{screen}/report.log",
+        f"logs/{SCREEN}/report.log",
     benchmark:
-        "benchmarks/{screen}/report.tsv"
+        f"benchmarks/{SCREEN}/report.tsv"
     conda:
         "../../envs/cpu.yaml"
     resources:
@@ -95,7 +109,7 @@ rule report:
         screen=config["screen"],
         captions=PANELS.captions,
         left_out=PANELS.left_out,
-        timings="benchmarks/{screen}",
+        timings=f"benchmarks/{SCREEN}",
     script:
         "../scripts/report.py"
 
@@ -104,7 +118,7 @@ rule report:
 rule verify:
     """Compare every file of the run with the checksums that the rules wrote."""
     log:
-        f"logs/{config['screen']['name']}/verify.log",
+        f"logs/{SCREEN}/verify.log",
     conda:
         "../../envs/cpu.yaml"
     threads: 4
@@ -112,7 +126,7 @@ rule verify:
         mem_mb=2000,
         runtime="720m",
     params:
-        checksums=f"checksums/{config['screen']['name']}",
+        checksums=f"checksums/{SCREEN}",
     script:
         "../scripts/verify.py"
 
@@ -125,6 +139,6 @@ rule print_resources:
     conda:
         "../../envs/cpu.yaml"
     params:
-        timings=f"benchmarks/{config['screen']['name']}",
+        timings=f"benchmarks/{SCREEN}",
     script:
         "../scripts/print_resources.py"

@@ -134,7 +134,7 @@ rule ome_zarr:
     """The crops of the whole screen as OME-Zarr."""
     input:
         expand(
-            f"results/{config['screen']['name']}/ome_zarr/{{plate}}/{{well}}/{{chunk}}.{{arm}}.ome.zarr",
+            f"results/{SCREEN}/ome_zarr/{{plate}}/{{well}}/{{chunk}}.{{arm}}.ome.zarr",
             zip,
             **PLACES.shards,
         ),

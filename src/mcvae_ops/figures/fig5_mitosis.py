@@ -186,7 +186,10 @@ def _draw_choices(axes: Axes, choices: pd.DataFrame, models: Sequence[str]) -> N
             axes.plot([row.low, row.high], [y, y], color=colour, lw=1.4)
             axes.plot(row.value, y, "D", ms=5, mfc="white", mec=colour)
     n = choices.groupby("against", sort=False)["n"].max()
-    labels = [f"{name or 'as configured'}\n({style.counted(n[name], 'genes')})" for name in names]
+    sizes = [style.worded(style.counted(n[name], "genes")) for name in names]
+    labels = [
+        f"{name or 'as configured'}\n({size})" for name, size in zip(names, sizes, strict=True)
+    ]
     axes.axvline(0, color=style.INK, lw=1)
     axes.set_yticks(range(len(names)), labels, fontsize=8.5)
     axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="AUROC of B / (S + B) − AUROC of mitotic index")

@@ -95,7 +95,7 @@ def _draw_counts(axes: Axes, counts: dict[str, int], unit: str) -> None:
     axes.barh(range(len(counts)), counts.values(), color=style.FAINT, height=0.6)
     for y, n in enumerate(counts.values()):
         axes.annotate(f"{n:,}", (n, y), (3, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(counts)), list(counts))
+    axes.set_yticks(range(len(counts)), list(map(style.worded, counts)))
     axes.invert_yaxis()
     axes.set(xlabel=unit, xlim=(0, 1.15 * max(counts["tested"], 1)))
     axes.grid(False, axis="y")

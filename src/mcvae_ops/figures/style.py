@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext, NullFormatter
 
 from mcvae_ops.screen import reworded
 
@@ -167,19 +168,31 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return Figure(figsize=(width_in, height_in), layout="constrained")
 
 
-def finish(figure: Figure, panel: str, title: str, note: str) -> None:
-    """Add panel letter, title and note, and replace the words for genes, guides and controls.
+def worded(text: str) -> str:
+    """Replace the words for genes, guides and controls by those of the screen (see `house`)."""
+    return reworded(text, _words.get())
 
-    The words are those of the screen (see `house`); tick labels are not changed.
+
+def finish(figure: Figure, panel: str, title: str, note: str) -> None:
+    """Add panel letter, title and note; use the words of the screen, save for tick labels.
+
+    Matplotlib makes tick labels anew when it draws, from the text that `Axes.set_xticks` was given:
+    prose there passes `worded` beforehand. Most are names of the data, which stay as they are.
     """
     letter = panel.removeprefix("fig").upper()
     x_in, width_in = 0.08, figure.get_figwidth()
     figure.suptitle(
         f"{letter}    {title}", x=x_in / width_in, ha="left", fontsize=12.5, fontweight="bold"
     )
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            # Its formatter writes 10 as $10^1$, which is text here: see `text.parse_math` above.
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(NullFormatter())
     below = figure.supxlabel(note, x=x_in / width_in, ha="left", fontsize=8.0, color=FAINT)
     for text in figure.findobj(Text):
-        text.set_text(reworded(text.get_text(), _words.get()))
+        text.set_text(worded(text.get_text()))
     lines, n_letters = below.get_text().split("\n"), int(17.5 * width_in)
     below.set_text("\n".join(textwrap.fill(line, n_letters) for line in lines))
     while below.get_window_extent().x1 > figure.bbox.x1:  # lines of wide letters

@@ -3,6 +3,7 @@
 import anndata
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_object_dtype
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
@@ -47,47 +48,100 @@ def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> annda
     return adata
 
 
+def add_hits(table: pd.DataFrame, hits: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Add what the table of hits knows of each guide or gene; empty for those that it lacks.
+
+    Parameters
+    ----------
+    table
+        Profiles of one level, with its name (gene or guide) as a column.
+    hits
+        The table of hits: one row per gene, or per guide where the column guide is not empty.
+    level
+        "gene" or "guide". Hits of the other level are not added.
+    """
+    if (level == "guide") != (hits["guide"] != "").any():
+        return table
+    known = hits.set_index(level).drop(columns=["gene", "guide", *table], errors="ignore")
+    known = known.reindex(table[level]).reset_index(drop=True)
+    for column, kind in hits[known.columns].dtypes.items():
+        if is_bool_dtype(kind):
+            known[column] = known[column].astype("boolean")
+        elif is_object_dtype(kind):
+            known[column] = known[column].fillna("")
+    return pd.concat([table, known], axis=1)
+
+
 def add_map(adata: anndata.AnnData, maps: pd.DataFrame) -> None:
-    """Add the UMAPs of the profiles of all cells; profiles of other sets of cells get NaN.
+    """Add the UMAPs of the profiles of all cells.
 
     Parameters
     ----------
     adata
-        obs names are ``name/cells``; gets obsm ``X_umap`` (of X), ``X_umap_salient``, ...
+        obs names are those of the map; gets obsm ``X_umap`` (of X), ``X_umap_salient``, ...
     maps
         name, space, x, y.
     """
     for space, places in maps.groupby("space", sort=False):
-        places = places.set_index(places["name"] + "/all")[["x", "y"]].reindex(adata.obs_names)
+        places = places.set_index("name")[["x", "y"]].reindex(adata.obs_names)
         suffix = "" if space == "combined" else f"_{space}"
         adata.obsm[f"X_umap{suffix}"] = places.to_numpy(np.float32)
 
 
 def export_anndata(
-    guides: str, genes: str, maps: str, screen: str, guides_h5ad: str, genes_h5ad: str
+    profiles: str,
+    screen: str,
+    level: str,
+    cells: str,
+    h5ad: str,
+    maps: str | None = None,
+    hits: str | None = None,
 ) -> None:
-    """Write the guide and gene profiles of one embedding as .h5ad.
+    """Write the guide or gene profiles of one embedding as .h5ad, one row per guide or gene.
 
     Parameters
     ----------
-    guides, genes
-        Tables of profiles.
-    maps
-        UMAPs of these profiles: level, name, space, x, y.
+    profiles
+        Table of profiles.
     screen
         Name of the screen.
-    guides_h5ad, genes_h5ad
-        Outputs; see `to_anndata` and `add_map`.
+    level
+        "guides" or "genes".
+    cells
+        The set of cells whose profiles are written (see `mcvae_ops.profiles.aggregate`).
+    h5ad
+        Output; see `to_anndata`, `add_hits` and `add_map`.
+    maps
+        UMAPs of the profiles of all cells: level, name, space, x, y.
+    hits
+        The table of hits, if it is of this embedding.
+
+    Raises
+    ------
+    InputError
+        If the screen has no profile of this set of cells.
     """
-    placed = read_frame(maps)
-    for level, path, target in (("guide", guides, guides_h5ad), ("gene", genes, genes_h5ad)):
-        table = read_frame(path)
-        first = table.iloc[0]
-        provenance = {"screen": screen, "model": first["model"], "seed": int(first["seed"])}
-        adata = to_anndata(table, table[level] + "/" + table["cells"], provenance)
-        add_map(adata, placed[placed["level"] == level])
-        with whole_file(target) as partial:
-            adata.write_h5ad(partial)
+    item = level.removesuffix("s")
+    table = read_frame(profiles)
+    first = table.iloc[0]
+    table = table[table["cells"] == cells].drop(columns=["model", "seed", "cells"])
+    if table.empty:
+        raise InputError.missing(
+            where=profiles,
+            what=f"every profile of the cells {cells}",
+            why="a file holds the profiles of one set of cells",
+            fix="ask for another set, or hold out such guides or genes (section split)",
+        )
+    table = table.reset_index(drop=True)
+    if hits is not None:
+        table = add_hits(table, read_frame(hits), item)
+    provenance = {"screen": screen, "model": first["model"], "seed": int(first["seed"])}
+    adata = to_anndata(table, table[item], provenance | {"cells": cells})
+    if maps is not None:
+        placed = read_frame(maps)
+        add_map(adata, placed[placed["level"] == item])
+    with whole_file(h5ad) as partial:
+        adata.write_h5ad(partial)
 
 
 def read_rows(path: str, first: int, stop: int) -> pd.DataFrame:

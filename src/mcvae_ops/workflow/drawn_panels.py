@@ -1,5 +1,9 @@
 """The panels of a run: which are drawn, and the input functions of the rule that draws them."""
 
+import re
+from collections.abc import Iterable
+
+from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.panel_inputs import (
     panel_settings,
     panel_tables,
@@ -34,11 +38,42 @@ class DrawnPanels:
 
     def __init__(self, config: dict, trainings: list[str]) -> None:
         self._config, self._trainings = config, trainings
-        reasons, wanted = undrawable(config), wanted_panels(config)
+        self._reasons = reasons = undrawable(config)
+        wanted = wanted_panels(config)
         self.drawable = [panel for panel in PANELS if panel not in reasons]
         self.drawn = [panel for panel in wanted if panel not in reasons]
         self.left_out = {panel: reasons[panel] for panel in wanted if panel in reasons}
         self.captions = {name: panel.caption for name, panel in PANELS.items()}
+
+    def check_asked(self, arguments: Iterable[str]) -> None:
+        """Raise an `InputError` if a panel is asked for that cannot be drawn.
+
+        Parameters
+        ----------
+        arguments
+            The command line. A panel is asked for by its name (``fig2a``) or by one of its files
+            (``results/simulated/figures/fig2a.pdf``); other arguments are not looked at.
+        """
+        for argument in arguments:
+            asked = re.fullmatch(r"(?:.*/figures/)?(fig\w+)(?:\.\w+)?", argument, re.IGNORECASE)
+            if asked is None or asked[1] in self.drawable:
+                continue
+            if asked[1] in self._reasons:
+                raise InputError(
+                    where=argument,
+                    found=f"a panel that cannot be drawn because {self._reasons[asked[1]]}",
+                    expected=f"some of {', '.join(self.drawable)}",
+                    fix="ask for another panel, or give what it needs",
+                )
+            name = asked[1].lower()
+            near = [panel for panel in self.drawable if name in (panel, panel[: len(name)])]
+            near = near or [panel for panel in self.drawable if panel[:4] == name[:4]]
+            raise InputError(
+                where=argument,
+                found=f"no panel of the name {asked[1]}",
+                expected=f"some of {', '.join(self.drawable)}",
+                fix=f"write {' or '.join(near)} instead" if near else "correct the name",
+            )
 
     def tables(self, wildcards) -> list[str]:
         """Input function: the tables that one panel reads."""

@@ -1,7 +1,7 @@
 """What the Snakefiles and the rules call."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,12 +116,18 @@ def say_left_out(panels: DrawnPanels) -> None:
         terminal.warning(f"Left out of this run because {reason}: {names}.")
 
 
-def say_targets(workflow, screen: str) -> None:
+def check_panels_asked(panels: DrawnPanels) -> None:
+    """Say which panels there are if the command line asks for another one."""
+    with _one_sentence():
+        panels.check_asked(sys.argv[1:])
+
+
+def say_targets(workflow, screen: str, panels: Collection[str]) -> None:
     """Say what one can ask for, and end Snakemake, if it was called without any argument."""
     if len(sys.argv) > 1:
         return
     rules = [
         (rule.name, rule.docstring or "", list(map(str, rule.output))) for rule in workflow.rules
     ]
-    print(targets_text(rules, screen))
+    print(targets_text(rules, screen, panels))
     sys.exit()

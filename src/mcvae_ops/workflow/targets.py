@@ -1,10 +1,13 @@
 """What one can ask the workflow for, in words."""
 
 import re
+from collections.abc import Collection
 
 
-def targets_text(rules: list[tuple[str, str, list[str]]], screen: str) -> str:
-    """Return what can be asked for: rules without files by name, others by their first file.
+def targets_text(
+    rules: list[tuple[str, str, list[str]]], screen: str, panels: Collection[str]
+) -> str:
+    """Return what can be asked for: by name what is there once, by its first file everything.
 
     Parameters
     ----------
@@ -12,12 +15,16 @@ def targets_text(rules: list[tuple[str, str, list[str]]], screen: str) -> str:
         Name, docstring and output files of each rule.
     screen
         Name of the screen.
+    panels
+        Names of the panels, each of which is a rule without files.
     """
-    named = [(name, text) for name, text, files in rules if not files]
+    once = [rule for rule in rules if not any("{" in file for file in rule[2])]
+    named = [(name, text) for name, text, _ in once if name not in panels]
     made = [(files[0], text) for _, text, files in rules if files]
     # Wildcards without what they may be: {chunk,[0-9]+} is {chunk}.
     made = [(re.sub(r"\{(\w+),[^}]*\}", r"{\1}", path), text) for path, text in made]
     made = [(path.replace("{screen}", screen), text) for path, text in made]
+    named.append(("PANEL", f"One figure: {', '.join(panels)}"))
     width = max(len(what) for what, _ in named)
     lines = [
         "snakemake --cores 2              makes the report and all it needs (target: all)",
