@@ -19,17 +19,17 @@ SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 RULE = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
 LATEST_S = 20  # after the start of a job, at the latest, it is stopped
 HANG_S = 120  # so long a run may take to end after Ctrl-C
-TIMED = ("report.html", "*metrics.parquet")
-"""Files that hold times, and so differ between any two runs."""
+OF_ONE_RUN = ("report.html", "*metrics.parquet", "manifest/*")
+"""Files that hold times, or the folder of the run, and so differ between any two runs."""
 
 
 def digests(results: Path) -> dict[str, str]:
-    """Digest of every result by its path, but for files that hold times."""
+    """Digest of every result by its path, but for `OF_ONE_RUN`."""
     return {
         path.relative_to(results).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(results.rglob("*"))
         if path.is_file()
-        and not any(path.match(pattern) for pattern in TIMED)
+        and not any(path.match(pattern) for pattern in OF_ONE_RUN)
         and not any(part.startswith(".") for part in path.relative_to(results).parts)
     }
 

@@ -30,7 +30,11 @@ STAGES = {
     "complexes": "benchmarks/complexes.parquet",
     "draw_figure": "figures/fig2a.pdf",
 }
-ROOM_MB = 1
+SAID = {
+    "full": ["No space left on device"],
+    # The second is Snakemake's own, where other outputs of the rule are there already.
+    "read-only": ["Read-only file system", "Write-protected output files"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +96,8 @@ def test_a_disk_without_room_ends_in_one_sentence(rule, fault, undisturbed, tmp_
         failed = remake(tmp_path, rule)
         subprocess.run(["mount", "-o", "remount,rw", str(small)], check=True)
         filler.unlink(missing_ok=True)
-        said = "No space left on device" if fault == "full" else "Read-only file system"
-        assert failed.returncode != 0 and said in failed.stdout, failed.stdout[-3000:]
+        assert failed.returncode != 0
+        assert any(sentence in failed.stdout for sentence in SAID[fault]), failed.stdout[-3000:]
         assert not target.exists()
         assert (done := remake(tmp_path, rule)).returncode == 0, done.stdout[-3000:]
         assert target.read_bytes() == (results(undisturbed) / STAGES[rule]).read_bytes()
