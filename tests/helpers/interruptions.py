@@ -41,12 +41,13 @@ def changed(expected: dict[str, str], results: Path) -> list[str]:
 
 
 def interrupt(
-    folder: Path, n: int, seed: int, *arguments: str
+    folder: Path, n: int, seed: int, *arguments: str, between: int = 0
 ) -> Iterator[tuple[str, signal.Signals]]:
     """Stop a run `n` times, each time within the job of another rule; yield rule and signal.
 
     Signals go to all processes of the run, as from a terminal, and take turns: SIGKILL, Ctrl-C,
-    SIGTERM. The run goes on after each. Fewer are yielded if no other rule is left.
+    SIGTERM. The run goes on after each; `between` more rules start undisturbed before each. Fewer are
+    yielded if no other rule is left.
     """
     chance, seen = random.Random(seed), set()
     for number in range(n):
@@ -56,21 +57,21 @@ def interrupt(
                 env=environment(), start_new_session=True,
             )  # fmt: skip
             new = []
-            while not new and run.poll() is None:
+            while len(new) <= between and run.poll() is None:
                 time.sleep(0.1)
                 started = RULE.findall((folder / "output.txt").read_text())
                 new = [rule for rule in started if rule not in seen]
-            if not new:
+            if len(new) <= between:
                 assert run.wait() == 0, (folder / "output.txt").read_text()[-3000:]
                 return
-            seen.add(new[0])
+            seen.update(new)
             try:
                 run.wait(chance.uniform(0, LATEST_S) ** 2 / LATEST_S)  # most jobs are short
             except subprocess.TimeoutExpired:
                 os.killpg(run.pid, SIGNALS[number % len(SIGNALS)])
             run.wait(HANG_S)
         snakemake(folder, "--unlock")
-        yield new[0], SIGNALS[number % len(SIGNALS)]
+        yield new[-1], SIGNALS[number % len(SIGNALS)]
 
 
 @contextmanager
