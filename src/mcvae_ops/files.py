@@ -208,14 +208,6 @@ def read_codes(path: str | Path, columns: Sequence[str]) -> pa.Table:
     return table.select(columns).unify_dictionaries()
 
 
-def with_codes(table: pa.Table, text: str) -> pa.Table:
-    """Return a table with its text as codes, but for the column `text`."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) and field.name != text:
-            table = table.set_column(place, field.name, table[place].dictionary_encode())
-    return table
-
-
 def with_text(table: pa.Table) -> pa.Table:
     """Return a table with its codes as text again."""
     types = [
