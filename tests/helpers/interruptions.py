@@ -46,8 +46,8 @@ def interrupt(
     """Stop a run `n` times, each time within the job of another rule; yield rule and signal.
 
     Signals go to all processes of the run, as from a terminal, and take turns: SIGKILL, Ctrl-C,
-    SIGTERM. The run goes on after each; `between` more rules start undisturbed before each. Fewer are
-    yielded if no other rule is left.
+    SIGTERM. The run goes on after each; `between` more rules start undisturbed before each. There
+    are fewer stops if no other rule is left.
     """
     chance, seen = random.Random(seed), set()
     for number in range(n):
