@@ -14,7 +14,8 @@ from mcvae_ops.benchmarks.corrections import EMPTY_PAIRS
 from mcvae_ops.benchmarks.doses.dose_response import (
     compound_rows,
     mechanism_rows,
-    standardised,
+    precision_of,
+    treated,
 )
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.integration.batch_integration import mixing_rows
@@ -24,10 +25,12 @@ from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_corr
 from mcvae_ops.benchmarks.replicates.replicate_profiles import Replicates, replicate_profiles
 from mcvae_ops.benchmarks.replicates.replicate_retrieval import gene_queries, guide_queries
 from mcvae_ops.benchmarks.truth.planted_truth import regression_rows
+from mcvae_ops.embeddings.embedded_cells import is_unseen
 from tests.calibration.cases import Case
 
 ROW = partial(table.row, benchmark="", protocol="strict", model="", space="", seed=0, cells="all")
 ROUNDS = 199
+DOSE = r"([\d.]+) uM$"
 
 
 def screen(
@@ -107,36 +110,66 @@ def replicate_cases() -> Iterator[Case]:
 
 
 def doses_world(
-    seed: int, *, strength: float, ed50: float = 2.0, batches: int = 4, per_dose: int = 8
-) -> tuple[np.ndarray, ...]:
-    """Return cells, gene, dose and batch: a compound at four doses with a Hill curve; controls."""
+    seed: int,
+    *,
+    strength: float = 0.0,
+    ed50: float = 2.0,
+    constant: float = 0.0,
+    per_dose: int = 8,
+    wells: int = 0,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return cells and embedding of a compound at four doses with a Hill curve, and controls.
+
+    A model has seen three quarters of the cells, but for one dose, and moved those of the compound
+    away from the controls. With `wells` a batch is a plate and a dose stands in so many of its
+    wells, which differ.
+
+    Parameters
+    ----------
+    constant
+        An effect that is the same at all doses is no trend.
+    """
     rng, levels = np.random.default_rng(seed), np.array([0.0, 0.3, 1.0, 3.0, 10.0])
-    n = np.r_[60, np.full(4, per_dose)]
+    n, batches = np.r_[60, np.full(4, per_dose)], 4
     dose = np.tile(np.repeat(levels, n), batches)
     batch = np.repeat(np.arange(batches), n.sum())
+    well = np.tile(np.concatenate([np.arange(size) % max(1, wells) for size in n]), batches)
+    well = np.unique(np.c_[batch, dose, well], axis=0, return_inverse=True)[1] if wells else batch
     direction = rng.normal(size=16)
-    effect = strength * (dose / (dose + ed50))[:, None] * direction / np.linalg.norm(direction)
-    cells = rng.normal(size=(len(dose), 16)) + 2 * rng.normal(size=(batches, 16))[batch] + effect
-    return standardised(cells, batch, dose == 0), np.where(dose == 0, "NTC", "c1"), dose, batch
+    direction /= np.linalg.norm(direction)
+    seen = (rng.random(len(dose)) < 0.75) & (dose != 3.0)
+    along = strength * dose / (dose + ed50) + (constant + 0.5 * seen) * (dose > 0)
+    latent = rng.normal(size=(len(dose), 16)) + 2 * rng.normal(size=(batches, 16))[batch]
+    latent += rng.normal(size=(well.max() + 1, 16))[well] * (wells > 0)
+    cells = pd.DataFrame({"plate": batch, "well": well, "batch": batch, "is_ntc": dose == 0})
+    names = np.where(dose == 0, "NTC", "c1")
+    cells = cells.assign(
+        gene=names, guide=[f"{a} {d:g} uM" for a, d in zip(names, dose, strict=True)]
+    )
+    return cells.assign(split=np.where(seen, "train", "test")), latent + along[:, None] * direction
 
 
-def trend_p(constant: float, world: dict, seed: int) -> list[float]:
-    cells, gene, dose, batch = doses_world(seed, strength=0.0, **world)
-    cells[dose > 0] += constant  # an effect that is the same at all doses is no trend
-    rows = compound_rows(cells, gene, dose, batch, ROW)
-    return [row["value"] for row in rows if row["metric"] == "trend_p_value"]
+def dose_rows(world: dict, seed: int) -> list[dict]:
+    cells, latent = doses_world(seed, **world)
+    new = is_unseen(cells["split"])
+    tested, controls = treated(cells, latent, DOSE)
+    return compound_rows(
+        tested, treated(cells[new], latent[new], DOSE)[0], precision_of(controls), ROW
+    )
+
+
+def trend_p(world: dict, seed: int) -> list[float]:
+    return [r["value"] for r in dose_rows(world, seed) if r["metric"] == "trend_p_value"]
 
 
 def ed50_interval(world: dict, seed: int) -> list[tuple]:
-    rows = compound_rows(*doses_world(seed, **world), ROW)
+    rows = dose_rows(world, seed)
     ends = [(r["value"], r["low"], r["high"]) for r in rows if r["metric"] == "ed50"]
     return [(*(ends or [(np.nan,) * 3])[0], world["ed50"])]
 
 
-def response_interval(strength: float, seed: int) -> list[tuple]:
-    cells, gene, dose, batch = doses_world(seed, strength=strength)
-    rows = [r for r in compound_rows(cells, gene, dose, batch, ROW) if r["metric"] == "response"]
-    return [_estimate(rows[-1])]
+def response_interval(world: dict, seed: int) -> list[tuple]:
+    return [_estimate([r for r in dose_rows(world, seed) if r["metric"] == "response"][-1])]
 
 
 def mechanisms(seed: int, strength: float, dimensions: int = 16) -> tuple:
@@ -220,18 +253,22 @@ def other_cases() -> Iterator[Case]:
 
 def dose_cases() -> Iterator[Case]:
     """Yield the cases of doses."""
-    for constant, label in ((0.0, "no effect"), (0.5, "the same effect at all doses")):
-        for per_dose in (2, 8):
-            yield Case("trend p", f"{label}, {per_dose} cells a dose", "p",
-                       partial(trend_p, constant, dict(per_dose=per_dose)), worlds=1000,
-                       quick=per_dose == 8)  # fmt: skip
-    for strength, ed50 in ((3.0, 2.0), (5.0, 2.0), (5.0, 0.6), (5.0, 6.0)):
-        world = dict(strength=strength, ed50=ed50)
-        yield Case("ED50", f"effect {strength:g} sd, ED50 {ed50:g}", "interval",
-                   partial(ed50_interval, world), worlds=300)  # fmt: skip
+    for label, world in (
+        ("no effect, 2 cells a dose", dict(per_dose=2)),
+        ("no effect, 8 cells a dose", dict(per_dose=8)),
+        ("the same effect at all doses, 2 cells a dose", dict(per_dose=2, constant=2.0)),
+        ("the same effect at all doses, 8 cells a dose", dict(per_dose=8, constant=2.0)),
+        ("the same effect at all doses, 3 wells a dose", dict(wells=3, per_dose=12, constant=2.0)),
+    ):
+        yield Case("trend p", label, "p", partial(trend_p, world), worlds=600,
+                   quick=world["per_dose"] == 8)  # fmt: skip
+    for strength, ed50, per_dose in ((3, 2, 32), (5, 2, 32), (5, 0.6, 32), (5, 6, 32), (3, 2, 8)):
+        world = dict(strength=float(strength), ed50=float(ed50), per_dose=per_dose)
+        yield Case("ED50", f"effect {strength} sd, ED50 {ed50:g}, {per_dose} cells a dose",
+                   "interval", partial(ed50_interval, world), worlds=300)  # fmt: skip
     for strength in (0.0, 2.0):
         yield Case("response", f"effect {strength:g} sd", "interval",
-                   partial(response_interval, strength), worlds=300)  # fmt: skip
+                   partial(response_interval, dict(strength=strength)), worlds=300)  # fmt: skip
     yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=400, quick=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import average_precision_score, r2_score
 
-from mcvae_ops.benchmarks.doses.dose_response import crossed_scores, doses_of
+from mcvae_ops.benchmarks.doses.dose_response import crossed_scores, doses_of, treated
 from mcvae_ops.benchmarks.doses.dose_trend import trend_test
 from mcvae_ops.benchmarks.doses.half_effect import half_effect, responses_of
 from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
@@ -14,6 +14,7 @@ from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
     profile_precision,
     rank_profiles,
 )
+from mcvae_ops.benchmarks.doses.response import dose_means, responses
 from mcvae_ops.benchmarks.truth.axis_regression import folds_of, predicted_axes, r2_terms
 from mcvae_ops.benchmarks.truth.planted_truth import planted_axes, planted_names
 from mcvae_ops.errors import InputError
@@ -86,6 +87,38 @@ def test_a_direction_comes_from_other_batches():
     direction = np.array([2.0, 2.5]) / np.hypot(2.0, 2.5)
     assert found[2:] == pytest.approx([2 * direction[1], 7 * direction.sum()])
     assert np.isnan(crossed_scores(cells, np.ones(4, bool), np.zeros(4))).all()
+
+
+def test_a_response_is_the_mean_over_batches_along_the_direction_in_the_others():
+    rng = np.random.default_rng(3)
+    batch_of, dose = np.repeat([0, 1, 2], 12), np.tile(np.repeat([0.0, 1.0, 3.0], [6, 2, 4]), 3)
+    values = rng.normal(size=(36, 4)) + dose[:, None]
+    scores = crossed_scores(values, dose > 0, batch_of)
+    found, terms = responses(dose_means(values, dose, batch_of))
+    for k, level in enumerate((1.0, 3.0)):  # batches have as many cells: a plain mean
+        by_batch = [
+            scores[here & (dose == level)].mean() - scores[here & (dose == 0)].mean()
+            for here in (batch_of == batch for batch in range(3))
+        ]
+        assert found[k] == pytest.approx(np.mean(by_batch))
+    assert terms.shape == (3, 2) and terms.sum(axis=0) == pytest.approx([0, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "wells, strata",
+    [
+        ("00000", [0, 0, 0, 1, 0]),
+        ("00112", [0, 1, 0]),
+    ],  # cells; wells: one with a seen cell is seen
+)
+def test_doses_are_compared_among_what_training_saw_and_among_the_rest(wells, strata):
+    cells = pd.DataFrame(
+        {"guide": ["c", "c", "a 1 uM", "a 1 uM", "a 3 uM"], "gene": ["NTC"] * 2 + ["a"] * 3}
+    ).assign(plate="P", batch="P", well=list(wells))
+    cells = cells.assign(is_ntc=cells["gene"] == "NTC", split=["test"] * 3 + ["train", "test"])
+    units, controls = treated(cells, np.arange(10.0).reshape(5, 2), r"(\d) uM")
+    assert units.stratum_of.tolist() == strata and len(controls) == 2
+    assert units.dose[-1] == 3.0 and units.gene_of[0] == "NTC"
 
 
 def test_precision_of_a_mechanism_is_that_of_scikit_learn_without_the_own_doses():

@@ -82,6 +82,7 @@ rule report:
         splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
         hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
         explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
+        pictures=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer"),
         metrics=branch(
             FROM_CELLS,
             then=expand(
@@ -109,6 +110,7 @@ rule report:
         screen=config["screen"],
         captions=PANELS.captions,
         left_out=PANELS.left_out,
+        main_model=config["profiles"]["main_model"],
         timings=f"benchmarks/{SCREEN}",
     script:
         "../scripts/report.py"

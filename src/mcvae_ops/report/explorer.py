@@ -107,7 +107,7 @@ def choose_crops(
 def write_pictures(
     chosen: gene_pictures.Choice, painter: gene_pictures.Painter, genes: list[str], folder: Path
 ) -> dict[str, int]:
-    """Write ``0000.webp``, ... and return the picture number of each gene."""
+    """Write ``0000.webp``, ... and their numbers; return the picture number of each gene."""
     shown = painter.paint(chosen.positions)
     controls, control = np.unique(chosen.controls, return_inverse=True)
     beside = painter.paint(controls)
@@ -119,6 +119,7 @@ def write_pictures(
         picture.save(folder / f"{number:04d}.webp", quality=gene_pictures.QUALITY)
         numbers[genes[label]] = number
         progress.step()
+    write_text(json.dumps(numbers), folder / gene_pictures.NUMBERS)
     return numbers
 
 

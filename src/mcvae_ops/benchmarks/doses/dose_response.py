@@ -1,15 +1,19 @@
 """Fig. S7: dose response of every compound, and retrieval of mechanisms across doses.
 
-Strict protocol only, from cells that no model was trained on, in standard deviations of controls
-within batches. In the words of this package a compound is a gene and a dose a guide.
+Strict protocol only, in standard deviations of controls within batches. Responses and mechanisms
+come from cells that no model was trained on. A trend is looked for in all cells: training knows the
+compound of a cell but not its dose, so that doses stay exchangeable among the cells that it saw,
+and among the others. In the words of this package a compound is a gene and a dose a guide.
 """
 
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from sklearn.covariance import ledoit_wolf
 
 from mcvae_ops.benchmarks.doses.dose_trend import trend_test
 from mcvae_ops.benchmarks.doses.half_effect import half_effect, responses_of
@@ -19,21 +23,44 @@ from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
     profile_precision,
     rank_profiles,
 )
+from mcvae_ops.benchmarks.doses.response import dose_means, responses
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
-from mcvae_ops.embeddings.embedded_cells import batch_numbers
+from mcvae_ops.embeddings.embedded_cells import batch_numbers, groups_of, is_unseen
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import read_embedded_cells, unseen_cells
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
-from mcvae_ops.profiles.significance import q_values
+from mcvae_ops.profiles.significance import exchanged_units, q_values
 from mcvae_ops.progress import Progress
 
 BENCHMARK = "doses"
 TREND_Q = 0.05  # an ED50 is looked for below this false discovery rate of a trend
+
+
+class Treated(NamedTuple):
+    """Cells of compounds and controls; or means of wells, where a batch holds several wells.
+
+    Attributes
+    ----------
+    values
+        (unit, dimension), as `standardised` returns.
+    gene_of
+        Compound, (unit,).
+    dose
+        0 for controls, (unit,).
+    stratum_of
+        Within which doses are compared, (unit,), numbered from 0 on: the batch, or batch and
+        whether a model may have seen the unit.
+    """
+
+    values: np.ndarray
+    gene_of: np.ndarray
+    dose: np.ndarray
+    stratum_of: np.ndarray
 
 
 def doses_of(guides: pd.Series, is_ntc: np.ndarray, pattern: str) -> np.ndarray:
@@ -67,6 +94,36 @@ def standardised(latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarra
     return np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
 
 
+def treated(cells: pd.DataFrame, latent: np.ndarray, pattern: str) -> tuple[Treated, np.ndarray]:
+    """Return the units whose doses are compared, and the control cells, (cell, dimension).
+
+    Parameters
+    ----------
+    cells
+        plate, well, batch, gene, guide, is_ntc, split. Batches without a control are left out.
+    latent
+        (cell, dimension), finite.
+    pattern
+        As for `doses_of`.
+    """
+    is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
+    compared = np.isin(batch_of, batch_of[is_ntc])
+    cells, is_ntc = cells[compared], is_ntc[compared]
+    values = standardised(latent[compared], batch_of[compared], is_ntc)
+    named, guide_of = groups_of(cells, GUIDE_KEYS)
+    dose_of = doses_of(named["guide"], named["is_ntc"].to_numpy(), pattern)
+    with_unseen = np.column_stack([values, is_unseen(cells["split"])])
+    units = exchanged_units(cells, with_unseen, guide_of)
+    was_seen = units.latent[:, -1] < 1  # a part of its cells, if the unit is a well
+    of_units = Treated(
+        units.latent[:, :-1],
+        named["gene"].to_numpy(str)[units.group_of],
+        dose_of[units.group_of],
+        2 * units.batch_of + was_seen,
+    )
+    return of_units, values[is_ntc]
+
+
 def crossed_scores(cells: np.ndarray, is_own: np.ndarray, batch_of: np.ndarray) -> np.ndarray:
     """Return each cell along the direction of a compound in the other batches, (cell,).
 
@@ -93,52 +150,69 @@ def crossed_scores(cells: np.ndarray, is_own: np.ndarray, batch_of: np.ndarray) 
     return scores
 
 
+def precision_of(controls: np.ndarray) -> np.ndarray:
+    """Return the inverse covariance of control cells, (dimension, dimension).
+
+    The covariance is shrunk, so that few controls give one as well (Ledoit & Wolf 2004,
+    doi:10.1016/S0047-259X(03)00096-4).
+    """
+    return np.linalg.pinv(ledoit_wolf(controls, assume_centered=True)[0])
+
+
 def compound_rows(
-    cells: np.ndarray, gene_of: np.ndarray, dose: np.ndarray, batch_of: np.ndarray, row: Callable
+    tested: Treated, unseen: Treated, precision: np.ndarray, row: Callable
 ) -> list[dict]:
     """Return trend, response at each dose, and ED50 of every compound.
 
     Parameters
     ----------
-    cells
-        (cell, dimension), as `standardised` returns.
-    gene_of, dose, batch_of
-        Of each cell, (cell,); the dose of controls is 0.
+    tested
+        All units, of which the trends are.
+    unseen
+        Units that no model was trained on, of which the responses are.
+    precision
+        Of control cells, as `precision_of` returns. The trend of a compound is along its
+        discriminant (Fisher's): the precision times the mean of its cells, doses together.
     row
         `table.row` with the columns that name the space filled in.
     """
-    is_control = dose == 0
-    genes = np.unique(gene_of[~is_control])
+    genes = np.unique(tested.gene_of[tested.dose > 0])
     trends = []
     for gene in genes:
-        own = gene_of == gene
-        score = cells[own] @ cells[own].mean(axis=0)
-        trends.append(trend_test(score, dose[own], batch_of[own]))
-    share, p = np.array(trends).T
+        own = tested.gene_of == gene
+        values = tested.values[own]
+        score = values @ (precision @ values.mean(axis=0))
+        trends.append(trend_test(score, tested.dose[own], tested.stratum_of[own]))
+    share, p = np.array(trends).reshape(-1, 2).T
     q, rows = q_values(p, np.ones(len(genes), bool)), []
     for k, gene in enumerate(genes):
-        own = gene_of == gene
-        of_gene = partial(row, item=gene, n=own.sum())
-        values = {"trend": share[k], "trend_p_value": p[k], "trend_q_value": q[k]}
-        rows += [of_gene(metric=metric, value=value) for metric, value in values.items()]
-        both = np.flatnonzero(own | is_control)
-        scores = crossed_scores(cells[both], own[both], batch_of[both])
-        known = np.isfinite(scores)
-        found = responses_of(scores[known], dose[both][known], batch_of[both][known])
-        if found is None:
-            continue
-        units = f"{len(found.n)} batches"
-        for level, value, terms in zip(
-            found.doses, *map(np.transpose, found.by_dose()), strict=True
-        ):
-            low, high = stratified_interval(value, terms)
-            ends = {"low": low, "high": high, "units": units}
-            rows.append(of_gene(metric="response", level=level, value=value, **ends))
-        if q[k] < TREND_Q:
-            value, low, high = half_effect(found)
-            rows.append(
-                of_gene(metric="ed50", value=value, low=low, high=high, units=f"cells of {units}")
-            )
+        found = {"trend": share[k], "trend_p_value": p[k], "trend_q_value": q[k]}
+        n = (tested.gene_of == gene).sum()
+        rows += [row(item=gene, n=n, cells="all", metric=m, value=v) for m, v in found.items()]
+        rows += response_rows(unseen, gene, q[k] < TREND_Q, row)
+    return rows
+
+
+def response_rows(unseen: Treated, gene: str, has_trend: bool, row: Callable) -> list[dict]:
+    """Return the response of a compound at each dose and, if it has a trend, its ED50."""
+    own, is_control = unseen.gene_of == gene, unseen.dose == 0
+    cells, _, dose, batch_of = (part[own | is_control] for part in unseen)
+    scores = crossed_scores(cells, own[own | is_control], batch_of)
+    known = np.isfinite(scores)
+    found = responses_of(scores[known], dose[known], batch_of[known])
+    if found is None:
+        return []
+    of_gene = partial(row, item=gene, n=own.sum(), cells="unseen")
+    rows, units = [], f"{len(found.n)} batches"
+    values, terms = responses(dose_means(cells[known], dose[known], batch_of[known]))
+    for level, value, of_batches in zip(found.doses, values, terms.T, strict=True):
+        low, high = stratified_interval(value, of_batches)
+        ends = {"low": low, "high": high, "units": units}
+        rows.append(of_gene(metric="response", level=level, value=value, **ends))
+    if has_trend:
+        value, low, high = half_effect(found)
+        ends = {"low": low, "high": high, "units": f"cells of {units}"}
+        rows.append(of_gene(metric="ed50", value=value, **ends))
     return rows
 
 
@@ -232,27 +306,26 @@ def dose_response(
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
         cells, vectors = read_embedded_cells(index, splits, path)
-        cells, latent = unseen_cells(cells, vectors)
-        is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
-        compared = np.isin(batch_of, batch_of[is_ntc])
-        cells, is_ntc, batch_of = cells[compared], is_ntc[compared], batch_of[compared]
-        values = standardised(latent[compared], batch_of, is_ntc)
-        gene_of, dose = (
-            cells["gene"].to_numpy(str),
-            doses_of(cells["guide"].astype(object), is_ntc, pattern),
-        )
-        names = sorted(set(gene_of[~is_ntc]))
-        group_of = group_of_genes(names, annotated, split_merged=True)
-        means = pd.DataFrame(values[~is_ntc]).groupby([gene_of[~is_ntc], dose[~is_ntc]]).mean()
+        latent = np.asarray(vectors)
+        finite = np.isfinite(latent).all(axis=1)
+        new = finite & is_unseen(cells["split"])
+        tested, controls = treated(cells[finite], latent[finite], pattern)
+        unseen, _ = treated(cells[new], latent[new], pattern)
+        is_own = unseen.dose > 0
+        keys = [unseen.gene_of[is_own], unseen.dose[is_own]]
+        means = pd.DataFrame(unseen.values[is_own]).groupby(keys).mean()
         genes, doses = (means.index.get_level_values(k).to_numpy() for k in (0, 1))
+        group_of = group_of_genes(list(np.unique(genes)), annotated, split_merged=True)
         for space, at in space_dimensions(vectors.columns).items():
             row = partial(
-                table.row, benchmark=BENCHMARK, protocol="strict", space=space, cells="unseen",
+                table.row, benchmark=BENCHMARK, protocol="strict", space=space,
                 model=vectors.model, seed=vectors.seed,
             )  # fmt: skip
-            rows += compound_rows(values[:, at], gene_of, dose, batch_of, row)
+            spaces = (part._replace(values=part.values[:, at]) for part in (tested, unseen))
+            rows += compound_rows(*spaces, precision_of(controls[:, at]), row)
             rows += mechanism_rows(
-                means.to_numpy()[:, at], genes, doses, group_of, permutations, seed, row
-            )
+                means.to_numpy()[:, at], genes, doses, group_of, permutations, seed,
+                partial(row, cells="unseen"),
+            )  # fmt: skip
         progress.step()
     table.write(rows, benchmark)

@@ -32,21 +32,6 @@ class Responses(NamedTuple):
     mean: np.ndarray
     variance: float
 
-    def by_dose(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the mean difference from controls at each dose, and the terms of its error.
-
-        Returns
-        -------
-        (dose,), the mean over batches, each with the precision of its difference; and what each
-        batch contributes to its error, (batch, dose).
-        """
-        n, controls = self.n[:, 1:], self.n[:, :1]
-        weight = np.divide(n * controls, n + controls, out=np.zeros(n.shape), where=n > 0)
-        total = np.maximum(weight.sum(axis=0), np.finfo(float).tiny)
-        difference = self.mean[:, 1:] - self.mean[:, :1]
-        value = (weight * difference).sum(axis=0) / total
-        return value, weight * (difference - value) / total
-
 
 def responses_of(score: np.ndarray, dose: np.ndarray, batch_of: np.ndarray) -> Responses | None:
     """Return the responses of a compound; None if no batch has controls and two doses.
@@ -78,7 +63,8 @@ def half_effect(responses: Responses) -> tuple[float, float, float]:
     4. The interval holds every ED50 that fits nearly as well (profile likelihood); errors are
     those of cells, or of batches where these scatter more. An ED50 outside the doses is none: the
     doses hold less than half of the effect, or hardly less than all of it. The interval may reach
-    beyond the doses; an end a factor of ten beyond them is open.
+    beyond the doses; an end a factor of ten beyond them is open. Open at both ends, it says
+    nothing, and there is no ED50 either.
     """
     doses, n, mean, variance = responses
     grid = np.geomspace(doses[0] / BEYOND, doses[-1] * BEYOND, STEPS)
@@ -95,6 +81,7 @@ def half_effect(responses: Responses) -> tuple[float, float, float]:
     scatter = left.min() / freedom if freedom > 0 else 0.0
     fits = left - left.min() <= chi2.ppf(LEVEL, 1) * max(variance, scatter)
     value, low, high = grid[[left.argmin(), *np.flatnonzero(fits)[[0, -1]]]]
-    if not doses[0] <= value <= doses[-1]:
+    is_open = fits[0] and fits[-1]
+    if is_open or not doses[0] <= value <= doses[-1]:
         return np.nan, np.nan, np.nan
     return float(value), float(low), float(high)
