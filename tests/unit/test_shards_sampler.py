@@ -20,7 +20,7 @@ from mcvae_ops.shards.training_cells import read_split, read_training_cells
 from tests.helpers.fake_shards import write_fake_screen
 
 HELD = 10**9
-CONTROLS_HELD = 130 * 3200
+CONTROLS_HELD = 160 * 3200
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,9 @@ def test_the_stream_does_not_depend_on_memory_or_threads(
 
 
 @pytest.mark.parametrize(("memory_bytes", "arms_read"), [(0, 2), (CONTROLS_HELD, 1), (HELD, 0)])
-def test_controls_are_read_once_where_they_fit(cells, crops, monkeypatch, memory_bytes, arms_read):
+def test_controls_are_read_once_where_they_fit(
+    cells, crops, small_blocks, monkeypatch, memory_bytes, arms_read
+):
     held = BalancedSampler(crops, *arms(cells), 16, 0, memory_bytes)
     read, plain = [], crops.read
     monkeypatch.setattr(crops, "read", lambda at, out=None: read.append(len(at)) or plain(at, out))

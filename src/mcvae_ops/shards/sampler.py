@@ -126,7 +126,7 @@ class Stream:
         return np.concatenate(positions)
 
 
-def held_arms(n_perturbed: int, n_controls: int, n_fitting: int) -> tuple[str, ...]:
+def held_arms(n_perturbed: int, n_controls: int, n_fitting: int, window: int) -> tuple[str, ...]:
     """Return the arms whose crops are read once and held: both, the controls, or none.
 
     Parameters
@@ -135,10 +135,12 @@ def held_arms(n_perturbed: int, n_controls: int, n_fitting: int) -> tuple[str, .
         Training cells of each arm.
     n_fitting
         Cells for which there is memory.
+    window
+        Cells that are read at a time from an arm that is not held.
     """
     if n_perturbed + n_controls <= n_fitting:
         return ("perturbed", "controls")
-    return ("controls",) if 2 * n_controls <= n_fitting else ()
+    return ("controls",) if n_controls + WINDOWS * window <= n_fitting else ()
 
 
 class BalancedSampler:
@@ -158,9 +160,8 @@ class BalancedSampler:
     seed
         Seed of the order.
     memory_bytes
-        If all training crops fit, they are read once and held. If not, the NTC crops are if they
-        fit into half of it: of an epoch's cells half are NTC, the same few again and again. Of the
-        others windows are held.
+        If all training crops fit, they are read once and held. If not, NTC crops are, if they
+        fit beside windows of the others: they are half of the cells of an epoch, again and again.
     share
         This rank and the number of ranks; each gets other cells, and reads other blocks.
     in_background
@@ -196,7 +197,7 @@ class BalancedSampler:
         self.half, self._shape = batch_size // (2 * size), crops.shape
         cell_bytes = 2 * int(np.prod(crops.shape))
         n_fitting = memory_bytes // cell_bytes
-        held = held_arms(len(perturbed), len(controls), n_fitting)
+        held = held_arms(len(perturbed), len(controls), n_fitting, POOL_CELLS // size)
         arms = {"perturbed": perturbed, "controls": controls}
         kept = [arms[name] for name in held]
         in_memory = CropsInMemory(crops, np.sort(np.concatenate(kept))) if held else None
