@@ -203,7 +203,7 @@ def in_words(row: Mapping) -> str:
     effect = {"novel": "a phenotype that NTC cells do not show", "shift": "a shift of NTC states"}
     parts = [
         f"q = {row['q_combined']:.2g}",
-        effect.get(row["effect"], "an effect of either kind"),
+        effect.get(row.get("effect"), "an effect of either kind"),
         f"{row['n_guides_agree']} of {style.counted(row['n_guides'], 'guides')} agree",
     ]
     if row["neighbours"]:
