@@ -58,14 +58,11 @@ def sample_crops(index: str, cells_per_tile: str, montage: str) -> None:
         Output: `N_EXAMPLES` crops of either arm, one row per pixel.
     """
     keys = ["plate", "well", "tile"]
-    counts = (
-        read_codes(index, keys)
-        .replace_schema_metadata(None)
-        .group_by(keys)
-        .aggregate([([], "count_all")])
-        .sort_by([(k, "ascending") for k in keys])
+    tiles = read_codes(index, keys).group_by(keys).aggregate([([], "count_all")])
+    counts = with_text(tiles.replace_schema_metadata(None)).sort_by(
+        [(k, "ascending") for k in keys]
     )
-    write_parquet(with_text(counts.rename_columns([*keys, "n_cells"])), cells_per_tile)
+    write_parquet(counts.rename_columns([*keys, "n_cells"]), cells_per_tile)
     channels, root, parts = index_channels(index), Path(index).parents[1], []
     cells = read_blocks(index, ["shard", "row", "cell_id", "is_ntc"])
     for arm, chosen in choose_examples(cells, N_EXAMPLES).items():
