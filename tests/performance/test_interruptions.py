@@ -6,6 +6,7 @@ tiny screen (as the fixture makes it), which spares one run.
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -17,7 +18,6 @@ from tests.helpers.interruptions import changed, digests, disk, interrupt
 from tests.helpers.runs import (
     command,
     environment,
-    jobs,
     snakemake,
     tiny_configuration,
     write_configuration,
@@ -72,10 +72,15 @@ def copied(undisturbed, tmp_path) -> Path:
     return Path(shutil.copytree(undisturbed, tmp_path / "run", symlinks=True))
 
 
+def alone(rule: str) -> list[str]:
+    """One rule alone, whatever else may have changed."""
+    target = f"results/tiny/{STAGES[rule]}"
+    only = ["--allowed-rules", rule, "--rerun-triggers", "mtime", "--retries", "0"]
+    return [target, "--cores", "2", *only]
+
+
 def remake(folder: Path, rule: str) -> subprocess.CompletedProcess:
-    """Run one rule alone."""
-    alone = ("--allowed-rules", rule, "--rerun-triggers", "mtime", "--retries", "0")
-    return snakemake(folder, f"results/tiny/{STAGES[rule]}", "--cores", "2", *alone)
+    return snakemake(folder, *alone(rule))
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
@@ -103,28 +108,32 @@ def test_a_disk_without_room_ends_in_one_sentence(rule, fault, undisturbed, tmp_
         assert target.read_bytes() == (results(undisturbed) / STAGES[rule]).read_bytes()
 
 
-def test_a_second_run_in_a_folder_is_refused_and_the_first_goes_on(copied):
-    (results(copied) / STAGES["aggregate_profiles"]).unlink()
-    arguments = (f"results/tiny/{STAGES['aggregate_profiles']}", "--cores", "1")
+def test_a_second_run_in_a_folder_is_refused_and_the_first_goes_on(undisturbed, copied):
+    rule = "aggregate_profiles"
+    (results(copied) / STAGES[rule]).unlink()
     with open(copied / "first.txt", "w") as output:
         first = subprocess.Popen(
-            command(copied, *arguments), stdout=output, stderr=output, env=environment()
+            command(copied, *alone(rule)), stdout=output, stderr=output, env=environment()
         )
         while not list((copied / ".snakemake/locks").glob("*")) and first.poll() is None:
             time.sleep(0.02)
-        second = snakemake(copied, *arguments)
+        first.send_signal(signal.SIGSTOP)  # until the second has looked
+        second = remake(copied, rule)
+        first.send_signal(signal.SIGCONT)
         assert first.wait() == 0, (copied / "first.txt").read_text()[-3000:]
     assert second.returncode != 0 and "cannot be locked" in second.stdout, second.stdout[-2000:]
-    assert not changed(digests(results(copied)), results(copied))
-
-
-def test_a_clock_that_was_set_back_changes_no_byte(undisturbed, copied):
-    for path in copied.rglob("*"):
-        os.utime(path, (time.time() + 3600,) * 2, follow_symlinks=False)
-    for rule in ("aggregate_profiles", "complexes"):
-        (results(copied) / STAGES[rule]).unlink()
-    target = f"results/tiny/{STAGES['complexes']}"
-    done = snakemake(copied, target, "--cores", "2")
-    assert done.returncode == 0, done.stdout[-3000:]
     assert digests(results(copied)) == digests(results(undisturbed))
-    print("\nplanned again until the clock has caught up:", jobs(copied, target))
+
+
+def test_a_clock_that_was_set_back_is_said_and_changes_no_byte(undisturbed, copied):
+    rule = "aggregate_profiles"
+    (results(copied) / STAGES[rule]).unlink()
+    for path in results(copied).rglob("*"):
+        os.utime(path, (time.time() + 3600,) * 2)
+    refused = remake(copied, rule)
+    assert refused.returncode != 0
+    assert "has older modification time" in refused.stdout, refused.stdout[-3000:]
+    for path in results(copied).rglob("*"):
+        os.utime(path)
+    assert (done := remake(copied, rule)).returncode == 0, done.stdout[-3000:]
+    assert digests(results(copied)) == digests(results(undisturbed))
