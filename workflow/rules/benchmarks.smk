@@ -312,7 +312,7 @@ rule power_curve:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(16000),
         runtime=growing(360),
     params:
         permutations=config["profiles"]["permutations"],
@@ -376,7 +376,7 @@ rule hits:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(16000),
         runtime=growing(360),
     params:
         level=config["benchmarks"]["hits"]["level"],
