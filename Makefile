@@ -6,6 +6,7 @@
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make calibration  do p values and intervals mean what they say? (simulated truth; minutes)
 # make lint   ruff, snakefmt, snakemake --lint
+# make rehearsal  every rule on tables of the paper's screen: memory and time (SIZE: fractions of its cells)
 # make bench  measurements (tests/performance)
 # make bench-gpu  training on a GPU (any machine with torch, numpy, pyarrow, pytest)
 # make docs   config/README.md from the schema and the defaults
@@ -17,7 +18,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens evaluate check calibration test test-slurm lint bench bench-gpu docs
+.PHONY: help demo screens evaluate check calibration test test-slurm lint rehearsal bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -72,6 +73,11 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
+
+# The whole screen (SIZE=1) takes 35 GB of disk. RULES names some rules alone.
+SIZE ?= 0.02 0.1
+rehearsal: .venv/installed
+	$(BIN)/python -m tests.performance.rehearsal results/rehearsal --sizes $(SIZE) $(if $(RULES),--rules $(RULES))
 
 bench: .venv/installed
 	$(BIN)/pytest tests/performance --override-ini=addopts= -s -m "not gpu"

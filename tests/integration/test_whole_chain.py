@@ -1,13 +1,9 @@
 """The tiny screen from archive to report, then again, changed, and killed."""
 
-import hashlib
 import os
-import random
 import re
 import shutil
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +12,8 @@ import pytest
 
 import mcvae_ops
 from mcvae_ops.errors import InputError
+from tests.helpers.interruptions import digests, interrupt
 from tests.helpers.runs import (
-    command,
-    environment,
     jobs,
     snakemake,
     tiny_configuration,
@@ -30,16 +25,6 @@ PANELS = tiny_configuration()["figures"]["panels"]
 
 def results(folder: Path) -> Path:
     return folder / "results/tiny"
-
-
-def digests(folder: Path, patterns: list[str]) -> dict[str, str]:
-    """Digests of results; what a kill cut short keeps its hidden name."""
-    paths = [path for pattern in patterns for path in sorted(results(folder).glob(pattern))]
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in paths
-        if path.is_file() and not path.name.startswith(".")
-    }
 
 
 def test_every_figure_exists_with_its_data(tiny_run):
@@ -218,32 +203,16 @@ def test_the_papers_values_redraw_the_panels_that_overlay_them(tiny_run, shared)
     }
 
 
-def test_killed_twice_gives_the_same(tiny_run, tmp_path):
+def test_killed_and_stopped_by_ctrl_c_gives_the_same(tiny_run, tmp_path):
     write_configuration(tiny_configuration(), tmp_path)
-    target = "results/tiny/profiles/mcvae/0/genes.parquet"
-    chance = random.Random(0)
-    for _ in range(2):
-        run = subprocess.Popen(
-            command(tmp_path, target, "--cores", "2"),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=environment(), start_new_session=True,
-        )  # fmt: skip
-        time.sleep(chance.uniform(8, 20))
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-        snakemake(tmp_path, "--unlock")
-    done = snakemake(tmp_path, target, "--cores", "2")
+    arguments = ("results/tiny/profiles/mcvae/0/genes.parquet", "--cores", "2")
+    stopped = list(interrupt(tmp_path, 2, 0, *arguments, between=6))
+    assert [number for _, number in stopped] == [signal.SIGKILL, signal.SIGINT]
+    done = snakemake(tmp_path, *arguments)
     assert done.returncode == 0, done.stdout[-3000:]
-    patterns = [
-        "crops/**/*.npy",
-        "alignment/**/*.parquet",
-        "shards/*.parquet",
-        "models/mcvae/**/*.pt",
-    ]
-    patterns += ["embeddings/mcvae/*.parquet", "profiles/mcvae/0/g*.parquet"]
-    again = digests(tmp_path, patterns)
-    undisturbed = digests(tiny_run, patterns)
-    assert len(again) > 10
+    again = digests(results(tmp_path))
+    assert len(again) > 50
+    undisturbed = digests(results(tiny_run))
     assert {path: undisturbed[path] for path in again} == again
     assert not list(results(tmp_path).rglob(".*.*")), "a partial file was left behind"
 

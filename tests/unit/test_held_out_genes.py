@@ -9,8 +9,9 @@ from mcvae_ops.benchmarks.complexes import complex_retrieval
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.functions import function_prediction
 from mcvae_ops.benchmarks.mitosis import mitotic_factors
+from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.profiles.aggregate import profile_tables
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, ProfileSums, cell_sets
 from mcvae_ops.profiles.mitotic_index import mitotic_indices
 from mcvae_ops.shards.split import check_genes, split_by_names
 
@@ -92,9 +93,10 @@ def benchmark_rows(held_out):
     split = pd.Series(split_of(cells, held_out_genes=held_out))
     columns = ["s_00", "s_01", "z_00", "z_01"]
     named = {"model": "m", "seed": 0}
+    sums = ProfileSums(groups_of(cells, GUIDE_KEYS), cell_sets(cells, split), columns)
+    sums.add(slice(0, len(cells)), latent.astype(np.float32))
     of_guides, of_genes = (
-        profiles[profiles["cells"] == "held_out_gene"]
-        for profiles in profile_tables(cells, split, latent.astype(np.float32), columns, named)
+        profiles[profiles["cells"] == "held_out_gene"] for profiles in sums.tables(named)
     )
     groups = pd.DataFrame({"gene": COMPLEXES["gene"]})
     groups["group"] = [f"group {name[0]}" for name in groups["gene"]]

@@ -126,7 +126,7 @@ def test_an_embedding_of_other_cells_is_refused(tmp_path):
     write_parquet(CELLS[["cell_id", "split"]], tmp_path / "splits.parquet")
     embedding = CELLS[["cell_id"]].assign(z_00=LATENT[:, 1])[::-1]
     write_parquet(embedding, tmp_path / "e.parquet", {"model": "vae", "seed": "0"})
-    with pytest.raises(InputError, match="in another order"):
+    with pytest.raises(InputError, match="expected cell c0, as in the shard index"):
         aggregate_profiles(
             *(str(tmp_path / n) for n in ("index.parquet", "splits.parquet", "e.parquet")),
             guides=str(tmp_path / "guides.parquet"),

@@ -20,6 +20,7 @@ from mcvae_ops.shards.training_cells import read_split, read_training_cells
 from tests.helpers.fake_shards import write_fake_screen
 
 HELD = 10**9
+CONTROLS_HELD = 160 * 3200
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def small_blocks(monkeypatch):
 
 
 @pytest.mark.parametrize("in_background", [False, True])
-@pytest.mark.parametrize("memory_bytes", [0, 4 * 30 * 3200, HELD])
+@pytest.mark.parametrize("memory_bytes", [0, 4 * 30 * 3200, CONTROLS_HELD, HELD])
 def test_the_stream_does_not_depend_on_memory_or_threads(
     cells, crops, small_blocks, memory_bytes, in_background
 ):
@@ -115,6 +116,19 @@ def test_the_stream_does_not_depend_on_memory_or_threads(
         assert np.array_equal(found, held.minibatch(step)[1])
         different, where = np.unique(positions, return_inverse=True)  # a control may come twice
         assert np.array_equal(found, crops.read(different)[where])
+
+
+@pytest.mark.parametrize(("memory_bytes", "arms_read"), [(0, 2), (CONTROLS_HELD, 1), (HELD, 0)])
+def test_controls_are_read_once_where_they_fit(
+    cells, crops, small_blocks, monkeypatch, memory_bytes, arms_read
+):
+    held = BalancedSampler(crops, *arms(cells), 16, 0, memory_bytes)
+    read, plain = [], crops.read
+    monkeypatch.setattr(crops, "read", lambda at, out=None: read.append(len(at)) or plain(at, out))
+    for step in range(held.steps_per_epoch):
+        held.minibatch(step)
+    of_arm = held.steps_per_epoch * held.half
+    assert arms_read <= sum(read) / of_arm < arms_read + 0.3 * (arms_read > 0) + 0.01
 
 
 @pytest.mark.parametrize("size", [2, 3, 4])
@@ -175,7 +189,7 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
     splits = str(tmp_path / "splits.parquet")
     write_parquet(pa.table({"cell_id": ["other"], "split": ["train"]}), splits)
     with pytest.raises(InputError, match="assign_splits"):
-        read_split(str(screen / "index.parquet"), splits, cells)
+        read_split(str(screen / "index.parquet"), splits)
 
 
 def test_a_shard_that_ends_too_early_is_named(tmp_path):

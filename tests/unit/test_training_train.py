@@ -206,7 +206,7 @@ def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp
 def test_validation_sums_the_terms_as_training_does(trained):
     device, cells = torch.device("cpu"), read_training_cells(trained["index"])
     model, preprocess = load_model(trained["weights"], expected_of(trained), device)
-    positions = np.flatnonzero(read_split(trained["index"], trained["splits"], cells) == "test")
+    positions = np.flatnonzero(read_split(trained["index"], trained["splits"]) == "test")
     crops = Crops(Path(trained["index"]).parent.parent, cells)
     chosen = validation_set(cells, crops, positions, device)
     assert len(positions) <= CELLS_AT_A_TIME  # so that both draw the same noise

@@ -60,7 +60,7 @@ rule covariates:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     params:
         screen=select(config["screen"], "tile_size_px", "well_grid"),
@@ -253,7 +253,7 @@ rule batch_integration:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(24000),
+        mem_mb=growing(8000),
         runtime=growing(120),
     params:
         corrections=config["profiles"]["corrections"],
@@ -282,7 +282,7 @@ rule replicate_agreement:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(24000),
+        mem_mb=growing(8000),
         runtime=growing(120),
     params:
         permutations=config["profiles"]["permutations"],

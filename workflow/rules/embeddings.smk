@@ -28,7 +28,7 @@ rule embed_cells:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(360),
         gpu=1,
     params:
@@ -60,7 +60,7 @@ rule join_embeddings:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(60),
     script:
         "../scripts/join_embeddings.py"

@@ -30,7 +30,7 @@ rule aggregate_profiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(24000),
+        mem_mb=growing(4000),
         runtime=growing(60),
     script:
         "../scripts/aggregate_profiles.py"
@@ -52,7 +52,7 @@ rule correct_profiles:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(24000),
+        mem_mb=growing(8000),
         runtime=growing(60),
     params:
         corrections=config["profiles"]["corrections"],
@@ -75,7 +75,7 @@ rule guide_significance:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(360),
     params:
         trained=config["benchmarks"]["functions"]["significance"] in config["models"],
@@ -100,7 +100,7 @@ rule mitotic_index:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(6000),
         runtime=growing(60),
     script:
         "../scripts/mitotic_index.py"

@@ -45,7 +45,7 @@ rule explorer:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(120),
     params:
         screen=select(config["screen"], "name", "channels", "pixel_size_um", "words"),

@@ -31,7 +31,7 @@ rule index_shards:
         "../../envs/cpu.yaml"
     threads: 4
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(4000),
         runtime=growing(240),
     params:
         root=subpath(output.index, ancestor=2),
@@ -53,7 +53,7 @@ rule assign_splits:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(4000),
         runtime=growing(60),
     params:
         split=config["split"],
@@ -75,7 +75,7 @@ rule shard_statistics:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(8000),
+        mem_mb=growing(4000),
         runtime=growing(120),
     params:
         channels=[channel["name"] for channel in config["screen"]["channels"]],
@@ -97,7 +97,7 @@ rule sample_crops:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=4000,
         runtime="30m",
     script:
         "../scripts/sample_crops.py"

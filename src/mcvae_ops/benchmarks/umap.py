@@ -15,7 +15,7 @@ from mcvae_ops.benchmarks.estimates import classification
 from mcvae_ops.benchmarks.estimates.functional_groups import label_profiles
 from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import read_frame, write_parquet
+from mcvae_ops.files import count_rows, read_frame, read_table, write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -94,16 +94,17 @@ def umap_cells(
     coordinates
         Output: cell_id, space, batch, fov, well_position, x, y.
     """
-    cells = read_cells(index)
-    rows = np.arange(0, len(cells), max(1, round(1 / settings["cell_fraction"])))
-    spaces = read_embedding(embedding, cells, rows).spaces
+    every = max(1, round(1 / settings["cell_fraction"]))
+    rows = np.arange(0, count_rows(index), every)
+    spaces = read_embedding(index, embedding, rows).spaces
     two_spaces = {name: spaces[name] for name in ("background", "salient") if name in spaces}
-    chosen = cells.iloc[rows].reset_index(drop=True)
+    chosen = read_cells(index, ["batch", "tile", "y_px", "x_px"]).iloc[rows].reset_index(drop=True)
+    names = read_table(index, columns=["cell_id"])["cell_id"].take(rows).to_pandas()
     positions = cell_positions(chosen, screen, settings, "published")
-    described = pd.concat([chosen["cell_id"], positions], axis=1)
-    described = described.rename(
+    positions = positions.rename(
         columns={"position_in_fov": "fov", "position_in_well": "well_position"}
     )
+    described = positions.assign(cell_id=names)
     mapped = map_spaces(described, two_spaces or spaces, seed)
     columns = ["cell_id", "space", "batch", "fov", "well_position", "x", "y"]
     write_parquet(mapped[columns], coordinates)

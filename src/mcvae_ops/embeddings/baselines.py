@@ -4,20 +4,25 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import scipy.linalg
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned, is_unseen
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_frame, row_groups, write_parquet
+from mcvae_ops.files import parquet_writer, read_blocks, read_frame, row_groups, write_parquet
 
 _INDEX_COLUMNS = ["cell_id", "plate", "well"]
 _MAX_MISSING = 0.05
 
 
+def latent_names(n: int) -> list[str]:
+    """Return the columns of an embedding with one space: z_00, z_01, ..."""
+    return [f"z_{k:02d}" for k in range(n)]
+
+
 def latent_table(cell_id: pd.Series, latent: np.ndarray) -> pd.DataFrame:
     """Return an embedding with one space: cell_id, z_00, z_01, ... (float32)."""
-    names = [f"z_{k:02d}" for k in range(latent.shape[1])]
-    columns = pd.DataFrame(latent.astype(np.float32), columns=names)
+    columns = pd.DataFrame(latent.astype(np.float32), columns=latent_names(latent.shape[1]))
     columns.insert(0, "cell_id", cell_id.to_numpy())
     return columns
 
@@ -112,8 +117,8 @@ def cellprofiler_pca(
     """
     cells = read_frame(index, columns=_INDEX_COLUMNS)
     _check_features(cells["cell_id"], features, index)
-    split = read_frame(splits, columns=["cell_id", "split"])
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    split = read_frame(splits, columns=["split"])
+    check_aligned(index, splits)
     is_fitted = ~is_unseen(split["split"])
 
     def training_features() -> Iterator[np.ndarray]:
@@ -169,10 +174,13 @@ def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None
     embedding
         Output.
     """
-    cell_id = read_frame(index, columns=["cell_id"])["cell_id"]
-    draws = np.random.default_rng([seed, 0]).standard_normal((len(cell_id), latent), np.float32)
-    metadata = {"model": "random", "seed": str(seed)}
-    write_parquet(latent_table(cell_id, draws), embedding, metadata)
+    rng, metadata = np.random.default_rng([seed, 0]), {"model": "random", "seed": str(seed)}
+    columns = [("cell_id", pa.string()), *((name, pa.float32()) for name in latent_names(latent))]
+    with parquet_writer(embedding, pa.schema(columns, metadata)) as writer:
+        for cells in read_blocks(index, ["cell_id"]):
+            draws = rng.standard_normal((cells.num_rows, latent), np.float32)
+            columns = [cells["cell_id"], *(np.ascontiguousarray(draws.T))]
+            writer.write_table(pa.table(columns, schema=writer.schema))
 
 
 def _centred(values: np.ndarray, mean: np.ndarray) -> np.ndarray:

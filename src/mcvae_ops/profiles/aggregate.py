@@ -7,10 +7,17 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mcvae_ops.embeddings.embedded_cells import check_aligned
-from mcvae_ops.embeddings.spaces import latent_columns, space_dimensions
+from mcvae_ops.embeddings.embedded_cells import (
+    Latent,
+    check_aligned,
+    groups_of,
+    is_unseen,
+    read_cells,
+    read_latent,
+)
+from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_frame, read_schema, write_parquet
+from mcvae_ops.files import write_parquet
 from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
@@ -20,7 +27,57 @@ HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # splits without NTC cells
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
 GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # sort order of guide profiles
 NOISE = "_noise"  # ends the names of columns of noise
-BLOCK = 1 << 20  # cells in double precision per block: a whole screen may not fit in memory
+
+
+class GuideSums:
+    """Sums over the cells of each guide, block by block: a whole screen may not fit in memory.
+
+    Parameters
+    ----------
+    groups
+        Guides, and the guide of each cell: see `groups_of`, by `GUIDE_KEYS`.
+    spaces
+        Space -> its dimensions.
+    n_dimensions
+        Of the vectors of cells.
+    """
+
+    def __init__(
+        self,
+        groups: tuple[pd.DataFrame, np.ndarray],
+        spaces: Mapping[str, Sequence[int]],
+        n_dimensions: int,
+    ) -> None:
+        self.guides, self._guide_of = groups
+        self._spaces, n = spaces, len(self.guides)
+        self._n_cells = np.zeros(n, int)
+        self._sums, self._squares = np.zeros((n, n_dimensions)), np.zeros((n, len(spaces)))
+
+    def add(self, rows: np.ndarray, latent: np.ndarray) -> None:
+        """Add the cells `rows`, with their finite vectors (row, dimension)."""
+        guide_of = self._guide_of[rows]
+        n, values = len(self.guides), latent.astype(np.float64)
+        belongs = sparse.csr_array(
+            (np.ones(len(rows)), (guide_of, np.arange(len(rows)))), shape=(n, len(rows))
+        )
+        self._n_cells += np.bincount(guide_of, minlength=n)
+        self._sums += belongs @ values
+        for k, at in enumerate(self._spaces.values()):
+            self._squares[:, k] += belongs @ (values[:, at] ** 2).sum(axis=1)
+
+    def profiles(self) -> pd.DataFrame:
+        """Return the means of all guides that have cells; see `guide_profiles`."""
+        present = self._n_cells > 0
+        n, squares = self._n_cells[present], self._squares[present]
+        means = self._sums[present] / n[:, None]
+        noise = {
+            f"{space}{NOISE}": _noise_of_means(
+                squares[:, k] - n * (means[:, at] ** 2).sum(axis=1), n
+            )
+            for k, (space, at) in enumerate(self._spaces.items())
+        }
+        names = self.guides.loc[present, GUIDE_COLUMNS].reset_index(drop=True)
+        return names.assign(n_cells=n, **noise).join(pd.DataFrame(means))
 
 
 def guide_profiles(
@@ -44,31 +101,18 @@ def guide_profiles(
     the sampling error of the mean: the variance of the guide's cells, summed over dimensions, over
     their number. A guide of one cell is given the variance within all guides.
     """
-    spaces = spaces or {}
+    sums = GuideSums(groups_of(cells, GUIDE_KEYS), spaces or {}, latent.shape[1])
+    rows = finite_rows(latent)
+    sums.add(rows, latent[rows])
+    return sums.profiles()
+
+
+def finite_rows(latent: np.ndarray) -> np.ndarray:
+    """Return the rows of cells with a finite vector; the others are counted in a warning."""
     finite = np.isfinite(latent).all(axis=1)
     if not finite.all():
         logger.warning("%d cells without a finite embedding are left out", (~finite).sum())
-        cells, latent = cells[finite], latent[finite]
-    groups = cells.groupby(GUIDE_KEYS, sort=True)
-    guide_of = groups.ngroup().to_numpy()
-    guides = groups.size().rename("n_cells").reset_index()
-    sums, squares = np.zeros((len(guides), latent.shape[1])), np.zeros((len(guides), len(spaces)))
-    for start in range(0, len(cells), BLOCK):
-        part = guide_of[start : start + BLOCK]
-        belongs = sparse.csr_array(
-            (np.ones(len(part)), (part, np.arange(len(part)))), shape=(len(guides), len(part))
-        )
-        values = latent[start : start + BLOCK].astype(np.float64)
-        sums += belongs @ values
-        for k, at in enumerate(spaces.values()):
-            squares[:, k] += belongs @ (values[:, at] ** 2).sum(axis=1)
-    n = guides["n_cells"].to_numpy()
-    means = sums / n[:, None]
-    noise = {
-        f"{space}{NOISE}": _noise_of_means(squares[:, k] - n * (means[:, at] ** 2).sum(axis=1), n)
-        for k, (space, at) in enumerate(spaces.items())
-    }
-    return guides[[*GUIDE_COLUMNS, "n_cells"]].assign(**noise).join(pd.DataFrame(means))
+    return np.flatnonzero(finite)
 
 
 def _noise_of_means(scatter: np.ndarray, n: np.ndarray) -> np.ndarray:
@@ -141,66 +185,86 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
     return chosen
 
 
-def read_embedded_cells(
-    index: str, splits: str, embedding: str
-) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
-    """Read the cells, the values and the latent column names of an embedding.
+def cell_sets(cells: pd.DataFrame, split: pd.Series) -> dict[str, np.ndarray]:
+    """Return the sets of cells that are not empty; see `cell_set`."""
+    sets = {name: cell_set(cells, split, name) for name in CELL_SETS}
+    for name in (name for name, chosen in sets.items() if not chosen.any()):
+        logger.warning("no cells in the set %s", name)
+    return {name: chosen for name, chosen in sets.items() if chosen.any()}
+
+
+def read_embedded_cells(index: str, splits: str, embedding: str) -> tuple[pd.DataFrame, Latent]:
+    """Read the cells of a screen, with their split, and open their embedding.
 
     Returns
     -------
-    Table with cell_id, plate, well, batch, guide, gene, is_ntc, split; values (cell, dimension),
-    float32; names of the latent columns.
+    Table with plate, well, batch, guide, gene, is_ntc, split; and the vectors of its rows.
 
     Raises
     ------
     InputError
         If the embedding or the splits are not row-aligned with the index.
     """
-    cells = read_frame(index, columns=["cell_id", "plate", "well", "batch", *GUIDE_COLUMNS])
-    columns = latent_columns(read_schema(embedding).names)
-    table = read_frame(embedding, columns=["cell_id", *columns])
-    check_aligned(cells["cell_id"], table["cell_id"], embedding)
-    split = read_frame(splits, columns=["cell_id", "split"])
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
-    return cells.assign(split=split["split"]), table[columns].to_numpy(np.float32), columns
+    cells = read_cells(index, ["plate", "well", "batch", *GUIDE_COLUMNS])
+    check_aligned(index, splits)
+    return cells.join(read_cells(splits, ["split"])), read_latent(index, embedding)
 
 
-def model_and_seed(embedding: str) -> dict:
-    """Return model and seed of an embedding from its metadata."""
-    metadata = read_schema(embedding).metadata
-    return {"model": metadata[b"model"].decode(), "seed": int(metadata[b"seed"])}
+def unseen_cells(cells: pd.DataFrame, latent: Latent) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the cells that no model was trained on, numbered anew, and their finite vectors."""
+    rows = np.flatnonzero(is_unseen(cells["split"]))
+    values = latent[rows]
+    finite = np.isfinite(values).all(axis=1)
+    return cells.iloc[rows[finite]].reset_index(drop=True), values[finite]
 
 
-def profile_tables(
-    cells: pd.DataFrame, split: pd.Series, latent: np.ndarray, columns: list[str], identity: dict
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return guide and gene profiles of each set of cells that is not empty.
+class ProfileSums:
+    """Guide and gene profiles of sets of cells, block by block of cells.
 
     Parameters
     ----------
-    cells, split, latent
-        Row-aligned; as for `guide_profiles` and `cell_set`.
+    groups
+        As for `GuideSums`.
+    sets
+        As `cell_sets` returns.
     columns
         Names of the latent dimensions.
-    identity
-        Columns that name the profiles (model, seed), the first columns of both tables.
-
-    Returns
-    -------
-    Tables of guides and of genes, with a column cells after those of `identity`.
     """
-    guide_tables, gene_tables = [], []
-    spaces = space_dimensions(columns)
-    for name in CELL_SETS:
-        chosen = cell_set(cells, split, name)
-        if not chosen.any():
-            logger.warning("no cells in the set %s", name)
-            continue
-        table = guide_profiles(cells[chosen], latent[chosen], spaces)
-        table = table.rename(columns=dict(enumerate(columns)))
-        guide_tables.append(_prepend(table, identity | {"cells": name}))
-        gene_tables.append(_prepend(gene_profiles(table, columns), identity | {"cells": name}))
-    return tuple(pd.concat(tables, ignore_index=True) for tables in (guide_tables, gene_tables))
+
+    def __init__(
+        self,
+        groups: tuple[pd.DataFrame, np.ndarray],
+        sets: Mapping[str, np.ndarray],
+        columns: list[str],
+    ) -> None:
+        spaces, self._columns = space_dimensions(columns), columns
+        self._of_set = {
+            name: (chosen, GuideSums(groups, spaces, len(columns))) for name, chosen in sets.items()
+        }
+
+    def add(self, rows: slice, latent: np.ndarray) -> None:
+        """Add the cells `rows`, with their vectors (row, dimension)."""
+        finite = finite_rows(latent)
+        for chosen, sums in self._of_set.values():
+            kept = finite[chosen[rows][finite]]
+            sums.add(kept + rows.start, latent[kept])
+
+    def tables(self, identity: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the tables of guides and of genes.
+
+        Parameters
+        ----------
+        identity
+            Columns that name the profiles (model, seed), the first columns of both tables; a column
+            cells follows.
+        """
+        guide_tables, gene_tables = [], []
+        for name, (_, sums) in self._of_set.items():
+            table = sums.profiles().rename(columns=dict(enumerate(self._columns)))
+            labels = identity | {"cells": name}
+            guide_tables.append(_prepend(table, labels))
+            gene_tables.append(_prepend(gene_profiles(table, self._columns), labels))
+        return tuple(pd.concat(tables, ignore_index=True) for tables in (guide_tables, gene_tables))
 
 
 def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, genes: str) -> None:
@@ -213,8 +277,12 @@ def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, gen
     guides, genes
         Outputs.
     """
-    cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    tables = profile_tables(cells, cells["split"], latent, columns, model_and_seed(embedding))
+    cells, latent = read_embedded_cells(index, splits, embedding)
+    groups, sets = groups_of(cells, GUIDE_KEYS), cell_sets(cells, cells["split"])
+    sums = ProfileSums(groups, sets, latent.columns)
+    for rows, block in latent.blocks():
+        sums.add(rows, block)
+    tables = sums.tables({"model": latent.model, "seed": latent.seed})
     for table, path in zip(tables, (guides, genes), strict=True):
         write_parquet(table, path)
 

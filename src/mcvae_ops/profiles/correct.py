@@ -13,7 +13,7 @@ transforms are fitted on the NTC cells that models are trained on, and applied t
 that is held out from training is fitted on its own NTC cells.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +21,16 @@ import pandas as pd
 from scipy.stats import median_abs_deviation
 from sklearn.covariance import LedoitWolf
 
-from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.embedded_cells import groups_of, is_unseen
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.aggregate import model_and_seed, profile_tables, read_embedded_cells
+from mcvae_ops.profiles.aggregate import (
+    GUIDE_KEYS,
+    ProfileSums,
+    cell_sets,
+    read_embedded_cells,
+)
 
 FEWEST_CONTROLS = 2  # NTC cells per batch
 CONSTANT = 1e-12  # relative variance below which a direction counts as constant
@@ -84,40 +89,67 @@ CORRECTIONS: dict[str, Callable[[list[np.ndarray]], list[AffineTransform]]] = {
 }
 
 
-def correct_batches(
-    cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
-) -> np.ndarray:
-    """Return an embedding with each batch corrected.
+class Correction:
+    """A correction, fitted on control cells.
 
     Parameters
     ----------
-    cells
-        batch, is_ntc, split.
+    name
+        A key of `CORRECTIONS`.
+    batches
+        Names of the batches.
+    batch_of, split
+        Number of the batch, and split, of each control cell, (cell,).
     latent
-        (cell, dimension), row-aligned; transforms are fitted on the finite NTC cells of the
+        (cell, dimension), of the control cells. Transforms are fitted on the finite cells of the
         training splits, or on those of all splits in a batch with fewer than two of them.
     columns
         Names of the dimensions.
-    name
-        A key of `CORRECTIONS`.
-
-    Returns
-    -------
-    (cell, dimension) float32.
 
     Raises
     ------
     InputError
-        If a batch has fewer than two NTC cells.
+        If a batch has fewer than two control cells.
     """
-    batches, columns = cells.groupby("batch", sort=True).indices, list(columns)
-    usable = cells["is_ntc"].to_numpy() & np.isfinite(latent).all(axis=1)
-    trained = usable & ~is_unseen(cells["split"])
-    controls = {
-        batch: rows[(trained if trained[rows].sum() >= FEWEST_CONTROLS else usable)[rows]]
-        for batch, rows in batches.items()
-    }
-    for batch, rows in controls.items():
+
+    def __init__(
+        self,
+        name: str,
+        batches: Sequence[str],
+        batch_of: np.ndarray,
+        split: pd.Series,
+        latent: np.ndarray,
+        columns: Iterable[str],
+    ) -> None:
+        usable = np.isfinite(latent).all(axis=1)
+        controls = _controls_of(batches, batch_of, usable, usable & ~is_unseen(split))
+        spaces = space_dimensions(list(columns))
+        # Combined holds salient and background again: correct it only where it is the only one.
+        parts = [spaces[s] for s in spaces if s != "combined" or "salient" not in spaces]
+        self._of_part = []
+        for at in parts:
+            known = [latent[np.ix_(rows, at)].astype(np.float64) for rows in controls]
+            self._of_part.append((at, CORRECTIONS[name](known)))
+
+    def __call__(self, latent: np.ndarray, batch_of: np.ndarray) -> np.ndarray:
+        """Return cells corrected, float32 (cell, dimension), from their vectors and batches."""
+        result = np.empty(latent.shape, np.float32)
+        for batch in np.unique(batch_of):
+            rows = np.flatnonzero(batch_of == batch)
+            for at, transforms in self._of_part:
+                offset, weights = transforms[batch]
+                result[np.ix_(rows, at)] = (latent[np.ix_(rows, at)] - offset) @ weights
+        return result
+
+
+def _controls_of(
+    batches: Sequence[str], batch_of: np.ndarray, usable: np.ndarray, trained: np.ndarray
+) -> list[np.ndarray]:
+    """Return the rows on which each batch is fitted."""
+    controls = []
+    for number, batch in enumerate(batches):
+        rows = np.flatnonzero(batch_of == number)
+        rows = rows[(trained if trained[rows].sum() >= FEWEST_CONTROLS else usable)[rows]]
         if len(rows) < FEWEST_CONTROLS:
             raise InputError(
                 where="configuration key profiles.corrections",
@@ -125,15 +157,33 @@ def correct_batches(
                 expected=f"{FEWEST_CONTROLS} or more in every batch, to correct it",
                 fix="leave out the corrections or the batch",
             )
-    spaces = space_dimensions(columns)
-    # Combined holds salient and background again: correct it only where it is the only such space.
-    parts = [spaces[s] for s in spaces if s != "combined" or "salient" not in spaces]
-    result = np.empty(latent.shape, np.float32)
-    for at in parts:
-        known = [latent[np.ix_(rows, at)].astype(np.float64) for rows in controls.values()]
-        for rows, (offset, weights) in zip(batches.values(), CORRECTIONS[name](known), strict=True):
-            result[np.ix_(rows, at)] = (latent[np.ix_(rows, at)] - offset) @ weights
-    return result
+        controls.append(rows)
+    return controls
+
+
+def correct_batches(
+    cells: pd.DataFrame, latent: np.ndarray, columns: Iterable[str], name: str
+) -> np.ndarray:
+    """Return an embedding with each batch corrected; see `Correction`.
+
+    Parameters
+    ----------
+    cells
+        batch, is_ntc, split.
+    latent
+        (cell, dimension), row-aligned.
+    columns, name
+        As for `Correction`.
+
+    Returns
+    -------
+    (cell, dimension) float32.
+    """
+    batches, batch_of = groups_of(cells, ["batch"])
+    rows = np.flatnonzero(cells["is_ntc"].to_numpy())
+    split = cells["split"].iloc[rows]
+    fitted = Correction(name, batches["batch"], batch_of[rows], split, latent[rows], columns)
+    return fitted(latent, batch_of)
 
 
 def correct_profiles(
@@ -162,12 +212,18 @@ def correct_profiles(
             expected=f"one or more of {', '.join(CORRECTIONS)}",
             fix="name a correction, or use the profiles without correction",
         )
-    cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    identity, tables_of = model_and_seed(embedding), []
-    for name in corrections:
-        values = correct_batches(cells, latent, columns, name)
-        corrected_by = identity | {"correction": name}
-        tables_of.append(profile_tables(cells, cells["split"], values, columns, corrected_by))
+    cells, latent = read_embedded_cells(index, splits, embedding)
+    batches, batch_of = groups_of(cells, ["batch"])
+    rows = np.flatnonzero(cells["is_ntc"].to_numpy())
+    controls = batch_of[rows], cells["split"].iloc[rows], latent[rows], latent.columns
+    groups, sets = groups_of(cells, GUIDE_KEYS), cell_sets(cells, cells["split"])
+    fitted = {name: Correction(name, batches["batch"], *controls) for name in corrections}
+    sums = {name: ProfileSums(groups, sets, latent.columns) for name in corrections}
+    for block_rows, block in latent.blocks():
+        for name in corrections:
+            sums[name].add(block_rows, fitted[name](block, batch_of[block_rows]))
+    identity = {"model": latent.model, "seed": latent.seed}
+    tables_of = [sums[name].tables(identity | {"correction": name}) for name in corrections]
     for tables, path in zip(
         zip(*tables_of, strict=True), (corrected_guides, corrected_genes), strict=True
     ):

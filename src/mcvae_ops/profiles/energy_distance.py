@@ -95,7 +95,7 @@ def energy_from_controls(
     group and 2,000 its controls, spread over batches as the group is. A group of controls is
     compared with the other controls. Without controls in its batches, both values are NaN.
     """
-    rng = np.random.default_rng([seed, 6])
+    latent, rng = np.asarray(latent), np.random.default_rng([seed, 6])
     pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
     n_groups = group_of.max(initial=-1) + 1
     results = np.full((2, n_groups), np.nan)

@@ -6,15 +6,18 @@ cells as the guide has there. The test is exact for any number of controls, and 
 cannot pass for an effect of the guide (Good 2005, doi:10.1007/b138696).
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from mcvae_ops.embeddings.embedded_cells import Latent
 from mcvae_ops.progress import Progress
 
 ROUNDING = 1e-9  # relative; a permutation this near to the observed value counts as a tie
 BLOCK = 1 << 26  # numbers that the shuffled controls of all batches may hold at a time
+PART = 1 << 28  # numbers of the cells of groups that are tested together
 
 
 class Stratum(NamedTuple):
@@ -110,7 +113,7 @@ def sample_pools(
 
 
 def distance_of_means(
-    latent: np.ndarray,
+    latent: np.ndarray | Latent,
     batch_of: np.ndarray,
     is_control: np.ndarray,
     group_of: np.ndarray,
@@ -122,7 +125,7 @@ def distance_of_means(
     Parameters
     ----------
     latent
-        (cell, dimension), finite.
+        (cell, dimension), finite; of an embedding in its file, some groups are read at a time.
     batch_of, is_control, group_of
         As in `strata_of`.
     permutations, seed
@@ -135,21 +138,28 @@ def distance_of_means(
     A group without a control in its batches has NaN.
     """
     groups, n_dimensions = strata_of(group_of, batch_of, is_control), latent.shape[1]
-    centred, controls = centre_on_controls(latent, batch_of, is_control)
-    observed = [_norm(_difference(centred, group)) for group in groups]
+    means, controls = _controls_of(latent, batch_of, is_control)
     largest = _largest_draws(groups, controls)
     step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values())))
     rounds = [min(step, permutations - k) for k in range(0, permutations, step)]
-    n_as_far = np.zeros(len(groups), int)
+    observed, n_as_far = np.zeros(len(groups)), np.zeros(len(groups), int)
     progress = Progress(len(rounds) * len(groups), "groups", "exchange of labels")
-    for n_rounds, rng in zip(rounds, np.random.default_rng(seed).spawn(len(rounds)), strict=True):
-        sums = {b: _first_sums(controls[b], n, n_rounds, rng) for b, n in largest.items()}
-        for k, group in enumerate(groups):
-            null = np.zeros((n_rounds, n_dimensions))
-            for stratum in group:
-                null += _exchanged(centred[stratum.rows], stratum, sums[stratum.batch], rng)
-            n_as_far[k] += (_norm(null) >= observed[k] * (1 - ROUNDING)).sum()
-            progress.step()
+    going_on = np.random.default_rng(seed).spawn(len(rounds))
+    for part in _parts(groups, n_dimensions):
+        centred_of = _CentredGroups(latent, means, [groups[k] for k in part])
+        for k, strata in zip(part, centred_of, strict=True):
+            observed[k] = _norm(_difference(strata, groups[k], n_dimensions))
+        # Every part is compared with the same shuffled controls: they are drawn again.
+        again = np.random.default_rng(seed).spawn(len(rounds))
+        for which, n_rounds in enumerate(rounds):
+            rng = going_on[which] if part.start == 0 else again[which]
+            sums = {b: _first_sums(controls[b], n, n_rounds, rng) for b, n in largest.items()}
+            for k, strata in zip(part, centred_of, strict=True):
+                null = np.zeros((n_rounds, n_dimensions))
+                for own, stratum in zip(strata, groups[k], strict=True):
+                    null += _exchanged(own, stratum, sums[stratum.batch], going_on[which])
+                n_as_far[k] += (_norm(null) >= observed[k] * (1 - ROUNDING)).sum()
+                progress.step()
     weights = np.array([sum(stratum.weight for stratum in group) for group in groups])
     tested = weights > 0
     distance = np.divide(observed, weights, out=np.full(len(groups), np.nan), where=tested)
@@ -168,15 +178,63 @@ def centre_on_controls(
     return centred, controls
 
 
+def _controls_of(
+    latent: np.ndarray | Latent, batch_of: np.ndarray, is_control: np.ndarray
+) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:
+    """Return of each batch the mean of its controls, and these minus it; see above."""
+    means, controls, rows = {}, {}, np.flatnonzero(is_control)
+    values = latent[rows]
+    for batch in np.unique(batch_of[rows]):
+        controls[batch] = values[batch_of[rows] == batch].astype(np.float64)
+        means[batch] = controls[batch].mean(axis=0)
+        controls[batch] -= means[batch]
+    return means, controls
+
+
+def _parts(groups: list[list[Stratum]], n_dimensions: int) -> list[range]:
+    """Return runs of groups whose cells hold about `PART` numbers."""
+    sizes = [n_dimensions * sum(len(stratum.rows) for stratum in group) for group in groups]
+    number = np.cumsum(sizes) // PART
+    edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(groups)]
+    return [range(*pair) for pair in itertools.pairwise(edges)]
+
+
+class _CentredGroups(Sequence):
+    """Of each of some groups, the cells of its strata minus the mean of their controls.
+
+    All are read at once, in single precision; a group is centred when it is asked for.
+    """
+
+    def __init__(
+        self,
+        latent: np.ndarray | Latent,
+        means: dict[int, np.ndarray],
+        groups: list[list[Stratum]],
+    ) -> None:
+        every = [stratum.rows for group in groups for stratum in group]
+        self._rows = np.sort(np.concatenate(every)) if every else np.zeros(0, int)
+        self._values, self._means, self._groups = latent[self._rows], means, groups
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, k: int) -> list[np.ndarray]:
+        return [
+            self._values[np.searchsorted(self._rows, stratum.rows)].astype(np.float64)
+            - self._means[stratum.batch]
+            for stratum in self._groups[k]
+        ]
+
+
 def _norm(vectors: np.ndarray) -> np.ndarray:
     return np.linalg.norm(vectors, axis=-1)
 
 
-def _difference(centred: np.ndarray, group: list[Stratum]) -> np.ndarray:
+def _difference(strata: list[np.ndarray], group: list[Stratum], n_dimensions: int) -> np.ndarray:
     """Return the sum of the group's cells, minus what is expected of such a draw, (dimension,)."""
-    total = np.zeros(centred.shape[1])
-    for stratum in group:
-        own = centred[stratum.rows].sum(axis=0)
+    total = np.zeros(n_dimensions)
+    for cells, stratum in zip(strata, group, strict=True):
+        own = cells.sum(axis=0)
         total += own - _expected(own, stratum)
     return total
 

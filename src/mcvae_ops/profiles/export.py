@@ -3,13 +3,12 @@
 import anndata
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 from pandas.api.types import is_bool_dtype, is_object_dtype
 
-from mcvae_ops.embeddings.embedded_cells import check_aligned
+from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import opened_parquet, read_frame, read_schema, read_table, whole_file
+from mcvae_ops.files import opened_parquet, read_frame, read_schema, whole_file
 from mcvae_ops.versions import versions
 
 SPACE = {"s": "salient", "z": "background", "t": "technical"}
@@ -174,9 +173,8 @@ def export_cells(
     h5ad
         Output; see `to_anndata`. obs: the columns of the index, and split.
     """
-    wells = read_table(index, columns=["plate", "well"])
-    chosen = pc.and_(pc.equal(wells["plate"], plate), pc.equal(wells["well"], well))
-    rows = np.flatnonzero(chosen.to_numpy())
+    wells = read_cells(index, ["plate", "well"])
+    rows = np.flatnonzero((wells["plate"] == plate) & (wells["well"] == well))
     if len(rows) == 0:
         raise InputError.missing(
             where=index,
@@ -184,11 +182,11 @@ def export_cells(
             why="only wells with cells can be exported",
             fix="name a well of screen.plates; qc/dropped.parquet lists the cells that were lost",
         )
+    check_aligned(index, splits)
+    check_aligned(index, embedding)
     span = int(rows[0]), int(rows[-1]) + 1
     cells = read_rows(index, *span).drop(columns=["shard", "row"])
     split, latent = read_rows(splits, *span), read_rows(embedding, *span)
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
-    check_aligned(cells["cell_id"], latent["cell_id"], embedding)
     metadata = {k.decode(): v.decode() for k, v in read_schema(embedding).metadata.items()}
     provenance = {"screen": screen, "model": metadata["model"], "seed": int(metadata["seed"])}
     table = pd.concat(

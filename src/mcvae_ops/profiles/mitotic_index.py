@@ -4,9 +4,9 @@ import logging
 
 import pandas as pd
 
-from mcvae_ops.embeddings.embedded_cells import check_aligned
+from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_frame, write_parquet
+from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import CELL_SETS, cell_set
 
 COLUMNS = ["cells", "level", "name", "n_cells", "mitotic_fraction", "mitotic_index_percent"]
@@ -58,13 +58,14 @@ def _of_set(cells: pd.DataFrame, mitotic: pd.Series) -> pd.DataFrame:
     is_ntc = cells["is_ntc"]
     baseline = mitotic[is_ntc].mean()
     levels = {
-        "gene": mitotic[~is_ntc].groupby(cells["gene"][~is_ntc]),
-        "ntc_guide": mitotic[is_ntc].groupby(cells["guide"][is_ntc]),
+        "gene": mitotic[~is_ntc].groupby(cells["gene"][~is_ntc], observed=True),
+        "ntc_guide": mitotic[is_ntc].groupby(cells["guide"][is_ntc], observed=True),
     }
     tables = []
     for level, groups in levels.items():
         table = groups.agg(n_cells="size", mitotic_fraction="mean")
-        table = table.rename_axis("name").reset_index().assign(level=level)
+        table.index = table.index.astype(object).rename("name")
+        table = table.reset_index().assign(level=level)
         table["mitotic_index_percent"] = 100 * (table["mitotic_fraction"] / baseline - 1)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
@@ -80,8 +81,7 @@ def mitotic_index(index: str, splits: str, mitotic_index: str) -> None:
     mitotic_index
         Output.
     """
-    columns = ["cell_id", "guide", "gene", "is_ntc", "cell_cycle_stage"]
-    cells = read_frame(index, columns=columns)
-    split = read_frame(splits, columns=["cell_id", "split"])
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    cells = read_cells(index, ["guide", "gene", "is_ntc", "cell_cycle_stage"])
+    split = read_cells(splits, ["split"])
+    check_aligned(index, splits)
     write_parquet(mitotic_indices(cells, split["split"]), mitotic_index)

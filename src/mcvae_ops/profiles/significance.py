@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from mcvae_ops.embeddings.embedded_cells import is_unseen
-from mcvae_ops.embeddings.spaces import space_dimensions
+from mcvae_ops.embeddings.embedded_cells import Latent, batch_numbers, groups_of, is_unseen
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
 from mcvae_ops.profiles.energy_distance import energy_from_controls
@@ -32,11 +31,6 @@ def q_values(p_values: np.ndarray, counted: np.ndarray) -> np.ndarray:
     return q
 
 
-def batch_numbers(cells: pd.DataFrame) -> np.ndarray:
-    """Return the batch of each cell, numbered from 0 on."""
-    return cells.groupby("batch", sort=True).ngroup().to_numpy()
-
-
 class Units(NamedTuple):
     """What an exchange of labels exchanges: embedding, batch, group of each unit.
 
@@ -50,13 +44,15 @@ class Units(NamedTuple):
         (unit,).
     """
 
-    latent: np.ndarray
+    latent: np.ndarray | Latent
     batch_of: np.ndarray
     is_control: np.ndarray
     group_of: np.ndarray
 
 
-def exchanged_units(cells: pd.DataFrame, latent: np.ndarray, group_of: np.ndarray) -> Units:
+def exchanged_units(
+    cells: pd.DataFrame, latent: np.ndarray | Latent, group_of: np.ndarray
+) -> Units:
     """Return the cells; or, where a batch holds several wells, the mean of each group in each well.
 
     Wells differ without any effect, so cells of different wells cannot be exchanged: there, whole
@@ -72,12 +68,12 @@ def exchanged_units(cells: pd.DataFrame, latent: np.ndarray, group_of: np.ndarra
         (cell,): guide or gene, numbered from 0 on.
     """
     batch_of, is_control = batch_numbers(cells), cells["is_ntc"].to_numpy()
-    well_of = cells.groupby(["plate", "well"], sort=True).ngroup().to_numpy()
+    _, well_of = groups_of(cells, ["plate", "well"])
     if well_of.max(initial=-1) == batch_of.max(initial=-1):
         return Units(latent, batch_of, is_control, group_of)
     keys = np.column_stack([well_of, group_of])
     _, first, unit_of = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    means = pd.DataFrame(latent).groupby(unit_of.ravel()).mean().to_numpy()
+    means = pd.DataFrame(np.asarray(latent)).groupby(unit_of.ravel()).mean().to_numpy()
     return Units(means, batch_of[first], is_control[first], group_of[first])
 
 
@@ -107,15 +103,14 @@ def guide_significance(
     significance
         Output: guide, gene, n_cells, statistic, p_value, q_value (of targeting guides).
     """
-    cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    latent = latent[:, space_dimensions(columns)["combined"]]
-    tested = np.isfinite(latent).all(axis=1)
+    cells, latent = read_embedded_cells(index, splits, embedding)
+    latent = latent.combined()
+    tested = latent.finite()
     if trained:
         tested &= is_unseen(cells["split"])
-    cells, latent = cells[tested], latent[tested]
-    groups = cells.groupby(GUIDE_KEYS, sort=True)
-    table = groups.size().rename("n_cells").reset_index()
-    units = exchanged_units(cells, latent, groups.ngroup().to_numpy())
+    cells, latent = cells[tested], latent.part(tested, latent.columns)
+    table, guide_of = groups_of(cells, GUIDE_KEYS)
+    units = exchanged_units(cells, latent, guide_of)
     statistics, p_values = STATISTICS[statistic](*units, permutations, seed)
     q = q_values(p_values, ~table["is_ntc"].to_numpy())
     table = table[["guide", "gene", "n_cells"]]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.figures import style
-from mcvae_ops.files import count_rows, read_frame, read_table, write_text
+from mcvae_ops.files import count_rows, read_codes, read_frame, write_text
 from mcvae_ops.report import first_screen, quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
@@ -93,17 +93,17 @@ def read_metrics(paths: Sequence[str]) -> pd.DataFrame:
 
 def cell_facts(index: str, splits: str) -> dict[str, str]:
     """Return the numbers of cells, genes and guides of a run, in words."""
-    cells = read_table(index, columns=["guide", "gene", "is_ntc", "plate", "well"])
+    cells = read_codes(index, ["guide", "gene", "is_ntc", "plate", "well"])
     targeting = cells.filter(pc.invert(cells["is_ntc"]))
     n_ntc = cells.num_rows - targeting.num_rows
     wells = cells.group_by(["plate", "well"]).aggregate([])
-    split = read_table(splits, columns=["split"])["split"].value_counts().to_pylist()
+    genes, guides = (len(pc.unique(targeting[name])) for name in ("gene", "guide"))
+    split = read_codes(splits, ["split"])["split"].value_counts().to_pylist()
     counts = sorted(split, key=lambda part: -part["counts"])
     return {
         "cells": f"{cells.num_rows:,} cropped: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
         f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
-        "library": f"{pc.count_distinct(targeting['gene']).as_py():,} genes, "
-        f"{pc.count_distinct(targeting['guide']).as_py():,} guides",
+        "library": f"{genes:,} genes, {guides:,} guides",
         "split": ", ".join(f"{part['counts']:,} {plain(part['values'])}" for part in counts),
     }
 
@@ -263,7 +263,7 @@ def report(
     quality = _quality(alignment, known_shifts, dropped, feature_list, metrics, n_kept)
     confounded = []
     if index:
-        cells = read_table(index, columns=["plate", "well", "gene", "is_ntc"])
+        cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
         quality["warnings"] = confounded + quality["warnings"]
     lists = pd.read_csv(matched, sep="\t", keep_default_na=False)

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
-from mcvae_ops.files import read_frame, read_table, whole_folder, write_text
+from mcvae_ops.files import read_codes, read_frame, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.templates import environment
@@ -118,9 +116,10 @@ def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
 
 def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
     """Return the position in `names` of the guide of each cell, -1 for other guides."""
-    guides = read_table(index, columns=["guide"])["guide"]
-    positions = pc.index_in(guides, value_set=pa.array(names, guides.type))
-    return pc.fill_null(positions, -1).to_numpy()
+    guides = read_codes(index, ["guide"])["guide"].combine_chunks()
+    number = {name: k for k, name in enumerate(names)}
+    known = [number.get(name, -1) for name in guides.dictionary.to_pylist()]
+    return np.array(known, np.int32)[guides.indices.to_numpy()]
 
 
 def choose_crops(

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
+from mcvae_ops.files import with_text
 from mcvae_ops.training.diagnostics import salient_warnings
 
 # More than these shares lead to a warning.
@@ -55,7 +56,8 @@ def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[str]:
     batch
         ``screen.batch``.
     """
-    table = cells.group_by(["plate", "well", "gene", "is_ntc"]).aggregate([]).to_pandas()
+    groups = cells.group_by(["plate", "well", "gene", "is_ntc"]).aggregate([])
+    table = with_text(groups).to_pandas()
     arms = table.groupby(["plate", "well"])["is_ntc"].nunique()
     if (arms > 1).any():
         return []

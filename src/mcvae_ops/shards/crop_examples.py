@@ -1,22 +1,33 @@
 """Tables for the figures of quality control: cells per tile, and the pixels of a few crops."""
 
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from mcvae_ops.files import read_table, write_parquet
+from mcvae_ops.files import read_blocks, read_codes, with_text, write_parquet
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.index import index_channels
 
 N_EXAMPLES = 9
 
 
-def choose_examples(cell_ids: np.ndarray, n: int) -> np.ndarray:
-    """Choose `n` cells by their names alone; return their rows, ascending."""
-    drawn = [zlib.crc32(f"example {cell_id}".encode()) for cell_id in cell_ids]
-    return np.sort(np.argsort(drawn, kind="stable")[:n])
+def choose_examples(cells: Iterator[pa.Table], n: int) -> dict[bool, list[dict]]:
+    """Choose `n` cells of either arm (is_ntc) by their names alone; return them in their order."""
+    chosen, row = {True: [], False: []}, 0
+    for table in cells:
+        drawn = [zlib.crc32(f"example {name}".encode()) for name in table["cell_id"].to_pylist()]
+        for arm, kept in chosen.items():
+            rows = np.flatnonzero(table["is_ntc"].to_numpy() == arm)
+            first = rows[np.argsort(np.array(drawn)[rows], kind="stable")[:n]]
+            new = zip(first.tolist(), table.take(first).to_pylist(), strict=True)
+            kept += [(drawn[k], row + k, cell) for k, cell in new]
+            kept[:] = sorted(kept, key=lambda each: each[:2])[:n]
+        row += table.num_rows
+    by_row = {arm: sorted(kept, key=lambda each: each[1]) for arm, kept in chosen.items()}
+    return {arm: [cell for *_, cell in kept] for arm, kept in by_row.items()}
 
 
 def pixels_of(crop: np.ndarray, channels: list[str], cell_id: str, is_ntc: bool) -> pa.Table:
@@ -46,21 +57,16 @@ def sample_crops(index: str, cells_per_tile: str, montage: str) -> None:
     montage
         Output: `N_EXAMPLES` crops of either arm, one row per pixel.
     """
-    columns = ["shard", "row", "cell_id", "plate", "well", "tile", "is_ntc"]
-    table = read_table(index, columns=columns).replace_schema_metadata(None)
     keys = ["plate", "well", "tile"]
-    counts = (
-        table.group_by(keys)
-        .aggregate([([], "count_all")])
-        .sort_by([(k, "ascending") for k in keys])
+    tiles = read_codes(index, keys).group_by(keys).aggregate([([], "count_all")])
+    counts = with_text(tiles.replace_schema_metadata(None)).sort_by(
+        [(k, "ascending") for k in keys]
     )
     write_parquet(counts.rename_columns([*keys, "n_cells"]), cells_per_tile)
     channels, root, parts = index_channels(index), Path(index).parents[1], []
-    is_ntc = table["is_ntc"].to_numpy()
-    for arm in (True, False):
-        rows = np.flatnonzero(is_ntc == arm)
-        chosen = table.take(rows[choose_examples(table["cell_id"].to_numpy()[rows], N_EXAMPLES)])
-        for cell in chosen.to_pylist():
+    cells = read_blocks(index, ["shard", "row", "cell_id", "is_ntc"])
+    for arm, chosen in choose_examples(cells, N_EXAMPLES).items():
+        for cell in chosen:
             crop = open_shard(root / cell["shard"]).crops[cell["row"]]
             parts.append(pixels_of(crop, channels, cell["cell_id"], arm))
     write_parquet(pa.concat_tables(parts), montage)

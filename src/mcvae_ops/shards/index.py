@@ -1,19 +1,23 @@
 """The shard index: one row per crop of the screen, in the order of its shards."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_schema, write_parquet
+from mcvae_ops.files import parquet_writer, read_schema
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.format import open_shard, read_metadata
 
+ROW_GROUP = 1 << 18  # rows
 _READERS = 4  # shards that are read at a time
 
 
@@ -112,27 +116,56 @@ def index_shards(shards: Sequence[str], root: str, batch: Sequence[str], index: 
     """
     shards = sorted(shards, key=chunk_key)
     shared = check_alike(shards)
-    progress, tables = Progress(len(shards), "shards", "verify"), []
     names = [Path(path).relative_to(root).as_posix() for path in shards]
+    digests, waiting = [], []
+    with ExitStack() as stack:
+        for rows in _read_in_order(shards, names):
+            rows = rows.append_column("batch", batches_of(rows["plate"], rows["well"], batch))
+            if not digests:
+                schema = rows.schema.with_metadata(shared)
+                writer = stack.enter_context(parquet_writer(index, schema))
+            digests.append(_digests(rows["cell_id"]))
+            waiting.append(rows)
+            if sum(map(len, waiting)) >= ROW_GROUP:
+                waiting = [_write_groups(writer, pa.concat_tables(waiting))]
+        writer.write_table(pa.concat_tables(waiting))
+        every = np.concatenate(digests)
+        n_crops, n_cells = len(every), len(np.unique(every))
+        if n_crops == 0:
+            raise InputError.missing(
+                where=f"the {len(shards)} shards of {root}",
+                what="every cell",
+                why="training needs cells",
+                fix="read in crops/*/*/*.dropped.parquet why cells were dropped",
+            )
+        if n_cells != n_crops:
+            raise InputError(
+                where=f"the shards of {root}",
+                found=f"{n_crops} crops of {n_cells} cells",
+                expected="one crop of each cell",
+                fix="delete the folder crops, and Snakemake makes it again",
+            )
+
+
+def _read_in_order(shards: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the rows of each shard; some are read at a time, and no more wait in memory."""
+    progress = Progress(len(shards), "shards", "verify")
     with ThreadPoolExecutor(_READERS) as pool:
-        for rows in pool.map(shard_rows, shards, names):
-            tables.append(rows)
-            progress.step()
-    table = pa.concat_tables(tables)
-    if table.num_rows == 0:
-        raise InputError.missing(
-            where=f"the {len(shards)} shards of {root}",
-            what="every cell",
-            why="training needs cells",
-            fix="read in crops/*/*/*.dropped.parquet why cells were dropped",
-        )
-    n_cells = pc.count_distinct(table["cell_id"]).as_py()
-    if n_cells != table.num_rows:
-        raise InputError(
-            where=f"the shards of {root}",
-            found=f"{table.num_rows} crops of {n_cells} cells",
-            expected="one crop of each cell",
-            fix="delete the folder crops, and Snakemake makes it again",
-        )
-    batches = batches_of(table["plate"], table["well"], batch)
-    write_parquet(table.append_column("batch", batches), index, shared)
+        for first in range(0, len(shards), _READERS):
+            some = slice(first, first + _READERS)
+            for rows in pool.map(shard_rows, shards[some], names[some]):
+                yield rows
+                progress.step()
+
+
+def _digests(cell_id: pa.ChunkedArray) -> np.ndarray:
+    """Return 8 bytes of each name: of 24 million names two have the same by a chance of 1e-5."""
+    ids = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in cell_id.to_pylist())
+    return np.frombuffer(b"".join(ids), np.uint64)
+
+
+def _write_groups(writer: pq.ParquetWriter, rows: pa.Table) -> pa.Table:
+    """Write whole row groups; return the rows that are left."""
+    n = len(rows) // ROW_GROUP * ROW_GROUP
+    writer.write_table(rows.slice(0, n), row_group_size=ROW_GROUP)
+    return rows.slice(n)

@@ -21,8 +21,8 @@ BLOCK_CELLS = 64
 """Neighbours that are read together: enough for the speed of sequential reads."""
 POOL_CELLS = 16_384
 """Cells among which the cells of a minibatch are drawn; more mix better and need more memory."""
-WINDOWS = 4
-"""Windows in memory: for each arm one that is used and one that is read."""
+WINDOWS = 2
+"""Windows of an arm in memory: one that is used and one that is read."""
 
 
 def shuffled(
@@ -126,6 +126,23 @@ class Stream:
         return np.concatenate(positions)
 
 
+def held_arms(n_perturbed: int, n_controls: int, n_fitting: int, window: int) -> tuple[str, ...]:
+    """Return the arms whose crops are read once and held: both, the controls, or none.
+
+    Parameters
+    ----------
+    n_perturbed, n_controls
+        Training cells of each arm.
+    n_fitting
+        Cells for which there is memory.
+    window
+        Cells that are read at a time from an arm that is not held.
+    """
+    if n_perturbed + n_controls <= n_fitting:
+        return ("perturbed", "controls")
+    return ("controls",) if n_controls + WINDOWS * window <= n_fitting else ()
+
+
 class BalancedSampler:
     """Minibatches, half of perturbed and half of NTC cells; an epoch passes all perturbed cells.
 
@@ -143,7 +160,8 @@ class BalancedSampler:
     seed
         Seed of the order.
     memory_bytes
-        If all training crops fit, they are read once and held; otherwise windows are.
+        If all training crops fit, they are read once and held. If not, NTC crops are, if they
+        fit beside windows of the others: they are half of the cells of an epoch, again and again.
     share
         This rank and the number of ranks; each gets other cells, and reads other blocks.
     in_background
@@ -178,13 +196,21 @@ class BalancedSampler:
             )
         self.half, self._shape = batch_size // (2 * size), crops.shape
         cell_bytes = 2 * int(np.prod(crops.shape))
-        is_held = (len(perturbed) + len(controls)) * cell_bytes <= memory_bytes
-        source = CropsInMemory(crops, np.union1d(perturbed, controls)) if is_held else crops
-        largest = max(memory_bytes // (WINDOWS * cell_bytes), self.half)
-        window = self.half if is_held else min(POOL_CELLS // size, largest)
-        prefetch = in_background and not is_held
-        self._perturbed = Stream(perturbed, [seed, 1], source, window, share, prefetch)
-        self._controls = Stream(controls, [seed, 0], source, window, share, prefetch)
+        n_fitting = memory_bytes // cell_bytes
+        held = held_arms(len(perturbed), len(controls), n_fitting, POOL_CELLS // size)
+        arms = {"perturbed": perturbed, "controls": controls}
+        kept = [arms[name] for name in held]
+        in_memory = CropsInMemory(crops, np.sort(np.concatenate(kept))) if held else None
+        n_windows = WINDOWS * (len(arms) - len(held))
+        largest = (n_fitting - sum(map(len, kept))) // max(n_windows, 1)
+        window = min(POOL_CELLS // size, max(largest, self.half))
+
+        def stream(name: str, number: int) -> Stream:
+            if name in held:
+                return Stream(arms[name], [seed, number], in_memory, self.half, share, False)
+            return Stream(arms[name], [seed, number], crops, window, share, in_background)
+
+        self._perturbed, self._controls = stream("perturbed", 1), stream("controls", 0)
         self.steps_per_epoch = self._perturbed.length // self.half
 
     def minibatch(self, step: int) -> tuple[np.ndarray, np.ndarray]:

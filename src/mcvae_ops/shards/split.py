@@ -2,13 +2,17 @@
 
 import difflib
 import hashlib
+import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_table, write_parquet
+from mcvae_ops.files import parquet_writer, read_blocks, read_codes, with_text
+from mcvae_ops.shards.index import ROW_GROUP
 
 SPLITS = ("train", "validation", "test")
 
@@ -20,14 +24,14 @@ def uniform_of(name: str, seed: int) -> float:
 
 
 def choose_held_out_guides(
-    guides: np.ndarray, genes: np.ndarray, per_gene: int, seed: int
+    guides: Sequence[str], genes: Sequence[str], per_gene: int, seed: int
 ) -> set[str]:
     """Choose the guides that are held out.
 
     Parameters
     ----------
     guides, genes
-        Guide and gene of each perturbed cell.
+        Guide and gene of each perturbed cell, or of each of their combinations.
     per_gene
         Number of guides of each gene to hold out; at least one guide of each gene is trained on.
     seed
@@ -61,7 +65,9 @@ def drawn_names(cells: dict[str, np.ndarray], by: str) -> list[str]:
             raise ValueError(f"split.by is {by!r}, not cell, tile, guide or well")
 
 
-def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
+def split_by_names(
+    cells: dict[str, np.ndarray], split: dict, held_out_guides: set[str] | None = None
+) -> np.ndarray:
     """Assign each cell to train, validation, test, held_out_gene, held_out_well or held_out_guide.
 
     A held-out gene comes first, so that all its cells are in one set; then a held-out well, then a
@@ -75,6 +81,8 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
         Columns cell_id, plate, well, tile, guide, gene, is_ntc.
     split
         Section of the configuration.
+    held_out_guides
+        As `choose_held_out_guides` returns, where `cells` are a part of the screen.
 
     Returns
     -------
@@ -85,13 +93,10 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     drawn = np.array([uniform_of(name, seed) for name in drawn_names(cells, split["by"])])
     result = np.array(SPLITS, object)[np.searchsorted(bounds, drawn, side="right")]
     perturbed = ~cells["is_ntc"]
-    held_out = choose_held_out_guides(
-        cells["guide"][perturbed],
-        cells["gene"][perturbed],
-        split["held_out_guides_per_gene"],
-        seed,
-    )
-    of_guide = np.array([guide in held_out for guide in cells["guide"]], bool)
+    if held_out_guides is None:
+        names = (cells["guide"][perturbed], cells["gene"][perturbed])
+        held_out_guides = choose_held_out_guides(*names, split["held_out_guides_per_gene"], seed)
+    of_guide = np.array([guide in held_out_guides for guide in cells["guide"]], bool)
     result[perturbed & of_guide] = "held_out_guide"
     wells = set(split["held_out_wells"])
     names = zip(cells["plate"], cells["well"], strict=True)
@@ -100,7 +105,7 @@ def split_by_names(cells: dict[str, np.ndarray], split: dict) -> np.ndarray:
     return result
 
 
-def check_genes(held_out: list[str], genes: np.ndarray) -> None:
+def check_genes(held_out: list[str], genes: Sequence[str]) -> None:
     """Raise InputError if a gene to be held out is none of `genes`, the perturbed ones."""
     known = set(genes)
     for gene in held_out:
@@ -133,17 +138,33 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
         or no perturbed cell.
     """
     columns = ["cell_id", "plate", "well", "tile", "guide", "gene", "is_ntc"]
-    table = read_table(index, columns=columns)
-    cells = {name: table[name].to_numpy() for name in columns}
-    check_genes(split["held_out_genes"], cells["gene"][~cells["is_ntc"]])
-    assigned = split_by_names(cells, split)
-    for arm, chosen in (("NTC", cells["is_ntc"]), ("perturbed", ~cells["is_ntc"])):
-        for part in ("train", "validation"):
-            if not (assigned[chosen] == part).any():
+    library = with_text(
+        read_codes(index, ["guide", "gene", "is_ntc"])
+        .group_by(["guide", "gene", "is_ntc"])
+        .aggregate([([], "count_all")])
+    )
+    perturbed = library.filter(pc.invert(library["is_ntc"]))
+    guides, genes = (perturbed[name].to_pylist() for name in ("guide", "gene"))
+    check_genes(split["held_out_genes"], genes)
+    held_out = choose_held_out_guides(
+        guides, genes, split["held_out_guides_per_gene"], split["seed"]
+    )
+    schema, assigned = pa.schema([("cell_id", pa.string()), ("split", pa.string())]), set()
+    with parquet_writer(splits, schema) as writer:
+        for table in read_blocks(index, columns, ROW_GROUP):
+            cells = {name: table[name].to_numpy() for name in columns}
+            of_block = split_by_names(cells, split, held_out)
+            assigned |= set(zip(cells["is_ntc"].tolist(), of_block.tolist(), strict=True))
+            writer.write_table(pa.table([table["cell_id"], pa.array(of_block)], schema=schema))
+        n_ntc = library.filter(library["is_ntc"])["count_all"].to_numpy().sum()
+        sizes = {True: n_ntc, False: perturbed["count_all"].to_numpy().sum()}
+        for (arm, is_ntc), part in itertools.product(
+            (("NTC", True), ("perturbed", False)), ("train", "validation")
+        ):
+            if (is_ntc, part) not in assigned:
                 raise InputError.missing(
                     where=index,
-                    what=f"a cell for {part} among {chosen.sum()} {arm} cells",
+                    what=f"a cell for {part} among {sizes[is_ntc]} {arm} cells",
                     why=f"they are split by {split['by']}, and training needs cells of both arms",
                     fix="correct split or screen.control in the configuration",
                 )
-    write_parquet(pa.table({"cell_id": table["cell_id"], "split": pa.array(assigned)}), splits)

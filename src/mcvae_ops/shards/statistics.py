@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcvae_ops.files import read_table, write_parquet
+from mcvae_ops.files import read_codes, with_text, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.index import check_channels
@@ -62,9 +62,9 @@ def shard_statistics(index: str, splits: str, channels: Sequence[str], statistic
         If the channels of the configuration are not those of the crops.
     """
     check_channels(channels, index)
-    table = read_table(index, columns=["shard", "row", "batch", "is_ntc"])
-    is_trained = pc.equal(read_table(splits)["split"], "train")
-    table = table.append_column("is_trained", is_trained).filter(table["is_ntc"])
+    table = read_codes(index, ["shard", "row", "batch", "is_ntc"])
+    is_trained = pc.equal(read_codes(splits, ["split"])["split"], "train")
+    table = with_text(table.append_column("is_trained", is_trained).filter(table["is_ntc"]))
     root = Path(index).parents[1]
     batches = sorted(pc.unique(table["batch"]).to_pylist())
     progress = Progress(len(batches), "batches", "statistics")

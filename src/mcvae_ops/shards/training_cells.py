@@ -1,13 +1,15 @@
-"""The columns of the shard index that training reads: names, labels, batches and files of cells."""
+"""The columns of the shard index that training reads: labels, batches and files of cells.
+
+Text is read as numbers, 24 bytes for each cell: every rank of a training holds a copy.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_table
+from mcvae_ops.files import count_rows, first_difference, read_codes, read_table
 from mcvae_ops.screen import CONTROL
 
 
@@ -17,8 +19,8 @@ class Cells:
 
     Attributes
     ----------
-    cell_id
-        pyarrow array of strings.
+    index
+        Path of the shard index.
     shards, shard, row
         Paths of the .npy files; number of each cell's file among them; row in that file.
     labels, label
@@ -31,7 +33,7 @@ class Cells:
         Number of each cell's tile; other in every plate and well.
     """
 
-    cell_id: pa.ChunkedArray
+    index: str
     shards: list[str]
     shard: np.ndarray
     row: np.ndarray
@@ -45,33 +47,49 @@ class Cells:
     def __len__(self) -> int:
         return len(self.row)
 
+    def names(self, rows: np.ndarray) -> pa.ChunkedArray:
+        """Return the names (cell_id) of some cells."""
+        return read_table(self.index, columns=["cell_id"])["cell_id"].take(pa.array(rows))
+
+    def labels_and_batches(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return label and batch of some cells, int64 as torch wants them."""
+        return self.label[rows].astype(np.int64), self.batch[rows].astype(np.int64)
+
 
 def read_training_cells(index: str) -> Cells:
     """Read the shard index; labels are sorted by name after NTC, batches by name."""
-    columns = ["cell_id", "shard", "row", "plate", "well", "tile", "batch", "gene", "is_ntc"]
-    table = read_table(index, columns=columns)
-    shards, shard = _codes(table["shard"])
-    batches, batch = _codes(table["batch"])
-    _, well = _codes(pc.binary_join_element_wise(table["plate"], table["well"], "/"))
-    is_ntc = table["is_ntc"].to_numpy()
-    genes, gene = _codes(pc.if_else(table["is_ntc"], CONTROL, table["gene"]))
-    names = [CONTROL, *(name for name in genes if name != CONTROL)]
-    number = {name: k for k, name in enumerate(names)}
-    label_of_gene = np.array([number[name] for name in genes])
-    label = np.where(is_ntc, 0, label_of_gene[gene])
-    row = table["row"].to_numpy().astype(np.int64)
-    site = table["tile"].to_numpy().astype(np.int64)
-    tile = well * (site.max(initial=0) + 1) + site
-    return Cells(table["cell_id"], shards, shard, row, names, label, batches, batch, well, tile)
+    is_ntc = read_table(index, columns=["is_ntc"])["is_ntc"].to_numpy()
+    shards, shard = _numbers(read_codes(index, ["shard"])["shard"])
+    batches, batch = _numbers(read_codes(index, ["batch"])["batch"])
+    (plates, plate), (wells, well) = (
+        _numbers(read_codes(index, [name])[name]) for name in ("plate", "well")
+    )
+    # Wells are numbered in the order of "plate/well", those that hold cells.
+    pairs, pair = np.unique(plate * np.int32(len(wells)) + well, return_inverse=True)
+    spelt = [f"{plates[k // len(wells)]}/{wells[k % len(wells)]}" for k in pairs.tolist()]
+    well = np.argsort(np.argsort(spelt)).astype(np.int32)[pair]
+    genes, gene = _numbers(read_codes(index, ["gene"])["gene"])
+    labels = [CONTROL, *(genes[k] for k in np.unique(gene[~is_ntc]) if genes[k] != CONTROL)]
+    number = {name: k for k, name in enumerate(labels)}
+    label = np.array([number.get(name, 0) for name in genes], np.int32)[gene]
+    label[is_ntc] = 0
+    places = read_table(index, columns=["row", "tile"])
+    row, site = (places[name].to_numpy() for name in ("row", "tile"))
+    tile = well * np.int32(site.max(initial=0) + 1) + site
+    return Cells(index, shards, shard, row, labels, label, batches, batch, well, tile)
 
 
-def _codes(column) -> tuple[list[str], np.ndarray]:
-    names = sorted(pc.unique(column).to_pylist())
-    codes = pc.index_in(column, value_set=pa.array(names, column.type))
-    return names, codes.to_numpy().astype(np.int64)
+def _numbers(codes: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """Return the distinct texts in order, and the number of each cell's among them, int32."""
+    values = codes.combine_chunks()
+    names = values.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.empty(len(names), np.int32)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+    return [names[k] for k in order], rank[values.indices.to_numpy()]
 
 
-def read_split(index: str, splits: str, cells: Cells) -> np.ndarray:
+def read_split(index: str, splits: str) -> np.ndarray:
     """Return the split of each cell (str), after a check that both tables have the same cells.
 
     Raises
@@ -79,12 +97,12 @@ def read_split(index: str, splits: str, cells: Cells) -> np.ndarray:
     InputError
         If the splits belong to another index.
     """
-    table = read_table(splits, columns=["cell_id", "split"])
-    if not table["cell_id"].equals(cells.cell_id):
+    if first_difference(index, splits, "cell_id"):
         raise InputError(
             where=splits,
-            found=f"{table.num_rows} rows that are not the cells of {index}",
-            expected=f"its {len(cells)} cells in the same order",
+            found=f"{count_rows(splits)} rows that are not the cells of {index}",
+            expected=f"its {count_rows(index)} cells in the same order",
             fix="run the rule assign_splits again",
         )
-    return table["split"].to_numpy()
+    names, split = _numbers(read_codes(splits, ["split"])["split"])
+    return np.array(names, object)[split]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_schema, read_table
+from mcvae_ops.files import parquet_writer, read_blocks, read_schema, read_table
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.models.trained_model import load
@@ -44,7 +44,7 @@ def embed(
     device = next(model.parameters()).device
     model.eval()
     for positions, counts in read_in_order(crops, cells, CELLS_AT_A_TIME):
-        columns = (counts, batch[positions])
+        columns = (counts, batch[positions].astype(np.int64))
         images = preprocess(*(torch.from_numpy(column).to(device) for column in columns))
         means = model.embed(images)
         yield positions, torch.cat([*means.values()], dim=1).cpu().numpy()
@@ -135,7 +135,7 @@ def embed_cells(
         full_precision(),
         parquet_writer(embedding, schema) as writer,
     ):
-        for table in _row_groups(cells.cell_id, rows, embedded, schema):
+        for table in _row_groups(cells.names(np.array(rows)), rows, embedded, schema):
             writer.write_table(table)
             progress.step(table.num_rows)
 
@@ -152,7 +152,9 @@ def _row_groups(
         waiting.append(latent)
         done = positions[-1] + 1
         if done - first >= CELLS_PER_ROW_GROUP or done == rows.stop:
-            names = cell_id.slice(first, done - first).cast(pa.string()).combine_chunks()
+            names = (
+                cell_id.slice(first - rows.start, done - first).cast(pa.string()).combine_chunks()
+            )
             columns = [names, *map(pa.array, np.concatenate(waiting).T)]
             yield pa.Table.from_arrays(columns, schema=schema)
             waiting, first = [], done
@@ -179,18 +181,18 @@ def join_embeddings(index: str, parts: list[str], embedding: str) -> None:
     schema, done = read_schema(parts[0]), 0
     with parquet_writer(embedding, schema) as writer:
         for path in parts:
-            table = read_table(path)
-            names = cell_id.slice(done, table.num_rows)
-            is_alike = table.schema.equals(schema, check_metadata=True)
-            if not is_alike or not table["cell_id"].equals(names):
-                raise InputError(
-                    where=path,
-                    found="cells or columns that do not continue the previous parts",
-                    expected=f"cells of {index} from row {done}, by the model of {parts[0]}",
-                    fix="delete the parts and embed again",
-                )
-            writer.write_table(table, row_group_size=CELLS_PER_ROW_GROUP)
-            done += table.num_rows
+            is_alike = read_schema(path).equals(schema, check_metadata=True)
+            for table in read_blocks(path, n_rows=CELLS_PER_ROW_GROUP):
+                names = cell_id.slice(done, table.num_rows)
+                if not is_alike or not table["cell_id"].equals(names):
+                    raise InputError(
+                        where=path,
+                        found="cells or columns that do not continue the previous parts",
+                        expected=f"cells of {index} from row {done}, by the model of {parts[0]}",
+                        fix="delete the parts and embed again",
+                    )
+                writer.write_table(table.combine_chunks())
+                done += table.num_rows
         if done != len(cell_id):
             raise InputError(
                 where=embedding,

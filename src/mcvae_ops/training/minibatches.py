@@ -67,7 +67,7 @@ class Minibatches:
 
     def _make(self, step: int) -> Minibatch:
         positions, crops = self._sampler.minibatch(step)
-        columns = (crops, self._cells.label[positions], self._cells.batch[positions])
+        columns = (crops, *self._cells.labels_and_batches(positions))
         minibatch = Minibatch(positions, *map(torch.from_numpy, columns))
         return minibatch.pinned() if self._device.type == "cuda" else minibatch
 

@@ -149,8 +149,7 @@ def validation_set(
     return ValidationSet(
         chosen,
         torch.from_numpy(crops.read(chosen)).to(device),
-        torch.from_numpy(cells.label[chosen]).to(device),
-        torch.from_numpy(cells.batch[chosen]).to(device),
+        *(torch.from_numpy(numbers).to(device) for numbers in cells.labels_and_batches(chosen)),
     )
 
 

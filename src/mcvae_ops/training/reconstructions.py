@@ -58,7 +58,7 @@ def sample_table(
         model, images, validation.label[chosen], validation.batch[chosen]
     )
     cell, channel, y, x = (axis.ravel() for axis in np.indices(images.shape, np.int32))
-    names = cells.cell_id.take(pa.array(validation.positions[chosen])).combine_chunks()
+    names = cells.names(validation.positions[chosen]).combine_chunks()
     keys = {"cell_id": names.take(pa.array(cell)), "is_ntc": is_ntc[chosen][cell]}
     keys |= {"channel": np.array(channels)[channel], "y": y, "x": x}
     pixels = {

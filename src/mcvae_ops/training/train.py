@@ -231,7 +231,7 @@ def train_model(
     names = check_channels(channels, index)
     cells = read_training_cells(index)
     crops = Crops(Path(index).parent.parent, cells)
-    split = read_split(index, splits, cells)
+    split = read_split(index, splits)
     train_cells = np.flatnonzero(split == "train")
     family = family_settings(settings, len(names), cells)
     precision = from_settings(Precision, settings)

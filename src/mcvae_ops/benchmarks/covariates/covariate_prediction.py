@@ -38,11 +38,11 @@ from mcvae_ops.benchmarks.estimates.intervals import (
 )
 from mcvae_ops.embeddings.embedded_cells import (
     check_aligned,
+    groups_of,
     is_unseen,
     read_cells,
     read_embedding,
 )
-from mcvae_ops.files import read_frame
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 
@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 
 BENCHMARK = "covariates"
 CELLS = ("all", "test")
+COLUMNS = ["plate", "well", "batch", "tile", "y_px", "x_px", "is_ntc"]
 
 
 class Predictor(NamedTuple):
@@ -116,7 +117,7 @@ CovariateEstimates = dict[
 def sample_controls(cells: pd.DataFrame, cells_per_batch: int, seed: int) -> np.ndarray:
     """Return the ascending rows of at most `cells_per_batch` random control cells per batch."""
     controls = np.flatnonzero(cells["is_ntc"].to_numpy())
-    batches = cells["batch"].to_numpy(dtype=str)[controls]
+    batches = cells["batch"].iloc[controls].to_numpy(dtype=str)
     chosen = []
     for batch in np.unique(batches):
         members = controls[batches == batch]
@@ -283,10 +284,10 @@ def covariates(
     benchmark
         Output table (parquet).
     """
-    cells, split = read_cells(index), read_frame(splits, columns=["cell_id", "split"])
-    check_aligned(cells["cell_id"], split["cell_id"], splits)
+    check_aligned(index, splits)
+    cells, split = read_cells(index, COLUMNS), read_cells(splits, ["split"])
     rows = sample_controls(cells, settings["cells_per_batch"], seed)
-    read = [read_embedding(path, cells, rows) for path in embeddings]
+    read = [read_embedding(index, path, rows) for path in embeddings]
     predictors = [
         Predictor(embedding.model, space, embedding.seed, features)
         for embedding in read
@@ -294,7 +295,7 @@ def covariates(
     ]
     finite = classification.finite_rows(np.hstack([predictor.features for predictor in predictors]))
     controls = cells.iloc[rows[finite]].reset_index(drop=True)
-    tile = controls.groupby(["plate", "well", "tile"]).ngroup()  # a batch may hold several wells
+    _, tile = groups_of(controls, ["plate", "well", "tile"])  # a batch may hold several wells
     described = {
         protocol: cell_positions(controls, screen, settings, protocol).assign(tile=tile)
         for protocol in table.PROTOCOLS

@@ -24,7 +24,7 @@ def density_features(cells: pd.DataFrame) -> np.ndarray:
     """
     place = cells[["y_px", "x_px"]].to_numpy(float)
     low, high = place.min(axis=0), place.max(axis=0)
-    tiles = cells.groupby(["plate", "well", "tile"], sort=False).indices.values()
+    tiles = cells.groupby(["plate", "well", "tile"], sort=False, observed=True).indices.values()
     features = np.empty((len(cells), 1 + len(DENSITY_WINDOWS)))
     for rows in tiles:
         tree = cKDTree(place[rows])

@@ -28,13 +28,13 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
-from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.embedded_cells import batch_numbers, groups_of, is_unseen
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import GUIDE_KEYS, model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
-from mcvae_ops.profiles.significance import batch_numbers, exchanged_units, q_values
+from mcvae_ops.profiles.significance import exchanged_units, q_values
 from mcvae_ops.progress import Progress
 
 BENCHMARK = "doses"
@@ -110,11 +110,10 @@ def treated(cells: pd.DataFrame, latent: np.ndarray, pattern: str) -> tuple[Trea
     compared = np.isin(batch_of, batch_of[is_ntc])
     cells, is_ntc = cells[compared], is_ntc[compared]
     values = standardised(latent[compared], batch_of[compared], is_ntc)
-    guides = cells.groupby(GUIDE_KEYS, sort=True)
-    named = guides.size().reset_index()
+    named, guide_of = groups_of(cells, GUIDE_KEYS)
     dose_of = doses_of(named["guide"], named["is_ntc"].to_numpy(), pattern)
     with_unseen = np.column_stack([values, is_unseen(cells["split"])])
-    units = exchanged_units(cells, with_unseen, guides.ngroup().to_numpy())
+    units = exchanged_units(cells, with_unseen, guide_of)
     was_seen = units.latent[:, -1] < 1  # a part of its cells, if the unit is a well
     of_units = Treated(
         units.latent[:, :-1],
@@ -306,7 +305,8 @@ def dose_response(
     annotated, rows = read_frame(groups), []
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
-        cells, latent, columns = read_embedded_cells(index, splits, path)
+        cells, vectors = read_embedded_cells(index, splits, path)
+        latent = np.asarray(vectors)
         finite = np.isfinite(latent).all(axis=1)
         new = finite & is_unseen(cells["split"])
         tested, controls = treated(cells[finite], latent[finite], pattern)
@@ -316,10 +316,10 @@ def dose_response(
         means = pd.DataFrame(unseen.values[is_own]).groupby(keys).mean()
         genes, doses = (means.index.get_level_values(k).to_numpy() for k in (0, 1))
         group_of = group_of_genes(list(np.unique(genes)), annotated, split_merged=True)
-        for space, at in space_dimensions(columns).items():
+        for space, at in space_dimensions(vectors.columns).items():
             row = partial(
                 table.row, benchmark=BENCHMARK, protocol="strict", space=space,
-                **model_and_seed(path),
+                model=vectors.model, seed=vectors.seed,
             )  # fmt: skip
             spaces = (part._replace(values=part.values[:, at]) for part in (tested, unseen))
             rows += compound_rows(*spaces, precision_of(controls[:, at]), row)

@@ -9,6 +9,7 @@ from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
+from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
 from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
 
@@ -73,8 +74,7 @@ def hit_rows(
     (row, dimension) difference of its cells from those controls.
     """
     keys = ["gene", "guide", "is_ntc"] if level == "guide" else ["gene", "is_ntc"]
-    groups = screen.cells.groupby(keys, sort=True)
-    table, group_of = groups.size().rename("n_cells").reset_index(), groups.ngroup().to_numpy()
+    table, group_of = groups_of(screen.cells, keys)
     if level == "gene":
         table.insert(1, "guide", "")
     targeting = ~table["is_ntc"].to_numpy()
@@ -134,8 +134,7 @@ def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]
 
 def _agreement(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
     """Return by gene: guides, those active by themselves, and those that point where others do."""
-    groups = screen.cells.groupby(["gene", "guide", "is_ntc"], sort=True)
-    table, guide_of = groups.size().reset_index(), groups.ngroup().to_numpy()
+    table, guide_of = groups_of(screen.cells, ["gene", "guide", "is_ntc"])
     latent = screen.latent[:, screen.spaces["combined"]]
     units = exchanged_units(screen.cells, latent, guide_of)
     _, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)

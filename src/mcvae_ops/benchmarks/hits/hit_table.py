@@ -16,11 +16,10 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, confounders_of, hit_rows
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
-from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.embedded_cells import batch_numbers, groups_of, is_unseen, read_cells
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame, write_csv, write_parquet
 from mcvae_ops.profiles.aggregate import read_embedded_cells
-from mcvae_ops.profiles.significance import batch_numbers
 from mcvae_ops.screen import symbols_of
 
 logger = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def count_changes(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     -------
     gene, guide ("" for level "gene"), log2_cell_count.
     """
-    sizes = cells.groupby(["gene", "guide", "is_ntc"]).size().rename("n").reset_index()
+    sizes = groups_of(cells, ["gene", "guide", "is_ntc"])[0].rename(columns={"n_cells": "n"})
     control = sizes.loc[sizes["is_ntc"], "n"].median()
     targeting = sizes[~sizes["is_ntc"]]
     if level == "gene":
@@ -142,15 +141,15 @@ def hits(
     hits, hits_text
         Outputs: parquet, and the same as tab-separated text; sorted by q.
     """
-    cells, latent, columns = read_embedded_cells(index, splits, embedding)
-    place = read_frame(index, columns=["tile", "y_px", "x_px"])
-    cells = cells.join(place)
-    tested = np.isfinite(latent).all(axis=1)
-    if trained:
-        tested &= is_unseen(cells["split"])
-    spaces = space_dimensions(columns)
-    chosen = cells[tested].reset_index(drop=True)
-    screen = Screen(chosen, latent[tested], spaces, batch_numbers(chosen))
+    cells, vectors = read_embedded_cells(index, splits, embedding)
+    cells = cells.join(read_cells(index, ["tile", "y_px", "x_px"]))
+    tested = np.flatnonzero(is_unseen(cells["split"])) if trained else np.arange(len(cells))
+    latent = vectors[tested]
+    finite = np.isfinite(latent).all(axis=1)
+    latent, tested = latent[finite], tested[finite]
+    spaces = space_dimensions(vectors.columns)
+    chosen = cells.iloc[tested].reset_index(drop=True)
+    screen = Screen(chosen, latent, spaces, batch_numbers(chosen))
     tests = ActivityTest(statistic, permutations, seed)
     table, profiles = hit_rows(screen, confounders_of(cells)[tested], level, tests)
     annotated = (read_frame(path) for path in (complexes, groups, arms))

@@ -15,11 +15,10 @@ import pandas as pd
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import FEWEST_UNITS, stratified_interval
 from mcvae_ops.benchmarks.integration.batch_mixing import Mixing, mixing_of
+from mcvae_ops.embeddings.embedded_cells import batch_numbers, read_cells
 from mcvae_ops.embeddings.spaces import space_dimensions
-from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import read_embedded_cells
 from mcvae_ops.profiles.correct import FEWEST_CONTROLS, correct_batches
-from mcvae_ops.profiles.significance import batch_numbers
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 
@@ -139,12 +138,15 @@ def batch_integration(
     benchmark
         Output: the benchmark table.
     """
-    tile = read_frame(index, columns=["tile"])["tile"]
     rows, progress = [], Progress(len(embeddings), "embeddings", "batch integration")
     for path in embeddings:
-        cells, latent, columns = read_embedded_cells(index, splits, path)
+        every, vectors = read_embedded_cells(index, splits, path)
+        controls = np.flatnonzero(every["is_ntc"])
+        latent, columns = vectors[controls], vectors.columns
         finite = np.isfinite(latent).all(axis=1)
-        cells, latent = cells[finite].assign(tile=tile[finite]), latent[finite]
+        latent, controls = latent[finite], controls[finite]
+        tile = read_cells(index, ["tile"])["tile"]
+        cells = every.iloc[controls].assign(tile=tile.iloc[controls])
         batch_of = batch_numbers(cells)
         fits, judges = halves_of(cells, batch_of, seed)
         chosen = draw_evenly(batch_of, judges, seed)
@@ -158,7 +160,7 @@ def batch_integration(
             latents[name] = correct_batches(place, latent[used], columns, name)[at]
         for space, at_space in space_dimensions(columns).items():
             row = partial(table.row, benchmark=BENCHMARK, protocol="strict", cells="all",
-                          space=space, **model_and_seed(path))  # fmt: skip
+                          space=space, model=vectors.model, seed=vectors.seed)  # fmt: skip
             parts = {name: values[:, at_space] for name, values in latents.items()}
             rows += mixing_rows(parts, batch_of[chosen], seed, row)
         progress.step()

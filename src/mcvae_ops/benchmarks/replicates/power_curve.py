@@ -17,13 +17,12 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import bootstrap_interval, stratified_interval
 from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
-from mcvae_ops.embeddings.embedded_cells import is_unseen
-from mcvae_ops.embeddings.spaces import space_dimensions
+from mcvae_ops.embeddings.embedded_cells import batch_numbers
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import read_embedded_cells, unseen_cells
 from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means
 from mcvae_ops.profiles.normalise import zscore_features
-from mcvae_ops.profiles.significance import batch_numbers, q_values
+from mcvae_ops.profiles.significance import q_values
 from mcvae_ops.progress import Progress
 
 BENCHMARK, HITS = "power", "hit_fraction"
@@ -76,7 +75,7 @@ def draw_rows(
             n_cells = np.bincount(gene_of[kept], minlength=len(genes))
             row = {"level": float(np.median(n_cells)), "draw": draw}
             if pair_set is not None:
-                profiles = pd.DataFrame(centred[kept]).groupby(gene_of[kept]).mean().to_numpy()
+                profiles = means_of_groups(centred, kept, gene_of[kept])
                 found = complex_estimates(zscore_features(profiles), pair_set)
                 for metric, one in found.items():
                     low, high = bootstrap_interval(one.rounds, one.n_clusters)
@@ -93,6 +92,12 @@ def draw_rows(
             place = {"metric": HITS, "n": len(genes), "units": f"{len(genes)} genes"}
             rows.append(row | place | dict(value=value, low=low, high=high))
     return pd.DataFrame(rows)
+
+
+def means_of_groups(values: np.ndarray, rows: np.ndarray, group_of: np.ndarray) -> np.ndarray:
+    """Return the mean of some rows of each group, (group, column), one column at a time."""
+    columns = (pd.Series(column[rows]).groupby(group_of).mean() for column in values.T)
+    return np.column_stack(list(columns))
 
 
 def mean_over_draws(rows: pd.DataFrame) -> pd.DataFrame:
@@ -150,16 +155,15 @@ def power_curve(
     annotated, rows = read_frame(complexes), []
     progress = Progress(len(embeddings), "embeddings", "power")
     for path in embeddings:
-        cells, latent, columns = read_embedded_cells(index, splits, path)
-        unseen = np.isfinite(latent).all(axis=1) & is_unseen(cells["split"])
-        cells, latent = cells[unseen].reset_index(drop=True), latent[unseen]
+        cells, vectors = read_embedded_cells(index, splits, path)
+        cells, latent = unseen_cells(cells, vectors.combined())
         is_ntc = cells["is_ntc"].to_numpy()
-        genes, gene_of = np.unique(cells["gene"].to_numpy(str)[~is_ntc], return_inverse=True)
+        genes, gene_of = np.unique(cells["gene"][~is_ntc].to_numpy(str), return_inverse=True)
         every = np.full(len(cells), -1)
         every[~is_ntc] = gene_of
         pair_set = build_pair_sets(tuple(genes), annotated, EMPTY_PAIRS, rounds, seed)
         found = draw_rows(
-            latent[:, space_dimensions(columns)["combined"]],
+            latent,
             batch_numbers(cells),
             every,
             genes,
@@ -169,7 +173,7 @@ def power_curve(
         )
         row = partial(
             table.row, benchmark=BENCHMARK, protocol="strict", space="combined", cells="unseen",
-            **model_and_seed(path),
+            model=vectors.model, seed=vectors.seed,
         )  # fmt: skip
         estimates = mean_over_draws(found)
         rows += [row(**estimate) for estimate in estimates.to_dict("records")]

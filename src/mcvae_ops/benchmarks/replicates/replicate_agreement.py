@@ -20,9 +20,10 @@ from mcvae_ops.benchmarks.replicates.replicate_retrieval import (
     gene_queries,
     guide_queries,
 )
+from mcvae_ops.embeddings.embedded_cells import batch_numbers
 from mcvae_ops.embeddings.spaces import space_dimensions
-from mcvae_ops.profiles.aggregate import cell_set, model_and_seed, read_embedded_cells
-from mcvae_ops.profiles.significance import batch_numbers, q_values
+from mcvae_ops.profiles.aggregate import cell_set, read_embedded_cells
+from mcvae_ops.profiles.significance import q_values
 from mcvae_ops.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -137,10 +138,10 @@ def replicate_agreement(
     """
     rows, progress = [], Progress(len(embeddings), "embeddings", "replicates")
     for path in embeddings:
-        cells, latent, columns = read_embedded_cells(index, splits, path)
-        finite, batch_of = np.isfinite(latent).all(axis=1), batch_numbers(cells)
-        plate_of = cells["plate"].groupby(batch_of).first().to_numpy(str)
-        spaces = space_dimensions(columns)
+        cells, latent = read_embedded_cells(index, splits, path)
+        finite, batch_of = latent.finite(), batch_numbers(cells)
+        plate_of = cells["plate"].astype(object).groupby(batch_of).first().to_numpy(str)
+        spaces = space_dimensions(latent.columns)
         for name in CELLS:
             chosen = finite & cell_set(cells, cells["split"], name)
             guides, batches = replicate_profiles(cells, latent, batch_of, chosen)
@@ -156,7 +157,8 @@ def replicate_agreement(
                 benchmark=BENCHMARK,
                 protocol="strict",
                 cells=name,
-                **model_and_seed(path),
+                model=latent.model,
+                seed=latent.seed,
             )
             rows += replicate_rows(replicates, spaces, permutations, seed, row)
         progress.step()

@@ -8,7 +8,9 @@ import pandas as pd
 from scipy import sparse
 
 from mcvae_ops.benchmarks.estimates.retrieval import unit_profiles
-from mcvae_ops.profiles.aggregate import BLOCK
+from mcvae_ops.embeddings.embedded_cells import Latent, groups_of
+
+BLOCK = 1 << 18  # cells in double precision at a time
 
 
 class Replicates(NamedTuple):
@@ -53,7 +55,7 @@ class Replicates(NamedTuple):
 
 
 def replicate_profiles(
-    cells: pd.DataFrame, latent: np.ndarray, batch_of: np.ndarray, chosen: np.ndarray
+    cells: pd.DataFrame, latent: np.ndarray | Latent, batch_of: np.ndarray, chosen: np.ndarray
 ) -> tuple[Replicates, np.ndarray]:
     """Add up the cells of each guide in each batch.
 
@@ -77,10 +79,10 @@ def replicate_profiles(
     controls = np.flatnonzero(chosen & is_ntc)
     batches, control_batch = np.unique(batch_of[controls], return_inverse=True)
     rows = np.flatnonzero(chosen & ~is_ntc & np.isin(batch_of, batches))
-    groups = cells.iloc[rows].groupby(["gene", "guide"], sort=True)
-    names = groups.size().reset_index()[["guide", "gene"]]
+    names, guide_of = groups_of(cells.iloc[rows], ["gene", "guide"])
+    names = names[["guide", "gene"]]
     shape = (len(names), len(batches))
-    place = groups.ngroup().to_numpy() * len(batches) + np.searchsorted(batches, batch_of[rows])
+    place = guide_of * len(batches) + np.searchsorted(batches, batch_of[rows])
     n_cells = np.bincount(place, minlength=len(names) * len(batches)).reshape(shape)
     means = _sums(latent, controls, control_batch, len(batches))
     means /= np.bincount(control_batch, minlength=len(batches))[:, None]
@@ -91,7 +93,9 @@ def replicate_profiles(
     return Replicates(names, scaled, n_cells), batches
 
 
-def _sums(latent: np.ndarray, rows: np.ndarray, group_of: np.ndarray, n: int) -> np.ndarray:
+def _sums(
+    latent: np.ndarray | Latent, rows: np.ndarray, group_of: np.ndarray, n: int
+) -> np.ndarray:
     """Return the sum of the rows of each group in double precision, (group, dimension)."""
     sums = np.zeros((n, latent.shape[1]))
     for start in range(0, len(rows), BLOCK):
@@ -103,7 +107,9 @@ def _sums(latent: np.ndarray, rows: np.ndarray, group_of: np.ndarray, n: int) ->
     return sums
 
 
-def _deviation_within(latent: np.ndarray, rows: np.ndarray, means: np.ndarray) -> np.ndarray:
+def _deviation_within(
+    latent: np.ndarray | Latent, rows: np.ndarray, means: np.ndarray
+) -> np.ndarray:
     return np.sqrt(((latent[rows] - means) ** 2).mean(axis=0))
 
 

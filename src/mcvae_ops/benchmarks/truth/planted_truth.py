@@ -17,12 +17,11 @@ from scipy.spatial import cKDTree
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.truth.axis_regression import folds_of, predicted_axes, r2_terms
-from mcvae_ops.embeddings.embedded_cells import is_unseen
+from mcvae_ops.embeddings.embedded_cells import batch_numbers, is_unseen
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import model_and_seed, read_embedded_cells
+from mcvae_ops.profiles.aggregate import read_embedded_cells
 from mcvae_ops.profiles.exchange import centre_on_controls
-from mcvae_ops.profiles.significance import batch_numbers
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.simulate.library import AXES, EFFECTS, NATURAL_AXES, NOVEL_AXES
@@ -156,7 +155,8 @@ def planted_truth(
     truth = planted_axes(place, pd.concat(map(read_frame, planted)))[names]
     rows, progress = [], Progress(len(embeddings), "embeddings", "planted truth")
     for path in embeddings:
-        cells, latent, columns = read_embedded_cells(index, splits, path)
+        cells, vectors = read_embedded_cells(index, splits, path)
+        latent, columns = np.asarray(vectors), vectors.columns
         chosen = np.isfinite(latent).all(axis=1) & truth.notna().all(axis=1).to_numpy()
         chosen &= is_unseen(cells["split"])
         of_cells, axes, latent = cells[chosen], truth[chosen], latent[chosen]
@@ -166,7 +166,8 @@ def planted_truth(
             benchmark=BENCHMARK,
             protocol="strict",
             cells="unseen",
-            **model_and_seed(path),
+            model=vectors.model,
+            seed=vectors.seed,
         )
         tiles = place[chosen].groupby(PLACE).ngroup().to_numpy()
         features = {space: latent[:, at] for space, at in spaces.items()}

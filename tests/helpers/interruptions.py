@@ -1,0 +1,87 @@
+"""Runs of the workflow that are killed, stopped, or find no room on the disk."""
+
+import hashlib
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.runs import command, environment, snakemake
+
+SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
+RULE = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
+LATEST_S = 20  # after the start of a job, at the latest, it is stopped
+HANG_S = 120  # so long a run may take to end after Ctrl-C
+OF_ONE_RUN = ("report.html", "*metrics.parquet", "manifest/*")
+"""Files that hold times, or the folder of the run, and so differ between any two runs."""
+
+
+def digests(results: Path) -> dict[str, str]:
+    """Digest of every result by its path, but for `OF_ONE_RUN`."""
+    return {
+        path.relative_to(results).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file()
+        and not any(path.match(pattern) for pattern in OF_ONE_RUN)
+        and not any(part.startswith(".") for part in path.relative_to(results).parts)
+    }
+
+
+def changed(expected: dict[str, str], results: Path) -> list[str]:
+    """Return the results that are there and not as expected."""
+    found = digests(results)
+    return [name for name in found.keys() & expected.keys() if found[name] != expected[name]]
+
+
+def interrupt(
+    folder: Path, n: int, seed: int, *arguments: str, between: int = 0
+) -> Iterator[tuple[str, signal.Signals]]:
+    """Stop a run `n` times, each time within the job of another rule; yield rule and signal.
+
+    Signals go to all processes of the run, as from a terminal, and take turns: SIGKILL, Ctrl-C,
+    SIGTERM. The run goes on after each; `between` more rules start undisturbed before each. There
+    are fewer stops if no other rule is left.
+    """
+    chance, seen = random.Random(seed), set()
+    for number in range(n):
+        with open(folder / "output.txt", "w") as output:
+            run = subprocess.Popen(
+                command(folder, *arguments), stdout=output, stderr=subprocess.STDOUT,
+                env=environment(), start_new_session=True,
+            )  # fmt: skip
+            new = []
+            while len(new) <= between and run.poll() is None:
+                time.sleep(0.1)
+                started = RULE.findall((folder / "output.txt").read_text())
+                new = [rule for rule in started if rule not in seen]
+            if len(new) <= between:
+                assert run.wait() == 0, (folder / "output.txt").read_text()[-3000:]
+                return
+            seen.update(new)
+            try:
+                run.wait(chance.uniform(0, LATEST_S) ** 2 / LATEST_S)  # most jobs are short
+            except subprocess.TimeoutExpired:
+                os.killpg(run.pid, SIGNALS[number % len(SIGNALS)])
+            run.wait(HANG_S)
+        snakemake(folder, "--unlock")
+        yield new[-1], SIGNALS[number % len(SIGNALS)]
+
+
+@contextmanager
+def disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """Mount a small disk on a folder; a test skips where this needs rights that it has not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    if subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("this user may not mount a disk (tmpfs)")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

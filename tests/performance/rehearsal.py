@@ -1,0 +1,300 @@
+"""A screen of the size of the paper's, without its images: what memory and time do rules need?
+
+``make rehearsal`` writes shards, embeddings and annotations of config/funk2022.yaml: all of its
+cells, wells, tiles, guides and genes, drawn at random. Crops are 2 px wide, because no rule that is
+measured looks at more than a few of them. Then every rule that reads tables of all cells runs on
+them through Snakemake, one after the other, and its peak memory and time stand in a table, beside
+what the rule asks for.
+
+``SIZE`` is the fraction of the cells; wells, tiles, guides and genes stay as many. Two sizes give a
+slope, and with it the full size: ``make rehearsal SIZE="0.02 0.1"``.
+"""
+
+import argparse
+import ast
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from snakemake.utils import update_config
+
+from mcvae_ops.files import parquet_writer, write_parquet
+from mcvae_ops.screen import CONTROL, tile_numbers
+from mcvae_ops.shards.format import write_shard
+from tests.helpers.configurations import merged, whole
+from tests.helpers.runs import command, environment, write_configuration
+
+N_CELLS = 23_625_194
+N_GENES, N_GUIDES, N_CONTROL_GUIDES = 5_049, 20_445, 250
+MITOTIC_FRACTION = 0.0266  # of control cells
+CROP_PX = 2
+CELLS_PER_ROW_GROUP = 65_536
+EFFECT_SD = 0.3  # of a gene on an embedding, in standard deviations of cells
+COMPLEXES, GENES_PER_COMPLEX = 400, 5
+GROUPS, GENES_PER_GROUP = 17, 52
+MITOTIC_FACTORS = 146
+ARMS = 44
+
+MODELS_LEFT_OUT = ("vae", "cvae", "cvae_prior_s", "cvae_prior_z")
+TEXT = pa.string()
+SHARD = pa.schema(
+    [
+        ("cell_id", TEXT), ("plate", TEXT), ("well", TEXT), ("tile", pa.int32()),
+        ("y_px", pa.float32()), ("x_px", pa.float32()), ("guide", TEXT), ("gene", TEXT),
+        ("is_ntc", pa.bool_()), ("cell_cycle_stage", TEXT),
+    ]
+)  # fmt: skip
+
+RULES = {
+    "index_shards": "shards/index.parquet",
+    "assign_splits": "shards/splits.parquet",
+    "shard_statistics": "shards/statistics.parquet",
+    "sample_crops": "qc/cells_per_tile.parquet",
+    "join_embeddings": "embeddings/mcvae/0.parquet",
+    "random_embedding": "embeddings/random/0.parquet",
+    "mitotic_index": "profiles/mitotic_index.parquet",
+    "aggregate_profiles": "profiles/mcvae/0/guides.parquet",
+    "correct_profiles": "profiles/mcvae/0/corrected_guides.parquet",
+    "export_cells": "embeddings/mcvae/0/20200202_6W-LaC024A/A1.h5ad",
+    "batch_integration": "benchmarks/integration.parquet",
+    "replicate_agreement": "benchmarks/replicates.parquet",
+    "power_curve": "benchmarks/power.parquet",
+    "covariates": "benchmarks/covariates.parquet",
+    "guide_significance": "profiles/guide_significance.parquet",
+    "hits": "hits.parquet",
+    "umap_profiles": "profiles/mcvae/0/umap.parquet",
+    "explorer": "explorer.html",
+    "umap_cells": "benchmarks/mcvae/0/umap_cells.parquet",
+}
+"""Rules that read tables of all cells, in an order in which they can run, and a file of each."""
+
+
+class Library(NamedTuple):
+    """What the cells of the screen carry: guide -> gene, controls last."""
+
+    guides: np.ndarray
+    genes: np.ndarray
+    gene_of: np.ndarray
+
+    @property
+    def is_ntc(self) -> np.ndarray:
+        """Which guides are controls, (guide,)."""
+        return self.gene_of == len(self.genes) - 1
+
+
+def library(n_genes: int, n_guides: int, n_controls: int) -> Library:
+    """Return guides that are dealt out to genes, and control guides."""
+    guides = np.array(
+        [f"{k:020d}".translate(str.maketrans("0123", "ACGT")) for k in range(n_guides)]
+    )
+    genes = np.array([*(f"GENE{k}" for k in range(n_genes)), CONTROL])
+    gene_of = np.arange(n_guides) % n_genes
+    gene_of[n_guides - n_controls :] = n_genes
+    return Library(guides, genes, gene_of)
+
+
+def configuration(name: str, wells: int | None = None) -> dict:
+    """The paper's screen with one trained model; if asked, of the first `wells` of one plate."""
+    config = merged("funk2022")
+    update_config(config, {"screen": {"name": name}, "models": dict.fromkeys(MODELS_LEFT_OUT)})
+    if wells is not None:
+        plate, names = next(iter(config["screen"]["plates"].items()))
+        config["screen"]["plates"] = {plate: names[:wells]}
+    return whole(config)
+
+
+def write_screen(folder: Path, config: dict, size: float, carried: Library) -> None:
+    """Write what rules begin with: shards, parts of an embedding, a baseline, annotations.
+
+    Parameters
+    ----------
+    folder
+        Of the results of the screen.
+    config
+        The configuration of the run.
+    size
+        Fraction of the cells of the paper's screen.
+    carried
+        Guides and genes.
+    """
+    plates, tiles = config["screen"]["plates"], tile_numbers(config["screen"]["tiles"])
+    wells = [(plate, well) for plate, names in plates.items() for well in names]
+    per_tile = N_CELLS * size / (34 * 1281)
+    n_chunk, channels = config["crop"]["tiles_per_chunk"], config["screen"]["channels"]
+    names = [channel["name"] for channel in channels]
+    gene_of_cells = []
+    for number, (plate, well) in enumerate(wells):
+        rng = np.random.default_rng([0, number])
+        for chunk, first in enumerate(range(0, len(tiles), n_chunk)):
+            cells = cells_of(plate, well, tiles[first : first + n_chunk], per_tile, carried, rng)
+            for arm, rows in (("ntc", cells["is_ntc"]), ("perturbed", ~cells["is_ntc"])):
+                part = cells[rows]
+                crops = rng.integers(
+                    100, 4000, (len(part), len(names), CROP_PX, CROP_PX), np.uint16
+                )
+                path = folder / f"crops/{plate}/{well}/{chunk:03d}.{arm}.npy"
+                table = pa.Table.from_pandas(part[SHARD.names], SHARD, preserve_index=False)
+                write_shard(crops, np.arange(len(part)), table, names, path)
+                gene_of_cells.append(part[["cell_id", "gene_number"]])
+    cells = pd.concat(gene_of_cells, ignore_index=True)
+    write_embeddings(folder / "embeddings", cells, carried, config["profiles"]["embedding_jobs"])
+    write_annotations(folder / "annotations", carried.genes[:-1])
+
+
+def cells_of(
+    plate: str,
+    well: str,
+    tiles: Sequence[int],
+    per_tile: float,
+    carried: Library,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return the cells of some tiles, in the columns of a shard, and the number of their gene."""
+    counts = rng.poisson(per_tile, len(tiles))
+    tile = np.repeat(tiles, counts)
+    guide = rng.integers(len(carried.guides), size=len(tile))
+    place = [np.arange(n) for n in counts]
+    within = np.concatenate(place) if place else np.array([], int)
+    y_px, x_px = rng.uniform(50, 2910, (2, len(tile))).astype(np.float32)
+    mitotic = rng.random(len(tile)) < MITOTIC_FRACTION
+    return pd.DataFrame(
+        {
+            "cell_id": [f"{plate}_{well}_{t}_{k}" for t, k in zip(tile, within, strict=True)],
+            "plate": plate,
+            "well": well,
+            "tile": tile.astype(np.int32),
+            "y_px": y_px,
+            "x_px": x_px,
+            "guide": carried.guides[guide],
+            "gene": carried.genes[carried.gene_of[guide]],
+            "is_ntc": carried.is_ntc[guide],
+            "cell_cycle_stage": np.where(mitotic, "mitotic", "interphase"),
+            "gene_number": carried.gene_of[guide],
+        }
+    )
+
+
+def write_embeddings(folder: Path, cells: pd.DataFrame, carried: Library, n_parts: int) -> None:
+    """Write the parts of mcVAE's embedding, and CellProfiler's: noise, and effects of genes."""
+    spaces = {"mcvae": [*_names("s", 32), *_names("z", 32)], "cellprofiler": _names("z", 64)}
+    ends = np.linspace(0, len(cells), n_parts + 1).astype(int)
+    parts = {f"mcvae/0/{k}": (ends[k], ends[k + 1]) for k in range(n_parts)}
+    for number, (path, (first, stop)) in enumerate(
+        {**parts, "cellprofiler/0": (0, len(cells))}.items()
+    ):
+        model = path.partition("/")[0]
+        effects = np.random.default_rng(1).normal(0, EFFECT_SD, (len(carried.genes), 64))
+        effects[-1] = 0
+        columns = [("cell_id", pa.string()), *((name, pa.float32()) for name in spaces[model])]
+        schema = pa.schema(columns, metadata={"model": model, "seed": "0"})
+        rng = np.random.default_rng([2, number])
+        with parquet_writer(folder / f"{path}.parquet", schema) as writer:
+            for start in range(first, stop, CELLS_PER_ROW_GROUP):
+                part = cells.iloc[start : min(start + CELLS_PER_ROW_GROUP, stop)]
+                latent = rng.standard_normal((len(part), 64), np.float32)
+                latent += effects[part["gene_number"]].astype(np.float32)
+                arrays = [pa.array(part["cell_id"], pa.string()), *map(pa.array, latent.T.copy())]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _names(space: str, n: int) -> list[str]:
+    return [f"{space}_{k:02d}" for k in range(n)]
+
+
+def write_annotations(folder: Path, genes: np.ndarray) -> None:
+    """Write complexes, pairs, functional groups, mitotic factors and chromosome arms."""
+    rng = np.random.default_rng(3)
+
+    def drawn(prefix: str, sets: int, size: int) -> Iterator[tuple[str, str]]:
+        size = min(size, len(genes) // sets)
+        for k, members in enumerate(np.split(rng.permutation(genes)[: sets * size], sets)):
+            yield from ((f"{prefix}{k:03d}", gene) for gene in members)
+
+    complexes = pd.DataFrame(drawn("complex", min(COMPLEXES, len(genes) // 3), GENES_PER_COMPLEX))
+    groups = pd.DataFrame(drawn("group", GROUPS, GENES_PER_GROUP))
+    factors = pd.DataFrame({"gene": rng.permutation(genes)[:MITOTIC_FACTORS]})
+    arms = pd.DataFrame(
+        {"gene": genes, "arm": [f"{k % ARMS // 2 + 1}{'pq'[k % 2]}" for k in range(len(genes))]}
+    )
+    pairs = pd.DataFrame({"source": [], "gene_a": [], "gene_b": []}, dtype=str)
+    for name, table in {
+        "complexes": complexes.set_axis(["complex", "gene"], axis=1),
+        "functional_groups": groups.set_axis(["group", "gene"], axis=1)[["gene", "group"]],
+        "mitotic_factors": factors,
+        "wider_mitotic_factors": factors,
+        "chromosome_arms": arms,
+        "pairs": pairs,
+    }.items():
+        write_parquet(table, folder / f"{name}.parquet")
+
+
+def rehearse(folder: Path, name: str, rules: Sequence[str]) -> pd.DataFrame:
+    """Run rules one after the other; return rule, used and requested memory and time of each."""
+    targets = [f"results/{name}/{RULES[rule]}" for rule in rules]
+    subprocess.run(
+        command(
+            folder, *targets, "--cores", "2", "--allowed-rules", *rules,
+            "--rerun-triggers", "mtime", "--retries", "0", "--keep-going", "--notemp",
+            "--default-resources", "alone=1", "attempt=attempt", "--resources", "alone=1",
+        ),
+        env=environment(), check=False,
+    )  # fmt: skip
+    return measured(folder / f"benchmarks/{name}").reindex(list(rules))
+
+
+def measured(folder: Path) -> pd.DataFrame:
+    """Return memory and time of each rule, used and asked, from the files of Snakemake."""
+    rows = {}
+    for path in folder.rglob("*.tsv"):
+        job = pd.read_csv(path, sep="\t", na_values=["-"]).iloc[-1]
+        asked = ast.literal_eval(job["resources"])
+        rows[job["rule_name"]] = {
+            "GB": job["max_rss"] / 1000, "CPU min": job["cpu_time"] / 60,
+            "asked GB": asked["mem_mb"] / 1000, "asked min": asked["runtime"],
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def extrapolated(tables: dict[float, pd.DataFrame]) -> pd.DataFrame:
+    """Return memory and time of each rule at each size, and at size 1 on a line through two."""
+    sizes = sorted(tables)
+    small, large = sizes[0], sizes[-1]
+    columns = {}
+    for name in ("GB", "CPU min"):
+        columns |= {f"{name} at {size:g}": tables[size][name] for size in sizes}
+        if large > small:
+            slope = (tables[large][name] - tables[small][name]) / (large - small)
+            columns[f"{name} at 1"] = tables[large][name] + slope.clip(lower=0) * (1 - large)
+    asked = tables[large][["asked GB", "asked min"]]
+    return pd.DataFrame(columns).join(asked).round(2)
+
+
+def main() -> None:
+    """Write screens of some sizes, run the rules on each, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="where the screens are written")
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
+    arguments = parser.parse_args()
+    tables = {}
+    for size in arguments.sizes:
+        name = "rehearsal"
+        folder = arguments.folder / f"{size:g}"
+        if not (folder / "config.yaml").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            config = configuration(name)
+            carried = library(N_GENES, N_GUIDES, N_CONTROL_GUIDES)
+            write_screen(folder / f"results/{name}", config, size, carried)
+            write_configuration(config, folder)
+        written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        print(f"{folder}: {written / 1e9:.1f} GB", flush=True)
+        tables[size] = rehearse(folder, name, arguments.rules)
+    print(extrapolated(tables).to_string())
+
+
+if __name__ == "__main__":
+    main()
