@@ -14,7 +14,7 @@ import numpy as np
 from mcvae_ops.progress import Progress
 
 ROUNDING = 1e-9  # relative; a permutation this near to the observed value counts as a tie
-BLOCK = 1 << 26  # numbers that the shuffled controls of all batches may hold at a time
+BLOCK = 1 << 26  # numbers that the shuffled controls of all batches, or a group, may hold at a time
 
 
 class Stratum(NamedTuple):
@@ -138,7 +138,8 @@ def distance_of_means(
     centred, controls = centre_on_controls(latent, batch_of, is_control)
     observed = [_norm(_difference(centred, group)) for group in groups]
     largest = _largest_draws(groups, controls)
-    step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values())))
+    most_cells = max((len(stratum.rows) for group in groups for stratum in group), default=1)
+    step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values()), most_cells))
     rounds = [min(step, permutations - k) for k in range(0, permutations, step)]
     n_as_far = np.zeros(len(groups), int)
     progress = Progress(len(rounds) * len(groups), "groups", "exchange of labels")
