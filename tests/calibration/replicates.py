@@ -246,9 +246,9 @@ def other_cases() -> Iterator[Case]:
     for batches in (3, 8):
         yield Case("batch integration", f"{batches} batches", "interval",
                    partial(mixing_interval, batches), worlds=100, of=of)  # fmt: skip
-    for n, per in ((24, 3), (80, 10)):
+    for n, per in ((48, 2), (80, 10)):
         yield Case("R2 of planted axes", f"{n} units of {per}", "interval",
-                   partial(truth_interval, n, per), worlds=200, quick=n == 24)  # fmt: skip
+                   partial(truth_interval, n, per), worlds=200, quick=n == 48)  # fmt: skip
     yield Case("power curve", "8 of 16 cells", "interval", power_interval, worlds=120, of=POWER)
 
 
