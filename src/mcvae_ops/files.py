@@ -200,6 +200,16 @@ def read_frame(path: str | Path, columns: Sequence[str] | None = None, filters=N
     return read_table(path, columns, filters).to_pandas()
 
 
+def row_groups(path: str | Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the row groups of a parquet file, one after the other; see `opened_parquet`.
+
+    Memory holds one of them. A writer bounds them, and begins one where a reader may begin.
+    """
+    with opened_parquet(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number, columns=columns)
+
+
 def read_schema(path: str | Path) -> pa.Schema:
     """Read the schema of a parquet file, with its metadata; see `opened_parquet`."""
     with _verified(path):

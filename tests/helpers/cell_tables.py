@@ -61,16 +61,15 @@ def enter(
     screen: dict | None = None,
     archive: dict | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Take tables through both rules; return cells and features of all wells, and the list.
+    """Take tables through both rules; return cells and features of all plates, and the list.
 
     Relative addresses lie below the folder.
     """  # fmt: skip
     screen = SCREEN | (screen or {})
     archive = ARCHIVE | {"root": str(folder)} | (archive or {})
     whole = in_full({"cells": cells, "labels": labels})
-    wells = [(plate, well) for plate, names in screen["plates"].items() for well in names]
     out = folder.parent / f"{folder.name}_out"
-    targets = [[str(out / kind / plate / f"{well}.parquet") for plate, well in wells]
+    targets = [[str(out / kind / f"{plate}.parquet") for plate in screen["plates"]]
                for kind in ("cells", "features")]  # fmt: skip
     listed, columns = str(out / "parts.parquet"), str(out / "features.tsv")
     list_feature_parts(whole["cells"], whole["labels"], screen, archive, listed)

@@ -1,12 +1,15 @@
 """A small run's tables and figures, for tests of the report."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from mcvae_ops.benchmarks.claims import COLUMNS
 from mcvae_ops.figures.draw import draw_figure
+from mcvae_ops.report.gene_pictures import NUMBERS
 from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
 from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import figure_tables
@@ -121,6 +124,16 @@ def write_metrics(folder: Path, model: str, seed: int) -> Path:
     path.parent.mkdir(parents=True)
     pd.DataFrame(rows).to_parquet(path)
     return path
+
+
+def write_pictures(folder: Path, genes: list[str]) -> str:
+    """Write the explorer's picture of each gene, four grey channels of 8 px; return the folder."""
+    folder.mkdir()
+    for number in range(len(genes)):
+        levels = np.arange(4 * 2 * 8 * 5 * 8, dtype=np.uint32).reshape(4 * 2 * 8, 5 * 8) % 256
+        Image.fromarray(levels.astype(np.uint8)).save(folder / f"{number:04d}.webp")
+    (folder / NUMBERS).write_text(json.dumps({gene: k for k, gene in enumerate(genes)}))
+    return str(folder)
 
 
 def write_claims(path: Path) -> None:

@@ -10,9 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+import mcvae_ops
+from mcvae_ops.errors import InputError
 from tests.helpers.runs import (
     command,
     environment,
@@ -44,6 +47,7 @@ def test_every_figure_exists_with_its_data(tiny_run):
         for suffix in ("pdf", "svg", "png", "csv"):
             path = results(tiny_run) / f"figures/{panel}.{suffix}"
             assert path.stat().st_size > 100, path
+        assert "mathdefault" not in path.with_suffix(".svg").read_text(), panel
     assert (results(tiny_run) / "report.html").stat().st_size > 100_000
 
 
@@ -77,6 +81,29 @@ def test_shifts_are_the_planted_ones(tiny_run):
     assert len(both) == len(found)
     error_px = (both[["dy_px", "dx_px"]] - both[["dy_px_planted", "dx_px_planted"]].values).abs()
     assert (error_px.max(axis=1) < 0.5).mean() >= 0.99
+
+
+def test_results_are_opened_in_python(tiny_run, tmp_path):
+    copy = shutil.copytree(results(tiny_run), tmp_path / "copy")
+    screen = mcvae_ops.open(copy)
+    assert screen.configuration["crop"] == tiny_configuration()["crop"]
+    gene = screen.hits.index[0]
+    assert screen.hits.loc[gene, "n_cells"] == screen.genes.loc[gene, "n_cells"]
+    assert set(screen.guides["gene"]) == set(screen.genes.index)
+    crops = screen.crops(gene, n=3)
+    assert crops.shape[:2] == (3, len(screen.channels))
+    of_gene = screen.cells[screen.cells["gene"] == gene]
+    everyone = screen.crops(of_gene)
+    assert all(any(np.array_equal(crop, other) for other in everyone) for crop in crops)
+    latent = screen.model("vae", 0).embed(everyone[:5])["z"]
+    table = screen.embedding("vae", 0).loc[of_gene.index[:5]]
+    np.testing.assert_allclose(latent, table.filter(regex="^z_"), atol=1e-4)
+    test = screen.profiles("genes", "vae", 0, cells="test")
+    assert (test["n_cells"] <= screen.genes["n_cells"].reindex(test.index)).all()
+    with pytest.raises(InputError, match="every cell of 'NO-SUCH' is missing"):
+        screen.crops("NO-SUCH")
+    with pytest.raises(InputError, match="the file is missing"):
+        mcvae_ops.open(copy / "figures")
 
 
 def test_nothing_is_left_to_do(tiny_run):
@@ -262,8 +289,9 @@ def test_a_broken_feature_table_ends_in_one_sentence(case, copied_run):
     breaking, sentence = BROKEN_PARTS[case]
     for part in results(copied_run).glob("study/*-reclassified*/*.parquet"):
         breaking(pd.read_parquet(part)).to_parquet(part)
-    (results(copied_run) / f"cells/{WELL}.parquet").unlink()
-    assert sentence in rerun(copied_run, f"cells/{WELL}.parquet")
+    cells = f"cells/{WELL.partition('/')[0]}.parquet"
+    (results(copied_run) / cells).unlink()
+    assert sentence in rerun(copied_run, cells)
 
 
 def test_truncated_images_end_in_one_sentence(copied_run):

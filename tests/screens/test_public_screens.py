@@ -59,8 +59,8 @@ def configuration(twin, folder: Path, address: str) -> dict:
     return checked(config)
 
 
-def cells_of(config: dict, folder: Path) -> dict[tuple[str, str], str]:
-    """Take tables, or masks and images, to a table of cells per (plate, well), by the rules."""
+def cells_of(config: dict, folder: Path) -> dict[str, str]:
+    """Take tables, or masks and images, to a table of cells per plate, by the rules."""
     screen, archive, on_images = config["screen"], config["archive"], cells_on_images(config)
     names = ("files", "left_out.tsv", "masks", "masks_left_out", "parts", "features.tsv")
     path = {name: str(folder / name) for name in names}
@@ -79,11 +79,11 @@ def cells_of(config: dict, folder: Path) -> dict[tuple[str, str], str]:
                           config["alignment"], config["crop"], archive, plate, well,
                           str(folder / "cache"), str(table))  # fmt: skip
     list_feature_parts(tables, config["labels"], screen, archive, path["parts"])
-    paths = {kind: [str(folder / kind / plate / f"{well}.parquet") for plate, well in wells]
+    paths = {kind: [str(folder / kind / f"{plate}.parquet") for plate in screen["plates"]]
              for kind in ("cells", "features")}  # fmt: skip
     split_cells(path["parts"], tables, config["labels"], screen, archive, str(folder / "split"),
                 paths["cells"], paths["features"], path["features.tsv"])  # fmt: skip
-    return dict(zip(wells, paths["cells"], strict=True))
+    return dict(zip(screen["plates"], paths["cells"], strict=True))
 
 
 def consensus_of(config: dict, plate: str, files: str, folder: Path) -> str:
@@ -94,15 +94,16 @@ def consensus_of(config: dict, plate: str, files: str, folder: Path) -> str:
     return path["consensus"]
 
 
-def shards_of(config: dict, cells: dict[tuple[str, str], str], folder: Path) -> Iterator[Shard]:
+def shards_of(config: dict, cells: dict[str, str], folder: Path) -> Iterator[Shard]:
     """Take a screen from its archive to shards, by the functions of the rules."""
     screen, archive = config["screen"], config["archive"]
     path = {name: str(folder / name) for name in ("files", "left_out.tsv", "alignment")}
     list_files(archive, screen, path["files"], path["left_out.tsv"])
-    for (plate, well), table in cells.items():
+    wells = [(plate, well) for plate, names in screen["plates"].items() for well in names]
+    for plate, well in wells:
         arms = {arm: str(folder / f"{plate}_{well}.{arm}.npy") for arm in ("ntc", "perturbed")}
         index = {f"{arm}_index": file.replace(".npy", ".parquet") for arm, file in arms.items()}
-        crop_chunk(files=path["files"], cells=table, illumination=None, screen=screen,
+        crop_chunk(files=path["files"], cells=cells[plate], illumination=None, screen=screen,
                    consensus=consensus_of(config, plate, path["files"], folder),
                    alignment=config["alignment"], crop=config["crop"], archive=archive, plate=plate,
                    well=well, chunk="000", cache=str(folder / "cache"), **arms, **index,
@@ -115,11 +116,9 @@ def crops_of(config: dict, cells: pd.DataFrame, folder: Path) -> tuple[dict, pd.
     """Take cells whose places are known to crops; and the cells that were dropped."""
     folder.mkdir()
     paths = {}
-    for plate, wells in config["screen"]["plates"].items():
-        for well in wells:
-            paths[plate, well] = str(folder / f"{plate}_{well}.cells")
-            of_well = cells[(cells["plate"] == plate) & (cells["well"] == well)]
-            of_well.to_parquet(paths[plate, well], index=False)
+    for plate in config["screen"]["plates"]:
+        paths[plate] = str(folder / f"{plate}.cells")
+        cells[cells["plate"] == plate].to_parquet(paths[plate], index=False)
     crops = {}
     for shard in shards_of(config, paths, folder):
         names = shard.cells["cell_id"].to_pylist()

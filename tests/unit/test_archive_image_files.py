@@ -8,6 +8,7 @@ import zarr
 from ome_zarr.format import FormatV05
 from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
 
+from mcvae_ops.archive import dataverse
 from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.image_files import list_files
 from mcvae_ops.archive.transfer import fetch
@@ -41,8 +42,28 @@ def listed(tmp_path, root, screen, files=None):
 def served(folder, address, monkeypatch):
     """Yield the root of a folder as each kind of archive that can be listed or asked."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setattr(dataverse, "read_json", dataset_in(folder, address))
     return {"folder": str(folder), "uri": folder.as_uri(), "s3": f"s3://{folder.name}",
-            "https": f"{address}/{folder.name}"}  # fmt: skip
+            "https": f"{address}/{folder.name}",
+            "doi": "doi:10.7910/DVN/VYKTI5/plates"}  # fmt: skip
+
+
+def dataset_in(folder, address):
+    """A Dataverse that has the files of a folder, in its folder `plates`; it gives them by number.
+
+    Its answers are those that its API documents; one file more lies elsewhere.
+    """
+    entries = [{"label": "readme.tif", "dataFile": {"id": 99, "filesize": 1}}]
+    for number, path in enumerate(sorted(folder.rglob("*.tif"))):
+        given = folder.parent / f"api/access/datafile/{number}"
+        given.parent.mkdir(parents=True, exist_ok=True)
+        given.write_bytes(path.read_bytes())
+        place = path.relative_to(folder)
+        entries.append({"label": place.name, "directoryLabel": f"plates/{place.parent}",
+                        "dataFile": {"id": number, "filesize": given.stat().st_size}})  # fmt: skip
+    page = {"type": "URL", "data": {"value": f"{address}/citation?persistentId=x"}}
+    listed = {"status": "OK", "data": {"latestVersion": {"files": entries}}}
+    return lambda asked, _: {"values": [page]} if "handles" in asked else listed
 
 
 PATHS = ["a b/A01_1_w1.tif", "a b/A01_2_w1.tif", "a b/B02_1_w1.tif", "50%25/A01_1_w1.tif",
@@ -50,7 +71,7 @@ PATHS = ["a b/A01_1_w1.tif", "a b/A01_2_w1.tif", "a b/B02_1_w1.tif", "50%25/A01_
          "Plätte#/B02_1_w1.tif", "[x]/A01_1_w1.tif", "[x]/B02_1_w1.tif"]  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["folder", "uri", "s3", "https"])
+@pytest.mark.parametrize("kind", ["folder", "uri", "s3", "https", "doi"])
 def test_every_kind_of_archive_gives_the_same_files(tmp_path, kind, monkeypatch):
     folder = tmp_path / "bucket"
     put(folder, *PATHS)

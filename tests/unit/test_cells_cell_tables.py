@@ -1,4 +1,4 @@
-"""Parts of the feature table become cells and features per well."""
+"""Parts of the feature table become cells and features per plate."""
 
 import json
 import tarfile
@@ -6,12 +6,15 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from mcvae_ops.cells import partition_tables
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
+from mcvae_ops.files import read_frame, row_groups
 
 COLUMNS = {
     "plate": "plate",
@@ -89,18 +92,22 @@ def run(tmp_path):
         listed = str(tmp_path / "parts.parquet")
         cells = [TABLE | {"table": TABLE["table"].replace("{folder}", str(tmp_path))}]
         list_feature_parts(cells, [], screen, ARCHIVE, listed)
-        targets = [
-            [str(tmp_path / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
-            for kind in ("cells", "features")
-        ]
+        targets = [str(tmp_path / kind / "P1.parquet") for kind in ("cells", "features")]
         split_cells(
-            listed, cells, [], screen, ARCHIVE, str(tmp_path / "cache"), *targets,
+            listed, cells, [], screen, ARCHIVE, str(tmp_path / "cache"), targets[:1], targets[1:],
             str(tmp_path / "features.tsv"),
         )  # fmt: skip
         assert not (tmp_path / "cache").exists()
-        return [[pd.read_parquet(path) for path in paths] for paths in targets]
+        return of_wells(*targets)
 
     return call
+
+
+def of_wells(cells: str, features: str) -> list[list[pd.DataFrame]]:
+    """The cells and the features of wells A1 and A2."""
+    tables = pd.read_parquet(cells), pd.read_parquet(features)
+    is_here = [tables[0]["well"] == well for well in ("A1", "A2")]
+    return [[table[rows].reset_index(drop=True) for rows in is_here] for table in tables]
 
 
 def test_cells_and_features_stay_aligned(parts, run):
@@ -206,19 +213,17 @@ def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
     listed = str(packed / "parts.parquet")
     cells = [TABLE | {"table": TABLE["table"].replace("{folder}", str(packed))}]
     list_feature_parts(cells, [], SCREEN, ARCHIVE, listed)
-    targets = [
-        [str(packed / kind / "P1" / f"{well}.parquet") for well in ("A1", "A2")]
-        for kind in ("cells", "features")
-    ]
+    targets = [str(packed / f"{kind}.parquet") for kind in ("cells", "features")]
     split_cells(
-        listed, cells, [], SCREEN, ARCHIVE, str(packed / "cache"), *targets, str(packed / "f.tsv")
-    )
-    for paths, tables in zip(targets, loose, strict=True):
-        for path, table in zip(paths, tables, strict=True):
-            pd.testing.assert_frame_equal(pd.read_parquet(path), table)
+        listed, cells, [], SCREEN, ARCHIVE, str(packed / "cache"), targets[:1], targets[1:],
+        str(packed / "f.tsv"),
+    )  # fmt: skip
+    for found, expected in zip(of_wells(*targets), loose, strict=True):
+        for one, other in zip(found, expected, strict=True):
+            pd.testing.assert_frame_equal(one, other)
 
 
-def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, monkeypatch):
+def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, tmp_path, monkeypatch):
     rng = np.random.default_rng(1)
     screen = SCREEN | {"plates": {"P1": ["A1", "A2"]}, "tiles": "0-300"}
     table = {}
@@ -230,12 +235,35 @@ def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, monkeypat
     whole = run(table, screen)
     monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 20_000)
     monkeypatch.setattr("mcvae_ops.cells.partition._HELD_BYTES", 50_000)
+    monkeypatch.setattr("mcvae_ops.cells.cell_tables.VALUES_PER_GROUP", 9_000)
     again = run(table, screen)
     for first, second in zip(whole, again, strict=True):
         for one, other in zip(first, second, strict=True):
             pd.testing.assert_frame_equal(one, other)
     cells = whole[0][0]
     assert cells["cell_id"].is_monotonic_increasing and len(cells) == 8000
+    # Three numbers of each cell: no row group holds more than 3,000 cells, or two wells.
+    groups = [list(row_groups(tmp_path / f"{kind}/P1.parquet")) for kind in ("cells", "features")]
+    assert [len(rows) for rows in groups[0]] == [len(rows) for rows in groups[1]]
+    assert all(len(rows) <= 3000 and len(pc.unique(rows["well"])) == 1 for rows in groups[0])
+    assert len(groups[0]) > 5
+
+
+def test_a_reader_of_one_well_reads_its_row_groups_alone(parts, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("mcvae_ops.cells.cell_tables.VALUES_PER_GROUP", 120)
+    # As in a file that is too large for a seal over all of it, where pages alone are verified.
+    monkeypatch.setattr("mcvae_ops.files._SEALED_WHOLE_BYTES", 0)
+    (_, wanted), _ = run(parts)
+    path = tmp_path / "cells/P1.parquet"
+    content = bytearray(path.read_bytes())
+    first = pq.read_metadata(path).row_group(0).column(0)
+    content[first.data_page_offset + first.total_compressed_size // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="damage"):
+        read_frame(path)
+    of_well = read_frame(path, filters=[("well", "==", "A2"), ("tile", "in", [1, 2])])
+    expected = wanted[wanted["tile"].isin([1, 2])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_well, expected)
 
 
 def test_parts_cut_before_an_interruption_are_not_read_again(parts, run, tmp_path, monkeypatch):

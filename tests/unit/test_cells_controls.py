@@ -1,9 +1,8 @@
 """Every batch has controls, or one sentence says what to set."""
 
-import pandas as pd
 import pytest
 
-from mcvae_ops.cells.controls import check_batches, counts_of
+from mcvae_ops.cells.controls import check_batches
 from mcvae_ops.errors import InputError
 
 POOLED = {("P", "A1"): (5, 20), ("P", "A2"): (4, 9), ("Q", "A1"): (1, 3)}
@@ -28,11 +27,3 @@ def test_controls_of_every_batch(counts, batch, said):
         return
     with pytest.raises(InputError, match=said):
         check_batches(counts, batch)
-
-
-def test_cells_of_a_well_are_counted(tmp_path):
-    for well, is_ntc in {"A1": [True, True, False], "A2": [False]}.items():
-        (tmp_path / "P").mkdir(exist_ok=True)
-        pd.DataFrame({"is_ntc": is_ntc}).to_parquet(tmp_path / f"P/{well}.parquet")
-    paths = [str(tmp_path / f"P/{well}.parquet") for well in ("A1", "A2")]
-    assert counts_of(paths) == {("P", "A1"): (2, 1), ("P", "A2"): (0, 1)}

@@ -5,6 +5,7 @@ doubled rows, a second label of controls.
 """
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -310,3 +311,44 @@ def test_a_stage_comes_from_a_column_or_is_absent(tmp_path):
     }  # fmt: skip
     cells, _, _ = enter(tmp_path, TABLE)
     assert cells["cell_cycle_stage"].isna().all()
+
+
+def in_two_tables(folder: Path, change) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The feature `mean` in a table of its own, joined by well, tile, object; what is expected."""
+    cells = cells_of(60)
+    cells["object"] = cells.groupby("tile").cumcount()
+    write_table(cells.drop(columns="mean"), folder / "cells.csv")
+    other = cells[["well", "tile", "object", "mean"]].sample(frac=1, random_state=0)
+    write_table(change(other), folder / "other.csv")
+    tables = [{"table": f"{name}.csv", "columns": {"object": "object"}}
+              for name in ("cells", "other")]  # fmt: skip
+    _, features, _ = enter(folder, tables)
+    return features, cells.sort_values(["tile", "y_px", "x_px"])["mean"].to_numpy()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda rows: rows, lambda rows: rows.assign(well="a01", tile=rows["tile"] * 1.0)]
+)
+def test_a_further_table_is_matched_by_well_tile_and_object(change, tmp_path):
+    features, expected = in_two_tables(tmp_path / "in", change)
+    np.testing.assert_allclose(features["mean"], expected, rtol=1e-6)
+
+
+def test_cells_without_a_row_of_a_further_table_are_counted(tmp_path, caplog):
+    features, _ = in_two_tables(tmp_path / "in", lambda rows: rows.iloc[:-7])
+    assert features["mean"].isna().sum() == 7
+    assert "cells[1]: no row for 7 of 60 cells" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows.assign(object=rows["object"] + 1000), r"cells\[1\]: the row of every "
+         r"cell is missing; .*by object well tile.*correct the columns"),
+        (lambda rows: rows.assign(area=1.0), "feature area is defined twice"),
+    ],
+    ids=["no row of any cell", "a feature of both"],
+)  # fmt: skip
+def test_a_further_table_that_does_not_fit_is_refused(change, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        in_two_tables(tmp_path / "in", change)

@@ -12,9 +12,11 @@ import pytest
 from mcvae_ops.archive import dataverse
 from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.cells.columns import expression
+from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
 from mcvae_ops.simulate.study import dataset_of
-from tests.helpers.cell_tables import cells_of, enter, write_table
+from mcvae_ops.workflow.shorthand import in_full
+from tests.helpers.cell_tables import ARCHIVE, SCREEN, cells_of, enter, write_table
 from tests.helpers.object_server import serving
 
 TWO_WELLS = {"plates": {"P1": ["A1", "A2"]}}
@@ -107,6 +109,22 @@ def test_a_database_names_its_tables(tmp_path):
                            ("cells.sqlite", "no name of a table")):  # fmt: skip
         with pytest.raises(InputError, match=rf"{found}, expected one of its tables \(Nuclei\)"):
             enter(tmp_path, {"table": address})
+
+
+@pytest.mark.parametrize("name", ["cells.sqlite", "cells.h5ad", "cells.parquet"])
+def test_columns_of_a_remote_table_are_checked_before_it_is_fetched(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("mcvae_ops.archive.table_files._SCHEMA_BYTES", 1 << 16)
+    monkeypatch.setattr("mcvae_ops.archive.table_files._AHEAD_BYTES", 1 << 14)
+    frame = cells_of(4000, **{f"f{k}": np.random.default_rng(k).random(4000) for k in range(40)})
+    write_table(frame.rename(columns={"gene": "symbol"}), tmp_path / "served" / name)
+    size_bytes = (tmp_path / "served" / name).stat().st_size
+    table = "#Cells" * name.endswith("sqlite")
+    with serving(tmp_path) as objects:
+        address = f"{objects.address}/served/{name}{table}"
+        (entry,) = in_full({"cells": {"table": address}, "labels": None})["cells"]
+        with pytest.raises(InputError, match=r"gene is missing; their columns are plate, well,"):
+            list_feature_parts([entry], [], SCREEN, ARCHIVE, str(tmp_path / "parts"))
+        assert objects.sent_bytes() < size_bytes / 2
 
 
 # --- Places -----------------------------------------------------------------------------------

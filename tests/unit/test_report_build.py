@@ -43,6 +43,8 @@ def inputs(tmp_path_factory) -> dict:
         "timings": str(root / "timings"),
         "hits": tables["hits"],
         "explorer": str(root / "explorer.html"),
+        "pictures": report_inputs.write_pictures(root / "explorer", ["GENE0", "GENE1"]),
+        "main_model": "mcvae",
         **report_inputs.write_qc(root / "qc"),
     }
 
@@ -101,6 +103,11 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "15 of 30 genes change the cells at a false discovery rate of 5%; 10 of them also without",
         "3 of 4 8 of 8 no novel tubulin GENE1; GENE2; GENE3",
         "average precision of the similar tail only",
+        "look 2,000 cells cropped, 6.5% dropped",
+        "look 168 tiles, 1.2% could not be used",
+        "good NTC cells share the wells",
+        "5 hits may be effects of density or place alone",
+        "GENE0 q = ",
     ):
         assert phrase in text
 
@@ -116,6 +123,7 @@ def test_hits_of_one_batch_and_no_hits():
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     page = write(inputs, tmp_path / "report.html")
     assert page.count(' src="data:image/png;base64,') == len(DRAWN)
+    assert page.count(' src="data:image/webp;base64,') == 2  # the hits that have a picture
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "<script" not in page and "@import" not in page
 
@@ -123,11 +131,13 @@ def test_needs_no_other_file_and_no_network(inputs, tmp_path):
 def test_nothing_is_cut_in_a_wide_and_in_a_narrow_window(inputs, tmp_path):
     write(inputs, tmp_path / "report.html")
     with browser.page(tmp_path / "profile") as page:
-        for width in (1400, 800):
+        for width in (1400, 800, 390):
             page.open(tmp_path / "report.html", width)
             page.screenshot(OUTPUT / f"report_{width}.png")
+            # On a phone a wide table is moved sideways, the page is not.
+            looked_at = ".wide, html" if width > 390 else "html"
             cut = page.value(
-                "[...document.querySelectorAll('.wide, html')].filter("
+                f"[...document.querySelectorAll('{looked_at}')].filter("
                 "e => e.scrollWidth > e.clientWidth).map(e => e.textContent.slice(0, 80))"
             )
             assert cut == [], width
@@ -149,11 +159,13 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     absent = dict.fromkeys(
-        ("alignment", "known_shifts", "dropped", "feature_list", "index", "splits", "explorer")
-    ) | {"metrics": []}
+        ("alignment", "known_shifts", "dropped", "feature_list", "index", "splits", "explorer",
+         "pictures", "hits")
+    ) | {"metrics": []}  # fmt: skip
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
-    assert text.count("This run starts from published profiles") == 4
-    assert "This run has no values of the paper" in text
+    assert text.count("This run starts from published profiles") == 5
+    assert "What are the hits?" not in text
+    assert "Numbers of the paper" not in text
 
 
 def test_lays_the_papers_numbers_beside_ours(shared, tmp_path):
@@ -179,7 +191,9 @@ def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
     assert quality_checks.known_shift_warnings(sound) == []
     apart = quality_checks.known_shift_warnings(sound.assign(error_px=3.0))
     assert len(apart) == 1 and "recorded in one file, but 3.0 px apart" in apart[0]
-    unsure = quality_checks.known_shift_warnings(sound.assign(confidence=0.1))
+    unsure = sound.assign(confidence=0.1)
+    assert quality_checks.known_shift_warnings(unsure) == []
+    unsure = quality_checks.known_shift_warnings(unsure.assign(check="planted shift"))
     assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
 
 

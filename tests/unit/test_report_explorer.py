@@ -22,6 +22,7 @@ from tests.helpers.fake_shards import write_fake_screen
 SCREEN = report_inputs.CONFIGURATION["screen"] | {"name": "fake"}
 LATENT = ["s_00", "s_01", "z_00"]
 N = 5
+HITS = figure_tables.hits().assign(gene=[f"GENE{k}" for k in range(1, 31)])
 
 
 def write_profiles(index: Path, folder: Path) -> dict[str, str]:
@@ -47,7 +48,7 @@ def write_profiles(index: Path, folder: Path) -> dict[str, str]:
         named.to_parquet(paths[f"{level}s"])
     pd.concat(maps).to_parquet(paths["maps"])
     groups.to_parquet(paths["groups"])
-    figure_tables.hits().to_parquet(paths["hits"])
+    HITS.to_parquet(paths["hits"])
     return paths
 
 
@@ -122,7 +123,7 @@ def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
     for row, positions in zip((0, 1), (chosen.positions, chosen.controls), strict=True):
         found = shown[:, row].transpose(2, 0, 1, 3).astype(float)
         assert np.abs(found - painter.paint(positions[first])).mean() < 5  # WebP is lossy
-    assert len(list(Path(run["pictures"]).iterdir())) == 4
+    assert len(list(Path(run["pictures"]).glob("*.webp"))) == 4
 
 
 def test_distances_are_from_the_mean_control_guide():
@@ -193,6 +194,35 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
         assert page.value("state.space") == "background"
     assert page.problems == []
     assert all(address.startswith(("file://", "data:")) for address in page.addresses)
+
+
+def test_hits_are_sorted_filtered_and_walked_along(run, tmp_path):
+    shown = "[...document.querySelectorAll('#rows tr')].map(row => row.textContent)"
+    with browser.page(tmp_path) as page:
+        page.open(Path(run["html"]), 390)
+        # The page opens with the strongest hit, and moves nothing sideways on a phone.
+        page.until(f"document.getElementById('details').dataset.shown === '{HITS['gene'][0]}'")
+        assert page.value("document.documentElement.scrollWidth") == 390
+        assert page.value("scrollY") == 0
+        rows = page.value(shown)
+        assert len(rows) == len(HITS) and rows[0].startswith("GENE1yes0.001")
+        page.screenshot(OUTPUT / "explorer_390.png")
+        for _ in range(2):
+            page.value("[...document.querySelectorAll('#heads button')][3].click()")
+        assert page.value("document.querySelector('[aria-sort]').ariaSort") == "descending"
+        farthest = HITS.loc[HITS["distance_combined"].idxmax(), "gene"]
+        assert page.value(shown)[0].startswith(farthest)
+        page.value("$('filter').value = 'tubulin HIT'; $('filter').oninput; showRows()")
+        wanted = HITS[(HITS["group"] == "tubulin") & HITS["is_hit"]]
+        assert len(page.value(shown)) == len(wanted) > 0
+        assert f"of {len(wanted)} rows" in page.value("$('counted').textContent")
+        # A tap on a name shows its crops; a neighbour is a tap away.
+        page.value("document.querySelector('#rows button').click()")
+        assert page.value("state.chosen.name") in set(wanted["gene"])
+        page.value("document.querySelector('#details dd button + button').click()")
+        assert page.value("state.chosen.name") == "GENE2"
+        page.until("scrollY > 0")
+    assert page.problems == []
 
 
 def test_things_are_called_as_the_screen_calls_them(run, tmp_path):

@@ -263,10 +263,7 @@ def crop(config: dict, folder: Path) -> None:
     list_files(archive, screen, out["files"], str(folder / "left_out.tsv"))
     list_feature_parts(config["cells"], config["labels"], screen, archive, out["parts"])
     ((plate, wells),) = screen["plates"].items()
-    cells, features = (
-        [str(folder / kind / plate / f"{well}.parquet") for well in wells]
-        for kind in ("cells", "features")
-    )
+    cells, features = ([str(folder / kind / f"{plate}.parquet")] for kind in ("cells", "features"))
     split_cells(
         out["parts"], config["cells"], config["labels"], screen, archive, str(folder / "cache"),
         cells, features, str(folder / "features.tsv"),

@@ -41,6 +41,7 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
         "cells_h5ad",
         "ome_zarr",
         comparison,
+        "results/tiny/profiles/mcvae/0/genes.held_out_guide.h5ad",
     }
 
 

@@ -57,9 +57,8 @@ rule match_annotations:
             cases={
                 "simulated": ["results/{screen}/study/library.csv"],
                 "archive": expand(
-                    "results/{screen}/cells/{plate}/{well}.parquet",
-                    zip,
-                    **PLACES.wells,
+                    "results/{screen}/cells/{plate}.parquet",
+                    plate=PLACES.plates,
                     allow_missing=True,
                 ),
                 "profiles": expand(

@@ -8,8 +8,8 @@ OUTPUTS
     results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
     results/{screen}/manifest/feature_parts.parquet   one row per file of the tables of cells and labels
     results/{screen}/manifest/features.tsv            every column of them: a feature, or why not
-    results/{screen}/cells/{plate}/{well}.parquet     one row per cell
-    results/{screen}/features/{plate}/{well}.parquet  its classical features, row-aligned
+    results/{screen}/cells/{plate}.parquet            one row per cell
+    results/{screen}/features/{plate}.parquet         its classical features, row-aligned
     results/{screen}/plan.tsv                         what the run will cost (target: plan)
 """
 
@@ -87,20 +87,18 @@ rule list_feature_parts:
 
 
 rule split_cells:
-    """Stream the tables of cells into one table of cells, and one of features, per well."""
+    """Stream the tables of cells into one table of cells, and one of features, per plate."""
     input:
         feature_parts="results/{screen}/manifest/feature_parts.parquet",
     output:
         cells=expand(
-            "results/{screen}/cells/{plate}/{well}.parquet",
-            zip,
-            **PLACES.wells,
+            "results/{screen}/cells/{plate}.parquet",
+            plate=PLACES.plates,
             allow_missing=True,
         ),
         features=expand(
-            "results/{screen}/features/{plate}/{well}.parquet",
-            zip,
-            **PLACES.wells,
+            "results/{screen}/features/{plate}.parquet",
+            plate=PLACES.plates,
             allow_missing=True,
         ),
         feature_list="results/{screen}/manifest/features.tsv",

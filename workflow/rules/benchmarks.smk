@@ -105,9 +105,8 @@ rule feature_ranking:
     input:
         index="results/{screen}/shards/index.parquet",
         features=expand(
-            "results/{screen}/features/{plate}/{well}.parquet",
-            zip,
-            **PLACES.wells,
+            "results/{screen}/features/{plate}.parquet",
+            plate=PLACES.plates,
             allow_missing=True,
         ),
         groups="results/{screen}/annotations/functional_groups.parquet",

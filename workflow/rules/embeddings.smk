@@ -4,7 +4,7 @@ Embeddings: one vector for every cell, of each training and of the baselines.
 INPUTS
     results/{screen}/shards/{index,splits}.parquet
     results/{screen}/models/{model}/{seed}/weights.pt
-    results/{screen}/features/{plate}/{well}.parquet
+    results/{screen}/features/{plate}.parquet
 OUTPUTS
     results/{screen}/embeddings/{model}/{seed}/{part}.parquet   one row per cell of the part
     results/{screen}/embeddings/{model}/{seed}.parquet          one row per cell, as in the index
@@ -72,9 +72,8 @@ rule cellprofiler_pca:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
         features=expand(
-            "results/{screen}/features/{plate}/{well}.parquet",
-            zip,
-            **PLACES.wells,
+            "results/{screen}/features/{plate}.parquet",
+            plate=PLACES.plates,
             allow_missing=True,
         ),
     output:

@@ -5,9 +5,25 @@ INPUTS
     results/{screen}/figures/, claims.tsv, benchmarks/, qc/, models/*/metrics.parquet
     results/{screen}/profiles/, shards/index.parquet, hits.parquet
 OUTPUTS
+    results/{screen}/configuration.yaml               of the run, whole
     results/{screen}/report.html                      self-contained
     results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
 """
+
+
+rule store_configuration:
+    """Store the whole configuration of the run, with every default."""
+    output:
+        stored=f"results/{SCREEN}/configuration.yaml",
+    log:
+        f"logs/{SCREEN}/store_configuration.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        configuration=without(config, "captions"),
+    script:
+        "../scripts/store_configuration.py"
 
 
 rule explorer:
@@ -41,6 +57,8 @@ rule explorer:
 rule report:
     """Write the report of the run."""
     input:
+        # Not read, but linked.
+        ancient(f"results/{SCREEN}/configuration.yaml"),
         claims=f"results/{SCREEN}/claims.tsv",
         figures=expand(
             f"results/{SCREEN}/figures/{{panel}}.png",
@@ -64,6 +82,7 @@ rule report:
         splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
         hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
         explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
+        pictures=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer"),
         metrics=branch(
             FROM_CELLS,
             then=expand(
@@ -91,6 +110,7 @@ rule report:
         screen=config["screen"],
         captions=PANELS.captions,
         left_out=PANELS.left_out,
+        main_model=config["profiles"]["main_model"],
         timings=f"benchmarks/{SCREEN}",
     script:
         "../scripts/report.py"

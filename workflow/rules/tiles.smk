@@ -3,7 +3,7 @@ Tiles: one chunk of a well's tiles becomes crops of its cells.
 
 INPUTS
     results/{screen}/manifest/files.parquet                  one row per image file
-    results/{screen}/cells/{plate}/{well}.parquet            one row per cell
+    results/{screen}/cells/{plate}.parquet                   one row per cell
 OUTPUTS
     results/{screen}/alignment/{plate}.consensus.parquet     shift, light and focus that a plate agrees on
     results/{screen}/alignment/{plate}.checks.parquet        known shifts, measured on tiles of the plate
@@ -93,7 +93,7 @@ rule crop_chunk:
         # Not read: gene lists that do not fit the screen are told before any tile is cropped.
         ancient("results/{screen}/annotations/matched.tsv"),
         files="results/{screen}/manifest/files.parquet",
-        cells="results/{screen}/cells/{plate}/{well}.parquet",
+        cells="results/{screen}/cells/{plate}.parquet",
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",
         illumination=branch(
             config["crop"]["illumination"],

@@ -16,8 +16,12 @@ import re
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+from mcvae_ops.errors import InputError
+
 _SCHEME = re.compile(r"([a-z][a-z0-9]+):")
 _ACCESSION = re.compile(r"S-[A-Z]+\d+")
+# An identifier of Dataverse: an authority, shoulders such as DVN, and six signs.
+DATASET = r"doi:10\.[\d.]+/(?:[A-Za-z0-9.-]+/)*?[A-Z0-9]{6}"
 
 
 def scheme_of(address: str) -> str | None:
@@ -52,6 +56,28 @@ def local_path(address: str) -> Path:
 def is_doi(address: str) -> bool:
     """Say whether an address is a digital object identifier."""
     return scheme_of(address) == "doi"
+
+
+def split_doi(address: str) -> tuple[str, str]:
+    """Return the DOI of a Dataverse dataset, and the folder in it that an address goes on with.
+
+    The folder ends with a slash, or is "".
+
+    Raises
+    ------
+    InputError
+        If the address is none of a dataset.
+    """
+    match = re.fullmatch(f"({DATASET})(?:/(.*))?", address)
+    if match is None:
+        raise InputError(
+            where="configuration key archive.root",
+            found=address,
+            expected="the DOI of a Dataverse dataset, such as doi:10.7910/DVN/VYKTI5",
+            fix="correct it",
+        )
+    folder = (match[2] or "").rstrip("/")
+    return match[1], folder + "/" * bool(folder)
 
 
 def is_accession(study: str) -> bool:

@@ -1,4 +1,4 @@
-"""The data set of cell features: its parts, as a Dataverse lists them."""
+"""The files of a data set, as a Dataverse lists them."""
 
 import re
 from pathlib import PurePosixPath
@@ -17,8 +17,10 @@ _LARGEST_BYTES = 1 << 62
 Part = tuple[str, str, int | None, str | None]  # path, address, size in bytes, md5
 
 
-def parts_of(content: dict, root: str, remote: bool) -> list[Part]:
-    """List the parts of a data set: tables, and archives that may hold some.
+def parts_of(
+    content: dict, root: str, remote: bool, suffixes: tuple[str, ...] = SUFFIXES + ARCHIVES
+) -> list[Part]:
+    """List the parts of a data set.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ def parts_of(content: dict, root: str, remote: bool) -> list[Part]:
         Address of the server, or of the folder that holds the parts; no slash at its end.
     remote
         Whether parts are fetched by their number, or lie in folders below `root`.
+    suffixes
+        Of the names that are listed; by default of tables, and of archives that may hold some.
 
     Returns
     -------
@@ -49,18 +53,18 @@ def parts_of(content: dict, root: str, remote: bool) -> list[Part]:
     parts = []
     for entry in files:
         _check_entry(entry, root)
-        part = _part(entry, root, remote)
+        part = _part(entry, root, remote, suffixes)
         parts += [part] * (part is not None)
     return parts
 
 
-def _part(entry: dict, root: str, remote: bool) -> Part | None:
-    """Return a file of a data set; None if it is no table."""
+def _part(entry: dict, root: str, remote: bool, suffixes: tuple[str, ...]) -> Part | None:
+    """Return a file of a data set; None if its name ends otherwise."""
     data = entry["dataFile"]
     converted = bool(data.get("originalFileFormat"))
     name = data.get("originalFileName") or entry["label"] if converted else entry["label"]
     path = str(PurePosixPath(entry.get("directoryLabel") or "", name))
-    if not name.lower().endswith(SUFFIXES + ARCHIVES):
+    if not name.lower().endswith(suffixes):
         return None
     if ".." in PurePosixPath(path).parts or entry.get("restricted"):
         raise InputError(
@@ -80,7 +84,7 @@ def _part(entry: dict, root: str, remote: bool) -> Part | None:
 
 def _no_dataset(root: str, found: str) -> InputError:
     return InputError(
-        where=root, found=found, expected="a data set of Dataverse", fix="correct cells.table"
+        where=root, found=found, expected="a data set of Dataverse", fix="correct the address"
     )
 
 
@@ -97,14 +101,16 @@ def dataset_url(doi: str, archive: dict) -> str:
             api = f"{page.scheme}://{page.netloc}/api/datasets/:persistentId/"
             return f"{api}?persistentId={doi}"
     raise InputError(
-        where=f"configuration key cells.table, {doi}",
+        where=f"address {doi}",
         found="no address that this DOI stands for",
         expected="the DOI of a Dataverse dataset",
         fix="correct it",
     )
 
 
-def parts_of_dataset(dataset: str, archive: dict) -> list[Part]:
+def parts_of_dataset(
+    dataset: str, archive: dict, suffixes: tuple[str, ...] = SUFFIXES + ARCHIVES
+) -> list[Part]:
     """Return path, address, size in bytes and md5 of every part of a data set.
 
     Parameters
@@ -113,6 +119,8 @@ def parts_of_dataset(dataset: str, archive: dict) -> list[Part]:
         DOI, address of the API, or path of a file in the shape of its answer.
     archive
         Section of the configuration.
+    suffixes
+        As of `parts_of`.
     """
     dataset = dataset_url(dataset, archive) if is_doi(dataset) else dataset
     remote = is_remote(dataset)
@@ -121,7 +129,7 @@ def parts_of_dataset(dataset: str, archive: dict) -> list[Part]:
         root = f"{place.scheme}://{place.netloc}"
     else:
         root = local_path(dataset).resolve().parent.as_uri()
-    return parts_of(read_json(dataset, archive | {"dataset": dataset}), root, remote)
+    return parts_of(read_json(dataset, archive | {"dataset": dataset}), root, remote, suffixes)
 
 
 def _check_entry(entry: object, root: str) -> None:
@@ -152,7 +160,7 @@ def _check_entry(entry: object, root: str) -> None:
         where=root,
         found=wrong,
         expected="a file as a Dataverse describes it",
-        fix="correct cells.table, or place a copy by hand",
+        fix="correct the address, or place a copy by hand",
     )
 
 

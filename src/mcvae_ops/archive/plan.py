@@ -254,11 +254,8 @@ def plan(
 
 def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[int, bool]:
     """Return the number of cells, and whether it was counted in their tables or is reckoned."""
-    wells = manifest[["plate", "well"]].drop_duplicates()
-    tables = [
-        results / "cells" / folder_name(row.plate) / f"{folder_name(row.well)}.parquet"
-        for row in wells.itertuples()
-    ]
+    plates = manifest["plate"].unique()
+    tables = [results / "cells" / f"{folder_name(plate)}.parquet" for plate in plates]
     if all(table.exists() for table in tables):
         return sum(count_rows(table) for table in tables), True
     n_tiles = len(manifest[["plate", "well", "tile"]].drop_duplicates())

@@ -3,14 +3,22 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
 
-from mcvae_ops.archive.addresses import is_remote, local_path, scheme_of, without_scheme
+from mcvae_ops.archive.addresses import (
+    is_remote,
+    local_path,
+    scheme_of,
+    split_doi,
+    without_scheme,
+)
 from mcvae_ops.archive.biostudies import files_root
+from mcvae_ops.archive.dataverse import Part, parts_of_dataset
 from mcvae_ops.archive.pagetab import UNKNOWN_SIZE, study_entries
 from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.archive.s3 import is_s3, list_objects, object_url
@@ -47,8 +55,9 @@ class Source:
     Parameters
     ----------
     root
-        A folder, ``s3://bucket/prefix``, an address with ``https://``, or a study of an archive
-        that names its files (`LISTINGS`), such as ``biostudies:S-BIAD394``.
+        A folder, ``s3://bucket/prefix``, an address with ``https://``, a study of an archive that
+        names its files (`LISTINGS`), such as ``biostudies:S-BIAD394``, or the DOI of a Dataverse
+        dataset and a folder in it, such as ``doi:10.7910/DVN/VYKTI5/images``.
     files
         A table of files (path, size) in place of a listing; or None.
     archive
@@ -62,20 +71,34 @@ class Source:
 
     def __init__(self, root: str | None, files: str | None, archive: dict) -> None:
         scheme = scheme_of(root) if root else None
-        if root is None or scheme not in {None, "file", "http", "https", "s3", *LISTINGS}:
+        if root is None or scheme not in {None, "file", "http", "https", "s3", "doi", *LISTINGS}:
             raise InputError(
                 where="configuration key archive.root",
                 found=root or "nothing",
-                expected="a folder, https://, s3://, " + " or ".join(f"{n}:" for n in LISTINGS),
+                expected="a folder, https://, s3://, doi: or "
+                + " or ".join(f"{n}:" for n in LISTINGS),
                 fix="correct it",
             )
         self.files, self.archive = files, archive
         self.name = files or root
         self.study, self.listing = without_scheme(root), LISTINGS.get(scheme)
-        self.root = self.listing.root(self.study, archive) if self.listing else _with_slash(root)
+        self.is_dataset = scheme == "doi"
+        if self.listing:
+            self.root = self.listing.root(self.study, archive)
+        else:
+            self.root = root if self.is_dataset else _with_slash(root)
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """The files of a dataset, by their path: a Dataverse gives them by numbers."""
+        doi, folder = split_doi(self.root)
+        parts = parts_of_dataset(doi, self.archive, suffixes=("",))
+        return {part[0].removeprefix(folder): part for part in parts if part[0].startswith(folder)}
 
     def address(self, path: str) -> str:
         """Return the address of a path below the root, percent-encoded where it is remote."""
+        if self.is_dataset:
+            return self.parts[path][1]
         if is_s3(self.root):
             return object_url(self.root + path)
         return self.root + quote(path)
@@ -95,6 +118,8 @@ class Source:
             return iter(table_entries(self.files))
         if self.listing is not None:
             return self.listing.entries(self.study, self.root, self.archive)
+        if self.is_dataset:
+            return ((path, part[2]) for path, part in self.parts.items())
         prefixes = sorted({pattern.prefix({"plate": place["plate"]}) for place in places})
         if is_s3(self.root):
             return self._objects(prefixes)

@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from mcvae_ops.archive.addresses import is_absolute
+from mcvae_ops.archive.addresses import DATASET, is_absolute
 from mcvae_ops.archive.patterns import Pattern, well_of
 
-# An identifier of Dataverse: an authority, shoulders such as DVN, and six signs.
-_DATASET = re.compile(
-    r"(.*?/api/datasets/\S*?persistentId=)?(doi:10\.[\d.]+/(?:[A-Za-z0-9.-]+/)*?[A-Z0-9]{6})(?:/(.*))?"
-)
+_DATASET = re.compile(rf"(.*?/api/datasets/\S*?persistentId=)?({DATASET})(?:/(.*))?")
 _LISTED = re.compile(r"(.*?\.json)(?:/(.*))?", re.IGNORECASE)
 _IN_DATABASE = re.compile(r"(.*\.(?:sqlite3?|db))#(\w+)", re.IGNORECASE)
 _HIVE = re.compile(r"([^/=]+)=([^/]*)")

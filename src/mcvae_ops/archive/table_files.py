@@ -3,7 +3,10 @@
 import io
 import logging
 import os
+import sqlite3
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mcvae_ops.archive.addresses import is_remote, local_path
@@ -13,7 +16,7 @@ from mcvae_ops.archive.patterns import row_and_column, well_name
 from mcvae_ops.archive.s3 import is_s3, list_objects
 from mcvae_ops.archive.sources import Source
 from mcvae_ops.archive.table_address import TableAddress
-from mcvae_ops.archive.table_formats import FORMATS, SUFFIXES, Header, header_of
+from mcvae_ops.archive.table_formats import FORMATS, SUFFIXES, Header, format_of, header_of
 from mcvae_ops.archive.transfer import read_range
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers
@@ -22,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 FileRow = tuple[str, str, int | None, str | None]  # path below the root, address, bytes, md5
 _AHEAD_BYTES = 1 << 18
+_SCHEMA_BYTES = 4 << 20
 
 
 def files_of(address: TableAddress, archive: dict, screen: dict) -> list[FileRow]:
@@ -85,16 +89,34 @@ def first_header(path: Path, name: str, address: TableAddress) -> tuple[str, Hea
 def early_header(row: FileRow, address: TableAddress, archive: dict) -> tuple[str, Header] | None:
     """Return name and header of a file before it is fetched; None where the whole file is needed.
 
-    Of remote files, those of parquet and CSV are read, by some ranges of bytes.
+    Remote files are read by some ranges of bytes; archives (zip, tar) as a whole.
     """
     path, place, size_bytes, _ = row
     if not is_remote(place):
         return first_header(local_path(place), path, address)
-    readable = FORMATS["parquet"].suffixes + FORMATS["CSV"].suffixes
-    if not path.lower().endswith(readable):
+    if format_of(path) is None:
         return None
     remote = io.BufferedReader(RemoteFile(place, size_bytes, archive), _AHEAD_BYTES)
-    return path, header_of(remote, path)
+    if format_of(path) is not FORMATS["SQLite"]:
+        return path, header_of(remote, path)
+    return _database_header(remote, path, address)
+
+
+def _database_header(
+    remote: io.BufferedReader, path: str, address: TableAddress
+) -> tuple[str, Header] | None:
+    """Return the header of a database from its first bytes, where the schema stands.
+
+    SQLite opens files of its own alone: an empty one of the same size, with these bytes at its
+    beginning, which takes no room on the disk. None where the schema goes on elsewhere.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / Path(path).name
+        copy.write_bytes(remote.read(_SCHEMA_BYTES))
+        os.truncate(copy, remote.raw.size_bytes)
+        with suppress(sqlite3.DatabaseError):
+            return path, FORMATS["SQLite"].header(copy, address.table)
+    return None
 
 
 class RemoteFile(io.RawIOBase):
@@ -183,6 +205,11 @@ def _fixed_part(names: str) -> str | None:
 
 def _below(source: Source, path: str, archive: dict) -> Iterator[tuple[str, int]]:
     """Yield a file, or all files of a folder."""
+    if source.is_dataset:
+        for name, (_, _, size_bytes, _) in source.parts.items():
+            if name == path or name.startswith(f"{path.rstrip('/')}/"):
+                yield name, size_bytes
+        return
     if is_s3(source.root):
         start = source.root.removeprefix("s3://").partition("/")[2]
         for key, size_bytes in list_objects(source.root + path, archive):

@@ -141,7 +141,7 @@ def _sqlite_header(place: Place, table: str | None) -> Header:
         found = [row[0] for row in database.execute(listed)]
         if table not in found:
             raise InputError(
-                where=str(place),
+                where=f"database {Path(place).name}",
                 found=f"{'no name of a table' if table is None else f'no table {table!r}'}",
                 expected=f"one of its tables ({', '.join(found) or 'none'})",
                 fix="write it behind the address, as in x.sqlite#Cells",
@@ -207,9 +207,13 @@ def _plain(value: object) -> str:
 
 
 def _h5ad_header(place: Place, table: str | None) -> Header:
-    with _anndata(place) as data:
-        kinds = _of_schema(pa.Schema.from_pandas(data.obs, preserve_index=False)).kinds
-        features = list(map(str, data.var_names)) if data.X is not None else []
+    import h5py  # an open file will do, unlike for read_h5ad
+    from anndata.io import read_elem
+
+    with h5py.File(place, "r") as data:
+        obs = read_elem(data["obs"])
+        features = list(map(str, read_elem(data["var"]).index)) if "X" in data else []
+    kinds = _of_schema(pa.Schema.from_pandas(obs, preserve_index=False)).kinds
     kinds[_OBS_NAMES] = "text"
     twice = [name for name, n in Counter([*kinds, *features]).items() if n > 1]
     annotations = dict.fromkeys(kinds, "annotation of cells (obs)")
@@ -273,7 +277,7 @@ def header_of(place: Place, name: str, table: str | None = None) -> Header:
     Parameters
     ----------
     place
-        Path, or an open file (parquet and CSV), of which only some bytes are read.
+        Path, or an open file (not of SQLite), of which only some bytes are read.
     name
         Its name, which tells the format; for errors.
     table

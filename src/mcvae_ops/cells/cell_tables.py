@@ -1,37 +1,42 @@
-"""Cells and their classical features: two tables per well, made from the tables of a screen.
+"""Cells and their classical features: two tables per plate, made from the tables of a screen.
 
 A table comes in parts by its own order, for example by stage of the cell cycle. Each part is
-partitioned by well and tiles on disk, then each well is joined from all parts.
+partitioned by well and tiles on disk, then each well is joined from all parts. The wells of a plate
+follow one another, and every row group of a table belongs to one well: who reads one well, or one
+row group after the other (`mcvae_ops.files.row_groups`), never holds a plate.
 """
 
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.archive.patterns import well_name
-from mcvae_ops.cells.controls import check_batches, counts_of
+from mcvae_ops.cells.controls import Counts, check_batches
 from mcvae_ops.cells.described import Described, entries_of
 from mcvae_ops.cells.labels import LABELS, Labels, count_labels
 from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
-from mcvae_ops.cells.partition import FEATURE, Key
-from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner
+from mcvae_ops.cells.partition import Key
+from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner, features_column
 from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_table, write_csv
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, is_like, name_of
+from mcvae_ops.screen import CONTROL, is_like
 
 logger = logging.getLogger(__name__)
 
 MITOTIC = "mitotic"
+VALUES_PER_GROUP = 8 << 20
+"""Numbers in a row group of the features, and in what is joined at a time where tiles are many."""
 CELL_COLUMNS = [
     "cell_id",
     "plate",
@@ -57,12 +62,13 @@ def split_cells(
     features: Sequence[str],
     feature_list: str,
 ) -> None:
-    """Rule split_cells: write ``.../{plate}/{well}.parquet``, cells and row-aligned features.
+    """Rule split_cells: write ``.../{plate}.parquet``, cells and row-aligned features.
 
     The parts are streamed: each is partitioned by well and tiles in `cache`, then each well is
     joined, some tiles at a time. So memory holds some rows of a part, or the cells of
-    `TILES_PER_BLOCK` tiles, beside the tables of labels and images. Parts that an interrupted job
-    has partitioned are not fetched again.
+    `TILES_PER_BLOCK` tiles (of more, as long as they have `VALUES_PER_GROUP` features in all),
+    beside the tables of labels and images. Parts that an interrupted job has partitioned are not
+    fetched again.
 
     Parameters
     ----------
@@ -75,7 +81,8 @@ def split_cells(
     cache
         Folder for fetched parts and their partitions; deleted at the end.
     cells, features
-        Outputs: the tables of each well, in the same order of wells.
+        Outputs: the tables of each plate, in the order of ``screen.plates``; their wells are in the
+        order of the plate, none in a row group of another one.
     feature_list
         Output: every column, whether it is a feature, and why not (TSV).
 
@@ -89,13 +96,11 @@ def split_cells(
     entries = entries_of(tables, labels, archive["root"])
     partitioner = TablePartitioner(parts, entries, screen, archive, Path(cache))
     wells = _Wells(partitioner.partition(), screen)
-    progress = Progress(len(cells), "wells", "join cells")
-    for cells_path, features_path in zip(cells, features, strict=True):
-        plate = name_of(Path(cells_path).parent.name)
-        well = name_of(Path(cells_path).name.removesuffix(".parquet"))
-        wells.join(plate, well, cells_path, features_path)
-        progress.step()
-    check_batches(counts_of(cells), screen["batch"])
+    progress = Progress(sum(map(len, screen["plates"].values())), "wells", "join cells")
+    for (plate, names), *paths in zip(screen["plates"].items(), cells, features, strict=True):
+        _write(wells.join_plate(plate, names, progress), paths)
+    check_batches(wells.counts, screen["batch"])
+    wells.check_matches()
     listed = wells.list_features(partitioner.described)
     write_csv(listed, feature_list, "%.4g")
     shutil.rmtree(cache)
@@ -149,8 +154,33 @@ def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:
     return rows[has_several], int(staged.duplicated(names[:3]).sum())
 
 
+def _write(blocks: Iterable[tuple[pa.Table, pa.Table]], paths: Sequence[str]) -> None:
+    """Write some cells after the other, and their features, in equal row groups."""
+    with ExitStack() as stack:
+        writers = []
+        for tables in blocks:
+            writers = writers or [
+                stack.enter_context(parquet_writer(path, rows.schema))
+                for path, rows in zip(paths, tables, strict=True)
+            ]
+            if not len(tables[0]):
+                continue
+            for writer, rows in zip(writers, tables, strict=True):
+                writer.write_table(rows, _cells_per_group(tables[1].num_columns))
+
+
+def _cells_per_group(n_features: int) -> int:
+    return max(1, VALUES_PER_GROUP // n_features)
+
+
 class _Wells:
-    """Join the partitions of each well to its two tables."""
+    """Join the partitions of each well to its two tables.
+
+    Attributes
+    ----------
+    counts
+        Cells of each well that was joined; see `check_batches`.
+    """
 
     def __init__(self, tables: Sequence[OfCells], screen: dict) -> None:
         self.first, *self.others = tables
@@ -160,42 +190,48 @@ class _Wells:
         self.seen = sum((part.seen for part in parts), Counter())
         elsewhere = sum((part.elsewhere for part in parts), Counter())
         names = ["plate", *LABELS]
-        counts = count_labels(table for part in parts for table in part.read_all(names))
+        counts = count_labels(rows for part in parts for rows in part.read_all(names))
         self.labels = Labels(counts, self.seen, elsewhere, screen)
         for reason, n in sorted(sum((part.dropped for part in parts), Counter()).items()):
             logger.info("%d cells dropped: %s", n, reason)
-        self.features = [c for table in tables for c in table.columns if c.startswith(FEATURE)]
+        self.tables = tables
+        self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))
+        self.counts: Counts = {}
+        self.n_matched: Counter = Counter()
 
-    def join(self, plate: str, well: str, cells_path: str, features_path: str) -> None:
-        """Write the tables of one well; they have no row where it has images, but no cell."""
+    def join_plate(
+        self, plate: str, wells: Sequence[str], progress: Progress
+    ) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield the cells of a plate, well by well and some tiles at a time, and their features."""
+        for well in wells:
+            yield from self._join(plate, well)
+            progress.step()
+
+    def _join(self, plate: str, well: str) -> Iterator[tuple[pa.Table, pa.Table]]:
+        """Yield the cells of a well; a table of no row where it has images, but no cell."""
         keys = sorted({k for p in self.first.parts for k in p.blocks if k[:2] == (plate, well)})
         is_empty = not keys
         if is_empty:
             keys = [self._key_elsewhere(plate, well)]
-        n_cells, dropped = 0, Counter()
+        n_controls, n_cells, dropped = 0, 0, Counter()
         shown_elsewhere = self._shown_elsewhere(keys)
         self.variance.next_well()
-        with ExitStack() as stack:
-            writers = []
-            for key in keys:
-                table = self._numbered(key, self.columns, dropped)
-                table = table.filter(pc.invert(pc.is_in(table["cell_id"], shown_elsewhere)))
-                table = table.slice(0, 0) if is_empty else table
-                n_cells += len(table)
-                for other in self.others:
-                    table = _attached(table, other, key)
-                features = table.select(["cell_id", *self.features])
-                self.variance.add(features.drop_columns("cell_id").to_pandas().to_numpy())
-                plain = [name.removeprefix(FEATURE) for name in features.column_names]
-                tables = (table.select(CELL_COLUMNS), features.rename_columns(plain))
-                if not writers:
-                    writers = [
-                        stack.enter_context(parquet_writer(path, rows.schema))
-                        for path, rows in zip((cells_path, features_path), tables, strict=True)
-                    ]
-                for writer, rows in zip(writers, tables, strict=True):
-                    writer.write_table(rows)
+        for some in self._together(keys):
+            table = self._numbered(some, self.columns, dropped)
+            table = table.filter(pc.invert(pc.is_in(table["cell_id"], shown_elsewhere)))
+            table = table.slice(0, 0) if is_empty else table
+            n_cells += len(table)
+            n_controls += pc.sum(table["is_ntc"]).as_py() or 0
+            for other in self.others:
+                table, n_matched = _attached(table, other, some)
+                self.n_matched[other.described.entry.key] += n_matched
+            features = np.concatenate([of.features_of(table) for of in self.tables], axis=1)
+            self.variance.add(features)
+            columns = [table["cell_id"], *np.ascontiguousarray(features.T)]
+            names = ["cell_id", *(column for _, column in self.features)]
+            yield table.select(CELL_COLUMNS), pa.table(columns, names)
+        self.counts[plate, well] = n_controls, n_cells - n_controls
         dropped["shown better by another tile"] = len(shown_elsewhere)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
         logger.info("%s/%s: %d cells; dropped: %s", plate, well, n_cells, reasons or "none")
@@ -204,6 +240,21 @@ class _Wells:
                            "first is used", plate, well, n)  # fmt: skip
         elif n := dropped["listed twice"]:
             logger.warning("%s/%s: %d cells stand there twice", plate, well, n)
+
+    def check_matches(self) -> None:
+        """Raise an `InputError` if a further table has a row of no cell; say how many it lacks."""
+        n_cells = sum(map(sum, self.counts.values()))
+        for other in self.others:
+            key, named = other.described.entry.key, " ".join(other.keys)
+            if n_cells and not self.n_matched[key]:
+                raise InputError.missing(
+                    where=f"configuration key {key}",
+                    what="the row of every cell",
+                    why=f"rows of this table are matched with those of the first one by {named}",
+                    fix="correct the columns that both tables are joined by",
+                )
+            if n := n_cells - self.n_matched[key]:
+                logger.warning("%s: no row for %d of %d cells (by %s)", key, n, n_cells, named)
 
     def list_features(self, tables: Sequence[Described]) -> pd.DataFrame:
         """Return every column of all tables, and warn of features that tell the well."""
@@ -214,7 +265,7 @@ class _Wells:
             for column, reason in table.reasons.items():
                 if reason is None and not is_used:
                     reason = "of a table that is joined by image, well or guide"
-                of_wells = share.get(FEATURE + column) if reason is None else None
+                of_wells = share.get((table.entry.key, column)) if reason is None else None
                 rows.append((table.entry.key, column, reason is None, reason, of_wells))
         names = ["table", "column", "is_feature", "reason", "variance_between_wells"]
         listed = pd.DataFrame(rows, columns=names)
@@ -232,9 +283,20 @@ class _Wells:
             )  # fmt: skip
         return listed
 
-    def _numbered(self, key: Key, columns: Sequence[str], dropped: Counter) -> pa.Table:
+    def _together(self, keys: Sequence[Key]) -> Iterator[list[Key]]:
+        """Yield groups of keys: to join and write a thousand columns of few cells takes long."""
+        some, n_cells = [], 0
+        for key in keys:
+            n_here = sum(part.n_rows[key] for part in self.first.parts)
+            if some and n_cells + n_here > _cells_per_group(len(self.features) + 1):
+                yield some
+                some, n_cells = [], 0
+            some, n_cells = [*some, key], n_cells + n_here
+        yield some
+
+    def _numbered(self, keys: Sequence[Key], columns: Sequence[str], dropped: Counter) -> pa.Table:
         """Return the cells of some tiles, named and labelled; count those that are dropped."""
-        blocks = [block for part in self.first.parts for block in part.read(key, columns)]
+        blocks = [block for part in self.first.parts for block in part.read(keys, columns)]
         table = pa.concat_tables(blocks).combine_chunks()
         if self.labels.ambiguous:
             is_one = pc.invert(pc.is_in(table["guide"], pa.array(self.labels.ambiguous)))
@@ -244,7 +306,7 @@ class _Wells:
         several, n_staged = doubled_cells(table)
         if len(several):
             if self.screen["ambiguous_labels"] == "refuse":
-                raise _several_labels(several, key)
+                raise _several_labels(several, keys[0])
             dropped["listed with several labels"] += len(several)
             keep = pd.RangeIndex(len(table)).difference(several.index)
             table = table.take(pa.array(keep.to_numpy()))
@@ -268,10 +330,10 @@ class _Wells:
         """Return the names of cells that another tile shows better, if they are dropped."""
         if self.screen["duplicates"] is None:
             return pa.array([], pa.string())
-        columns = [name for name in self.columns if not name.startswith(FEATURE)]
+        features = features_column(self.first.described)
+        columns = [name for name in self.columns if name != features]
         needed = ["cell_id", "tile", "y_px", "x_px", "guide"]
-        blocks = [self._numbered(key, columns, Counter()).select(needed) for key in keys]
-        cells = pa.concat_tables(blocks).to_pandas()
+        cells = self._numbered(keys, columns, Counter()).select(needed).to_pandas()
         return pa.array(cells.loc[duplicate_cells(cells, self.screen), "cell_id"], pa.string())
 
     def _key_elsewhere(self, plate: str, well: str) -> Key:
@@ -296,15 +358,12 @@ class _Wells:
         )
 
 
-def _attached(table: pa.Table, other: OfCells, key: Key) -> pa.Table:
-    """Return the cells of some tiles with the features of a further table."""
-    blocks = [block for part in other.parts for block in part.read(key, other.columns)]
-    if blocks:
-        return attach(table, pa.concat_tables(blocks), other.keys, other.described.entry.key)
-    for column in other.columns:
-        if column not in table.column_names:
-            table = table.append_column(column, pa.nulls(len(table), pa.float32()))
-    return table
+def _attached(table: pa.Table, other: OfCells, keys: Sequence[Key]) -> tuple[pa.Table, int]:
+    """Return the cells of some tiles with a further table's features; how many have a row there."""
+    blocks = [block for part in other.parts for block in part.read(keys, other.columns)]
+    if not blocks:
+        return table, 0
+    return attach(table, pa.concat_tables(blocks), other.keys, other.described.entry.key)
 
 
 def _several_labels(rows: pd.DataFrame, key: Key) -> InputError:

@@ -1,24 +1,11 @@
 """Are there control cells to compare with, in every batch?"""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_table
-from mcvae_ops.screen import name_of
 
 Counts = Mapping[tuple[str, str], tuple[int, int]]
 """Numbers of control and of perturbed cells of each well, by (plate, well)."""
-
-
-def counts_of(cells: Sequence[str]) -> Counts:
-    """Return the numbers of cells in the tables ``.../{plate}/{well}.parquet`` of all wells."""
-    counts = {}
-    for path in map(Path, cells):
-        is_ntc = read_table(path, columns=["is_ntc"])["is_ntc"].to_numpy()
-        well = name_of(path.name.removesuffix(".parquet"))
-        counts[name_of(path.parent.name), well] = int(is_ntc.sum()), int((~is_ntc).sum())
-    return counts
 
 
 def check_batches(counts: Counts, batch: Sequence[str]) -> None:
@@ -27,7 +14,7 @@ def check_batches(counts: Counts, batch: Sequence[str]) -> None:
     Parameters
     ----------
     counts
-        See `counts_of`.
+        Of all wells, also of those without a cell.
     batch
         ``screen.batch``: what the cells of a batch share.
     """

@@ -1,5 +1,6 @@
 """The tables of cells and labels of a screen, described: names, roles in the join, features."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -142,6 +143,13 @@ def joins_of(tables: Sequence[Described]) -> tuple[list[Described], list[Describ
             )
         (lookups if is_lookup else of_cells).append(table)
         known |= names
+    measured = Counter(column for table in [tables[0], *of_cells] for column in table.features)
+    if twice := [column for column, n in measured.items() if n > 1]:
+        raise InputError.twice(
+            where="the tables of cells",
+            what=f"feature {', '.join(twice[:8])}",
+            fix="rename the column in one of the tables, or name it in screen.not_features",
+        )
     return lookups, of_cells
 
 

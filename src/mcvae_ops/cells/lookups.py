@@ -110,8 +110,10 @@ class Lookup:
         logger.warning("%s: left out: %s", self.key, found)
 
 
-def attach(cells: pa.Table, other: pa.Table, keys: Sequence[str], name: str) -> pa.Table:
-    """Return cells with the features of another table that has one row per cell.
+def attach(
+    cells: pa.Table, other: pa.Table, keys: Sequence[str], name: str
+) -> tuple[pa.Table, int]:
+    """Add the features of another table that has one row per cell.
 
     Parameters
     ----------
@@ -121,6 +123,10 @@ def attach(cells: pa.Table, other: pa.Table, keys: Sequence[str], name: str) -> 
         Names that both have, by which their rows are matched.
     name
         Of the other table, for errors.
+
+    Returns
+    -------
+    The cells, with its columns; and how many of them have a row there.
 
     Raises
     ------
@@ -141,4 +147,4 @@ def attach(cells: pa.Table, other: pa.Table, keys: Sequence[str], name: str) -> 
     for column in other.column_names:
         if column not in cells.column_names:
             cells = cells.append_column(column, other[column].take(rows))
-    return cells
+    return cells, len(rows) - rows.null_count

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from mcvae_ops import __version__
 from mcvae_ops.files import read_note, whole_file, write_note
 
 TILES_PER_BLOCK = 64
-FEATURE = (
-    "feature/"  # before the name of every feature, so that none is confused with other columns
-)
 _HELD_BYTES = 128 << 20
+_BLOCKS_AT_ONCE = 512
 
 Key = tuple[str, str, int]
 """Plate, well, and number of a group of tiles: tile // TILES_PER_BLOCK."""
@@ -44,6 +43,8 @@ class Partition:
         Number of all cells, and of controls outside the screen, by (plate, well).
     blocks
         Numbers of the blocks of each key, in the order of the part.
+    n_rows
+        Number of rows of each key.
     """
 
     path: Path
@@ -53,13 +54,14 @@ class Partition:
     seen: Counter
     elsewhere: Counter
     blocks: dict[Key, list[int]]
+    n_rows: Counter
 
-    def read(self, key: Key, columns: Sequence[str]) -> list[pa.Table]:
-        """Return some columns of the blocks of a key; no block if the part has no such cell."""
-        return list(self._blocks(self.blocks.get(key, []), columns))
+    def read(self, keys: Sequence[Key], columns: Sequence[str]) -> list[pa.Table]:
+        """Return some columns of the blocks of some keys; none if the part has no such cell."""
+        return list(self._blocks([k for key in keys for k in self.blocks.get(key, [])], columns))
 
     def read_all(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Yield some columns of all blocks, one after the other."""
+        """Yield some columns of all blocks, hundreds at a time."""
         yield from self._blocks([k for numbers in self.blocks.values() for k in numbers], columns)
 
     def _blocks(self, numbers: Sequence[int], columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -72,8 +74,9 @@ class Partition:
             pa.OSFile(str(self.path)) as source,
             pa.ipc.open_file(source, options=options) as blocks,
         ):
-            for k in numbers:
-                yield pa.Table.from_batches([blocks.get_batch(k)]).select(list(columns))
+            for first in range(0, len(numbers), _BLOCKS_AT_ONCE):
+                some = [blocks.get_batch(k) for k in numbers[first : first + _BLOCKS_AT_ONCE]]
+                yield pa.Table.from_batches(some).select(list(columns))
 
 
 class PartitionWriter:
@@ -92,7 +95,7 @@ class PartitionWriter:
     def __init__(self, stem: Path, name: str, settings: list) -> None:
         self.data, self.index = stem.with_suffix(".arrow"), stem.with_suffix(".json")
         self.name = name
-        text = json.dumps([settings, TILES_PER_BLOCK], sort_keys=True)
+        text = json.dumps([__version__, settings, TILES_PER_BLOCK], sort_keys=True)
         self.identity = hashlib.sha256(text.encode()).hexdigest()
 
     def finished(self) -> Partition | None:
@@ -100,15 +103,17 @@ class PartitionWriter:
         index = read_note(self.index)
         if index is None or index["identity"] != self.identity:
             return None
-        blocks = {(plate, well, group): numbers for plate, well, group, numbers in index["blocks"]}
+        blocks = {tuple(key): numbers for *key, _, numbers in index["blocks"]}
+        n_rows = Counter({tuple(key): n for *key, n, _ in index["blocks"]})
         wells = [Counter({(p, w): n for p, w, n in index[name]}) for name in ("seen", "elsewhere")]
         dropped = Counter(index["dropped"])
-        return Partition(self.data, self.name, index["columns"], dropped, *wells, blocks)
+        return Partition(self.data, self.name, index["columns"], dropped, *wells, blocks, n_rows)
 
     def __enter__(self) -> "PartitionWriter":
         self.index.unlink(missing_ok=True)
         self.dropped, self.seen, self.elsewhere = Counter(), Counter(), Counter()
         self.blocks: dict[Key, list[int]] = defaultdict(list)
+        self.n_rows: Counter = Counter()
         self.held, self.held_bytes, self.n_blocks = [], 0, 0
         self.columns: list[str] = []
         self.context = whole_file(self.data)
@@ -139,7 +144,7 @@ class PartitionWriter:
                 "dropped": self.dropped,
                 "seen": [[*well, n] for well, n in self.seen.items()],
                 "elsewhere": [[*well, n] for well, n in self.elsewhere.items()],
-                "blocks": [[*key, numbers] for key, numbers in self.blocks.items()],
+                "blocks": [[*key, self.n_rows[key], blocks] for key, blocks in self.blocks.items()],
             }
             write_note(index, self.index)
 
@@ -153,12 +158,13 @@ class PartitionWriter:
         wells = table.select(["plate", "well", "tile"]).to_pandas()
         wells["tile"] //= TILES_PER_BLOCK
         groups = wells.groupby(["plate", "well", "tile"])
-        # Sort once and slice: to gather a thousand columns for each key takes ten times longer.
         table = table.take(pa.array(np.argsort(groups.ngroup(), kind="stable"))).combine_chunks()
         start = 0
-        for key, n_rows in groups.size().items():
+        for (plate, well, group), n_rows in groups.size().items():
+            key = (plate, well, int(group))
             for block in table.slice(start, n_rows).to_batches():
                 self.writer.write_batch(block)
-                self.blocks[(key[0], key[1], int(key[2]))].append(self.n_blocks)
+                self.blocks[key].append(self.n_blocks)
                 self.n_blocks += 1
+            self.n_rows[key] += int(n_rows)
             start += n_rows

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from mcvae_ops.archive.parts import members_of
@@ -12,15 +13,17 @@ from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_files import first_header
 from mcvae_ops.archive.table_formats import Header, batches_of, header_of
 from mcvae_ops.archive.transfer import Wanted, fetch
+from mcvae_ops.cells.columns import one_form
 from mcvae_ops.cells.described import Described, Entry, check_names, describe, joins_of
 from mcvae_ops.cells.lookups import Lookup
-from mcvae_ops.cells.partition import FEATURE, Partition, PartitionWriter
+from mcvae_ops.cells.partition import Partition, PartitionWriter
 from mcvae_ops.cells.placing import PLACE, Placing
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_note, write_note
 from mcvae_ops.progress import Progress
 
 logger = logging.getLogger(__name__)
+_FEATURES = "features/"  # no name of a table's columns: a column of a block
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,21 @@ class OfCells:
 
     @property
     def columns(self) -> list[str]:
-        """Columns of its blocks."""
+        """Columns of its blocks: names, and all features as one list (`features_column`)."""
         return next((part.columns for part in self.parts if part.columns), [])
+
+    def features_of(self, cells: pa.Table) -> np.ndarray:
+        """Return the features, float32 (cell, feature), of cells that have the columns of blocks.
+
+        NaN where a cell has no row in this table.
+        """
+        n_features = len(self.described.features)
+        values = np.full((len(cells), n_features), np.nan, np.float32)
+        if n_features and features_column(self.described) in cells.column_names:
+            lists = cells[features_column(self.described)].combine_chunks()
+            has_row = lists.is_valid().to_numpy(zero_copy_only=False)
+            values[has_row] = lists.flatten().to_numpy().reshape(-1, n_features)
+        return values
 
 
 class TablePartitioner:
@@ -97,7 +113,7 @@ class TablePartitioner:
         for lookup in self.lookups:
             lookup.check()
         for table in self.of_cells:
-            keys = [name for name in table.named.names if name in known and name not in PLACE]
+            keys = [name for name in table.named.names if name in known]
             parts = self._partition(table, self._places(table, tables[0]))
             tables.append(OfCells(table, keys, parts))
         return tables
@@ -150,8 +166,9 @@ class TablePartitioner:
                     rows = named.rows(batch)
                     for lookup in lookups:
                         rows = lookup.join(rows)
-                    for column in table.features:
-                        rows = rows.append_column(FEATURE + column, _float32(batch[column]))
+                    if table.features:
+                        values = _one_list(batch, table.features)
+                        rows = rows.append_column(features_column(table), values)
                     if not is_first:
                         writer.add(self.placing.rows(rows))
                         continue
@@ -197,8 +214,10 @@ class TablePartitioner:
         rows = pa.concat_tables(
             block for part in first.parts for block in part.read_all([*shared, *places])
         )
-        rows = rows.set_column(rows.column_names.index("tile"), "tile",
-                               rows["tile"].cast(pa.string()))  # fmt: skip
+        # In the form in which the further table still has them.
+        in_form = [one_form(name, rows[name].cast(pa.string()).combine_chunks())
+                   if name in PLACE else rows[name] for name in rows.column_names]  # fmt: skip
+        rows = pa.table(in_form, rows.column_names)
         return [Lookup(rows, shared, table.entry.key, drop=False)]
 
     def _joined_files(self) -> list:
@@ -239,6 +258,22 @@ def _check_features(found: Described, first: Described, name: str, header: Heade
             expected="the same features in all parts",
             fix="replace it, or name the columns in screen.not_features",
         )  # fmt: skip
+
+
+def features_column(table: Described) -> str:
+    """Return the name of the column of a block that holds all features of its cells."""
+    return _FEATURES + table.entry.key
+
+
+def _one_list(batch: pa.Table, names: Sequence[str]) -> pa.FixedSizeListArray:
+    """Return the numbers of some columns as one list of each row, NaN where there is none.
+
+    To cut and gather a thousand columns takes a thousand times the work, whatever their length.
+    """
+    values = np.empty((batch.num_rows, len(names)), np.float32)
+    for k, name in enumerate(names):
+        values[:, k] = _float32(batch[name]).to_numpy()
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), len(names))
 
 
 def _float32(column: pa.ChunkedArray) -> pa.ChunkedArray:

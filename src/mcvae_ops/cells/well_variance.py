@@ -31,20 +31,17 @@ class WellVariance:
 
     def add(self, values: np.ndarray) -> None:
         """Add cells of the well; `values` is (cell, feature)."""
-        values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         if not len(values):
             return
+        is_finite = np.isfinite(values)
         # Values near the centre lose no digits when they are squared.
-        unknown = np.isnan(self.centre)
-        if unknown.any():
-            has_value = ~np.isnan(values[:, unknown])
-            first = values[:, unknown][has_value.argmax(axis=0), np.arange(unknown.sum())]
-            self.centre[unknown] = first
-        values -= np.nan_to_num(self.centre)
+        unknown = np.flatnonzero(np.isnan(self.centre) & is_finite.any(axis=0))
+        self.centre[unknown] = values[is_finite[:, unknown].argmax(axis=0), unknown]
+        values = np.where(is_finite, values - self.centre, 0)
         sums = self.wells[-1]
-        sums[0] += (~np.isnan(values)).sum(axis=0)
-        sums[1] += np.nansum(values, axis=0)
-        sums[2] += np.nansum(values**2, axis=0)
+        sums[0] += is_finite.sum(axis=0)
+        sums[1] += values.sum(axis=0)
+        sums[2] += np.einsum("ij,ij->j", values, values)
 
     def fractions(self) -> np.ndarray:
         """Return the share of the variance of each feature that lies between wells, adjusted.

@@ -8,7 +8,7 @@ import scipy.linalg
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned, is_unseen
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_frame, write_parquet
+from mcvae_ops.files import read_frame, row_groups, write_parquet
 
 _INDEX_COLUMNS = ["cell_id", "plate", "well"]
 _MAX_MISSING = 0.05
@@ -25,24 +25,25 @@ def latent_table(cell_id: pd.Series, latent: np.ndarray) -> pd.DataFrame:
 def features_of(
     index: pd.DataFrame, paths: Sequence[str]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the features of the indexed cells, well by well.
+    """Yield the features of the indexed cells, row group by row group.
 
     Parameters
     ----------
     index
         Columns cell_id, plate, well.
     paths
-        Feature table of every well.
+        Feature table of every plate.
 
     Yields
     ------
     Positions in the index (cell,), and float32 (cell, feature); missing values are NaN.
     """
-    position = pd.Series(np.arange(len(index)), index=index["cell_id"])
+    indexed = pd.Index(index["cell_id"])
     for path in paths:
-        features = read_frame(path).set_index("cell_id")
-        features = features[features.index.isin(position.index)]
-        yield position.loc[features.index].to_numpy(), features.to_numpy(np.float32)
+        for rows in row_groups(path):
+            features = rows.to_pandas()
+            at = indexed.get_indexer(features.pop("cell_id"))
+            yield at[at >= 0], features[at >= 0].to_numpy(np.float32)
 
 
 def means_of(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
@@ -88,15 +89,15 @@ def cellprofiler_pca(
     Mean, spread and components are those of the cells that models are trained on; cells that are
     held out from training are projected onto them, as a model embeds cells that it never saw. A
     feature that is missing in more than 5 % of the training cells, or does not vary, is left out;
-    other missing values count as the mean. Wells are read one at a time, three times, so that the
-    feature table need not fit in memory.
+    other missing values count as the mean. Row groups are read one at a time, three times, so that
+    the features need not fit in memory.
 
     Parameters
     ----------
     index, splits
         The shard index and the split of each cell; the embedding is row-aligned with them.
     features
-        Feature table of every well.
+        Feature table of every plate.
     components
         Number of principal components.
     seed

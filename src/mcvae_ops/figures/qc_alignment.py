@@ -29,14 +29,14 @@ def figqc2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     figure = style.new_figure(9.2, 3.8)
     left, right = figure.subplots(1, 2)
     bins = np.linspace(0, 1, N_BINS + 1)
-    channels = sorted(set(moved["channel"]))
+    colours = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
+    channels = [channel for channel in colours if channel in set(moved["channel"])]
     values = [moved.loc[moved["channel"] == channel, "confidence"] for channel in channels]
-    colours = [style.PALETTE[k % len(style.PALETTE)] for k in range(len(channels))]
-    left.hist(values, bins, color=colours, label=channels)
+    left.hist(values, bins, color=[colours[channel] for channel in channels], label=channels)
     left.set(xlabel="confidence", ylabel="tiles", title="Measured shifts", yscale="log")
     left.set_ylim(bottom=0.5)
     left.legend(loc="upper left")
-    _draw_checks(right, checks)
+    _draw_checks(right, checks, colours)
     n_tiles = len(checks.drop_duplicates(["plate", "well", "tile"]))
     planted = checks[checks["check"] == "planted shift"]
     worst = f"{planted['error_px'].max():.2f} px" if len(planted) else "none was measured"
@@ -50,16 +50,16 @@ def figqc2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     return figure, drawn((RUN, moved[columns].assign(check="")), (RUN, checks))
 
 
-def _draw_checks(axes: Axes, checks: pd.DataFrame) -> None:
+def _draw_checks(axes: Axes, checks: pd.DataFrame, colours: dict[str, str]) -> None:
     groups = list(checks.groupby(["check", "channel", "against"], sort=True))
-    for k, (_, rows) in enumerate(groups):
+    for k, ((_, channel, _), rows) in enumerate(groups):
         spread = np.linspace(-0.3, 0.3, len(rows)) if len(rows) > 1 else [0]
         axes.plot(
             k + np.array(spread),
             rows["error_px"],
             "o",
             ms=3.5,
-            color=style.PALETTE[k % 8],
+            color=colours[channel],
             alpha=0.7,
         )
     names = [f"{check}\n{channel} to {against}" for (check, channel, against), _ in groups]

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, LogFormatterMathtext, NullFormatter
 
 from mcvae_ops.screen import reworded
 
@@ -183,6 +184,12 @@ def finish(figure: Figure, panel: str, title: str, note: str) -> None:
     figure.suptitle(
         f"{letter}    {title}", x=x_in / width_in, ha="left", fontsize=12.5, fontweight="bold"
     )
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            # Its formatter writes 10 as $10^1$, which is text here: see `text.parse_math` above.
+            if isinstance(axis.get_major_formatter(), LogFormatterMathtext):
+                axis.set_major_formatter(LogFormatter())
+                axis.set_minor_formatter(NullFormatter())
     below = figure.supxlabel(note, x=x_in / width_in, ha="left", fontsize=8.0, color=FAINT)
     for text in figure.findobj(Text):
         text.set_text(worded(text.get_text()))

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_frame, read_table, write_text
-from mcvae_ops.report import quality_checks
+from mcvae_ops.report import first_screen, quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
@@ -32,6 +32,22 @@ VERDICTS = {
     "about": "yes",
     "worse": "no",
 }  # verdict -> CSS class
+CLAIMS = {
+    "C1": "Contrast with control cells helps to find protein complexes, priors for each gene help "
+    "further, and the result is as good as CellProfiler's.",
+    "C2": "Both spaces together find complexes better than either of them alone.",
+    "C3": "Each of the two priors helps, and both together help most.",
+    "C4": "The salient space knows least of batch and place; the background and CellProfiler know "
+    "the place of a cell.",
+    "C5": "Genes that shift what NTC cells do anyway are recognised in the background, genes with "
+    "a novel phenotype in the salient space.",
+    "C6": "Genes that shift what NTC cells do anyway alter the features in which NTC cells differ.",
+    "C7": "The share of the background in a gene's effect tells mitotic factors better than the "
+    "mitotic index.",
+    "C8": "The salient space of the compared model retrieves complexes of unseen cells and guides "
+    "better than the main model does.",
+    "C9": "It also does so better than CellProfiler.",
+}  # the claims of the paper, in a biologist's words
 
 
 def figure_blocks(
@@ -196,6 +212,8 @@ def report(
     metrics: Sequence[str],
     hits: str | None,
     explorer: str | None,
+    pictures: str | None,
+    main_model: str,
     matched: str,
     licences: str,
     timings: str,
@@ -221,8 +239,10 @@ def report(
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     hits
         Table of hits (parquet); None if the run starts from profiles.
-    explorer
-        The page beside the report, if there is one.
+    explorer, pictures
+        The page beside the report, and its folder of pictures, if there are any.
+    main_model
+        The model of the hits.
     matched
         How much of each list of genes the screen knows (tsv).
     licences
@@ -241,6 +261,7 @@ def report(
     facts["models (trainings)"] = model_fact(tables)
     n_kept = count_rows(index) if index else 0
     quality = _quality(alignment, known_shifts, dropped, feature_list, metrics, n_kept)
+    confounded = []
     if index:
         cells = read_table(index, columns=["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
@@ -259,6 +280,22 @@ def report(
         if Path(path).stem in COMPARED
     }
     made_with = versions()
+    benchmarks = {Path(path).stem: read_frame(path) for path in tables}
+    found = read_frame(hits) if hits else None
+    answers = None
+    if alignment and dropped:
+        answers = first_screen.data_answers(
+            read_frame(dropped),
+            n_kept,
+            read_frame(alignment),
+            benchmarks.get("covariates"),
+            main_model,
+            confounded,
+        )
+    shown = None
+    if found is not None:
+        colours = [channel["colour"] for channel in screen["channels"]]
+        shown = first_screen.first_hits(found, Path(pictures) if pictures else None, colours)
     if left_out:
         facts["not drawn"] = "; ".join(f"{panel}: {why}" for panel, why in left_out.items())
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"
@@ -270,11 +307,15 @@ def report(
             facts=facts,
             say=partial(reworded, words=screen["words"]),
             explorer=Path(explorer).name if explorer else None,
-            claims=_records(tested[~is_part]),
-            parts=_records(tested[is_part]),
+            claims=_records(tested[~is_part].assign(words=tested["claim"].map(CLAIMS).fillna(""))),
+            parts=_records(tested[is_part].assign(words="")),
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
-            hits=hits_summary(read_frame(hits)) if hits else None,
+            answers=answers,
+            first_hits=shown,
+            representation=first_screen.representation_answers(benchmarks),
+            next_steps=first_screen.next_steps(found, quality["warnings"]),
+            hits=hits_summary(found) if found is not None else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),

@@ -15,7 +15,7 @@ const SPACES = Object.keys(DATA.gene.xy);
 // Replace words with those of the screen: genes may be compounds.
 const say = (text) => text.replace(/\b(gene|guide|NTC)(s?)\b/g, (_, word, s) => DATA.words[word] + s);
 const LEVELS = { gene: say("genes"), guide: say("guides") };
-const NTC = say("control (NTC)");
+const NTC = say("control (NTC)"), NEAREST = "nearest";
 const state = { level: "gene", space: SPACES[0], colour: "group", group: null, chosen: null };
 let view = { k: 1, x: 0, y: 0 }, screenXY = new Float64Array(0), ranks = {};
 
@@ -158,25 +158,33 @@ function showTip(i, x, y) {
   tip.style.top = `${y + 18 + tip.offsetHeight > canvas.clientHeight ? y - tip.offsetHeight - 10 : y + 18}px`;
 }
 
-function choose(level, name) {
+function choose(level, name, asked = true) {
   state.chosen = { level, name };
   $("problem").textContent = "";
   $("search").value = name;
   showDetails(level, DATA[level].name.indexOf(name));
   remember();
   draw();
+  showRows();
+  // In one column the crops are below the map: a tap has to show them.
+  if (asked && matchMedia("(max-width: 1000px)").matches) $("details").scrollIntoView({ behavior: "smooth" });
 }
 
 function showDetails(level, i) {
   const name = DATA[level].name[i], gene = DATA[level].gene[i], list = element("dl", "");
-  for (const [word, value] of facts(level, i)) list.append(element("dt", word), element("dd", value));
+  for (const [word, value] of facts(level, i)) {
+    const fact = element("dd", value);
+    // One can walk from neighbour to neighbour.
+    if (word === NEAREST && value) fact.replaceChildren(...value.split("; ").map(chooser));
+    list.append(element("dt", word), fact);
+  }
   const parts = [element("h2", level === "gene" ? name : `${say("guide")} ${name}`), list];
   if (DATA.montages[gene]) parts.push(...montage(gene, level === "guide" ? i : null));
   else parts.push(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
   $("details").replaceChildren(...parts);
 }
 
-function search(text) {
+function search(text, asked = true) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return;
   for (const fits of [
@@ -186,7 +194,7 @@ function search(text) {
   ]) {
     for (const level of ["gene", "guide"]) {
       const name = DATA[level].name.find(fits);
-      if (name !== undefined) return choose(level, name);
+      if (name !== undefined) return choose(level, name, asked);
     }
   }
   $("problem").textContent = `${say("No gene or guide is called")} ${text.trim()}.`;
@@ -206,7 +214,7 @@ function recall() {
   const name = parts.get("gene") || parts.get("guide");
   sync();
   draw();
-  if (name && (!state.chosen || state.chosen.name !== name)) search(name);
+  if (name && (!state.chosen || state.chosen.name !== name)) search(name, false);
 }
 
 function buttons(id, values, words) {
@@ -273,8 +281,14 @@ function start() {
   $("reset").onclick = () => zoomTo({ k: 1, x: 0, y: 0 });
   window.addEventListener("resize", draw);
   window.addEventListener("hashchange", recall);
+  $("filter").addEventListener("input", showRows);
+  sortRows();
+  showHeads();
+  showRows();
   pointers();
   recall();
+  // Without a name in the address, the page opens with the strongest hit.
+  if (!state.chosen && DATA.table.name.length) search(DATA.table.name[sorted[0]], false);
 }
 
 let waiting = false;

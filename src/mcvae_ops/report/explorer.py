@@ -24,6 +24,8 @@ from mcvae_ops.screen import length_of, reworded
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells, read_training_cells
 
+NEAREST = "nearest"  # the page makes buttons of the names behind it
+
 
 def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
     """Return the columns that the page shows of guides or genes.
@@ -77,11 +79,36 @@ def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
             "mAP against NTC": f"{row['map_combined']:.2f}, q = {row['map_q_combined']:.2g}",
             "effect": row.get("effect", "") or "neither salient nor background for sure",
             "guides that agree": f"{row['n_guides_agree']} of {row['n_guides']}",
-            "nearest": row["neighbours"],
+            NEAREST: row["neighbours"],
         }
         name = row["guide"] or row["gene"]
         lines[name] = [[reworded(word, words), value] for word, value in shown.items()]
     return lines
+
+
+def hit_table(hits: pd.DataFrame) -> dict[str, list]:
+    """Return the columns of the page's table of hits, from the surest on.
+
+    Parameters
+    ----------
+    hits
+        The table of hits, sorted by q.
+    """
+    agree = hits["n_guides_agree"].astype(str) + " of " + hits["n_guides"].astype(str)
+    # A model without a salient space does not say what kind an effect is of.
+    effect = {"effect": hits["effect"].tolist()} if "effect" in hits else {}
+    return {
+        "name": hits["guide"].where(hits["guide"] != "", hits["gene"]).tolist(),
+        "hit": np.where(hits["is_hit"], "yes", "").tolist(),
+        "q": _numbers(hits["q_combined"], 6),
+        "distance": _numbers(hits["distance_combined"], 3),
+        "mAP": _numbers(hits["map_combined"], 3),
+        **effect,
+        "guides that agree": agree.tolist(),
+        "cells": hits["n_cells"].tolist(),
+        "alone": np.where(hits["survives_confounders"], "yes", "no").tolist(),
+        "group": hits["group"].tolist(),
+    }
 
 
 def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
@@ -108,7 +135,7 @@ def choose_crops(
 def write_pictures(
     chosen: gene_pictures.Choice, painter: gene_pictures.Painter, genes: list[str], folder: Path
 ) -> dict[str, int]:
-    """Write ``0000.webp``, ... and return the picture number of each gene."""
+    """Write ``0000.webp``, ... and their numbers; return the picture number of each gene."""
     shown = painter.paint(chosen.positions)
     controls, control = np.unique(chosen.controls, return_inverse=True)
     beside = painter.paint(controls)
@@ -120,6 +147,7 @@ def write_pictures(
         picture.save(folder / f"{number:04d}.webp", quality=gene_pictures.QUALITY)
         numbers[genes[label]] = number
         progress.step()
+    write_text(json.dumps(numbers), folder / gene_pictures.NUMBERS)
     return numbers
 
 
@@ -199,7 +227,9 @@ def explorer(
         numbers = write_pictures(chosen, painter, cells.labels, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
     data["montages"] = montages(chosen, numbers, cells, guide)
-    data["hits"] = hit_lines(read_frame(hits), screen["words"])
+    found = read_frame(hits)
+    data["hits"] = hit_lines(found, screen["words"])
+    data["table"] = hit_table(found)
     data["batches"] = cells.batches
     data["channels"] = screen["channels"]
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
@@ -215,6 +245,7 @@ def explorer(
             crop_size=length_of(crops.shape[-1], screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
+            by_guide=bool((found["guide"] != "").any()),
             data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         )
     )

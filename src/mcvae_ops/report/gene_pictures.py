@@ -10,6 +10,7 @@ from mcvae_ops.shards.crops import Crops
 SHOWN = (1.0, 99.8)  # percentiles of the controls of a batch that are black and full colour
 REFERENCE_CELLS = 48  # largest number of controls of a batch from which percentiles are taken
 QUALITY = 90  # of WebP
+NUMBERS = "numbers.json"  # beside the pictures: gene -> number of its picture
 _BLOCK_CELLS = 256
 
 

@@ -1,10 +1,14 @@
 """The cells of a well: the guide of each cell, and its level on every phenotypic axis."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
 from mcvae_ops.simulate.library import AXES, EFFECTS, NATURAL_AXES
+
+_WELLS_PER_CONTROL = 4
 
 
 def draw_cells(
@@ -44,10 +48,36 @@ def draw_cells(
     return names.assign(**state, density=density).join(cells)
 
 
+def guides_of_well(effects: pd.DataFrame, wells: Sequence[str], well: str) -> pd.DataFrame:
+    """Return the guides of one well of an arrayed plate: those of one gene, or the controls.
+
+    The first well of every four holds controls. Genes fill the others in the order of the library,
+    and begin again where wells are left, so that all plates with the same wells are alike.
+
+    Parameters
+    ----------
+    effects
+        As of `draw_cells`.
+    wells, well
+        All wells of the plate, in order; and one of them.
+    """
+    place = wells.index(well)
+    if place % _WELLS_PER_CONTROL == 0:
+        return effects[effects["is_ntc"]]
+    genes = effects.loc[~effects["is_ntc"], "gene"].unique()
+    gene = genes[(place - place // _WELLS_PER_CONTROL - 1) % len(genes)]
+    return effects[effects["gene"] == gene]
+
+
 def draw_guide_rows(
     n: int, is_ntc: pd.Series, library: dict, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw the row of the guide that each of `n` cells carries."""
+    """Draw the row of the guide that each of `n` cells carries.
+
+    Where the guides are all controls, or none is, each is as likely as any other.
+    """
+    if is_ntc.nunique() == 1:
+        return rng.integers(len(is_ntc), size=n)
     controls, targeting = np.flatnonzero(is_ntc), np.flatnonzero(~is_ntc)
     is_control = rng.uniform(size=n) < library["control_fraction"]
     return np.where(is_control, rng.choice(controls, n), rng.choice(targeting, n))

@@ -10,6 +10,7 @@ from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import channels_from, on_grid, tile_numbers, well_grid
+from mcvae_ops.simulate.cell_states import guides_of_well
 from mcvae_ops.simulate.imaging import draw_tile, draw_well
 from mcvae_ops.simulate.layout import write_calls, write_images, write_labels
 from mcvae_ops.simulate.optics import PlateOptics, draw_plate_optics
@@ -63,7 +64,9 @@ def simulate_plate(
     progress = Progress(len(wells) * len(numbers), "tiles", f"render {plate}")
     planted, shifts = [], []
     for name in wells:
-        well = draw_well(plate, name, effects, simulate, screen)
+        is_arrayed = simulate["well"]["arrayed"]
+        guides = guides_of_well(effects, wells, name) if is_arrayed else effects
+        well = draw_well(plate, name, guides, simulate, screen)
         called = []
         for number in numbers:
             names = {"plate": plate, "well": name, "tile": number}

@@ -244,7 +244,7 @@ def crop_tiles(
 
 
 def _by_tile(table: pd.DataFrame, tiles: Sequence[int]) -> dict[int, pd.DataFrame]:
-    groups = dict(iter(table[table["tile"].isin(tiles)].groupby("tile")))
+    groups = dict(iter(table.groupby("tile")))
     return {tile: groups.get(tile, table.iloc[:0]) for tile in tiles}
 
 
@@ -287,7 +287,7 @@ def crop_chunk(
     Parameters
     ----------
     files, cells
-        Files table of the screen, and cells table of the well.
+        Files table of the screen, and cells table of the plate.
     consensus
         Consensus shifts, light and focus of the plate.
     illumination
@@ -309,8 +309,10 @@ def crop_chunk(
         If more than ``crop.max_failed_fraction`` of the tiles cannot be used.
     """
     tiles = tiles_of_chunk(screen["tiles"], crop["tiles_per_chunk"], int(chunk))
-    well_files = read_frame(files, filters=[("plate", "==", plate), ("well", "==", well)])
-    tile_files, tile_cells = _by_tile(well_files, tiles), _by_tile(read_frame(cells), tiles)
+    in_chunk = [("plate", "==", plate), ("well", "==", well), ("tile", "in", tiles)]
+    tile_files, tile_cells = (
+        _by_tile(read_frame(path, filters=in_chunk), tiles) for path in (files, cells)
+    )
     well_consensus = consensus_of_well(read_frame(consensus), well)
     well_light = illumination and read_illumination(
         illumination, crop["illumination"], screen["tile_size_px"]

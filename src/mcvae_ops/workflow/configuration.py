@@ -4,6 +4,8 @@ from pathlib import Path
 
 import yaml
 
+from mcvae_ops.errors import shown
+from mcvae_ops.files import write_text
 from mcvae_ops.workflow.checks import CHECKS
 from mcvae_ops.workflow.overlays import lay_over
 from mcvae_ops.workflow.places import fill_in, locate
@@ -44,3 +46,16 @@ def check_configuration(config: dict, defaults: Path, schema: Path, repository: 
 def read_yaml(path: Path) -> dict:
     """Read one file."""
     return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+
+
+def store_configuration(configuration: dict, stored: str) -> None:
+    """Rule store_configuration: write the whole configuration; addresses without user and query.
+
+    Parameters
+    ----------
+    configuration
+        As the rules see it.
+    stored
+        Output: YAML.
+    """
+    write_text(shown(yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True)), stored)

@@ -368,6 +368,7 @@ PANELS = {
         draw="qc_alignment:figqc2",
         tables=("alignment", "checks"),
         needs=("shifts",),
+        settings=("screen",),
         caption=(
             "Left: confidence of the measured shifts; below the configured least confidence, the "
             "shift of the plate is taken. Right: shifts that are known. Known shifts (whole, and "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 
 def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str]) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def mean_over_seeds(rows: pd.DataFrame, keys: Sequence[str], alike: Sequence[str
     less_one = pools["n_seeds"].transform("sum") - pools["n_seeds"].transform("size")
     variance = pools["squares"].transform("sum") / less_one
     freedom = pools["own_freedom"].transform("sum")
-    between = stats.t.ppf(0.975, freedom) * np.sqrt(variance / means["n_seeds"])
+    between = stdtrit(freedom, 0.975) * np.sqrt(variance / means["n_seeds"])
     return pd.DataFrame(
         {
             "value": means["value"],

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_frame, read_schema, read_table
+from mcvae_ops.files import read_schema, read_table, row_groups
 from mcvae_ops.progress import Progress
 
 
@@ -52,7 +52,7 @@ def read_batches(
     Parameters
     ----------
     features
-        Feature tables, one per well; the wells of a batch follow one another.
+        Feature tables, one per plate; the wells of a batch follow one another.
     names
         Features.
     wanted
@@ -63,8 +63,8 @@ def read_batches(
     InputError
         If the tables do not hold the same features.
     """
-    for _, wells in groupby(_read_wells(features, names, wanted), lambda well: well[0]):
-        _, values, members = zip(*wells, strict=True)
+    for _, groups in groupby(_read_groups(features, names, wanted), lambda group: group[0]):
+        _, values, members = zip(*groups, strict=True)
         values, members = np.concatenate(values), pd.concat(members)
         yield BatchCells(
             values[members["is_ntc"].to_numpy()],
@@ -72,12 +72,11 @@ def read_batches(
         )
 
 
-def _read_wells(
+def _read_groups(
     features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[tuple[str, np.ndarray, pd.DataFrame]]:
-    """Yield the batch of each well that has a wanted cell, their features and rows of `wanted`."""
-    progress = Progress(len(features), "wells", "feature ranking")
-    keep = pc.field("cell_id").isin(pa.array(wanted.index, pa.string()))
+    """Yield the batch of each row group with a wanted cell, their features, rows of `wanted`."""
+    progress = Progress(len(features), "plates", "feature ranking")
     for path in features:
         present = feature_names(path)
         if present != list(names):
@@ -85,14 +84,16 @@ def _read_wells(
                 where=path,
                 found=f"{len(present)} features",
                 expected=f"the {len(names)} features of {features[0]}",
-                fix="measure the features of all wells again",
+                fix="measure the features of all plates again",
             )
-        part = read_frame(path, filters=keep).set_index("cell_id")
-        values, members = part.to_numpy(float, copy=True), wanted.loc[part.index]
-        values[~np.isfinite(values)] = np.nan
+        for rows in row_groups(path):
+            part = rows.to_pandas()
+            at = wanted.index.get_indexer(part.pop("cell_id"))
+            values, members = part[at >= 0].to_numpy(float, copy=True), wanted.iloc[at[at >= 0]]
+            values[~np.isfinite(values)] = np.nan
+            if len(members):
+                yield members["batch"].iloc[0], values, members
         progress.step()
-        if len(members):
-            yield members["batch"].iloc[0], values, members
 
 
 def feature_names(path: str) -> list[str]:

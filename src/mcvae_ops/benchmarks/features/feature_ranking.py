@@ -268,7 +268,7 @@ def feature_ranking(
     index
         Shard index (parquet).
     features
-        Feature tables, one per plate and well.
+        Feature tables, one per plate.
     groups
         Functional groups (parquet): gene, group.
     settings

@@ -1,0 +1,240 @@
+"""What a reader wants to know first: are the data good, what are the hits, what to use, what next.
+
+Every answer has a grade that is a number's, not a taste's, and a link to where the number is.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from mcvae_ops.figures import style
+from mcvae_ops.figures.source_data import average_seeds, choose
+from mcvae_ops.report.gene_pictures import NUMBERS
+
+FIRST_HITS = 10
+CROPS = 4  # of cells, and as many of controls, beside a hit
+GAP_PX = 6  # between both
+NEXT = 6  # steps that are shown
+GRADES = ("good", "look", "bad")
+# What is above the first limit is worth a look, above the second bad.
+DROPPED = (0.05, 0.5)  # share of the cells
+FAILED = (0.01, 0.2)  # share of the tiles
+BATCH_AUROC = (0.7, 0.9)  # with which control cells tell their batch; chance is 0.5
+# How well a representation does: table, metric, item, and what it measures in words.
+RETRIEVAL = (
+    ("complexes", "average_precision", "CORUM", "genes of one complex resemble each other"),
+    ("functions", "macro_recall", "", "the functional group of a gene is recognised"),
+    ("guides", "mean_average_precision", "", "guides of one gene resemble each other"),
+)
+
+
+class Answer(NamedTuple):
+    """One sentence about the data.
+
+    Attributes
+    ----------
+    grade
+        "good", "look" or "bad".
+    words
+        The sentence, with its number.
+    link
+        Where on the page the number is.
+    """
+
+    grade: str
+    words: str
+    link: str
+
+
+def graded(value: float, limits: tuple[float, float]) -> str:
+    """Return the grade of a value of which less is better."""
+    return GRADES[sum(value > limit for limit in limits)]
+
+
+def data_answers(
+    dropped: pd.DataFrame,
+    n_kept: int,
+    alignment: pd.DataFrame,
+    covariates: pd.DataFrame | None,
+    main_model: str,
+    confounded: Sequence[str],
+) -> list[Answer]:
+    """Return whether cells, tiles, batches and controls of a run are good.
+
+    Parameters
+    ----------
+    dropped
+        Tiles with the number of cells that were dropped: n_cells.
+    n_kept
+        Number of cells that were cropped.
+    alignment
+        One row per tile and channel.
+    covariates
+        The benchmark of technical covariates, if there is one.
+    main_model
+        The model whose space is looked at.
+    confounded
+        Warnings that perturbation and well are confounded.
+    """
+    n_dropped = int(dropped["n_cells"].sum())
+    share = n_dropped / max(n_dropped + n_kept, 1)
+    tiles = alignment.groupby(["plate", "well", "tile"])["passed"].min().astype(bool)
+    failed = float((~tiles).mean())
+    answers = [
+        Answer(
+            graded(share, DROPPED),
+            f"{style.counted(n_kept, 'cells')} cropped, {share:.1%} dropped",
+            "#dropped",
+        ),
+        Answer(
+            graded(failed, FAILED),
+            f"{style.counted(len(tiles), 'tiles')}, "
+            + (f"{failed:.1%} could not be used" if failed else "all could be used"),
+            "#quality",
+        ),
+    ]
+    if covariates is not None:
+        told = choose(covariates, protocol="strict", model=main_model, space="combined")
+        told = told[(told["item"] == "batch") & (told["metric"] == "auroc")]
+        if len(told):
+            auroc = float(told["value"].mean())
+            answers.append(
+                Answer(
+                    graded(auroc, BATCH_AUROC),
+                    f"batches: {style.model_name(main_model)} tells the batch of a NTC cell with "
+                    f"an AUROC of {auroc:.2f} (0.5 is chance)",
+                    "#fig3b",
+                )
+            )
+    words = "NTC cells stand in wells of their own" if confounded else "NTC cells share the wells"
+    answers.append(Answer("bad" if confounded else "good", words, "#quality"))
+    return answers
+
+
+def representation_answers(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Say which representation retrieves best on cells that no model was trained on.
+
+    Parameters
+    ----------
+    tables
+        Benchmark tables by name.
+    """
+    sentences = []
+    for name, metric, item, words in RETRIEVAL:
+        if name not in tables:
+            continue
+        rows = choose(tables[name], protocol="strict", metric=metric, space="combined", item=item)
+        rows = rows[(rows["model"] != "random") & rows["level"].isna()].dropna(subset=["value"])
+        held_out = rows[rows["cells"] == "test"]
+        rows, cells = (held_out, "held-out") if len(held_out) else (rows, "all")
+        if len(rows):
+            scores = average_seeds(rows, ["model"]).sort_values("value", ascending=False)
+            listed = "; ".join(_score(score) for score in scores.itertuples())
+            metric = metric.replace("_", " ")
+            sentences.append(f"How well {words} ({metric}, {cells} cells): {listed}.")
+    return sentences
+
+
+def _score(score) -> str:
+    interval = f" [{score.low:.2f}, {score.high:.2f}]" if score.low == score.low else ""
+    return f"{style.model_name(score.model)} {score.value:.2f}{interval}"
+
+
+def next_steps(hits: pd.DataFrame | None, warnings: Sequence[str]) -> list[str]:
+    """Return what the hits and the warnings suggest to do, at most `NEXT` steps.
+
+    Parameters
+    ----------
+    hits
+        The table of hits, if there is one.
+    warnings
+        The warnings of the report.
+    """
+    steps = []
+    if hits is not None:
+        found = hits[hits["is_hit"]]
+        alone = int((~found["survives_confounders"]).sum())
+        if found.empty:
+            steps.append(
+                "There is no hit: figure S5 says whether more cells of each gene would find some."
+            )
+        if alone:
+            steps.append(
+                f"{style.counted(alone, 'hits')} may be effects of density or place alone: "
+                "look at the column survives_confounders of hits.tsv before you follow them."
+            )
+    steps += warnings
+    return steps[:NEXT]
+
+
+def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]) -> list[dict]:
+    """Return name, sentence and picture of the first hits.
+
+    Parameters
+    ----------
+    hits
+        The table of hits, sorted by q.
+    pictures
+        Folder of the explorer's pictures and their numbers, or None.
+    colours
+        ``#rrggbb`` of each channel.
+    """
+    rows, numbers = [], {}
+    if pictures is not None:
+        numbers = json.loads((pictures / NUMBERS).read_text(encoding="utf-8"))
+    for row in hits[hits["is_hit"]].head(FIRST_HITS).to_dict("records"):
+        picture = None
+        if row["gene"] in numbers:
+            sprite = Image.open(pictures / f"{numbers[row['gene']]:04d}.webp")
+            picture = as_data_uri(composite(np.asarray(sprite.convert("L")), colours))
+        rows.append({"name": row["guide"] or row["gene"], "words": in_words(row), "image": picture})
+    return rows
+
+
+def in_words(row: Mapping) -> str:
+    """Return one sentence about a row of the table of hits."""
+    effect = {"novel": "a phenotype that NTC cells do not show", "shift": "a shift of NTC states"}
+    parts = [
+        f"q = {row['q_combined']:.2g}",
+        effect.get(row.get("effect"), "an effect of either kind"),
+        f"{row['n_guides_agree']} of {style.counted(row['n_guides'], 'guides')} agree",
+    ]
+    if row["neighbours"]:
+        parts.append(f"resembles {row['neighbours']}")
+    if not row["survives_confounders"]:
+        parts.append("may be an effect of density or place alone")
+    return "; ".join(parts) + "."
+
+
+def composite(sprite: np.ndarray, colours: Sequence[str]) -> Image.Image:
+    """Return crops in colour, cells on the left and NTC cells of the same batches on the right.
+
+    Parameters
+    ----------
+    sprite
+        uint8 (channel x arm x y, cell x x); see `mcvae_ops.report.gene_pictures.sprite`.
+    colours
+        ``#rrggbb`` of each channel.
+    """
+    size = sprite.shape[0] // (2 * len(colours))
+    grey = sprite.reshape(len(colours), 2, size, -1, size)[:, :, :, :CROPS]
+    rgb = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in colours])
+    light = np.einsum("cayne,ck->ayenk", grey / 255.0, rgb / 255.0)  # (arm, y, x, cell, colour)
+    cells, controls = light.transpose(0, 1, 3, 2, 4).reshape(2, size, -1, 3)
+    between = np.ones((size, GAP_PX, 3))
+    both = np.hstack([cells, between, controls])
+    return Image.fromarray((255 * np.clip(both, 0, 1)).astype(np.uint8))
+
+
+def as_data_uri(picture: Image.Image) -> str:
+    """Return a picture as the address of an image in a page."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "webp", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

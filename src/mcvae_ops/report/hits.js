@@ -1,0 +1,57 @@
+// The table of hits: sorted by any column, filtered by any word. A screen has 20,000 genes, a page shows some.
+const SHOWN_ROWS = 100, NUMBERS = new Set(["q", "distance", "mAP", "cells"]);
+const order = { by: "q", down: false };
+let sorted = [];
+
+function sortRows() {
+  const values = DATA.table[order.by], sign = order.down ? -1 : 1;
+  const last = (value) => value === null || value === "";
+  sorted = values.map((_, i) => i).sort((i, j) => {
+    const [a, b] = [values[i], values[j]];
+    if (last(a) || last(b)) return last(a) - last(b) || i - j;
+    return sign * (typeof a === "number" ? a - b : a.localeCompare(b)) || i - j;
+  });
+}
+
+function showHeads() {
+  $("heads").replaceChildren(...Object.keys(DATA.table).map((column) => {
+    const head = element("th", ""), button = element("button", say(column), { type: "button" });
+    if (order.by === column) {
+      button.textContent += order.down ? " ▼" : " ▲";
+      head.ariaSort = order.down ? "descending" : "ascending";
+    }
+    button.onclick = () => {
+      Object.assign(order, { by: column, down: order.by === column && !order.down });
+      sortRows();
+      showHeads();
+      showRows();
+    };
+    head.append(button);
+    return head;
+  }));
+}
+
+function showRows() {
+  const columns = Object.entries(DATA.table), words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = (i) => columns.map(([name, values]) => (values[i] === "yes" ? name : values[i])).join(" ").toLowerCase();
+  const fits = words.length ? sorted.filter((i) => words.every((word) => text(i).includes(word))) : sorted;
+  $("rows").replaceChildren(...fits.slice(0, SHOWN_ROWS).map((i) => {
+    const row = element("tr", "");
+    row.ariaSelected = String(state.chosen !== null && state.chosen.name === DATA.table.name[i]);
+    for (const [name, values] of columns) {
+      const cell = element("td", "", { className: NUMBERS.has(name) ? "number" : "" });
+      if (name === "name") cell.append(chooser(values[i]));
+      else cell.textContent = values[i] === null ? "" : name === "q" ? values[i].toPrecision(2) : values[i].toLocaleString("en");
+      row.append(cell);
+    }
+    return row;
+  }));
+  $("counted").textContent = `${Math.min(SHOWN_ROWS, fits.length)} of ${fits.length.toLocaleString("en")} rows are shown.`;
+}
+
+// A button that chooses a gene or guide by its name.
+function chooser(name) {
+  const button = element("button", name, { type: "button" });
+  button.onclick = () => search(name);
+  return button;
+}

@@ -1,0 +1,1 @@
+"""Open the results of a run in Python."""

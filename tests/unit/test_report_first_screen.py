@@ -1,0 +1,95 @@
+"""The first screen of the report: grades follow numbers, sentences follow tables."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
+from mcvae_ops.report import first_screen
+
+
+@pytest.mark.parametrize(("value", "grade"), [(0.05, "good"), (0.06, "look"), (0.6, "bad")])
+def test_grades(value, grade):
+    assert first_screen.graded(value, first_screen.DROPPED) == grade
+
+
+def alignment(n_failed: int) -> pd.DataFrame:
+    """Fifty tiles of two channels, of which `n_failed` could not be used."""
+    return pd.DataFrame(
+        {"plate": "P", "well": "A1", "tile": np.repeat(range(50), 2), "passed": True}
+    ).assign(passed=lambda table: table["tile"] >= n_failed)
+
+
+def covariates(auroc: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"protocol": "strict", "model": ["mcvae", "vae"], "space": "combined", "item": "batch",
+         "metric": "auroc", "value": [auroc, 0.99]}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("n_dropped", "n_failed", "auroc", "confounded", "grades"),
+    [
+        (0, 0, 0.5, [], ["good", "good", "good", "good"]),
+        (10, 1, 0.8, [], ["look", "look", "look", "good"]),
+        (101, 11, 0.95, ["confounded"], ["bad", "bad", "bad", "bad"]),
+    ],
+)
+def test_data_are_as_good_as_their_numbers(n_dropped, n_failed, auroc, confounded, grades):
+    dropped = pd.DataFrame({"n_cells": [n_dropped]})
+    answers = first_screen.data_answers(
+        dropped, 100, alignment(n_failed), covariates(auroc), "mcvae", confounded
+    )
+    assert [answer.grade for answer in answers] == grades
+    unused = f"{n_failed / 50:.1%} could not be used" if n_failed else "all could be used"
+    assert unused in answers[1].words
+    assert f"AUROC of {auroc:.2f}" in answers[2].words
+    without = first_screen.data_answers(dropped, 100, alignment(0), None, "mcvae", [])
+    assert len(without) == 3
+
+
+def test_representations_are_listed_best_first_on_held_out_cells():
+    table = pd.DataFrame(
+        [
+            ("mcvae", 0, "test", 0.30, np.nan, np.nan),
+            ("mcvae", 1, "test", 0.10, np.nan, np.nan),
+            ("mcvae", OVER_SEEDS, "test", 0.20, 0.05, 0.40),
+            ("cellprofiler", 0, "test", 0.25, 0.20, 0.30),
+            ("random", 0, "test", 0.90, 0.90, 0.90),
+            ("vae", 0, "all", 0.95, 0.90, 0.99),
+        ],
+        columns=["model", "seed", "cells", "value", "low", "high"],
+    ).assign(protocol="strict", metric="average_precision", space="combined", item="CORUM",
+             level=np.nan, n=9)  # fmt: skip
+    (sentence,) = first_screen.representation_answers({"complexes": table})
+    assert sentence == (
+        "How well genes of one complex resemble each other (average precision, held-out cells): "
+        "CellProfiler 0.25 [0.20, 0.30]; mcVAE 0.20 [0.05, 0.40]."
+    )
+    of_all = first_screen.representation_answers({"complexes": table[table["cells"] == "all"]})
+    assert of_all[0].endswith("all cells): VAE 0.95 [0.90, 0.99].")
+    assert first_screen.representation_answers({}) == []
+
+
+def test_steps_come_from_hits_and_warnings():
+    hits = pd.DataFrame({"is_hit": [True, True], "survives_confounders": [True, False]})
+    steps = first_screen.next_steps(hits, ["Train longer."])
+    assert steps[0].startswith("1 hit may be") and steps[1] == "Train longer."
+    none = first_screen.next_steps(hits.assign(is_hit=False), [])
+    assert len(none) == 1 and none[0].startswith("There is no hit")
+    assert len(first_screen.next_steps(None, [str(k) for k in range(20)])) == first_screen.NEXT
+
+
+def test_a_picture_has_cells_on_the_left_and_controls_on_the_right_in_their_colours():
+    size, n = 4, 5
+    sprite = np.zeros((2, 2, size, n, size), np.uint8)  # channel, arm, y, cell, x
+    sprite[0, 0, :, 1] = 255  # first channel, second cell
+    sprite[1, 1, 2, 3, 1] = 255  # second channel, fourth control, one pixel
+    picture = first_screen.composite(sprite.reshape(2 * 2 * size, n * size), ["#ff0000", "#0080ff"])
+    pixels, half = np.asarray(picture), first_screen.CROPS * size
+    cells, gap, controls = np.split(pixels, [half, half + first_screen.GAP_PX], axis=1)
+    assert (gap == 255).all() and cells.shape == controls.shape == (size, half, 3)
+    expected = np.zeros((2, size, half, 3), np.uint8)
+    expected[0, :, size : 2 * size] = (255, 0, 0)
+    expected[1, 2, 3 * size + 1] = (0, 128, 255)
+    np.testing.assert_array_equal([cells, controls], expected)
