@@ -4,7 +4,7 @@
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
-# make calibration  do p values and intervals mean what they say? (simulated truth; minutes)
+# make calibration  do p values and intervals mean what they say? (simulated truth; 10 minutes on 2 quiet cores)
 # make lint   ruff, snakefmt, snakemake --lint
 # make rehearsal  every rule on tables of the paper's screen: memory and time (SIZE: fractions of its cells)
 # make bench  measurements (tests/performance)

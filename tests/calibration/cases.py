@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mcvae_ops.benchmarks import guide_consistency
 from mcvae_ops.benchmarks.complexes import complex_retrieval
 from mcvae_ops.benchmarks.complexes.pair_graph import (
     complex_graph,
     draw_clusters,
     resampled_weights,
 )
+from mcvae_ops.benchmarks.corrections import EMPTY_PAIRS
 from mcvae_ops.benchmarks.covariates import covariate_fits, covariate_prediction
 from mcvae_ops.benchmarks.estimates import intervals, retrieval, roc, seeds
 from mcvae_ops.benchmarks.estimates.mean_average_precision import (
@@ -46,9 +48,11 @@ class Case:
         is the mean of the estimate over all worlds; or whether each set holds the truth; or (what,
         share) of false discoveries and power.
     worlds
-        How many worlds give a Monte Carlo error of about one percent.
+        How many are drawn at first; four times as many where these leave the goal in doubt.
     quick
         Whether it belongs to the small part that every test run has.
+    of
+        What the rows of an interval are of.
     """
 
     estimator: str
@@ -57,6 +61,7 @@ class Case:
     run: Callable[[int], list]
     worlds: int = 600
     quick: bool = False
+    of: tuple[str, ...] = ("estimate", "paired difference")
 
 
 def guide_p(test: Callable, seed: int, **world) -> list[float]:
@@ -70,6 +75,53 @@ def complex_p(size: int, seed: int) -> list[float]:
     scores = score_sets(ranks, np.arange(5 * size).reshape(5, size))
     null = score_sets(ranks, random_sets(len(ranks), size, PERMUTATIONS, seed))
     return [p_value_of(score, null) for score in scores[:1]]
+
+
+def complex_hits(seed: int) -> list[tuple[str, float]]:
+    """False discoveries and power of q over complexes; half of them are random sets of genes."""
+    rng = np.random.default_rng([seed, 4])
+    first, _, genes, real = worlds.complexes(seed, overlapping=False, strength=3, machines=30)
+    first = np.concatenate([first, rng.normal(size=(150, first.shape[1]))])
+    random = pd.DataFrame(
+        {"complex": [f"none{k // 5}" for k in range(150)], "gene": [f"n{k}" for k in range(150)]}
+    )
+    names = [*genes, *random["gene"]]
+    pair_set = complex_retrieval.build_pair_sets(
+        tuple(names), pd.concat([real, random]), EMPTY_PAIRS, 10, seed
+    )[complex_retrieval.COMPLEXES]
+    rows, _ = complex_retrieval.mean_average_precision_rows(
+        first, pair_set, {"permutations": 999}, seed, dict
+    )
+    q = {row["item"]: row["value"] for row in rows if row["metric"].endswith("q_value")}
+    return discoveries(pd.Series(q) < 0.05, pd.Series(list(q)).str.startswith("none"))
+
+
+def guide_hits(seed: int) -> list[tuple[str, float]]:
+    """False discoveries and power of q over genes; the guides of about half do not agree."""
+    rows = _consistency(seed)
+    q = {row["item"]: row["value"] for row in rows if row["metric"].endswith("q_value")}
+    return discoveries(pd.Series(q) < 0.05, pd.Series(list(q)).str.startswith("n"))
+
+
+def guide_mean(seed: int) -> list[tuple]:
+    found = _consistency(seed)[0]
+    return [(found["value"], found["low"], found["high"], np.nan)]
+
+
+def _consistency(seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    is_real = rng.random(60) < 0.5
+    gene_of = np.repeat([f"{'g' if real else 'n'}{k:02d}" for k, real in enumerate(is_real)], 3)
+    shared = 2 * rng.normal(size=(60, 16)) * is_real[:, None]
+    profiles = np.repeat(shared, 3, axis=0) + rng.normal(size=(180, 16))
+    return guide_consistency.space_rows(profiles, gene_of, 999, seed, partial(dict, low=0), True)
+
+
+def discoveries(called: np.ndarray, is_null: np.ndarray) -> list[tuple[str, float]]:
+    """Return the share of false ones among the calls, and the share of real effects called."""
+    called, is_null = np.asarray(called, bool), np.asarray(is_null, bool)
+    false = (called & is_null).sum() / max(called.sum(), 1)
+    return [("false discoveries", false), ("power", called[~is_null].mean())]
 
 
 def pairs_p(seed: int) -> list[float]:
@@ -196,6 +248,7 @@ def all_cases() -> Iterator[Case]:
                 run = partial(guide_p, test, **world)
                 yield Case(name, f"{dimensions} d, n/N {share}", "p", run, quick=share == 0.5)
         for dimensions, batches, controls, group, label in (
+            (16, 1, 20, 20, "20 controls, 20 cells"),
             (16, 8, 40, 20, "8 uneven batches"),
             (16, 3, 4, 12, "3 batches of 4 controls"),
             (64, 34, 10, 68, "34 uneven batches"),
@@ -207,11 +260,14 @@ def all_cases() -> Iterator[Case]:
     for size in (2, 4, 10):
         yield Case("mAP p", f"set of {size}", "p", partial(complex_p, size), quick=size == 4)
     yield Case("AP of pairs, p", "overlapping complexes", "p", pairs_p)
+    yield Case("q of complexes", "30 real, 30 random sets of 5", "hits", complex_hits, worlds=40)
+    yield Case("q of guides that agree", "60 genes of 3 guides", "hits", guide_hits, worlds=40)
+    yield Case("guide consistency", "60 genes of 3 guides", "interval", guide_mean, worlds=150)
     for measure in ("pairs", "complexes"):
         for overlapping in (False, True):
             setting = f"{'overlapping' if overlapping else 'disjoint'} complexes"
             yield Case(f"AP over {measure}", setting, "interval",
-                       partial(pairs_interval, measure, overlapping), worlds=250)  # fmt: skip
+                       partial(pairs_interval, measure, overlapping), worlds=150)  # fmt: skip
     for n in (3, 8, 34):
         for skewed in (False, True):
             yield Case("mean over units", f"n {n}{', skewed' if skewed else ''}", "interval",
@@ -222,7 +278,7 @@ def all_cases() -> Iterator[Case]:
     for n, m in ((3, 3), (6, 6), (6, 3)):
         yield Case("difference of groups", f"n {n}, {m}", "interval", partial(difference_of, n, m),
                    worlds=2000, quick=True)  # fmt: skip
-    for n, m in ((8, 8), (8, 30), (42, 70)):
+    for n, m in ((8, 14), (8, 30), (42, 70)):
         for shift in (0.0, 1.0):
             yield Case("AUROC", f"n {n}, {m}, shift {shift:g}", "interval",
                        partial(auroc_of, n, m, shift), worlds=1000, quick=n == 42)  # fmt: skip
@@ -230,11 +286,11 @@ def all_cases() -> Iterator[Case]:
         ("batch", 2), ("batch", 3), ("batch", 8),
         ("position_in_fov", 2), ("position_in_fov", 3), ("position_in_fov", 8),
     ):  # fmt: skip
-        yield Case(f"AUROC of {covariate}", f"{batches} batches", "interval",
-                   partial(covariate_of, covariate, batches), worlds=200)  # fmt: skip
+        yield Case(f"AUROC of {covariate}", f"{batches} batches of 16 tiles", "interval",
+                   partial(covariate_of, covariate, batches), worlds=100)  # fmt: skip
     for n_groups, genes in ((4, 5), (6, 8), (6, 24)):
         yield Case("mean recall", f"{n_groups} groups of {genes} genes", "interval",
-                   partial(recall_of, n_groups, genes), worlds=250)  # fmt: skip
+                   partial(recall_of, n_groups, genes), worlds=150)  # fmt: skip
     for n in (2, 3):
         yield Case("mean over training seeds", f"{n} seeds", "interval", partial(seeds_of, n),
-                   worlds=1000)  # fmt: skip
+                   worlds=400)  # fmt: skip

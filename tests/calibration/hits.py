@@ -20,7 +20,7 @@ from mcvae_ops.simulate.cell_states import call_cells, draw_cells
 from mcvae_ops.simulate.library import AXES, NATURAL_AXES, draw_genes, draw_guides
 from mcvae_ops.simulate.well_layout import local_density, place_cells
 from tests.calibration import worlds
-from tests.calibration.cases import Case
+from tests.calibration.cases import Case, discoveries
 from tests.helpers.configurations import merged, whole
 
 PERMUTATIONS = 499
@@ -31,9 +31,9 @@ def retrieval_p(seed: int, **world) -> list[float]:
     return [retrieval_from_controls(*worlds.cells(seed, **world), PERMUTATIONS, seed)[1][1]]
 
 
-def p_without_density(seed: int) -> list[float]:
+def p_without_density(controls: int, seed: int) -> list[float]:
     """A gene without effect whose cells lie denser, in an embedding that density moves."""
-    world = dict(dimensions=16, batches=4, controls=40, group=30, batch_spread=1.0)
+    world = dict(dimensions=16, batches=4, controls=controls, group=30, batch_spread=1.0)
     latent, batch_of, is_control, group_of = worlds.cells(seed, **world)
     density = np.random.default_rng([seed, 1]).normal(size=(len(latent), 4)) + ~is_control[:, None]
     latent[:, :4] += density
@@ -114,7 +114,7 @@ def simulated_screen(seed: int) -> tuple[activity.Screen, np.ndarray, pd.Series]
 def simulated_hits(seed: int) -> list[tuple[str, float]]:
     """Return false discovery proportions and power of one small screen, by column."""
     screen, confounders, kind = simulated_screen(seed)
-    test = activity.ActivityTest("mean", 199, seed)
+    test = activity.ActivityTest("mean", PERMUTATIONS, seed)
     table, _ = activity.hit_rows(screen, confounders, "gene", test)
     is_null = (table["gene"].map(kind) == "none").to_numpy()
     is_shift = (table["gene"].map(kind) == "shift").to_numpy()
@@ -127,9 +127,7 @@ def simulated_hits(seed: int) -> list[tuple[str, float]]:
     }
     rows = []
     for name, (called, nothing) in calls.items():
-        called = called.to_numpy(bool)
-        false = (called & nothing).sum() / max(called.sum(), 1)
-        rows += [(f"{name}: false discoveries", false), (f"{name}: power", called[~nothing].mean())]
+        rows += [(f"{name}: {what}", value) for what, value in discoveries(called, nothing)]
     return rows
 
 
@@ -137,6 +135,7 @@ def cases() -> Iterator[Case]:
     """Yield every case of the table of hits."""
     for label, world, quick in (
         ("16 d, n/N 0.2", dict(dimensions=16, controls=100, group=20), False),
+        ("16 d, 20 controls, 20 cells", dict(dimensions=16, controls=20, group=20), False),
         ("64 d, n/N 0.5", dict(dimensions=64, controls=100, group=50), False),
         ("16 d, 8 uneven batches", dict(dimensions=16, controls=40, group=20, batches=8,
                                         batch_spread=2.0, uneven=True), True),
@@ -144,17 +143,18 @@ def cases() -> Iterator[Case]:
                                                batch_spread=2.0), False),
     ):  # fmt: skip
         yield Case("hits, mAP p", label, "p", partial(retrieval_p, **world), quick=quick)
-    yield Case("hits, p without density", "denser cells, 4 batches", "p", p_without_density,
-               quick=True)  # fmt: skip
+    for controls in (5, 40):
+        yield Case("hits, p without density", f"denser cells, 4 batches of {controls} controls",
+                   "p", partial(p_without_density, controls), quick=controls == 40)  # fmt: skip
     for effect, dimensions, group in ((0.0, 8, 40), (0.3, 8, 40), (0.3, 32, 20), (0.3, 32, 200)):
         yield Case("hits, squared norm", f"{dimensions} d, {group} cells, effect {effect:g}",
-                   "interval", partial(norm_interval, effect, dimensions, group), worlds=600,
+                   "interval", partial(norm_interval, effect, dimensions, group), worlds=200,
                    quick=dimensions == 8)  # fmt: skip
     for common in (False, True):
         label = "300 genes" if not common else "300 genes on a common axis"
         yield Case("hits, neighbour p", label, "p", partial(nearest_p, common), worlds=400)
         label = "80 genes, 10 arms" + ", common axis" * common
-        yield Case("hits, proximity p", label, "p", partial(arm_p, common), worlds=400)
+        yield Case("hits, proximity p", label, "p", partial(arm_p, common), worlds=300)
     for n_groups, size in ((3, 20), (6, 10)):
         yield Case("hits, predicted groups", f"{n_groups} groups of {size} genes", "set",
                    partial(predicted_set, n_groups, size), worlds=60)  # fmt: skip

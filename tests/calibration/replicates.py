@@ -18,7 +18,7 @@ from mcvae_ops.benchmarks.doses.dose_response import (
     treated,
 )
 from mcvae_ops.benchmarks.estimates import table
-from mcvae_ops.benchmarks.integration.batch_integration import mixing_rows
+from mcvae_ops.benchmarks.integration.batch_integration import MEASURES, NONE, mixing_rows
 from mcvae_ops.benchmarks.replicates.power_curve import draw_rows, mean_over_draws
 from mcvae_ops.benchmarks.replicates.replicate_agreement import correlation_rows, retrieval_rows
 from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_correlations
@@ -30,6 +30,7 @@ from tests.calibration.cases import Case
 
 ROW = partial(table.row, benchmark="", protocol="strict", model="", space="", seed=0, cells="all")
 ROUNDS = 199
+POWER = ("average_precision", "macro_average_precision", "hit_fraction")
 DOSE = r"([\d.]+) uM$"
 
 
@@ -103,9 +104,9 @@ def replicate_cases() -> Iterator[Case]:
             for metric in ("replicate_correlation_excess", "replicating_fraction"):
                 yield Case(metric.replace("_", " "), f"{level}s, {batches} batches", "interval",
                            partial(correlation_interval, metric, level, world),
-                           worlds=250)  # fmt: skip
+                           worlds=200)  # fmt: skip
             yield Case("retrieval across batches", f"{level}s, {batches} batches", "interval",
-                       partial(retrieval_interval, level, world), worlds=250,
+                       partial(retrieval_interval, level, world), worlds=200,
                        quick=batches == 2)  # fmt: skip
 
 
@@ -190,14 +191,16 @@ def mechanism_p(seed: int) -> list[float]:
     return [found[0], found[-1]]
 
 
-def mixing_interval(metric: str, batches: int, seed: int) -> list[tuple]:
+def mixing_interval(batches: int, seed: int) -> list[tuple]:
     rng = np.random.default_rng(seed)
-    batch = np.repeat(np.arange(batches), 480 // batches)
+    batch = np.repeat(np.arange(batches), 240 // batches)
     offsets = 0.6 * rng.normal(size=(batches, 8))
     first = rng.normal(size=(len(batch), 8)) + offsets[batch]
     latents = {"none": first, "centre": first - 0.7 * offsets[batch]}
     rows = mixing_rows(latents, batch, seed, ROW)
-    wanted = ((metric, "none"), (f"{metric}_difference", "centre"))
+    wanted = [
+        name for metric in MEASURES for name in ((metric, NONE), (f"{metric}_difference", "centre"))
+    ]
     return [_estimate(r) for name in wanted for r in rows if (r["metric"], r["item"]) == name]
 
 
@@ -220,7 +223,7 @@ def truth_interval(n_units: int, per_unit: int, seed: int) -> list[tuple]:
     ]  # fmt: skip
 
 
-def power_interval(metric: str, seed: int) -> list[tuple]:
+def power_interval(seed: int) -> list[tuple]:
     rng = np.random.default_rng(seed)
     n_genes, per_gene, controls = 60, 16, 100
     gene = np.r_[np.full(controls, -1), np.repeat(np.arange(n_genes), per_gene)]
@@ -233,22 +236,20 @@ def power_interval(metric: str, seed: int) -> list[tuple]:
     complexes = pd.DataFrame({"complex": [f"c{k // 3}" for k in range(n_genes)], "gene": genes})
     pair_set = build_pair_sets(tuple(genes), complexes, EMPTY_PAIRS, 400, seed)[COMPLEXES]
     rows = mean_over_draws(draw_rows(latent, batch, gene, genes, pair_set, 99, seed))
-    found = rows[(rows["metric"] == metric) & (rows["level"] == 8)].iloc[0]
-    return [_estimate(found)]
+    found = rows[rows["level"] == 8].set_index("metric")
+    return [_estimate(found.loc[metric]) for metric in POWER]
 
 
 def other_cases() -> Iterator[Case]:
     """Yield the cases of integration, planted truth and power."""
-    for metric in ("batch_silhouette", "ilisi"):
-        for batches in (3, 8):
-            yield Case(metric.replace("_", " "), f"{batches} batches", "interval",
-                       partial(mixing_interval, metric, batches), worlds=200)  # fmt: skip
-    for n, per in ((24, 3), (80, 10)):
+    of = tuple(f"{metric}{what}" for metric in MEASURES for what in ("", ", paired difference"))
+    for batches in (3, 8):
+        yield Case("batch integration", f"{batches} batches", "interval",
+                   partial(mixing_interval, batches), worlds=100, of=of)  # fmt: skip
+    for n, per in ((48, 2), (80, 10)):
         yield Case("R2 of planted axes", f"{n} units of {per}", "interval",
-                   partial(truth_interval, n, per), worlds=300, quick=n == 24)  # fmt: skip
-    for metric in ("average_precision", "macro_average_precision", "hit_fraction"):
-        yield Case(f"power, {metric.replace('_', ' ')}", "8 of 16 cells", "interval",
-                   partial(power_interval, metric), worlds=120)  # fmt: skip
+                   partial(truth_interval, n, per), worlds=200, quick=n == 48)  # fmt: skip
+    yield Case("power curve", "8 of 16 cells", "interval", power_interval, worlds=120, of=POWER)
 
 
 def dose_cases() -> Iterator[Case]:
@@ -260,16 +261,16 @@ def dose_cases() -> Iterator[Case]:
         ("the same effect at all doses, 8 cells a dose", dict(per_dose=8, constant=2.0)),
         ("the same effect at all doses, 3 wells a dose", dict(wells=3, per_dose=12, constant=2.0)),
     ):
-        yield Case("trend p", label, "p", partial(trend_p, world), worlds=600,
+        yield Case("trend p", label, "p", partial(trend_p, world), worlds=400,
                    quick=world["per_dose"] == 8)  # fmt: skip
     for strength, ed50, per_dose in ((3, 2, 32), (5, 2, 32), (5, 0.6, 32), (5, 6, 32), (3, 2, 8)):
         world = dict(strength=float(strength), ed50=float(ed50), per_dose=per_dose)
         yield Case("ED50", f"effect {strength} sd, ED50 {ed50:g}, {per_dose} cells a dose",
-                   "interval", partial(ed50_interval, world), worlds=300)  # fmt: skip
+                   "interval", partial(ed50_interval, world), worlds=200)  # fmt: skip
     for strength in (0.0, 2.0):
         yield Case("response", f"effect {strength:g} sd", "interval",
-                   partial(response_interval, dict(strength=strength)), worlds=300)  # fmt: skip
-    yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=400, quick=True)
+                   partial(response_interval, dict(strength=strength)), worlds=150)  # fmt: skip
+    yield Case("mechanism p", "30 compounds", "p", mechanism_p, worlds=300, quick=True)
 
 
 def cases() -> Iterator[Case]:

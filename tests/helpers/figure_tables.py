@@ -90,13 +90,16 @@ def covariates() -> pd.DataFrame:
             ("position_in_fov", 0.5),
             ("position_in_well", 0.48),
         ):
+            units = "160 tiles of 8 given batches" if item == "batch" else "8 batches"
             for metric, base in (("macro_f1", chance), ("auroc", 0.5)):
                 for protocol in ("published", "strict") if model else ("strict",):
                     value = base + extra * (1 if protocol == "published" else 0.8)
                     here = named("covariates", model=model, space=space, seed=seed, item=item)
                     here |= {"protocol": protocol, "metric": metric, "n": 800}
                     bounds = (
-                        {} if protocol == "published" else dict(low=value - 0.05, high=value + 0.04)
+                        {}
+                        if protocol == "published"
+                        else dict(low=value - 0.05, high=value + 0.04, units=units)
                     )
                     rows.append(table.row(**here, value=value, **bounds))
                     if protocol == "strict":

@@ -8,6 +8,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from mcvae_ops.benchmarks.covariates.covariate_fits import score, tasks
 from mcvae_ops.benchmarks.covariates.covariate_prediction import (
+    CovariateEstimate,
     covariates,
     sample_controls,
     summarise_fits,
@@ -131,6 +132,13 @@ def test_strict_intervals_and_differences(table):
     difference = strict[strict["metric"].str.endswith("_difference")]
     assert len(difference) == 6 and (difference["low"] > 0).all()
     assert pick(table, protocol="published")["low"].isna().all()
+
+
+@pytest.mark.parametrize("tiles, is_given", [(8, False), (16, True)])
+def test_two_batches_of_few_tiles_have_no_interval(tiles, is_given):
+    terms, strata = np.random.default_rng(0).normal(size=2 * tiles), np.repeat(["a", "b"], tiles)
+    found = CovariateEstimate(0.7, np.array([0.7]), {}, 0.01 * terms, strata, 100).interval()
+    assert np.isfinite([found["low"], found["high"]]).all() == is_given
 
 
 def test_the_same_fits_are_scored_on_cells_that_were_not_trained_on(table):

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
 from mcvae_ops.figures import style
 from mcvae_ops.figures.facets import facets
 from mcvae_ops.figures.paper_values import PAPER_LABEL, covariates_of
@@ -67,13 +68,28 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     note = (
         f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
         f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
-        "per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
-        "sides) with 95 % interval over batches (for the batch itself over tiles) and seeds; "
-        "circles: the same fits on cells that the model was not trained on. Baselines: strict "
-        "protocol." + _left_out(COVARIATES.keys() - covariates)
+        f"per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
+        f"sides), {_count(table, 'all')} cells, {_intervals(table)}; "
+        f"circles: the same fits on {_count(table, 'test')} cells that the model was not trained "
+        "on. Baselines: strict protocol." + _left_out(COVARIATES.keys() - covariates)
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
     return figure, drawn((RUN, estimates), (PAPER, paper))
+
+
+def _count(table: pd.DataFrame, cells: str) -> str:
+    """Return the largest number of scored cells, of one covariate."""
+    n = choose(table, protocol="strict", cells=cells)["n"]
+    return f"{int(n.max()):,}" if len(n) else "no"
+
+
+def _intervals(table: pd.DataFrame) -> str:
+    """Return what the intervals are over: batches, and tiles where the batch is predicted."""
+    strict = choose(table, protocol="strict", cells="all")
+    units = sorted(set(strict.loc[strict["seed"] != OVER_SEEDS, "units"]) - {""}, key=len)
+    if not units:
+        return "no interval, too few tiles"
+    return f"95 % interval over {' or '.join(units)}, and seeds"
 
 
 def _left_out(covariates: set[str]) -> str:

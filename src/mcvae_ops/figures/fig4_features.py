@@ -109,8 +109,9 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     note = (
         "Published protocol: ordered by the number of batches in which a feature is among the "
         f"most altered; robust z against NTC cells of the batch, median over "
-        f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, bootstrap "
-        "over batches; – if the feature is not among the first of this protocol."
+        f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, of the "
+        "median over batches (order statistics); – if the feature is not among the first of this "
+        "protocol, or there are fewer than six batches."
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
     return figure, drawn((RUN, listed))

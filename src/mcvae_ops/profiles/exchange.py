@@ -16,7 +16,7 @@ from mcvae_ops.embeddings.embedded_cells import Latent
 from mcvae_ops.progress import Progress
 
 ROUNDING = 1e-9  # relative; a permutation this near to the observed value counts as a tie
-BLOCK = 1 << 26  # numbers that the shuffled controls of all batches may hold at a time
+BLOCK = 1 << 26  # numbers that the shuffled controls of all batches, or a group, may hold at a time
 PART = 1 << 28  # numbers of the cells of groups that are tested together
 
 
@@ -140,7 +140,8 @@ def distance_of_means(
     groups, n_dimensions = strata_of(group_of, batch_of, is_control), latent.shape[1]
     means, controls = _controls_of(latent, batch_of, is_control)
     largest = _largest_draws(groups, controls)
-    step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values())))
+    most_cells = max((len(stratum.rows) for group in groups for stratum in group), default=1)
+    step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values()), most_cells))
     rounds = [min(step, permutations - k) for k in range(0, permutations, step)]
     observed, n_as_far = np.zeros(len(groups)), np.zeros(len(groups), int)
     progress = Progress(len(rounds) * len(groups), "groups", "exchange of labels")

@@ -348,10 +348,11 @@ PANELS = {
             "Only of a screen with doses. Left, dose response of the compounds with the surest "
             "trend: difference from the controls (NTC) of the same batch, in their standard "
             "deviations, along the direction in which the compound moves cells in the other "
-            "batches; 95 % interval over batches. Shaded: the dose of half the effect (ED50) with "
-            "its 95 % interval, where the doses hold it. q: false discovery rate of a trend "
-            "(Jonckheere and Terpstra's test within batches). Right, retrieval of mechanisms: "
-            "average precision with which a profile finds other compounds of its mechanism, at any "
+            "batches; 95 % interval over batches (jackknife). Shaded: the dose of half the effect "
+            "(ED50) with its 95 % interval, where the doses tell it. q: false discovery rate of a "
+            "trend over all cells (Jonckheere and Terpstra's test, among the cells of a batch that "
+            "training saw, and among the others). Right, retrieval of mechanisms: average "
+            "precision with which a profile finds other compounds of its mechanism, at any "
             "dose; ticks: permuted mechanisms."
         ),
     ),

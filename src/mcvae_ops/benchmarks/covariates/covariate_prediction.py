@@ -33,6 +33,7 @@ from mcvae_ops.benchmarks.covariates.positions import cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import (
     FEWEST_UNITS,
+    NO_INTERVAL,
     mean_interval,
     stratified_interval,
 )
@@ -51,6 +52,7 @@ logger = logging.getLogger(__name__)
 BENCHMARK = "covariates"
 CELLS = ("all", "test")
 COLUMNS = ["plate", "well", "batch", "tile", "y_px", "x_px", "is_ntc"]
+FEWEST_TILES = 12  # scored, of each given batch: fewer give an interval that is too narrow
 
 
 class Predictor(NamedTuple):
@@ -89,14 +91,16 @@ class CovariateEstimate(NamedTuple):
 
     def interval(self) -> dict:
         """Return low, high and the units: batches, or the tiles of so few batches."""
-        n_batches, n_tiles = len(self.fits), len(self.terms)
+        n_batches = len(self.fits)
         if n_batches >= FEWEST_UNITS:
             ends, units = mean_interval(self.fits), f"{n_batches} batches"
         else:
+            batches, n_tiles = np.unique(self.strata, return_counts=True)
             ends = stratified_interval(
                 self.value, self.terms, self.strata, is_share=not self.is_difference
             )
-            units = f"{n_tiles} tiles of {len(np.unique(self.strata))} given batches"
+            ends = ends if n_tiles.min(initial=len(self.terms)) >= FEWEST_TILES else NO_INTERVAL
+            units = f"{n_tiles.sum()} tiles of {len(batches)} given batches"
         return {"low": ends[0], "high": ends[1], "units": units}
 
     def __sub__(self, other: "CovariateEstimate") -> "CovariateEstimate":

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 LEVEL = 0.95
 FEWEST_UNITS = 3
 FEWEST_FOR_BOOTSTRAP = 8
-FEWEST_PER_CLASS = 8  # positives, and negatives, for an interval of an AUROC
+FEWEST_PER_CLASS, FEWEST_OF_BOTH = 8, 22  # positives, and negatives, for an interval of an AUROC
 NO_INTERVAL = (np.nan, np.nan)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from mcvae_ops.benchmarks.estimates.intervals import (
+    FEWEST_OF_BOTH,
     FEWEST_PER_CLASS,
     NO_INTERVAL,
     stratified_interval,
@@ -50,8 +51,10 @@ def auroc_interval(
 ) -> tuple[float, float]:
     """Return the 95 % interval of an area, or of a difference of two (not a share).
 
-    Fewer than eight positives or negatives give none: it would not cover the truth as it says.
+    Fewer than eight positives or negatives, or 22 in all, give none: it would not cover the truth
+    as it says.
     """
-    if min(is_positive.sum(), (~is_positive).sum()) < FEWEST_PER_CLASS:
+    n = np.bincount(is_positive.astype(int), minlength=2)
+    if n.min() < FEWEST_PER_CLASS or n.sum() < FEWEST_OF_BOTH:
         return NO_INTERVAL
     return stratified_interval(value, terms, is_positive, is_share=is_share)

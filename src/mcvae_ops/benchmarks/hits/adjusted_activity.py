@@ -12,7 +12,8 @@ import numpy as np
 from mcvae_ops.profiles.exchange import ROUNDING, sample_pools
 from mcvae_ops.progress import Progress
 
-MAX_CONTROLS = 2000  # of a group, spread over batches as the group is
+MAX_CELLS, MAX_CONTROLS = 1000, 2000  # of a group, and its controls; spread over its batches
+BLOCK = 1 << 20  # labels that are exchanged at a time
 LEAST_LEFT = 1e-6  # share of the label that confounders must leave
 
 
@@ -41,10 +42,11 @@ def adjusted_distance(
     Returns
     -------
     (group,) norm of the partial difference of means, and its p value. NaN for a group without a
-    control in its batches, or that its confounders tell from the controls entirely.
+    control in its batches, or that its confounders tell from the controls entirely. At most about
+    1,000 random cells represent a group and 2,000 its controls.
     """
     draws = np.random.default_rng([seed, 8])
-    pools = sample_pools(group_of, batch_of, is_control, len(latent), MAX_CONTROLS, draws)
+    pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, draws)
     n_groups = group_of.max(initial=-1) + 1
     results = np.full((2, n_groups), np.nan)
     progress = Progress(n_groups, "groups", "activity beyond confounders")
@@ -75,9 +77,15 @@ def _partial_test(
     if left <= LEAST_LEFT * (g**2).sum():
         return np.nan, np.nan
     observed = np.linalg.norm(rest[:, 0] @ y)
-    in_batches = np.argsort(batch_of + rng.random((permutations, len(rows))), axis=1)
-    null = np.linalg.norm(rest[in_batches, 0] @ y, axis=1)
-    n_as_far = (null >= observed * (1 - ROUNDING)).sum()
+    # Residuals have fewer degrees of freedom than cells: their exchanges spread too little.
+    freedom = len(rows) - len(pools)
+    widened = np.sqrt(freedom / max(1, freedom - np.linalg.matrix_rank(x)))
+    n_as_far, step = 0, max(1, BLOCK // len(rows))
+    for start in range(0, permutations, step):
+        n_rounds = min(step, permutations - start)
+        in_batches = np.argsort(batch_of + rng.random((n_rounds, len(rows))), axis=1)
+        null = widened * np.linalg.norm(rest[in_batches, 0] @ y, axis=1)
+        n_as_far += (null >= observed * (1 - ROUNDING)).sum()
     return observed / left, (1 + n_as_far) / (1 + permutations)
 
 

@@ -5,6 +5,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 FOLDS = 5
+FEWEST_TO_FIT = 40  # units of a fit that another draw of them would change
 PENALTIES = np.logspace(-2, 5, 8)  # of standardised features, chosen within the training part
 
 
@@ -49,13 +50,15 @@ def r2_terms(
     units
         Unit of each row, (row,).
     few
-        Whether units are so few that another draw of them would give another fit: the terms are
-        then widened for what the fits owe to their training units (Nadeau & Bengio 2003,
+        Whether units are so few that another draw of them would give another fit: the variance of
+        the mean over K folds is then not 1 / K of that of a fold, but 1 / K + 1 / (K - 1), with
+        1 / (K - 1) the ratio of test to training units (Nadeau & Bengio 2003,
         doi:10.1023/A:1024068626366).
 
     Returns
     -------
-    (axis,), and (unit, axis): those of a ratio of sums.
+    (axis,), and (unit, axis): those of a ratio of sums; NaN for fewer than 40 units with `few`,
+    where even such terms are too small.
     """
     names, unit_of = np.unique(units, return_inverse=True)
     off, apart = (axes - predicted) ** 2, (axes - axes.mean(axis=0)) ** 2
@@ -65,4 +68,6 @@ def r2_terms(
     of_rows = -(off - (1 - r2) * apart) / total
     terms = np.zeros((len(names), axes.shape[1]))
     np.add.at(terms, unit_of, of_rows)
-    return r2, terms * (np.sqrt(1 + FOLDS / (FOLDS - 1)) if few else 1)
+    if few:
+        terms *= np.sqrt(1 + FOLDS / (FOLDS - 1)) if len(names) >= FEWEST_TO_FIT else np.nan
+    return r2, terms
