@@ -177,6 +177,13 @@ def test_a_well_without_cells_has_empty_tables_and_is_said(parts, run, caplog):
     assert "P1/A2: images, but no cell" in caplog.text
 
 
+def test_a_part_without_a_row_is_no_fault(parts, run):
+    key = (NAMES[1], "A2.parquet")
+    parts[key] = parts[key].iloc[:0]
+    (cells, other), _ = run(parts)
+    assert (len(cells), len(other)) == (160, 80)
+
+
 def test_a_damaged_part_is_named(parts, run, tmp_path, monkeypatch):
     real = pd.DataFrame.to_parquet
 

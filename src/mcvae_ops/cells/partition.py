@@ -118,6 +118,7 @@ class PartitionWriter:
         self.columns: list[str] = []
         self.context = whole_file(self.data)
         self.partial = self.context.__enter__()
+        self.partial.touch()  # all that there is of a part without a row
         self.writer = None
         return self
 
