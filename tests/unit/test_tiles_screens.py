@@ -88,6 +88,7 @@ def test_a_screen_runs_by_configuration_alone(screen, tmp_path):
     cells = pd.DataFrame(rng.uniform(40, SIZE - 40, (40, 2)), columns=["y_px", "x_px"])
     cells["tile"], cells["is_ntc"] = np.arange(40) % N_TILES, np.arange(40) % 5 == 0
     cells["cell_id"] = [f"c{k}" for k in range(40)]
+    cells["plate"], cells["well"] = "P", "A1"
     cells.to_parquet(tmp_path / "cells.parquet", index=False)
     channels = [
         {"name": name, "stain": "", "group": group, "index": k, "colour": ""}

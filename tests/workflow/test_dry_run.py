@@ -36,7 +36,8 @@ def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path)
     assert planned["crop_chunk"] == 8
     assert planned["aggregate_profiles"] == n_trainings + 2
     assert planned["correct_profiles"] == len(config["training"]["seeds"]) + 1
-    assert planned["explorer"] == planned["umap_profiles"] == planned["export_anndata"] == 1
+    assert planned["explorer"] == planned["umap_profiles"] == 1
+    assert planned["export_anndata"] == len({"guides", "genes"})
     assert jobs(tmp_path, "cells_h5ad")["export_cells"] == 8
     assert jobs(tmp_path, "ome_zarr")["export_ome_zarr"] == 16
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_schema
@@ -164,7 +163,7 @@ def _digests(cell_id: pa.ChunkedArray) -> np.ndarray:
     return np.frombuffer(b"".join(ids), np.uint64)
 
 
-def _write_groups(writer: pq.ParquetWriter, rows: pa.Table) -> pa.Table:
+def _write_groups(writer, rows: pa.Table) -> pa.Table:
     """Write whole row groups; return the rows that are left."""
     n = len(rows) // ROW_GROUP * ROW_GROUP
     writer.write_table(rows.slice(0, n), row_group_size=ROW_GROUP)
