@@ -2,7 +2,8 @@
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make evaluate  models compared on three further screens, on which no model was developed
 # make check  is what was planted in it found again? (after make demo)
-# make test   the tests
+# make test   the tests of units and of the workflow's plans
+# make test-runs  the tests that run whole screens: killed, damaged, served by hostile servers
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make calibration  do p values and intervals mean what they say? (simulated truth; 10 minutes on 2 quiet cores)
 # make lint   ruff, snakefmt, snakemake --lint
@@ -18,7 +19,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens evaluate check calibration test test-slurm lint rehearsal bench bench-gpu docs
+.PHONY: help demo screens evaluate check calibration test test-runs test-slurm lint rehearsal bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -61,9 +62,13 @@ check: .venv/installed
 calibration: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.calibration results/calibration.tsv
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup --durations=10
+
 test: .venv/installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=2 --dist=loadgroup --durations=10 \
-	  tests/unit tests/workflow tests/integration --ignore=tests/integration/test_slurm.py
+	$(PYTEST) tests/unit tests/workflow
+
+test-runs: .venv/installed
+	$(PYTEST) tests/integration --ignore=tests/integration/test_slurm.py
 
 test-slurm: .venv/installed
 	$(BIN)/pytest tests/integration/test_slurm.py
