@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned
@@ -60,11 +61,9 @@ class Results:
     @cached_property
     def cells(self) -> pd.DataFrame:
         """Every cell: names, place, guide, gene, whether it is a control, and its split."""
-        cells = read_frame(self._path("shards/index.parquet"))
-        splits = self._path("shards/splits.parquet")
-        split = read_frame(splits)
-        check_aligned(cells["cell_id"], split["cell_id"], str(splits))
-        return cells.assign(split=split["split"]).set_index("cell_id")
+        index, splits = (self._path(f"shards/{name}.parquet") for name in ("index", "splits"))
+        check_aligned(index, splits)
+        return read_frame(index).assign(split=read_frame(splits)["split"]).set_index("cell_id")
 
     @cached_property
     def hits(self) -> pd.DataFrame:
@@ -108,8 +107,8 @@ class Results:
             The training; the main model and its first seed if None.
         """
         path = self._of_training("embeddings", model, seed, ".parquet")
+        check_aligned(self._path("shards/index.parquet"), path)
         table = read_frame(path)
-        check_aligned(self.cells.index.to_series(), table["cell_id"], str(path))
         latent = table.set_index("cell_id")[latent_columns(table.columns)]
         return pd.concat([self.cells, latent], axis=1)
 
@@ -156,7 +155,7 @@ class Results:
                 why="crops are those of a gene or guide",
                 fix="look for the name in the columns gene and guide of `cells`",
             )
-        return cells.iloc[choose_examples(cells.index.to_numpy(), n)]
+        return cells.iloc[choose_examples(pa.table({"cell_id": cells.index}), n)]
 
     def _of_training(self, kind: str, model: str | None, seed: int | None, file: str) -> Path:
         """Return a file of a training; those of an embedding are named by the seed."""
