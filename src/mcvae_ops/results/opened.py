@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import yaml
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.embeddings.spaces import latent_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
-from mcvae_ops.shards.crop_examples import choose_examples
+from mcvae_ops.shards.crop_examples import draws_of
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.index import index_channels
 
@@ -155,7 +154,7 @@ class Results:
                 why="crops are those of a gene or guide",
                 fix="look for the name in the columns gene and guide of `cells`",
             )
-        return cells.iloc[choose_examples(pa.table({"cell_id": cells.index}), n)]
+        return cells.iloc[np.sort(np.argsort(draws_of(cells.index), kind="stable")[:n])]
 
     def _of_training(self, kind: str, model: str | None, seed: int | None, file: str) -> Path:
         """Return a file of a training; those of an embedding are named by the seed."""

@@ -1,7 +1,7 @@
 """Tables for the figures of quality control: cells per tile, and the pixels of a few crops."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,19 @@ from mcvae_ops.shards.index import index_channels
 N_EXAMPLES = 9
 
 
+def draws_of(names: Iterable[str]) -> np.ndarray:
+    """Return a number of each cell by its name alone, (cell,): those with the least are chosen."""
+    return np.array([zlib.crc32(f"example {name}".encode()) for name in names], np.int64)
+
+
 def choose_examples(cells: Iterator[pa.Table], n: int) -> dict[bool, list[dict]]:
     """Choose `n` cells of either arm (is_ntc) by their names alone; return them in their order."""
     chosen, row = {True: [], False: []}, 0
     for table in cells:
-        drawn = [zlib.crc32(f"example {name}".encode()) for name in table["cell_id"].to_pylist()]
+        drawn = draws_of(table["cell_id"].to_pylist())
         for arm, kept in chosen.items():
             rows = np.flatnonzero(table["is_ntc"].to_numpy() == arm)
-            first = rows[np.argsort(np.array(drawn)[rows], kind="stable")[:n]]
+            first = rows[np.argsort(drawn[rows], kind="stable")[:n]]
             new = zip(first.tolist(), table.take(first).to_pylist(), strict=True)
             kept += [(drawn[k], row + k, cell) for k, cell in new]
             kept[:] = sorted(kept, key=lambda each: each[:2])[:n]
