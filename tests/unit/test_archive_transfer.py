@@ -204,5 +204,5 @@ def test_converted_tables_are_asked_for_in_their_original_form():
 )  # fmt: skip
 def test_a_data_set_that_is_not_described_whole_is_one_sentence(files):
     content = {"status": "OK", "data": {"latestVersion": {"files": files}}}
-    with pytest.raises(InputError, match="expected a .* Dataverse.*; correct the address"):
+    with pytest.raises(InputError, match=r"expected a .* Dataverse.*; correct the address"):
         parts_of(content, "https://host", remote=True)
