@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
+from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.point_names import name_points
 from mcvae_ops.figures.source_data import RUN, drawn, needed
@@ -40,9 +41,9 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     left.legend(loc="upper left", title="effect")
     left.margins(0.08)
     counts = check_counts(table)
-    _draw_counts(right, counts, _rows(table))
+    _draw_counts(right, counts, f"{level_of(table)}s")
     n_batches = int(table["n_batches"].max())
-    rows = _rows(table)
+    rows = f"{level_of(table)}s"
     note = (
         f"{style.counted(len(table), rows)}, {int(table['n_cells'].median()):,} cells each "
         f"(median) in up to {style.counted(n_batches, 'batches')}; cells that the model never "
@@ -55,16 +56,11 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     points = np.column_stack([table["distance_combined"], height])
     first = table[table["is_hit"]].sort_values("distance_combined", ascending=False)
     named = first.sort_values("q_combined", kind="stable").index[:N_NAMED]
-    names = table["guide"].where(table["guide"] != "", table["gene"])[named]
+    names = names_of(table)[named]
     name_points(left, points[named], names.tolist(), points)
     columns = ["gene", "guide", "distance_combined", "q_combined", "map_q_combined", "is_hit"]
     columns += ["survives_confounders"]
     return figure, drawn((RUN, table[columns].assign(effect=effect)))
-
-
-def _rows(table: pd.DataFrame) -> str:
-    """Say what the rows of the table are."""
-    return "guides" if (table["guide"] != "").any() else "genes"
 
 
 def check_counts(table: pd.DataFrame) -> dict[str, int]:

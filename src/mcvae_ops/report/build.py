@@ -5,7 +5,7 @@ The same inputs give the same bytes, except for the parts between ``<!-- timings
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
+from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, write_text
 from mcvae_ops.report import first_screen, quality_checks
@@ -46,7 +47,8 @@ CLAIMS = {
     "mitotic index.",
     "C8": "The salient space of the compared model retrieves complexes of unseen cells and guides "
     "better than the main model does.",
-    "C9": "It also does so better than CellProfiler.",
+    "C9": "The salient space of the compared model retrieves complexes of unseen cells and guides "
+    "better than CellProfiler does.",
 }  # the claims of the paper, in a biologist's words
 
 
@@ -118,10 +120,9 @@ def screen_fact(screen: dict) -> str:
     return f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, {size}; {channels}"
 
 
-def model_fact(tables: Sequence[str]) -> str:
+def model_fact(tables: Iterable[pd.DataFrame]) -> str:
     """Return the models of the benchmark tables and their numbers of seeds, in words."""
-    parts = [read_frame(path) for path in tables]
-    rows = pd.concat([part[["model", "seed"]] for part in parts if "model" in part])
+    rows = pd.concat([table[["model", "seed"]] for table in tables if "model" in table])
     rows = rows[(rows["model"] != "") & (rows["seed"] >= 0)].drop_duplicates()
     seeds = rows.groupby("model", sort=False)["seed"].nunique()
     return ", ".join(
@@ -139,19 +140,19 @@ def hits_summary(table: pd.DataFrame) -> dict:
         The table of hits, sorted by q.
     """
     hits = table[table["is_hit"]]
-    unit = "guides" if (table["guide"] != "").any() else "genes"
     rows = [
         row
         | {
-            "name": row["guide"] or row["gene"],
+            "name": row[level_of(table)],
             "guides": f"{row['n_guides_agree']} of {row['n_guides']}",
             "batches": f"{count(row['n_batches_agree']) or 'none'} of {row['n_batches']}",
             "effect": row.get("effect", ""),
         }
         for row in hits.head(SHOWN_HITS).to_dict("records")
     ]
+    tested = style.counted(len(table), f"{level_of(table)}s")
     return {
-        "words": f"{len(hits):,} of {style.counted(len(table), unit)} change the cells at a false "
+        "words": f"{len(hits):,} of {tested} change the cells at a false "
         f"discovery rate of {MAX_Q:.0%}; {int(hits['survives_confounders'].sum()):,} of them also "
         "without what density and place of the cells explain.",
         "rows": rows,
@@ -163,9 +164,9 @@ def _records(table: pd.DataFrame | None) -> list[dict] | None:
 
 
 def _quality(
-    alignment: str | None,
+    alignment: pd.DataFrame | None,
     known_shifts: str | None,
-    dropped: str | None,
+    dropped: pd.DataFrame | None,
     feature_list: str | None,
     metrics: Sequence[str],
     n_kept: int,
@@ -173,16 +174,14 @@ def _quality(
     """Return tables and warnings on alignment, cropping and training; None for a missing table."""
     names = ("alignment", "dropped", "features", "training", "speed")
     quality = dict.fromkeys(names) | {"warnings": []}
-    if alignment:
-        table = read_frame(alignment)
-        quality["alignment"] = quality_checks.alignment_summary(table)
-        quality["warnings"] += quality_checks.alignment_warnings(table)
+    if alignment is not None:
+        quality["alignment"] = quality_checks.alignment_summary(alignment)
+        quality["warnings"] += quality_checks.alignment_warnings(alignment)
     if known_shifts:
         quality["warnings"] += quality_checks.known_shift_warnings(read_frame(known_shifts))
-    if dropped:
-        table = read_frame(dropped)
-        quality["dropped"] = quality_checks.dropped_summary(table)
-        quality["warnings"] += quality_checks.dropped_warnings(table, n_kept)
+    if dropped is not None:
+        quality["dropped"] = quality_checks.dropped_summary(dropped)
+        quality["warnings"] += quality_checks.dropped_warnings(dropped, n_kept)
     if feature_list:
         table = pd.read_csv(feature_list, sep="\t")
         quality["features"] = quality_checks.feature_summary(table)
@@ -254,13 +253,16 @@ def report(
     """
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
     facts = {"screen": screen_fact(screen)}
-    if alignment:
-        facts["tiles"] = quality_checks.tile_fact(read_frame(alignment))
+    aligned = read_frame(alignment) if alignment else None
+    lost = read_frame(dropped) if dropped else None
+    if aligned is not None:
+        facts["tiles"] = quality_checks.tile_fact(aligned)
     if index:
         facts |= cell_facts(index, splits)
-    facts["models (trainings)"] = model_fact(tables)
+    benchmarks = {Path(path).stem: read_frame(path) for path in tables}
+    facts["models (trainings)"] = model_fact(benchmarks.values())
     n_kept = count_rows(index) if index else 0
-    quality = _quality(alignment, known_shifts, dropped, feature_list, metrics, n_kept)
+    quality = _quality(aligned, known_shifts, lost, feature_list, metrics, n_kept)
     confounded = []
     if index:
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
@@ -280,17 +282,11 @@ def report(
         if Path(path).stem in COMPARED
     }
     made_with = versions()
-    benchmarks = {Path(path).stem: read_frame(path) for path in tables}
     found = read_frame(hits) if hits else None
     answers = None
-    if alignment and dropped:
+    if aligned is not None and lost is not None:
         answers = first_screen.data_answers(
-            read_frame(dropped),
-            n_kept,
-            read_frame(alignment),
-            benchmarks.get("covariates"),
-            main_model,
-            confounded,
+            lost, n_kept, aligned, benchmarks.get("covariates"), main_model, confounded
         )
     shown = None
     if found is not None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
+from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
 from mcvae_ops.files import read_codes, read_frame, whole_folder, write_text
@@ -79,8 +80,9 @@ def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
             "guides that agree": f"{row['n_guides_agree']} of {row['n_guides']}",
             NEAREST: row["neighbours"],
         }
-        name = row["guide"] or row["gene"]
-        lines[name] = [[reworded(word, words), value] for word, value in shown.items()]
+        lines[row[level_of(hits)]] = [
+            [reworded(word, words), value] for word, value in shown.items()
+        ]
     return lines
 
 
@@ -96,7 +98,7 @@ def hit_table(hits: pd.DataFrame) -> dict[str, list]:
     # A model without a salient space does not say what kind an effect is of.
     effect = {"effect": hits["effect"].tolist()} if "effect" in hits else {}
     return {
-        "name": hits["guide"].where(hits["guide"] != "", hits["gene"]).tolist(),
+        "name": names_of(hits).tolist(),
         "hit": np.where(hits["is_hit"], "yes", "").tolist(),
         "q": _numbers(hits["q_combined"], 6),
         "distance": _numbers(hits["distance_combined"], 3),
@@ -244,7 +246,7 @@ def explorer(
             crop_size=length_of(crops.shape[-1], screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
-            by_guide=bool((found["guide"] != "").any()),
+            level=level_of(found),
             data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         )
     )

@@ -1,6 +1,6 @@
 """What a reader wants to know first: are the data good, what are the hits, what to use, what next.
 
-Every answer has a grade that is a number's, not a taste's, and a link to where the number is.
+A grade compares a number with the limits below; its link leads to where the number is.
 """
 
 import base64
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import average_seeds, choose
 from mcvae_ops.report.gene_pictures import NUMBERS
@@ -194,7 +195,7 @@ def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]
         if row["gene"] in numbers:
             sprite = Image.open(pictures / f"{numbers[row['gene']]:04d}.webp")
             picture = as_data_uri(composite(np.asarray(sprite.convert("L")), colours))
-        rows.append({"name": row["guide"] or row["gene"], "words": in_words(row), "image": picture})
+        rows.append({"name": row[level_of(hits)], "words": in_words(row), "image": picture})
     return rows
 
 

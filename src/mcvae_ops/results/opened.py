@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.embeddings.spaces import latent_columns
 from mcvae_ops.errors import InputError
@@ -68,7 +69,7 @@ class Results:
     def hits(self) -> pd.DataFrame:
         """One row per gene, or per dose: the table of hits (see docs/tables.md)."""
         hits = read_frame(self._path("hits.parquet"))
-        return hits.set_index("guide" if (hits["guide"] != "").any() else "gene")
+        return hits.set_index(level_of(hits))
 
     @cached_property
     def genes(self) -> pd.DataFrame:
@@ -94,7 +95,7 @@ class Results:
         cells
             Of which cells: all, train, test, held_out_guide, held_out_gene.
         """
-        table = read_frame(self._of_training("profiles", model, seed, f"{level}.parquet"))
+        table = read_frame(self._path(f"profiles/{self._training(model, seed)}/{level}.parquet"))
         return table[table["cells"] == cells].set_index(level.removesuffix("s"))
 
     def embedding(self, model: str | None = None, seed: int | None = None) -> pd.DataFrame:
@@ -105,7 +106,7 @@ class Results:
         model, seed
             The training; the main model and its first seed if None.
         """
-        path = self._of_training("embeddings", model, seed, ".parquet")
+        path = self._path(f"embeddings/{self._training(model, seed)}.parquet")
         check_aligned(self._path("shards/index.parquet"), path)
         table = read_frame(path)
         latent = table.set_index("cell_id")[latent_columns(table.columns)]
@@ -143,7 +144,7 @@ class Results:
         # Imported on demand: tables need no PyTorch.
         from mcvae_ops.models.trained_model import load
 
-        return load(self._of_training("models", model, seed, "weights.pt"))
+        return load(self._path(f"models/{self._training(model, seed)}/weights.pt"))
 
     def _chosen(self, name: str, n: int) -> pd.DataFrame:
         cells = self.cells[(self.cells["gene"] == name) | (self.cells["guide"] == name)]
@@ -156,12 +157,11 @@ class Results:
             )
         return cells.iloc[np.sort(np.argsort(draws_of(cells.index), kind="stable")[:n])]
 
-    def _of_training(self, kind: str, model: str | None, seed: int | None, file: str) -> Path:
-        """Return a file of a training; those of an embedding are named by the seed."""
+    def _training(self, model: str | None, seed: int | None) -> str:
+        """Return "model/seed" of a training."""
         if seed is None:
             seed = self.configuration["training"]["seeds"][0]
-        folder = f"{kind}/{model or self.main_model}/{seed}"
-        return self._path(folder + (file if file.startswith(".") else f"/{file}"))
+        return f"{model or self.main_model}/{seed}"
 
     def _path(self, file: str) -> Path:
         path = self.folder / file

@@ -66,8 +66,8 @@ class DrawnPanels:
                     fix="ask for another panel, or give what it needs",
                 )
             name = asked[1].lower()
-            near = [panel for panel in self.drawable if name in (panel, panel[: len(name)])]
-            near = near or [panel for panel in self.drawable if panel[:4] == name[:4]]
+            near = [panel for panel in self.drawable if panel.startswith(name)]
+            near = near or [panel for panel in self.drawable if panel.startswith(name[:4])]
             raise InputError(
                 where=argument,
                 found=f"no panel of the name {asked[1]}",
