@@ -208,6 +208,19 @@ def read_codes(path: str | Path, columns: Sequence[str]) -> pa.Table:
     return table.select(columns).unify_dictionaries()
 
 
+def in_order(codes: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
+    """Return the distinct texts of a column of `read_codes` in order, and the number of each row's.
+
+    Numbers are int32, (row,), and -1 where there is no text.
+    """
+    values = codes.combine_chunks()
+    names = values.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=names.__getitem__)
+    rank = np.full(len(names) + 1, -1, np.int32)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+    return [names[k] for k in order], rank[values.indices.fill_null(len(names)).to_numpy()]
+
+
 def with_text(table: pa.Table) -> pa.Table:
     """Return a table with its codes as text again."""
     types = [

@@ -17,6 +17,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.files import (
     count_rows,
     first_difference,
+    in_order,
     opened_parquet,
     read_codes,
     read_schema,
@@ -38,13 +39,8 @@ def read_cells(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 def _as_categories(column: pa.ChunkedArray) -> np.ndarray | pd.Categorical:
     if not pa.types.is_dictionary(column.type):
         return column.to_numpy()
-    values = column.combine_chunks()
-    names = np.array(values.dictionary.to_pylist(), object)
-    order = np.argsort(names)
-    rank = np.full(len(names) + 1, -1, np.int32)
-    rank[order] = np.arange(len(names))
-    codes = values.indices.fill_null(len(names)).to_numpy()
-    return pd.Categorical.from_codes(rank[codes], names[order])
+    names, numbers = in_order(column)
+    return pd.Categorical.from_codes(numbers, np.array(names, object))
 
 
 def groups_of(cells: pd.DataFrame, keys: Sequence[str]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import count_rows, first_difference, read_codes, read_table
+from mcvae_ops.files import count_rows, first_difference, in_order, read_codes, read_table
 from mcvae_ops.screen import CONTROL
 
 
@@ -59,16 +59,16 @@ class Cells:
 def read_training_cells(index: str) -> Cells:
     """Read the shard index; labels are sorted by name after NTC, batches by name."""
     is_ntc = read_table(index, columns=["is_ntc"])["is_ntc"].to_numpy()
-    shards, shard = _numbers(read_codes(index, ["shard"])["shard"])
-    batches, batch = _numbers(read_codes(index, ["batch"])["batch"])
+    shards, shard = in_order(read_codes(index, ["shard"])["shard"])
+    batches, batch = in_order(read_codes(index, ["batch"])["batch"])
     (plates, plate), (wells, well) = (
-        _numbers(read_codes(index, [name])[name]) for name in ("plate", "well")
+        in_order(read_codes(index, [name])[name]) for name in ("plate", "well")
     )
     # Wells are numbered in the order of "plate/well", those that hold cells.
     pairs, pair = np.unique(plate * np.int32(len(wells)) + well, return_inverse=True)
     spelt = [f"{plates[k // len(wells)]}/{wells[k % len(wells)]}" for k in pairs.tolist()]
     well = np.argsort(np.argsort(spelt)).astype(np.int32)[pair]
-    genes, gene = _numbers(read_codes(index, ["gene"])["gene"])
+    genes, gene = in_order(read_codes(index, ["gene"])["gene"])
     labels = [CONTROL, *(genes[k] for k in np.unique(gene[~is_ntc]) if genes[k] != CONTROL)]
     number = {name: k for k, name in enumerate(labels)}
     label = np.array([number.get(name, 0) for name in genes], np.int32)[gene]
@@ -77,16 +77,6 @@ def read_training_cells(index: str) -> Cells:
     row, site = (places[name].to_numpy() for name in ("row", "tile"))
     tile = well * np.int32(site.max(initial=0) + 1) + site
     return Cells(index, shards, shard, row, labels, label, batches, batch, well, tile)
-
-
-def _numbers(codes: pa.ChunkedArray) -> tuple[list[str], np.ndarray]:
-    """Return the distinct texts in order, and the number of each cell's among them, int32."""
-    values = codes.combine_chunks()
-    names = values.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=names.__getitem__)
-    rank = np.empty(len(names), np.int32)
-    rank[order] = np.arange(len(names), dtype=np.int32)
-    return [names[k] for k in order], rank[values.indices.to_numpy()]
 
 
 def read_split(index: str, splits: str) -> np.ndarray:
@@ -104,5 +94,5 @@ def read_split(index: str, splits: str) -> np.ndarray:
             expected=f"its {count_rows(index)} cells in the same order",
             fix="run the rule assign_splits again",
         )
-    names, split = _numbers(read_codes(splits, ["split"])["split"])
+    names, split = in_order(read_codes(splits, ["split"])["split"])
     return np.array(names, object)[split]
