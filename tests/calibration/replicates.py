@@ -25,7 +25,6 @@ from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_corr
 from mcvae_ops.benchmarks.replicates.replicate_profiles import Replicates, replicate_profiles
 from mcvae_ops.benchmarks.replicates.replicate_retrieval import gene_queries, guide_queries
 from mcvae_ops.benchmarks.truth.planted_truth import regression_rows
-from mcvae_ops.embeddings.embedded_cells import is_unseen
 from tests.calibration.cases import Case
 
 ROW = partial(table.row, benchmark="", protocol="strict", model="", space="", seed=0, cells="all")
@@ -152,11 +151,9 @@ def doses_world(
 
 def dose_rows(world: dict, seed: int) -> list[dict]:
     cells, latent = doses_world(seed, **world)
-    new = is_unseen(cells["split"])
     tested, controls = treated(cells, latent, DOSE)
-    return compound_rows(
-        tested, treated(cells[new], latent[new], DOSE)[0], precision_of(controls), ROW
-    )
+    halves = treated(cells, latent, DOSE, apart=True)[0]
+    return compound_rows(tested, halves, precision_of(controls), ROW)
 
 
 def trend_p(world: dict, seed: int) -> list[float]:

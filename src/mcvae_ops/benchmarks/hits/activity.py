@@ -11,9 +11,9 @@ from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
 from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
+from mcvae_ops.profiles.sequential import MAX_Q
 from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
 
-MAX_Q = 0.05  # of a hit
 ACTIVE_P = 0.05  # of a guide that counts as active
 SHOWN_CONFOUNDERS = {"density_change_sd": 1, "edge_change_sd": 3}  # columns of `confounders_of`
 
