@@ -88,16 +88,15 @@ def test_doses_that_do_not_hold_half_of_the_effect_have_no_ed50():
 
 def test_a_discriminant_comes_from_other_batches_and_controls_have_a_deviation_of_1_along_it():
     values = np.array([[3.0, 0], [1, 5], [0, 2], [7, 7]])
-    means = dose_means(
-        values, np.array([1.0, 3, 1, 0]), np.array([0, 0, 1, 1]), np.array([4, 4, 5, 5])
-    )
+    dose, stratum_of = np.array([1.0, 3, 1, 0]), np.array([0, 0, 1, 1])
+    means = dose_means(values, dose, stratum_of, 4 + stratum_of)
     covariance = np.array([[4.0, 1], [1, 2]])
     precision = np.linalg.inv(covariance)
     found = discriminants(means, precision)
     for stratum, others in enumerate(([0, 2], [4, 5])):
         along = precision @ others
         assert found[stratum] == pytest.approx(along / np.sqrt(along @ covariance @ along))
-    alone = dose_means(values, np.array([1.0, 3, 1, 0]), np.zeros(4), np.zeros(4))
+    alone = dose_means(values, dose, np.zeros(4), np.zeros(4))
     assert (discriminants(alone, precision) == 0).all()
     assert np.isnan(response(alone, precision)).all()
 
@@ -127,12 +126,8 @@ def test_cells_that_training_moved_tell_how_doses_differ_and_the_others_how_far_
     values = (curve[level] + 7 * seen)[:, None] * direction
     means = dose_means(values, level, 2 * batch_of + seen, batch_of)
     assert response(means, np.eye(2)) == pytest.approx(curve[1:])
-    only_seen = seen == 1
-    means = dose_means(
-        values[only_seen], level[only_seen] - 1, batch_of[only_seen], batch_of[only_seen]
-    )
-    without = DoseMeans(means.n * [0, 1, 1], means.mean, means.batch_of)  # no controls: no response
-    assert np.isnan(response(without, np.eye(2))).all()
+    n = means.n * (np.arange(6) % 2)[:, None]  # the strata of seen cells alone have no controls
+    assert np.isnan(response(DoseMeans(n, means.mean, means.batch_of), np.eye(2))).all()
 
 
 @pytest.mark.parametrize(

@@ -212,9 +212,8 @@ class _Means:
             numbers, n_wanted = groups[part], wanted[part]
             strata = [self._groups[group] for group in numbers]
             cells = _CentredGroups(self._latent, self._means, strata)
-            differences = [
-                _difference(*each, n_dimensions) for each in zip(cells, strata, strict=True)
-            ]
+            both = zip(cells, strata, strict=True)
+            differences = [_difference(own, group, n_dimensions) for own, group in both]
             self.observed[numbers] = _norm(np.stack(differences))
             least = self.observed[numbers, None] * (1 - ROUNDING)
             done, as_far = np.zeros((2, len(strata)), int)

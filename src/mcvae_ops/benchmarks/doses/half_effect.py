@@ -60,12 +60,12 @@ def responses_of(score: np.ndarray, dose: np.ndarray, stratum_of: np.ndarray) ->
 def half_effect(responses: Responses) -> tuple[float, float, float]:
     """Return the ED50 and its 95 % interval, or NaN where the doses do not tell it.
 
-    The curve is top d^h / (d^h + ED50^h) above what each stratum adds, with h between 0.5 and 4. The
-    interval holds every ED50 that fits nearly as well (profile likelihood); errors are
-    those of cells, or of strata where these scatter more. An ED50 outside the doses is none: the
-    doses hold less than half of the effect, or hardly less than all of it. The interval may reach
-    beyond the doses; an end a factor of ten beyond them is open. Open at both ends, it says
-    nothing, and there is no ED50 either.
+    The curve is top d^h / (d^h + ED50^h) above what each stratum adds, with h between 0.5 and 4.
+    The interval holds every ED50 that fits nearly as well (profile likelihood); errors are those of
+    cells, or of strata where these scatter more. An ED50 outside the doses is none: the doses hold
+    less than half of the effect, or hardly less than all of it. The interval may reach beyond the
+    doses; an end a factor of ten beyond them is open. Open at both ends, it says nothing, and there
+    is no ED50 either.
     """
     doses, n, mean, variance = responses
     grid = np.geomspace(doses[0] / BEYOND, doses[-1] * BEYOND, STEPS)

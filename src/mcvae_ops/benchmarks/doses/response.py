@@ -1,8 +1,8 @@
 """The response to each dose along a compound's direction, with the spread between batches.
 
 Doses are compared within strata: batches, and in each batch the cells that training saw and the
-others. Training has moved the cells of a compound that it saw away from the controls, whatever
-their dose, so that these cells tell how doses differ, and the others how far they lie from controls.
+others. Training has moved the cells that it saw of a compound away from the controls, whatever
+their dose: these cells tell how doses differ, and the others how far they lie from controls.
 """
 
 from typing import NamedTuple
