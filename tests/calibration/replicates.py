@@ -16,6 +16,7 @@ from mcvae_ops.benchmarks.doses.dose_response import (
     mechanism_rows,
     precision_of,
     treated,
+    trends_of,
 )
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.integration.batch_integration import MEASURES, NONE, mixing_rows
@@ -157,7 +158,8 @@ def dose_rows(world: dict, seed: int) -> list[dict]:
 
 
 def trend_p(world: dict, seed: int) -> list[float]:
-    return [r["value"] for r in dose_rows(world, seed) if r["metric"] == "trend_p_value"]
+    tested, controls = treated(*doses_world(seed, **world), DOSE)
+    return list(trends_of(tested, precision_of(controls))[2])
 
 
 def ed50_interval(world: dict, seed: int) -> list[tuple]:

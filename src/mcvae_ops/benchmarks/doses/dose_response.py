@@ -151,6 +151,19 @@ def precision_of(controls: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(ledoit_wolf(controls, assume_centered=True)[0])
 
 
+def trends_of(tested: Treated, precision: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return compounds, the share of pairs of cells in the order of their doses, and p.
+
+    Parameters are those of `compound_rows`; the results are those of `trend_test`, (compound,).
+    """
+    genes, trends = np.unique(tested.gene_of[tested.dose > 0]), []
+    for gene in genes:
+        own = tested.part(tested.gene_of == gene)
+        score = own.values @ (precision @ own.values.mean(axis=0))
+        trends.append(trend_test(score, own.dose, own.stratum_of))
+    return genes, *np.array(trends).reshape(-1, 2).T
+
+
 def compound_rows(
     tested: Treated, halves: Treated, precision: np.ndarray, row: Callable
 ) -> list[dict]:
@@ -168,13 +181,7 @@ def compound_rows(
     row
         `table.row` with the columns that name the space filled in.
     """
-    genes = np.unique(tested.gene_of[tested.dose > 0])
-    trends = []
-    for gene in genes:
-        own = tested.part(tested.gene_of == gene)
-        score = own.values @ (precision @ own.values.mean(axis=0))
-        trends.append(trend_test(score, own.dose, own.stratum_of))
-    share, p = np.array(trends).reshape(-1, 2).T
+    genes, share, p = trends_of(tested, precision)
     q, rows = q_values(p, np.ones(len(genes), bool)), []
     for k, gene in enumerate(genes):
         found = {"trend": share[k], "trend_p_value": p[k], "trend_q_value": q[k]}
