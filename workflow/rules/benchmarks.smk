@@ -380,7 +380,7 @@ rule hits:
         runtime=growing(360),
     params:
         level=config["benchmarks"]["hits"]["level"],
-        trained=True,
+        trained=EMBEDDINGS.is_trained(config["profiles"]["main_model"]),
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
