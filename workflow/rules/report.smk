@@ -35,6 +35,10 @@ rule explorer:
         maps=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/umap.parquet",
         groups=f"results/{SCREEN}/annotations/functional_groups.parquet",
         hits=f"results/{SCREEN}/hits.parquet",
+        features=branch(
+            "cellprofiler" in EMBEDDINGS.all["model"],
+            then=f"results/{SCREEN}/altered_features.parquet",
+        ),
     output:
         html=f"results/{SCREEN}/explorer.html",
         pictures=directory(f"results/{SCREEN}/explorer"),
@@ -48,7 +52,10 @@ rule explorer:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        screen=select(config["screen"], "name", "channels", "pixel_size_um", "words"),
+        source=config["source"],
+        screen=select(
+            config["screen"], "name", "channels", "pixel_size_um", "organism", "words"
+        ),
         crops_per_gene=config["figures"]["crops_per_gene"],
     script:
         "../scripts/explorer.py"
