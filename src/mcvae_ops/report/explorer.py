@@ -67,7 +67,7 @@ def points(
     }
     for space, latent in spaces_of(profiles.columns).items():
         reach = control_reach(controls[latent].to_numpy(float), sorted(set(sizes)))
-        unit = sizes.map(reach).fillna(1).to_numpy()
+        unit = sizes.map(reach).replace(0, np.nan).fillna(1).to_numpy()
         norm = np.linalg.norm(away[latent], axis=1)
         shown_columns["distance"][space] = _numbers(norm / unit, 4)
         places = maps[maps["space"] == space].set_index("name")[["x", "y"]].reindex(shown[name])
@@ -169,7 +169,11 @@ def altered(features: pd.DataFrame, channels: Sequence[dict]) -> dict[str, list]
     features = features.assign(name=names_of(features), words=features["feature"].map(worded))
     listed = features.sort_values("rank", kind="stable").drop_duplicates(["name", "words"])
     return {
-        name: [part for row in rows.head(LISTED).itertuples() for part in (row.words, round(row.robust_z, 1))]
+        name: [
+            part
+            for row in rows.head(LISTED).itertuples()
+            for part in (row.words, round(row.robust_z, 1))
+        ]
         for name, rows in listed.groupby("name")
     }
 

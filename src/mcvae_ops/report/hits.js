@@ -15,7 +15,7 @@ function sortRows() {
 
 function showHeads() {
   $("heads").replaceChildren(...Object.keys(DATA.table).map((column) => {
-    const head = element("th", ""), button = element("button", say(column), { type: "button" });
+    const head = element("th", "", { className: NUMBERS.has(column) ? "number" : "" }), button = element("button", say(column), { type: "button" });
     if (order.by === column) {
       button.textContent += order.down ? " ▼" : " ▲";
       head.ariaSort = order.down ? "descending" : "ascending";
