@@ -140,7 +140,7 @@ def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
 
 
 def test_distances_are_multiples_of_what_control_guides_do_not_reach():
-    """One dimension by hand: control guides at 0 to 19; each lies 20/19 |k - 9.5| from the others."""
+    """By hand: control guides at 0 to 19, so that each lies 20/19 |k - 9.5| from the others."""
     rows = [("a", "A", False, 30.0)] + [(f"n{k}", "NTC", True, float(k)) for k in range(20)]
     guides = pd.DataFrame(rows, columns=["guide", "gene", "is_ntc", "s_00"])
     guides = guides.assign(n_cells=9, z_00=0.0)
@@ -177,9 +177,11 @@ def test_altered_features_are_said_in_words_and_once():
     stain = {channel["name"]: channel["stain"] for channel in channels}
     found = altered(FEATURES, channels)
     assert found == {
-        "GENE1": [f"mean {stain['DAPI']}", 2.3]
-        + [f"texture of {stain['GFP']} at 3 px: contrast", -1.5, "no_known_name", 1.0]
-    }
+        "GENE1": [
+            f"mean {stain['DAPI']}", 2.3,
+            f"texture of {stain['GFP']} at 3 px: contrast", -1.5, "no_known_name", 1.0,
+        ]
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -349,9 +351,8 @@ def test_the_map_is_walked_by_keys_and_zoomed_by_two_fingers(run, tmp_path):
             "(() => { const b = canvas.getBoundingClientRect();"
             "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
-        page.touch(
-            [(x - 20, y), (x + 20, y)], [(x - 60, y), (x + 20, y)], [(x - 60, y), (x + 60, y)]
-        )
+        apart = ((20, 20), (60, 20), (60, 60))
+        page.touch(*([(x - left, y), (x + right, y)] for left, right in apart))
         assert page.value("view.k") == pytest.approx(3, rel=0.1)
         page.value("zoomTo(WHOLE); draw()")
         assert page.value("canvas.style.touchAction") == "pan-y"
@@ -391,14 +392,14 @@ def test_brighter_crops_are_brighter_and_what_is_shown_can_be_saved(run, tmp_pat
         page.open(Path(run["html"]), 1400, fragment="#gene=GENE3&beside=GENE1")
         page.until(SHOWN.format("details", "GENE3") + "&&" + SHOWN.format("pinned", "GENE1"))
         plain = brightness(page, tmp_path)
+        moved = "$('brightness').dispatchEvent(new Event('input', {bubbles: true}))"
         for step, is_brighter in ((1, True), (-1, False)):
-            page.value(f"$('brightness').value = {step};"
-                       "$('brightness').dispatchEvent(new Event('input', {bubbles: true}))")  # fmt: skip
+            page.value(f"$('brightness').value = {step}; {moved}")
             assert (brightness(page, tmp_path) > plain) == is_brighter
         # The pixels may be read, although the page was opened from a folder.
         saved = page.value("cropsAsCanvas()[0].toDataURL('image/png')")
         with Image.open(BytesIO(base64.b64decode(saved.partition(",")[2]))) as picture:
-            assert picture.width == 96 * N and picture.height > 4 * 96
+            assert picture.width == 640 and picture.height > 4 * 96
             picture.save(OUTPUT / "explorer_crops.png")
         page.value("$('filter').value = 'tubulin hit'; showRows()")
         table = pd.read_csv(StringIO(page.value("tableAsCsv()")))

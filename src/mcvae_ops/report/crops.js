@@ -103,7 +103,7 @@ function paint({ image, n, crops }) {
   const shown = switchedOn(strips(image, n)), size = image.naturalWidth / n;
   for (const { canvas, k, row } of crops) {
     blend(canvas, shown, size, k, row);
-    if (k === 0) scaleBar(canvas);
+    if (k === 0) scaleBar(canvas, size);
   }
   $("bar").textContent = barWords(size);
 }
@@ -119,12 +119,13 @@ function barWords(size) {
   return um === null ? "" : `White bar: ${um} µm.`;
 }
 
-function scaleBar(canvas) {
-  const size = canvas.width, um = barLength(size);
+// Draw the bar on a canvas that shows a crop of so many px.
+function scaleBar(canvas, size) {
+  const um = barLength(size), shown = canvas.width, brush = canvas.getContext("2d");
   if (um === null) return;
-  const brush = canvas.getContext("2d"), thick = Math.max(1, Math.round(size / 32));
+  const thick = Math.max(1, Math.round(shown / 64));
   brush.fillStyle = "#fff";
-  brush.fillRect(Math.round(size / 16), size - 2 * thick - 1, Math.round(um / DATA.pixel_um), thick);
+  brush.fillRect(Math.round(shown / 16), shown - 2 * thick - 1, Math.round((um / DATA.pixel_um) * (shown / size)), thick);
 }
 
 function paintAll() {

@@ -1,7 +1,8 @@
 """Pictures of genes: crops of a gene, beside control crops of the same batches.
 
-A picture is stored as a script, ``picture(12,"data:image/webp;base64,...");``. A page that is opened
-from a folder may draw an image file of that folder, but not read its pixels: it could not export them.
+A picture is stored as a script, ``picture(12,"data:image/webp;base64,...");``. A page that is
+opened from a folder may draw an image file of that folder, but not read its pixels: it could not
+export them.
 """
 
 import base64

@@ -23,9 +23,10 @@ def similarity(names: Sequence[str], profiles: np.ndarray) -> dict[str, list]:
 
     Returns
     -------
-    name, and cosine, the matrix row by row. The order is that of the leaves of average linkage, with
-    the least steps between neighbouring leaves (Bar-Joseph et al. 2001,
-    doi:10.1093/bioinformatics/17.suppl_1.S22). Fewer than two profiles have no order: both are empty.
+    name, and cosine, the matrix row by row. The order is that of the leaves of average linkage,
+    with the least steps between neighbouring leaves (Bar-Joseph et al. 2001,
+    doi:10.1093/bioinformatics/17.suppl_1.S22). Fewer than two profiles have no order: both are
+    empty.
     """
     if len(names) < 2:
         return {"name": [], "cosine": []}

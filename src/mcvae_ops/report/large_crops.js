@@ -1,4 +1,5 @@
 // One crop, enlarged, with each channel alone below it. Arrow keys go on; Escape closes, as of every dialog.
+const LARGE = 600; // px
 const large = { id: null, at: 0 };
 
 function enlarge(id, at) {
@@ -12,8 +13,11 @@ function showLarge() {
   if (!image) return;
   const { k, row, about } = crops[large.at], size = image.naturalWidth / n, coloured = strips(image, n);
   $("large-title").textContent = about;
-  blend($("large-crop"), switchedOn(coloured), size, k, row);
-  scaleBar($("large-crop"));
+  const small = element("canvas", ""), shown = $("large-crop");
+  blend(small, switchedOn(coloured), size, k, row);
+  shown.width = shown.height = LARGE;
+  shown.getContext("2d").drawImage(small, 0, 0, LARGE, LARGE);
+  scaleBar(shown, size);
   $("large-bar").textContent = barWords(size);
   $("large-channels").replaceChildren(...coloured.map((strip, c) => {
     const figure = element("figure", ""), canvas = element("canvas", "");

@@ -26,7 +26,7 @@ function saveTable() {
 function cropsAsCanvas() {
   const size = 96, head = 28, shown = ["details", "pinned"].map((id) => montages[id]).filter((each) => each?.image);
   const all = element("canvas", ""), brush = all.getContext("2d");
-  all.width = size * Math.max(...shown.map(({ n }) => n));
+  all.width = Math.max(640, size * Math.max(...shown.map(({ n }) => n)));
   all.height = shown.length * 2 * (size + head) + head;
   brush.fillStyle = "#fff";
   brush.fillRect(0, 0, all.width, all.height);
