@@ -8,6 +8,7 @@ OUTPUTS
     results/{screen}/benchmarks/{model}/{seed}/umap_{cells,guides}.parquet   maps of one training
     results/{screen}/claims.tsv                       claims, tested
     results/{screen}/hits.{parquet,tsv}               one row per gene: does it do anything?
+    results/{screen}/guides.{parquet,tsv}             one row per guide: does it agree with its gene?
     results/{screen}/altered_features.parquet         what each hit changes, in classical features
 """
 
@@ -355,7 +356,7 @@ rule dose_response:
 
 
 rule hits:
-    """Which genes change the cells: activity, agreement, norms, confounders, resemblance."""
+    """Which genes and guides change the cells: activity, agreement, norms, confounders, resemblance."""
     input:
         index=f"results/{SCREEN}/shards/index.parquet",
         splits=f"results/{SCREEN}/shards/splits.parquet",
@@ -370,6 +371,8 @@ rule hits:
     output:
         hits=f"results/{SCREEN}/hits.parquet",
         hits_text=f"results/{SCREEN}/hits.tsv",
+        guide_table=f"results/{SCREEN}/guides.parquet",
+        guide_text=f"results/{SCREEN}/guides.tsv",
     log:
         f"logs/{SCREEN}/hits.log",
     benchmark:
