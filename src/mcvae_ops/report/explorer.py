@@ -289,9 +289,9 @@ def explorer(
         sorted(set(profiles["guide"]["gene"])), read_frame(groups), split_merged=True
     )
     table = read_frame(maps)
-    controls = profiles["guide"][profiles["guide"]["is_ntc"]]
+    control_guides = profiles["guide"][profiles["guide"]["is_ntc"]]
     data = {
-        level: points(profiles[level], table[table["level"] == level], level, controls)
+        level: points(profiles[level], table[table["level"] == level], level, control_guides)
         for level in profiles
     }
     cells = read_training_cells(index)
@@ -313,7 +313,7 @@ def explorer(
     data["altered"] = altered(read_frame(features), screen["channels"]) if features else {}
     data["pages"] = pages_of_genes(source, screen["organism"], screen["words"])
     data["screen"], data["pixel_um"] = screen["name"], screen["pixel_size_um"]
-    data["multiples"] = len(controls) >= FEWEST_CONTROLS
+    data["multiples"] = len(control_guides) >= FEWEST_CONTROLS
     data["batches"] = cells.batches
     data["channels"] = screen["channels"]
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
@@ -332,7 +332,7 @@ def explorer(
             level=level,
             most=MOST,
             altered=bool(data["altered"]),
-            n_controls=len(controls) if data["multiples"] else 0,
+            n_controls=len(control_guides) if data["multiples"] else 0,
             data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         )
     )

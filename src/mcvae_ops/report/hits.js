@@ -38,6 +38,11 @@ function fitting() {
   return words.length ? sorted.filter((i) => words.every((word) => text(i).includes(word))) : sorted;
 }
 
+function shownValue(name, value) {
+  if (value === null || typeof value === "string") return value;
+  return name === "cells" ? value.toLocaleString("en") : value.toPrecision(name === "q" ? 2 : 3);
+}
+
 function showRows() {
   const columns = Object.entries(DATA.table), fits = fitting();
   $("rows").replaceChildren(...fits.slice(0, SHOWN_ROWS).map((i) => {
@@ -46,7 +51,7 @@ function showRows() {
     for (const [name, values] of columns) {
       const cell = element("td", "", { className: NUMBERS.has(name) ? "number" : "" });
       if (name === "name") cell.append(chooser(values[i]));
-      else cell.textContent = values[i] === null ? "" : name === "q" ? values[i].toPrecision(2) : values[i].toLocaleString("en");
+      else cell.textContent = shownValue(name, values[i]);
       row.append(cell);
     }
     return row;
