@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
+from mcvae_ops.report.data_dictionary import DescribedTable
 from mcvae_ops.shards.crop_examples import sample_crops
 from tests.helpers.documented_tables import (
-    DocumentedTable,
     check_columns,
     documented_metrics,
     documented_tables,
@@ -24,7 +24,7 @@ def written(tiny_run) -> list[str]:
     return sorted(name for name in names if not name.startswith(("study/", "archive/")))
 
 
-def files_of(table: DocumentedTable, written: list[str]) -> list[str]:
+def files_of(table: DescribedTable, written: list[str]) -> list[str]:
     """Return the written files of a table that no other section names more closely."""
     fitting = [name for name in written if any(matches(file, name) for file in table.files)]
     exact = {file for other in TABLES.values() if other is not table for file in other.files}

@@ -6,6 +6,7 @@ INPUTS
     results/{screen}/profiles/, shards/index.parquet, hits.parquet
 OUTPUTS
     results/{screen}/configuration.yaml               of the run, whole
+    results/{screen}/dictionary.tsv                   what each column of each table means
     results/{screen}/report.html                      self-contained
     results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
 """
@@ -24,6 +25,21 @@ rule store_configuration:
         configuration=without(config, "captions"),
     script:
         "../scripts/store_configuration.py"
+
+
+rule dictionary:
+    """Store what each column of each table means beside the tables."""
+    input:
+        page=workflow.source_path("../../docs/tables.md"),
+    output:
+        dictionary=f"results/{SCREEN}/dictionary.tsv",
+    log:
+        f"logs/{SCREEN}/dictionary.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    script:
+        "../scripts/dictionary.py"
 
 
 rule explorer:
