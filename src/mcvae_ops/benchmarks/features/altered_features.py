@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from mcvae_ops.benchmarks.features.feature_cells import feature_names, read_wanted_cells
 from mcvae_ops.benchmarks.features.feature_tests import nan_median, robust_scale
-from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
+from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.files import read_frame, write_parquet
 
 TOP = 20  # features of a hit; several may say the same in words
@@ -71,10 +71,10 @@ def altered_features(index: str, features: list[str], hits: str, altered: str) -
         each hit.
     """
     found = read_frame(hits)
-    found = found[found["is_hit"]].reset_index(drop=True)
     level = level_of(found)
+    found = found[found["is_hit"]].reset_index(drop=True)
     cells = read_frame(index, columns=["cell_id", "batch", level, "is_ntc"])
-    number = pd.Series(found.index, names_of(found).to_numpy())
+    number = pd.Series(found.index, found[level])
     cells["hit"] = cells.pop(level).map(number).fillna(-1).astype(int)
     wanted = cells[cells["is_ntc"] | (cells["hit"] >= 0)].set_index("cell_id")
     names = feature_names(features[0])
