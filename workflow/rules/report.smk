@@ -105,7 +105,7 @@ rule report:
         splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
         hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
         explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
-        pictures=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer"),
+        pictures=branch(FROM_IMAGES, then=f"results/{SCREEN}/explorer"),
         metrics=branch(
             FROM_CELLS,
             then=expand(

@@ -242,6 +242,31 @@ def montages(
     return montage_of
 
 
+def draw_montages(
+    index: str, cells: Cells, guide: np.ndarray, crops_per_gene: int, folder: Path
+) -> tuple[dict, int]:
+    """Write the picture of every gene; return what `montages` does, and the edge of a crop in px.
+
+    Parameters
+    ----------
+    index
+        Shard index.
+    cells
+        Its cells.
+    guide
+        Number of the guide of each cell.
+    crops_per_gene
+        Largest number of crops of a gene.
+    folder
+        Of the pictures.
+    """
+    chosen, controls = choose_crops(cells, guide, crops_per_gene)
+    crops = Crops(Path(index).parents[1], cells)
+    painter = gene_pictures.Painter(crops, controls)
+    numbers = write_pictures(chosen, painter, cells.labels, folder)
+    return montages(chosen, numbers, cells, guide), crops.shape[-1]
+
+
 def explorer(
     index: str,
     guides: str,
@@ -273,7 +298,7 @@ def explorer(
     features
         Classical features that each hit alters (parquet); None where cells have no features.
     source
-        Where the screen comes from: simulated or archive.
+        Where the screen comes from: simulated, archive or embeddings.
     screen
         name, channels, pixel_size_um, organism and words.
     crops_per_gene
@@ -296,13 +321,12 @@ def explorer(
     }
     cells = read_training_cells(index)
     guide = _guide_numbers(index, data["guide"]["name"])
-    chosen, controls = choose_crops(cells, guide, crops_per_gene)
-    crops = Crops(Path(index).parents[1], cells)
-    painter = gene_pictures.Painter(crops, controls)
+    has_crops = cells.shards != [""]
     with whole_folder(pictures) as folder:
-        numbers = write_pictures(chosen, painter, cells.labels, folder)
+        data["montages"], crop_px = {}, None
+        if has_crops:
+            data["montages"], crop_px = draw_montages(index, cells, guide, crops_per_gene, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
-    data["montages"] = montages(chosen, numbers, cells, guide)
     found = read_frame(hits)
     level = level_of(found)
     distance = dict(zip(data[level]["name"], data[level]["distance"]["combined"], strict=True))
@@ -315,7 +339,7 @@ def explorer(
     data["screen"], data["pixel_um"] = screen["name"], screen["pixel_size_um"]
     data["multiples"] = len(control_guides) >= FEWEST_CONTROLS
     data["batches"] = cells.batches
-    data["channels"] = screen["channels"]
+    data["channels"] = screen["channels"] if has_crops else []
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
     data["folder"] = Path(pictures).name
     data["styles"] = style.group_styles(sorted(set(data["group"].values()), key=str.lower))
@@ -326,7 +350,7 @@ def explorer(
         .render(
             screen=screen,
             training=f"{style.model_name(first['model'])}, seed {first['seed']}",
-            crop_size=length_of(crops.shape[-1], screen["pixel_size_um"]),
+            crop_size=crop_px and length_of(crop_px, screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
             level=level,

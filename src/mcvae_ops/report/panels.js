@@ -47,7 +47,7 @@ function fillPanel(id, shown) {
   panel.dataset.key = key;
   delete panel.dataset.shown;
   if (DATA.montages[gene]) panel.append(...montage(id, gene, level === "guide" ? i : null));
-  else panel.append(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
+  else if (DATA.channels.length) panel.append(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
 }
 
 function pinButton(id, shown) {
