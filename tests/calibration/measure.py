@@ -86,7 +86,7 @@ def table_of(cases: Iterable[Case], share: float = 1.0) -> pd.DataFrame:
     """
     rows = []
     for case in cases:
-        worlds = max(20, round(share * case.worlds))
+        worlds = max(min(20, case.worlds), round(share * case.worlds))
         found = _run(case, range(worlds))
         if any(row["verdict"] == IN_DOUBT for row in _rows(case, found)):
             found += _run(case, range(worlds, MORE * worlds))
