@@ -4,7 +4,7 @@ An archived screen: from the archive's files to profiles.
 
 
 include: "archive.smk"
-include: "tiles.smk"
+include: "tiles.smk" if FROM_IMAGES else "given_crops.smk"
 include: "shards.smk"
 include: "models.smk"
 include: "embeddings.smk"

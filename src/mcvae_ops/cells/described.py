@@ -170,8 +170,8 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
         "plate": len(wells) > 1,
         "well": max(map(len, wells)) > 1,
         "tile": screen["cut_px"] is None and not screen["tiles"].strip().isdigit(),
-        "y_px": True,
-        "x_px": True,
+        "y_px": "crop" not in known,
+        "x_px": "crop" not in known,
         "gene": True,
         label: True,
     }

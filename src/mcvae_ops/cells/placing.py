@@ -37,6 +37,8 @@ class Placing:
     def cells(self, rows: pa.Table) -> tuple[pa.Table, Counter, Counter, Counter]:
         """Return the cells of the screen that have a place, a position, a guide and a gene.
 
+        Where crops are given, a cell needs its crop in place of a position.
+
         Parameters
         ----------
         rows
@@ -51,9 +53,14 @@ class Placing:
         rows = self._complete(rows)
         table, seen = self._placed(rows)
         in_screen = _both(pc.is_valid(table["well"]), self._is_tile(table["tile"]))
+        if "crop" in table.column_names:
+            where = {"without a crop": pc.is_valid(table["crop"])}
+        else:
+            is_known = _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"]))
+            where = {"without a position": is_known}
         tests = {
             "of other plates, wells or tiles": in_screen,
-            "without a position": _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"])),
+            **where,
             "without a guide or gene": _both(
                 pc.is_valid(table["guide"]), pc.is_valid(table["gene"])
             ),

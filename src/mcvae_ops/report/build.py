@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
-from mcvae_ops.files import count_rows, read_codes, read_frame, write_text
+from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
 from mcvae_ops.report import first_screen, quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
@@ -268,6 +268,9 @@ def report(
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
         quality["warnings"] = confounded + quality["warnings"]
+        if screen["tile_size_px"] is None:  # crops were given
+            y_px = read_table(index, columns=["y_px"])["y_px"]
+            quality["warnings"] += quality_checks.position_warnings(y_px)
     lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
     quality["warnings"] += [warning for warning in lists["warning"] if warning]
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
