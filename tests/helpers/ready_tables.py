@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from tests.helpers.twins import Twin, write_tiff
+from tests.helpers.twins import CROP_PX, FUNK_SHIFTS, Twin, write_tiff
 
 Labels = dict[tuple, str]
 """Gene of each cell that must come in, or NTC, by (plate, well, tile, y, x) or (..., crop)."""
@@ -63,9 +63,14 @@ def funk2022(twin: Twin) -> Labels:
         rows.to_parquet(twin.root / "part-0.parquet")
         with zipfile.ZipFile(twin.root / f"{stage}-A.zip", "w") as archive:
             archive.write(twin.root / "part-0.parquet", "part-0.parquet")
-    kept = [cell for cell in twin.cells if cell[:3] not in twin.lost]
     return {cell: gene for cell, gene in labels_of(twin.cells, cells["gene"]).items()
-            if cell in kept}  # fmt: skip
+            if cell[:3] not in twin.lost and is_inside_shifted(cell)}  # fmt: skip
+
+
+def is_inside_shifted(cell: tuple) -> bool:
+    """Say whether the windows of a cell lie inside the tile in every channel of funk2022."""
+    corners = np.array(cell[3:]) - CROP_PX // 2 - list(FUNK_SHIFTS.values())
+    return bool(((corners >= 0) & (corners <= 96 - CROP_PX)).all())
 
 
 def aconcagua(twin: Twin) -> Labels:
@@ -107,7 +112,7 @@ def idr(twin: Twin) -> Labels:
         "Plate": "JL_120731_S6A", "Well": list(genes), "Gene Symbol": list(genes.values()),
         "Control Type": ["negative control", "", ""],
     }).to_csv(twin.root.parent / "annotation.csv", index=False)  # fmt: skip
-    return {cell: genes[cell[1]] or "NTC" for cell in segmented(twin)}
+    return {cell: genes[cell[1]] or "NTC" for cell in twin.cells}
 
 
 def plain(twin: Twin) -> Labels:
@@ -120,13 +125,9 @@ def plain(twin: Twin) -> Labels:
         twin.root / "platemap.csv", index=False, encoding="utf-8-sig"
     )
     genes = {"A1": genes.pop("a01")} | genes
+    twin.left_out = {"path does not match": 1}
     shown = {well: "NTC" if gene in ("DMSO", "untreated") else gene for well, gene in genes.items()}
-    return {cell: shown[cell[1]] for cell in segmented(twin)}
-
-
-def segmented(twin: Twin) -> list[tuple]:
-    """Return the cells but the dimmest of each tile, which lies below Otsu's threshold."""
-    return [cell for cell in twin.cells if cell[3:] != (12.0, 12.0)]
+    return {cell: shown[cell[1]] for cell in twin.cells}
 
 
 def periscope(twin: Twin) -> Labels:
@@ -207,7 +208,7 @@ def bbbc021(twin: Twin) -> Labels:
     moa = {"compound": ["taxol"], "concentration": [0.3], "moa": ["Microtubule stabilizers"]}
     pd.DataFrame(moa).to_csv(twin.root / "BBBC021_v1_moa.csv", index=False)
     return {cell: "NTC" if compound[cell[1]] == "DMSO" else "taxol"
-            for cell in segmented(twin) if cell[:2] != UNLISTED}  # fmt: skip
+            for cell in twin.cells if cell[:2] != UNLISTED}  # fmt: skip
 
 
 def nf1(twin: Twin) -> Labels:

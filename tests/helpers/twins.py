@@ -24,7 +24,7 @@ CROP_PX, PITCH_PX, MARGIN_PX, N_CELLS = 24, 24, 12, 10
 UUID = "CE6A8B2E-9C50-4D1A-B0F1-0123456789AB"
 FUNK_PLATE, FUNK_SHIFTS = "20200202_6W-LaC024A", {"A594": (3, -5), "AF750": (-4, 2)}
 
-# How a twin differs from its screen: plates, tiles and sizes alone.
+# How a twin differs from its screen: plates, tiles and sizes alone; shifts are whole pixels.
 SMALLER = {
     "funk2022": {
         "screen": {
@@ -34,7 +34,7 @@ SMALLER = {
             "tiles": "0-3", "tile_size_px": 96,
             "well_grid": {"column_heights": [2, 2], "centre_tiles": 1, "published_centre_tiles": 1},
         },
-        "alignment": {"binning": 1, "consensus_tiles": 4},
+        "alignment": {"binning": 1, "upsample_factor": 1, "consensus_tiles": 4},
     },
     "aconcagua": {
         "screen": {"plates": {"1": ["A1", "A2"], "2": ["A1", "A2"]}, "tiles": "0-1",
@@ -115,7 +115,7 @@ class Twin:
         for k in range(N_CELLS):
             y, x = MARGIN_PX + k // step * PITCH_PX, MARGIN_PX + k % step * PITCH_PX
             for c in range(n_channels):
-                level = 60 + 15 * k + 3 * c if top > 255 else 20 + 9 * k + c
+                level = 120 + 9 * k + 3 * c if top > 255 else 60 + 9 * k + c
                 counts[c, y - 4 : y + 5, x - 3 : x + 4] = level * (10 if top > 255 else 1)
                 counts[c, y, x] += plate + 2 * well + 3 * key[2]
             self.cells.append((*key, float(y), float(x)))
@@ -142,6 +142,10 @@ def funk2022(twin: Twin) -> None:
     for p, plate, w, well, name in wells_of(twin.screen):
         for tile in range(4):
             counts = twin.image(p, w, (plate, well, tile), 4, (96, 96))
+            # A texture that the stains share: by few squares alone no shift would be believed.
+            noise = np.random.default_rng([w, tile]).normal(0, 4000, (96, 96))
+            texture = 1000 + gaussian_filter(noise, 2, mode="wrap")
+            counts[:, 1:] += np.clip(texture, 0, 2000).astype(np.uint16)[1:]
             planes = np.stack([counts // 2, counts, counts // 3, counts // 4])
             for file, at in places.items():
                 path = twin.root / "Files" / twin.screen["images"].format(
