@@ -239,7 +239,8 @@ def check_labels(
     with TemporaryDirectory() as folder:
         cells = _no_cells(screen, origin).assign(plate="", well="")
         write_parquet(cells, f"{folder}/cells.parquet")
-        table = {"table": f"{folder}/cells.parquet", "columns": {}, "parse": {}}
+        table = {"table": f"{folder}/cells.parquet", "columns": {}, "parse": {},
+                 "measure": origin["measure"]}  # fmt: skip
         list_feature_parts([table], labels, screen, archive, f"{folder}/parts.parquet")
     write_text(f"{len(labels)} tables of labels fit cells on images\n", checked)
 
