@@ -38,9 +38,7 @@ rule gather_crops:
             config["screen"], "tiles", "z_planes", "projection", "axes", "counts"
         )
         | CHANNELS,
-        crop=select(
-            config["crop"], "size_px", "tiles_per_chunk", "max_failed_fraction"
-        ),
+        crop=select(config["crop"], "size_px", "tiles_per_chunk", "max_failed_fraction"),
         cache="results/{screen}/archive",
     script:
         "../scripts/gather_crops.py"
