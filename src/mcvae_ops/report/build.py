@@ -116,7 +116,8 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
 def screen_fact(screen: dict) -> str:
     """Return the plates, channels and pixel size of a screen, in words."""
     channels = ", ".join(
-        f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
+        channel["name"] + (f" ({channel['stain']})" if channel["stain"] else "")
+        for channel in screen["channels"]
     )
     size_um = screen["pixel_size_um"]
     size = f"{size_um:g} µm per px" if size_um else "pixel size not known"
@@ -270,10 +271,10 @@ def report(
     if index:
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
-        quality["warnings"] = confounded + quality["warnings"]
         if screen["tile_size_px"] is None:  # crops were given
             y_px = read_table(index, columns=["y_px"])["y_px"]
-            quality["warnings"] += quality_checks.position_warnings(y_px)
+            quality["warnings"] = quality_checks.position_warnings(y_px) + quality["warnings"]
+        quality["warnings"] = confounded + quality["warnings"]
     lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
     quality["warnings"] += [warning for warning in lists["warning"] if warning]
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
