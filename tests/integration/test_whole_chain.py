@@ -40,7 +40,7 @@ def test_every_figure_exists_with_its_data(tiny_run):
 def test_the_explorer_has_a_picture_of_every_gene(tiny_run):
     genes = pd.read_parquet(results(tiny_run) / "profiles/mcvae/0/genes.parquet")
     n_genes = genes.loc[~genes["is_ntc"], "gene"].nunique()
-    assert len(list((results(tiny_run) / "explorer").glob("*.webp"))) == n_genes
+    assert len(list((results(tiny_run) / "explorer").glob("*.js"))) == n_genes
     assert 'href="explorer.html"' in (results(tiny_run) / "report.html").read_text()
 
 
@@ -115,6 +115,10 @@ def test_a_deleted_figure_is_drawn_alone(tiny_run):
     done = snakemake(tiny_run, "fig2a", "--cores", "1")
     assert done.returncode == 0, done.stdout[-3000:]
     assert figure.read_bytes() == before
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("[1/2] draw figure: fig2a ") for line in lines)
+    assert any(line.startswith("  2 of 2 steps done in ") for line in lines)
+    assert len(lines) < 20
 
 
 def test_what_is_deleted_of_the_results_is_made_again_and_nothing_else(tiny_run, tmp_path):

@@ -7,7 +7,6 @@ INPUTS
 OUTPUTS
     results/{screen}/qc/{alignment,dropped,checks,overlays}.parquet  tiles of the whole screen
     results/{screen}/shards/index.parquet                 one row per crop
-    results/{screen}/shards/splits.parquet                its part in training, row-aligned
     results/{screen}/shards/statistics.parquet            one row per batch and channel
     results/{screen}/qc/{cells_per_tile,montage}.parquet  what pictures show of the crops
     results/{screen}/ome_zarr/{plate}/{well}/{chunk}.*    crops for viewers, on demand (target: ome_zarr)
@@ -30,7 +29,7 @@ rule summarise_tiles:
             allow_missing=True,
         ),
         checks=branch(
-            FROM_IMAGES,
+            not CROPS_ARE_GIVEN,
             then=expand(
                 "results/{screen}/alignment/{plate}.checks.parquet",
                 plate=PLACES.plates,
@@ -38,7 +37,7 @@ rule summarise_tiles:
             ),
         ),
         overlays=branch(
-            FROM_IMAGES,
+            not CROPS_ARE_GIVEN,
             then=expand(
                 "results/{screen}/alignment/{plate}.overlay.parquet",
                 plate=PLACES.plates,
@@ -89,27 +88,6 @@ rule index_shards:
         batch=config["screen"]["batch"],
     script:
         "../scripts/index_shards.py"
-
-
-rule assign_splits:
-    """Decide which cells are trained on, validated on, and held out."""
-    input:
-        index="results/{screen}/shards/index.parquet",
-    output:
-        splits="results/{screen}/shards/splits.parquet",
-    log:
-        "logs/{screen}/assign_splits.log",
-    benchmark:
-        "benchmarks/{screen}/assign_splits.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        split=config["split"],
-    script:
-        "../scripts/assign_splits.py"
 
 
 rule shard_statistics:

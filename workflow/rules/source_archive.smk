@@ -4,10 +4,12 @@ An archived screen: from the archive's files to profiles.
 
 
 include: "archive.smk"
-include: "tiles.smk" if FROM_IMAGES else "given_crops.smk"
+include: "given_crops.smk" if CROPS_ARE_GIVEN else "tiles.smk"
 include: "shards.smk"
+include: "splits.smk"
 include: "models.smk"
 include: "embeddings.smk"
+include: "baselines.smk"
 include: "profiles.smk"
 
 

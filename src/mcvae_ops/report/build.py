@@ -106,22 +106,25 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
     split = read_codes(splits, ["split"])["split"].value_counts().to_pylist()
     counts = sorted(split, key=lambda part: -part["counts"])
     return {
-        "cells": f"{cells.num_rows:,} cropped: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
+        "cells": f"{cells.num_rows:,}: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
         f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
         "library": f"{genes:,} genes, {guides:,} guides",
         "split": ", ".join(f"{part['counts']:,} {plain(part['values'])}" for part in counts),
     }
 
 
-def screen_fact(screen: dict) -> str:
-    """Return the plates, channels and pixel size of a screen, in words."""
+def screen_fact(screen: dict, has_images: bool) -> str:
+    """Return the plates of a screen, and the channels and pixel size of its images, in words."""
+    plates = f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}"
+    if not has_images:
+        return f"{plates}, no images"
     channels = ", ".join(
         channel["name"] + (f" ({channel['stain']})" if channel["stain"] else "")
         for channel in screen["channels"]
     )
     size_um = screen["pixel_size_um"]
     size = f"{size_um:g} µm per px" if size_um else "pixel size not known"
-    return f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, {size}; {channels}"
+    return f"{plates}, {size}; {channels}"
 
 
 def model_fact(tables: Iterable[pd.DataFrame]) -> str:
@@ -256,7 +259,7 @@ def report(
         Output.
     """
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
-    facts = {"screen": screen_fact(screen)}
+    facts = {"screen": screen_fact(screen, alignment is not None)}
     aligned = read_frame(alignment) if alignment else None
     lost = read_frame(dropped) if dropped else None
     if aligned is not None:
@@ -293,7 +296,7 @@ def report(
     made_with = versions()
     found = read_frame(hits) if hits else None
     answers = None
-    if aligned is not None and lost is not None:
+    if index:
         answers = first_screen.data_answers(
             lost, n_kept, aligned, benchmarks.get("covariates"), main_model, confounded
         )
@@ -322,6 +325,7 @@ def report(
             next_steps=first_screen.next_steps(found, quality["warnings"]),
             hits=hits_summary(found) if found is not None else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
+            origin="embeddings that others made" if index else "published profiles",
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),
             dropped=_records(quality["dropped"]),

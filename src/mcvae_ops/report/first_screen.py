@@ -17,7 +17,7 @@ from PIL import Image
 from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import average_seeds, choose
-from mcvae_ops.report.gene_pictures import NUMBERS
+from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
 
 FIRST_HITS = 10
 CROPS = 4  # of cells, and as many of controls, beside a hit
@@ -60,9 +60,9 @@ def graded(value: float, limits: tuple[float, float]) -> str:
 
 
 def data_answers(
-    dropped: pd.DataFrame,
+    dropped: pd.DataFrame | None,
     n_kept: int,
-    alignment: pd.DataFrame,
+    alignment: pd.DataFrame | None,
     covariates: pd.DataFrame | None,
     main_model: str,
     confounded: Sequence[str],
@@ -72,11 +72,11 @@ def data_answers(
     Parameters
     ----------
     dropped
-        Tiles with the number of cells that were dropped: n_cells.
+        Tiles with the number of cells that were dropped: n_cells; None for a screen without images.
     n_kept
-        Number of cells that were cropped.
+        Number of cells that are left.
     alignment
-        One row per tile and channel.
+        One row per tile and channel; None for a screen without images.
     covariates
         The benchmark of technical covariates, if there is one.
     main_model
@@ -84,23 +84,18 @@ def data_answers(
     confounded
         Warnings that perturbation and well are confounded.
     """
-    n_dropped = int(dropped["n_cells"].sum())
-    share = n_dropped / max(n_dropped + n_kept, 1)
-    tiles = alignment.groupby(["plate", "well", "tile"])["passed"].min().astype(bool)
-    failed = float((~tiles).mean())
-    answers = [
-        Answer(
-            graded(share, DROPPED),
-            f"{style.counted(n_kept, 'cells')} cropped, {share:.1%} dropped",
-            "#dropped",
-        ),
-        Answer(
-            graded(failed, FAILED),
-            f"{style.counted(len(tiles), 'tiles')}, "
-            + (f"{failed:.1%} could not be used" if failed else "all could be used"),
-            "#quality",
-        ),
-    ]
+    answers = []
+    if dropped is not None:
+        n_dropped = int(dropped["n_cells"].sum())
+        share = n_dropped / max(n_dropped + n_kept, 1)
+        words = f"{style.counted(n_kept, 'cells')} cropped, {share:.1%} dropped"
+        answers.append(Answer(graded(share, DROPPED), words, "#dropped"))
+    if alignment is not None:
+        tiles = alignment.groupby(["plate", "well", "tile"])["passed"].min().astype(bool)
+        failed = float((~tiles).mean())
+        used = f"{failed:.1%} could not be used" if failed else "all could be used"
+        words = f"{style.counted(len(tiles), 'tiles')}, {used}"
+        answers.append(Answer(graded(failed, FAILED), words, "#quality"))
     if covariates is not None:
         told = choose(covariates, protocol="strict", model=main_model, space="combined")
         told = told[(told["item"] == "batch") & (told["metric"] == "auroc")]
@@ -193,8 +188,8 @@ def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]
     for row in hits[hits["is_hit"]].head(FIRST_HITS).to_dict("records"):
         picture = None
         if row["gene"] in numbers:
-            sprite = Image.open(pictures / f"{numbers[row['gene']]:04d}.webp")
-            picture = as_data_uri(composite(np.asarray(sprite.convert("L")), colours))
+            sprite = read_picture(pictures, numbers[row["gene"]])
+            picture = as_data_uri(composite(sprite, colours))
         rows.append({"name": row[level_of(hits)], "words": in_words(row), "image": picture})
     return rows
 
