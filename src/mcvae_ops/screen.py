@@ -48,6 +48,11 @@ def plain_columns(cells: Sequence[dict]) -> dict[str, str]:
     return {name: named.get(name, name) for name in COLUMNS}
 
 
+def crops_are_given(cells: Sequence[dict]) -> bool:
+    """Say whether the first table of cells names a file with the crop of each; no image is read."""
+    return bool(cells) and "crop" in cells[0]["columns"]
+
+
 def control_values(control: str | Sequence[str] | dict) -> tuple[str, list[str]]:
     """Return the name whose values mark controls (gene or role), and their patterns, trimmed.
 

@@ -69,7 +69,9 @@ class Archive(BaseHTTPRequestHandler):
         agent = self.headers.get("User-Agent", "")
         if agent.startswith(("python-", "Python-", "curl", "Wget")):
             return self._answer(403, b"forbidden")
-        _, first, rest = unquote(url.path).split("/", 2)
+        # A Dataverse answers at the root of its server.
+        place = f"/fine{url.path}" if url.path.startswith("/api/") else url.path
+        _, first, rest = unquote(place).split("/", 2)
         faults = set(first.split(","))
         with self.state.lock:
             n = self.state.requests[url.path] = self.state.requests[url.path] + 1

@@ -1,43 +1,97 @@
 """Twins of public screens: small, in the layout, format and codec of each, and with its defect.
 
-The first pixels of every image say its plate, well, tile and channel, and every cell has counts of
-its own: a wrong file, channel, axis or place shows at once. Written with the libraries of others.
+A twin is entered by the configuration of its screen, laid over by its sizes. The first pixels of
+every image say its plate, well, tile and channel, and every cell has counts of its own: a wrong
+file, channel, axis or place shows at once. Written with the libraries of others.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import tifffile
 import zarr
 from ome_zarr.format import FormatV04, FormatV05
 from ome_zarr.writer import write_image, write_plate_metadata, write_well_metadata
 from scipy.ndimage import gaussian_filter
+from snakemake.utils import update_config
 
 from mcvae_ops.workflow.configuration import read_yaml
 from tests.conftest import ROOT
 
 CROP_PX, PITCH_PX, MARGIN_PX, N_CELLS = 24, 24, 12, 10
 UUID = "CE6A8B2E-9C50-4D1A-B0F1-0123456789AB"
+FUNK_PLATE, FUNK_SHIFTS = "20200202_6W-LaC024A", {"A594": (3, -5), "AF750": (-4, 2)}
+
+# How a twin differs from its screen: plates, tiles and sizes alone; shifts are whole pixels.
+SMALLER = {
+    "funk2022": {
+        "screen": {
+            "plates": {FUNK_PLATE: ["A1", "B3"]}
+            | dict.fromkeys(("20200202_6W-LaC024D", "20200202_6W-LaC024E", "20200202_6W-LaC024F",
+                             "20200206_6W-LaC025A", "20200206_6W-LaC025B")),
+            "tiles": "0-3", "tile_size_px": 96,
+            "well_grid": {"column_heights": [2, 2], "centre_tiles": 1, "published_centre_tiles": 1},
+        },
+        "alignment": {"binning": 1, "upsample_factor": 1, "consensus_tiles": 4},
+    },
+    "aconcagua": {
+        "screen": {"plates": {"1": ["A1", "A2"], "2": ["A1", "A2"]}, "tiles": "0-1",
+                   "tile_size_px": 96},
+    },
+    "periscope": {"screen": {"tiles": "1-4", "tile_size_px": 96}},
+    "jump": {"screen": {"plates": {"BR00117006": "A01-B06"}, "tiles": "1-2", "tile_size_px": 96}},
+    "bbbc021": {
+        "screen": {"plates": {"Week1_22123": ["B02", "C05"], "Week1_22141": ["B02", "C05"]},
+                   "tile_size_px": [96, 128]},
+        "cells": {"segment": {"diameter_px": 9}},
+    },
+    "nf1": {"screen": {"plates": {"Plate_2": ["B7", "D6", "H12"]}, "tile_size_px": [96, 128]}},
+    "cp_posh": {"screen": {"plates": {"P1": ["A1", "A2", "B1"]}}},
+    "idr": {
+        "screen": {"plates": {"JL_120731_S6A": ["A1", "A2", "A3"]}, "z_planes": 3,
+                   "tile_size_px": [96, 128]},
+        "cells": {"segment": {"diameter_um": 0.97}},
+    },
+    "plain": {
+        "screen": {"plates": {"plate1": "A1-B3"}, "tile_size_px": [96, 128]},
+        "cells": {"segment": {"diameter_px": 9}},
+    },
+    "leonetti": {"screen": {"tile_size_px": [320, 360], "cut_px": 128}},
+}  # fmt: skip
+
+
+def described(name: str) -> dict:
+    """Return the configuration of a screen, with the sizes of its twin laid over it."""
+    ready = ROOT / f"config/{name}.yaml"
+    config = read_yaml(
+        ready if ready.exists() else ROOT / f"tests/screens/configurations/{name}.yaml"
+    )
+    crop = {"size_px": CROP_PX, "clip_fraction": 0.0, "max_failed_fraction": 0.6}
+    for layer in (SMALLER[name], {"crop": crop}):
+        update_config(config, layer)
+    config["screen"]["plates"] = {
+        plate: wells for plate, wells in config["screen"]["plates"].items() if wells is not None
+    }
+    return config
 
 
 @dataclass
 class Twin:
-    """A screen on disk, how it is configured, and what must come of it.
+    """A screen on disk, and what must come of it.
 
     Attributes
     ----------
     screen
-        Section of the configuration, as a user writes it.
+        Section of the configuration.
     root
-        Value of ``archive.root``; ``{address}`` is that of a server of the folder above the twin.
+        Folder in which ``archive.root`` lies.
     truth
-        Counts uint16 (channel, y, x) of each (plate, well, tile).
+        Counts uint16 (channel, y, x) of each (plate, well, tile), or of each given crop.
     cells
-        plate, well, tile, y_px, x_px of each cell, in the frame of its image.
+        plate, well, tile, y_px, x_px of each cell, in the frame of its image; or plate, well, tile
+        and crop.
     left_out
         Files that are no images of the screen, by kind.
     lost
@@ -45,7 +99,7 @@ class Twin:
     """
 
     screen: dict
-    root: str
+    root: Path
     truth: dict[tuple, np.ndarray] = field(default_factory=dict)
     cells: list[tuple] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
@@ -61,31 +115,18 @@ class Twin:
         for k in range(N_CELLS):
             y, x = MARGIN_PX + k // step * PITCH_PX, MARGIN_PX + k % step * PITCH_PX
             for c in range(n_channels):
-                level = 60 + 15 * k + 3 * c if top > 255 else 20 + 9 * k + c
+                level = 120 + 9 * k + 3 * c if top > 255 else 60 + 9 * k + c
                 counts[c, y - 4 : y + 5, x - 3 : x + 4] = level * (10 if top > 255 else 1)
                 counts[c, y, x] += plate + 2 * well + 3 * key[2]
             self.cells.append((*key, float(y), float(x)))
         self.truth[key] = counts
         return counts
 
-    def cells_table(self) -> pd.DataFrame:
-        """Return the cells as the pipeline's own table has them."""
-        table = pd.DataFrame(self.cells, columns=["plate", "well", "tile", "y_px", "x_px"])
-        table.insert(0, "cell_id", [f"cell{k}" for k in range(len(table))])
-        table["guide"] = np.where(np.arange(len(table)) % 3 == 0, "nt", "g")
-        table["is_ntc"] = table["guide"] == "nt"
-        return table.astype({"tile": "int32", "y_px": "float32", "x_px": "float32"})
-
 
 def write_tiff(path: Path, image: np.ndarray, axes: str, **options) -> None:
     """Write a TIFF and its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tifffile.imwrite(path, image, photometric="minisblack", metadata={"axes": axes}, **options)
-
-
-def channels(*names: str, **files: str) -> list[dict]:
-    """Return channels; `files` are the groups of those that are called otherwise in paths."""
-    return [{"name": name} | ({"group": files[name]} if name in files else {}) for name in names]
 
 
 def wells_of(screen: dict, spelling: Callable[[str], str] = str) -> Iterator[tuple]:
@@ -95,36 +136,27 @@ def wells_of(screen: dict, spelling: Callable[[str], str] = str) -> Iterator[tup
             yield p, plate, w, well, spelling(well)
 
 
-def funk2022(folder: Path) -> Twin:
-    """ImageJ TIFF, four focal planes, two channels in one file, one truncated file; BioStudies."""
-    pattern = "screenA/{plate}/input/20X_DAPI-GFP-A594-AF750_{well}_{channel}_Site-{tile}.tif"
-    screen = {
-        "plates": {"20200202_6W-LaC024A": ["A1", "B3"]}, "tiles": "0-3", "tile_size_px": 96,
-        "z_planes": 4, "images": pattern,
-        "channels": [{"name": "A594"}, {"name": "AF750"},
-                     {"name": "DAPI", "group": "DAPI-GFP", "index": 0},
-                     {"name": "GFP", "group": "DAPI-GFP", "index": 1}],
-    }  # fmt: skip
-    twin = Twin(screen, "biostudies:{folder}/study.json")
+def funk2022(twin: Twin) -> None:
+    """ImageJ TIFF, four focal planes, two channels in one file, shifts, one truncated file."""
     places = {"A594": [0], "AF750": [1], "DAPI-GFP": [2, 3]}
-    for p, plate, w, well, name in wells_of(screen):
+    for p, plate, w, well, name in wells_of(twin.screen):
         for tile in range(4):
             counts = twin.image(p, w, (plate, well, tile), 4, (96, 96))
+            # A texture that the stains share: by few squares alone no shift would be believed.
+            noise = np.random.default_rng([w, tile]).normal(0, 4000, (96, 96))
+            texture = 1000 + gaussian_filter(noise, 2, mode="wrap")
+            counts[:, 1:] += np.clip(texture, 0, 2000).astype(np.uint16)[1:]
             planes = np.stack([counts // 2, counts, counts // 3, counts // 4])
             for file, at in places.items():
-                path = folder / "Files" / pattern.format(
+                path = twin.root / "Files" / twin.screen["images"].format(
                     plate=plate, well=name, channel=file, tile=tile
                 )  # fmt: skip
                 axes = "ZCYX" if len(at) > 1 else "ZYX"
-                write_tiff(path, planes[:, at].squeeze(), axes, imagej=True)
+                away = np.negative(FUNK_SHIFTS.get(file, (0, 0)))
+                recorded = np.roll(planes[:, at], away, axis=(2, 3))
+                write_tiff(path, recorded.squeeze(), axes, imagej=True)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     twin.lost = {(plate, "B3", 3)}
-    entries = [{"path": file.relative_to(folder / "Files").as_posix(), "size": file.stat().st_size}
-               for file in (folder / "Files").rglob("*.tif")]  # fmt: skip
-    (folder / "Files/list.json").write_text(json.dumps(entries))
-    lists = {"attributes": [{"name": "File List", "value": "list.json"}]}
-    (folder / "study.json").write_text(json.dumps({"accno": "S", "section": lists}))
-    return twin
 
 
 def write_plate(path: Path, twin: Twin, n_z: int, fmt, p: int, names: list[str]) -> None:
@@ -149,73 +181,62 @@ def write_plate(path: Path, twin: Twin, n_z: int, fmt, p: int, names: list[str])
                 image.attrs["ome"] = image.attrs["ome"] | {"omero": omero}
 
 
-def aconcagua(folder: Path) -> Twin:
+def aconcagua(twin: Twin) -> None:
     """Zarr 3, NGFF 0.5, two plates; the channels of the file are in another order; a bucket."""
-    screen = {
-        "plates": {"1": ["A1", "A2"], "2": ["A1", "A2"]}, "tiles": "0-1", "tile_size_px": 96,
-        "images": "aconcagua_{plate}.zarr",
-        "channels": channels("DAPI", "TUBULIN", "GH2AX", "PHALLOIDIN"),
-    }  # fmt: skip
-    twin = Twin(screen, "s3://aconcagua")
-    names = [channel["name"] for channel in screen["channels"]]
+    names = [channel["name"] for channel in twin.screen["channels"]]
     for p in range(2):
-        write_plate(folder / f"aconcagua_{p + 1}.zarr", twin, 1, FormatV05(), p, names[::-1])
+        path = twin.root / f"aconcagua_{p + 1}.zarr"
+        write_plate(path, twin, 1, FormatV05(), p, names[::-1])
     twin.truth = {key: counts[::-1] for key, counts in twin.truth.items()}
-    return twin
 
 
-def idr(folder: Path) -> Twin:
+def idr(twin: Twin) -> None:
     """Zarr 2, NGFF 0.4, three focal planes, rectangular tiles; https, without a listing."""
-    screen = {
-        "plates": {"JL_120731_S6A": ["A1", "A2", "A3"]}, "tiles": "0-5", "z_planes": 3,
-        "tile_size_px": [96, 128], "images": "{address}/idr/2551.zarr",
-        "channels": channels("GFP", "Cascade blue"),
-    }  # fmt: skip
-    twin = Twin(screen, "")
-    write_plate(folder / "2551.zarr", twin, 3, FormatV04(), 0, ["GFP", "Cascade blue"])
-    group = zarr.open_group(folder / "2551.zarr", mode="r+")
+    path = twin.root / "2551.zarr"
+    write_plate(path, twin, 3, FormatV04(), 0, ["GFP", "Cascade blue"])
+    group = zarr.open_group(path, mode="r+")
     plate = dict(group.attrs["plate"])
     plate["columns"].append({"name": "4"})
     plate["wells"].append({"path": "A/4", "rowIndex": 0, "columnIndex": 3})
     group.attrs["plate"] = plate
     write_well_metadata(group.require_group("A/4"), [], fmt=FormatV04())
     twin.left_out = {"another well": 1}
-    return twin
 
 
-def ready(name: str, folder: Path, **smaller) -> tuple[Twin, Path]:
-    """Return the twin of a configuration that is ready, made smaller, and where its root lies."""
-    config = read_yaml(ROOT / f"config/{name}.yaml")
-    root = config["archive"]["root"]
-    bucket = root.removeprefix("s3://")
-    return (
-        Twin(config["screen"] | smaller, "{folder}" if bucket == root else root),
-        folder if bucket == root else folder.parent / bucket,
-    )
+def cp_posh(twin: Twin) -> None:
+    """Crops of cells as arrays, of which one is missing; a bucket."""
+    folder = "single_cell_tile_images/moa_300/crops"
+    (twin.root / folder).mkdir(parents=True)
+    for p, plate, w, well, name in wells_of(twin.screen):
+        for k in range(40):
+            crop = f"{folder}/{plate}_{name}_7_{k}.npy"
+            counts = np.random.default_rng([p, w, k]).integers(0, 4000, (5, 32, 32), np.uint16)
+            twin.cells.append((plate, well, 0, crop))
+            twin.truth[plate, well, 0, crop] = counts
+            np.save(twin.root / crop, counts)
+    lost = ("P1", "B1", 0, f"{folder}/P1_B1_7_7.npy")
+    (twin.root / lost[3]).unlink()
+    twin.lost = {lost}
 
 
-def periscope(folder: Path) -> Twin:
+def periscope(twin: Twin) -> None:
     """TIFF deflate, one file per channel, more than a page of keys, other cycles beside them."""
-    twin, root = ready("periscope", folder, tiles="1-4", tile_size_px=96)
-    screen = twin.screen
-    base = root / "images/20200805_A549_WG_Screen/images_corrected_cropped/CP186A_Well1"
+    base = twin.root / "images/20200805_A549_WG_Screen/images_corrected_cropped/CP186A_Well1"
     for tile in range(1, 5):
         counts = twin.image(1, 1, ("CP186A", "Well1", tile), 5, (96, 96))
-        for c, channel in enumerate(screen["channels"]):
+        for c, channel in enumerate(twin.screen["channels"]):
             path = base / f"Corr{channel['name']}/Corr{channel['name']}_Site_{tile}.tiff"
             write_tiff(path, counts[c], "YX", compression="zlib")
         for cycle in range(300):
             (base / f"Cycle{cycle:03d}_A").mkdir(exist_ok=True)
             (base / f"Cycle{cycle:03d}_A/Site_{tile}.tiff").write_bytes(b"")
     twin.left_out = {"path does not match": 1200}
-    return twin
 
 
-def jump(folder: Path) -> Twin:
+def jump(twin: Twin) -> None:
     """Phenix: LZW, rows and columns as numbers, a time stamp, three channels that nobody uses."""
     plate = "BR00117006"
-    twin, root = ready("jump", folder, plates={plate: "A01-B06"}, tiles="1-2", tile_size_px=96)
-    images = root / "images/2020_11_04_CPJUMP1/images"
+    images = twin.root / "images/2020_11_04_CPJUMP1/images"
     images /= f"{plate}__2020-11-02T19_54_45-Measurement1/Images"
     for w in range(12):
         row, column = divmod(w, 6)
@@ -227,48 +248,32 @@ def jump(folder: Path) -> Twin:
                 pixels = counts[5 - channel] if channel <= 5 else counts[0] + 7
                 write_tiff(images / name, pixels, "YX", compression="lzw")
     twin.left_out = {"another channel": 3 * 2 * 12}
-    return twin
 
 
-def bbbc021(folder: Path) -> Twin:
+def bbbc021(twin: Twin) -> None:
     """ImageXpress: plate as folder, a date that looks like a well, UUID, Thumbs.db; a folder."""
-    plates = {plate: ["B02", "C05"] for plate in ("Week1_22123", "Week1_22141")}
-    twin, _ = ready("bbbc021", folder, plates=plates, tile_size_px=[96, 128])
-    screen = twin.screen
-    for p, plate, w, well, name in wells_of(screen):
+    for p, plate, w, well, name in wells_of(twin.screen):
         for tile in range(1, 5):
             counts = twin.image(p, w, (plate, well, tile), 3, (96, 128))
             for c, file in enumerate("124"):
-                path = folder / plate / f"Week1_150607_{name}_s{tile}_w{file}{UUID}.tif"
+                path = twin.root / plate / f"Week1_150607_{name}_s{tile}_w{file}{UUID}.tif"
                 write_tiff(path, counts[c], "YX")
-        (folder / plate / "Thumbs.db").write_bytes(b"x")
+        (twin.root / plate / "Thumbs.db").write_bytes(b"x")
     twin.left_out = {"path does not match": 2}
-    return twin
 
 
-def nf1(folder: Path) -> Twin:
+def nf1(twin: Twin) -> None:
     """File names of the real NF1 plate, deflate, wells that lack sites; a folder."""
-    plates = {"Plate_2": ["B7", "D6", "H12"]}
-    twin, _ = ready("nf1", folder, plates=plates, tile_size_px=[96, 128])
-    screen = twin.screen
-    for p, plate, w, well, name in wells_of(screen):
+    for p, plate, w, well, name in wells_of(twin.screen):
         for tile in (1, 2) if well == "H12" else (1, 2, 3, 4):
             counts = twin.image(p, w, (plate, well, tile), 3, (96, 128))
             for c, file in enumerate(("DAPI", "GFP", "RFP")):
-                path = folder / f"images/{name}_01_{c + 1}_{tile}_{file}_001.tif"
+                path = twin.root / f"images/{name}_01_{c + 1}_{tile}_{file}_001.tif"
                 write_tiff(path, counts[c], "YX", compression="zlib")
-    twin.cells += [("Plate_2", "H12", tile, 40.0, 40.0) for tile in (3, 4)]
-    twin.lost = {("Plate_2", "H12", 3), ("Plate_2", "H12", 4)}
-    return twin
 
 
-def plain(folder: Path) -> Twin:
+def plain(twin: Twin) -> None:
     """One folder of 8-bit TIFFs, a suffix in capitals, a well in small letters; a folder."""
-    screen = {
-        "plates": {"plate1": "A1-B3"}, "tiles": "1-2", "tile_size_px": [96, 128],
-        "images": "{well}_{tile}_{channel}.tif", "channels": channels("dna", "actin"),
-    }  # fmt: skip
-    twin = Twin(screen, "{folder}")
     for w in range(6):
         well = f"{'AB'[w // 3]}{w % 3 + 1}"
         for tile in (1, 2):
@@ -276,20 +281,15 @@ def plain(folder: Path) -> Twin:
             for c, file in enumerate(("dna", "actin")):
                 name = "a01" if well == "A1" else well
                 suffix = "TIF" if (well, tile, file) == ("B3", 2, "actin") else "tif"
-                write_tiff(folder / f"{name}_{tile}_{file}.{suffix}", counts[c].astype("u1"), "YX")
-    return twin
+                path = twin.root / f"{name}_{tile}_{file}.{suffix}"
+                write_tiff(path, counts[c].astype("u1"), "YX")
 
 
-def leonetti(folder: Path) -> Twin:
+def leonetti(twin: Twin) -> None:
     """A stitched float32 image per well, sharded; cells on both sides of a cut; a bucket."""
-    wells, shape, scale, offset = ["A1", "A2", "A3"], (320, 360), 1000, 5000
-    screen = {
-        "plates": {"Biohub_OPS0001": wells}, "tile_size_px": list(shape), "cut_px": 128,
-        "counts": {"scale": scale, "offset": offset}, "images": "{plate}.zarr",
-        "channels": [{"name": "phase", "index": 0}, {"name": "marker", "index": 1}],
-    }  # fmt: skip
-    twin, fmt = Twin(screen, "s3://leonetti"), FormatV05()
-    group = zarr.open_group(folder / "Biohub_OPS0001.zarr", mode="w", zarr_format=3)
+    wells, shape, fmt = ["A1", "A2", "A3"], (320, 360), FormatV05()
+    scale, offset = twin.screen["counts"].values()
+    group = zarr.open_group(twin.root / "Biohub_OPS0001.zarr", mode="w", zarr_format=3)
     write_plate_metadata(group, ["A"], ["1", "2", "3"], ["A/1", "A/2", "A/3"], fmt=fmt)
     rng = np.random.default_rng(0)
     for well in wells:
@@ -310,15 +310,18 @@ def leonetti(folder: Path) -> Twin:
             tile = y // 128 * 3 + x // 128
             twin.cells.append(("Biohub_OPS0001", well, tile, float(y), float(x)))
             twin.truth["Biohub_OPS0001", well, tile] = counts.astype(np.uint16)
-    return twin
 
 
-TWINS = {twin.__name__: twin for twin in (funk2022, aconcagua, periscope, jump, bbbc021, nf1, idr,
-                                          plain, leonetti)}  # fmt: skip
+TWINS = {twin.__name__: twin for twin in (funk2022, aconcagua, periscope, jump, bbbc021, nf1,
+                                          cp_posh, idr, plain, leonetti)}  # fmt: skip
 
 
 def write_twin(name: str, folder: Path) -> Twin:
-    """Write a twin of a public screen into a new folder that bears its name."""
-    place = folder / name
-    place.mkdir()
-    return TWINS[name](place)
+    """Write a twin of a public screen into a folder that bears its name, or its bucket's."""
+    config = described(name)
+    bucket = config["archive"]["root"].removeprefix("s3://")
+    root = folder / (name if bucket == config["archive"]["root"] else bucket)
+    root.mkdir(parents=True)
+    twin = Twin(config["screen"], root)
+    TWINS[name](twin)
+    return twin

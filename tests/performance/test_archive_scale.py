@@ -3,38 +3,21 @@
 And what twenty kills of a fetch cost: bytes that are fetched again.
 """
 
-import gzip
 import json
 import os
-import sqlite3
-import subprocess
-import sys
-from contextlib import closing
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.archive_process import serving, write_tiffs
 from tests.helpers.configurations import merged, whole
 from tests.integration.test_archive_faults import BLOCK_BYTES, killed_rounds
+from tests.performance.feature_tables import N_FEATURES, measured, split
 
-N_FILES, N_FEATURES, CELLS_PER_PART = 840_633, 1_084, 10_000
-WELLS = [f"A{k}" for k in range(1, 35)]
+N_FILES = 840_633
 
-# Not getrusage: its maximum survives from the process that started this one.
-MEASURED = """
-import json, time
-begun_s = time.perf_counter()
-{work}
-status = open("/proc/self/status").read()
-used = {{"seconds": time.perf_counter() - begun_s, "processor_s": time.process_time(),
-        "gigabytes": int(status.partition("VmHWM:")[2].split()[0]) / 1e6}}
-print(json.dumps(used))
-"""
+
 LIST_AND_PLAN = """
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
@@ -44,22 +27,6 @@ list_files(archive, settings["screen"], "files", "left_out")
 plans._free_bytes = lambda folder: 10**14
 plans.plan("files", "left_out", "parts", settings, "results", "timings")
 """
-SPLIT = """
-from mcvae_ops.cells.cell_tables import split_cells
-from mcvae_ops.cells.table_parts import list_feature_parts
-tables, screen, archive = json.loads(open("settings.json").read())
-list_feature_parts(tables, [], screen, archive, "parts")
-targets = [[f"{kind}/P.parquet"] for kind in ("cells", "features")]
-split_cells("parts", tables, [], screen, archive, "cache", *targets, "features.tsv")
-"""
-
-
-def measured(work: str, folder) -> dict:
-    """Run some code in a process of its own; return its seconds and its peak of memory in GB."""
-    command = [sys.executable, "-c", MEASURED.format(work=work)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def write_study(folder, known: pd.DataFrame) -> int:
@@ -103,39 +70,6 @@ def test_twenty_kills(tmp_path):
     assert worst <= BLOCK_BYTES
 
 
-def write_parts(folder, n_cells: int, suffix: str) -> str:
-    """Write a table of cells: parts of 10,000 cells of any well and tile; return its address.
-
-    All parts hold the same features, of few values, so that the disk holds the table packed. A
-    database is one file.
-    """
-    rng = np.random.default_rng(0)
-    values = rng.integers(0, 4, (N_FEATURES, CELLS_PER_PART)) / 8
-    features = {f"feature_{k}": column for k, column in enumerate(values)}
-    for number in range(n_cells // CELLS_PER_PART):
-        n = CELLS_PER_PART
-        places = {"tile": rng.integers(0, 1281, n), "y": rng.random(n), "x": rng.random(n)}
-        names = {"plate": ["P"] * n, "guide": ["g"] * n, "gene": ["c"] * n}
-        rows = pa.table(names | {"well": rng.choice(WELLS, n)} | places | features)
-        if suffix == "parquet":
-            pq.write_table(rows, folder / f"part-{number:04d}.parquet")
-        elif suffix == "csv.gz":
-            path = folder / f"part-{number:04d}.csv.gz"
-            text = pa.BufferOutputStream()
-            pa_csv.write_csv(rows, text)
-            path.write_bytes(gzip.compress(text.getvalue(), compresslevel=1))
-        else:
-            marks = ", ".join("?" * rows.num_columns)
-            with closing(sqlite3.connect(folder / "cells.sqlite")) as database, database:
-                quoted = ", ".join(f"{name} {'REAL' if name[0] in 'fyx' else ''}"
-                                   for name in rows.column_names)  # fmt: skip
-                database.execute(f"CREATE TABLE IF NOT EXISTS Cells ({quoted})")
-                values_of = (rows[name].to_pylist() for name in rows.column_names)
-                database.executemany(f"INSERT INTO Cells VALUES ({marks})",
-                                     zip(*values_of, strict=True))  # fmt: skip
-    return "cells.sqlite#Cells" if suffix == "sqlite" else f"part-{{*}}.{suffix}"
-
-
 FULL_SIZE = pytest.param(
     5_000_000,
     marks=pytest.mark.skipif(
@@ -147,20 +81,11 @@ FULL_SIZE = pytest.param(
 @pytest.mark.parametrize("suffix", ["parquet", "csv.gz", "sqlite"])
 @pytest.mark.parametrize("n_cells", [100_000, 300_000, FULL_SIZE])
 def test_a_feature_table_never_sits_in_memory(n_cells, suffix, tmp_path):
-    screen = {"plates": {"P": WELLS}, "tiles": "0-1280", "tile_size_px": 2960, "cut_px": None,
-              "control": "c", "ambiguous_labels": "refuse", "features": ["*"],
-              "not_features": [], "mitotic": ["mitotic*"], "duplicates": None,
-              "batch": ["plate"]}  # fmt: skip
-    archive = {"root": None, "files": None, "streams": 1, "retries": 1, "timeout_s": 5,
-               "keep_raw": False}  # fmt: skip
-    address = write_parts(tmp_path, n_cells, suffix)
-    tables = [{"table": address, "columns": {"y_px": "y", "x_px": "x"}, "parse": {}}]
-    (tmp_path / "settings.json").write_text(json.dumps([tables, screen, archive]))
-    used = measured(SPLIT, tmp_path)
-    size_gb, rate = n_cells * N_FEATURES * 8 / 1e9, n_cells / used["processor_s"]
+    used = split(tmp_path, n_cells, suffix)
+    size_gb = n_cells * N_FEATURES * 8 / 1e9
     print(f"\n{suffix}: {n_cells} cells x {N_FEATURES} features ({size_gb:.2f} GB): "
           f"{used['seconds']:.1f} s ({used['processor_s']:.1f} s of processor, "
-          f"{rate:,.0f} cells/s), peak {used['gigabytes']:.2f} GB")  # fmt: skip
+          f"{used['cells_per_s']:,.0f} cells/s), peak {used['gigabytes']:.2f} GB")  # fmt: skip
     assert used["gigabytes"] < 1.0
     table = pq.read_metadata(tmp_path / "features/P.parquet")
     assert (table.num_rows, table.num_columns) == (n_cells, N_FEATURES + 1)

@@ -5,7 +5,6 @@ the masks that came with them.
 """
 
 import copy
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,8 @@ import tifffile
 
 from mcvae_ops.cells.masks import cells_of_mask
 from mcvae_ops.cells.measure import measure_tile
-from mcvae_ops.cells.regions import positions, without_border
+from mcvae_ops.cells.regions import without_border
 from mcvae_ops.cells.segmentation import bright_pixels, segment_watershed
-from mcvae_ops.errors import InputError
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.screen import Channel, channels_from, well_grid
 from mcvae_ops.simulate.appearance import appearance_of
@@ -25,18 +23,18 @@ from mcvae_ops.simulate.imaging import assemble, draw_tile, draw_well, labels_of
 from mcvae_ops.simulate.plate import _optics_of
 from mcvae_ops.simulate.render import frame_of, texture_field
 from mcvae_ops.tiles.crop import resample
-from mcvae_ops.tiles.position_check import PositionCheck
 from tests.helpers.configurations import merged, whole
 from tests.helpers.simulated import draw_library
 
 NF1_CHANNELS = [Channel(name, name, None) for name in ("DAPI", "GFP", "RFP")]
 
 
-def simulated_tiles(folder: Path, n_tiles: int = 4) -> list[dict]:
-    """Draw tiles of the screen of compounds: aligned image, true cells and true nuclei."""
-    config = copy.deepcopy(whole(merged("compounds")))
+def simulated_tiles(folder: Path, n_tiles: int = 4, name: str = "compounds") -> list[dict]:
+    """Draw tiles of a simulated screen: aligned image, true cells and true nuclei."""
+    config = copy.deepcopy(whole(merged(name)))
     screen, simulate = config["screen"], config["simulate"]
-    seed, plate, well = simulate["seed"], "BR0001", "B02"
+    plate, wells = next(iter(screen["plates"].items()))
+    seed, well = simulate["seed"], wells[0]
     effects = pd.read_parquet(draw_library(config, folder)["truth"])
     optics = _optics_of(plate, config["alignment"]["reference"], simulate, screen)
     drawn = draw_well(plate, well, effects, simulate, screen)
@@ -140,31 +138,3 @@ def test_contrast_of_planes_with_cells(shared, tmp_path):
             found = [bright_pixels(tile["image"][k], diameter_px)[1] for tile in tiles]
             print(screen, channel.name, np.round(found, 1), flush=True)
             assert min(found) > 3.5
-
-
-def test_positions_on_the_stains_of_nf1(shared):
-    folder = shared / "data/real/nf1"
-    if not folder.is_dir():
-        pytest.skip("no real images on this machine")
-    tiles, rng = nf1_tiles(folder), np.random.default_rng(0)
-    centres = [positions(without_border(tile["nuclei"]))[1] for tile in tiles]
-    for k, channel in enumerate(NF1_CHANNELS):
-        stopped = Counter()
-        for _ in range(10):
-            angle, order = rng.uniform(0, 2 * np.pi), rng.permutation(len(tiles))
-            away = np.array([np.cos(angle), np.sin(angle)])
-            seen = [at[rng.random(len(at)) < 0.7] for at in centres]
-            for way, move in {
-                "right": lambda at, away: at,
-                "swapped": lambda at, away: at[:, ::-1],
-                "moved by 20 px": lambda at, away: at + 20 * away,
-                "moved by 40 px": lambda at, away: at + 40 * away,
-            }.items():
-                check = PositionCheck(channel.name, 96)
-                try:
-                    for tile in order:
-                        check.add(tiles[tile]["image"][k], move(seen[tile], away))
-                except InputError:
-                    stopped[way] += 1
-        print(channel.name, dict(stopped), "of 10", flush=True)
-        assert not stopped["right"]

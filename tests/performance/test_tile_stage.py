@@ -11,12 +11,17 @@ import pandas as pd
 import pytest
 import scipy.ndimage
 import tifffile
+import zarr
+from ome_zarr.format import FormatV04, FormatV05
+from ome_zarr.writer import write_image
 from skimage.registration import phase_cross_correlation
 
+from mcvae_ops.screen import Channel
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.load import aligned_tile
+from mcvae_ops.tiles.read import read_tile
 from tests.helpers.tile_scenes import PAD_PX, draw_scene, record
 
 SIZE, PLANES, N_CELLS, CROP, ROUNDS, N_TILES = 2960, 4, 600, 100, 5, 12
@@ -227,3 +232,41 @@ def test_a_chunk_s_crops_do_not_sit_in_memory(folder):
     print(f"\nchunk of {N_TILES} tiles, {crops / 1e6:.0f} MB of crops: memory "
           f"{peaks[N_TILES] / 1e6:.0f} MB; of 3 tiles {peaks[3] / 1e6:.0f} MB")  # fmt: skip
     assert peaks[N_TILES] < peaks[3] + 100e6
+
+
+CONTAINERS = {
+    "TIFF": {}, "TIFF, LZW": {"compression": "lzw"}, "TIFF, deflate": {"compression": "zlib"},
+    "TIFF, ZSTD": {"compression": "zstd"},
+}  # fmt: skip
+
+
+def test_rates_of_codecs(tmp_path):
+    """The two channels of one file of the paper (4 planes of 2960 px), read and projected."""
+    rng = np.random.default_rng(0)
+    smooth = scipy.ndimage.gaussian_filter(rng.normal(0, 6000, (2, SIZE, SIZE)), (0, 4, 4))
+    sharp = rng.poisson(np.clip(800 + smooth, 100, 60_000)).astype(np.uint16)
+    planes = np.stack([sharp // 2, sharp, sharp // 3 * 2, sharp // 4])
+    paths = {}
+    for name, options in CONTAINERS.items():
+        paths[name] = tmp_path / f"{len(paths)}.tif"
+        tifffile.imwrite(paths[name], planes, ome=True, metadata={"axes": "ZCYX"}, **options)
+    for version, fmt in {"0.4, blosc": FormatV04(), "0.5, zstd": FormatV05()}.items():
+        name = f"OME-Zarr {version}, chunks of 512 px"
+        paths[name] = tmp_path / f"{len(paths)}.zarr"
+        group = zarr.open_group(paths[name], mode="w", zarr_format=fmt.zarr_format)
+        chunks = {"chunks": (1, 1, 512, 512)}
+        image = planes.swapaxes(0, 1)
+        write_image(image, group, axes="czyx", fmt=fmt, scaler=None, storage_options=chunks)
+    channels = [Channel(name, "near", k) for k, name in enumerate(GROUPS["near"])]
+    seconds = {name: [] for name in paths}
+    for _ in range(3):
+        for name, path in paths.items():
+            begun = time.process_time()
+            tile = read_tile({"near": path}, channels, PLANES, "max", SIZE, archive=ARCHIVE)
+            seconds[name].append(time.process_time() - begun)
+            np.testing.assert_array_equal(tile, sharp)
+    plain = statistics.median(seconds["TIFF"])
+    for name, taken in seconds.items():
+        second = statistics.median(taken)
+        print(f"{name}: {second:.2f} s of processor, {planes.nbytes / 1e6 / second:.0f} MB of "
+              f"pixels per s, {second / plain:.1f} x", flush=True)  # fmt: skip

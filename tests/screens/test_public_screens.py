@@ -1,9 +1,15 @@
-"""Twins of public screens, each served in its own way: the crops are right, bit for bit."""
+"""Ten twins of public screens, each served in its own way and entered by its configuration.
 
+Only sizes lie over the configuration (and the address of the server, where the screen names one).
+Crops are right, bit for bit, labels are equal, and what is planted wrong is counted.
+"""
+
+import json
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,49 +20,75 @@ from mcvae_ops.archive.image_files import list_files, list_masks
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.cells.image_cells import segment_cells
 from mcvae_ops.cells.table_parts import list_feature_parts
+from mcvae_ops.screen import crops_are_given
 from mcvae_ops.shards.format import Shard, open_shard
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
+from mcvae_ops.tiles.given_crops import gather_crops
 from mcvae_ops.workflow.snakefile import cell_tables, cells_on_images
 from tests.conftest import ROOT
-from tests.helpers.configurations import checked, merged
-from tests.helpers.object_server import serving
+from tests.helpers import archive_process, object_server
+from tests.helpers.configurations import checked
 from tests.helpers.ready_tables import READY
 from tests.helpers.runs import command
-from tests.helpers.twins import CROP_PX, TWINS, ready, write_twin
+from tests.helpers.twins import CROP_PX, TWINS, Twin, described, write_twin
 from tests.workflow.test_dry_run import measured
 
-PLACE = ("plate", "well", "tile", "y_px", "x_px")
+# What is wrong in a twin, as the log or the table of dropped cells counts it.
+PLANTED = {
+    "funk2022": r"tile failed 10",
+    "aconcagua": r"labels: no row for 1 of 80 cells \(guide 'unknown'\)",
+    "periscope": r"1 cells dropped: without a position",
+    "jump": r"BR00117006/B05: images, but no cell",
+    "bbbc021": r"labels: no row for \d+ of \d+ cells \(plate well 'Week1_22141 C05'\)",
+    "nf1": r"2 of 12 tiles have no file",
+    "cp_posh": r"no crop 1",
+    "idr": r"1 files left out: another well",
+    "plain": r"12 tiles",
+    "leonetti": r"Biohub_OPS0001/A3: 6 cells; dropped: none",
+}
 
-# How a twin differs from the screen that a ready configuration describes: sizes alone.
-SMALLER = {
-    "periscope": {"screen": {"tiles": "1-4", "tile_size_px": 96}},
-    "jump": {"screen": {"plates": {"BR00117006": "A01-B06"}, "tiles": "1-2", "tile_size_px": 96}},
-    "bbbc021": {
-        "screen": {"plates": {"Week1_22123": ["B02", "C05"], "Week1_22141": ["B02", "C05"]},
-                   "tile_size_px": [96, 128]},
-        "cells": {"segment": {"diameter_px": 9}},
-    },
-    "nf1": {"screen": {"plates": {"Plate_2": ["B7", "D6", "H12"]}, "tile_size_px": [96, 128]}},
-}  # fmt: skip
+
+@contextmanager
+def served(name: str, twin: Twin, folder: Path, monkeypatch) -> Iterator[tuple[dict, dict]]:
+    """Serve a twin; yield what of the configuration names the server, and what it has sent."""
+    sent = {}
+    if name == "funk2022":
+        with archive_process.serving(twin.root) as server:
+            write_study(twin, server.address)
+            doi = f"{server.address}/fine/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN"
+            yield (
+                {
+                    "archive": {"root": f"biostudies:{server.address}/fine/S-BIAD394"},
+                    "cells": {"table": f"{doi}/VYKTI5/{{stage}}-{{*}}"},
+                },
+                sent,
+            )
+            stats = server.stats()
+            sent |= {"requests": len(stats["log"]), "bytes": sum(stats["sent_bytes"].values())}
+        return
+    with object_server.serving(folder, can_list=name != "idr") as objects:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", objects.address)
+        yield ({"archive": {"root": f"{objects.address}/idr"}} if name == "idr" else {}), sent
+        sent |= {"requests": len(objects.requests), "bytes": objects.sent_bytes()}
 
 
-def configuration(twin, folder: Path, address: str) -> dict:
-    """The whole configuration, checked as `snakemake -n` checks it."""
-    dataset = folder.parent / "dataset.json"
-    dataset.write_text("{}")
-    root = twin.root.format(folder=folder, address=address) or address
-    archive = {"root": root}
-    config = {
-        "source": "archive", "cells": {"table": str(dataset)},
-        "screen": {"control": "nt"} | twin.screen | {"name": "twin"},
-        "archive": archive | {"retries": 1, "timeout_s": 5, "streams": 2},
-        "alignment": {"in_register": "all", "consensus_tiles": 4, "binning": 1},
-        "crop": {"size_px": CROP_PX, "clip_fraction": 0.0, "max_failed_fraction": 0.9},
-        "profiles": {"main_model": "mcvae"},
-    }  # fmt: skip
-    config["screen"]["images"] = config["screen"]["images"].replace("{address}", address)
-    return checked(config)
+def write_study(twin: Twin, address: str) -> None:
+    """Write what BioStudies and a Dataverse say of the files of a twin."""
+    images = twin.root / "Files"
+    files = [{"path": file.relative_to(images).as_posix(), "size": file.stat().st_size}
+             for file in images.rglob("*.tif")]  # fmt: skip
+    study = twin.root / "S-BIAD394"
+    study.mkdir()
+    (study / "info").write_text(json.dumps({"httpLink": f"{address}/fine"}))
+    (study / "files.json").write_text(json.dumps(files))
+    (study / "index").write_text('{"accno": "S-BIAD394", "section": {"files": []}}')
+    parts = [{"label": path.name, "dataFile": {"id": k, "filesize": path.stat().st_size}}
+             for k, path in enumerate(sorted(twin.root.glob("*.zip")))]  # fmt: skip
+    content = {"status": "OK", "data": {"latestVersion": {"files": parts}}}
+    (twin.root / "dataset.json").write_text(json.dumps(content))
+    names = {str(part["dataFile"]["id"]): part["label"] for part in parts}
+    (twin.root / "datafiles.json").write_text(json.dumps(names))
 
 
 def cells_of(config: dict, folder: Path) -> dict[str, str]:
@@ -98,100 +130,73 @@ def shards_of(config: dict, cells: dict[str, str], folder: Path) -> Iterator[Sha
     """Take a screen from its archive to shards, by the functions of the rules."""
     screen, archive = config["screen"], config["archive"]
     path = {name: str(folder / name) for name in ("files", "left_out.tsv", "alignment")}
-    list_files(archive, screen, path["files"], path["left_out.tsv"])
+    if not crops_are_given(config["cells"]):
+        list_files(archive, screen, path["files"], path["left_out.tsv"])
     wells = [(plate, well) for plate, names in screen["plates"].items() for well in names]
     for plate, well in wells:
         arms = {arm: str(folder / f"{plate}_{well}.{arm}.npy") for arm in ("ntc", "perturbed")}
         index = {f"{arm}_index": file.replace(".npy", ".parquet") for arm, file in arms.items()}
-        crop_chunk(files=path["files"], cells=cells[plate], illumination=None, screen=screen,
-                   consensus=consensus_of(config, plate, path["files"], folder),
-                   alignment=config["alignment"], crop=config["crop"], archive=archive, plate=plate,
-                   well=well, chunk="000", cache=str(folder / "cache"), **arms, **index,
-                   alignment_table=path["alignment"],
-                   dropped=str(folder / f"{plate}_{well}.dropped"))  # fmt: skip
+        chunk = {"cells": cells[plate], "screen": screen, "crop": config["crop"], "plate": plate,
+                 "archive": archive, "well": well, "chunk": "000", "cache": str(folder / "cache"),
+                 "alignment_table": path["alignment"],
+                 "dropped": str(folder / f"{plate}_{well}.dropped")}  # fmt: skip
+        if crops_are_given(config["cells"]):
+            gather_crops(**chunk, **arms, **index)
+        else:
+            consensus = consensus_of(config, plate, path["files"], folder)
+            crop_chunk(files=path["files"], consensus=consensus, illumination=None,
+                       alignment=config["alignment"], **chunk, **arms, **index)  # fmt: skip
         yield from map(open_shard, arms.values())
 
 
-def crops_of(config: dict, cells: pd.DataFrame, folder: Path) -> tuple[dict, pd.DataFrame]:
-    """Take cells whose places are known to crops; and the cells that were dropped."""
-    folder.mkdir()
-    paths = {}
-    for plate in config["screen"]["plates"]:
-        paths[plate] = str(folder / f"{plate}.cells")
-        cells[cells["plate"] == plate].to_parquet(paths[plate], index=False)
-    crops = {}
-    for shard in shards_of(config, paths, folder):
-        names = shard.cells["cell_id"].to_pylist()
-        crops |= dict(zip(names, np.array(shard.crops), strict=True))
-    return crops, pd.concat(map(pd.read_parquet, folder.glob("*.dropped")))
-
-
-def expected_crop(twin, row) -> np.ndarray:
-    y, x = int(row.y_px) - CROP_PX // 2, int(row.x_px) - CROP_PX // 2
-    image = twin.truth[row.plate, row.well, row.tile]
+def expected_crop(twin: Twin, cell: tuple) -> np.ndarray:
+    """The planted counts of a cell, by (plate, well, tile, y, x) or (plate, well, tile, crop)."""
+    image = twin.truth[cell[:3] if len(cell) == 5 else cell]
+    centre = cell[3:] if len(cell) == 5 else np.array(image.shape[1:]) // 2
+    y, x = (int(middle) - CROP_PX // 2 for middle in centre)
     return image[:, y : y + CROP_PX, x : x + CROP_PX]
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_crops_of_a_twin_are_right_bit_for_bit(name, tmp_path, monkeypatch, record_property):
+def test_a_twin_enters_by_its_configuration(name, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO")
     twin = write_twin(name, tmp_path)
-    cells = twin.cells_table()
-    with serving(tmp_path, can_list=name != "idr") as objects:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", objects.address)
-        config = configuration(twin, tmp_path / name, objects.address)
-        crops, dropped = crops_of(config, cells, tmp_path / "run")
-        record_property("requests", len(objects.requests))
-        record_property("bytes", objects.sent_bytes())
-        print(f"{name}: {len(crops)} crops, {len(objects.requests)} requests, "
-              f"{objects.sent_bytes() / 1e6:.2f} MB")  # fmt: skip
-    lost = 0
-    for row in cells.itertuples():
-        if (row.plate, row.well, row.tile) in twin.lost:
-            lost += 1
-            assert row.cell_id not in crops
-            continue
-        np.testing.assert_array_equal(crops[row.cell_id], expected_crop(twin, row))
-    assert dropped["n_cells"].sum() == lost and len(crops) == len(cells) - lost
-    left_out = pd.read_csv(tmp_path / "run/left_out.tsv", sep="\t")
-    assert dict(zip(left_out["kind"], left_out["n_files"], strict=True)) == twin.left_out
-
-
-@pytest.mark.parametrize("name", READY)
-def test_a_ready_configuration_runs_to_crops(name, tmp_path, monkeypatch):
-    """The configuration as it stands, over a small twin in its own layout, by its rules."""
-    twin = write_twin(name, tmp_path)
-    _, root = ready(name, tmp_path / name)
-    labels = READY[name](twin, root)
-    crop = {"size_px": CROP_PX, "clip_fraction": 0.0, "max_failed_fraction": 0.6}
-    smaller = SMALLER[name] | {"crop": crop, "archive": {"retries": 1, "timeout_s": 5}}
-    config = merged(name)
-    update_config(config, smaller)
+    labels = READY[name](twin)
     monkeypatch.chdir(tmp_path)
-    config = checked(config)
-    with serving(tmp_path) as objects:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", objects.address)
-        run = tmp_path / "run"
-        run.mkdir()
+    run = tmp_path / "run"
+    run.mkdir()
+    with served(name, twin, tmp_path, monkeypatch) as (addresses, sent):
+        config = described(name)
+        for layer in (addresses, {"archive": {"retries": 1, "timeout_s": 5}}):
+            update_config(config, layer)
+        config = checked(config)
         shards = list(shards_of(config, cells_of(config, run), run))
-        print(f"{name}: {len(objects.requests)} requests, {objects.sent_bytes() / 1e6:.2f} MB")
     crops = {}
     for shard in shards:
-        places = shard.cells.select([*PLACE, "gene"]).to_pylist()
+        is_given = "crop" in shard.cells.column_names
+        where = ["plate", "well", "tile", *(["crop"] if is_given else ["y_px", "x_px"])]
+        places = shard.cells.select([*where, "gene"]).to_pylist()
         for place, crop in zip(places, np.array(shard.crops), strict=True):
-            *where, gene = place.values()
-            crops[tuple(where)] = gene, crop
-    assert crops.keys() == labels.keys()
+            *cell, gene = place.values()
+            crops[tuple(cell)] = gene, crop
+    assert sorted(crops) == sorted(labels)
     for cell, (gene, crop) in crops.items():
         assert gene == labels[cell]
-        row = SimpleNamespace(**dict(zip(PLACE, cell, strict=True)))
-        np.testing.assert_array_equal(crop, expected_crop(twin, row))
+        np.testing.assert_array_equal(crop, expected_crop(twin, cell))
+    dropped = pd.concat(map(pd.read_parquet, run.glob("*.dropped")))
+    counted = [f"{row.reason} {row.n_cells}" for row in dropped.itertuples()]
+    said = "\n".join([*caplog.messages, *counted])
+    assert re.search(PLANTED[name], said), said
+    if not crops_are_given(config["cells"]):
+        left_out = pd.read_csv(run / "left_out.tsv", sep="\t")
+        assert dict(zip(left_out["kind"], left_out["n_files"], strict=True)) == twin.left_out
+    print(f"{name}: {len(crops)} crops, {sent['requests']} requests, {sent['bytes'] / 1e6:.2f} MB")
 
 
-@pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("name", ["periscope", "jump", "bbbc021", "nf1"])
 def test_a_ready_configuration_is_planned_in_seconds(name, tmp_path):
     # The tables of a folder are there, as a user places them: their columns are checked.
-    _, root = ready(name, tmp_path / name)
-    READY[name](write_twin(name, tmp_path), root)
+    READY[name](write_twin(name, tmp_path))
     plan = command(tmp_path, "--dry-run", "--quiet", "rules")
     start_s, _ = measured(sys.executable, "-m", "snakemake", "--version")
     planning_s, _ = measured(*plan, "--configfile", str(ROOT / f"config/{name}.yaml"))

@@ -158,7 +158,7 @@ def leonetti(folder) -> tuple[dict, int]:
     write_table(cells, folder / "cell_data.parquet")
     return {
         "screen": {"plates": {"Biohub": ["A1", "A2"]}, "tiles": "0-3", "tile_size_px": [100, 90],
-                   "cut_px": 50, "control": {"role": "control"}},
+                   "cut_px": 50, "control": {"role": "control"}, "features": []},
         "cells": {"table": "cell_data.parquet", "columns": {
             "well": "{well_row}{well_col}", "y_px": "y", "x_px": "x", "guide": "barcode"}},
         "labels": {"table": "metadata/perturbation_library.csv",

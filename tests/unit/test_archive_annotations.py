@@ -134,6 +134,9 @@ DICTIONARY = {"mitosis": ["AURKA"], "tubulin": ["TUBB"]}
         ("genes", "mitosis\t-\tAURKA\tPLK1\nb\t-\tX\n", "https://h/m.gmt#mitosis", GENES),
         ("genes", notebook("factors = [\n 'AURKA',\n 'PLK1']\nother = f(1)"), "m.ipynb#factors",
          GENES),
+        ("genes", notebook("a = ['A']\n# the wider list\n# wider = [\n#     'AURKA',\n#     'PLK1'"
+                           "\n# ]\n# as of 2023"), "m.ipynb#wider", GENES),
+        ("genes", notebook("# a = ['A']\n", "a = ['AURKA', 'PLK1']"), "m.ipynb#a", GENES),
         ("pairs", "entity1,entity2\nB,A\nA,B\nC,C\nNA,A\n", "p.txt", [("A", "B"), ("A", "NA")]),
         ("pairs", "entity1,entity2,score\nB,A,0.9\n", "p.txt", [("A", "B")]),
         ("pairs", "gene_a\tgene_b\nB\tA\n", "p.txt", [("A", "B")]),
@@ -181,6 +184,8 @@ def test_a_list_in_each_form(kind, content, table, expected):
         ("genes", '{"a": ["A"]}', "x.json#c", "no list 'c', expected one of a"),
         ("genes", notebook("a = ['A']\nb = ['B']"), "x.ipynb", "the lists a, b"),
         ("genes", notebook("a = ['A']", "a = ['B']"), "x.ipynb#a", "the list 'a' is defined twice"),
+        ("genes", notebook("# a = ['A']", "# a = ['B']"), "x.ipynb#a", "'a' is defined twice"),
+        ("genes", notebook("# a = ['A', # a = ["), "x.ipynb#a", "no list 'a', expected one of no"),
         ("genes", "gene\n", "x", "no gene"),
         ("pairs", "entity1,entity2\nTP53,MDM2,0.9\n", "x", "line 2: found 3 fields"),
         ("pairs", "entity1,entity2\nTP53,MDM2,\n", "x", "line 2: found 3 fields"),

@@ -183,8 +183,8 @@ def test_labels_are_checked_before_cells_are_looked_for(platemap, message, tmp_p
     }  # fmt: skip
     archive, checked = {"root": str(tmp_path)}, tmp_path / "labels.txt"
     if message is None:
-        check_labels(labels, screen, {"measure": True}, archive, str(checked))
+        check_labels([], labels, screen, {"measure": True}, archive, str(checked))
         assert checked.exists()
         return
     with pytest.raises(InputError, match=message):
-        check_labels(labels, screen, {"measure": True}, archive, str(checked))
+        check_labels([], labels, screen, {"measure": True}, archive, str(checked))

@@ -37,6 +37,8 @@ def files_of(folder):
         tifffile.imwrite(path, image, photometric="minisblack", **options)
         yield form, ".tif", path.read_bytes(), 2
     yield "png", ".png", imagecodecs.png_encode(image[0, 0]), 1
+    np.save(folder / "array.npy", image[0, 0])
+    yield "npy", ".npy", (folder / "array.npy").read_bytes(), 1
 
 
 def mutated(content: bytes, chance: random.Random) -> bytes:
@@ -56,7 +58,7 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("form", [*FORMS, "png"])
+@pytest.mark.parametrize("form", [*FORMS, "png", "npy"])
 def test_a_mutated_file_is_a_tile_or_a_broken_tile(form, tmp_path):
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     _, suffix, content, z_planes = next(f for f in files_of(tmp_path) if f[0] == form)

@@ -1,9 +1,12 @@
 """Cells on images, as the configuration describes them: what is missing is said before a job."""
 
+import numpy as np
 import pytest
 
+from mcvae_ops.cells.image_cells import check_labels
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.snakefile import cell_tables, cells_on_images
+from tests.helpers.cell_tables import ARCHIVE, cells_of, enter
 from tests.helpers.configurations import checked
 
 SCREEN = {
@@ -40,6 +43,31 @@ def test_masks_are_measured_unless_they_are_not_to_be(tmp_path):
     assert cell_tables(config)[0]["table"].endswith(
         "results/plain/segmented/{plate}/{well}.parquet"
     )
+
+
+def test_further_tables_join_the_cells_of_masks(tmp_path, monkeypatch):
+    """A table of wells that says the role of each, and a plate map without genes of controls."""
+    monkeypatch.chdir(tmp_path)
+    roles = {"table": "roles.csv", "columns": {"role": "type"}}
+    cells = [{"masks": "masks/{well}_{tile}.tif"}, roles]
+    (tmp_path / "roles.csv").write_text("well,type\nA01,negcon\na2,trt\n")
+    config = configured(tmp_path, cells)
+    tables = cell_tables(config)
+    (tmp_path / "platemap.csv").write_text("well,gene\nA1,\nA2,taxol\n")
+    screen = {"plates": {"P": ["A1", "A2"]}, "control": {"role": "negcon"}}
+    for well in ("A1", "A2"):
+        path = tmp_path / f"results/plain/segmented/P/{well}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = cells_of(12, plate="P", well=well).drop(columns=["guide", "gene"])
+        found.to_parquet(path)
+    labels = [{"table": "platemap.csv", "columns": {}, "parse": {}}]
+    plain = config["screen"] | screen
+    archive = ARCHIVE | {"root": str(tmp_path)}
+    check_labels(tables[1:], labels, plain, {"measure": True}, archive, str(tmp_path / "checked"))
+    entered, features, _ = enter(tmp_path, tables, labels, screen)
+    assert (entered["is_ntc"] == (entered["well"] == "A1")).all() and len(entered) == 24
+    assert set(entered["gene"]) == {"NTC", "taxol"} and list(features)[1:] == ["area", "mean"]
+    assert np.isfinite(features["area"]).all()
 
 
 SEGMENT = {"channel": "dna", "diameter_px": 30}

@@ -55,7 +55,7 @@ WALK = {
 
 @pytest.fixture
 def plate(tmp_path, monkeypatch) -> Path:
-    READY["nf1"](write_twin("nf1", tmp_path), tmp_path / "nf1")
+    READY["nf1"](write_twin("nf1", tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

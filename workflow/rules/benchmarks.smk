@@ -396,7 +396,9 @@ rule altered_features:
     """The classical features that each hit alters most."""
     input:
         index=f"results/{SCREEN}/shards/index.parquet",
-        features=expand(f"results/{SCREEN}/features/{{plate}}.parquet", plate=PLACES.plates),
+        features=expand(
+            f"results/{SCREEN}/features/{{plate}}.parquet", plate=PLACES.plates
+        ),
         hits=f"results/{SCREEN}/hits.parquet",
     output:
         altered=f"results/{SCREEN}/altered_features.parquet",

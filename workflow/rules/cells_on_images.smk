@@ -32,6 +32,7 @@ rule check_labels:
         runtime=growing(30),
         archive_slots=1,
     params:
+        further=CELLS[1:],
         labels=config["labels"],
         origin=select(ON_IMAGES, "measure"),
         screen=select(

@@ -3,12 +3,63 @@ Shards: all crops of the screen as one data set, with its splits and statistics.
 
 INPUTS
     results/{screen}/crops/{plate}/{well}/{chunk}.*.npy   crops
+    results/{screen}/alignment/                           how tiles were aligned
 OUTPUTS
+    results/{screen}/qc/{alignment,dropped,checks,overlays}.parquet  tiles of the whole screen
     results/{screen}/shards/index.parquet                 one row per crop
     results/{screen}/shards/statistics.parquet            one row per batch and channel
     results/{screen}/qc/{cells_per_tile,montage}.parquet  what pictures show of the crops
     results/{screen}/ome_zarr/{plate}/{well}/{chunk}.*    crops for viewers, on demand (target: ome_zarr)
 """
+
+
+rule summarise_tiles:
+    """Gather alignment, dropped cells, checks and pictures of the whole screen."""
+    input:
+        alignments=expand(
+            "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
+            zip,
+            **PLACES.chunks,
+            allow_missing=True,
+        ),
+        dropped=expand(
+            "results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
+            zip,
+            **PLACES.chunks,
+            allow_missing=True,
+        ),
+        checks=branch(
+            not CROPS_ARE_GIVEN,
+            then=expand(
+                "results/{screen}/alignment/{plate}.checks.parquet",
+                plate=PLACES.plates,
+                allow_missing=True,
+            ),
+        ),
+        overlays=branch(
+            not CROPS_ARE_GIVEN,
+            then=expand(
+                "results/{screen}/alignment/{plate}.overlay.parquet",
+                plate=PLACES.plates,
+                allow_missing=True,
+            ),
+        ),
+    output:
+        alignment_table="results/{screen}/qc/alignment.parquet",
+        dropped_table="results/{screen}/qc/dropped.parquet",
+        checks_table="results/{screen}/qc/checks.parquet",
+        overlays_table="results/{screen}/qc/overlays.parquet",
+    log:
+        "logs/{screen}/summarise_tiles.log",
+    benchmark:
+        "benchmarks/{screen}/summarise_tiles.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(30),
+    script:
+        "../scripts/summarise_tiles.py"
 
 
 rule index_shards:

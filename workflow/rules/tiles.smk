@@ -11,7 +11,6 @@ OUTPUTS
     results/{screen}/illumination/{plate}/{well}.npy         its light, if crop.illumination is set
     results/{screen}/crops/{plate}/{well}/{chunk}.*          crops and their index, NTC apart
     results/{screen}/alignment/{plate}/{well}/{chunk}.parquet  one row per tile and channel
-    results/{screen}/qc/{alignment,dropped,checks,overlays}.parquet  the whole screen
 """
 
 
@@ -134,46 +133,3 @@ rule crop_chunk:
         cache="results/{screen}/archive",
     script:
         "../scripts/crop_chunk.py"
-
-
-rule summarise_tiles:
-    """Gather alignment, dropped cells, checks and pictures of the whole screen."""
-    input:
-        alignments=expand(
-            "results/{screen}/alignment/{plate}/{well}/{chunk}.parquet",
-            zip,
-            **PLACES.chunks,
-            allow_missing=True,
-        ),
-        dropped=expand(
-            "results/{screen}/crops/{plate}/{well}/{chunk}.dropped.parquet",
-            zip,
-            **PLACES.chunks,
-            allow_missing=True,
-        ),
-        checks=expand(
-            "results/{screen}/alignment/{plate}.checks.parquet",
-            plate=PLACES.plates,
-            allow_missing=True,
-        ),
-        overlays=expand(
-            "results/{screen}/alignment/{plate}.overlay.parquet",
-            plate=PLACES.plates,
-            allow_missing=True,
-        ),
-    output:
-        alignment_table="results/{screen}/qc/alignment.parquet",
-        dropped_table="results/{screen}/qc/dropped.parquet",
-        checks_table="results/{screen}/qc/checks.parquet",
-        overlays_table="results/{screen}/qc/overlays.parquet",
-    log:
-        "logs/{screen}/summarise_tiles.log",
-    benchmark:
-        "benchmarks/{screen}/summarise_tiles.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(30),
-    script:
-        "../scripts/summarise_tiles.py"

@@ -107,4 +107,4 @@ def split_address(root: str | None, address: str) -> tuple[str | None, str]:
         return root, address
     address = address.removeprefix("./")
     end = address.partition("{")[0].rfind("/") + 1
-    return address[:end], address[end:]
+    return address[:end] or ".", address[end:]

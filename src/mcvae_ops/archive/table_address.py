@@ -76,7 +76,7 @@ class TableAddress:
             return None
         if len(self.names.pieces) > 1:
             return None
-        root = "" if self.root is None else self.root.rstrip("/") + "/"
+        root = "" if self.root in (None, ".") else self.root.rstrip("/") + "/"
         return root + self.names.text
 
 
@@ -108,7 +108,7 @@ def table_address(text: str, where: str, root: str | None = None) -> TableAddres
     text = text.removeprefix("./")  # rules know their files without it
     fixed = text.rstrip("/").partition("{")[0]
     end = fixed.rfind("/") + 1
-    return TableAddress(None, text[:end], Pattern(text[end:].rstrip("/"), where), table)
+    return TableAddress(None, text[:end] or ".", Pattern(text[end:].rstrip("/"), where), table)
 
 
 def named_fields(tables: list[Mapping]) -> set[str]:

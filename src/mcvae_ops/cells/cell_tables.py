@@ -105,8 +105,13 @@ def split_cells(
     shutil.rmtree(cache)
 
 
+def identity_of(cells: pa.Table) -> list[str]:
+    """Return the columns that tell the cells of a well apart: tile and position, or crop."""
+    return ["tile", "crop"] if "crop" in cells.column_names else ["tile", "y_px", "x_px"]
+
+
 def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
-    """Sort the cells of a well by tile and position, drop duplicates, and name each cell.
+    """Sort the cells of a well by tile and position (or crop), drop duplicates, and name each.
 
     Of rows with the same tile and position, the first is used.
 
@@ -120,8 +125,9 @@ def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
     -------
     The cells, with cell_id; and the number of dropped duplicates.
     """
-    position = cells.select(["tile", "y_px", "x_px"]).to_pandas()
-    position = position.sort_values(["tile", "y_px", "x_px"], kind="stable").drop_duplicates()
+    names = identity_of(cells)
+    position = cells.select(names).to_pandas()
+    position = position.sort_values(names, kind="stable").drop_duplicates()
     rank = position.groupby("tile").cumcount()
     distinct = cells.take(pa.array(position.index.to_numpy()))
     plates, wells = (distinct[name].to_pylist() for name in ("plate", "well"))
@@ -132,25 +138,23 @@ def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
 
 
 def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:
-    """Find cells that stand twice, at one position of a tile.
+    """Find cells that stand twice: at one position of a tile, or with one crop.
 
     Returns
     -------
-    The rows of cells that stand there with different guides or genes (tile, y_px, x_px, guide,
-    gene, and their row number as index); and the number of further rows of cells with different
-    stages alone.
+    The rows of cells that stand there with different guides or genes (`identity_of`, guide, gene,
+    and their row number as index); and the number of further rows of cells with different stages
+    alone.
     """
-    names = ["tile", "y_px", "x_px", "guide", "gene", "stage"]
-    rows = cells.select(names).to_pandas()
-    rows = rows[rows.duplicated(names[:3], keep=False)]
+    names, labels = identity_of(cells), ["guide", "gene", "stage"]
+    rows = cells.select([*names, *labels]).to_pandas()
+    rows = rows[rows.duplicated(names, keep=False)]
     if rows.empty:
         return rows, 0
-    n_labels = rows.groupby(names[:3])[["guide", "gene", "stage"]].transform(
-        "nunique", dropna=False
-    )
+    n_labels = rows.groupby(names)[labels].transform("nunique", dropna=False)
     has_several = (n_labels[["guide", "gene"]] > 1).any(axis=1)
     staged = rows[~has_several & (n_labels["stage"] > 1)]
-    return rows[has_several], int(staged.duplicated(names[:3]).sum())
+    return rows[has_several], int(staged.duplicated(names).sum())
 
 
 def _write(blocks: Iterable[tuple[pa.Table, pa.Table]], paths: Sequence[str]) -> None:
@@ -183,8 +187,8 @@ class _Wells:
         self.first, *self.others = tables
         self.screen = screen
         self.columns = self.first.columns
-        is_split = "split" in self.first.described.named.names
-        self.written = [*CELL_COLUMNS, *(["split"] if is_split else [])]
+        extra = {"split": self.first.described.named.names, "crop": self.columns}
+        self.written = [*CELL_COLUMNS, *(name for name in extra if name in extra[name])]
         parts = self.first.parts
         self.seen = sum((part.seen for part in parts), Counter())
         elsewhere = sum((part.elsewhere for part in parts), Counter())
@@ -372,14 +376,18 @@ def _attached(table: pa.Table, other: OfCells, keys: Sequence[Key]) -> tuple[pa.
 
 
 def _several_labels(rows: pd.DataFrame, key: Key) -> InputError:
-    (tile, y_px, x_px), first = next(iter(rows.groupby(["tile", "y_px", "x_px"])))
+    cells = rows.groupby([name for name in rows.columns if name not in ("guide", "gene", "stage")])
+    _, first = next(iter(cells))
     name = "gene" if first["gene"].nunique() > 1 else "guide"
-    n_cells = rows.groupby(["tile", "y_px", "x_px"]).ngroups
     labels = " and ".join(first[name].unique()[:3])
+    cell = first.iloc[0]
+    where = f"crop {cell.get('crop')}"
+    if "y_px" in cell:
+        where = f"y {cell['y_px']:.2f}, x {cell['x_px']:.2f}"
     return InputError(
         where=f"the tables of cells, plate {key[0]} well {key[1]}",
-        found=f"{n_cells} cells that stand twice with different labels, as in tile {tile} at "
-        f"y {y_px:.2f}, x {x_px:.2f}: {name} {labels}",
+        found=f"{cells.ngroups} cells that stand twice with different labels, as in tile "
+        f"{cell['tile']} at {where}: {name} {labels}",
         expected="one guide and gene of each cell",
         fix="correct the table (a join may have doubled its rows), or set screen.ambiguous_labels: "
         "drop to leave these cells out",

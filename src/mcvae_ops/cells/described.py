@@ -170,8 +170,8 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
         "plate": len(wells) > 1,
         "well": max(map(len, wells)) > 1,
         "tile": screen["cut_px"] is None and not screen["tiles"].strip().isdigit(),
-        "y_px": True,
-        "x_px": True,
+        "y_px": "crop" not in known,
+        "x_px": "crop" not in known,
         "gene": True,
         label: True,
     }
@@ -184,3 +184,26 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
             + (" ..." if len(columns) > 12 else ""),
             fix="name the columns under cells.columns or labels.columns",
         )
+
+
+def check_features(tables: Sequence[Described], screen: dict) -> None:
+    """Raise an `InputError` if no cell has a feature, and the configuration does not say so.
+
+    Parameters
+    ----------
+    tables
+        Tables with one row per cell, the first one first.
+    screen
+        features of the configuration.
+    """
+    is_said = not screen["features"] or tables[0].entry.table.get("measure") is False
+    if is_said or any(table.features for table in tables):
+        return
+    reasons = Counter(reason for table in tables for reason in table.reasons.values())
+    listed = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common(5))
+    raise InputError(
+        where="configuration key screen.features",
+        found=f"no feature in the tables of cells (columns: {listed})",
+        expected="columns of numbers that are measured of each cell, or an empty list",
+        fix="set it to [], which leaves out CellProfiler as a model and figures 4D and 4E",
+    )

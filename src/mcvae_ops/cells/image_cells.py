@@ -218,12 +218,19 @@ def segment_cells(
 
 
 def check_labels(
-    labels: Sequence[dict], screen: dict, origin: dict, archive: dict, checked: str
+    further: Sequence[dict],
+    labels: Sequence[dict],
+    screen: dict,
+    origin: dict,
+    archive: dict,
+    checked: str,
 ) -> None:
     """Rule check_labels: say what is wrong with the tables of labels, before images are fetched.
 
     Parameters
     ----------
+    further
+        Tables of the section ``cells`` that stand beside the masks or the segmentation.
     labels, screen, archive
         Sections of the configuration.
     origin
@@ -239,8 +246,9 @@ def check_labels(
     with TemporaryDirectory() as folder:
         cells = _no_cells(screen, origin).assign(plate="", well="")
         write_parquet(cells, f"{folder}/cells.parquet")
-        table = {"table": f"{folder}/cells.parquet", "columns": {}, "parse": {}}
-        list_feature_parts([table], labels, screen, archive, f"{folder}/parts.parquet")
+        table = {"table": f"{folder}/cells.parquet", "columns": {}, "parse": {},
+                 "measure": origin["measure"]}  # fmt: skip
+        list_feature_parts([table, *further], labels, screen, archive, f"{folder}/parts.parquet")
     write_text(f"{len(labels)} tables of labels fit cells on images\n", checked)
 
 

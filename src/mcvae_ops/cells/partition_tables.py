@@ -14,7 +14,14 @@ from mcvae_ops.archive.table_files import first_header
 from mcvae_ops.archive.table_formats import Header, batches_of, header_of
 from mcvae_ops.archive.transfer import Wanted, fetch
 from mcvae_ops.cells.columns import one_form
-from mcvae_ops.cells.described import Described, Entry, check_names, describe, joins_of
+from mcvae_ops.cells.described import (
+    Described,
+    Entry,
+    check_features,
+    check_names,
+    describe,
+    joins_of,
+)
 from mcvae_ops.cells.lookups import Lookup
 from mcvae_ops.cells.partition import Partition, PartitionWriter
 from mcvae_ops.cells.placing import PLACE, Placing
@@ -98,6 +105,7 @@ class TablePartitioner:
         self.described = [self._first(n, entry) for n, entry in enumerate(entries)]
         self.tables, self.of_cells = joins_of(self.described)
         check_names(self.described, screen)
+        check_features([self.described[0], *self.of_cells], screen)
         self.lookups: list[Lookup] = []
 
     def partition(self) -> list[OfCells]:

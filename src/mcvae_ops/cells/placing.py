@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.columns import POSITION
 from mcvae_ops.cells.lookups import keys_of
-from mcvae_ops.screen import control_values, is_like, tile_numbers, tile_shape
+from mcvae_ops.screen import CONTROL, control_values, is_like, tile_numbers, tile_shape
 
 PLACE = ("plate", "well", "tile")
 NAMES = (*PLACE, *POSITION, "guide", "gene", "role", "stage")
@@ -37,6 +37,9 @@ class Placing:
     def cells(self, rows: pa.Table) -> tuple[pa.Table, Counter, Counter, Counter]:
         """Return the cells of the screen that have a place, a position, a guide and a gene.
 
+        Where crops are given, a cell needs its crop in place of a position; and what its role marks
+        as a control needs neither guide nor gene.
+
         Parameters
         ----------
         rows
@@ -48,12 +51,17 @@ class Placing:
         configuration spells them), then the other columns; the number of dropped cells by reason;
         of all cells by (plate, well); of controls by (plate, well) outside the screen.
         """
-        rows = self._complete(rows)
+        rows = self._named_controls(self._complete(rows))
         table, seen = self._placed(rows)
         in_screen = _both(pc.is_valid(table["well"]), self._is_tile(table["tile"]))
+        if "crop" in table.column_names:
+            where = {"without a crop": pc.is_valid(table["crop"])}
+        else:
+            is_known = _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"]))
+            where = {"without a position": is_known}
         tests = {
             "of other plates, wells or tiles": in_screen,
-            "without a position": _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"])),
+            **where,
             "without a guide or gene": _both(
                 pc.is_valid(table["guide"]), pc.is_valid(table["gene"])
             ),
@@ -91,6 +99,17 @@ class Placing:
         others = [name for name in rows.column_names if name not in names]
         return rows.select([*names, *others])
 
+    def _named_controls(self, rows: pa.Table) -> pa.Table:
+        """Name the guide and gene of controls, which plate maps with a role may leave empty."""
+        if self.label == "gene":
+            return rows
+        is_control = self._is_control(rows)
+        for name in ("guide", "gene"):
+            is_nameless = pc.and_(is_control, pc.is_null(rows[name]))
+            values = pc.if_else(is_nameless, CONTROL, rows[name])
+            rows = rows.set_column(rows.column_names.index(name), name, values)
+        return rows
+
     def _placed(self, rows: pa.Table) -> tuple[pa.Table, Counter]:
         """Give wells the spelling of the configuration (null outside), and tiles their number."""
         places = pa.chunked_array([_array(keys_of(rows, ["plate", "well"]))]).dictionary_encode()
@@ -122,12 +141,15 @@ class Placing:
 
     def _controls(self, rows: pa.Table) -> Counter:
         """Count the controls among rows by (plate, well)."""
+        controls = rows.filter(self._is_control(rows))
+        wells = zip(controls["plate"].to_pylist(), controls["well"].to_pylist(), strict=True)
+        return Counter(wells)
+
+    def _is_control(self, rows: pa.Table) -> pa.ChunkedArray:
         labels = rows[self.label]
         marked = [value for value in pc.unique(labels).to_pylist()
                   if value is not None and is_like(value, self.patterns)]  # fmt: skip
-        controls = rows.filter(pc.is_in(labels, pa.array(marked, pa.string())))
-        wells = zip(controls["plate"].to_pylist(), controls["well"].to_pylist(), strict=True)
-        return Counter(wells)
+        return pc.is_in(labels, pa.array(marked, pa.string()))
 
 
 def _numbers(tiles: pa.ChunkedArray) -> pa.Array:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from mcvae_ops.archive.table_files import FileRow, early_header, files_of
-from mcvae_ops.cells.described import Described, Entry, check_names, describe, entries_of, joins_of
+from mcvae_ops.cells.described import (
+    Described,
+    Entry,
+    check_features,
+    check_names,
+    describe,
+    entries_of,
+    joins_of,
+)
 from mcvae_ops.files import write_parquet
 
 logger = logging.getLogger(__name__)
@@ -54,8 +62,9 @@ def list_feature_parts(
         described += [] if table is None else [table]
         logger.info("%s: %d files", entry.key, len(files))
     if len(described) == len(entries):
-        joins_of(described)
+        _, of_cells = joins_of(described)
         check_names(described, screen)
+        check_features([described[0], *of_cells], screen)
         features = [name for table in described for name in table.features]
         logger.info("%d columns that may be features", len(features))
     columns = zip(*rows, strict=True)

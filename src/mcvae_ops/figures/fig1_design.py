@@ -41,11 +41,10 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
     _draw_tables(figure.add_subplot(grid[1, 2]), family, screen)
     n_wells = sum(len(wells) for wells in screen["plates"].values())
     n_tiles = len(tile_numbers(screen["tiles"]))
-    size_px = " x ".join(map(str, tile_shape(screen["tile_size_px"])))
     note = (
         f"Screen {screen['name']}: {style.counted(len(screen['plates']), 'plates')}, "
-        f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well of "
-        f"{size_px} px{_per_pixel(screen)}. Networks: the number "
+        f"{style.counted(n_wells, 'wells')}, {style.counted(n_tiles, 'tiles')} per well"
+        f"{_size_of_tiles(screen)}. Networks: the number "
         "above a layer is its number of channels (or features), the number below it its edge in "
         "px; each network lists what follows its layers. Parameter counts exclude label means and "
         "head."
@@ -56,8 +55,12 @@ def fig1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Data
     return figure, drawn((RUN, layers), (RUN, family))
 
 
-def _per_pixel(screen: dict) -> str:
-    return f" at {screen['pixel_size_um']:g} µm" if screen["pixel_size_um"] else ""
+def _size_of_tiles(screen: dict) -> str:
+    if screen["tile_size_px"] is None:  # of crops that were given
+        return ""
+    size_px = " x ".join(map(str, tile_shape(screen["tile_size_px"])))
+    per_pixel = f" at {screen['pixel_size_um']:g} µm" if screen["pixel_size_um"] else ""
+    return f" of {size_px} px{per_pixel}"
 
 
 def _draw_model(axes: Axes, model, settings: dict, main: str) -> pd.DataFrame:

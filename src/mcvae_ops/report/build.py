@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
-from mcvae_ops.files import count_rows, read_codes, read_frame, write_text
+from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
 from mcvae_ops.report import first_screen, quality_checks
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
@@ -119,7 +119,8 @@ def screen_fact(screen: dict, has_images: bool) -> str:
     if not has_images:
         return f"{plates}, no images"
     channels = ", ".join(
-        f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
+        channel["name"] + (f" ({channel['stain']})" if channel["stain"] else "")
+        for channel in screen["channels"]
     )
     size_um = screen["pixel_size_um"]
     size = f"{size_um:g} µm per px" if size_um else "pixel size not known"
@@ -273,6 +274,9 @@ def report(
     if index:
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
+        if screen["tile_size_px"] is None:  # crops were given
+            y_px = read_table(index, columns=["y_px"])["y_px"]
+            quality["warnings"] = quality_checks.position_warnings(y_px) + quality["warnings"]
         quality["warnings"] = confounded + quality["warnings"]
     lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
     quality["warnings"] += [warning for warning in lists["warning"] if warning]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -82,8 +83,11 @@ def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[str]:
 
 def tile_fact(alignment: pd.DataFrame) -> str:
     """Return the number of tiles and of failed tiles, in words."""
+    n_tiles = len(_tiles(alignment))
+    if (alignment["method"] == "given").all():
+        return f"{n_tiles:,}, whose crops were given"
     n_failed = len(_tiles(alignment[~alignment["passed"].astype(bool)]))
-    return f"{len(_tiles(alignment)):,} aligned and cropped, {n_failed or 'none'} failed"
+    return f"{n_tiles:,} aligned and cropped, {n_failed or 'none'} failed"
 
 
 def _tiles(alignment: pd.DataFrame) -> pd.DataFrame:
@@ -107,6 +111,17 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
                 "used; look at some of these tiles."
             )
     return warnings
+
+
+def position_warnings(y_px: pa.ChunkedArray) -> list[str]:
+    """Return a warning if crops came without the positions of their cells."""
+    if np.isfinite(y_px.to_numpy()).any():
+        return []
+    return [
+        "Crops came without positions: how dense cells lie, and where in their field, is not "
+        "known. Effects of density or place cannot be told from others, and the checks of hits "
+        "against them (survives_confounders) say nothing."
+    ]
 
 
 def known_shift_warnings(checks: pd.DataFrame) -> list[str]:

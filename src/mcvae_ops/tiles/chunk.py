@@ -113,6 +113,54 @@ class ChunkCrops:
         shifts = Shifts(px, unknown, unknown, method)
         self.alignment += alignment_rows(tile, names, shifts, reason)
 
+    def write(
+        self,
+        finished: FinishedTiles,
+        schema: pa.Schema,
+        names: Sequence[str],
+        place: tuple[str, str, str],
+        arms: Mapping[bool, tuple[str, str]],
+        alignment_table: str,
+        dropped: str,
+    ) -> None:
+        """Shuffle the crops of the chunk and write its shards and tables; delete `finished`.
+
+        Parameters
+        ----------
+        finished
+            The crops.
+        schema
+            Of the cells table: an arm without cells would lose its types.
+        names
+            Of the channels.
+        place
+            Plate, well and chunk.
+        arms
+            Paths of the crops (.npy) and cells (.parquet) of controls (True) and of the others.
+        alignment_table, dropped
+            Paths of the tables.
+        """
+        cropped = pd.concat(self.cells, ignore_index=True)
+        rows = np.concatenate([[], *self.rows])
+        # Over the tiles of the chunk, because training reads neighbours in a shard together.
+        seed = zlib.crc32("/".join(place).encode())
+        order = np.random.default_rng(seed).permutation(len(cropped))
+        is_ntc = cropped["is_ntc"].to_numpy(bool)[order]
+        crops = finished.crops()
+        for is_control, (path, index) in arms.items():
+            in_arm = order[is_ntc == is_control]
+            table = pa.Table.from_pandas(
+                cropped.iloc[in_arm], schema.remove_metadata(), preserve_index=False
+            )
+            write_shard(crops, rows[in_arm].astype(np.intp), table, names, path, index)
+        plate, well, _ = place
+        write_parquet(_well_table(self.alignment, ALIGNMENT, plate, well), alignment_table)
+        write_parquet(_well_table(self.dropped, DROPPED, plate, well), dropped)
+        finished.clear()
+        n_dropped = sum(row["n_cells"] for row in self.dropped)
+        logger.info("%d cells cropped, %d dropped, %d tiles failed",
+                    len(cropped), n_dropped, len(self.failed))  # fmt: skip
+
 
 def alignment_rows(tile: int, names: Sequence[str], shifts: Shifts, reason: str) -> list[dict]:
     """Return one row of the alignment table per channel; reason "" means that the tile is used."""
@@ -249,14 +297,14 @@ def _by_tile(table: pd.DataFrame, tiles: Sequence[int]) -> dict[int, pd.DataFram
 
 
 def check_failed(
-    failed: Mapping[int, str], n_tiles: int, max_failed_fraction: float, where: str
+    failed: Mapping, n_all: int, max_failed_fraction: float, where: str, what: str = "tile"
 ) -> None:
-    """Raise an `InputError` if too many of the tiles failed; it quotes the first reason."""
-    if len(failed) > max_failed_fraction * n_tiles:
-        tile, reason = next(iter(failed.items()))
+    """Raise an `InputError` if too many tiles (or crops) failed; it quotes the first reason."""
+    if len(failed) > max_failed_fraction * n_all:
+        name, reason = next(iter(failed.items()))
         raise InputError(
             where=where,
-            found=f"{len(failed)} of {n_tiles} tiles unusable (tile {tile}: {reason})",
+            found=f"{len(failed)} of {n_all} {what}s unusable ({what} {name}: {reason})",
             expected=f"at most {max_failed_fraction:.1%} (crop.max_failed_fraction)",
             fix="correct the configuration of the screen or its files, or allow more",
         )
@@ -346,24 +394,9 @@ def crop_chunk(
     )
     where = f"{plate} {well} chunk {chunk}"
     check_failed(result.failed, len(tiles), crop["max_failed_fraction"], where)
-    cropped = pd.concat(result.cells, ignore_index=True)
-    rows = np.concatenate([[], *result.rows])
-    # Shuffled over the tiles of the chunk, because training reads neighbours in a shard together.
-    seed = zlib.crc32(f"{plate}/{well}/{chunk}".encode())
-    order = np.random.default_rng(seed).permutation(len(cropped))
-    is_ntc = cropped["is_ntc"].to_numpy(bool)[order]
-    schema, crops = read_schema(cells).remove_metadata(), finished.crops()
-    for in_arm, path, index in ((is_ntc, ntc, ntc_index), (~is_ntc, perturbed, perturbed_index)):
-        # The schema of the input, because an arm without cells would lose its types.
-        table = pa.Table.from_pandas(cropped.iloc[order[in_arm]], schema, preserve_index=False)
-        write_shard(crops, rows[order[in_arm]].astype(np.intp), table, names, path, index)
-    write_parquet(_well_table(result.alignment, ALIGNMENT, plate, well), alignment_table)
-    write_parquet(_well_table(result.dropped, DROPPED, plate, well), dropped)
-    finished.clear()
-    n_dropped = sum(row["n_cells"] for row in result.dropped)
-    logger.info(
-        "%d cells cropped, %d dropped, %d tiles failed", len(cropped), n_dropped, len(result.failed)
-    )
+    arms = {True: (ntc, ntc_index), False: (perturbed, perturbed_index)}
+    result.write(finished, read_schema(cells), names, (plate, well, chunk), arms,
+                 alignment_table, dropped)  # fmt: skip
 
 
 def _well_table(rows: list[dict], schema: pa.Schema, plate: str, well: str) -> pa.Table:

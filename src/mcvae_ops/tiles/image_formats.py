@@ -57,9 +57,33 @@ class PngImage:
         """Nothing is open."""
 
 
+class NpyImage:
+    """An array of NumPy, whose axes before Y and X have no names; see `Image`."""
+
+    channel_names = ()
+
+    def __init__(self, path: str | Path) -> None:
+        self._pixels = np.load(path, allow_pickle=False)
+        if not 2 <= self._pixels.ndim <= 4:
+            raise TileError(f"{self._pixels.ndim} axes, expected 2 to 4")
+        self.axes = "IQYX"[-self._pixels.ndim :]
+        self.shape, self.dtype = self._pixels.shape, self._pixels.dtype
+
+    def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
+        """Return a window (y, x) of the plane at a place on the axes before Y and X."""
+        return self._pixels[index][window]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+FORMATS = {".png": PngImage, ".npy": NpyImage}
+"""Formats by the end of the name; other files are TIFF."""
+
+
 @contextmanager
 def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Image]:
-    """Open an image; its name says the format: PNG, a folder of OME-Zarr, or else TIFF.
+    """Open an image; its name says the format: OME-Zarr, PNG, NumPy (.npy), or else TIFF.
 
     Parameters
     ----------
@@ -89,7 +113,7 @@ def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Imag
 def _open(path: str | Path, archive: dict | None) -> Image:
     if is_zarr(path):
         return ZarrImage(path, archive)
-    return PngImage(path) if str(path).lower().endswith(".png") else TiffImage(path)
+    return FORMATS.get(Path(path).suffix.lower(), TiffImage)(path)
 
 
 def _reason(error: Exception) -> str:

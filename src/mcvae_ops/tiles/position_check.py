@@ -143,7 +143,7 @@ def brightness_by_shift(
     -------
     Two arrays (2 `_REACH` + 1, 2 `_REACH` + 1), by the shift in y and x from -`_REACH` on.
     """
-    size = tuple(length + _REACH for length in brightness.shape)
+    size = tuple(scipy.fft.next_fast_len(n + _REACH, real=True) for n in brightness.shape)
     inside = points[_inside(points, brightness.shape)]
     cells = np.zeros(size)
     np.add.at(cells, tuple(np.minimum(np.floor(inside + 0.5).astype(int),

@@ -1,6 +1,6 @@
 """Read one tile: axes from the metadata, focal planes projected one after the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -64,11 +64,40 @@ def read_tile(
     for group, members in groupby(by_group, key=lambda item: item[1].group):
         if group not in paths:
             raise TileError(f"no file of {group}")
+        positions, of_group = zip(*members, strict=True)
         with opened_image(paths[group], archive) as image:
-            for position, channel in members:
-                planes = _Planes(image, axes, channel, z_planes, shape, window)
-                tile[position] = as_counts(project(planes, projection), **(counts or {}))
+            planes = projected_planes(
+                image, of_group, z_planes, projection, shape, axes, counts, window
+            )
+            for position, plane in zip(positions, planes, strict=True):
+                tile[position] = plane
     return tile
+
+
+def projected_planes(
+    image: Image,
+    channels: Sequence[Channel],
+    z_planes: int,
+    projection: str,
+    shape: tuple[int, int],
+    axes: str | None,
+    counts: Mapping[str, float] | None,
+    window: Window,
+) -> Iterator[np.ndarray]:
+    """Yield the plane (y, x) of each channel of an open image, projected, as counts.
+
+    Parameters
+    ----------
+    image, channels
+        The image, and those of its channels that are wanted.
+    shape
+        Lengths (y, x) that its planes must have.
+    z_planes, projection, axes, counts, window
+        See `read_tile`.
+    """
+    for channel in channels:
+        planes = _Planes(image, axes, channel, z_planes, shape, window)
+        yield as_counts(project(planes, projection), **(counts or {}))
 
 
 def as_counts(image: np.ndarray, scale: float = 1.0, offset: float = 0.0) -> np.ndarray:

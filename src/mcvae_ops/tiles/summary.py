@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from mcvae_ops.files import read_table, write_parquet
+from mcvae_ops.tiles.chunk import ALIGNMENT, DROPPED
+from mcvae_ops.tiles.consensus import CHECKS, OVERLAY
 
 
 def summarise_tiles(
@@ -24,14 +26,15 @@ def summarise_tiles(
     alignments, dropped
         Tables of the chunks.
     checks, overlays
-        Tables of the plates.
+        Tables of the plates; none where crops are given.
     alignment_table, dropped_table, checks_table, overlays_table
         Outputs.
     """
-    for parts, target in (
-        (alignments, alignment_table),
-        (dropped, dropped_table),
-        (checks, checks_table),
-        (overlays, overlays_table),
+    for schema, parts, target in (
+        (ALIGNMENT, alignments, alignment_table),
+        (DROPPED, dropped, dropped_table),
+        (CHECKS, checks, checks_table),
+        (OVERLAY, overlays, overlays_table),
     ):
-        write_parquet(pa.concat_tables([read_table(part) for part in parts]), target)
+        tables = [schema.empty_table(), *map(read_table, parts)]
+        write_parquet(pa.concat_tables(tables), target)

@@ -21,6 +21,7 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
     channels_from,
     control_values,
+    crops_are_given,
     folder_name,
     tile_numbers,
     tile_shape,
@@ -28,6 +29,7 @@ from mcvae_ops.screen import (
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths, profile_places
+from mcvae_ops.workflow.shorthand import NO_IMAGES
 
 ORIGINS = ("table", "masks", "segment")  # what cells come from
 PICTURE_PX = 16_383  # of WebP, width and height
@@ -79,6 +81,12 @@ def _check_tiles(config: dict) -> None:
             "correct them",
         )
     _check_grid(screen, tiles)
+    if screen["tile_size_px"] is None:
+        if not crops_are_given(config["cells"]):
+            raise _missing(
+                "screen.tile_size_px", "a size", "images are read", "set it, in px: [y, x]"
+            )
+        return
     size_px = min(tile_shape(screen["tile_size_px"]))
     if config["crop"]["size_px"] > size_px:
         raise _wrong(
@@ -127,7 +135,8 @@ def _check_chain(config: dict) -> None:
 def _check_images(config: dict) -> None:
     """Refuse an address of images that cannot be read, or wells that are named twice."""
     screen = config["screen"]
-    check_address(screen)
+    if not crops_are_given(config["cells"]):
+        check_address(screen)
     for plate, wells in screen["plates"].items():
         # A simulated archive names its folders after the plates.
         if config["source"] == "simulated" and any(n != folder_name(n) for n in (plate, *wells)):
@@ -237,6 +246,38 @@ def _check_cells(config: dict) -> None:
             "images say nothing of genes and controls",
             "name a table with the columns well and gene",
         )
+
+
+def _check_given_crops(config: dict) -> None:
+    """Refuse what is said of images beside crops that are given."""
+    for number, table in enumerate(config["cells"]):
+        if number and "crop" in table["columns"]:
+            raise _wrong(
+                f"cells[{number}].columns.crop",
+                "the crop in a further table",
+                "the first table of cells, whose rows are the cells",
+                "move it there",
+            )
+    if not crops_are_given(config["cells"]):
+        return
+    screen, first = config["screen"], config["cells"][0]
+    beside = {
+        "screen.images": screen["images"] != NO_IMAGES["screen"]["images"],
+        "screen.cut_px": screen["cut_px"],
+        "screen.duplicates": screen["duplicates"],
+        "cells.masks": first["masks"],
+        "cells.segment": first["segment"],
+        "alignment.measure": config["alignment"]["measure"],
+        "crop.illumination": config["crop"]["illumination"],
+    }
+    for key, is_said in beside.items():
+        if is_said:
+            raise _wrong(
+                key,
+                "a value beside cells.columns.crop",
+                "nothing: crops are given, and no image is read",
+                "remove it, or crop from cells.columns",
+            )
 
 
 def _of_masks(config: dict) -> dict:
@@ -446,6 +487,7 @@ def _check_embeddings(config: dict) -> None:
 
 
 CHECKS = (
+    _check_given_crops,
     _check_channels,
     _check_chain,
     _check_images,

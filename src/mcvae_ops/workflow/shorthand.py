@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mcvae_ops.archive.patterns import wells_of
 from mcvae_ops.embeddings.spaces import parts_of
-from mcvae_ops.screen import tile_shape
+from mcvae_ops.screen import crops_are_given, tile_shape
 
 # Keys of a table of cells, and of labels, that may be left out.
 CELLS = {"table": None, "columns": {}, "parse": {}, "masks": None, "segment": None, "measure": None}
@@ -20,6 +20,8 @@ NO_IMAGES = {
     },
     "crop": {"size_px": 48},
 }  # fmt: skip
+# What stands for the images where crops are given, and the axes of crops that do not name them.
+GIVEN_CROPS = {"images": NO_IMAGES["screen"]["images"], "tile_size_px": None, "axes": "CYX"}
 # What describes images and trainings, for embeddings that others made; it is never read either.
 NO_CROPS = {
     "screen": {"images": "none/{plate}/{well}/{tile}", "channels": [{"name": "none"}]},
@@ -43,8 +45,8 @@ def in_full(config: dict) -> dict:
     A new configuration: rectangles of wells as lists, every key of each channel and of the grid of
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
     lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
-    not describe plates, images and channels; embeddings that others made are the models of the
-    run, and need not describe images and channels.
+    not describe plates, images and channels, and crops that are given need no images; embeddings
+    that others made are the models of the run, and need not describe images and channels.
     """
     if _is_section_of_spaces(entries := config.get("embeddings")):
         full = {name: EMBEDDED | entry for name, entry in entries.items()}
@@ -62,6 +64,8 @@ def in_full(config: dict) -> dict:
     if not isinstance(screen, dict):
         return config
     screen = dict(screen)
+    if _has_crops(config["cells"]):
+        screen |= {key: GIVEN_CROPS[key] for key in GIVEN_CROPS if screen.get(key) is None}
     if isinstance(screen.get("plates"), dict):
         screen["plates"] = {name: _wells(wells) for name, wells in screen["plates"].items()}
     if _is_list_of_sections(screen.get("channels")):
@@ -131,6 +135,11 @@ def _is_section_of_spaces(entries: object) -> bool:
             for entry in entries.values()
         )
     )
+
+
+def _has_crops(cells: object) -> bool:
+    is_in_full = _is_list_of_sections(cells) and isinstance(cells[0]["columns"], dict)
+    return is_in_full and crops_are_given(cells)
 
 
 def _tables(tables: object, keys: dict) -> object:

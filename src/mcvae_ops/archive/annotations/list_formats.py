@@ -1,6 +1,7 @@
 """Rows of a list in any format in which lists of genes come.
 
-Text tables (tabs, commas, semicolons), GMT, JSON, a list in a notebook, parquet; each as it is,
+Text tables (tabs, commas, semicolons), GMT, JSON, a list in a notebook (also one that is commented
+out), parquet; each as it is,
 gzipped or in a zip archive. Named sets of genes (GMT, JSON, a dictionary in a notebook) become rows
 (set, gene).
 """
@@ -10,6 +11,8 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import groupby, islice
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -24,6 +27,7 @@ SET, GENE = "set", "gene"
 # "file.ipynb#name": formats that hold several named lists.
 _NAMED = re.compile(r"^(.+\.(?:ipynb|json|gmt)(?:\.gz|\.zip)?)#([^#/]+)$", re.IGNORECASE)
 _PARQUET = b"PAR1"
+_ASSIGNMENT = re.compile(r"\w+ *= *[\[{(]")
 
 
 def place_and_name(table: str) -> tuple[str, str | None]:
@@ -140,9 +144,24 @@ def _is_genes(value: object) -> bool:
 
 
 def _assigned(notebook: dict, name: str | None, where: str) -> object:
-    """Return the value of a name that a code cell of a notebook assigns, if it is a literal."""
+    """Return the literal that a notebook assigns to a name, in code or else in a comment."""
+    lists = _lists_in(_code(notebook), name, where)
+    if name is None:
+        raise _wrong(
+            where,
+            f"a notebook with the lists {', '.join(lists) or 'none'}",
+            f"write {where}#NAME",
+            "the name of one list behind a #",
+        )
+    if name not in lists:
+        lists |= _lists_in(_commented_out(notebook), name, where)
+    return _entry(lists, name, where)
+
+
+def _lists_in(trees: Iterable[ast.Module], name: str | None, where: str) -> dict[str, object]:
+    """Return the lists and dictionaries that code assigns to names, `name` to one value alone."""
     values: dict[str, object] = {}
-    for tree in _code(notebook):
+    for tree in trees:
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)):
                 continue
@@ -157,28 +176,37 @@ def _assigned(notebook: dict, name: str | None, where: str) -> object:
                 fix = "write the list into a file of its own"
                 raise InputError.twice(where=where, what=f"the list {name!r}", fix=fix)
             values[label] = value
-    lists = {label: value for label, value in values.items() if isinstance(value, list | dict)}
-    if name is None:
-        raise _wrong(
-            where,
-            f"a notebook with the lists {', '.join(lists) or 'none'}",
-            f"write {where}#NAME",
-            "the name of one list behind a #",
-        )
-    return _entry(lists, name, where)
+    return {label: value for label, value in values.items() if isinstance(value, list | dict)}
 
 
 def _code(notebook: dict) -> Iterator[ast.Module]:
     """Yield the code cells that Python can parse, without magic and shell lines."""
+    for lines in _cells(notebook):
+        yield from _parsed(line for line in lines if not line.lstrip().startswith(("%", "!")))
+
+
+def _commented_out(notebook: dict) -> Iterator[ast.Module]:
+    """Yield the assignments that are commented out: ``# name = [`` to the line that closes it."""
+    for lines in _cells(notebook):
+        for is_comment, block in groupby(lines, lambda line: line.lstrip().startswith("#")):
+            text = [line.strip().lstrip("#").strip() for line in block] if is_comment else []
+            for first, line in enumerate(text):
+                if _ASSIGNMENT.match(line):
+                    ends = range(first + 1, len(text) + 1)
+                    whole = (tree for end in ends for tree in _parsed(text[first:end]))
+                    yield from islice(whole, 1)
+
+
+def _cells(notebook: dict) -> Iterator[list[str]]:
+    """Yield the lines of each code cell."""
     for cell in notebook.get("cells") or []:
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        lines = "".join(map(str, cell.get("source") or "")).split("\n")
-        code = "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
-        try:
-            yield ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            yield "".join(map(str, cell.get("source") or "")).split("\n")
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[ast.Module]:
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        yield ast.parse("\n".join(lines))
 
 
 def _entry(entries: dict, name: str, where: str) -> object:

@@ -13,22 +13,27 @@ def density_features(cells: pd.DataFrame) -> np.ndarray:
     Parameters
     ----------
     cells
-        All cells, with plate, well, tile, y_px, x_px.
+        All cells, with plate, well, tile, y_px, x_px (NaN where crops came without positions).
 
     Returns
     -------
     Number of cells in the tile, and number of other cells per px^2 in two windows around the cell,
     of shape (cell, 3). Windows are clipped to the area that holds cells, so that the edge of a tile
     does not look empty. The cell itself is not counted and no logarithm is taken, because both
-    would reveal the size of the clipped window, and with it the position.
+    would reveal the size of the clipped window, and with it the position. Windows of cells without
+    a position count as empty.
     """
     place = cells[["y_px", "x_px"]].to_numpy(float)
-    low, high = place.min(axis=0), place.max(axis=0)
+    is_placed = np.isfinite(place).all(axis=1)
     tiles = cells.groupby(["plate", "well", "tile"], sort=False, observed=True).indices.values()
-    features = np.empty((len(cells), 1 + len(DENSITY_WINDOWS)))
+    features = np.zeros((len(cells), 1 + len(DENSITY_WINDOWS)))
     for rows in tiles:
-        tree = cKDTree(place[rows])
         features[rows, 0] = len(rows)
+    if not is_placed.any():
+        return features
+    low, high = np.nanmin(place, axis=0), np.nanmax(place, axis=0)
+    for rows in (rows[is_placed[rows]] for rows in tiles):
+        tree = cKDTree(place[rows])
         for k, fraction in enumerate(DENSITY_WINDOWS, start=1):
             half = max(fraction * (high - low).max(), 1.0)
             count = tree.query_ball_point(place[rows], half, p=np.inf, return_length=True)

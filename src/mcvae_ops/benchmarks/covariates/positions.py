@@ -15,7 +15,7 @@ CENTRE_TILES = {"published": "published_centre_tiles", "strict": "centre_tiles"}
 def fov_position(
     y_px: np.ndarray,
     x_px: np.ndarray,
-    tile_size_px: int | Sequence[int],
+    tile_size_px: int | Sequence[int] | None,
     centre_fraction: float,
     edge_fraction: float,
 ) -> np.ndarray:
@@ -26,7 +26,7 @@ def fov_position(
     y_px, x_px
         Position in the tile, px, of shape (cell,); the centre of the first pixel is 0.
     tile_size_px
-        Lengths (y, x) of the tile, or one number for both, px.
+        Lengths (y, x) of the tile, or one number for both, px; None where they are not known.
     centre_fraction, edge_fraction
         Fractions of the tile edge. Cells nearer to the centre of the tile than the first fraction
         are centre cells; cells at least the second fraction away are edge cells. Distances are
@@ -40,6 +40,8 @@ def fov_position(
     ----------
     Wang et al. 2023, figure 3: 450 and 1200 of 2960 px.
     """
+    if tile_size_px is None:
+        return np.full(len(y_px), UNUSED)
     lengths = np.array(tile_shape(tile_size_px))[:, None]
     offset = np.stack([np.asarray(y_px, float), np.asarray(x_px, float)]) - (lengths - 1) / 2
     fraction = np.abs(offset / lengths).max(axis=0)

@@ -113,11 +113,16 @@ def confounders_of(cells: pd.DataFrame) -> np.ndarray:
 
     Returns
     -------
-    (cell, 4): the columns of `density_features`, then the distance in px (the larger of y and x).
+    (cell, 4): the columns of `density_features`, then the distance in px (the larger of y and x); 0
+    for cells whose crops came without positions.
     """
     place = cells[["y_px", "x_px"]].to_numpy(float)
-    middle = (place.max(axis=0) + place.min(axis=0)) / 2
-    return np.column_stack([density_features(cells), np.abs(place - middle).max(axis=1)])
+    distance = np.zeros(len(cells))
+    if (is_placed := np.isfinite(place).all(axis=1)).any():
+        placed = place[is_placed]
+        middle = (placed.max(axis=0) + placed.min(axis=0)) / 2
+        distance[is_placed] = np.abs(placed - middle).max(axis=1)
+    return np.column_stack([density_features(cells), distance])
 
 
 def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]]) -> pd.DataFrame:
