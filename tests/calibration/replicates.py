@@ -185,7 +185,7 @@ def mechanisms(seed: int, strength: float, dimensions: int = 16) -> tuple:
 
 
 def mechanism_p(seed: int) -> list[float]:
-    rows = mechanism_rows(*mechanisms(seed, 0.0), 199, seed, ROW)
+    rows = mechanism_rows(*mechanisms(seed, 0.0), 499, seed, ROW)
     found = [row["value"] for row in rows if row["metric"].endswith("_p_value")]
     return [found[0], found[-1]]
 
