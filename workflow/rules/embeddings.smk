@@ -2,7 +2,7 @@
 Embeddings: one vector for every cell, of each training and of the baselines.
 
 INPUTS
-    results/{screen}/shards/{index,splits}.parquet
+    results/{screen}/shards/{index,splits}.parquet, cells.arrow
     results/{screen}/models/{model}/{seed}/weights.pt
     results/{screen}/features/{plate}.parquet
 OUTPUTS
@@ -15,6 +15,7 @@ rule embed_cells:
     """Embed a part of the cells: the means of the posterior."""
     input:
         index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
         weights="results/{screen}/models/{model}/{seed}/weights.pt",
     output:
         embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),

@@ -177,6 +177,7 @@ def montages(
 
 def explorer(
     index: str,
+    cells: str,
     guides: str,
     genes: str,
     maps: str,
@@ -193,6 +194,8 @@ def explorer(
     ----------
     index
         Shard index (parquet).
+    cells
+        Its numbers (rule training_cells).
     guides, genes
         Profiles of the main model; the page shows profiles of all cells.
     maps
@@ -219,19 +222,19 @@ def explorer(
     data = {
         level: points(profiles[level], table[table["level"] == level], level) for level in profiles
     }
-    cells = read_training_cells(index)
+    every = read_training_cells(cells)
     guide = _guide_numbers(index, data["guide"]["name"])
-    chosen, controls = choose_crops(cells, guide, crops_per_gene)
-    crops = Crops(Path(index).parents[1], cells)
+    chosen, controls = choose_crops(every, guide, crops_per_gene)
+    crops = Crops(Path(index).parents[1], every)
     painter = gene_pictures.Painter(crops, controls)
     with whole_folder(pictures) as folder:
-        numbers = write_pictures(chosen, painter, cells.labels, folder)
+        numbers = write_pictures(chosen, painter, every.labels, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
-    data["montages"] = montages(chosen, numbers, cells, guide)
+    data["montages"] = montages(chosen, numbers, every, guide)
     found = read_frame(hits)
     data["hits"] = hit_lines(found, screen["words"])
     data["table"] = hit_table(found)
-    data["batches"] = cells.batches
+    data["batches"] = every.batches
     data["channels"] = screen["channels"]
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
     data["folder"] = Path(pictures).name

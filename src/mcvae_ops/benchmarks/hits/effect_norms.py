@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from mcvae_ops.benchmarks.estimates.intervals import LEVEL
+from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.exchange import Stratum
 
 
@@ -29,17 +30,14 @@ class Effect(NamedTuple):
 
 
 def effect_rows(
-    centred: np.ndarray,
-    controls: dict[int, np.ndarray],
-    groups: list[list[Stratum]],
-    spaces: dict[str, list[int]],
+    centred: CentredCells, groups: list[list[Stratum]], spaces: dict[str, list[int]]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return norms with intervals, agreement of batches and class of each group; its profile.
 
     Parameters
     ----------
-    centred, controls
-        As `mcvae_ops.profiles.exchange.centre_on_controls` returns.
+    centred
+        Cells.
     groups
         Strata of each group, at least one each.
     spaces
@@ -50,8 +48,8 @@ def effect_rows(
     n_batches, n_batches_agree, replicate_correlation and, where there is a salient space, norms and
     effect; (group, dimension) differences from the controls.
     """
-    pooled = np.concatenate(list(controls.values()))
-    covariance = pooled.T @ pooled / max(1, len(pooled) - len(controls))
+    pooled = np.concatenate(list(centred.controls.values()))
+    covariance = pooled.T @ pooled / max(1, len(pooled) - len(centred.controls))
     rows, profiles = [], []
     for strata in groups:
         effect = effect_of(centred, strata, covariance)
@@ -71,13 +69,15 @@ def effect_rows(
     return table, np.array(profiles).reshape(len(rows), -1)
 
 
-def effect_of(centred: np.ndarray, strata: list[Stratum], control_covariance: np.ndarray) -> Effect:
+def effect_of(
+    centred: CentredCells, strata: list[Stratum], control_covariance: np.ndarray
+) -> Effect:
     """Return the effect of a group.
 
     Parameters
     ----------
     centred
-        (cell, dimension), minus the mean of the controls of the batch.
+        Cells.
     strata
         Of the group, at least one.
     control_covariance
@@ -85,22 +85,25 @@ def effect_of(centred: np.ndarray, strata: list[Stratum], control_covariance: np
     """
     weights = np.array([stratum.weight for stratum in strata])
     shares = weights / weights.sum()
-    by_batch = np.stack([centred[stratum.rows].mean(axis=0) for stratum in strata])
+    cells = [centred[stratum.rows] for stratum in strata]
+    by_batch = np.stack([each.mean(axis=0) for each in cells])
     n = np.array([len(stratum.rows) for stratum in strata])
     m = np.array([stratum.n_pool for stratum in strata]) - n
-    own = _covariance(centred, strata)
+    own = _covariance([each - mean for each, mean in zip(cells, by_batch, strict=True)])
     covariance = (shares**2 / n).sum() * (control_covariance if own is None else own)
     covariance = covariance + (shares**2 / m).sum() * control_covariance
     return Effect(shares @ by_batch, covariance, by_batch)
 
 
-def _covariance(centred: np.ndarray, strata: list[Stratum]) -> np.ndarray | None:
-    """Return the covariance of cells within batches; None unless they outnumber the dimensions."""
-    cells = [centred[s.rows] - centred[s.rows].mean(axis=0) for s in strata]
+def _covariance(cells: list[np.ndarray]) -> np.ndarray | None:
+    """Return the covariance of cells within batches; None unless they outnumber the dimensions.
+
+    `cells` has those of each batch, (cell, dimension), minus their mean.
+    """
     freedom = sum(len(each) - 1 for each in cells)
-    if freedom < centred.shape[1]:
-        return None
     together = np.concatenate(cells)
+    if freedom < together.shape[1]:
+        return None
     return together.T @ together / freedom
 
 
