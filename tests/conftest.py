@@ -25,6 +25,14 @@ def one_thread() -> None:
         sys.modules["torch"].set_num_threads(1)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes by its length: archives hold times, and processes must agree on names.
+
+    With pytest-xdist every process collects the tests for itself.
+    """
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in a hook of this name, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and all tests that share the tiny run in one, too.
