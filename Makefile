@@ -3,7 +3,7 @@
 # make evaluate  models compared on three further screens, on which no model was developed
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests of units and of the workflow's plans
-# make test-runs  the tests that run whole screens: killed, damaged, served by hostile servers
+# make test-runs  the tests that run whole screens and trainings: killed, damaged, on hostile servers
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make calibration  do p values and intervals mean what they say? (simulated truth; long)
 # make lint   ruff, snakefmt, snakemake --lint

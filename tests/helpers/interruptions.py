@@ -54,8 +54,8 @@ def interrupt(
     for number in range(n):
         with open(folder / "output.txt", "w") as output:
             run = subprocess.Popen(
-                command(folder, *arguments), stdout=output, stderr=subprocess.STDOUT,
-                env=environment(), start_new_session=True,
+                command(folder, *arguments, "--logger-mcvae-ops-full"),
+                stdout=output, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
             )  # fmt: skip
             new = []
             while len(new) <= between and run.poll() is None:

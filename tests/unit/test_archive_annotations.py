@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcvae_ops.archive import content
-from mcvae_ops.archive.annotations.annotation_tables import COLUMNS, annotations
+from mcvae_ops.archive.annotations.annotation_tables import COLUMNS, annotations, compare_checksums
 from mcvae_ops.archive.annotations.list_sources import Listed, check_list, tidy_list
 from mcvae_ops.errors import InputError
 from tests.conftest import ROOT
@@ -312,9 +312,9 @@ def test_real_sources_and_their_licences(shared, run):
     assert licences["used"].all()
     assert licences["sha256"].str.len().eq(64).all()
     # These two are tables made from the recorded files: a JSON, and a list in a notebook.
-    differs = licences.loc[licences["checksum"] == "differs", "source"]
-    assert set(differs) == {"functional_groups", "mitotic_factors"}
-    assert licences["checksum"].isin(["as recorded", "differs"]).all()
+    others = licences.loc[licences["checksum"] == "not recorded", "source"]
+    assert set(others) == {"functional_groups", "mitotic_factors"}
+    assert licences["checksum"].isin(["as recorded", "not recorded"]).all()
     tables, licences = run(sources, commercial_use=True)
     assert tables["complexes"].empty
     assert set(tables["pairs"]["source"]) == {"Reactome", "hu.MAP", "STRING"}
@@ -352,3 +352,16 @@ def test_a_checksum_is_verified(tmp_path, run):
     assert digest in str(error.value) and len(real) == 64
     tables, _ = run({"functional_groups": {"table": str(path), "sha256": real.upper()}})
     assert list(tables["functional_groups"].itertuples(index=False, name=None)) == GROUPS
+
+
+@pytest.mark.parametrize(
+    ("sha256", "address", "verdict"),
+    [("a1", "https://x/list", "as recorded"), ("a1", "copy.txt", "as recorded"),
+     ("b2", "https://x/list", "differs"), ("b2", "mine.txt", "not recorded"),
+     ("b2", "https://x/unknown", "not recorded")],
+)  # fmt: skip
+def test_a_checksum_is_compared_with_that_of_its_address(sha256, address, verdict):
+    recorded = pd.DataFrame(
+        {"address": ["https://x/list", "https://x/unknown"], "sha256": ["a1", ""]}
+    )
+    assert compare_checksums({"l": sha256}, {"l": address}, recorded) == {"l": verdict}

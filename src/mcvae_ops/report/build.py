@@ -5,6 +5,7 @@ The same inputs give the same bytes, except for the parts between ``<!-- timings
 """
 
 import base64
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
+
+logger = logging.getLogger(__name__)
 
 SHOWN_HITS = 25
 VERDICTS = {
@@ -276,6 +279,8 @@ def report(
         f"{word}: {verdicts[word]}" for word in VERDICTS if word in verdicts
     )
     facts["warnings"] = str(len(quality["warnings"]) or "none")
+    for warning in quality["warnings"]:
+        logger.warning("%s", warning)
     compared = {
         Path(path).stem: _records(compare_with_paper(Path(path).stem, pd.read_csv(path)))
         for path in data

@@ -13,7 +13,7 @@ from mcvae_ops.archive.annotations.list_sources import (
     read_content,
     tidy_list,
 )
-from mcvae_ops.archive.licences import UNKNOWN, is_non_commercial, licence_of, plain_name
+from mcvae_ops.archive.licences import UNKNOWN, is_non_commercial, licence_of
 from mcvae_ops.errors import shown
 from mcvae_ops.files import write_csv, write_parquet
 
@@ -30,29 +30,36 @@ COLUMNS = {  # of each table
 }
 
 
-def compare_checksums(received: dict[str, str], recorded: pd.DataFrame) -> dict[str, str]:
+def compare_checksums(
+    received: dict[str, str], addresses: dict[str, str], recorded: pd.DataFrame
+) -> dict[str, str]:
     """Say of each source whether its file is the recorded one.
 
     Parameters
     ----------
     received
         sha256 by source.
+    addresses
+        Where each source came from.
     recorded
-        Columns name and sha256 (empty where none is known) of ``resources/SOURCES.tsv``.
+        Columns address and sha256 (empty where none is known) of ``resources/SOURCES.tsv``.
 
     Returns
     -------
-    "as recorded", "differs" or "not recorded", by source.
+    By source: "as recorded"; "differs" from what was recorded at its address; or "not recorded".
     """
-    known = {plain_name(name): sha256 for name, sha256 in recorded[["name", "sha256"]].values}
+    known = recorded[recorded["sha256"] != ""].set_index("address")["sha256"]
     verdicts = {}
     for source, sha256 in received.items():
-        if sha256 in known.values():
+        if (known == sha256).any():
             verdicts[source] = "as recorded"
+        elif addresses[source] in known.index:
+            verdicts[source] = "differs"
+            logger.warning(
+                "%s: its file is no longer the one that resources/SOURCES.tsv records", source
+            )
         else:
-            verdicts[source] = "differs" if known.get(plain_name(source)) else "not recorded"
-        if verdicts[source] == "differs":
-            logger.warning("%s: not the file that resources/SOURCES.tsv records", source)
+            verdicts[source] = "not recorded"
     return verdicts
 
 
@@ -125,7 +132,9 @@ def annotations(
         empty = pd.DataFrame(columns=COLUMNS[name])
         write_parquet(pd.concat([empty, *parts[name]]).astype("string"), path)
     verdicts = compare_checksums(
-        received, pd.read_csv(recorded, sep="\t", dtype=str, keep_default_na=False)
+        received,
+        dict(zip(table["source"], table["address"], strict=True)),
+        pd.read_csv(recorded, sep="\t", dtype=str, keep_default_na=False),
     )
     table["sha256"] = [received.get(source, "") for source in table["source"]]
     table["checksum"] = [verdicts.get(source, "") for source in table["source"]]
