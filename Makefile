@@ -56,6 +56,10 @@ evaluate: .venv/installed
 	$(call RUN,results/evaluation/model_comparison.md --configfile $(EVALUATION))
 	@echo "Comparison of models: results/evaluation/model_comparison.md"
 
+# The picture of README.md, from a demo on this machine.
+resources/example.png: results/simulated/figures/fig2a.png
+	cp $< $@
+
 check: .venv/installed
 	$(BIN)/pytest tests/demo
 

@@ -32,15 +32,15 @@ def write_configuration(config: dict, folder: Path) -> Path:
     return path
 
 
-def command(folder: Path, *arguments: str) -> list[str]:
-    """Snakemake in a folder, with the configuration that was written there."""
+def command(folder: Path, *arguments: str, clone: Path = ROOT) -> list[str]:
+    """Snakemake of a clone in a folder, with the configuration that was written there."""
     path = folder / "config.yaml"
     return [
         sys.executable, "-m", "snakemake",
-        "--snakefile", str(ROOT / "Snakefile"),
+        "--snakefile", str(clone / "Snakefile"),
         "--directory", str(folder),
         *(("--configfile", str(path)) if path.exists() else ()),
-        "--workflow-profile", str(ROOT / "workflow/profiles/default"),
+        "--workflow-profile", str(clone / "workflow/profiles/default"),
         *arguments,
     ]  # fmt: skip
 
@@ -50,17 +50,17 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def snakemake(folder: Path, *arguments: str, clone: Path = ROOT) -> subprocess.CompletedProcess:
     """Run Snakemake to its end; standard output and error come together as text."""
     return subprocess.run(
-        command(folder, *arguments),
+        command(folder, *arguments, clone=clone),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
     )  # fmt: skip
 
 
-def jobs(folder: Path, *arguments: str) -> dict[str, int]:
+def jobs(folder: Path, *arguments: str, clone: Path = ROOT) -> dict[str, int]:
     """Count the jobs that a dry run would start, by rule."""
-    done = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules")
+    done = snakemake(folder, *arguments, "--dry-run", "--quiet", "rules", clone=clone)
     assert done.returncode == 0, done.stdout
     rows = [line.split() for line in done.stdout.splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}

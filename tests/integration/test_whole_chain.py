@@ -12,6 +12,7 @@ import pytest
 
 import mcvae_ops
 from mcvae_ops.errors import InputError
+from tests.conftest import ROOT
 from tests.helpers.interruptions import digests, interrupt
 from tests.helpers.runs import (
     jobs,
@@ -93,6 +94,15 @@ def test_results_are_opened_in_python(tiny_run, tmp_path):
 
 def test_nothing_is_left_to_do(tiny_run):
     assert jobs(tiny_run) == {}
+
+
+def test_copied_results_go_on_in_a_new_clone(tiny_run, tmp_path):
+    clone = tmp_path / "clone"
+    for name in ("workflow", "config", "resources"):  # git gives every file of a clone a new time
+        shutil.copytree(ROOT / name, clone / name, copy_function=shutil.copyfile)
+    shutil.copyfile(ROOT / "Snakefile", clone / "Snakefile")
+    copy = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+    assert jobs(copy, clone=clone) == {}
 
 
 def test_a_deleted_figure_is_drawn_alone(tiny_run):

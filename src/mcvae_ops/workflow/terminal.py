@@ -29,6 +29,7 @@ CHATTER = (
     "Assuming unrestricted shared filesystem usage",
     "Building DAG of jobs",
     "Complete log(s):",
+    "Elapsed time:",
     "Select jobs to execute",
     "Using shell:",
     "host:",
@@ -195,7 +196,7 @@ class LogHandler(LogHandlerBase):
         self._failed: list[str] = []
         self._outputs: set[str] = set()
         self._started_s = self._written_s = time.monotonic()
-        self._closed = threading.Event()
+        self._over = threading.Event()
         if not self._plain:
             threading.Thread(target=self._beat, daemon=True).start()
 
@@ -214,11 +215,11 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """Write the last box."""
-        if not self._closed.is_set() and self._total and not self._plain:
-            self._closed.set()
+        if not self._over.is_set() and self._total and not self._plain:
+            self._over.set()
             with self.lock:
                 self._box()
-        self._closed.set()
+        self._over.set()
         super().close()
 
     def _pass_on(self, record: logging.LogRecord) -> None:
@@ -233,6 +234,7 @@ class LogHandler(LogHandlerBase):
     def _run_info(self, record: logging.LogRecord) -> None:
         self._waiting = Counter(record.stats)
         self._total = self._waiting.pop("total", 0)
+        self._waiting.pop("all", None)  # takes no time
         self._say(f"{self._total} steps to do.")
 
     def _job_info(self, record: logging.LogRecord) -> None:
@@ -250,7 +252,8 @@ class LogHandler(LogHandlerBase):
         self._times.add(job.rule, took_s)
         self._done += 1
         count = f"[{self._done:>{len(str(self._total))}}/{self._total}]"
-        self._say(f"{count} {job.name:<{WIDTH - 30}} {duration(took_s):>12}")
+        if job.rule != "all":
+            self._say(f"{count} {job.name:<{WIDTH - 30}} {duration(took_s):>12}")
         self._say_warnings(job)
 
     def _progress(self, record: logging.LogRecord) -> None:
@@ -275,7 +278,7 @@ class LogHandler(LogHandlerBase):
                 self._say(f"  more warnings in {job.log}")
 
     def _beat(self) -> None:
-        while not self._closed.wait(1.0):
+        while not self._over.wait(1.0):
             if time.monotonic() - self._written_s < SILENCE_S:
                 continue
             with self.lock:
@@ -303,8 +306,11 @@ class LogHandler(LogHandlerBase):
             expected_s = self._times.of(rule) if n_jobs > 0 else 0.0
             known_s += (expected_s or 0.0) * max(n_jobs, 0)
             n_unknown += n_jobs if expected_s is None else 0
-        left = f"{duration(known_s / len(self._running))} left"
-        return f"{left}, and {n_unknown} steps of unknown length" if n_unknown else f"about {left}"
+        known = duration(known_s / len(self._running))
+        if not n_unknown:
+            return f"about {known} left"
+        steps = f"{n_unknown} step{'s' * (n_unknown > 1)} of unknown length left"
+        return f"{known} and {steps}" if known_s else steps
 
     def _box(self) -> None:
         took = duration(time.monotonic() - self._started_s)
