@@ -14,7 +14,7 @@ import pandas as pd
 from mcvae_ops.benchmarks.hits import activity, neighbours, proximity
 from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
-from mcvae_ops.benchmarks.hits.effect_norms import effect_of, squared_norm
+from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.exchange import strata_of
 from mcvae_ops.simulate.cell_states import call_cells, draw_cells
@@ -49,7 +49,8 @@ def norm_interval(effect: float, dimensions: int, group: int, seed: int) -> list
     pooled = np.concatenate(list(centred.controls.values()))
     covariance = pooled.T @ pooled / (len(pooled) - 4)
     strata = strata_of(group_of, batch_of, is_control)[1]
-    return [(*squared_norm(effect_of(centred, strata, covariance)), dimensions * effect**2)]
+    moments = moments_of(effect_of(centred, strata, covariance), range(dimensions))
+    return [(*squared_norms(np.array([moments]))[0], dimensions * effect**2)]
 
 
 def nearest_p(common_axis: bool, seed: int) -> list[float]:

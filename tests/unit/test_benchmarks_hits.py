@@ -6,7 +6,7 @@ import pytest
 
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, hit_rows
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls, retrieval_test
-from mcvae_ops.benchmarks.hits.effect_norms import effect_of, squared_norm
+from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.benchmarks.hits.hit_table import add_annotations, count_changes
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
@@ -91,9 +91,8 @@ def test_squared_norms_are_unbiased_and_covered(effect):
         centred = CentredCells(latent, batch_of, is_control)
         pooled = np.concatenate(list(centred.controls.values()))
         strata = strata_of(group_of, batch_of, is_control)[1]
-        value, low, high = squared_norm(
-            effect_of(centred, strata, pooled.T @ pooled / (len(pooled) - 4))
-        )
+        effect_found = effect_of(centred, strata, pooled.T @ pooled / (len(pooled) - 4))
+        value, low, high = squared_norms(np.array([moments_of(effect_found, range(8))]))[0]
         values.append(value)
         covered.append(low <= 8 * effect**2 <= high)
     assert np.mean(values) == pytest.approx(8 * effect**2, abs=0.05)
