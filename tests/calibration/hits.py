@@ -15,6 +15,7 @@ from mcvae_ops.benchmarks.hits import activity, neighbours, proximity
 from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
+from mcvae_ops.benchmarks.hits.guide_rows import guide_rows
 from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.exchange import strata_of
 from mcvae_ops.simulate.cell_states import call_cells, draw_cells
@@ -121,7 +122,7 @@ def simulated_hits(seed: int) -> list[tuple[str, float]]:
     """Return false discovery proportions and power of one small screen, by column."""
     screen, confounders, kind = simulated_screen(seed)
     test = activity.ActivityTest("mean", PERMUTATIONS, seed)
-    table, _ = activity.hit_rows(screen, confounders, "gene", test)
+    table, _ = activity.hit_rows(screen, confounders, "gene", test, guide_rows(screen, test))
     is_null = (table["gene"].map(kind) == "none").to_numpy()
     is_shift = (table["gene"].map(kind) == "shift").to_numpy()
     calls = {

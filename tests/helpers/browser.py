@@ -17,7 +17,8 @@ OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
     "--no-first-run", "--remote-debugging-pipe", "--hide-scrollbars",
 )  # fmt: skip
-KEYS = {"Enter": 13}
+KEYS = {"Enter": 13, "Escape": 27}
+KEYS |= {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 
 
 def needed_browser() -> str:
@@ -111,11 +112,24 @@ class Page:
         """Type into a field, then press a key."""
         self.value(f"document.querySelector({json.dumps(selector)}).select()")
         self.call("Input.insertText", text=text)
-        for kind in ("keyDown", "keyUp"):
+        self.press(key)
+
+    def press(self, key: str) -> None:
+        """Press a key and release it."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
-                type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key], text="\r",
+                type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key], **text,
             )  # fmt: skip
+
+    def touch(self, *moments: list[tuple[float, float]]) -> None:
+        """Put fingers at places, in px, move them from moment to moment, and lift them."""
+        for k, places in enumerate(moments):
+            fingers = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(places)]
+            kind = "touchMove" if k else "touchStart"
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def mouse(self, kind: str, x: float, y: float) -> None:
         """Move the mouse, or press and release its button (mouseMoved, click), in px."""

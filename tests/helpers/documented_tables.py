@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
+from mcvae_ops.report.data_dictionary import DescribedTable, described_tables, quoted
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/tables.md"
@@ -21,34 +21,9 @@ TYPES = {
 ABSENT = "t_{k}"  # no model of the tests has a technical space
 
 
-@dataclass(frozen=True)
-class DocumentedTable:
-    """One section of the page.
-
-    Attributes
-    ----------
-    files
-        Patterns of the files, below ``results/{screen}``.
-    columns
-        Per row of the section's table: the names that it describes, and their type.
-    always
-        Whether every run from cells writes the table.
-    """
-
-    files: tuple[str, ...]
-    columns: tuple[tuple[tuple[str, ...], str], ...]
-    always: bool
-
-
-def documented_tables() -> list[DocumentedTable]:
+def documented_tables() -> list[DescribedTable]:
     """Return the sections of the page, in its order."""
-    chapters = PAGE.read_text(encoding="utf-8").split("\n## ")[1:]
-    shared = {names[0]: kind for names, kind in _described(chapters[0])}
-    tables = []
-    for chapter in chapters[1:]:
-        introduction, *sections = chapter.split("\n### ")
-        tables += [_table(section, shared, introduction) for section in sections]
-    return tables
+    return described_tables(PAGE.read_text(encoding="utf-8"))
 
 
 def documented_metrics() -> dict[str, set[str]]:
@@ -56,7 +31,7 @@ def documented_metrics() -> dict[str, set[str]]:
     metrics: dict[str, set[str]] = {}
     for benchmark, names in re.findall(r"^\| `(\w+)` \| (`\w+`(?:, `\w+`)*) \| (?!text)",
                                        PAGE.read_text(encoding="utf-8"), re.M):  # fmt: skip
-        metrics.setdefault(benchmark, set()).update(_quoted(names))
+        metrics.setdefault(benchmark, set()).update(quoted(names))
     return metrics
 
 
@@ -80,7 +55,7 @@ def check_columns(name: str, paths: Sequence[Path]) -> None:
         for path in paths
         for column, kind in _columns_of(path).items()
     }
-    described = {row for row in table.columns if ABSENT not in row[0]}
+    described = {(row.names, row.kind) for row in table.columns if ABSENT not in row.names}
     any_type = {names for names, kind in described if kind == "any"}
     assert {row for row in written if row[0] not in any_type} == {
         row for row in described if row[0] not in any_type
@@ -97,25 +72,8 @@ def _columns_of(path: Path) -> dict[str, str]:
     return {name: TYPES.get(kind, kind) for name, kind in found.items()}
 
 
-def _row_of(column: str, table: DocumentedTable) -> tuple[str, ...]:
+def _row_of(column: str, table: DescribedTable) -> tuple[str, ...]:
     """Return the names in the row of the page that describes a column, its own before a pattern."""
-    rows = sorted((names for names, _ in table.columns), key=lambda names: column not in names)
+    rows = sorted((row.names for row in table.columns), key=lambda names: column not in names)
     fitting = (names for names in rows if any(matches(name, column) for name in names))
     return next(fitting, (f"no row of the page for {column}",))
-
-
-def _table(section: str, shared: dict[str, str], introduction: str) -> DocumentedTable:
-    heading, _, body = section.partition("\n")
-    stated = re.search(r"Shared columns: ([^.(]*)", body)
-    columns = [((name,), shared[name]) for name in _quoted(stated[1] if stated else "")]
-    always = "Written only" not in introduction + body
-    return DocumentedTable(_quoted(heading), (*columns, *_described(body)), always)
-
-
-def _described(text: str) -> list[tuple[tuple[str, ...], str]]:
-    rows = re.findall(r"^\| (`[^|]+`) \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
-    return [(_quoted(names), kind) for names, kind in rows if not kind.startswith("`")]
-
-
-def _quoted(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"`([^`]+)`", text))

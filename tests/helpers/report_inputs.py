@@ -9,7 +9,7 @@ from PIL import Image
 
 from mcvae_ops.benchmarks.claims import COLUMNS
 from mcvae_ops.figures.draw import draw_figure
-from mcvae_ops.report.gene_pictures import NUMBERS
+from mcvae_ops.report.gene_pictures import NUMBERS, write_picture
 from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
 from mcvae_ops.workflow.panels import PANELS, TABLES
 from tests.helpers import figure_tables
@@ -131,7 +131,7 @@ def write_pictures(folder: Path, genes: list[str]) -> str:
     folder.mkdir()
     for number in range(len(genes)):
         levels = np.arange(4 * 2 * 8 * 5 * 8, dtype=np.uint32).reshape(4 * 2 * 8, 5 * 8) % 256
-        Image.fromarray(levels.astype(np.uint8)).save(folder / f"{number:04d}.webp")
+        write_picture(Image.fromarray(levels.astype(np.uint8)), folder, number)
     (folder / NUMBERS).write_text(json.dumps({gene: k for k, gene in enumerate(genes)}))
     return str(folder)
 

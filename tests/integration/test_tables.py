@@ -1,11 +1,15 @@
-"""The tables of a finished run are those that docs/tables.md describes."""
+"""The tables of a run are those that docs/tables.md describes, and open where people work."""
 
+import shutil
+import subprocess
+
+import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.report.data_dictionary import DescribedTable
 from mcvae_ops.shards.crop_examples import sample_crops
 from tests.helpers.documented_tables import (
-    DocumentedTable,
     check_columns,
     documented_metrics,
     documented_tables,
@@ -24,7 +28,7 @@ def written(tiny_run) -> list[str]:
     return sorted(name for name in names if not name.startswith(("study/", "archive/")))
 
 
-def files_of(table: DocumentedTable, written: list[str]) -> list[str]:
+def files_of(table: DescribedTable, written: list[str]) -> list[str]:
     """Return the written files of a table that no other section names more closely."""
     fitting = [name for name in written if any(matches(file, name) for file in table.files)]
     exact = {file for other in TABLES.values() if other is not table for file in other.files}
@@ -56,3 +60,52 @@ def test_every_metric_of_a_benchmark_is_described(tiny_run):
     found = rows.groupby("benchmark")["metric"].agg(set).to_dict()
     # A benchmark that is not on the page yet describes its metrics where it is made.
     assert found == {name: documented_metrics().get(name, found[name]) for name in found}
+
+
+TEXTS = ["hits", "guides"]  # tables that are written as parquet and, for people, as text
+AS_TABS = "CSV:9,34,76,1,,0,false,true"  # tabs, quotes, UTF-8; numbers and dates are looked for
+AS_CSV = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,false,false"
+
+
+def assert_alike(text: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Compare a table that was text, of four digits, with what was written."""
+    assert list(text) == list(table) and len(text) == len(table)
+    for name, values in table.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(text[name].astype(float), values, rtol=1e-3)
+        elif values.dtype.kind == "O":
+            assert text[name].fillna("").tolist() == values.tolist()
+        else:
+            assert text[name].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_pandas_reads_from_the_text_what_was_written(name, tiny_run):
+    path = tiny_run / f"results/tiny/{name}.parquet"
+    text = pd.read_csv(path.with_suffix(".tsv"), sep="\t")
+    assert_alike(text, pd.read_parquet(path))
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_spreadsheet_changes_nothing(name, tiny_run, tmp_path):
+    """LibreOffice opens the text, saves a workbook, and saves that as csv."""
+    if shutil.which("soffice") is None:
+        pytest.skip("no LibreOffice on this machine: no spreadsheet opens the tables")
+    path = tiny_run / f"results/tiny/{name}.parquet"
+    steps = (path.with_suffix(".tsv"), AS_TABS, "xlsx"), (tmp_path / f"{name}.xlsx", "", AS_CSV)
+    for source, read_as, write_as in steps:
+        office = ["soffice", "--headless", f"-env:UserInstallation=file://{tmp_path}/office"]
+        options = [f"--infilter={read_as}"] if read_as else []
+        command = [*office, *options, "--convert-to", write_as, "--outdir", tmp_path, source]
+        subprocess.run(command, check=True, capture_output=True)
+    assert_alike(pd.read_csv(tmp_path / f"{name}.csv"), pd.read_parquet(path))
+
+
+def test_the_dictionary_names_every_column_of_the_tables_for_people(tiny_run):
+    folder = tiny_run / "results/tiny"
+    words = pd.read_csv(folder / "dictionary.tsv", sep="\t")
+    for name in ("hits.tsv", "guides.tsv", "claims.tsv"):
+        patterns = words.loc[words["table"] == name, "column"]
+        for column in pd.read_csv(folder / name, sep="\t"):
+            assert any(matches(pattern, column) for pattern in patterns), f"{name}: {column}"
+    assert words["meaning"].notna().all()

@@ -40,7 +40,7 @@ def test_every_figure_exists_with_its_data(tiny_run):
 def test_the_explorer_has_a_picture_of_every_gene(tiny_run):
     genes = pd.read_parquet(results(tiny_run) / "profiles/mcvae/0/genes.parquet")
     n_genes = genes.loc[~genes["is_ntc"], "gene"].nunique()
-    assert len(list((results(tiny_run) / "explorer").glob("*.webp"))) == n_genes
+    assert len(list((results(tiny_run) / "explorer").glob("*.js"))) == n_genes
     assert 'href="explorer.html"' in (results(tiny_run) / "report.html").read_text()
 
 

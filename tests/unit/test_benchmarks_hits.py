@@ -7,6 +7,7 @@ import pytest
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, hit_rows
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls, retrieval_test
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
+from mcvae_ops.benchmarks.hits.guide_rows import agreement_of, guide_rows
 from mcvae_ops.benchmarks.hits.hit_table import add_annotations, count_changes
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
@@ -40,7 +41,11 @@ def screen_of(seed, effect=0.9, d=8):
 def hits_of(seed, **settings):
     screen = screen_of(seed, **settings)
     nothing = np.random.default_rng(seed).normal(size=(len(screen.cells), 4))
-    return hit_rows(screen, nothing, "gene", ActivityTest("mean", 199, seed))[0]
+    return rows_of(screen, nothing, "gene", ActivityTest("mean", 199, seed))[0]
+
+
+def rows_of(screen, confounders, level, tests):
+    return hit_rows(screen, confounders, level, tests, guide_rows(screen, tests))
 
 
 def test_false_discoveries_are_rare_and_most_effects_are_found():
@@ -68,6 +73,40 @@ def test_guides_batches_and_halves_agree_where_there_is_an_effect():
     assert truth[~planted].mean() == pytest.approx(0, abs=0.05)
 
 
+def test_a_row_for_each_guide_adds_up_to_those_of_the_genes():
+    screen, tests = screen_of(0, effect=2.5), ActivityTest("mean", 199, 0)
+    guides = guide_rows(screen, tests)
+    assert guides["guide"].tolist() == sorted(screen.cells["guide"].unique(), key=guide_key(screen))
+    controls = guides["is_ntc"]
+    assert controls.sum() == 12 and guides.loc[controls, ["q_combined", "gene_rank"]].isna().all(
+        None
+    )
+    assert (
+        guides.loc[controls, "p_combined"].notna().all()
+        and not guides.loc[controls, "agrees"].any()
+    )
+    planted = guides["gene"] < f"G{N_ACTIVE:02d}"
+    assert (guides.loc[planted, "gene_rank"] == 1).all() and guides.loc[planted, "is_active"].all()
+    assert guides.loc[~planted & ~controls, "gene_rank"].mean() > 3
+    agreeing = guides[guides["is_active"] & guides["agrees"]].groupby("gene").size()
+    hits = rows_of(screen, np.zeros((880, 4)), "gene", tests)[0].set_index("gene")
+    assert hits["n_guides_agree"].to_dict() == agreeing.reindex(hits.index, fill_value=0).to_dict()
+
+
+def guide_key(screen):
+    gene_of = dict(zip(screen.cells["guide"], screen.cells["gene"], strict=True))
+    return lambda guide: (gene_of[guide], guide)
+
+
+def test_a_guide_is_no_part_of_the_gene_that_it_looks_for():
+    """By hand: the first guide of b points as a; the only guide of c has nothing to agree with."""
+    means = np.array([[1.0, 0], [1, 0], [1, 0.1], [0, 1], [-1, 0]])
+    found = agreement_of(means, np.array(["a", "a", "b", "b", "c"]))
+    assert found["agreement"].tolist()[:2] == [1, 1] and np.isnan(found["agreement"][4])
+    assert found["agreement"][2] == pytest.approx(0.1 / np.hypot(1, 0.1))
+    assert found["gene_rank"].tolist()[:4] == [1, 1, 2, 1] and np.isnan(found["gene_rank"][4])
+
+
 def test_an_effect_that_density_explains_does_not_survive():
     screen = screen_of(1, effect=0.0)
     rng = np.random.default_rng(0)
@@ -75,7 +114,7 @@ def test_an_effect_that_density_explains_does_not_survive():
     screen.latent[:, 0] += density
     confounders = rng.normal(size=(len(density), 4))
     confounders[:, 1] = density
-    table = hit_rows(screen, confounders, "gene", ActivityTest("mean", 999, 0))[0].set_index("gene")
+    table = rows_of(screen, confounders, "gene", ActivityTest("mean", 999, 0))[0].set_index("gene")
     assert table.loc["G00", "is_hit"] and not table.loc["G00", "survives_confounders"]
     assert table.loc["G00", "density_change_sd"] == pytest.approx(2, abs=0.4)
     assert table["density_change_sd"].iloc[1:].abs().max() < 1
@@ -178,7 +217,7 @@ def test_conformal_sets_hold_the_group_of_nine_genes_in_ten():
 
 def test_annotations_and_counts():
     tests = ActivityTest("mean", 99, 0)
-    table, profiles = hit_rows(screen_of(2), np.zeros((880, 4)), "gene", tests)
+    table, profiles = rows_of(screen_of(2), np.zeros((880, 4)), "gene", tests)
     complexes = pd.DataFrame({"complex": ["one", "one", "two"], "gene": ["G00", "G01", "G00"]})
     empty = pd.DataFrame({"gene": [], "group": [], "arm": []}, dtype=str)
     arms = pd.DataFrame({"gene": [f"G{k:02d}" for k in range(20)], "arm": ["1p", "2q"] * 10})
@@ -192,7 +231,7 @@ def test_annotations_and_counts():
 
 
 def test_a_row_for_each_dose():
-    table, profiles = hit_rows(
+    table, profiles = rows_of(
         screen_of(2), np.zeros((880, 4)), "guide", ActivityTest("mean", 99, 0)
     )
     assert len(table) == len(profiles) == 4 * N_GENES and (table["n_guides"] == 4).all()

@@ -1,9 +1,12 @@
 """The explorer: crops beside controls of their wells, and a page that works from a file."""
 
+import base64
 import re
+from io import BytesIO, StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import axe_core_python
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +15,10 @@ from PIL import Image
 from mcvae_ops.figures import style
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import gene_pictures
-from mcvae_ops.report.explorer import choose_crops, explorer, points, write_pictures
+from mcvae_ops.report.control_reach import control_reach
+from mcvae_ops.report.explorer import altered, choose_crops, explorer, points, write_pictures
+from mcvae_ops.report.gene_links import pages_of_genes
+from mcvae_ops.report.hit_similarity import similarity
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import read_training_cells
 from tests.conftest import OUTPUT
@@ -23,6 +29,13 @@ SCREEN = report_inputs.CONFIGURATION["screen"] | {"name": "fake"}
 LATENT = ["s_00", "s_01", "z_00"]
 N = 5
 HITS = figure_tables.hits().assign(gene=[f"GENE{k}" for k in range(1, 31)])
+ALTERED = [
+    ("GENE1", 1, "DAPI_Intensity_MeanIntensity", 2.34),
+    ("GENE1", 2, "GFP_contrast_3_00_256", -1.52),
+    ("GENE1", 3, "GFP_contrast_3_01_256", -1.5),
+    ("GENE1", 4, "no_known_name", 1.0),
+]
+FEATURES = pd.DataFrame(ALTERED, columns=["gene", "rank", "feature", "robust_z"]).assign(guide="")
 
 
 def write_profiles(index: Path, folder: Path) -> dict[str, str]:
@@ -39,16 +52,15 @@ def write_profiles(index: Path, folder: Path) -> dict[str, str]:
         for x in [np.arange(len(table)) / 10]
     ]
     groups = pd.DataFrame({"gene": ["GENE1", "GENE2"], "group": ["tubulin", "DNA damage"]})
-    paths = {
-        name: str(folder / f"{name}.parquet")
-        for name in ("guides", "genes", "maps", "groups", "hits")
-    }
+    names = ("guides", "genes", "maps", "groups", "hits", "features")
+    paths = {name: str(folder / f"{name}.parquet") for name in names}
     for level, table in tables.items():
         named = table.assign(model="mcvae", seed=0, cells="all")
         named.to_parquet(paths[f"{level}s"])
     pd.concat(maps).to_parquet(paths["maps"])
     groups.to_parquet(paths["groups"])
     HITS.to_parquet(paths["hits"])
+    FEATURES.to_parquet(paths["features"])
     return paths
 
 
@@ -62,6 +74,7 @@ def run(tmp_path_factory) -> dict:
     made |= {
         "index": str(index),
         "cells": str(shards / "cells.arrow"),
+        "source": "archive",
         "screen": SCREEN,
         "crops_per_gene": N,
     }
@@ -119,24 +132,72 @@ def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
     low, high = np.percentile(crops.read(controls[1]), gene_pictures.SHOWN, axis=(0, 2, 3))
     np.testing.assert_allclose([painter.low[1], painter.high[1]], [low, high])
     first = chosen.label == 1
-    with Image.open(Path(run["pictures"]) / "0000.webp") as picture:
-        shown = np.asarray(picture.convert("L")).reshape(4, 2, 20, N, 20)  # channel, arm, y, n, x
+    picture = gene_pictures.read_picture(Path(run["pictures"]), 0)
+    shown = picture.reshape(4, 2, 20, N, 20)  # channel, arm, y, n, x
     for row, positions in zip((0, 1), (chosen.positions, chosen.controls), strict=True):
         found = shown[:, row].transpose(2, 0, 1, 3).astype(float)
         assert np.abs(found - painter.paint(positions[first])).mean() < 5  # WebP is lossy
-    assert len(list(Path(run["pictures"]).glob("*.webp"))) == 4
+    assert len(list(Path(run["pictures"]).glob("*.js"))) == 4
 
 
-def test_distances_are_from_the_mean_control_guide():
-    guides = pd.DataFrame(
-        {"guide": ["a", "n1", "n2"], "gene": ["A", "NTC", "NTC"], "is_ntc": [False, True, True]}
-        | {"n_cells": 9, "s_00": [4.0, 1.0, 3.0], "z_00": [5.0, 1.0, 1.0]}
-    )
+def test_distances_are_multiples_of_what_control_guides_do_not_reach():
+    """By hand: control guides at 0 to 19, so that each lies 20/19 |k - 9.5| from the others."""
+    rows = [("a", "A", False, 30.0)] + [(f"n{k}", "NTC", True, float(k)) for k in range(20)]
+    guides = pd.DataFrame(rows, columns=["guide", "gene", "is_ntc", "s_00"])
+    guides = guides.assign(n_cells=9, z_00=0.0)
     maps = pd.DataFrame({"name": ["a"], "space": "salient", "x": 1.5, "y": 2.0})
-    found = points(guides, maps, "guide")
-    assert found["distance"]["salient"] == [2.0, 1.0, 1.0]
-    assert found["distance"]["combined"] == [4.4721, 1.0, 1.0]
-    assert found["xy"]["salient"] == [1.5, 2.0, None, None, None, None]
+    controls = guides[guides["is_ntc"]]
+    reach = np.percentile(20 / 19 * np.abs(np.arange(20) - 9.5), 95)
+    found = points(guides, maps, "guide", controls)
+    assert found["distance"]["salient"][:2] == pytest.approx([20.5 / reach, 9.5 / reach], abs=1e-4)
+    assert found["distance"]["combined"] == found["distance"]["salient"]
+    assert found["xy"]["salient"] == [1.5, 2.0] + 40 * [None]
+    few = points(guides[:4], maps, "guide", controls[:3])
+    assert few["distance"]["salient"] == [29.0, 1.0, 0.0, 1.0]  # latent units
+    # The mean of four guides varies half as much: a gene of four guides is held against that.
+    many = np.random.default_rng(0).normal(size=(400, 3))
+    single, of_four = control_reach(many, [1, 4]).values()
+    assert single / of_four == pytest.approx(2, rel=0.1)
+
+
+def test_hits_that_resemble_one_another_are_neighbours_in_the_heat_map():
+    names, axes = list("abcdef"), np.eye(3)
+    profiles = axes[[0, 1, 2, 0, 1, 2]] * np.arange(1, 7)[:, None] + 0.01
+    found = similarity(names, profiles)
+    pairs = ["".join(sorted(found["name"][k : k + 2])) for k in (0, 2, 4)]
+    assert sorted(pairs) == ["ad", "be", "cf"]
+    order = [names.index(name) for name in found["name"]]
+    unit = profiles / np.linalg.norm(profiles, axis=1, keepdims=True)
+    expected = (unit @ unit.T)[np.ix_(order, order)]
+    np.testing.assert_allclose(np.reshape(found["cosine"], (6, 6)), expected, atol=0.006)
+    assert similarity(["a"], profiles[:1]) == {"name": [], "cosine": []}
+
+
+def test_altered_features_are_said_in_words_and_once():
+    channels = SCREEN["channels"]
+    stain = {channel["name"]: channel["stain"] for channel in channels}
+    found = altered(FEATURES, channels)
+    assert found == {
+        "GENE1": [
+            f"mean {stain['DAPI']}", 2.3,
+            f"texture of {stain['GFP']} at 3 px: contrast", -1.5, "no_known_name", 1.0,
+        ]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "organism", "word", "is_linked"),
+    [
+        ("archive", "human", "gene", True), ("archive", 9606, "gene", True),
+        ("archive", "Homo sapiens", "gene", True), ("archive", "mouse", "gene", False),
+        ("archive", "human", "compound", False), ("simulated", "human", "gene", False),
+    ],
+)  # fmt: skip
+def test_pages_are_linked_for_human_genes_alone(source, organism, word, is_linked):
+    words = {"perturbation": word, "guide": "guide", "control": "NTC"}
+    assert set(pages_of_genes(source, organism, words)) == (
+        {"HGNC", "UniProt"} if is_linked else set()
+    )
 
 
 def test_same_bytes_twice(run, tmp_path):
@@ -148,9 +209,9 @@ def test_same_bytes_twice(run, tmp_path):
 
 
 def brightness(page: browser.Page, folder: Path) -> float:
-    """Return the mean brightness, 0 to 255, of the first crop that is shown."""
+    """Return the mean brightness, 0 to 255, of the second crop: the first has the scale bar."""
     box = page.value(
-        "(() => { const b = document.querySelector('.crops canvas').getBoundingClientRect();"
+        "(() => { const b = document.querySelectorAll('.crops canvas')[1].getBoundingClientRect();"
         "return [b.left + 4, b.top + scrollY + 4, b.right - 4, b.bottom + scrollY - 4]; })()"
     )
     page.screenshot(folder / "crop.png")
@@ -171,9 +232,9 @@ def test_a_gene_is_searched_and_its_crops_are_seen(run, tmp_path):
             assert "yes, q = 0.001" in details and "guides that agree3 of 4" in details
             page.screenshot(OUTPUT / f"explorer_{width}.png")
             assert brightness(page, tmp_path) > 10
-        page.value("document.querySelectorAll('.channels input').forEach(e => e.click())")
+        page.value("document.querySelectorAll('#channels input').forEach(e => e.click())")
         assert brightness(page, tmp_path) == 0
-        page.value("document.querySelectorAll('.channels input')[2].click()")
+        page.value("document.querySelectorAll('#channels input')[2].click()")
         assert brightness(page, tmp_path) > 1
         page.type("#search", "no such gene")
         page.until("document.getElementById('problem').textContent.startsWith('No gene')")
@@ -211,7 +272,8 @@ def test_hits_are_sorted_filtered_and_walked_along(run, tmp_path):
         for _ in range(2):
             page.value("[...document.querySelectorAll('#heads button')][3].click()")
         assert page.value("document.querySelector('[aria-sort]').ariaSort") == "descending"
-        farthest = HITS.loc[HITS["distance_combined"].idxmax(), "gene"]
+        genes = page.value("DATA.gene")
+        farthest = genes["name"][np.argmax(genes["distance"]["combined"])]
         assert page.value(shown)[0].startswith(farthest)
         page.value("$('filter').value = 'tubulin HIT'; $('filter').oninput; showRows()")
         wanted = HITS[(HITS["group"] == "tubulin") & HITS["is_hit"]]
@@ -224,6 +286,145 @@ def test_hits_are_sorted_filtered_and_walked_along(run, tmp_path):
         assert page.value("state.chosen.name") == "GENE2"
         page.until("scrollY > 0")
     assert page.problems == []
+
+
+SHOWN = "document.getElementById('{}').dataset.shown === '{}'"
+ALIKE = "document.getElementById('pair').textContent"
+
+
+def test_two_genes_stand_side_by_side_and_the_address_keeps_both(run, tmp_path):
+    html = Path(run["html"])
+    with browser.page(tmp_path) as page:
+        for width in (1400, 800, 390):
+            page.open(html, width, fragment="#gene=GENE2")
+            page.until(SHOWN.format("details", "GENE2"))
+            page.value("document.querySelector('#details .head button').click()")
+            page.type("#search", "GENE3")
+            page.until(SHOWN.format("details", "GENE3") + "&&" + SHOWN.format("pinned", "GENE2"))
+            assert page.value("location.hash").endswith("gene=GENE3&beside=GENE2")
+            assert page.value("document.documentElement.scrollWidth") <= width
+            page.screenshot(OUTPUT / f"explorer_pair_{width}.png")
+        # Back leads to the pair before, and a link to the pair opens it.
+        page.value("history.back()")
+        page.until(SHOWN.format("details", "GENE2"))
+        page.open(html, 1400, fragment="#gene=GENE1&beside=GENE4")
+        page.until(SHOWN.format("details", "GENE1") + "&&" + SHOWN.format("pinned", "GENE4"))
+        page.value("document.querySelector('#pinned .head button').click()")
+        page.until("document.getElementById('pinned').hidden && !location.hash.includes('beside')")
+    assert page.problems == []
+
+
+def test_a_pair_of_the_heat_map_is_chosen_by_mouse_and_keys(run, tmp_path):
+    with browser.page(tmp_path) as page:
+        page.open(Path(run["html"]), 1400, 2600)
+        page.until(SHOWN.format("details", "GENE1"))
+        first, second, *_ = page.value("ALIKE.name")
+        x, y = page.value(
+            "(() => { const b = heat.getBoundingClientRect();"
+            "return [b.x + margin + 1.5 * square, b.y + margin + .5 * square]; })()"
+        )
+        page.mouse("mouseMoved", x, y)
+        page.until(f"{ALIKE}.startsWith('{first} and {second}: cosine')")
+        page.mouse("click", x, y)
+        page.until(SHOWN.format("details", first) + "&&" + SHOWN.format("pinned", second))
+        page.mouse("mouseMoved", 1, 1)
+        page.value("heat.blur(); heat.focus({focusVisible: true})")
+        page.until(f"{ALIKE}.startsWith('{first} and {first}')")
+        page.press("ArrowDown")
+        page.until(f"{ALIKE}.startsWith('{second} and {first}')")
+        page.press("Enter")
+        page.until(SHOWN.format("details", second) + "&&" + SHOWN.format("pinned", first))
+    assert page.problems == []
+
+
+def test_the_map_is_walked_by_keys_and_zoomed_by_two_fingers(run, tmp_path):
+    with browser.page(tmp_path) as page:
+        page.open(Path(run["html"]), 390, 800, fragment="#gene=GENE1")
+        page.until(SHOWN.format("details", "GENE1"))
+        page.value("canvas.focus({focusVisible: true})")
+        page.until("$('said').textContent.startsWith('GENE1\\n')")
+        page.press("ArrowRight")  # the map of the fake genes is a falling line
+        page.until("$('said').textContent.startsWith('GENE2\\n')")
+        page.press("Enter")
+        page.until(SHOWN.format("details", "GENE2"))
+        page.value("scrollTo(0, 0)")
+        x, y = page.value(
+            "(() => { const b = canvas.getBoundingClientRect();"
+            "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        apart = ((20, 20), (60, 20), (60, 60))
+        page.touch(*([(x - left, y), (x + right, y)] for left, right in apart))
+        assert page.value("view.k") == pytest.approx(3, rel=0.1)
+        page.value("zoomTo(WHOLE); draw()")
+        assert page.value("canvas.style.touchAction") == "pan-y"
+        x, y = page.value(
+            "(() => { const box = canvas.getBoundingClientRect();"
+            "return [box.x + screenXY[0], box.y + screenXY[1]]; })()"
+        )
+        page.touch([(x, y)])
+        page.until(SHOWN.format("details", "GENE1"))
+    assert page.problems == []
+
+
+def test_a_crop_is_enlarged_and_turned_and_escape_closes_it(run, tmp_path):
+    with browser.page(tmp_path) as page:
+        page.open(Path(run["html"]), 800, fragment="#gene=GENE1")
+        page.until(SHOWN.format("details", "GENE1"))
+        page.value("document.querySelector('.crops button').focus()")
+        page.press("ArrowRight")
+        page.press("Enter")
+        page.until("$('large').open")
+        title = page.value("$('large-title').textContent")
+        assert "guide GENE1" in title and page.value("large.at") == 1
+        assert page.value("$('large-channels').children.length") == 4
+        assert page.value("$('large-bar').textContent") == "White bar: 5 µm."
+        page.screenshot(OUTPUT / "explorer_large.png")
+        for _ in range(2):
+            page.press("ArrowLeft")  # the last control follows the first cell, in a ring
+        assert page.value("$('large-title').textContent").startswith("control (NTC)")
+        page.press("Escape")
+        page.until("!$('large').open")
+        assert page.value("document.activeElement.title") == title
+    assert page.problems == []
+
+
+def test_brighter_crops_are_brighter_and_what_is_shown_can_be_saved(run, tmp_path):
+    with browser.page(tmp_path / "profile") as page:
+        page.open(Path(run["html"]), 1400, fragment="#gene=GENE3&beside=GENE1")
+        page.until(SHOWN.format("details", "GENE3") + "&&" + SHOWN.format("pinned", "GENE1"))
+        plain = brightness(page, tmp_path)
+        moved = "$('brightness').dispatchEvent(new Event('input', {bubbles: true}))"
+        for step, is_brighter in ((1, True), (-1, False)):
+            page.value(f"$('brightness').value = {step}; {moved}")
+            assert (brightness(page, tmp_path) > plain) == is_brighter
+        # The pixels may be read, although the page was opened from a folder.
+        saved = page.value("cropsAsCanvas()[0].toDataURL('image/png')")
+        with Image.open(BytesIO(base64.b64decode(saved.partition(",")[2]))) as picture:
+            assert picture.width == 640 and picture.height > 4 * 96
+            picture.save(OUTPUT / "explorer_crops.png")
+        page.value("$('filter').value = 'tubulin hit'; showRows()")
+        table = pd.read_csv(StringIO(page.value("tableAsCsv()")))
+        wanted = HITS[(HITS["group"] == "tubulin") & HITS["is_hit"]]
+        assert set(table["name"]) == set(wanted["gene"]) and (table["q"] == 0.001).all()
+        assert page.value("field('=1+1')") == "'=1+1"
+        assert page.value("field('a, \"b\"')") == '"a, ""b"""'
+    assert page.problems == []
+
+
+def test_nothing_hinders_those_who_use_other_means_than_eyes_and_mouse(run, tmp_path):
+    """axe-core: names of controls, contrast, order of headings, roles."""
+    rules = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    with browser.page(tmp_path) as page:
+        for width in (1400, 800, 390):
+            page.open(Path(run["html"]), width, fragment="#gene=GENE1&beside=GENE2")
+            page.until(SHOWN.format("details", "GENE1") + "&&" + SHOWN.format("pinned", "GENE2"))
+            for is_open in (False, True):
+                page.value(f"if ({str(is_open).lower()}) enlarge('details', 0)")
+                page.value(rules + "; axe.run().then((found) => { window.found = found; }); 0")
+                page.until("window.found", 30)
+                hindrances = page.value("found.violations.map((v) => [v.id, v.nodes[0].html])")
+                assert hindrances == []
+                page.value("delete window.found")
 
 
 def test_things_are_called_as_the_screen_calls_them(run, tmp_path):
@@ -250,7 +451,7 @@ def test_a_lost_folder_is_named(run, tmp_path):
 
 
 def test_the_page_draws_every_marker_of_a_group():
-    source = (Path(gene_pictures.__file__).parent / "explorer.js").read_text()
+    source = (Path(gene_pictures.__file__).parent / "map.js").read_text()
     for marker in style.MARKERS:
         assert f'{marker}: "M' in source or f'"{marker}": "M' in source
 

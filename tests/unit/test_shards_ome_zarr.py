@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ome_zarr.io import parse_url
-from ome_zarr.reader import Reader
+from ome_zarr.reader import Label, Reader
 
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.ome_zarr import export_ome_zarr
@@ -22,7 +22,7 @@ def shard(tmp_path):
 def test_the_reader_of_ome_zarr_finds_pixels_names_and_scale(shard, tmp_path):
     target = tmp_path / "ome_zarr/000.perturbed.ome.zarr"
     export_ome_zarr(str(shard), CHANNELS, 0.5, str(target))
-    (image,) = list(Reader(parse_url(target, mode="r"))())
+    image, *_ = list(Reader(parse_url(target, mode="r"))())
     found, opened = image.metadata, open_shard(shard)
     assert len(image.data) == 1
     np.testing.assert_array_equal(np.asarray(image.data[0]), opened.crops)
@@ -33,8 +33,25 @@ def test_the_reader_of_ome_zarr_finds_pixels_names_and_scale(shard, tmp_path):
     assert found["colormap"][0][1] == pytest.approx([0xF5 / 255, 0xB7 / 255, 0], abs=1e-6)
     low, high = np.percentile(opened.crops[:, 0], [1, 99.8])
     assert found["contrast_limits"][0] == pytest.approx([low, high])
-    attributes = image.zarr.root_attrs
-    assert attributes["mcvae_ops"]["cell_id"] == opened.cells["cell_id"].to_pylist()
+
+
+def test_the_labels_hold_a_table_with_a_row_of_each_crop(shard, tmp_path):
+    """As napari-ome-zarr makes the features of a layer from it: properties, by label."""
+    target = tmp_path / "000.perturbed.ome.zarr"
+    export_ome_zarr(str(shard), CHANNELS, 0.5, str(target))
+    image, _, labels = list(Reader(parse_url(target, mode="r"))())
+    assert labels.load(Label) and labels.metadata["name"] == "cells" and not labels.visible
+    known, cells = labels.metadata["properties"], open_shard(shard).cells.to_pylist()
+    assert list(known) == list(range(1, len(cells) + 1))
+    for cell, row in zip(cells, known.values(), strict=True):
+        assert row == {name: cell[name] for name in row}
+        assert {"cell_id", "gene", "guide", "plate", "well", "tile"} <= set(row)
+    drawn = np.asarray(labels.data[0])
+    assert drawn.shape == (len(cells), *image.data[0].shape[2:])
+    np.testing.assert_array_equal(drawn[:, 0, 0], list(known))
+    assert (drawn[:, 0] == drawn[:, :, -1]).all() and not drawn[:, 1:-1, 1:-1].any()
+    (scale,) = labels.metadata["coordinateTransformations"][0]
+    assert scale == {"type": "scale", "scale": [1, 0.5, 0.5]}
 
 
 def test_same_bytes_twice_and_no_partial_folder(shard, tmp_path):

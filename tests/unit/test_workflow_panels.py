@@ -44,6 +44,11 @@ MISSING = {
     ),
     "mitotic_index": (profiles({}), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
     "spaces": (profiles(spaces=ONE), {"fig5a", "fig5b", "fig5c"}, {"mitosis"}),
+    "trainings": (
+        {"source": "embeddings", "embeddings": {"mcvae": {"spaces": ONE, "trained": True}}},
+        {"fig1", "fig2c", *QC},
+        {"features"},
+    ),
     "truth": ({"source": "archive"}, {"figs6"}, set()),
     "doses": ({}, {"figs7"}, set()),
     "shifts": ({"alignment.measure": {}}, {"figqc1", "figqc2", "figqc3"}, set()),

@@ -56,10 +56,13 @@ rule match_annotations:
             config["source"],
             cases={
                 "simulated": ["results/{screen}/study/library.csv"],
-                "archive": expand(
-                    "results/{screen}/cells/{plate}.parquet",
-                    plate=PLACES.plates,
-                    allow_missing=True,
+                **dict.fromkeys(
+                    ("archive", "embeddings"),
+                    expand(
+                        "results/{screen}/cells/{plate}.parquet",
+                        plate=PLACES.plates,
+                        allow_missing=True,
+                    ),
                 ),
                 "profiles": expand(
                     "results/{screen}/profiles/{model}/{seed}/genes.parquet",

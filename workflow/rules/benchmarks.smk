@@ -8,6 +8,8 @@ OUTPUTS
     results/{screen}/benchmarks/{model}/{seed}/umap_{cells,guides}.parquet   maps of one training
     results/{screen}/claims.tsv                       claims, tested
     results/{screen}/hits.{parquet,tsv}               one row per gene: does it do anything?
+    results/{screen}/guides.{parquet,tsv}             one row per guide: does it agree with its gene?
+    results/{screen}/altered_features.parquet         what each hit changes, in classical features
 """
 
 
@@ -354,7 +356,7 @@ rule dose_response:
 
 
 rule hits:
-    """Which genes change the cells: activity, agreement, norms, confounders, resemblance."""
+    """Which genes and guides change the cells: activity, agreement, norms, confounders, resemblance."""
     input:
         index=f"results/{SCREEN}/shards/index.parquet",
         splits=f"results/{SCREEN}/shards/splits.parquet",
@@ -369,6 +371,8 @@ rule hits:
     output:
         hits=f"results/{SCREEN}/hits.parquet",
         hits_text=f"results/{SCREEN}/hits.tsv",
+        guide_table=f"results/{SCREEN}/guides.parquet",
+        guide_text=f"results/{SCREEN}/guides.tsv",
     log:
         f"logs/{SCREEN}/hits.log",
     benchmark:
@@ -380,12 +384,33 @@ rule hits:
         runtime=growing(360),
     params:
         level=config["benchmarks"]["hits"]["level"],
-        trained=True,
+        trained=EMBEDDINGS.is_trained(config["profiles"]["main_model"]),
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/hits.py"
+
+
+rule altered_features:
+    """The classical features that each hit alters most."""
+    input:
+        index=f"results/{SCREEN}/shards/index.parquet",
+        features=expand(f"results/{SCREEN}/features/{{plate}}.parquet", plate=PLACES.plates),
+        hits=f"results/{SCREEN}/hits.parquet",
+    output:
+        altered=f"results/{SCREEN}/altered_features.parquet",
+    log:
+        f"logs/{SCREEN}/altered_features.log",
+    benchmark:
+        f"benchmarks/{SCREEN}/altered_features.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(240),
+    script:
+        "../scripts/altered_features.py"
 
 
 rule umap_cells:

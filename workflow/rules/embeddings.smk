@@ -1,10 +1,9 @@
 """
-Embeddings: one vector for every cell, of each training and of the baselines.
+Embeddings: one vector for every cell, of each training.
 
 INPUTS
-    results/{screen}/shards/{index,splits}.parquet, cells.arrow
+    results/{screen}/shards/index.parquet, cells.arrow
     results/{screen}/models/{model}/{seed}/weights.pt
-    results/{screen}/features/{plate}.parquet
 OUTPUTS
     results/{screen}/embeddings/{model}/{seed}/{part}.parquet   one row per cell of the part
     results/{screen}/embeddings/{model}/{seed}.parquet          one row per cell, as in the index
@@ -65,53 +64,3 @@ rule join_embeddings:
         runtime=growing(60),
     script:
         "../scripts/join_embeddings.py"
-
-
-rule cellprofiler_pca:
-    """Principal components of the classical features: CellProfiler as one more model."""
-    input:
-        index="results/{screen}/shards/index.parquet",
-        splits="results/{screen}/shards/splits.parquet",
-        features=expand(
-            "results/{screen}/features/{plate}.parquet",
-            plate=PLACES.plates,
-            allow_missing=True,
-        ),
-    output:
-        embedding="results/{screen}/embeddings/cellprofiler/0.parquet",
-    log:
-        "logs/{screen}/cellprofiler_pca.log",
-    benchmark:
-        "benchmarks/{screen}/cellprofiler_pca.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(16000),
-        runtime=growing(360),
-    params:
-        components=config["profiles"]["cellprofiler_components"],
-        seed=config["benchmarks"]["seed"],
-    script:
-        "../scripts/cellprofiler_pca.py"
-
-
-rule random_embedding:
-    """A random vector for every cell: what chance scores."""
-    input:
-        index="results/{screen}/shards/index.parquet",
-    output:
-        embedding="results/{screen}/embeddings/random/0.parquet",
-    log:
-        "logs/{screen}/random_embedding.log",
-    benchmark:
-        "benchmarks/{screen}/random_embedding.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        latent=config["profiles"]["cellprofiler_components"],
-        seed=config["benchmarks"]["seed"],
-    script:
-        "../scripts/random_embedding.py"

@@ -78,7 +78,7 @@ rule guide_significance:
         mem_mb=growing(8000),
         runtime=growing(360),
     params:
-        trained=config["benchmarks"]["functions"]["significance"] in config["models"],
+        trained=EMBEDDINGS.is_trained(config["benchmarks"]["functions"]["significance"]),
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],

@@ -6,6 +6,7 @@ INPUTS
     results/{screen}/profiles/, shards/index.parquet, hits.parquet
 OUTPUTS
     results/{screen}/configuration.yaml               of the run, whole
+    results/{screen}/dictionary.tsv                   what each column of each table means
     results/{screen}/report.html                      self-contained
     results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
 """
@@ -26,6 +27,21 @@ rule store_configuration:
         "../scripts/store_configuration.py"
 
 
+rule dictionary:
+    """Store what each column of each table means beside the tables."""
+    input:
+        page=workflow.source_path("../../docs/tables.md"),
+    output:
+        dictionary=f"results/{SCREEN}/dictionary.tsv",
+    log:
+        f"logs/{SCREEN}/dictionary.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    script:
+        "../scripts/dictionary.py"
+
+
 rule explorer:
     """Write the page that shows the map of guides and genes, and crops of every gene."""
     input:
@@ -36,6 +52,10 @@ rule explorer:
         maps=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/umap.parquet",
         groups=f"results/{SCREEN}/annotations/functional_groups.parquet",
         hits=f"results/{SCREEN}/hits.parquet",
+        features=branch(
+            "cellprofiler" in EMBEDDINGS.all["model"],
+            then=f"results/{SCREEN}/altered_features.parquet",
+        ),
     output:
         html=f"results/{SCREEN}/explorer.html",
         pictures=directory(f"results/{SCREEN}/explorer"),
@@ -49,7 +69,10 @@ rule explorer:
         mem_mb=growing(8000),
         runtime=growing(120),
     params:
-        screen=select(config["screen"], "name", "channels", "pixel_size_um", "words"),
+        source=config["source"],
+        screen=select(
+            config["screen"], "name", "channels", "pixel_size_um", "organism", "words"
+        ),
         crops_per_gene=config["figures"]["crops_per_gene"],
     script:
         "../scripts/explorer.py"
@@ -75,15 +98,15 @@ rule report:
         ),
         matched=f"results/{SCREEN}/annotations/matched.tsv",
         licences=f"results/{SCREEN}/annotations/licences.tsv",
-        alignment=branch(FROM_CELLS, then=f"results/{SCREEN}/qc/alignment.parquet"),
-        known_shifts=branch(FROM_CELLS, then=f"results/{SCREEN}/qc/checks.parquet"),
-        dropped=branch(FROM_CELLS, then=f"results/{SCREEN}/qc/dropped.parquet"),
+        alignment=branch(FROM_IMAGES, then=f"results/{SCREEN}/qc/alignment.parquet"),
+        known_shifts=branch(FROM_IMAGES, then=f"results/{SCREEN}/qc/checks.parquet"),
+        dropped=branch(FROM_IMAGES, then=f"results/{SCREEN}/qc/dropped.parquet"),
         feature_list=branch(FROM_CELLS, then=f"results/{SCREEN}/manifest/features.tsv"),
         index=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/index.parquet"),
         splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
         hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
         explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
-        pictures=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer"),
+        pictures=branch(FROM_IMAGES, then=f"results/{SCREEN}/explorer"),
         metrics=branch(
             FROM_CELLS,
             then=expand(

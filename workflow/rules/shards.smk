@@ -5,8 +5,6 @@ INPUTS
     results/{screen}/crops/{plate}/{well}/{chunk}.*.npy   crops
 OUTPUTS
     results/{screen}/shards/index.parquet                 one row per crop
-    results/{screen}/shards/splits.parquet                its part in training, row-aligned
-    results/{screen}/shards/cells.arrow                   the numbers of both, shared by processes
     results/{screen}/shards/statistics.parquet            one row per batch and channel
     results/{screen}/qc/{cells_per_tile,montage}.parquet  what pictures show of the crops
     results/{screen}/ome_zarr/{plate}/{well}/{chunk}.*    crops for viewers, on demand (target: ome_zarr)
@@ -39,47 +37,6 @@ rule index_shards:
         batch=config["screen"]["batch"],
     script:
         "../scripts/index_shards.py"
-
-
-rule assign_splits:
-    """Decide which cells are trained on, validated on, and held out."""
-    input:
-        index="results/{screen}/shards/index.parquet",
-    output:
-        splits="results/{screen}/shards/splits.parquet",
-    log:
-        "logs/{screen}/assign_splits.log",
-    benchmark:
-        "benchmarks/{screen}/assign_splits.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        split=config["split"],
-    script:
-        "../scripts/assign_splits.py"
-
-
-rule training_cells:
-    """Write what training reads of all cells as numbers, in a file that its processes share."""
-    input:
-        index="results/{screen}/shards/index.parquet",
-        splits="results/{screen}/shards/splits.parquet",
-    output:
-        cells="results/{screen}/shards/cells.arrow",
-    log:
-        "logs/{screen}/training_cells.log",
-    benchmark:
-        "benchmarks/{screen}/training_cells.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    script:
-        "../scripts/training_cells.py"
 
 
 rule shard_statistics:

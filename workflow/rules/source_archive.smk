@@ -6,8 +6,10 @@ An archived screen: from the archive's files to profiles.
 include: "archive.smk"
 include: "tiles.smk"
 include: "shards.smk"
+include: "splits.smk"
 include: "models.smk"
 include: "embeddings.smk"
+include: "baselines.smk"
 include: "profiles.smk"
 
 

@@ -173,6 +173,8 @@ class _Wells:
 
     Attributes
     ----------
+    written
+        Columns of the table of cells: split, too, where the configuration names it.
     counts
         Cells of each well that was joined; see `check_batches`.
     """
@@ -181,6 +183,8 @@ class _Wells:
         self.first, *self.others = tables
         self.screen = screen
         self.columns = self.first.columns
+        is_split = "split" in self.first.described.named.names
+        self.written = [*CELL_COLUMNS, *(["split"] if is_split else [])]
         parts = self.first.parts
         self.seen = sum((part.seen for part in parts), Counter())
         elsewhere = sum((part.elsewhere for part in parts), Counter())
@@ -224,7 +228,7 @@ class _Wells:
                 self.n_matched[other.described.entry.key] += n_matched
             for start in range(0, max(1, len(table)), self.cells_per_group):
                 rows = table.slice(start, self.cells_per_group)
-                yield rows.select(CELL_COLUMNS), self._features_of(rows)
+                yield rows.select(self.written), self._features_of(rows)
         self.counts[plate, well] = n_controls, n_cells - n_controls
         dropped["shown better by another tile"] = len(shown_elsewhere)
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)

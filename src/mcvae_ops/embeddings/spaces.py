@@ -1,8 +1,9 @@
 """The columns of an embedding or profile table that form each latent space."""
 
+import fnmatch
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ logger = logging.getLogger(__name__)
 
 UNTRAINED = ("cellprofiler", "random")  # embeddings that no training seed changes
 LATENT = re.compile(r"^[szt]_\d+$")
+# The spaces of tables that others made, and the first letter of our columns.
+LETTERS = {"salient": "s", "background": "z", "combined": "z"}
+_RANGE = re.compile(r"^(\d+)\s*-\s*(\d+)$")
 
 
 def latent_columns(columns: Iterable[str]) -> list[str]:
@@ -93,3 +97,92 @@ def finite_profiles(profiles: pd.DataFrame, name: str = "gene") -> pd.DataFrame:
             ", ".join(dropped.head(10)),
         )
     return targeting[finite].reset_index(drop=True)
+
+
+def check_spaces(
+    spaces: Mapping[str, str | Sequence[str]], key: str, columns: Sequence[str] = ()
+) -> None:
+    """Refuse spaces of other names than salient and background, or combined.
+
+    Parameters
+    ----------
+    spaces
+        Space -> its columns.
+    key
+        The key of the configuration above ``spaces``, for errors.
+    columns
+        Columns of numbers that the table has, if it is known, for errors.
+
+    Raises
+    ------
+    InputError
+        If they are others.
+    """
+    if set(spaces) in ({"salient", "background"}, {"combined"}):
+        return
+    shown = [*columns[:3], "...", columns[-1]] if len(columns) > 4 else columns
+    raise InputError(
+        where=f"configuration key {key}.spaces",
+        found=", ".join(spaces) or "nothing",
+        expected="salient and background, or combined, with their columns"
+        + (f" (of {', '.join(shown)})" if shown else ""),
+        fix='name the columns, such as {salient: "0-31", background: "32-63"}',
+    )
+
+
+def chosen_columns(
+    spaces: Mapping[str, str | Sequence[str]], columns: Sequence[str], where: str, key: str
+) -> dict[str, list[str]]:
+    """Return the columns of each space, of a table that others made.
+
+    Parameters
+    ----------
+    spaces
+        Name of the space -> a range of columns that are called by numbers (``"0-31"``), a pattern
+        (``"z_*"``), a name, or several of these.
+    columns
+        Columns of the table.
+    where, key
+        The table, and the key of the configuration above ``spaces``, for errors.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or belongs to two spaces.
+    """
+    chosen = {
+        space: [
+            column
+            for part in parts_of(parts)
+            for column in _columns_of(part, columns, where, f"{key}.spaces.{space}")
+        ]
+        for space, parts in spaces.items()
+    }
+    named = [column for of_space in chosen.values() for column in of_space]
+    twice = next((column for column in named if named.count(column) > 1), None)
+    if twice is not None:
+        fix = "correct the columns"
+        raise InputError.twice(where=f"configuration key {key}.spaces", what=twice, fix=fix)
+    return chosen
+
+
+def parts_of(columns: str | Sequence[str]) -> list[str]:
+    """Return names and patterns of columns, one by one; a range gives its numbers."""
+    parts = []
+    for part in [columns] if isinstance(columns, str) else columns:
+        match = _RANGE.match(part)
+        parts += [str(k) for k in range(int(match[1]), int(match[2]) + 1)] if match else [part]
+    return parts
+
+
+def _columns_of(part: str, columns: Sequence[str], where: str, key: str) -> list[str]:
+    is_pattern = any(sign in part for sign in "*?[")
+    chosen = fnmatch.filter(columns, part) if is_pattern else [part]
+    if not chosen or chosen[0] not in columns:
+        raise InputError(
+            where=where,
+            found=f"no column {part!r} among {len(columns)} ({', '.join(columns[:6])} ...)",
+            expected=f"columns {part}",
+            fix=f"correct {key}",
+        )
+    return chosen

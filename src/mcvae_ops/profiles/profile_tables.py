@@ -1,8 +1,6 @@
 """A table of profiles that others made: parquet, csv or h5ad, its columns chosen and checked."""
 
-import fnmatch
 import gzip
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,11 +11,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mcvae_ops.archive.annotations.known_columns import Header
+from mcvae_ops.embeddings.spaces import check_spaces, chosen_columns
 from mcvae_ops.errors import InputError
 
-SPACES = {"salient": "s", "background": "z", "combined": "z"}
 INDEX = "the index"
-_RANGE = re.compile(r"^(\d+)\s*-\s*(\d+)$")
 
 
 def read_profiles(path: Path, where: str) -> pd.DataFrame:
@@ -126,8 +123,7 @@ def space_columns(
     table
         As `read_profiles` returns it.
     spaces
-        Name of the space (salient and background, or combined) -> a range of columns that are
-        called by numbers (``"0-31"``), a pattern (``"z_*"``), a name, or several of these.
+        As in `mcvae_ops.embeddings.spaces.chosen_columns`.
     where, key
         The table and the key of the configuration, for errors.
 
@@ -137,29 +133,9 @@ def space_columns(
         If the names of the spaces are others, a column is missing, belongs to two spaces, or holds
         no numbers.
     """
-    if set(spaces) not in ({"salient", "background"}, {"combined"}):
-        numbers = table.select_dtypes("number").columns
-        shown = ", ".join([*numbers[:3], "...", numbers[-1]]) if len(numbers) > 4 else numbers
-        raise InputError(
-            where=f"configuration key {key}.spaces",
-            found=f"{', '.join(spaces) or 'nothing'}",
-            expected=f"salient and background, or combined, with their columns (of {shown})",
-            fix='name the columns, such as {salient: "0-31", background: "32-63"}',
-        )
-    chosen = {
-        space: [
-            column
-            for part in ([parts] if isinstance(parts, str) else parts)
-            for column in _columns_of(part, table, where, f"{key}.spaces.{space}")
-        ]
-        for space, parts in spaces.items()
-    }
-    named = [column for columns in chosen.values() for column in columns]
-    twice = next((column for column in named if named.count(column) > 1), None)
-    if twice is not None:
-        fix = "correct the columns"
-        raise InputError.twice(where=f"configuration key {key}.spaces", what=twice, fix=fix)
-    for column in named:
+    check_spaces(spaces, key, list(table.select_dtypes("number").columns))
+    chosen = chosen_columns(spaces, list(table.columns), where, key)
+    for column in (column for columns in chosen.values() for column in columns):
         if not pd.api.types.is_numeric_dtype(table[column]) or table[column].dtype == bool:
             raise InputError(
                 where=where,
@@ -168,26 +144,6 @@ def space_columns(
                 fix=f"correct {key}.spaces or the table",
             )
     return chosen
-
-
-def _columns_of(part: str, table: pd.DataFrame, where: str, key: str) -> list[str]:
-    match = _RANGE.match(part)
-    if match:
-        columns = [str(number) for number in range(int(match[1]), int(match[2]) + 1)]
-    elif any(sign in part for sign in "*?["):
-        columns = fnmatch.filter(table.columns, part)
-    else:
-        columns = [part]
-    missing = [column for column in columns if column not in table]
-    if missing or not columns:
-        raise InputError(
-            where=where,
-            found=f"no column {missing[0] if missing else part!r} among {len(table.columns)} "
-            f"({', '.join(table.columns[:6])} ...)",
-            expected=f"columns {part}",
-            fix=f"correct {key}",
-        )
-    return columns
 
 
 def _from_text(path: Path) -> pd.DataFrame:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.archive.transfer import opened
+from mcvae_ops.embeddings.spaces import LETTERS
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.mitotic_index import COLUMNS
 from mcvae_ops.profiles.profile_tables import (
-    SPACES,
     gene_column,
     named_column,
     read_profiles,
@@ -43,7 +43,7 @@ def gene_table(
     because they are not published.
     """
     names = {
-        column: f"{SPACES[space]}_{k:02d}"
+        column: f"{LETTERS[space]}_{k:02d}"
         for space, columns in spaces.items()
         for k, column in enumerate(columns)
     }

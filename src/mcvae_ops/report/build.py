@@ -113,14 +113,17 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
     }
 
 
-def screen_fact(screen: dict) -> str:
-    """Return the plates, channels and pixel size of a screen, in words."""
+def screen_fact(screen: dict, has_images: bool) -> str:
+    """Return the plates of a screen, and the channels and pixel size of its images, in words."""
+    plates = f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}"
+    if not has_images:
+        return f"{plates}, no images"
     channels = ", ".join(
         f"{channel['name']} ({channel['stain']})" for channel in screen["channels"]
     )
     size_um = screen["pixel_size_um"]
     size = f"{size_um:g} µm per px" if size_um else "pixel size not known"
-    return f"{screen['name']}: {style.counted(len(screen['plates']), 'plates')}, {size}; {channels}"
+    return f"{plates}, {size}; {channels}"
 
 
 def model_fact(tables: Iterable[pd.DataFrame]) -> str:
@@ -255,7 +258,7 @@ def report(
         Output.
     """
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
-    facts = {"screen": screen_fact(screen)}
+    facts = {"screen": screen_fact(screen, alignment is not None)}
     aligned = read_frame(alignment) if alignment else None
     lost = read_frame(dropped) if dropped else None
     if aligned is not None:

@@ -5,6 +5,7 @@ without a server.
 """
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,36 +16,47 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
+from mcvae_ops.figures.feature_words import describe
 from mcvae_ops.files import read_codes, read_frame, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
+from mcvae_ops.report.control_reach import FEWEST_CONTROLS, control_reach
+from mcvae_ops.report.gene_links import pages_of_genes
+from mcvae_ops.report.hit_similarity import MOST, similarity
 from mcvae_ops.report.templates import environment
 from mcvae_ops.screen import length_of, reworded
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells, read_training_cells
 
 NEAREST = "nearest"  # the page makes buttons of the names behind it
+LISTED = 4  # altered features of a hit
 
 
-def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
+def points(
+    profiles: pd.DataFrame, maps: pd.DataFrame, name: str, controls: pd.DataFrame
+) -> dict[str, list | dict]:
     """Return the columns that the page shows of guides or genes.
 
     Parameters
     ----------
     profiles
-        Columns gene, is_ntc, n_cells, `name` and latent columns, including controls.
+        Columns gene, is_ntc, n_cells, `name` and latent columns, including controls; of genes
+        n_guides.
     maps
         UMAPs of these profiles: name, space, x, y. Profiles without coordinates are not drawn.
     name
         Column with the names of profiles: guide or gene.
+    controls
+        Profiles of the control guides: latent columns.
 
     Returns
     -------
-    name, gene, ntc, n; for each space the distance from controls, and x and y, alternating.
+    name, gene, ntc, n; for each space the distance from controls, in multiples of what
+    `control_reach` returns (in latent units with too few control guides), and x and y, alternating.
     """
-    columns = latent_columns(profiles.columns)
-    away = profiles[columns] - profiles.loc[profiles["is_ntc"], columns].mean()
     shown = profiles if name == "guide" else profiles[~profiles["is_ntc"]]
+    away = from_controls(profiles).loc[shown.index]
+    sizes = shown["n_guides"] if name == "gene" else pd.Series(1, shown.index)
     shown_columns = {
         "name": shown[name].tolist(),
         "gene": shown["gene"].tolist(),
@@ -54,11 +66,19 @@ def points(profiles: pd.DataFrame, maps: pd.DataFrame, name: str) -> dict:
         "xy": {},
     }
     for space, latent in spaces_of(profiles.columns).items():
-        norm = np.linalg.norm(away.loc[shown.index, latent], axis=1)
-        shown_columns["distance"][space] = _numbers(norm, 4)
+        reach = control_reach(controls[latent].to_numpy(float), sorted(set(sizes)))
+        unit = sizes.map(reach).replace(0, np.nan).fillna(1).to_numpy()
+        norm = np.linalg.norm(away[latent], axis=1)
+        shown_columns["distance"][space] = _numbers(norm / unit, 4)
         places = maps[maps["space"] == space].set_index("name")[["x", "y"]].reindex(shown[name])
         shown_columns["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
     return shown_columns
+
+
+def from_controls(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Return the latent columns of profiles minus the mean of the controls among them."""
+    latent = profiles[latent_columns(profiles.columns)]
+    return latent - latent[profiles["is_ntc"]].mean()
 
 
 def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
@@ -79,6 +99,7 @@ def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
             "effect": row.get("effect", "") or "neither salient nor background for sure",
             "guides that agree": f"{row['n_guides_agree']} of {row['n_guides']}",
             NEAREST: row["neighbours"],
+            "chance of one so near": f"{row['neighbour_p']:.2g}",
         }
         lines[row[level_of(hits)]] = [
             [reworded(word, words), value] for word, value in shown.items()
@@ -86,28 +107,74 @@ def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
     return lines
 
 
-def hit_table(hits: pd.DataFrame) -> dict[str, list]:
+def hit_table(hits: pd.DataFrame, distance: dict[str, float | None]) -> dict[str, list]:
     """Return the columns of the page's table of hits, from the surest on.
 
     Parameters
     ----------
     hits
         The table of hits, sorted by q.
+    distance
+        Name -> distance from the controls that the page shows.
     """
+    names = names_of(hits).tolist()
     agree = hits["n_guides_agree"].astype(str) + " of " + hits["n_guides"].astype(str)
     # A model without a salient space does not say what kind an effect is of.
     effect = {"effect": hits["effect"].tolist()} if "effect" in hits else {}
     return {
-        "name": names_of(hits).tolist(),
+        "name": names,
         "hit": np.where(hits["is_hit"], "yes", "").tolist(),
         "q": _numbers(hits["q_combined"], 6),
-        "distance": _numbers(hits["distance_combined"], 3),
+        "distance": [distance.get(name) for name in names],
         "mAP": _numbers(hits["map_combined"], 3),
         **effect,
         "guides that agree": agree.tolist(),
         "cells": hits["n_cells"].tolist(),
         "alone": np.where(hits["survives_confounders"], "yes", "no").tolist(),
         "group": hits["group"].tolist(),
+    }
+
+
+def hit_similarity(profiles: pd.DataFrame, hits: pd.DataFrame) -> dict[str, list]:
+    """Return what `similarity` does of the surest hits, from their profiles of all cells.
+
+    Parameters
+    ----------
+    profiles
+        Profiles of the level of the hits, with controls and the column gene or guide.
+    hits
+        The table of hits, sorted by q.
+    """
+    away = from_controls(profiles).set_axis(profiles[level_of(hits)])
+    away = away.drop(columns=[name for name in away if name.startswith("t_")]).dropna()
+    names = [name for name in names_of(hits[hits["is_hit"]]) if name in away.index][:MOST]
+    return similarity(names, away.loc[names].to_numpy(float))
+
+
+def altered(features: pd.DataFrame, channels: Sequence[dict]) -> dict[str, list]:
+    """Return the classical features that each hit alters most, in words, with their robust z.
+
+    Parameters
+    ----------
+    features
+        Table of altered features: gene, guide, rank, feature, robust_z.
+    channels
+        Channels of the screen.
+
+    Returns
+    -------
+    Name -> [words, z, words, z, ...]; of several features with the same words only the first.
+    """
+    worded = {name: describe(name, channels) or name for name in features["feature"].unique()}
+    features = features.assign(name=names_of(features), words=features["feature"].map(worded))
+    listed = features.sort_values("rank", kind="stable").drop_duplicates(["name", "words"])
+    return {
+        name: [
+            part
+            for row in rows.head(LISTED).itertuples()
+            for part in (row.words, round(row.robust_z, 1))
+        ]
+        for name, rows in listed.groupby("name")
     }
 
 
@@ -136,7 +203,7 @@ def choose_crops(
 def write_pictures(
     chosen: gene_pictures.Choice, painter: gene_pictures.Painter, genes: list[str], folder: Path
 ) -> dict[str, int]:
-    """Write ``0000.webp``, ... and their numbers; return the picture number of each gene."""
+    """Write the pictures and their numbers; return the picture number of each gene."""
     shown = painter.paint(chosen.positions)
     controls, control = np.unique(chosen.controls, return_inverse=True)
     beside = painter.paint(controls)
@@ -145,7 +212,7 @@ def write_pictures(
     progress, numbers = Progress(len(labels), "genes", "draw montages"), {}
     for number, (label, start, stop) in enumerate(zip(labels, starts, stops, strict=True)):
         picture = gene_pictures.sprite(shown[start:stop], beside[control[start:stop]])
-        picture.save(folder / f"{number:04d}.webp", quality=gene_pictures.QUALITY)
+        gene_pictures.write_picture(picture, folder, number)
         numbers[genes[label]] = number
         progress.step()
     write_text(json.dumps(numbers), folder / gene_pictures.NUMBERS)
@@ -175,6 +242,31 @@ def montages(
     return montage_of
 
 
+def draw_montages(
+    index: str, cells: Cells, guide: np.ndarray, crops_per_gene: int, folder: Path
+) -> tuple[dict, int]:
+    """Write the picture of every gene; return what `montages` does, and the edge of a crop in px.
+
+    Parameters
+    ----------
+    index
+        Shard index.
+    cells
+        Its cells.
+    guide
+        Number of the guide of each cell.
+    crops_per_gene
+        Largest number of crops of a gene.
+    folder
+        Of the pictures.
+    """
+    chosen, controls = choose_crops(cells, guide, crops_per_gene)
+    crops = Crops(Path(index).parents[1], cells)
+    painter = gene_pictures.Painter(crops, controls)
+    numbers = write_pictures(chosen, painter, cells.labels, folder)
+    return montages(chosen, numbers, cells, guide), crops.shape[-1]
+
+
 def explorer(
     index: str,
     cells: str,
@@ -183,6 +275,8 @@ def explorer(
     maps: str,
     groups: str,
     hits: str,
+    features: str | None,
+    source: str,
     screen: dict,
     crops_per_gene: int,
     html: str,
@@ -204,8 +298,12 @@ def explorer(
         Functional groups (parquet): gene, group.
     hits
         Table of hits (parquet).
+    features
+        Classical features that each hit alters (parquet); None where cells have no features.
+    source
+        Where the screen comes from: simulated, archive or embeddings.
     screen
-        name, channels, pixel_size_um and words.
+        name, channels, pixel_size_um, organism and words.
     crops_per_gene
         Largest number of crops of a gene.
     html, pictures
@@ -219,23 +317,32 @@ def explorer(
         sorted(set(profiles["guide"]["gene"])), read_frame(groups), split_merged=True
     )
     table = read_frame(maps)
+    control_guides = profiles["guide"][profiles["guide"]["is_ntc"]]
     data = {
-        level: points(profiles[level], table[table["level"] == level], level) for level in profiles
+        level: points(profiles[level], table[table["level"] == level], level, control_guides)
+        for level in profiles
     }
     every = read_training_cells(cells)
     guide = _guide_numbers(index, data["guide"]["name"])
-    chosen, controls = choose_crops(every, guide, crops_per_gene)
-    crops = Crops(Path(index).parents[1], every)
-    painter = gene_pictures.Painter(crops, controls)
+    has_crops = every.shards != [""]
     with whole_folder(pictures) as folder:
-        numbers = write_pictures(chosen, painter, every.labels, folder)
+        data["montages"], crop_px = {}, None
+        if has_crops:
+            data["montages"], crop_px = draw_montages(index, every, guide, crops_per_gene, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
-    data["montages"] = montages(chosen, numbers, every, guide)
     found = read_frame(hits)
+    level = level_of(found)
+    distance = dict(zip(data[level]["name"], data[level]["distance"]["combined"], strict=True))
+    data["level"] = level
     data["hits"] = hit_lines(found, screen["words"])
-    data["table"] = hit_table(found)
+    data["table"] = hit_table(found, distance)
+    data["similarity"] = hit_similarity(profiles[level], found)
+    data["altered"] = altered(read_frame(features), screen["channels"]) if features else {}
+    data["pages"] = pages_of_genes(source, screen["organism"], screen["words"])
+    data["screen"], data["pixel_um"] = screen["name"], screen["pixel_size_um"]
+    data["multiples"] = len(control_guides) >= FEWEST_CONTROLS
     data["batches"] = every.batches
-    data["channels"] = screen["channels"]
+    data["channels"] = screen["channels"] if has_crops else []
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
     data["folder"] = Path(pictures).name
     data["styles"] = style.group_styles(sorted(set(data["group"].values()), key=str.lower))
@@ -246,10 +353,13 @@ def explorer(
         .render(
             screen=screen,
             training=f"{style.model_name(first['model'])}, seed {first['seed']}",
-            crop_size=length_of(crops.shape[-1], screen["pixel_size_um"]),
+            crop_size=crop_px and length_of(crop_px, screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
-            level=level_of(found),
+            level=level,
+            most=MOST,
+            altered=bool(data["altered"]),
+            n_controls=len(control_guides) if data["multiples"] else 0,
             data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         )
     )

@@ -17,7 +17,7 @@ from PIL import Image
 from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import average_seeds, choose
-from mcvae_ops.report.gene_pictures import NUMBERS
+from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
 
 FIRST_HITS = 10
 CROPS = 4  # of cells, and as many of controls, beside a hit
@@ -193,8 +193,8 @@ def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]
     for row in hits[hits["is_hit"]].head(FIRST_HITS).to_dict("records"):
         picture = None
         if row["gene"] in numbers:
-            sprite = Image.open(pictures / f"{numbers[row['gene']]:04d}.webp")
-            picture = as_data_uri(composite(np.asarray(sprite.convert("L")), colours))
+            sprite = read_picture(pictures, numbers[row["gene"]])
+            picture = as_data_uri(composite(sprite, colours))
         rows.append({"name": row[level_of(hits)], "words": in_words(row), "image": picture})
     return rows
 

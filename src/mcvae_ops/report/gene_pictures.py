@@ -1,6 +1,14 @@
-"""Pictures of genes: crops of a gene, beside control crops of the same batches."""
+"""Pictures of genes: crops of a gene, beside control crops of the same batches.
 
+A picture is stored as a script, ``picture(12,"data:image/webp;base64,...");``. A page that is
+opened from a folder may draw an image file of that folder, but not read its pixels: it could not
+export them.
+"""
+
+import base64
+import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -176,3 +184,25 @@ def sprite(cells: np.ndarray, controls: np.ndarray) -> Image.Image:
     both = np.stack([cells, controls])  # (arm, cell, channel, y, x)
     arm, n, channel, y, x = both.shape
     return Image.fromarray(both.transpose(2, 0, 3, 1, 4).reshape(channel * arm * y, n * x))
+
+
+def picture_file(folder: Path, number: int) -> Path:
+    """Return the path of a picture."""
+    return folder / f"{number:04d}.js"
+
+
+def write_picture(picture: Image.Image, folder: Path, number: int) -> None:
+    """Write a picture as a script that hands it to the page."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "webp", quality=QUALITY)
+    content = base64.b64encode(buffer.getvalue()).decode("ascii")
+    script = f'picture({number},"data:image/webp;base64,{content}");\n'
+    picture_file(folder, number).write_text(script, encoding="ascii")
+
+
+def read_picture(folder: Path, number: int) -> np.ndarray:
+    """Return a picture that `write_picture` has written, uint8 (y, x); see `sprite`."""
+    script = picture_file(folder, number).read_text(encoding="ascii")
+    content = script.partition("base64,")[2].partition('"')[0]
+    with Image.open(io.BytesIO(base64.b64decode(content))) as picture:
+        return np.asarray(picture.convert("L"))

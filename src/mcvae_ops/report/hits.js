@@ -15,7 +15,7 @@ function sortRows() {
 
 function showHeads() {
   $("heads").replaceChildren(...Object.keys(DATA.table).map((column) => {
-    const head = element("th", ""), button = element("button", say(column), { type: "button" });
+    const head = element("th", "", { className: NUMBERS.has(column) ? "number" : "" }), button = element("button", say(column), { type: "button" });
     if (order.by === column) {
       button.textContent += order.down ? " ▼" : " ▲";
       head.ariaSort = order.down ? "descending" : "ascending";
@@ -31,17 +31,27 @@ function showHeads() {
   }));
 }
 
-function showRows() {
+// Numbers of the rows that hold every word of the filter, in the order of the table.
+function fitting() {
   const columns = Object.entries(DATA.table), words = $("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
   const text = (i) => columns.map(([name, values]) => (values[i] === "yes" ? name : values[i])).join(" ").toLowerCase();
-  const fits = words.length ? sorted.filter((i) => words.every((word) => text(i).includes(word))) : sorted;
+  return words.length ? sorted.filter((i) => words.every((word) => text(i).includes(word))) : sorted;
+}
+
+function shownValue(name, value) {
+  if (value === null || typeof value === "string") return value;
+  return name === "cells" ? value.toLocaleString("en") : value.toPrecision(name === "q" ? 2 : 3);
+}
+
+function showRows() {
+  const columns = Object.entries(DATA.table), fits = fitting();
   $("rows").replaceChildren(...fits.slice(0, SHOWN_ROWS).map((i) => {
-    const row = element("tr", "");
-    row.ariaSelected = String(state.chosen !== null && state.chosen.name === DATA.table.name[i]);
+    const shown = [state.chosen?.name, state.pinned?.name].includes(DATA.table.name[i]);
+    const row = element("tr", "", { className: shown ? "shown" : "" });
     for (const [name, values] of columns) {
       const cell = element("td", "", { className: NUMBERS.has(name) ? "number" : "" });
       if (name === "name") cell.append(chooser(values[i]));
-      else cell.textContent = values[i] === null ? "" : name === "q" ? values[i].toPrecision(2) : values[i].toLocaleString("en");
+      else cell.textContent = shownValue(name, values[i]);
       row.append(cell);
     }
     return row;
@@ -49,9 +59,10 @@ function showRows() {
   $("counted").textContent = `${Math.min(SHOWN_ROWS, fits.length)} of ${fits.length.toLocaleString("en")} rows are shown.`;
 }
 
-// A button that chooses a gene or guide by its name.
-function chooser(name) {
-  const button = element("button", name, { type: "button" });
-  button.onclick = () => search(name);
-  return button;
+function hitTable() {
+  $("filter").addEventListener("input", showRows);
+  $("save-table").onclick = saveTable;
+  sortRows();
+  showHeads();
+  showRows();
 }

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_schema
+from mcvae_ops.files import parquet_writer, read_codes, read_schema, read_table
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.format import open_shard, read_metadata
 
@@ -144,6 +145,66 @@ def index_shards(shards: Sequence[str], root: str, batch: Sequence[str], index: 
                 expected="one crop of each cell",
                 fix="delete the folder crops, and Snakemake makes it again",
             )
+
+
+def chunk_order(plate: str, well: str, chunk: int, n_cells: int) -> np.ndarray:
+    """Return the order of the cells of a chunk, (cell,): shuffled over its tiles.
+
+    Training reads cells together that are neighbours in this order.
+    """
+    seed = zlib.crc32(f"{plate}/{well}/{chunk:03d}".encode())
+    return np.random.default_rng(seed).permutation(n_cells)
+
+
+def index_cells(
+    cells: Sequence[str],
+    tiles: Sequence[int],
+    tiles_per_chunk: int,
+    batch: Sequence[str],
+    index: str,
+) -> None:
+    """Rule index_cells: list cells without crops, in the order in which their crops would stand.
+
+    So whatever draws rows of the index draws the same cells with and without crops.
+
+    Parameters
+    ----------
+    cells
+        Table of the cells of every plate (``.../{plate}.parquet``), sorted by tile in each well.
+    tiles, tiles_per_chunk
+        Tiles of a well in their order, and how many of them make a chunk.
+    batch
+        ``screen.batch``: what the cells of a batch share.
+    index
+        Output: as that of `index_shards`; the shard of a cell is an empty text.
+    """
+    chunk_of = np.full(max(tiles) + 1, -1)
+    chunk_of[list(tiles)] = np.arange(len(tiles)) // tiles_per_chunk
+    metadata = {"channels": "[]", "crop_size_px": "0"}
+    with ExitStack() as stack:
+        writer = None
+        for path in sorted(cells):
+            for well in sorted(pc.unique(read_codes(path, ["well"])["well"]).to_pylist()):
+                rows = read_table(path, filters=[("well", "==", well)])
+                rows = rows.take(pa.array(_well_order(rows, chunk_of))).combine_chunks()
+                rows = rows.add_column(0, "shard", pa.repeat("", len(rows)))
+                rows = rows.add_column(1, "row", pa.array(np.arange(len(rows), dtype=np.int32)))
+                rows = rows.append_column("batch", batches_of(rows["plate"], rows["well"], batch))
+                rows = rows.replace_schema_metadata(metadata)
+                writer = writer or stack.enter_context(parquet_writer(index, rows.schema))
+                writer.write_table(rows, row_group_size=ROW_GROUP)
+
+
+def _well_order(rows: pa.Table, chunk_of: np.ndarray) -> np.ndarray:
+    """Return the order of the cells of a well: by chunk, controls first, shuffled in each."""
+    plate, well = rows["plate"][0].as_py(), rows["well"][0].as_py()
+    chunk, is_ntc = chunk_of[rows["tile"].to_numpy()], rows["is_ntc"].to_numpy()
+    parts = []
+    for number in np.unique(chunk):
+        of_chunk = np.flatnonzero(chunk == number)
+        shuffled = of_chunk[chunk_order(plate, well, number, len(of_chunk))]
+        parts += [shuffled[is_ntc[shuffled]], shuffled[~is_ntc[shuffled]]]
+    return np.concatenate(parts)
 
 
 def _read_in_order(shards: Sequence[str], names: Sequence[str]) -> Iterator[pa.Table]:

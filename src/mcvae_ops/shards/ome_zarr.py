@@ -1,4 +1,9 @@
-"""Export a shard as OME-Zarr (NGFF 0.4), for napari and other viewers."""
+"""Export a shard as OME-Zarr (NGFF 0.4), for napari and other viewers.
+
+What is known of each cell stands in the table of a label image, as the format has it: napari shows
+it as the features of the layer "cells", other readers of OME-Zarr as properties. The label of a
+crop, 1 for the first, is drawn as a frame around it, so that the crop can be seen within.
+"""
 
 import numpy as np
 
@@ -9,6 +14,9 @@ VERSION = "0.4"  # viewers read it; 0.5 differs only in the storage format
 CELLS_PER_CHUNK = 64
 WINDOW = (1.0, 99.8)  # percentiles of a channel: black and full colour
 WINDOW_CELLS = 256
+LABELS = "cells"  # name of the label image
+FRAME_FRACTION = 1 / 24  # of the edge of a crop
+KNOWN = ("cell_id", "gene", "guide", "is_ntc", "plate", "well", "tile", "y_px", "x_px")
 
 
 def image_metadata(
@@ -29,16 +37,10 @@ def image_metadata(
 
     Returns
     -------
-    ``multiscales``, ``omero`` (names, colours and contrast of the channels) and ``mcvae_ops`` (the
-    cell of each crop). NGFF has no axis of cells, so they are along the axis of time, through which
-    a viewer steps.
+    ``multiscales`` and ``omero`` (names, colours and contrast of the channels). NGFF has no axis of
+    cells, so they are along the axis of time, through which a viewer steps.
     """
-    space = {"type": "space"} | ({"unit": "micrometer"} if pixel_size_um else {})
-    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}]
-    axes += [{"name": "y", **space}, {"name": "x", **space}]
-    scale = {"type": "scale", "scale": [1.0, 1.0, *[pixel_size_um or 1.0] * 2]}
-    dataset = {"path": "0", "coordinateTransformations": [scale]}
-    image = {"version": VERSION, "name": name, "axes": axes, "datasets": [dataset]}
+    image = _multiscale(name, "tcyx", pixel_size_um)
     sample = shard.crops[:: max(1, len(shard.crops) // WINDOW_CELLS)]
     channels = []
     for channel, counts in zip(shard.channels, np.moveaxis(sample, 1, 0), strict=True):
@@ -47,14 +49,51 @@ def image_metadata(
         colour = colours[channel].removeprefix("#")
         channels.append({"label": channel, "color": colour, "active": True, "window": window})
     omero = {"version": VERSION, "channels": channels, "rdefs": {"model": "color"}}
-    cells = {"cell_id": shard.cells["cell_id"].to_pylist()}
-    return {"multiscales": [image], "omero": omero, "mcvae_ops": cells}
+    return {"multiscales": [image], "omero": omero}
+
+
+def label_metadata(shard: Shard, pixel_size_um: float | None) -> dict:
+    """Return the attributes of the label image: ``image-label`` has a row of `KNOWN` per cell.
+
+    Parameters
+    ----------
+    shard
+        The crops and their cells; what the cells lack of `KNOWN` is left out.
+    pixel_size_um
+        As in `image_metadata`.
+    """
+    known = shard.cells.select([name for name in KNOWN if name in shard.cells.column_names])
+    rows = [{"label-value": k, **row} for k, row in enumerate(known.to_pylist(), start=1)]
+    label = {"version": VERSION, "properties": rows, "source": {"image": "../../"}}
+    return {"multiscales": [_multiscale(LABELS, "tyx", pixel_size_um)], "image-label": label}
+
+
+def frames(first: int, n: int, shape: tuple[int, int]) -> np.ndarray:
+    """Return the label images of `n` crops, int32 (cell, y, x): label first + 1, ... on a frame."""
+    width = max(1, round(FRAME_FRACTION * min(shape)))
+    framed = np.ones(shape, np.int32)
+    framed[width:-width, width:-width] = 0
+    return framed * np.arange(first + 1, first + n + 1, dtype=np.int32)[:, None, None]
+
+
+def _multiscale(name: str, axes: str, pixel_size_um: float | None) -> dict:
+    """Return the description of an image of one resolution with some of the axes t, c, y, x."""
+    kinds = {"t": {"type": "time"}, "c": {"type": "channel"}}
+    space = {"type": "space"} | ({"unit": "micrometer"} if pixel_size_um else {})
+    lengths = [pixel_size_um or 1.0 if axis in "yx" else 1.0 for axis in axes]
+    transformations = [{"type": "scale", "scale": lengths}]
+    return {
+        "version": VERSION,
+        "name": name,
+        "axes": [{"name": axis, **kinds.get(axis, space)} for axis in axes],
+        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
+    }
 
 
 def export_ome_zarr(
     crops: str, channels: list[dict], pixel_size_um: float | None, zarr: str
 ) -> None:
-    """Rule export_ome_zarr: write a shard as an image of axes t (cells), c, y, x.
+    """Rule export_ome_zarr: write a shard as an image of axes t (cells), c, y, x, and its labels.
 
     Parameters
     ----------
@@ -67,22 +106,33 @@ def export_ome_zarr(
     zarr
         Output: a folder.
     """
-    from zarr import create_array, open_group  # not needed on a bare GPU node
+    from zarr import open_group  # not needed on a bare GPU node
 
     shard = open_shard(crops)
     colours = {channel["name"]: channel["colour"] for channel in channels}
     name = "/".join(str(crops).removesuffix(".npy").split("/")[-3:])
+    n, _, *shape = shard.crops.shape
     with whole_folder(zarr) as partial:
         group = open_group(partial, mode="w", zarr_format=2)
         group.attrs.update(image_metadata(shard, name, colours, pixel_size_um))
-        image = create_array(
-            partial,
-            name="0",
-            shape=shard.crops.shape,
-            dtype=shard.crops.dtype,
-            chunks=(CELLS_PER_CHUNK, *shard.crops.shape[1:]),
-            zarr_format=2,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )
-        for first in range(0, len(shard.crops), CELLS_PER_CHUNK):
-            image[first : first + CELLS_PER_CHUNK] = shard.crops[first : first + CELLS_PER_CHUNK]
+        labels = group.create_group("labels")
+        labels.attrs.update({"labels": [LABELS]})
+        cells = labels.create_group(LABELS)
+        cells.attrs.update(label_metadata(shard, pixel_size_um))
+        image = _array(group, shard.crops.shape, shard.crops.dtype)
+        label = _array(cells, (n, *shape), np.int32)
+        for first in range(0, n, CELLS_PER_CHUNK):
+            part = shard.crops[first : first + CELLS_PER_CHUNK]
+            image[first : first + len(part)] = part
+            label[first : first + len(part)] = frames(first, len(part), tuple(shape))
+
+
+def _array(group, shape: tuple[int, ...], dtype):
+    """Return a new array of a group of zarr, whose chunks hold some cells each."""
+    return group.create_array(
+        "0",
+        shape=shape,
+        dtype=dtype,
+        chunks=(CELLS_PER_CHUNK, *shape[1:]),
+        chunk_key_encoding={"name": "v2", "separator": "/"},
+    )

@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_blocks, read_codes, with_text
+from mcvae_ops.files import parquet_writer, read_blocks, read_codes, read_schema, with_text
 from mcvae_ops.shards.index import ROW_GROUP
 
 SPLITS = ("train", "validation", "test")
+SETS = (*SPLITS, "held_out_guide", "held_out_gene", "held_out_well")
+_SCHEMA = pa.schema([("cell_id", pa.string()), ("split", pa.string())])
 
 
 def uniform_of(name: str, seed: int) -> float:
@@ -122,6 +124,9 @@ def check_genes(held_out: list[str], genes: Sequence[str]) -> None:
 def assign_splits(index: str, split: dict, splits: str) -> None:
     """Rule assign_splits: assign every cell of the index to a set.
 
+    Sets that the tables of cells give (a column split, for embeddings that others made) are taken
+    as they are.
+
     Parameters
     ----------
     index
@@ -134,9 +139,11 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
     Raises
     ------
     InputError
-        If a held-out gene is not in the screen, or the training or the validation set has no NTC
-        or no perturbed cell.
+        If a held-out gene is not in the screen, if the training or the validation set has no NTC
+        or no perturbed cell, or if a given set is none of `SETS`.
     """
+    if "split" in read_schema(index).names:
+        return _given_splits(index, splits)
     columns = ["cell_id", "plate", "well", "tile", "guide", "gene", "is_ntc"]
     library = with_text(
         read_codes(index, ["guide", "gene", "is_ntc"])
@@ -149,13 +156,13 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
     held_out = choose_held_out_guides(
         guides, genes, split["held_out_guides_per_gene"], split["seed"]
     )
-    schema, assigned = pa.schema([("cell_id", pa.string()), ("split", pa.string())]), set()
-    with parquet_writer(splits, schema) as writer:
+    assigned = set()
+    with parquet_writer(splits, _SCHEMA) as writer:
         for table in read_blocks(index, columns, ROW_GROUP):
             cells = {name: table[name].to_numpy() for name in columns}
             of_block = split_by_names(cells, split, held_out)
             assigned |= set(zip(cells["is_ntc"].tolist(), of_block.tolist(), strict=True))
-            writer.write_table(pa.table([table["cell_id"], pa.array(of_block)], schema=schema))
+            writer.write_table(pa.table([table["cell_id"], pa.array(of_block)], schema=_SCHEMA))
         n_ntc = library.filter(library["is_ntc"])["count_all"].to_numpy().sum()
         sizes = {True: n_ntc, False: perturbed["count_all"].to_numpy().sum()}
         for (arm, is_ntc), part in itertools.product(
@@ -168,3 +175,19 @@ def assign_splits(index: str, split: dict, splits: str) -> None:
                     why=f"they are split by {split['by']}, and training needs cells of both arms",
                     fix="correct split or screen.control in the configuration",
                 )
+
+
+def _given_splits(index: str, splits: str) -> None:
+    with parquet_writer(splits, _SCHEMA) as writer:
+        for table in read_blocks(index, ["cell_id", "split"], ROW_GROUP):
+            is_known = pc.is_in(table["split"], pa.array(SETS))
+            unknown = pc.unique(table["split"].filter(pc.invert(is_known))).to_pylist()
+            if unknown:
+                named = ("an empty field" if name is None else repr(name) for name in unknown)
+                raise InputError(
+                    where="the column split of the tables of cells",
+                    found=", ".join(named),
+                    expected=f"one of {', '.join(SETS)} for every cell",
+                    fix="correct the column, or remove cells.columns.split",
+                )
+            writer.write_table(table.select(["cell_id", "split"]).cast(_SCHEMA))

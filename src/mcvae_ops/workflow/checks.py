@@ -16,6 +16,7 @@ from mcvae_ops.archive.licences import plain_name
 from mcvae_ops.archive.patterns import Pattern, well_name
 from mcvae_ops.cells.columns import expression
 from mcvae_ops.cells.described import entries_of
+from mcvae_ops.embeddings.spaces import check_spaces
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
     channels_from,
@@ -171,7 +172,7 @@ def _check_models(config: dict) -> None:
                     f"one of models ({', '.join(models)})",
                     "choose one of them",
                 )
-            if not models[name]["salient_latent"]:
+            if not models[name]["salient_latent"] and config["source"] != "embeddings":
                 raise _wrong(
                     f"profiles.{key}",
                     f"{name!r}, which has no salient latent",
@@ -279,6 +280,10 @@ def _check_source(config: dict) -> None:
         "archive": {
             "archive.root": archive["root"],
             "cells": config["cells"] and any(config["cells"][0][key] for key in ORIGINS),
+        },
+        "embeddings": {
+            "embeddings": config["embeddings"],
+            "cells.table": config["cells"] and config["cells"][0]["table"],
         },
         "profiles": {"archive.profiles": archive["profiles"]}
         | {
@@ -425,6 +430,21 @@ def _check_panels(config: dict) -> None:
             )
 
 
+def _check_embeddings(config: dict) -> None:
+    """Refuse embeddings whose spaces are not those of the family, or that no run would read."""
+    if config["source"] != "embeddings":
+        if config["embeddings"]:
+            raise _wrong(
+                "embeddings",
+                ", ".join(config["embeddings"]),
+                f"nothing, because source is {config['source']}",
+                "set source: embeddings, or remove the section",
+            )
+        return
+    for name, entry in config["embeddings"].items():
+        check_spaces(entry["spaces"], f"embeddings.{name}")
+
+
 CHECKS = (
     _check_channels,
     _check_chain,
@@ -433,6 +453,7 @@ CHECKS = (
     _check_split,
     _check_models,
     _check_source,
+    _check_embeddings,
     _check_cells,
     _check_places,
     _check_lists,

@@ -15,6 +15,8 @@ def without_features(config: dict) -> str | None:
     tables = config["cells"]
     if len(tables) == 1 and tables[0]["table"] is None and tables[0]["measure"] is False:
         return "cells.measure is false: cells have no classical features"
+    if config["source"] == "embeddings":
+        return "source is embeddings, which has no classical features beside them"
     if config["source"] != "profiles" and not config["screen"]["features"]:
         return "screen.features is empty: cells have no classical features"
     return None
@@ -54,10 +56,10 @@ class Embeddings:
     Attributes
     ----------
     trained, all
-        model and seed of every training; and of the baselines, CellProfiler where cells have
-        features.
+        model and seed of every training of the run; of every embedding: those of trainings or those
+        that others made, and the baselines, CellProfiler where cells have features.
     shown_models
-        Trained models of figures 3, 4 and 5: the main one, then those compared with it.
+        Models of figures 3, 4 and 5: the main one, then those compared with it.
     shown
         model and seed of the embeddings of these figures: theirs, and CellProfiler's.
     shown_trainings
@@ -77,13 +79,20 @@ class Embeddings:
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
         in_figures = {*self.shown_models, "cellprofiler"}
         shown = [pair for pair in trained + baselines if pair[0] in in_figures]
-        self.trained = _columns(trained, "model", "seed")
+        self._given = config["embeddings"]
+        self.trained = _columns([] if self._given else trained, "model", "seed")
         self.all = _columns(trained + baselines, "model", "seed")
         self.shown = _columns(shown, "model", "seed")
         self.shown_trainings = [f"{model}/{seeds[0]}" for model in self.shown_models]
         self.main = self.shown_trainings[0]
         tested = config["benchmarks"]["functions"]["significance"]
         self.significance = f"{tested}/{0 if tested in BASELINES else seeds[0]}"
+
+    def is_trained(self, model: str) -> bool:
+        """Return whether a model may have learnt from cells of the splits for training."""
+        if model in BASELINES:
+            return False
+        return self._given[model]["trained"] if self._given else True
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

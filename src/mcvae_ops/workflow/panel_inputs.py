@@ -110,6 +110,12 @@ def _missing(config: dict) -> dict[str, str]:
         if config["screen"]["images"] == NO_IMAGES["screen"]["images"]:
             missing["images"] = "screen.images is not given"
         missing |= _missing_of_profiles(config["archive"]["profiles"])
+    if config["source"] == "embeddings":
+        missing["images"] = missing["trainings"] = "source is embeddings, which has no images"
+        profiles = config["profiles"]
+        for name in (profiles["main_model"], *profiles["compared_models"]):
+            if "combined" in config["embeddings"][name]["spaces"]:
+                missing["spaces"] = f"embeddings.{name}.spaces has one space, combined"
     has_cells = config["source"] != "profiles"
     if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
         missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"

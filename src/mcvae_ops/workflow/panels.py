@@ -20,7 +20,7 @@ class Table:
         training that is shown has a table of its own.
     needs
         What a run must have to make it: "cells", "features" (classical ones of cells), "images",
-        "corrections", "doses" (guides with a dose),
+        "trainings" (of models in this run), "corrections", "doses" (guides with a dose),
         "truth" (planted), "pairs" (of genes: those of complexes or of another list),
         "significance" (of guides), "mitotic_index", "spaces" (salient and background) or an
         annotation by its key in ``archive.annotations``. If several are missing, the user is told
@@ -89,13 +89,13 @@ TABLES = BENCHMARKS | {
     "umap_guides": Table(
         folder="benchmarks/{training}", needs=("functional_groups", "significance")
     ),
-    "samples": Table(folder="models/{training}", needs=("cells",)),
-    "metrics": Table(folder="models/{training}", needs=("cells",)),
-    "alignment": Table(folder="qc", needs=("cells",)),
-    "checks": Table(folder="qc", needs=("cells",)),
-    "overlays": Table(folder="qc", needs=("cells",)),
-    "montage": Table(folder="qc", needs=("cells",)),
-    "cells_per_tile": Table(folder="qc", needs=("cells",)),
+    "samples": Table(folder="models/{training}", needs=("cells", "trainings")),
+    "metrics": Table(folder="models/{training}", needs=("cells", "trainings")),
+    "alignment": Table(folder="qc", needs=("cells", "images")),
+    "checks": Table(folder="qc", needs=("cells", "images")),
+    "overlays": Table(folder="qc", needs=("cells", "images")),
+    "montage": Table(folder="qc", needs=("cells", "images")),
+    "cells_per_tile": Table(folder="qc", needs=("cells", "images")),
 }
 PANELS = {
     "fig1": Panel(
@@ -139,7 +139,7 @@ PANELS = {
     "fig2c": Panel(
         draw="fig2_complexes:fig2c",
         tables=("complexes",),
-        needs=("corum",),
+        needs=("corum", "trainings"),
         settings=("models",),
         caption=(
             "The same as figure 2A for the contrastive models that differ only in which latent "

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mcvae_ops.archive.patterns import wells_of
+from mcvae_ops.embeddings.spaces import parts_of
 from mcvae_ops.screen import tile_shape
 
 # Keys of a table of cells, and of labels, that may be left out.
@@ -19,6 +20,12 @@ NO_IMAGES = {
     },
     "crop": {"size_px": 48},
 }  # fmt: skip
+# What describes images and trainings, for embeddings that others made; it is never read either.
+NO_CROPS = {
+    "screen": {"images": "none/{plate}/{well}/{tile}", "channels": [{"name": "none"}]},
+    "crop": {"size_px": 48},
+}  # fmt: skip
+EMBEDDED = {"trained": True}
 # Okabe and Ito's palette on a dark ground (jfly.uni-koeln.de/color), for channels without a colour.
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00")
 
@@ -36,9 +43,16 @@ def in_full(config: dict) -> dict:
     A new configuration: rectangles of wells as lists, every key of each channel and of the grid of
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
     lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
-    not describe plates, images and channels.
+    not describe plates, images and channels; embeddings that others made are the models of the
+    run, and need not describe images and channels.
     """
-    config = _published(config) if config.get("source") == "profiles" else config
+    if _is_section_of_spaces(entries := config.get("embeddings")):
+        full = {name: EMBEDDED | entry for name, entry in entries.items()}
+        config = config | {"embeddings": full}
+    if config.get("source") == "profiles":
+        config = _published(config)
+    elif config.get("source") == "embeddings":
+        config = _embedded(config)
     cells = _tables(config.get("cells"), CELLS)
     config = config | {
         "cells": _segmented(cells) if _is_list_of_sections(cells) else cells,
@@ -68,6 +82,55 @@ def _published(config: dict) -> dict:
     if isinstance(archive, dict) and isinstance(archive.get("profiles"), dict):
         config["archive"] = archive | {"profiles": PUBLISHED | archive["profiles"]}
     return config
+
+
+def _embedded(config: dict) -> dict:
+    """Return a configuration whose models are the embeddings that others made of its cells."""
+    given = {name: config[name] for name in NO_CROPS if isinstance(config.get(name), dict)}
+    config = config | {name: NO_CROPS[name] | section for name, section in given.items()}
+    entries = config.get("embeddings")
+    if not _is_section_of_spaces(entries):
+        return config
+    config["models"] = {
+        name: {
+            "salient_latent": int("salient" in entry["spaces"]),
+            "background_latent": 1,
+            "prior_s_per_label": False,
+            "prior_z_per_label": False,
+            "training": {},
+        }
+        for name, entry in entries.items()
+    }
+    config["training"] = config["training"] | {"seeds": [0]}
+    config["screen"]["features"] = list(
+        dict.fromkeys(
+            pattern
+            for entry in entries.values()
+            for columns in entry["spaces"].values()
+            for pattern in parts_of(columns)
+        )
+    )
+    first, named = next(iter(entries)), config["profiles"]
+    if named["main_model"] not in entries:
+        config["profiles"] = named | {"main_model": first}
+    functions = config["benchmarks"]["functions"]
+    if functions["significance"] == "cellprofiler":  # these cells have no classical features
+        main = config["profiles"]["main_model"]
+        config["benchmarks"] = config["benchmarks"] | {
+            "functions": functions | {"significance": main}
+        }
+    return config
+
+
+def _is_section_of_spaces(entries: object) -> bool:
+    return (
+        isinstance(entries, dict)
+        and bool(entries)
+        and all(
+            isinstance(entry, dict) and isinstance(entry.get("spaces"), dict)
+            for entry in entries.values()
+        )
+    )
 
 
 def _tables(tables: object, keys: dict) -> object:

@@ -61,13 +61,32 @@ def read_batches(
     InputError
         If the tables do not hold the same features.
     """
-    for _, groups in groupby(_read_groups(features, names, wanted), lambda group: group[0]):
-        _, values, members = zip(*groups, strict=True)
-        values, members = np.concatenate(values), pd.concat(members)
+    for values, members in read_wanted_cells(features, names, wanted):
         yield BatchCells(
             values[members["is_ntc"].to_numpy()],
             {name: values[members[name].to_numpy()] for name in members.columns[2:]},
         )
+
+
+def read_wanted_cells(
+    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
+    """Yield of each batch the features of the wanted cells, and their rows of `wanted`.
+
+    Parameters
+    ----------
+    features, names
+        As in `read_batches`.
+    wanted
+        The column batch, and others; indexed by cell_id.
+
+    Yields
+    ------
+    (cell, feature), infinite values become NaN; and the rows, (cell,).
+    """
+    for _, groups in groupby(_read_groups(features, names, wanted), lambda group: group[0]):
+        _, values, members = zip(*groups, strict=True)
+        yield np.concatenate(values), pd.concat(members)
 
 
 def _read_groups(

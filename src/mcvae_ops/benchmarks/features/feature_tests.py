@@ -47,12 +47,19 @@ def robust_z(group: np.ndarray, controls: np.ndarray) -> np.ndarray:
 
     A MAD of 0 gives infinity, or NaN if the medians are equal.
     """
-    middle = _nan_median(controls)
+    middle, spread = robust_scale(controls)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (_nan_median(group) - middle) / _nan_median(np.abs(controls - middle))
+        return (nan_median(group) - middle) / spread
 
 
-def _nan_median(values: np.ndarray) -> np.ndarray:
+def robust_scale(controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median and the MAD of NTC, (feature,) each; see `robust_z`."""
+    middle = nan_median(controls)
+    return middle, nan_median(np.abs(controls - middle))
+
+
+def nan_median(values: np.ndarray) -> np.ndarray:
+    """Return the median of the finite values of each column; NaN where there is none."""
     known = np.isfinite(values).any(axis=0)
     median = np.full(values.shape[1], np.nan)
     median[known] = np.nanmedian(values[:, known], axis=0)
@@ -83,7 +90,7 @@ def rank_published(comparisons: Sequence[Comparison], top: int) -> tuple[np.ndar
     for comparison in comparisons:
         order = np.argsort(-comparison.z, kind="stable")[:top]
         count[order[~np.isnan(comparison.z[order])]] += 1
-    strength = _nan_median(np.stack([comparison.z for comparison in comparisons]))
+    strength = nan_median(np.stack([comparison.z for comparison in comparisons]))
     order = np.lexsort([-strength, -count])
     return order[count[order] > 0], count
 
@@ -103,6 +110,6 @@ def rank_strict(comparisons: Sequence[Comparison]) -> tuple[np.ndarray, np.ndarr
     z = np.stack([comparison.z for comparison in comparisons])
     p = np.stack([comparison.p_adjusted for comparison in comparisons])
     significant = ((p < SIGNIFICANCE) & np.isfinite(z)).sum(axis=0)
-    strength = _nan_median(np.abs(np.where(np.isfinite(z), z, np.nan)))
+    strength = nan_median(np.abs(np.where(np.isfinite(z), z, np.nan)))
     in_most = np.flatnonzero(significant > len(comparisons) / 2)
     return in_most[np.argsort(-strength[in_most], kind="stable")], significant

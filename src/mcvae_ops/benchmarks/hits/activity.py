@@ -11,7 +11,6 @@ from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
 from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.embeddings.spaces import in_space
-from mcvae_ops.profiles.aggregate import sums_of_groups
 from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.exchange import Stratum, strata_of
 from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
@@ -56,7 +55,7 @@ class ActivityTest(NamedTuple):
 
 
 def hit_rows(
-    screen: Screen, confounders: np.ndarray, level: str, tests: ActivityTest
+    screen: Screen, confounders: np.ndarray, level: str, tests: ActivityTest, guides: pd.DataFrame
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return activity, agreement of guides and batches, and norms of each gene or guide.
 
@@ -70,6 +69,8 @@ def hit_rows(
         "gene", or "guide" for one row per guide (dose of a compound).
     tests
         How activity is tested.
+    guides
+        One row per guide: gene, is_active, agrees (see `mcvae_ops.benchmarks.hits.guide_rows`).
 
     Returns
     -------
@@ -100,7 +101,7 @@ def hit_rows(
     table["q_without_confounders"] = q_values(table["p_without_confounders"].to_numpy(), targeting)
     table["is_hit"] = table["q_combined"] < MAX_Q
     table["survives_confounders"] = table["is_hit"] & (table["q_without_confounders"] < MAX_Q)
-    table = table.merge(_agreement(screen, tests), on="gene", how="left")
+    table = table.merge(counts_by_gene(guides), on="gene", how="left")
     strata = strata_of(group_of, screen.batch_of, screen.is_control)
     kept = np.flatnonzero(targeting & np.array([len(each) > 0 for each in strata]))
     chosen = [strata[k] for k in kept]
@@ -142,17 +143,17 @@ def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]
     return pd.DataFrame(scaled, columns=list(SHOWN_CONFOUNDERS))
 
 
-def _agreement(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
-    """Return by gene: guides, those active by themselves, and those that point where others do."""
-    table, guide_of = groups_of(screen.cells, ["gene", "guide", "is_ntc"])
-    latent = in_space(screen.latent, screen.spaces["combined"])
-    units = exchanged_units(screen.cells, latent, guide_of)
-    _, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
-    centred = CentredCells(latent, screen.batch_of, screen.is_control)
-    sums = sums_of_groups(centred, np.arange(len(centred)), guide_of, len(table))
-    means = sums / table["n_cells"].to_numpy()[:, None]
-    others = pd.DataFrame(means).groupby(table["gene"].to_numpy()).transform("sum").to_numpy()
-    agrees = ((others - means) * means).sum(axis=1) > 0
-    active = p_values < ACTIVE_P
-    table = table.assign(n_guides=1, n_guides_active=active, n_guides_agree=active & agrees)
-    return table.groupby("gene")[["n_guides", "n_guides_active", "n_guides_agree"]].sum()
+def counts_by_gene(guides: pd.DataFrame) -> pd.DataFrame:
+    """Return by gene: guides, those active by themselves, and of these those that agree.
+
+    Parameters
+    ----------
+    guides
+        As for `hit_rows`.
+    """
+    counted = guides.assign(
+        n_guides=1,
+        n_guides_active=guides["is_active"],
+        n_guides_agree=guides["is_active"] & guides["agrees"],
+    )
+    return counted.groupby("gene")[["n_guides", "n_guides_active", "n_guides_agree"]].sum()

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, confounders_of, hit_rows
+from mcvae_ops.benchmarks.hits.guide_rows import guide_rows
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
 from mcvae_ops.embeddings.embedded_cells import batch_numbers, groups_of, is_unseen, read_cells
@@ -121,8 +122,10 @@ def hits(
     seed: int,
     hits: str,
     hits_text: str,
+    guide_table: str,
+    guide_text: str,
 ) -> None:
-    """Write the table of hits.
+    """Write the table of hits, and that of guides.
 
     Parameters
     ----------
@@ -140,6 +143,8 @@ def hits(
         As in `mcvae_ops.profiles.significance.guide_significance`.
     hits, hits_text
         Outputs: parquet, and the same as tab-separated text; sorted by q.
+    guide_table, guide_text
+        The same of the table of guides; control guides, which have no q, come last.
     """
     cells, vectors = read_embedded_cells(index, splits, embedding)
     cells = cells.join(read_cells(index, ["tile", "y_px", "x_px"]))
@@ -151,7 +156,8 @@ def hits(
     chosen = cells.iloc[tested].reset_index(drop=True)
     screen = Screen(chosen, vectors[tested], spaces, batch_numbers(chosen))
     tests = ActivityTest(statistic, permutations, seed)
-    table, profiles = hit_rows(screen, confounders_of(cells, tested), level, tests)
+    guides = guide_rows(screen, tests)
+    table, profiles = hit_rows(screen, confounders_of(cells, tested), level, tests, guides)
     annotated = (read_frame(path) for path in (complexes, groups, arms))
     table = add_annotations(table, profiles[:, spaces["combined"]], *annotated, seed)
     table = table.merge(count_changes(cells, level), on=["gene", "guide"], how="left")
@@ -160,6 +166,8 @@ def hits(
         percent = percent[(percent["level"] == "gene") & (percent["cells"] == "all")]
         percent = percent.set_index("name")["mitotic_index_percent"]
         table["mitotic_index_percent"] = table["gene"].map(percent)
-    table = table.sort_values(["q_combined", "p_combined", "gene", "guide"]).reset_index(drop=True)
-    write_parquet(table, hits)
-    write_csv(table, hits_text, "%.4g")
+    guides = guides.merge(count_changes(cells, "guide"), on=["gene", "guide"], how="left")
+    for rows, path, text in ((table, hits, hits_text), (guides, guide_table, guide_text)):
+        rows = rows.sort_values(["q_combined", "p_combined", "gene", "guide"], ignore_index=True)
+        write_parquet(rows, path)
+        write_csv(rows, text, "%.4g")

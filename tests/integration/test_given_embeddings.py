@@ -1,0 +1,83 @@
+"""The embeddings of a finished run, exported as others would, are judged the same again."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.helpers.runs import snakemake, tiny_configuration
+
+LATENT = "^[sz]_"
+SPACES = {
+    "mcvae": {"salient": "mcvae_s_*", "background": "mcvae_z_*"},
+    "cvae": {"salient": "cvae_s_*", "background": "cvae_z_*"},
+    "vae": {"combined": "vae_z_*"},
+}
+COPIED = ("crop", "profiles", "benchmarks")
+
+
+@pytest.fixture(scope="module")
+def judged(tiny_run, tmp_path_factory) -> Path:
+    """Export the cells of the tiny run with their vectors, and judge them in a run of its own."""
+    folder, results = tmp_path_factory.mktemp("judged"), tiny_run / "results/tiny"
+    index = pd.read_parquet(results / "shards/index.parquet")
+    names = ["plate", "well", "tile", "y_px", "x_px", "guide", "gene", "cell_cycle_stage"]
+    tables = [index[names], pd.read_parquet(results / "shards/splits.parquet")[["split"]]]
+    for model in SPACES:
+        vectors = pd.read_parquet(results / f"embeddings/{model}/0.parquet").filter(regex=LATENT)
+        tables.append(vectors.add_prefix(f"{model}_"))
+    # The order of the rows is others' own.
+    cells = pd.concat(tables, axis=1).sample(frac=1, random_state=0)
+    for plate, rows in cells.groupby("plate"):
+        rows.to_parquet(folder / f"{plate}.parquet")
+    config = tiny_configuration()
+    screen = {name: config["screen"][name]
+              for name in ("plates", "tiles", "tile_size_px", "well_grid")}  # fmt: skip
+    lists = {name: str(tiny_run / path)
+             for name, path in config["archive"]["annotations"].items()
+             if isinstance(path, str)}  # fmt: skip
+    benchmarks = config["benchmarks"]
+    benchmarks["functions"]["significance"] = "mcvae"
+    written = {
+        "source": "embeddings",
+        "screen": screen | {"name": "judged", "control": "NTC"},
+        "cells": {
+            "table": str(folder / "{plate}.parquet"),
+            "columns": {"stage": "cell_cycle_stage", "split": "split"},
+        },
+        "embeddings": {name: {"spaces": spaces} for name, spaces in SPACES.items()},
+        "archive": {"annotations": lists},
+    } | {section: config[section] for section in COPIED}
+    (folder / "config.yaml").write_text(yaml.safe_dump(written))
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return folder / "results/judged"
+
+
+def same_rows(table: str, tiny_run: Path, judged: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read both tables; rows of, or against, models that only the first run has are left out."""
+    known = {*SPACES, ""}
+    tables = []
+    for folder in (tiny_run / "results/tiny", judged):
+        rows = pd.read_parquet(folder / f"{table}.parquet")
+        if "model" in rows:
+            rows = rows[rows["model"].isin(known) & ~rows["item"].isin({"cellprofiler", "random"})]
+        tables.append(rows.reset_index(drop=True))
+    return tuple(tables)
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["hits", *(f"benchmarks/{name}" for name in
+               ("complexes", "covariates", "guides", "mitosis", "replicates", "power"))],
+)  # fmt: skip
+def test_the_numbers_are_the_same_to_the_digit(table, tiny_run, judged):
+    pd.testing.assert_frame_equal(*same_rows(table, tiny_run, judged), check_exact=True)
+
+
+def test_the_report_says_what_is_left_out_and_why(judged):
+    page = (judged / "report.html").read_text()
+    assert "source is embeddings, which has no images" in page
+    for panel in ("fig2a", "fig3b", "figs3"):
+        assert (judged / f"figures/{panel}.pdf").stat().st_size > 1000

@@ -1,0 +1,96 @@
+"""A screen of embeddings that others made: what its configuration says, and its mistakes."""
+
+import copy
+
+import pytest
+from snakemake.exceptions import WorkflowError
+
+from mcvae_ops.workflow.names import Embeddings
+from mcvae_ops.workflow.snakefile import read_configuration
+from tests.conftest import ROOT
+from tests.helpers.configurations import DEFAULTS, SCHEMA
+from tests.helpers.runs import jobs, write_configuration
+
+CONFIGURATION = {
+    "source": "embeddings",
+    "screen": {
+        "name": "judged",
+        "plates": {"P1": ["A1", "A2"]},
+        "tiles": "0-8",
+        "tile_size_px": 1000,
+        "control": "nontargeting",
+    },
+    "cells": {"table": "tables/{plate}.parquet", "columns": {"y_px": "y", "x_px": "x"}},
+    "embeddings": {
+        "dino": {"spaces": {"combined": ["0-2", "dino_*"]}, "trained": False},
+        "mine": {"spaces": {"salient": "s_*", "background": "z_*"}},
+    },
+}
+
+
+def read(**changed) -> dict:
+    """Check the configuration with keys changed, or left out (None)."""
+    config = copy.deepcopy(CONFIGURATION)
+    for key, value in changed.items():
+        *parents, last = key.split("__")
+        section = config
+        for parent in parents:
+            section = section.setdefault(parent, {})
+        section[last] = value
+        if value is None:
+            del section[last]
+    return read_configuration(config, DEFAULTS, SCHEMA, ROOT)
+
+
+def test_embeddings_are_the_models_of_the_run():
+    config = read()
+    names = Embeddings(config)
+    assert names.all == {"model": ["dino", "mine", "random"], "seed": [0, 0, 0]}
+    assert names.trained == {"model": [], "seed": []}
+    assert (names.main, names.significance) == ("dino/0", "dino/0")
+    assert [names.is_trained(name) for name in ("dino", "mine", "random")] == [False, True, False]
+    assert config["screen"]["features"] == ["0", "1", "2", "dino_*", "s_*", "z_*"]
+    chosen = read(profiles__main_model="mine", benchmarks__functions__significance="random")
+    assert Embeddings(chosen).main == "mine/0"
+    assert Embeddings(chosen).significance == "random/0"
+
+
+def test_nothing_is_fetched_cropped_or_trained(tmp_path):
+    write_configuration(CONFIGURATION | {"models": {}}, tmp_path)
+    path = tmp_path / "config.yaml"
+    path.write_text(path.read_text().replace("models: {}\n", ""))
+    planned = jobs(tmp_path)
+    assert planned["take_embedding"] == 2
+    assert planned["index_cells"] == planned["hits"] == planned["report"] == 1
+    assert not planned.keys() & {"list_files", "crop_chunk", "train_model", "cellprofiler_pca"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"embeddings": None},
+         "configuration key embeddings: a value is missing; source is embeddings, which needs "
+         "it; set embeddings."),
+        ({"cells": None}, "configuration key cells.table: a value is missing"),
+        ({"embeddings__dino__spaces": {"pca": "0-2"}},
+         "configuration key embeddings.dino.spaces: found unknown key 'pca', expected one of"),
+        ({"embeddings__dino__spaces": {"salient": "0-2"}},
+         "configuration key embeddings.dino.spaces: found salient, expected salient and "
+         "background, or combined, with their columns; name the columns"),
+        ({"embeddings__cellprofiler": {"spaces": {"combined": "x"}}},
+         "configuration key models: found 'cellprofiler', expected another name"),
+        ({"profiles__compared_models": ["dinov2"]},
+         "configuration key profiles.compared_models: found 'dinov2', expected one of models "
+         "(dino, mine); choose one of them."),
+        ({"source": "archive", "archive__root": "images", "screen__images": "{well}_{tile}.tif",
+          "screen__channels": [{"name": "DNA"}], "crop__size_px": 48},
+         "configuration key embeddings: found dino, mine, expected nothing, because source is "
+         "archive; set source: embeddings, or remove the section."),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence(changed, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    with pytest.raises(WorkflowError) as caught:
+        read(**changed)
+    assert str(caught.value).startswith(sentence)

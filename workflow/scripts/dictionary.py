@@ -1,0 +1,4 @@
+from mcvae_ops.report.data_dictionary import dictionary
+from mcvae_ops.workflow.job import run
+
+run(dictionary, snakemake)
