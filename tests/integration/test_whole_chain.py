@@ -115,6 +115,10 @@ def test_a_deleted_figure_is_drawn_alone(tiny_run):
     done = snakemake(tiny_run, "fig2a", "--cores", "1")
     assert done.returncode == 0, done.stdout[-3000:]
     assert figure.read_bytes() == before
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("[1/2] draw figure: fig2a ") for line in lines)
+    assert any(line.startswith("  2 of 2 steps done in ") for line in lines)
+    assert len(lines) < 20
 
 
 def test_what_is_deleted_of_the_results_is_made_again_and_nothing_else(tiny_run, tmp_path):

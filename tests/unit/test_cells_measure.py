@@ -1,5 +1,6 @@
 """Classical features, against scikit-image and by hand."""
 
+import centrosome.propagate
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +71,25 @@ def test_correlation_of_two_channels(measured):
 def test_features_tell_nothing_of_where_a_cell_lies(measured):
     moved = measure_tile(np.roll(draw_image(), (20, 20), (1, 2)), draw_labels(20), CHANNELS, 16)
     pd.testing.assert_frame_equal(moved, measured, rtol=2e-3, atol=1e-4)
+
+
+def test_ways_in_cells_are_found_once_for_all_channels(measured, monkeypatch):
+    find, n_found = centrosome.propagate.propagate, []
+
+    def counted(*arrays):
+        n_found.append(1)
+        return find(*arrays)
+
+    monkeypatch.setattr(centrosome.propagate, "propagate", counted)
+    alone = [measure_tile(draw_image()[[k]], draw_labels(), [channel], 16)
+             for k, channel in enumerate(CHANNELS)]  # fmt: skip
+    n_alone = len(n_found) // 2
+    both = measure_tile(draw_image(), draw_labels(), CHANNELS, 16)
+    assert len(n_found) == 3 * n_alone > 0
+    pd.testing.assert_frame_equal(both, measured, check_exact=True)
+    for table in alone:
+        pd.testing.assert_frame_equal(table, measured[table.columns], check_exact=True)
+    assert centrosome.propagate.propagate is counted
 
 
 def test_standardised_by_hand():

@@ -83,7 +83,7 @@ def test_speaks_the_screen_s_words_and_says_what_was_not_drawn(inputs, tmp_path)
 def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
     text = text_of(write(inputs, tmp_path / "report.html"))
     for phrase in (
-        "2,000 cropped: 1,800 perturbed, 200 control (NTC), from 8 wells",
+        "2,000: 1,800 perturbed, 200 control (NTC), from 8 wells",
         "VAE (2 ×), cVAE (2 ×)",
         "holds: 1, does not hold: 1, undecided: 2",
         "2 of 168 tiles could not be used: 2 × file truncated.",

@@ -1,8 +1,11 @@
 """Classical features of cells, measured with cp-measure from an image and its labels."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 
+import centrosome.propagate
 import cp_measure.bulk
 import numpy as np
 import pandas as pd
@@ -58,11 +61,12 @@ def measure_tile(
     columns: dict[str, np.ndarray] = {}
     for measure in OF_SHAPE:
         columns |= _named("cell", core[measure](labels, scaled[0]))
-    for channel, plane, grey in zip(channels, scaled, levels, strict=True):
-        for measure in OF_CHANNEL:
-            columns |= _named(channel.name, core[measure](labels, plane))
-        for measure in OF_GREY_LEVELS:
-            columns |= _named(channel.name, core[measure](labels, grey))
+    with _ways_found_once():
+        for channel, plane, grey in zip(channels, scaled, levels, strict=True):
+            for measure in OF_CHANNEL:
+                columns |= _named(channel.name, core[measure](labels, plane))
+            for measure in OF_GREY_LEVELS:
+                columns |= _named(channel.name, core[measure](labels, grey))
     for (first, a), (second, b) in combinations(zip(channels, scaled, strict=True), 2):
         for measure in OF_PAIR:
             pair = f"{first.name}_{second.name}"
@@ -88,6 +92,33 @@ def standardise_to_controls(features: pd.DataFrame, is_control: np.ndarray) -> p
     controls = finite[is_control]
     spread = controls.std(ddof=0)
     return ((finite - controls.mean()) / spread.where(spread > 0)).astype(np.float32)
+
+
+@contextmanager
+def _ways_found_once() -> Iterator[None]:
+    """Let cp-measure find the ways from the middle of each cell to its pixels once for a tile.
+
+    Its radial distribution finds them for every channel anew, though they depend on the labels
+    alone: with four channels a third of the time of all measurements.
+    """
+    find, found = centrosome.propagate.propagate, {}
+
+    def find_once(
+        image: np.ndarray, labels: np.ndarray, mask: np.ndarray, weight: float
+    ) -> list[np.ndarray]:
+        key = hashlib.blake2b(b"".join(map(np.ascontiguousarray, (image, labels, mask)))).digest()
+        if key not in found:
+            found[key] = [values[mask] for values in find(image, labels, mask, weight)]
+        ways = [np.zeros(mask.shape, values.dtype) for values in found[key]]
+        for whole, values in zip(ways, found[key], strict=True):
+            whole[mask] = values
+        return ways
+
+    centrosome.propagate.propagate = find_once
+    try:
+        yield
+    finally:
+        centrosome.propagate.propagate = find
 
 
 def _named(prefix: str, measures: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -106,7 +106,7 @@ def cell_facts(index: str, splits: str) -> dict[str, str]:
     split = read_codes(splits, ["split"])["split"].value_counts().to_pylist()
     counts = sorted(split, key=lambda part: -part["counts"])
     return {
-        "cells": f"{cells.num_rows:,} cropped: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
+        "cells": f"{cells.num_rows:,}: {targeting.num_rows:,} perturbed, {n_ntc:,} control "
         f"(NTC), from {style.counted(wells.num_rows, 'wells')}",
         "library": f"{genes:,} genes, {guides:,} guides",
         "split": ", ".join(f"{part['counts']:,} {plain(part['values'])}" for part in counts),
@@ -292,7 +292,7 @@ def report(
     made_with = versions()
     found = read_frame(hits) if hits else None
     answers = None
-    if aligned is not None and lost is not None:
+    if index:
         answers = first_screen.data_answers(
             lost, n_kept, aligned, benchmarks.get("covariates"), main_model, confounded
         )
@@ -321,6 +321,7 @@ def report(
             next_steps=first_screen.next_steps(found, quality["warnings"]),
             hits=hits_summary(found) if found is not None else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
+            origin="embeddings that others made" if index else "published profiles",
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),
             dropped=_records(quality["dropped"]),

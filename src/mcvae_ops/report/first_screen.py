@@ -60,9 +60,9 @@ def graded(value: float, limits: tuple[float, float]) -> str:
 
 
 def data_answers(
-    dropped: pd.DataFrame,
+    dropped: pd.DataFrame | None,
     n_kept: int,
-    alignment: pd.DataFrame,
+    alignment: pd.DataFrame | None,
     covariates: pd.DataFrame | None,
     main_model: str,
     confounded: Sequence[str],
@@ -72,11 +72,11 @@ def data_answers(
     Parameters
     ----------
     dropped
-        Tiles with the number of cells that were dropped: n_cells.
+        Tiles with the number of cells that were dropped: n_cells; None for a screen without images.
     n_kept
-        Number of cells that were cropped.
+        Number of cells that are left.
     alignment
-        One row per tile and channel.
+        One row per tile and channel; None for a screen without images.
     covariates
         The benchmark of technical covariates, if there is one.
     main_model
@@ -84,23 +84,18 @@ def data_answers(
     confounded
         Warnings that perturbation and well are confounded.
     """
-    n_dropped = int(dropped["n_cells"].sum())
-    share = n_dropped / max(n_dropped + n_kept, 1)
-    tiles = alignment.groupby(["plate", "well", "tile"])["passed"].min().astype(bool)
-    failed = float((~tiles).mean())
-    answers = [
-        Answer(
-            graded(share, DROPPED),
-            f"{style.counted(n_kept, 'cells')} cropped, {share:.1%} dropped",
-            "#dropped",
-        ),
-        Answer(
-            graded(failed, FAILED),
-            f"{style.counted(len(tiles), 'tiles')}, "
-            + (f"{failed:.1%} could not be used" if failed else "all could be used"),
-            "#quality",
-        ),
-    ]
+    answers = []
+    if dropped is not None:
+        n_dropped = int(dropped["n_cells"].sum())
+        share = n_dropped / max(n_dropped + n_kept, 1)
+        words = f"{style.counted(n_kept, 'cells')} cropped, {share:.1%} dropped"
+        answers.append(Answer(graded(share, DROPPED), words, "#dropped"))
+    if alignment is not None:
+        tiles = alignment.groupby(["plate", "well", "tile"])["passed"].min().astype(bool)
+        failed = float((~tiles).mean())
+        used = f"{failed:.1%} could not be used" if failed else "all could be used"
+        words = f"{style.counted(len(tiles), 'tiles')}, {used}"
+        answers.append(Answer(graded(failed, FAILED), words, "#quality"))
     if covariates is not None:
         told = choose(covariates, protocol="strict", model=main_model, space="combined")
         told = told[(told["item"] == "batch") & (told["metric"] == "auroc")]
