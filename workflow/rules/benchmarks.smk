@@ -121,7 +121,7 @@ rule feature_ranking:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     params:
         settings=config["benchmarks"]["features"],
