@@ -37,7 +37,7 @@ def density_features(cells: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
         features[np.searchsorted(rows, of_tile[is_asked[of_tile]]), 0] = len(of_tile)
         of_tile = of_tile[is_placed[of_tile]]
         asked = of_tile[is_asked[of_tile]]
-        if not len(asked):
+        if len(asked) == 0:
             continue
         to, tree = np.searchsorted(rows, asked), cKDTree(place[of_tile])
         for k, fraction in enumerate(DENSITY_WINDOWS, start=1):
