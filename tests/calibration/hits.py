@@ -17,7 +17,8 @@ from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.benchmarks.hits.guide_rows import guide_rows
 from mcvae_ops.profiles.centred import CentredCells
-from mcvae_ops.profiles.exchange import strata_of
+from mcvae_ops.profiles.exchange import distance_of_means, strata_of
+from mcvae_ops.profiles.significance import q_values
 from mcvae_ops.simulate.cell_states import call_cells, draw_cells
 from mcvae_ops.simulate.library import AXES, NATURAL_AXES, draw_genes, draw_guides
 from mcvae_ops.simulate.well_layout import local_density, place_cells
@@ -31,6 +32,25 @@ WELL_PX, CELLS_PER_WELL, WELLS = 1600, 1500, 4
 
 def retrieval_p(seed: int, **world) -> list[float]:
     return [retrieval_from_controls(*worlds.cells(seed, **world), PERMUTATIONS, seed)[1][1]]
+
+
+def genes_world(seed: int, genes: int, real: int, cells: int) -> tuple:
+    """Return what `distance_of_means` takes: the last `real` of many genes have an effect."""
+    rng = np.random.default_rng(seed)
+    group_of = np.r_[np.zeros(100, int), np.repeat(np.arange(1, 1 + genes), cells)]
+    latent = rng.normal(size=(len(group_of), 8)) + 1.5 * (group_of > genes - real)[:, None]
+    return latent, np.zeros(len(group_of), int), group_of == 0, group_of
+
+
+def p_among_many(seed: int) -> list[float]:
+    """Return the p of one of 54 genes without effect, whose exchanges six with an effect share."""
+    return [distance_of_means(*genes_world(seed, 60, 6, 10), 99, seed)[1][1]]
+
+
+def hits_among_many(real: int, seed: int) -> list[tuple[str, float]]:
+    p_values = distance_of_means(*genes_world(seed, 5000, real, 6), 1000, seed)[1][1:]
+    q = q_values(p_values, np.ones(5000, bool))
+    return discoveries(q < activity.MAX_Q, np.arange(5000) < 5000 - real)
 
 
 def p_without_density(controls: int, seed: int) -> list[float]:
@@ -150,6 +170,11 @@ def cases() -> Iterator[Case]:
                                                batch_spread=2.0), False),
     ):  # fmt: skip
         yield Case("hits, mAP p", label, "p", partial(retrieval_p, **world), quick=quick)
+    yield Case("hits, p of means", "1 of 60 genes, 6 with an effect, 99 exchanges", "p",
+               p_among_many, quick=True)  # fmt: skip
+    for real in (1, 50):
+        yield Case("hits, q .05", f"5,000 genes, {real} with an effect", "hits",
+                   partial(hits_among_many, real), worlds=10)  # fmt: skip
     for controls in (5, 40):
         yield Case("hits, p without density", f"denser cells, 4 batches of {controls} controls",
                    "p", partial(p_without_density, controls), quick=controls == 40)  # fmt: skip

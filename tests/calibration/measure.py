@@ -21,7 +21,15 @@ DOUBT = 1e-3  # a case fails where chance alone would miss the goal so far less 
 
 def measure(case: Case, worlds: int) -> list[dict]:
     """Return one row per number that the case's goal is about."""
-    found = [case.run(seed) for seed in range(worlds)]
+    return _rows(case, _run(case, range(worlds)))
+
+
+def _run(case: Case, seeds: range) -> list[list]:
+    return [case.run(seed) for seed in seeds]
+
+
+def _rows(case: Case, found: list[list]) -> list[dict]:
+    """Return the rows of a case, from what each of its worlds gave."""
     if case.kind == "p":
         p_values = np.concatenate(found)
         return [
@@ -78,9 +86,9 @@ def table_of(cases: Iterable[Case], share: float = 1.0) -> pd.DataFrame:
     """
     rows = []
     for case in cases:
-        worlds = max(20, round(share * case.worlds))
-        found = measure(case, worlds)
-        if any(row["verdict"] == IN_DOUBT for row in found):
-            found = measure(case, MORE * worlds)
-        rows += found
+        worlds = max(min(20, case.worlds), round(share * case.worlds))
+        found = _run(case, range(worlds))
+        if any(row["verdict"] == IN_DOUBT for row in _rows(case, found)):
+            found += _run(case, range(worlds, MORE * worlds))
+        rows += _rows(case, found)
     return pd.DataFrame(rows)

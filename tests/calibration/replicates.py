@@ -16,6 +16,7 @@ from mcvae_ops.benchmarks.doses.dose_response import (
     mechanism_rows,
     precision_of,
     treated,
+    trends_of,
 )
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.integration.batch_integration import MEASURES, NONE, mixing_rows
@@ -25,7 +26,6 @@ from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_corr
 from mcvae_ops.benchmarks.replicates.replicate_profiles import Replicates, replicate_profiles
 from mcvae_ops.benchmarks.replicates.replicate_retrieval import gene_queries, guide_queries
 from mcvae_ops.benchmarks.truth.planted_truth import regression_rows
-from mcvae_ops.embeddings.embedded_cells import is_unseen
 from tests.calibration.cases import Case
 
 ROW = partial(table.row, benchmark="", protocol="strict", model="", space="", seed=0, cells="all")
@@ -152,15 +152,14 @@ def doses_world(
 
 def dose_rows(world: dict, seed: int) -> list[dict]:
     cells, latent = doses_world(seed, **world)
-    new = is_unseen(cells["split"])
     tested, controls = treated(cells, latent, DOSE)
-    return compound_rows(
-        tested, treated(cells[new], latent[new], DOSE)[0], precision_of(controls), ROW
-    )
+    halves = treated(cells, latent, DOSE, apart=True)[0]
+    return compound_rows(tested, halves, precision_of(controls), ROW)
 
 
 def trend_p(world: dict, seed: int) -> list[float]:
-    return [r["value"] for r in dose_rows(world, seed) if r["metric"] == "trend_p_value"]
+    tested, controls = treated(*doses_world(seed, **world), DOSE)
+    return list(trends_of(tested, precision_of(controls))[2])
 
 
 def ed50_interval(world: dict, seed: int) -> list[tuple]:

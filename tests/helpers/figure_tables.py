@@ -345,7 +345,7 @@ def doses() -> pd.DataFrame:
             here = named("doses", model=model, space=space, seed=seed, protocol="strict", n=90)
             here["cells"] = "unseen"
             for k in range(14):
-                of_one = here | {"item": f"CPD-{k}"}
+                of_one = here | {"item": f"CPD-{k}", "cells": "all"}
                 q, half = 0.0001 * 3**k, 0.5 + 0.2 * k
                 rows.append(table.row(**of_one, metric="trend", value=0.8 - 0.02 * k))
                 rows.append(table.row(**of_one, metric="trend_q_value", value=q))

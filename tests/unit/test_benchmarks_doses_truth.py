@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 from sklearn.metrics import average_precision_score, r2_score
 
-from mcvae_ops.benchmarks.doses.dose_response import crossed_scores, doses_of, treated
+from mcvae_ops.benchmarks.doses.dose_response import doses_of, treated
 from mcvae_ops.benchmarks.doses.dose_trend import trend_test
 from mcvae_ops.benchmarks.doses.half_effect import half_effect, responses_of
 from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
@@ -14,7 +14,13 @@ from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
     profile_precision,
     rank_profiles,
 )
-from mcvae_ops.benchmarks.doses.response import dose_means, responses
+from mcvae_ops.benchmarks.doses.response import (
+    DoseMeans,
+    discriminants,
+    dose_means,
+    response,
+    responses,
+)
 from mcvae_ops.benchmarks.truth.axis_regression import folds_of, predicted_axes, r2_terms
 from mcvae_ops.benchmarks.truth.planted_truth import planted_axes, planted_names
 from mcvae_ops.errors import InputError
@@ -80,21 +86,28 @@ def test_doses_that_do_not_hold_half_of_the_effect_have_no_ed50():
     assert responses_of(*cells_of(1.0, doses=(0.3, 1.0, 3.0))) is None  # no controls
 
 
-def test_a_direction_comes_from_other_batches():
-    cells = np.array([[3.0, 0], [1, 5], [0, 2], [7, 7]])
-    found = crossed_scores(cells, np.array([True, True, True, False]), np.array([0, 0, 1, 1]))
-    assert found[:2] == pytest.approx([0.0, 5.0])  # along (0, 2)
-    direction = np.array([2.0, 2.5]) / np.hypot(2.0, 2.5)
-    assert found[2:] == pytest.approx([2 * direction[1], 7 * direction.sum()])
-    assert np.isnan(crossed_scores(cells, np.ones(4, bool), np.zeros(4))).all()
+def test_a_discriminant_comes_from_other_batches_and_controls_have_a_deviation_of_1_along_it():
+    values = np.array([[3.0, 0], [1, 5], [0, 2], [7, 7]])
+    dose, stratum_of = np.array([1.0, 3, 1, 0]), np.array([0, 0, 1, 1])
+    means = dose_means(values, dose, stratum_of, 4 + stratum_of)
+    covariance = np.array([[4.0, 1], [1, 2]])
+    precision = np.linalg.inv(covariance)
+    found = discriminants(means, precision)
+    for stratum, others in enumerate(([0, 2], [4, 5])):
+        along = precision @ others
+        assert found[stratum] == pytest.approx(along / np.sqrt(along @ covariance @ along))
+    alone = dose_means(values, dose, np.zeros(4), np.zeros(4))
+    assert (discriminants(alone, precision) == 0).all()
+    assert np.isnan(response(alone, precision)).all()
 
 
 def test_a_response_is_the_mean_over_batches_along_the_direction_in_the_others():
     rng = np.random.default_rng(3)
     batch_of, dose = np.repeat([0, 1, 2], 12), np.tile(np.repeat([0.0, 1.0, 3.0], [6, 2, 4]), 3)
     values = rng.normal(size=(36, 4)) + dose[:, None]
-    scores = crossed_scores(values, dose > 0, batch_of)
-    found, terms = responses(dose_means(values, dose, batch_of))
+    means = dose_means(values, dose, batch_of, batch_of)
+    scores = (values * discriminants(means, np.eye(4))[batch_of]).sum(axis=1)
+    found, terms = responses(means, np.eye(4))
     for k, level in enumerate((1.0, 3.0)):  # batches have as many cells: a plain mean
         by_batch = [
             scores[here & (dose == level)].mean() - scores[here & (dose == 0)].mean()
@@ -102,6 +115,19 @@ def test_a_response_is_the_mean_over_batches_along_the_direction_in_the_others()
         ]
         assert found[k] == pytest.approx(np.mean(by_batch))
     assert terms.shape == (3, 2) and terms.sum(axis=0) == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_cells_that_training_moved_tell_how_doses_differ_and_the_others_how_far_they_lie():
+    """Without noise: the curve comes out, whatever training added to the cells that it saw."""
+    curve, direction = np.array([0.0, 1.0, 3.0, 4.0]), np.array([0.6, 0.8])
+    batch_of, seen, level = (part.ravel() for part in np.indices((3, 2, 4)))
+    kept = ((seen == 0) & (level < 2)) | ((seen == 1) & (level > 0))  # few doses were left out
+    batch_of, seen, level = batch_of[kept], seen[kept], level[kept]
+    values = (curve[level] + 7 * seen)[:, None] * direction
+    means = dose_means(values, level, 2 * batch_of + seen, batch_of)
+    assert response(means, np.eye(2)) == pytest.approx(curve[1:])
+    n = means.n * (np.arange(6) % 2)[:, None]  # the strata of seen cells alone have no controls
+    assert np.isnan(response(DoseMeans(n, means.mean, means.batch_of), np.eye(2))).all()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +145,9 @@ def test_doses_are_compared_among_what_training_saw_and_among_the_rest(wells, st
     units, controls = treated(cells, np.arange(10.0).reshape(5, 2), r"(\d) uM")
     assert units.stratum_of.tolist() == strata and len(controls) == 2
     assert units.dose[-1] == 3.0 and units.gene_of[0] == "NTC"
+    halves, _ = treated(cells, np.arange(10.0).reshape(5, 2), r"(\d) uM", apart=True)
+    # a well whose cells were seen in part is two units: the halves hold every cell once
+    assert sorted(halves.stratum_of) == [0] * (4 if len(strata) == 5 else 3) + [1]
 
 
 def test_precision_of_a_mechanism_is_that_of_scikit_learn_without_the_own_doses():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, hit_rows
-from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls, retrieval_test
+from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_exchange, retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.benchmarks.hits.guide_rows import agreement_of, guide_rows
 from mcvae_ops.benchmarks.hits.hit_table import add_annotations, count_changes
@@ -163,7 +163,7 @@ def test_mean_average_precision_against_controls_is_that_of_copairs():
     rng = np.random.default_rng(3)
     samples = [(rng.normal(0.7, 1, size=(n, 5)), rng.normal(size=(m, 5))) for n, m in
                ((3, 9), (4, 6), (1, 12))]  # fmt: skip
-    score, _ = retrieval_test(samples, 9, 0)
+    score = retrieval_exchange(samples).statistic
     pools = [np.concatenate(pair) for pair in samples]
     meta = pd.concat(
         [pd.DataFrame({"batch": f"B{k}", "gene": ["A"] * len(a) + [f"NTC{k}_{i}" for i in

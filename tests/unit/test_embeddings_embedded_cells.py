@@ -15,7 +15,7 @@ from mcvae_ops.embeddings.embedded_cells import (
 )
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_blocks, write_parquet
-from mcvae_ops.profiles import exchange
+from mcvae_ops.profiles import exchange, sequential
 from mcvae_ops.profiles.aggregate import GUIDE_KEYS, ProfileSums, cell_sets
 
 N, ROWS = 400, 64
@@ -101,9 +101,10 @@ def test_an_exchange_of_labels_in_parts_gives_the_same_p_values(folder, monkeypa
     cells = CELLS[kept]
     _, group_of = groups_of(cells, GUIDE_KEYS)
     labels = groups_of(cells, ["batch"])[1], cells["is_ntc"].to_numpy(), group_of, 60, 0
-    monkeypatch.setattr(exchange, "BLOCK", 5_000)  # several blocks of exchanges
+    monkeypatch.setattr(sequential, "BLOCK", 25)  # several blocks of exchanges
     whole = exchange.distance_of_means(VECTORS[kept], *labels)
-    monkeypatch.setattr(exchange, "PART", 250)
+    monkeypatch.setattr(exchange, "PART", 6_000)
+    monkeypatch.setattr(exchange, "SUMS", 100)
     latent = Latent(folder / "embedding.parquet").part(kept, COLUMNS)
     assert len(exchange._parts(exchange.strata_of(group_of, *labels[:2]), 3)) > 3
     np.testing.assert_array_equal(exchange.distance_of_means(latent, *labels), whole)

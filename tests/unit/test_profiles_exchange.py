@@ -4,11 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
-from mcvae_ops.profiles.exchange import distance_of_means
+from mcvae_ops.profiles import sequential
+from mcvae_ops.profiles.exchange import _first_in_random_order, distance_of_means
 
 
-def test_p_value_agrees_with_every_exchange_within_two_batches():
+def test_p_value_agrees_with_every_exchange_within_two_batches(monkeypatch):
+    monkeypatch.setattr(sequential, "ENOUGH", 10**6)  # no exchange is spared
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(10, 2))
     batch_of = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
@@ -33,6 +36,14 @@ def test_p_value_agrees_with_every_exchange_within_two_batches():
     assert statistic[1] == pytest.approx(observed)
     assert p_values[1] == pytest.approx(np.mean(np.array(every) >= observed - 1e-9), abs=0.02)
     assert np.isnan(statistic[0]) and np.isnan(p_values[0])  # the only group of controls
+
+
+def test_the_first_of_random_orders_are_as_likely_as_any():
+    rng = np.random.default_rng(3)
+    order = _first_in_random_order(4, 3, 24_000, rng)
+    _, n = np.unique(order, axis=0, return_counts=True)
+    assert len(n) == 24 and chisquare(n).pvalue > 0.01
+    assert (np.sort(_first_in_random_order(7, 7, 50, rng), axis=1) == np.arange(7)).all()
 
 
 def test_a_batch_effect_is_no_effect_and_few_controls_do_not_make_one():

@@ -161,7 +161,7 @@ def _draw_curves(
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
-        ncols=3 if len(series) > 6 else 4,
+        ncols=3 if len(series) > 6 or len(paper) else 4,
         columnspacing=1.0,
         handlelength=1.4,
         title=title,

@@ -51,7 +51,8 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         mean = choose(classes, item=name).sort_values("level")
         n = sum(colour == of for of in groups.values())
         right.plot(mean["level"], mean["value"], "D-", color=colour, ms=4.5, label=f"{name} ({n})")
-        right.fill_between(mean["level"], mean["low"], mean["high"], color=colour, alpha=0.15, lw=0)
+        aside = mean["level"] + (0.1 if name == NOVEL else -0.1)
+        right.vlines(aside, mean["low"], mean["high"], color=colour, lw=1.3)
     for axes, title in ((left, "in sample, as the paper"), (right, "held-out batches, all groups")):
         axes.set(xlabel="first k features of the group")
         axes.legend(loc="best", fontsize=8.5, title=title, alignment="left")
@@ -73,7 +74,7 @@ def _note(n: int, difference: pd.DataFrame) -> str:
     note = (
         f"{style.counted(n, 'NTC cells')}. Left: published protocol, the first group of each "
         "class. Right: strict protocol; thin lines: groups; diamonds: their mean, with 95 % "
-        "interval over groups."
+        "interval over groups (none of fewer than three)."
     )
     for row in difference[difference["level"] == LISTED].itertuples():
         note += (

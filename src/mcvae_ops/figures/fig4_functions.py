@@ -91,7 +91,9 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     note = (
         f"Bars: published protocol, all cells, {style.counted(n, 'held-out profiles')}; "
         f"{style.model_names(models)}, mean of {style.seeds_note(rows)}. Diamonds: strict "
-        f"protocol (grouped by gene, standardised; {_cells_note(table)}) with 95 % interval."
+        f"protocol (grouped by gene, standardised; {_cells_note(table)}) with 95 % interval (of "
+        "each group by itself; none of too few genes). In brackets: profiles of the bar, of the "
+        "diamond."
     )
     style.finish(figure, "fig4c", "Which space predicts a group better", note)
     return figure, drawn((RUN, bars), (RUN, strict), (PAPER, theirs))
@@ -112,7 +114,12 @@ def _draw_differences(
         y = groups.index(row.item)
         axes.plot([row.value] * 2, [y - 0.4, y + 0.4], color=style.INK, lw=2.2)
     axes.axvline(0, color=style.INK, lw=1)
-    axes.set_yticks(range(len(groups)), groups)
+    numbers = [t.set_index("item")["n"].reindex(groups, fill_value=0) for t in (bars, strict)]
+    names = [
+        f"{group} ({of_bar:.0f}; {of_diamond:.0f})"
+        for group, of_bar, of_diamond in zip(groups, *numbers, strict=True)
+    ]
+    axes.set_yticks(range(len(groups)), names)
     axes.grid(False, axis="y")
     axes.set(xlabel="recall in background − recall in salient", ylim=(-0.7, len(groups) - 0.3))
 

@@ -198,11 +198,12 @@ def _draw_choices(axes: Axes, choices: pd.DataFrame, models: Sequence[str]) -> N
 
 def _strict_text(row, of: str) -> str:
     bounds = style.bounds(row.low, row.high, 3, with_sign=row.metric != "auroc")
+    bounds = f"95 % interval {bounds}" if row.low == row.low else bounds
     if row.metric == "auroc":
         name = SCORES[row.item][1] + (of if row.item == "relative_background" else "")
-        text = f"AUROC of {name}: {row.value:.3f}, 95 % interval {bounds}"
+        text = f"AUROC of {name}: {row.value:.3f}, {bounds}"
     else:
-        text = f"difference{of}: {style.signed(row.value, 3)}, 95 % interval {bounds}"
+        text = f"difference{of}: {style.signed(row.value, 3)}, {bounds}"
     return f"\nStrict {text} (n = {row.n}, {style.counted(row.n_seeds, 'training seeds')})."
 
 

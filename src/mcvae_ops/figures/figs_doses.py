@@ -48,9 +48,10 @@ def figs7(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"{style.counted(len(trend), 'genes')}, {int((trend < MAX_Q).sum())} with a trend "
         f"(q < {MAX_Q}), {known} of them with an ED50 within the doses; those with the smallest q "
         f"are drawn: {style.model_name(models[0])}, combined space, training seed "
-        f"{int(first['seed'].iloc[0])}. Trends are of all cells, curves and mechanisms of cells "
-        "that it never trained on. Mechanisms: "
-        f"{style.seeds_note(rows)}, no interval: mechanisms are too few."
+        f"{int(first['seed'].iloc[0])}. Trends, curves and ED50 (green) are of all cells: doses "
+        "are compared within batches, apart for cells that it trained on; how far these lie from "
+        "NTC is told by the others (lines: 95 %). Mechanisms, of cells that it never "
+        f"trained on: {style.seeds_note(rows)}, no interval: mechanisms are too few."
     )
     style.finish(figure, "figs7", "Doses and mechanisms", note)
     return figure, drawn((RUN, table))

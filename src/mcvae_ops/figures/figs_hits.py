@@ -38,7 +38,7 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         )  # fmt: skip
     left.axhline(-np.log10(MAX_Q), color=style.FAINT, lw=0.8, ls="--")
     left.set(xlabel="distance from NTC of the same batches", ylabel="−log10 q")
-    left.legend(loc="upper left", title="effect")
+    left.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, columnspacing=1.0)
     left.margins(0.08)
     counts = check_counts(table)
     _draw_counts(right, counts, f"{level_of(table)}s")

@@ -92,7 +92,7 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
                 size,
                 c=colour,
                 marker=marker,
-                label=f"{number}  {group}",
+                label=f"{number}  {group} ({len(members)})",
                 lw=0.3,
                 edgecolors="white",
                 rasterized=True,
@@ -111,7 +111,8 @@ def fig4a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = int((one_space["group"] != "").sum())
     note = (
         f"UMAP of {style.counted(n, 'profiles')} in {style.counted(len(styles), 'groups')}"
-        f" (one per point); a number stands where its group is densest; {_trainings(models)}."
+        f" (one per point, in brackets: how many); a number stands where its group is densest; "
+        f"{_trainings(models)}."
     )
     style.finish(figure, "fig4a", "Profiles by functional group", note)
     return figure, drawn((RUN, drop_single_model(guides)))

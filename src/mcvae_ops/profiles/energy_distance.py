@@ -8,66 +8,69 @@ doi:10.1038/s41592-023-02144-y). Cells are compared, and labels permuted, only w
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from mcvae_ops.profiles.exchange import sample_pools
-from mcvae_ops.progress import Progress
+from mcvae_ops.profiles.exchange import Pools
+from mcvae_ops.profiles.sequential import Exchange, exchange_one_by_one
 
 MAX_CELLS, MAX_CONTROLS = 1000, 2000  # per group, and its controls: pairs grow squared
 ROUNDING = 1e-5  # relative; permutations this near to the observed value count as ties
 
 
-def energy_test(
-    samples: list[tuple[np.ndarray, np.ndarray]], permutations: int, seed: int | list[int]
-) -> tuple[float, float]:
-    """Return the squared energy distance between cells and controls, and its permutation p value.
+def energy_exchange(samples: list[tuple[np.ndarray, np.ndarray]]) -> Exchange:
+    """Return the squared energy distance between cells and controls, and its exchange of labels.
 
     Parameters
     ----------
     samples
         One pair for each batch: cells and controls, (cell, dimension) each, finite; at least one
         cell each.
-    permutations, seed
-        Number and seed of the permutations of labels within batches.
 
     Returns
     -------
     2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of cells of a batch, including each cell with
-    itself, as the mean over batches weighted by n m / (n + m) for n cells and m controls; and
-    p = (1 + #(permuted >= observed)) / (1 + permutations).
+    itself, as the mean over batches weighted by n m / (n + m) for n cells and m controls.
     """
-    rng = np.random.default_rng(seed)
-    total, weight, slack = np.zeros(1 + permutations), 0.0, 0.0
-    for group, controls in samples:
-        n, m = len(group), len(controls)
-        energy, scale = _exchanged_energies(np.concatenate([group, controls]), n, permutations, rng)
-        of_batch = n * m / (n + m)
-        total, weight, slack = (
-            total + of_batch * energy,
-            weight + of_batch,
-            slack + of_batch * scale,
-        )
-    p_value = (1 + (total[1:] >= total[0] - ROUNDING * slack).sum()) / (1 + permutations)
-    return float(total[0] / weight), float(p_value)
+    distances = [_distances(np.concatenate(pair)) for pair in samples]
+    sizes = np.array([(len(cells), len(controls)) for cells, controls in samples])
+    weights = sizes.prod(axis=1) / sizes.sum(axis=1)
+    weights /= weights.sum()
+    labels = [np.arange(n + m)[None] < n for n, m in sizes]
+
+    def energies(is_member: list[np.ndarray]) -> np.ndarray:
+        of_batches = map(_energies, distances, is_member)
+        return sum(weight * each for weight, each in zip(weights, of_batches, strict=True))
+
+    observed = float(energies(labels)[0])
+    scale = sum(weight * each.mean() for weight, each in zip(weights, distances, strict=True))
+
+    def as_far(n: int, rng: np.random.Generator) -> np.ndarray:
+        exchanged = [rng.permuted(np.repeat(each, n, axis=0), axis=1) for each in labels]
+        return energies(exchanged) >= observed - ROUNDING * scale
+
+    return Exchange(observed, as_far)
 
 
-def _exchanged_energies(
-    pooled: np.ndarray, n: int, permutations: int, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    """Return the distance of the first n cells from the others, then those of random n of them.
+def _distances(cells: np.ndarray) -> np.ndarray:
+    return cdist(cells, cells).astype(np.float32)
 
-    Returns
-    -------
-    (1 + permutation,) squared energy distances, and the mean distance of two cells.
+
+def _energies(distances: np.ndarray, is_member: np.ndarray) -> np.ndarray:
+    """Return the squared energy distance of the members from the other cells, (round,).
+
+    Parameters
+    ----------
+    distances
+        (cell, cell).
+    is_member
+        (round, cell); as many members in each round.
     """
-    distances, n_pooled = cdist(pooled, pooled).astype(np.float32), len(pooled)
-    member = np.zeros((1 + permutations, n_pooled), np.float32)
-    member[:, :n] = 1
-    member[1:] = rng.permuted(member[1:], axis=1)
+    member = is_member.astype(np.float32)
+    n = int(is_member[0].sum())
+    m = is_member.shape[1] - n
     to_member = member @ distances
     within = np.einsum("pc,pc->p", to_member, member, dtype=np.float64)
     from_member = to_member.sum(axis=1, dtype=np.float64)
-    total, m = distances.sum(dtype=np.float64), n_pooled - n
-    across, rest = from_member - within, total - 2 * from_member + within
-    return 2 * across / (n * m) - within / n**2 - rest / m**2, float(total) / n_pooled**2
+    across, rest = from_member - within, distances.sum(dtype=np.float64) - 2 * from_member + within
+    return 2 * across / (n * m) - within / n**2 - rest / m**2
 
 
 def energy_from_controls(
@@ -87,7 +90,7 @@ def energy_from_controls(
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
     permutations, seed
-        As in `energy_test`; the result of a group does not depend on the other groups.
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
 
     Returns
     -------
@@ -96,13 +99,10 @@ def energy_from_controls(
     compared with the other controls. Without controls in its batches, both values are NaN.
     """
     latent, rng = np.asarray(latent), np.random.default_rng([seed, 6])
-    pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
-    n_groups = group_of.max(initial=-1) + 1
-    results = np.full((2, n_groups), np.nan)
-    progress = Progress(n_groups, "groups", "energy distance")
-    for group, pairs in enumerate(pools):
-        if pairs:
-            samples = [(latent[cells], latent[controls]) for cells, controls in pairs]
-            results[:, group] = energy_test(samples, permutations, [seed, group])
-        progress.step()
-    return results[0], results[1]
+    pools = Pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
+
+    def prepare(group: int) -> Exchange:
+        return energy_exchange([(latent[cells], latent[others]) for cells, others in pools[group]])
+
+    tested = np.array([len(pairs) > 0 for pairs in pools])
+    return exchange_one_by_one(prepare, tested, permutations, seed, "energy distance")

@@ -1,9 +1,10 @@
 """Do cells of a group differ from the controls of their own batches? By exchange of labels.
 
 Without an effect, the cells of a guide and the controls of the same batch are interchangeable.
-Each permutation draws in every batch, from the guide's cells and the controls together, as many
+Each exchange draws in every batch, from the guide's cells and the controls together, as many
 cells as the guide has there. The test is exact for any number of controls, and a batch effect
-cannot pass for an effect of the guide (Good 2005, doi:10.1007/b138696).
+cannot pass for an effect of the guide (Good 2005, doi:10.1007/b138696). How many exchanges a group
+has is decided in `mcvae_ops.profiles.sequential`.
 """
 
 import itertools
@@ -13,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mcvae_ops.embeddings.embedded_cells import Latent
-from mcvae_ops.progress import Progress
+from mcvae_ops.profiles.sequential import BLOCK, blocks_of, sequential_p_values, until_enough
 
-ROUNDING = 1e-9  # relative; a permutation this near to the observed value counts as a tie
-BLOCK = 1 << 26  # numbers that the shuffled controls of all batches, or a group, may hold at a time
-PART = 1 << 28  # numbers of the cells of groups that are tested together
+ROUNDING = 1e-9  # relative; an exchange this near to the observed value counts as a tie
+PART = 1 << 27  # numbers of the cells of groups that are tested together, and of their exchanges
+SUMS = 1 << 24  # numbers that the sums of shuffled controls of a batch may hold at a time
 
 
 class Stratum(NamedTuple):
@@ -70,15 +71,11 @@ def strata_of(
     return strata
 
 
-def sample_pools(
-    group_of: np.ndarray,
-    batch_of: np.ndarray,
-    is_control: np.ndarray,
-    max_cells: int,
-    max_controls: int,
-    rng: np.random.Generator,
-) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
-    """Yield of each group the rows of random cells and controls, one pair for each batch.
+class Pools(Sequence):
+    """Random cells and controls of each group: ``pools[group]`` is one pair of rows for each batch.
+
+    A pair is (cells, controls) of a batch that has a control to compare with; a group of controls
+    stands against the other controls.
 
     Parameters
     ----------
@@ -89,27 +86,39 @@ def sample_pools(
         as the group is; at least one in a batch.
     rng
         Draws the cells and controls; those of a group do not depend on the other groups.
-
-    Yields
-    ------
-    (cells, controls) of every batch that has a control to compare with; a group of controls stands
-    against the other controls.
     """
-    order = rng.permutation(len(batch_of))
-    place = np.empty(len(order), int)
-    place[order] = np.arange(len(order))
-    controls = order[is_control[order]]
-    of_batch = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of[controls])}
-    for group, strata in enumerate(strata_of(group_of, batch_of, is_control)):
-        n_cells, pools = sum(len(stratum.rows) for stratum in strata), []
+
+    def __init__(
+        self,
+        group_of: np.ndarray,
+        batch_of: np.ndarray,
+        is_control: np.ndarray,
+        max_cells: int,
+        max_controls: int,
+        rng: np.random.Generator,
+    ) -> None:
+        order = rng.permutation(len(batch_of))
+        controls = order[is_control[order]]
+        self._place = np.empty(len(order), int)
+        self._place[order] = np.arange(len(order))
+        self._controls = {b: controls[batch_of[controls] == b] for b in np.unique(batch_of)}
+        self._groups, self._group_of = strata_of(group_of, batch_of, is_control), group_of
+        self._sizes = max_cells, max_controls
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, group: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        strata, pools = self._groups[group], []
+        n_cells = sum(len(stratum.rows) for stratum in strata)
         for stratum in strata:
             share = len(stratum.rows) / n_cells
-            cells = stratum.rows[np.argsort(place[stratum.rows])]
-            others = of_batch[stratum.batch]
-            others = others[group_of[others] != group]
-            sizes = (max(1, round(most * share)) for most in (max_cells, max_controls))
+            cells = stratum.rows[np.argsort(self._place[stratum.rows])]
+            others = self._controls[stratum.batch]
+            others = others[self._group_of[others] != group]
+            sizes = (max(1, round(most * share)) for most in self._sizes)
             pools.append(tuple(rows[:n] for rows, n in zip((cells, others), sizes, strict=True)))
-        yield pools
+        return pools
 
 
 def distance_of_means(
@@ -129,42 +138,21 @@ def distance_of_means(
     batch_of, is_control, group_of
         As in `strata_of`.
     permutations, seed
-        Random exchanges of labels within batches.
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
 
     Returns
     -------
-    (group,) norm of the difference of means, and p = (1 + #(exchanged >= observed)) /
-    (1 + permutations). The difference is the mean over batches, each with its `Stratum.weight`.
-    A group without a control in its batches has NaN.
+    (group,) norm of the difference of means, and p as `mcvae_ops.profiles.sequential` says. The
+    difference is the mean over batches, each with its `Stratum.weight`. A group without a control
+    in its batches has NaN.
     """
-    groups, n_dimensions = strata_of(group_of, batch_of, is_control), latent.shape[1]
-    means, controls = _controls_of(latent, batch_of, is_control)
-    largest = _largest_draws(groups, controls)
-    most_cells = max((len(stratum.rows) for group in groups for stratum in group), default=1)
-    step = max(1, BLOCK // max(1, n_dimensions * sum(largest.values()), most_cells))
-    rounds = [min(step, permutations - k) for k in range(0, permutations, step)]
-    observed, n_as_far = np.zeros(len(groups)), np.zeros(len(groups), int)
-    progress = Progress(len(rounds) * len(groups), "groups", "exchange of labels")
-    going_on = np.random.default_rng(seed).spawn(len(rounds))
-    for part in _parts(groups, n_dimensions):
-        centred_of = _CentredGroups(latent, means, [groups[k] for k in part])
-        for k, strata in zip(part, centred_of, strict=True):
-            observed[k] = _norm(_difference(strata, groups[k], n_dimensions))
-        # Every part is compared with the same shuffled controls: they are drawn again.
-        again = np.random.default_rng(seed).spawn(len(rounds))
-        for which, n_rounds in enumerate(rounds):
-            rng = going_on[which] if part.start == 0 else again[which]
-            sums = {b: _first_sums(controls[b], n, n_rounds, rng) for b, n in largest.items()}
-            for k, strata in zip(part, centred_of, strict=True):
-                null = np.zeros((n_rounds, n_dimensions))
-                for own, stratum in zip(strata, groups[k], strict=True):
-                    null += _exchanged(own, stratum, sums[stratum.batch], going_on[which])
-                n_as_far[k] += (_norm(null) >= observed[k] * (1 - ROUNDING)).sum()
-                progress.step()
+    groups = strata_of(group_of, batch_of, is_control)
     weights = np.array([sum(stratum.weight for stratum in group) for group in groups])
     tested = weights > 0
-    distance = np.divide(observed, weights, out=np.full(len(groups), np.nan), where=tested)
-    return distance, np.where(tested, (1 + n_as_far) / (1 + permutations), np.nan)
+    means = _Means(latent, batch_of, is_control, groups, seed)
+    p_values = sequential_p_values(means.exchange, tested, permutations, "exchange of labels")
+    distance = np.full(len(groups), np.nan)
+    return np.divide(means.observed, weights, out=distance, where=tested), p_values
 
 
 def _controls_of(
@@ -180,12 +168,99 @@ def _controls_of(
     return means, controls
 
 
-def _parts(groups: list[list[Stratum]], n_dimensions: int) -> list[range]:
-    """Return runs of groups whose cells hold about `PART` numbers."""
-    sizes = [n_dimensions * sum(len(stratum.rows) for stratum in group) for group in groups]
-    number = np.cumsum(sizes) // PART
+class _Means:
+    """The differences of the means of groups and controls, observed and after exchanges of labels.
+
+    Parameters are those of `distance_of_means`, and the strata of its groups. Random numbers are
+    drawn for each block of exchanges, batch and group anew, so that parts give the same as a whole.
+
+    Attributes
+    ----------
+    observed
+        (group,): norm of the sum of the cells of each group minus what is expected of such a draw,
+        once it has been exchanged.
+    """
+
+    def __init__(
+        self,
+        latent: np.ndarray | Latent,
+        batch_of: np.ndarray,
+        is_control: np.ndarray,
+        groups: list[list[Stratum]],
+        seed: int,
+    ) -> None:
+        self._latent, self._groups, self._seed = latent, groups, seed
+        self._means, self._controls = _controls_of(latent, batch_of, is_control)
+        self.observed = np.zeros(len(groups))
+
+    def exchange(self, groups: np.ndarray, rounds: range, wanted: np.ndarray) -> Iterator[tuple]:
+        """Draw exchanges of some groups, as `sequential_p_values` asks for."""
+        n_dimensions = self._latent.shape[1]
+        for part in _parts([self._groups[group] for group in groups], n_dimensions):
+            numbers, n_wanted = groups[part], wanted[part]
+            strata = [self._groups[group] for group in numbers]
+            cells = _CentredGroups(self._latent, self._means, strata)
+            both = zip(cells, strata, strict=True)
+            differences = [_difference(own, group, n_dimensions) for own, group in both]
+            self.observed[numbers] = _norm(np.stack(differences))
+            least = self.observed[numbers, None] * (1 - ROUNDING)
+            done, as_far = np.zeros((2, len(strata)), int)
+            for block in blocks_of(rounds):
+                left = np.flatnonzero(as_far < n_wanted)
+                if not len(left):
+                    break
+                is_as_far = _norm(self._exchanged(numbers, cells, left, block)) >= least[left]
+                found = until_enough(is_as_far, (n_wanted - as_far)[left])
+                done[left] += found[0]
+                as_far[left] += found[1]
+            yield numbers, done, as_far
+
+    def _exchanged(
+        self, numbers: np.ndarray, cells: "_CentredGroups", left: np.ndarray, block: range
+    ) -> np.ndarray:
+        """Return sums of draws from the pools minus their mean, (group, exchange, dimension).
+
+        One random order of the controls of a batch serves every group, whatever its size.
+
+        Parameters
+        ----------
+        numbers, cells
+            Of the groups of a part.
+        left
+            Which of them are exchanged.
+        block
+            Numbers of the exchanges.
+        """
+        null = np.zeros((len(left), len(block), self._latent.shape[1]))
+        in_batch: dict[int, list] = {}
+        for k, which in enumerate(left):
+            group = numbers[which]
+            for stratum, own in zip(self._groups[group], cells[which], strict=True):
+                # 1 + group, because to a generator a last 0 is the same as none
+                rng = np.random.default_rng([self._seed, block.start, stratum.batch, 1 + group])
+                drawn, n_controls = _own_draws(own, stratum, len(block), rng)
+                null[k] += drawn
+                in_batch.setdefault(stratum.batch, []).append((k, n_controls))
+        for batch, drawn in in_batch.items():
+            controls = self._controls[batch]
+            rng = np.random.default_rng([self._seed, block.start, batch])
+            most = max(int(n_controls.max()) for _, n_controls in drawn)
+            order = _first_in_random_order(len(controls), most, len(block), rng)
+            step = max(1, SUMS // max(1, most * controls.shape[1]))
+            for start in range(0, len(block), step):
+                sums = _first_sums(controls, order[start : start + step])
+                rounds = np.arange(len(sums))
+                for k, n_controls in drawn:
+                    null[k, start + rounds] += sums[rounds, n_controls[start + rounds]]
+        return null
+
+
+def _parts(groups: list[list[Stratum]], n_dimensions: int) -> list[slice]:
+    """Return runs of groups whose cells, and a block of exchanges of each, hold `PART` numbers."""
+    cells = [sum(len(stratum.rows) for stratum in group) for group in groups]
+    number = n_dimensions * np.cumsum(np.array(cells, int) + 2 * BLOCK) // PART
     edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(groups)]
-    return [range(*pair) for pair in itertools.pairwise(edges)]
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
 
 
 class _CentredGroups(Sequence):
@@ -233,36 +308,44 @@ def _expected(own: np.ndarray, stratum: Stratum) -> np.ndarray:
     return own * (0 if stratum.is_control else len(stratum.rows) / stratum.n_pool)
 
 
-def _largest_draws(groups: list[list[Stratum]], controls: dict[int, np.ndarray]) -> dict[int, int]:
-    """Return the largest number of controls of each batch that a permutation can draw."""
-    largest: dict[int, int] = {}
-    for stratum in (stratum for group in groups for stratum in group):
-        n = min(len(stratum.rows), len(controls[stratum.batch]))
-        largest[stratum.batch] = max(n, largest.get(stratum.batch, 0))
-    return largest
-
-
-def _first_sums(controls: np.ndarray, n: int, rounds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the sums of the first 0 .. n controls in random order, (round, 1 + n, dimension).
-
-    One random order serves every group of the batch, whatever its size.
-    """
-    order = rng.permuted(np.tile(np.arange(len(controls)), (rounds, 1)), axis=1)[:, :n]
-    sums = np.zeros((rounds, 1 + n, controls.shape[1]))
-    np.cumsum(controls[order], axis=1, out=sums[:, 1:])
-    return sums
-
-
-def _exchanged(
-    own: np.ndarray, stratum: Stratum, sums: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Return the sums of draws from the pool, minus their mean, (round, dimension).
+def _own_draws(
+    own: np.ndarray, stratum: Stratum, n_rounds: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sums of a group's own cells in draws from its pool, and how many controls to add.
 
     Of the cells drawn, the number that are the group's own is hypergeometric.
+
+    Returns
+    -------
+    (round, dimension), minus the mean of the whole draw; and (round,).
     """
-    n, rounds = len(own), np.arange(len(sums))
+    n = len(own)
     if stratum.is_control:
-        return sums[rounds, n]
-    n_own = rng.hypergeometric(n, stratum.n_pool - n, n, size=len(rounds))
+        return np.zeros((n_rounds, own.shape[1])), np.full(n_rounds, n)
+    n_own = rng.hypergeometric(n, stratum.n_pool - n, n, size=n_rounds)
     drawn = rng.permuted(np.arange(n) < n_own[:, None], axis=1) @ own
-    return drawn + sums[rounds, n - n_own] - _expected(own.sum(axis=0), stratum)
+    return drawn - _expected(own.sum(axis=0), stratum), n - n_own
+
+
+def _first_in_random_order(
+    n: int, n_first: int, n_rounds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the first numbers of random orders of 0 .. n - 1, (round, first): Fisher and Yates.
+
+    To shuffle all of 10,000 controls for 100 that are needed would take 20 times as long.
+    """
+    order = np.tile(np.arange(n, dtype=np.int32)[:, None], (1, n_rounds))
+    rounds = np.arange(n_rounds)
+    for place in range(n_first):
+        drawn = rng.integers(place, n, size=n_rounds)
+        number = order[drawn, rounds]
+        order[drawn, rounds] = order[place]
+        order[place] = number
+    return order[:n_first].T
+
+
+def _first_sums(controls: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return the sums of the first 0 .. n controls of each order, (round, 1 + n, dimension)."""
+    sums = np.zeros((len(order), 1 + order.shape[1], controls.shape[1]))
+    np.cumsum(controls[order], axis=1, out=sums[:, 1:])
+    return sums

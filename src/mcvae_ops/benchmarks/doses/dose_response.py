@@ -1,9 +1,10 @@
 """Fig. S7: dose response of every compound, and retrieval of mechanisms across doses.
 
-Strict protocol only, in standard deviations of controls within batches. Responses and mechanisms
-come from cells that no model was trained on. A trend is looked for in all cells: training knows the
-compound of a cell but not its dose, so that doses stay exchangeable among the cells that it saw,
-and among the others. In the words of this package a compound is a gene and a dose a guide.
+Strict protocol only, in standard deviations of controls within batches. Trends and responses are
+those of all cells: training knows the compound of a cell but not its dose, so that doses can be
+compared among the cells that it saw, and among the others; how far these lie from controls is told
+by cells that no model was trained on (see `mcvae_ops.benchmarks.doses.response`). Mechanisms come
+from such cells alone. In the words of this package a compound is a gene and a dose a guide.
 """
 
 import re
@@ -23,7 +24,7 @@ from mcvae_ops.benchmarks.doses.mechanism_retrieval import (
     profile_precision,
     rank_profiles,
 )
-from mcvae_ops.benchmarks.doses.response import dose_means, responses
+from mcvae_ops.benchmarks.doses.response import discriminants, dose_means, responses
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
@@ -65,15 +66,26 @@ class Treated(NamedTuple):
         Compound, (unit,).
     dose
         0 for controls, (unit,).
-    stratum_of
-        Within which doses are compared, (unit,), numbered from 0 on: the batch, or batch and
-        whether a model may have seen the unit.
+    batch_of
+        (unit,), numbered from 0 on.
+    was_seen
+        Whether training saw the unit, or a part of its cells, (unit,).
     """
 
     values: np.ndarray | Standardised
     gene_of: np.ndarray
     dose: np.ndarray
-    stratum_of: np.ndarray
+    batch_of: np.ndarray
+    was_seen: np.ndarray
+
+    @property
+    def stratum_of(self) -> np.ndarray:
+        """Within which doses are compared, (unit,): batch, and whether training saw the unit."""
+        return 2 * self.batch_of + self.was_seen
+
+    def part(self, units: np.ndarray) -> "Treated":
+        """Return some units: a mask, (unit,)."""
+        return Treated(*(values[units] for values in self))
 
 
 def doses_of(guides: pd.Series, is_ntc: np.ndarray, pattern: str) -> np.ndarray:
@@ -100,7 +112,9 @@ def doses_of(guides: pd.Series, is_ntc: np.ndarray, pattern: str) -> np.ndarray:
     return np.where(is_ntc, 0.0, guides.map(doses).fillna(0.0).to_numpy(float))
 
 
-def treated(cells: pd.DataFrame, latent: np.ndarray, pattern: str) -> tuple[Treated, np.ndarray]:
+def treated(
+    cells: pd.DataFrame, latent: np.ndarray, pattern: str, *, apart: bool = False
+) -> tuple[Treated, np.ndarray]:
     """Return the units whose doses are compared, and the control cells, (cell, dimension).
 
     Parameters
@@ -111,6 +125,8 @@ def treated(cells: pd.DataFrame, latent: np.ndarray, pattern: str) -> tuple[Trea
         (cell, dimension), finite.
     pattern
         As for `doses_of`.
+    apart
+        Whether a well is two units: its cells that training saw, and the others.
     """
     is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
     compared = np.isin(batch_of, batch_of[is_ntc])
@@ -118,14 +134,17 @@ def treated(cells: pd.DataFrame, latent: np.ndarray, pattern: str) -> tuple[Trea
     values = Standardised(latent[compared], batch_of[compared], is_ntc)
     named, guide_of = groups_of(cells, GUIDE_KEYS)
     dose_of = doses_of(named["guide"], named["is_ntc"].to_numpy(), pattern)
-    units = exchanged_units(cells, values, guide_of)
-    share_unseen = exchanged_units(cells, is_unseen(cells["split"])[:, None], guide_of).latent
-    was_seen = share_unseen[:, 0] < 1  # a part of its cells, if the unit is a well
+    unseen = is_unseen(cells["split"])
+    part_of = 2 * guide_of + unseen if apart else guide_of
+    units = exchanged_units(cells, values, part_of)
+    share_unseen = exchanged_units(cells, unseen[:, None].astype(float), part_of).latent
+    guide = units.group_of // 2 if apart else units.group_of
     of_units = Treated(
         units.latent,
-        named["gene"].to_numpy(str)[units.group_of],
-        dose_of[units.group_of],
-        2 * units.batch_of + was_seen,
+        named["gene"].to_numpy(str)[guide],
+        dose_of[guide],
+        units.batch_of,
+        share_unseen[:, 0] < 1,
     )
     return of_units, values[is_ntc]
 
@@ -139,32 +158,6 @@ def dose_profiles(unseen: Treated) -> tuple[pd.DataFrame, np.ndarray]:
     return treatments, sums / treatments["n_cells"].to_numpy()[:, None]
 
 
-def crossed_scores(cells: np.ndarray, is_own: np.ndarray, batch_of: np.ndarray) -> np.ndarray:
-    """Return each cell along the direction of a compound in the other batches, (cell,).
-
-    Parameters
-    ----------
-    cells
-        (cell, dimension), centred on controls.
-    is_own
-        Whether a cell is of the compound (others are controls), (cell,).
-    batch_of
-        (cell,).
-
-    Returns
-    -------
-    NaN where no other batch has a cell of the compound. Were the direction that of the same cells,
-    noise alone would look like an effect.
-    """
-    scores = np.full(len(cells), np.nan)
-    for batch in np.unique(batch_of):
-        others, here = is_own & (batch_of != batch), batch_of == batch
-        if others.any():
-            mean = cells[others].mean(axis=0)
-            scores[here] = cells[here] @ (mean / max(np.linalg.norm(mean), np.finfo(float).tiny))
-    return scores
-
-
 def precision_of(controls: np.ndarray) -> np.ndarray:
     """Return the inverse covariance of control cells, (dimension, dimension).
 
@@ -174,8 +167,21 @@ def precision_of(controls: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(ledoit_wolf(controls, assume_centered=True)[0])
 
 
+def trends_of(tested: Treated, precision: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return compounds, the share of pairs of cells in the order of their doses, and p.
+
+    Parameters are those of `compound_rows`; the results are those of `trend_test`, (compound,).
+    """
+    genes, trends = np.unique(tested.gene_of[tested.dose > 0]), []
+    for gene in genes:
+        own = tested.part(tested.gene_of == gene)
+        score = own.values @ (precision @ own.values.mean(axis=0))
+        trends.append(trend_test(score, own.dose, own.stratum_of))
+    return genes, *np.array(trends).reshape(-1, 2).T
+
+
 def compound_rows(
-    tested: Treated, unseen: Treated, precision: np.ndarray, row: Callable
+    tested: Treated, halves: Treated, precision: np.ndarray, row: Callable
 ) -> list[dict]:
     """Return trend, response at each dose, and ED50 of every compound.
 
@@ -183,51 +189,49 @@ def compound_rows(
     ----------
     tested
         All units, of which the trends are.
-    unseen
-        Units that no model was trained on, of which the responses are.
+    halves
+        The same with wells in halves (`treated`), of which the responses are.
     precision
         Of control cells, as `precision_of` returns. The trend of a compound is along its
         discriminant (Fisher's): the precision times the mean of its cells, doses together.
     row
         `table.row` with the columns that name the space filled in.
     """
-    genes = np.unique(tested.gene_of[tested.dose > 0])
-    trends = []
-    for gene in genes:
-        own = tested.gene_of == gene
-        values = tested.values[own]
-        score = values @ (precision @ values.mean(axis=0))
-        trends.append(trend_test(score, tested.dose[own], tested.stratum_of[own]))
-    share, p = np.array(trends).reshape(-1, 2).T
+    genes, share, p = trends_of(tested, precision)
     q, rows = q_values(p, np.ones(len(genes), bool)), []
     for k, gene in enumerate(genes):
         found = {"trend": share[k], "trend_p_value": p[k], "trend_q_value": q[k]}
         n = (tested.gene_of == gene).sum()
-        rows += [row(item=gene, n=n, cells="all", metric=m, value=v) for m, v in found.items()]
-        rows += response_rows(unseen, gene, q[k] < TREND_Q, row)
+        rows += [row(item=gene, n=n, metric=m, value=v) for m, v in found.items()]
+        rows += response_rows(halves, gene, q[k] < TREND_Q, precision, partial(row, item=gene, n=n))
     return rows
 
 
-def response_rows(unseen: Treated, gene: str, has_trend: bool, row: Callable) -> list[dict]:
+def response_rows(
+    units: Treated, gene: str, has_trend: bool, precision: np.ndarray, row: Callable
+) -> list[dict]:
     """Return the response of a compound at each dose and, if it has a trend, its ED50."""
-    own, is_control = unseen.gene_of == gene, unseen.dose == 0
-    cells, _, dose, batch_of = (part[own | is_control] for part in unseen)
-    scores = crossed_scores(cells, own[own | is_control], batch_of)
-    known = np.isfinite(scores)
-    found = responses_of(scores[known], dose[known], batch_of[known])
-    if found is None:
+    own = units.gene_of == gene
+    compared = units.part(own | (units.dose == 0) & ~units.was_seen)
+    if not len(compared.dose) or compared.dose.min() > 0:
         return []
-    of_gene = partial(row, item=gene, n=own.sum(), cells="unseen")
-    rows, units = [], f"{len(found.n)} batches"
-    values, terms = responses(dose_means(cells[known], dose[known], batch_of[known]))
-    for level, value, of_batches in zip(found.doses, values, terms.T, strict=True):
+    strata = compared.stratum_of
+    means = dose_means(compared.values, compared.dose, strata, compared.batch_of)
+    values, terms = responses(means, precision)
+    rows, batches = [], f"{terms.shape[0]} batches"
+    for level, value, of_batches in zip(np.unique(compared.dose)[1:], values, terms.T, strict=True):
         low, high = stratified_interval(value, of_batches)
-        ends = {"low": low, "high": high, "units": units}
-        rows.append(of_gene(metric="response", level=level, value=value, **ends))
-    if has_trend:
+        rows.append(
+            row(metric="response", level=level, value=value, low=low, high=high, units=batches)
+        )
+    direction = discriminants(means, precision)[np.searchsorted(np.unique(strata), strata)]
+    known = (direction != 0).any(axis=1)
+    score = (compared.values * direction).sum(axis=1)
+    found = responses_of(score[known], compared.dose[known], strata[known])
+    if has_trend and found is not None:
         value, low, high = half_effect(found)
-        ends = {"low": low, "high": high, "units": f"cells of {units}"}
-        rows.append(of_gene(metric="ed50", value=value, **ends))
+        ends = {"low": low, "high": high, "units": f"cells of {batches}"}
+        rows.append(row(metric="ed50", value=value, **ends))
     return rows
 
 
@@ -326,6 +330,7 @@ def dose_response(
         new = is_unseen(cells["split"])
         for space, at in space_dimensions(vectors.columns).items():
             tested, controls = treated(cells, in_space(latent, at), pattern)
+            halves, _ = treated(cells, in_space(latent, at), pattern, apart=True)
             unseen, _ = treated(cells[new], in_space(latent, at)[new], pattern)
             profiles, means = dose_profiles(unseen)
             genes, doses = profiles["gene"].to_numpy(), profiles["dose"].to_numpy()
@@ -334,7 +339,7 @@ def dose_response(
                 table.row, benchmark=BENCHMARK, protocol="strict", space=space,
                 model=vectors.model, seed=vectors.seed,
             )  # fmt: skip
-            rows += compound_rows(tested, unseen, precision_of(controls), row)
+            rows += compound_rows(tested, halves, precision_of(controls), partial(row, cells="all"))
             rows += mechanism_rows(
                 means, genes, doses, group_of, permutations, seed,
                 partial(row, cells="unseen"),

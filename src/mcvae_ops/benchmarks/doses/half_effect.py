@@ -15,16 +15,16 @@ STEPS = 160
 
 
 class Responses(NamedTuple):
-    """Scores of a compound's cells and of the controls of the same batches.
+    """Scores of a compound's cells and of controls.
 
     Attributes
     ----------
     doses
         (dose,), ascending, above 0.
     n, mean
-        Cells and their mean score in each batch, (batch, 1 + dose): controls first.
+        Cells and their mean score in each stratum, (stratum, 1 + dose): controls first.
     variance
-        Of scores within batch and dose.
+        Of scores within stratum and dose.
     """
 
     doses: np.ndarray
@@ -33,24 +33,25 @@ class Responses(NamedTuple):
     variance: float
 
 
-def responses_of(score: np.ndarray, dose: np.ndarray, batch_of: np.ndarray) -> Responses | None:
-    """Return the responses of a compound; None if no batch has controls and two doses.
+def responses_of(score: np.ndarray, dose: np.ndarray, stratum_of: np.ndarray) -> Responses | None:
+    """Return the responses of a compound; None without controls or a second dose.
 
     Parameters
     ----------
-    score, dose, batch_of
-        Of each cell, (cell,); the dose of controls is 0.
+    score, dose, stratum_of
+        Of each cell, (cell,); the dose of controls is 0. Cells are compared within strata, of which
+        some may have no controls.
     """
     levels, level_of = np.unique(dose, return_inverse=True)
-    batches, batch = np.unique(batch_of, return_inverse=True)
-    shape = (len(batches), len(levels))
-    place = batch * len(levels) + level_of
+    strata, stratum = np.unique(stratum_of, return_inverse=True)
+    shape = (len(strata), len(levels))
+    place = stratum * len(levels) + level_of
     n = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
     total = np.bincount(place, score, shape[0] * shape[1]).reshape(shape)
     mean = np.divide(total, n, out=np.zeros(shape), where=n > 0)
-    usable = (n[:, 0] > 0) & ((n[:, 1:] > 0).sum(axis=1) > 0)
+    usable = (n > 0).sum(axis=1) > 1
     freedom = len(score) - (n > 0).sum()
-    if levels[0] > 0 or len(levels) < 3 or not usable.any() or freedom < 1:
+    if len(levels) < 3 or levels[0] > 0 or not n[usable, 0].any() or freedom < 1:
         return None
     variance = ((score - mean.ravel()[place]) ** 2).sum() / freedom
     return Responses(levels[1:], n[usable], mean[usable], float(variance))
@@ -59,12 +60,12 @@ def responses_of(score: np.ndarray, dose: np.ndarray, batch_of: np.ndarray) -> R
 def half_effect(responses: Responses) -> tuple[float, float, float]:
     """Return the ED50 and its 95 % interval, or NaN where the doses do not tell it.
 
-    The curve is top d^h / (d^h + ED50^h) above the controls of each batch, with h between 0.5 and
-    4. The interval holds every ED50 that fits nearly as well (profile likelihood); errors are
-    those of cells, or of batches where these scatter more. An ED50 outside the doses is none: the
-    doses hold less than half of the effect, or hardly less than all of it. The interval may reach
-    beyond the doses; an end a factor of ten beyond them is open. Open at both ends, it says
-    nothing, and there is no ED50 either.
+    The curve is top d^h / (d^h + ED50^h) above what each stratum adds, with h between 0.5 and 4.
+    The interval holds every ED50 that fits nearly as well (profile likelihood); errors are those of
+    cells, or of strata where these scatter more. An ED50 outside the doses is none: the doses hold
+    less than half of the effect, or hardly less than all of it. The interval may reach beyond the
+    doses; an end a factor of ten beyond them is open. Open at both ends, it says nothing, and there
+    is no ED50 either.
     """
     doses, n, mean, variance = responses
     grid = np.geomspace(doses[0] / BEYOND, doses[-1] * BEYOND, STEPS)

@@ -1,85 +1,99 @@
-"""The response to each dose along a compound's direction, with the spread between batches."""
+"""The response to each dose along a compound's direction, with the spread between batches.
+
+Doses are compared within strata: batches, and in each batch the cells that training saw and the
+others. Training has moved the cells that it saw of a compound away from the controls, whatever
+their dose: these cells tell how doses differ, and the others how far they lie from controls.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
 
+DETERMINED = 1e-6  # so far from 1 may the resolution of a dose be that the strata determine
+
 
 class DoseMeans(NamedTuple):
-    """Mean cells of a compound at each dose, and of controls, in each batch.
+    """Mean units of a compound at each dose, and of controls, in each stratum.
 
     Attributes
     ----------
     n
-        Units, (batch, 1 + dose), controls first.
+        Units, (stratum, 1 + dose), controls first.
     mean
-        (batch, 1 + dose, dimension); 0 where there is no unit.
-    squares
-        Sum of the squares of the controls, (batch, dimension).
+        (stratum, 1 + dose, dimension), from controls of the batch; 0 where there is no unit.
+    batch_of
+        Batch of each stratum, (stratum,).
     """
 
     n: np.ndarray
     mean: np.ndarray
-    squares: np.ndarray
+    batch_of: np.ndarray
 
 
-def dose_means(values: np.ndarray, dose: np.ndarray, batch_of: np.ndarray) -> DoseMeans:
+def dose_means(
+    values: np.ndarray, dose: np.ndarray, stratum_of: np.ndarray, batch_of: np.ndarray
+) -> DoseMeans:
     """Return the means of units, (unit, dimension); the dose of controls is 0."""
     levels, level_of = np.unique(dose, return_inverse=True)
-    batches, batch = np.unique(batch_of, return_inverse=True)
-    shape = (len(batches), len(levels))
+    strata, first, stratum = np.unique(stratum_of, return_index=True, return_inverse=True)
+    shape = (len(strata), len(levels))
     n, total = np.zeros(shape), np.zeros((*shape, values.shape[1]))
-    np.add.at(n, (batch, level_of), 1)
-    np.add.at(total, (batch, level_of), values)
-    squares, is_control = np.zeros((len(batches), values.shape[1])), dose == 0
-    np.add.at(squares, batch[is_control], values[is_control] ** 2)
-    return DoseMeans(n, total / np.maximum(n, 1)[:, :, None], squares)
+    np.add.at(n, (stratum, level_of), 1)
+    np.add.at(total, (stratum, level_of), values)
+    return DoseMeans(n, total / np.maximum(n, 1)[:, :, None], batch_of[first])
 
 
-def response(found: DoseMeans, scale: np.ndarray) -> np.ndarray:
-    """Return the difference from controls along the direction in other batches, (dose,).
+def discriminants(found: DoseMeans, precision: np.ndarray) -> np.ndarray:
+    """Return Fisher's discriminant between a compound in the other batches and controls.
 
-    The mean over batches, each with the precision of its difference; NaN without a batch that has
-    the dose, controls, and another batch to take the direction from.
+    Were the direction that of the same cells, noise alone would look like an effect.
 
     Parameters
     ----------
-    scale
-        Standard deviation of controls, (dimension,): what a response is measured in.
+    precision
+        Inverse covariance of control cells, (dimension, dimension).
+
+    Returns
+    -------
+    (stratum, dimension), along which controls have a standard deviation of 1; 0 without a cell of
+    the compound in another batch.
     """
-    n, controls = found.n[:, 1:], found.n[:, :1]
-    own = (n[:, :, None] * found.mean[:, 1:]).sum(axis=1)
-    others, n_others = own.sum(axis=0) - own, n.sum() - n.sum(axis=1)
-    scaled = np.divide(others, scale, out=np.zeros_like(others), where=scale > 0)
-    length = np.linalg.norm(scaled, axis=1, keepdims=True)
-    direction = np.divide(scaled, length, out=np.zeros_like(scaled), where=length > 0)
-    moved = found.mean[:, 1:] - found.mean[:, :1]
-    moved = np.divide(moved, scale, out=np.zeros_like(moved), where=scale > 0)
-    weight = np.divide(n * controls, n + controls, out=np.zeros(n.shape), where=n > 0)
-    weight *= (n_others > 0)[:, None]
-    total = (weight * np.einsum("bkd,bd->bk", moved, direction)).sum(axis=0)
-    known = weight.sum(axis=0)
-    return np.divide(total, known, out=np.full(n.shape[1], np.nan), where=known > 0)
+    batches, batch = np.unique(found.batch_of, return_inverse=True)
+    own = np.zeros((len(batches), found.mean.shape[2]))
+    np.add.at(own, batch, np.einsum("sd,sdk->sk", found.n[:, 1:], found.mean[:, 1:]))
+    others = (own.sum(axis=0) - own)[batch]
+    along = others @ precision
+    length = np.sqrt(np.maximum((others * along).sum(axis=1, keepdims=True), 0))
+    return np.divide(along, length, out=np.zeros_like(along), where=length > 0)
 
 
-def responses(found: DoseMeans) -> tuple[np.ndarray, np.ndarray]:
+def response(found: DoseMeans, precision: np.ndarray) -> np.ndarray:
+    """Return the difference from controls along `discriminants`, (dose,), in their deviations.
+
+    By least squares: the mean score of a dose in a stratum is what the stratum adds and what the
+    dose adds. NaN where strata do not connect a dose with the controls.
+    """
+    direction = discriminants(found, precision)
+    score = np.einsum("sdk,sk->sd", found.mean, direction)
+    n = found.n * (direction != 0).any(axis=1)[:, None]
+    share = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
+    apart = score - (share * score).sum(axis=1, keepdims=True)
+    normal = (np.diag(n.sum(axis=0)) - n.T @ share)[1:, 1:]
+    inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
+    is_known = np.abs((inverse @ normal).diagonal() - 1) < DETERMINED
+    return np.where(is_known, inverse @ (n * apart).sum(axis=0)[1:], np.nan)
+
+
+def responses(found: DoseMeans, precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the response at each dose, (dose,), and what each batch adds to its error.
 
     Returns
     -------
     (dose,) and (batch, dose). The terms are those of the jackknife: without a batch, the others
-    have other directions and other standard deviations of controls, too.
+    have other directions, too.
     """
-    every, spread = np.arange(len(found.n)), _spread(found)
-
-    def without(batches: np.ndarray) -> np.ndarray:
-        kept = DoseMeans(*(np.delete(part, batches, axis=0) for part in found))
-        return response(kept, np.divide(_spread(kept), spread, out=spread.copy(), where=spread > 0))
-
-    n = len(every)
-    left = np.stack([without([batch]) for batch in every])
-    return without([]), (n - 1) / n * (left.mean(axis=0) - left)
-
-
-def _spread(found: DoseMeans) -> np.ndarray:
-    return np.sqrt(found.squares.sum(axis=0) / np.maximum(found.n[:, 0].sum(), 1))
+    batches = np.unique(found.batch_of)
+    kept = [found.batch_of != batch for batch in batches]
+    left = np.stack([response(DoseMeans(*(x[k] for x in found)), precision) for k in kept])
+    n = len(batches)
+    return response(found, precision), (n - 1) / n * (left.mean(axis=0) - left)

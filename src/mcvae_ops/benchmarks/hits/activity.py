@@ -13,9 +13,9 @@ from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.embeddings.spaces import in_space
 from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.exchange import Stratum, strata_of
+from mcvae_ops.profiles.sequential import MAX_Q
 from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
 
-MAX_Q = 0.05  # of a hit
 ACTIVE_P = 0.05  # of a guide that counts as active
 SHOWN_CONFOUNDERS = {"density_change_sd": 1, "edge_change_sd": 3}  # columns of `confounders_of`
 

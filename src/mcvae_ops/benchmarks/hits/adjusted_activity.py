@@ -9,11 +9,10 @@ determine poorly then do not make p too small, as they do where they are taken f
 
 import numpy as np
 
-from mcvae_ops.profiles.exchange import ROUNDING, sample_pools
-from mcvae_ops.progress import Progress
+from mcvae_ops.profiles.exchange import ROUNDING, Pools
+from mcvae_ops.profiles.sequential import Exchange, exchange_one_by_one
 
 MAX_CELLS, MAX_CONTROLS = 1000, 2000  # of a group, and its controls; spread over its batches
-BLOCK = 1 << 20  # labels that are exchanged at a time
 LEAST_LEFT = 1e-6  # share of the label that confounders must leave
 
 
@@ -37,7 +36,7 @@ def adjusted_distance(
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
     permutations, seed
-        Exchanges of labels within batches; a group's result does not depend on the other groups.
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
 
     Returns
     -------
@@ -46,26 +45,22 @@ def adjusted_distance(
     1,000 random cells represent a group and 2,000 its controls.
     """
     draws = np.random.default_rng([seed, 8])
-    pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, draws)
-    n_groups = group_of.max(initial=-1) + 1
-    results = np.full((2, n_groups), np.nan)
-    progress = Progress(n_groups, "groups", "activity beyond confounders")
-    for group, pairs in enumerate(pools):
-        if pairs:
-            rng = np.random.default_rng([seed, group])
-            results[:, group] = _partial_test(latent, confounders, pairs, permutations, rng)
-        progress.step()
-    return results[0], results[1]
+    pools = Pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, draws)
+
+    def prepare(group: int) -> Exchange | None:
+        return _partial_exchange(latent, confounders, pools[group])
+
+    tested = np.array([len(pairs) > 0 for pairs in pools])
+    return exchange_one_by_one(prepare, tested, permutations, seed, "activity beyond confounders")
 
 
-def _partial_test(
-    latent: np.ndarray,
-    confounders: np.ndarray,
-    pools: list[tuple[np.ndarray, np.ndarray]],
-    permutations: int,
-    rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Return norm and p of the partial difference of the cells and controls of each batch."""
+def _partial_exchange(
+    latent: np.ndarray, confounders: np.ndarray, pools: list[tuple[np.ndarray, np.ndarray]]
+) -> Exchange | None:
+    """Return the norm of the partial difference of cells and controls, and its exchange of labels.
+
+    None where confounders tell the group from the controls entirely.
+    """
     rows = np.concatenate([np.concatenate(pair) for pair in pools])
     batch_of = np.repeat(np.arange(len(pools)), [len(a) + len(b) for a, b in pools])
     label = np.concatenate([np.arange(len(a) + len(b)) < len(a) for a, b in pools]).astype(float)
@@ -75,18 +70,18 @@ def _partial_test(
     y, rest = (part - x @ np.linalg.lstsq(x, part, rcond=None)[0] for part in (y, g))
     left = (rest**2).sum()
     if left <= LEAST_LEFT * (g**2).sum():
-        return np.nan, np.nan
+        return None
     observed = np.linalg.norm(rest[:, 0] @ y)
     # Residuals have fewer degrees of freedom than cells: their exchanges spread too little.
     freedom = len(rows) - len(pools)
     widened = np.sqrt(freedom / max(1, freedom - np.linalg.matrix_rank(x)))
-    n_as_far, step = 0, max(1, BLOCK // len(rows))
-    for start in range(0, permutations, step):
-        n_rounds = min(step, permutations - start)
-        in_batches = np.argsort(batch_of + rng.random((n_rounds, len(rows))), axis=1)
+
+    def as_far(n: int, rng: np.random.Generator) -> np.ndarray:
+        in_batches = np.argsort(batch_of + rng.random((n, len(rows))), axis=1)
         null = widened * np.linalg.norm(rest[in_batches, 0] @ y, axis=1)
-        n_as_far += (null >= observed * (1 - ROUNDING)).sum()
-    return observed / left, (1 + n_as_far) / (1 + permutations)
+        return null >= observed * (1 - ROUNDING)
+
+    return Exchange(observed / left, as_far)
 
 
 def _within(values: np.ndarray, batch_of: np.ndarray) -> np.ndarray:

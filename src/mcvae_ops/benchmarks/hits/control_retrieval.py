@@ -7,14 +7,15 @@ The p value is not that of random rankings, which takes the rankings of a gene's
 independent: labels are exchanged within batches (see `mcvae_ops.profiles.exchange`).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from mcvae_ops.benchmarks.estimates.retrieval import unit_profiles
-from mcvae_ops.profiles.exchange import sample_pools
-from mcvae_ops.progress import Progress
+from mcvae_ops.profiles.exchange import Pools
+from mcvae_ops.profiles.sequential import Exchange, exchange_one_by_one
 
 MAX_CELLS, MAX_CONTROLS = 60, 240  # of a gene, and its controls: one cell more is one ranking more
-ENOUGH = 20  # exchanges as good as the observed labels: no more are drawn
 
 
 def retrieval_from_controls(
@@ -34,7 +35,7 @@ def retrieval_from_controls(
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
     permutations, seed
-        Exchanges of labels, and their seed; a group's result does not depend on the other groups.
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
 
     Returns
     -------
@@ -42,40 +43,29 @@ def retrieval_from_controls(
     60 random cells represent a group and 240 its controls, spread over batches as the group is.
     """
     rng = np.random.default_rng([seed, 7])
-    pools = sample_pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
-    n_groups = group_of.max(initial=-1) + 1
-    results = np.full((2, n_groups), np.nan)
-    progress = Progress(n_groups, "groups", "retrieval against controls")
-    for group, pairs in enumerate(pools):
-        if sum(len(cells) for cells, _ in pairs) > 1:
-            samples = [(latent[cells], latent[controls]) for cells, controls in pairs]
-            results[:, group] = retrieval_test(samples, permutations, [seed, group])
-        progress.step()
-    return results[0], results[1]
+    pools = Pools(group_of, batch_of, is_control, MAX_CELLS, MAX_CONTROLS, rng)
+
+    def prepare(group: int) -> Exchange:
+        return retrieval_exchange([(latent[a], latent[b]) for a, b in pools[group]])
+
+    tested = np.array([sum(len(cells) for cells, _ in pairs) > 1 for pairs in pools])
+    return exchange_one_by_one(prepare, tested, permutations, seed, "retrieval against controls")
 
 
-def retrieval_test(
-    samples: list[tuple[np.ndarray, np.ndarray]], permutations: int, seed: int | list[int]
-) -> tuple[float, float]:
-    """Return the mAP of cells against the controls of their batch, and its p value.
+def retrieval_exchange(samples: list[tuple[np.ndarray, np.ndarray]]) -> Exchange:
+    """Return the mAP of cells against the controls of their batch, and its exchange of labels.
 
     Parameters
     ----------
     samples
         One pair for each batch: cells and controls, (cell, dimension) each, finite; at least one
         control each, and two cells in all.
-    permutations, seed
-        Number and seed of the exchanges of labels within batches.
 
     Returns
     -------
-    The mean over cells of their average precision, and p = (1 + #(exchanged >= observed)) /
-    (1 + permutations); or 20 / n if the n-th exchange is the 20th that is as good, which is exact
-    as well and spares most of the work (Besag & Clifford 1991, doi:10.1093/biomet/78.2.301). Cells
-    count from the mean of their batch, cells and controls together: an exchange of labels does not
-    move it.
+    The mean over cells of their average precision. Cells count from the mean of their batch, cells
+    and controls together: an exchange of labels does not move it.
     """
-    rng = np.random.default_rng(seed)
     pools = [np.concatenate(pair) for pair in samples]
     unit = unit_profiles(np.concatenate([pool - pool.mean(axis=0) for pool in pools]))
     batch_of = np.repeat(np.arange(len(pools)), [len(pool) for pool in pools])
@@ -84,13 +74,13 @@ def retrieval_test(
     nearest = np.argsort(-cosine, axis=1, kind="stable")[:, :-1]
     is_member = np.concatenate([np.arange(len(a) + len(b)) < len(a) for a, b in samples])
     observed = _score(nearest, is_member, batch_of)
-    n_as_good = 0
-    for n_done in range(1, permutations + 1):
-        exchanged = is_member[np.argsort(batch_of + rng.random(len(batch_of)))]
-        n_as_good += _score(nearest, exchanged, batch_of) >= observed
-        if n_as_good == ENOUGH:
-            return observed, n_as_good / n_done
-    return observed, (1 + n_as_good) / (1 + permutations)
+
+    def as_good(n: int, rng: np.random.Generator) -> Iterator[bool]:
+        for _ in range(n):
+            exchanged = is_member[np.argsort(batch_of + rng.random(len(batch_of)))]
+            yield _score(nearest, exchanged, batch_of) >= observed
+
+    return Exchange(observed, as_good)
 
 
 def _score(nearest: np.ndarray, is_member: np.ndarray, batch_of: np.ndarray) -> float:
