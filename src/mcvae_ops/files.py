@@ -115,6 +115,34 @@ def read_npy(path: str | Path) -> np.ndarray:
     return np.load(io.BytesIO(content), allow_pickle=False)
 
 
+def write_arrow(table: pa.Table, path: str | Path) -> None:
+    """Write a table in the form that it has in memory; its SHA-256 follows. See `map_arrow`."""
+    with whole_file(path) as partial:
+        with pa.OSFile(str(partial), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        with open(partial, "r+b") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0, os.SEEK_END)
+            file.write(digest)
+
+
+def map_arrow(path: str | Path) -> pa.Table:
+    """Map a table of `write_arrow`: processes that do so share one copy in memory.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    if Path(path).stat().st_size <= 32:
+        raise damaged(path, "the end is missing")
+    content = pa.memory_map(str(path)).read_buffer()
+    stream, digest = content.slice(0, content.size - 32), content.slice(content.size - 32)
+    if hashlib.sha256(stream).digest() != digest.to_pybytes():
+        raise damaged(path, "content that has changed")
+    return pa.ipc.open_stream(stream).read_all()
+
+
 def write_note(content: dict, path: str | Path) -> None:
     """Write a note (JSON) by which a job knows what it has finished, behind its SHA-256."""
     text = json.dumps(content, default=float)
@@ -243,6 +271,20 @@ def read_blocks(
                 waiting = waiting.slice(n_rows)
         if waiting.num_rows:
             yield waiting
+
+
+def read_rows(path: str | Path, columns: Sequence[str], rows: np.ndarray) -> pa.Table:
+    """Read some rows, ascending, of a table that is larger than memory; see `opened_parquet`."""
+    with opened_parquet(path) as file:
+        parts, start = [file.schema_arrow.empty_table().select(columns)], 0
+        for group in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(group).num_rows
+            first, last = np.searchsorted(rows, [start, stop])
+            if first < last:
+                table = file.read_row_group(group, columns=columns)
+                parts.append(table.take(pa.array(rows[first:last] - start)))
+            start = stop
+    return pa.concat_tables(parts)
 
 
 def first_difference(

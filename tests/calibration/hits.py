@@ -14,9 +14,10 @@ import pandas as pd
 from mcvae_ops.benchmarks.hits import activity, neighbours, proximity
 from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
-from mcvae_ops.benchmarks.hits.effect_norms import effect_of, squared_norm
+from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.benchmarks.hits.guide_rows import guide_rows
-from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means, strata_of
+from mcvae_ops.profiles.centred import CentredCells
+from mcvae_ops.profiles.exchange import distance_of_means, strata_of
 from mcvae_ops.profiles.significance import q_values
 from mcvae_ops.simulate.cell_states import call_cells, draw_cells
 from mcvae_ops.simulate.library import AXES, NATURAL_AXES, draw_genes, draw_guides
@@ -65,11 +66,12 @@ def p_without_density(controls: int, seed: int) -> list[float]:
 def norm_interval(effect: float, dimensions: int, group: int, seed: int) -> list[tuple]:
     world = dict(dimensions=dimensions, batches=4, controls=50, group=group, batch_spread=1.0)
     latent, batch_of, is_control, group_of = worlds.cells(seed, **world, effect=effect)
-    centred, controls = centre_on_controls(latent, batch_of, is_control)
-    pooled = np.concatenate(list(controls.values()))
+    centred = CentredCells(latent, batch_of, is_control)
+    pooled = np.concatenate(list(centred.controls.values()))
     covariance = pooled.T @ pooled / (len(pooled) - 4)
     strata = strata_of(group_of, batch_of, is_control)[1]
-    return [(*squared_norm(effect_of(centred, strata, covariance)), dimensions * effect**2)]
+    moments = moments_of(effect_of(centred, strata, covariance), range(dimensions))
+    return [(*squared_norms(np.array([moments]))[0], dimensions * effect**2)]
 
 
 def nearest_p(common_axis: bool, seed: int) -> list[float]:
@@ -129,7 +131,11 @@ def simulated_screen(seed: int) -> tuple[activity.Screen, np.ndarray, pd.Series]
     spaces = {"combined": range(d), "salient": range(n, d), "background": range(n)}
     spaces = {space: list(columns) for space, columns in spaces.items()}
     screen = activity.Screen(cells, latent, spaces, batch_of)
-    return screen, activity.confounders_of(cells), genes.set_index("gene")["kind"]
+    return (
+        screen,
+        activity.confounders_of(cells, np.arange(len(cells))),
+        genes.set_index("gene")["kind"],
+    )
 
 
 def simulated_hits(seed: int) -> list[tuple[str, float]]:

@@ -18,7 +18,15 @@ import pyarrow as pa
 import torch
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import opened_parquet, read_npy, read_table, write_npy, write_parquet
+from mcvae_ops.files import (
+    map_arrow,
+    opened_parquet,
+    read_npy,
+    read_table,
+    write_arrow,
+    write_npy,
+    write_parquet,
+)
 from mcvae_ops.shards.format import open_shard, write_shard
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.torch_files import load_torch, save_torch
@@ -102,6 +110,13 @@ def weights(folder: Path) -> Kind:
     return Kind(folder / "w.pt", read)
 
 
+def numbers_of_cells(folder: Path) -> Kind:
+    rng = np.random.default_rng(0)
+    columns = {name: rng.integers(0, 99, N_CELLS, np.int32) for name in ("shard", "row")}
+    write_arrow(pa.table(columns, metadata={"shards": '["a.npy"]'}), folder / "cells.arrow")
+    return Kind(folder / "cells.arrow", lambda: _content(map_arrow(folder / "cells.arrow")))
+
+
 def checkpoint(folder: Path) -> Kind:
     saved = Checkpoint(str(folder), "identity", 1.0)
     saved.save({"step": 5, "state": torch.arange(99.0)})
@@ -146,8 +161,8 @@ def any_file(folder: Path) -> Kind:
 
 
 KINDS = (
-    embedding, embedding_in_parts, index, crops_of_shard, cells_of_shard, weights, checkpoint,
-    note_of_tile, crops_of_tile, illumination, any_file,
+    embedding, embedding_in_parts, index, numbers_of_cells, crops_of_shard, cells_of_shard,
+    weights, checkpoint, note_of_tile, crops_of_tile, illumination, any_file,
 )  # fmt: skip
 
 

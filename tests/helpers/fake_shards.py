@@ -13,6 +13,7 @@ from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
 from mcvae_ops.shards.split import assign_splits
 from mcvae_ops.shards.statistics import shard_statistics
+from mcvae_ops.shards.training_cells import training_cells
 from mcvae_ops.training.train import train_model
 
 CHANNELS = ["A594", "AF750", "DAPI", "GFP"]
@@ -98,6 +99,7 @@ def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes
     index, splits = (str(root / "shards" / f"{name}.parquet") for name in ("index", "splits"))
     index_shards(paths, str(root), ["plate", "well"], index)
     assign_splits(index, SPLIT, splits)
+    training_cells(index, splits, str(root / "shards/cells.arrow"))
     shard_statistics(index, splits, CHANNELS, str(root / "shards/statistics.parquet"))
     return root / "shards"
 
@@ -106,7 +108,7 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
     """Return the keyword arguments of `train_model`."""
     return {
         "index": str(shards / "index.parquet"),
-        "splits": str(shards / "splits.parquet"),
+        "cells": str(shards / "cells.arrow"),
         "statistics": str(shards / "statistics.parquet"),
         "model": model,
         "training": training,

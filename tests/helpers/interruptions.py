@@ -17,6 +17,7 @@ from tests.helpers.runs import command, environment, snakemake
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 RULE = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
+TWICE = 3  # so many rules for each that is stopped a second time
 LATEST_S = 20  # after the start of a job, at the latest, it is stopped
 HANG_S = 120  # so long a run may take to end after Ctrl-C
 OF_ONE_RUN = ("report.html", "*metrics.parquet", "manifest/*")
@@ -43,18 +44,18 @@ def changed(expected: dict[str, str], results: Path) -> list[str]:
 def interrupt(
     folder: Path, n: int, seed: int, *arguments: str, between: int = 0
 ) -> Iterator[tuple[str, signal.Signals]]:
-    """Stop a run `n` times, each time within the job of another rule; yield rule and signal.
+    """Stop a run `n` times, within jobs of all rules; yield rule and signal.
 
-    Signals go to all processes of the run, as from a terminal, and take turns: SIGKILL, Ctrl-C,
-    SIGTERM. The run goes on after each; `between` more rules start undisturbed before each. There
-    are fewer stops if no other rule is left.
+    A rule is stopped once, or, one in `TWICE`, at two moments. Signals go to all processes of the
+    run, as from a terminal, and take turns: SIGKILL, Ctrl-C, SIGTERM. The run goes on after each;
+    `between` more rules start undisturbed before each. There are fewer stops if no rule is left.
     """
     chance, seen = random.Random(seed), set()
     for number in range(n):
         with open(folder / "output.txt", "w") as output:
             run = subprocess.Popen(
-                command(folder, *arguments), stdout=output, stderr=subprocess.STDOUT,
-                env=environment(), start_new_session=True,
+                command(folder, *arguments, "--logger-mcvae-ops-full"),
+                stdout=output, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
             )  # fmt: skip
             new = []
             while len(new) <= between and run.poll() is None:
@@ -64,7 +65,7 @@ def interrupt(
             if len(new) <= between:
                 assert run.wait() == 0, (folder / "output.txt").read_text()[-3000:]
                 return
-            seen.update(new)
+            seen.update(new if chance.randrange(TWICE) else new[:-1])
             try:
                 run.wait(chance.uniform(0, LATEST_S) ** 2 / LATEST_S)  # most jobs are short
             except subprocess.TimeoutExpired:

@@ -17,9 +17,11 @@ from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.format import write_shard
 from mcvae_ops.shards.index import index_shards
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.shards.training_cells import Cells, read_training_cells
+from mcvae_ops.shards.split import assign_splits
+from mcvae_ops.shards.training_cells import Cells, read_training_cells, training_cells
 from mcvae_ops.training.minibatches import Minibatch
 from mcvae_ops.training.precision import Precision
+from tests.helpers.fake_shards import SPLIT
 
 CHANNELS, CROP_PX, N_GENES = ["A594", "AF750", "DAPI", "GFP"], 100, 50
 PAPER = FamilySettings(
@@ -50,8 +52,13 @@ def write_screen(root: Path, n_cells: int, cells_per_shard: int = 2000) -> Cells
             )  # fmt: skip
             paths.append(f"{root}/crops/P/A{1 + number % 2}/{number:03d}.{arm}.npy")
             write_shard(crops, np.arange(n), table, CHANNELS, paths[-1])
-    index_shards(paths, str(root), ["plate", "well"], str(root / "shards" / "index.parquet"))
-    return read_training_cells(str(root / "shards" / "index.parquet"))
+    index, splits, cells = (
+        str(root / f"shards/{name}") for name in ("index.parquet", "splits.parquet", "cells.arrow")
+    )
+    index_shards(paths, str(root), ["plate", "well"], index)
+    assign_splits(index, SPLIT, splits)
+    training_cells(index, splits, cells)
+    return read_training_cells(cells)
 
 
 def sampler_of(root: Path, cells: Cells, batch_size: int) -> BalancedSampler:

@@ -16,6 +16,7 @@ def rehearsed(tmp_path_factory):
     config = rehearsal.configuration("small", wells=2)
     carried = rehearsal.library(n_genes=60, n_guides=252, n_controls=12)
     rehearsal.write_screen(folder / "results/small", config, SIZE, carried)
+    rehearsal.write_embeddings(folder / "results/small", carried, 4)
     write_configuration(config, folder)
     return folder, rehearsal.rehearse(folder, "small", RULES)
 

@@ -7,7 +7,8 @@ them through Snakemake, one after the other, and its peak memory and time stand 
 what the rule asks for.
 
 ``SIZE`` is the fraction of the cells; wells, tiles, guides and genes stay as many. Two sizes give a
-slope, and with it the full size: ``make rehearsal SIZE="0.02 0.1"``.
+slope, and with it the full size: ``make rehearsal SIZE="0.02 0.1"``. With ``WELLS=2`` the screen is
+the first two wells, and has classical features. ``PERMUTATIONS`` replaces the configured number.
 """
 
 import argparse
@@ -20,16 +21,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from snakemake.utils import update_config
 
-from mcvae_ops.files import parquet_writer, write_parquet
+from mcvae_ops.files import parquet_writer, read_table, write_parquet
 from mcvae_ops.screen import CONTROL, tile_numbers
 from mcvae_ops.shards.format import write_shard
+from mcvae_ops.shards.index import chunk_key
 from tests.helpers.configurations import merged, whole
 from tests.helpers.runs import command, environment, write_configuration
 
+NAME = "rehearsal"
 N_CELLS = 23_625_194
 N_GENES, N_GUIDES, N_CONTROL_GUIDES = 5_049, 20_445, 250
+N_FEATURES = 1_084
 MITOTIC_FRACTION = 0.0266  # of control cells
 CROP_PX = 2
 CELLS_PER_ROW_GROUP = 65_536
@@ -52,6 +57,7 @@ SHARD = pa.schema(
 RULES = {
     "index_shards": "shards/index.parquet",
     "assign_splits": "shards/splits.parquet",
+    "training_cells": "shards/cells.arrow",
     "shard_statistics": "shards/statistics.parquet",
     "sample_crops": "qc/cells_per_tile.parquet",
     "join_embeddings": "embeddings/mcvae/0.parquet",
@@ -69,8 +75,16 @@ RULES = {
     "umap_profiles": "profiles/mcvae/0/umap.parquet",
     "explorer": "explorer.html",
     "umap_cells": "benchmarks/mcvae/0/umap_cells.parquet",
+    "cellprofiler_pca": "embeddings/cellprofiler/0.parquet",
+    "feature_ranking": "benchmarks/features.parquet",
 }
 """Rules that read tables of all cells, in an order in which they can run, and a file of each."""
+OF_FEATURES = ("cellprofiler_pca", "feature_ranking")
+OF_SHARDS = (
+    "index_shards", "assign_splits", "training_cells", "shard_statistics", "sample_crops",
+    "random_embedding", "mitotic_index", *OF_FEATURES,
+)  # fmt: skip
+"""Rules that read no embedding: it is written only for others."""
 
 
 class Library(NamedTuple):
@@ -97,10 +111,14 @@ def library(n_genes: int, n_guides: int, n_controls: int) -> Library:
     return Library(guides, genes, gene_of)
 
 
-def configuration(name: str, wells: int | None = None) -> dict:
+def configuration(name: str, wells: int | None = None, permutations: int | None = None) -> dict:
     """The paper's screen with one trained model; if asked, of the first `wells` of one plate."""
     config = merged("funk2022")
     update_config(config, {"screen": {"name": name}, "models": dict.fromkeys(MODELS_LEFT_OUT)})
+    groups = {"shifting_groups": ["group000"], "novel_groups": ["group001"]}
+    update_config(config, {"benchmarks": {"features": groups}})
+    if permutations is not None:
+        update_config(config, {"profiles": {"permutations": permutations}})
     if wells is not None:
         plate, names = next(iter(config["screen"]["plates"].items()))
         config["screen"]["plates"] = {plate: names[:wells]}
@@ -108,7 +126,7 @@ def configuration(name: str, wells: int | None = None) -> dict:
 
 
 def write_screen(folder: Path, config: dict, size: float, carried: Library) -> None:
-    """Write what rules begin with: shards, parts of an embedding, a baseline, annotations.
+    """Write what rules begin with: shards and annotations; see `write_embeddings`, too.
 
     Parameters
     ----------
@@ -126,7 +144,6 @@ def write_screen(folder: Path, config: dict, size: float, carried: Library) -> N
     per_tile = N_CELLS * size / (34 * 1281)
     n_chunk, channels = config["crop"]["tiles_per_chunk"], config["screen"]["channels"]
     names = [channel["name"] for channel in channels]
-    gene_of_cells = []
     for number, (plate, well) in enumerate(wells):
         rng = np.random.default_rng([0, number])
         for chunk, first in enumerate(range(0, len(tiles), n_chunk)):
@@ -139,9 +156,6 @@ def write_screen(folder: Path, config: dict, size: float, carried: Library) -> N
                 path = folder / f"crops/{plate}/{well}/{chunk:03d}.{arm}.npy"
                 table = pa.Table.from_pandas(part[SHARD.names], SHARD, preserve_index=False)
                 write_shard(crops, np.arange(len(part)), table, names, path)
-                gene_of_cells.append(part[["cell_id", "gene_number"]])
-    cells = pd.concat(gene_of_cells, ignore_index=True)
-    write_embeddings(folder / "embeddings", cells, carried, config["profiles"]["embedding_jobs"])
     write_annotations(folder / "annotations", carried.genes[:-1])
 
 
@@ -173,32 +187,56 @@ def cells_of(
             "gene": carried.genes[carried.gene_of[guide]],
             "is_ntc": carried.is_ntc[guide],
             "cell_cycle_stage": np.where(mitotic, "mitotic", "interphase"),
-            "gene_number": carried.gene_of[guide],
         }
     )
 
 
-def write_embeddings(folder: Path, cells: pd.DataFrame, carried: Library, n_parts: int) -> None:
+def cells_of_shards(folder: Path) -> pa.Table:
+    """Return name and gene of all cells, in the order of the index."""
+    shards = sorted(map(str, folder.glob("crops/*/*/*.npy")), key=chunk_key)
+    parts = [read_table(Path(path).with_suffix(".parquet"), ["cell_id", "gene"]) for path in shards]
+    return pa.concat_tables(part.replace_schema_metadata(None) for part in parts)
+
+
+def write_embeddings(folder: Path, carried: Library, n_parts: int) -> None:
     """Write the parts of mcVAE's embedding, and CellProfiler's: noise, and effects of genes."""
+    cells = cells_of_shards(folder)
+    gene_of = pc.index_in(cells["gene"], pa.array(carried.genes)).to_numpy()
     spaces = {"mcvae": [*_names("s", 32), *_names("z", 32)], "cellprofiler": _names("z", 64)}
+    effects = np.random.default_rng(1).normal(0, EFFECT_SD, (len(carried.genes), 64))
+    effects[-1] = 0
     ends = np.linspace(0, len(cells), n_parts + 1).astype(int)
     parts = {f"mcvae/0/{k}": (ends[k], ends[k + 1]) for k in range(n_parts)}
     for number, (path, (first, stop)) in enumerate(
         {**parts, "cellprofiler/0": (0, len(cells))}.items()
     ):
         model = path.partition("/")[0]
-        effects = np.random.default_rng(1).normal(0, EFFECT_SD, (len(carried.genes), 64))
-        effects[-1] = 0
         columns = [("cell_id", pa.string()), *((name, pa.float32()) for name in spaces[model])]
         schema = pa.schema(columns, metadata={"model": model, "seed": "0"})
         rng = np.random.default_rng([2, number])
-        with parquet_writer(folder / f"{path}.parquet", schema) as writer:
+        with parquet_writer(folder / f"embeddings/{path}.parquet", schema) as writer:
             for start in range(first, stop, CELLS_PER_ROW_GROUP):
-                part = cells.iloc[start : min(start + CELLS_PER_ROW_GROUP, stop)]
-                latent = rng.standard_normal((len(part), 64), np.float32)
-                latent += effects[part["gene_number"]].astype(np.float32)
-                arrays = [pa.array(part["cell_id"], pa.string()), *map(pa.array, latent.T.copy())]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                n = min(CELLS_PER_ROW_GROUP, stop - start)
+                latent = rng.standard_normal((n, 64), np.float32)
+                latent += effects[gene_of[start : start + n]].astype(np.float32)
+                names = cells["cell_id"].slice(start, n).combine_chunks()
+                writer.write_table(pa.Table.from_arrays([names, *latent.T.copy()], schema=schema))
+
+
+def write_features(folder: Path, plate: str) -> None:
+    """Write noise as classical features, a row group for each chunk of tiles."""
+    columns = [("cell_id", pa.string())]
+    columns += [(f"f{k:04d}", pa.float32()) for k in range(N_FEATURES)]
+    with parquet_writer(folder / f"features/{plate}.parquet", pa.schema(columns)) as writer:
+        for number, ntc in enumerate(sorted(folder.glob(f"crops/{plate}/*/*.ntc.parquet"))):
+            perturbed = ntc.with_name(ntc.name.replace("ntc", "perturbed"))
+            ids = [read_table(path, ["cell_id"])["cell_id"] for path in (ntc, perturbed)]
+            names = pa.chunked_array([chunk for part in ids for chunk in part.chunks])
+            rng = np.random.default_rng([4, number])
+            values = rng.standard_normal((N_FEATURES, len(names)), np.float32)
+            writer.write_table(
+                pa.Table.from_arrays([names.combine_chunks(), *values], schema=writer.schema)
+            )
 
 
 def _names(space: str, n: int) -> list[str]:
@@ -273,26 +311,40 @@ def extrapolated(tables: dict[float, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns).join(asked).round(2)
 
 
+def write_inputs(folder: Path, config: dict, size: float, rules: Sequence[str]) -> None:
+    """Write what the rules begin with, unless an earlier rehearsal has."""
+    results = folder / f"results/{config['screen']['name']}"
+    carried = library(N_GENES, N_GUIDES, N_CONTROL_GUIDES)
+    if not (results / "annotations").exists():
+        write_screen(results, config, size, carried)
+    has_embeddings = (results / "embeddings/cellprofiler/0.parquet").exists()
+    if not has_embeddings and set(rules) - set(OF_SHARDS):
+        write_embeddings(results, carried, config["profiles"]["embedding_jobs"])
+    if set(rules) & set(OF_FEATURES) and not (results / "features").exists():
+        for plate in config["screen"]["plates"]:
+            write_features(results, plate)
+    write_configuration(config, folder)
+
+
 def main() -> None:
     """Write screens of some sizes, run the rules on each, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the screens are written")
     parser.add_argument("--sizes", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
+    parser.add_argument("--rules", nargs="+", choices=list(RULES))
+    parser.add_argument("--wells", type=int, help="the first wells alone, with features")
+    parser.add_argument("--permutations", type=int)
     arguments = parser.parse_args()
-    tables = {}
+    default = RULES if arguments.wells else [rule for rule in RULES if rule not in OF_FEATURES]
+    tables, rules = {}, arguments.rules or default
     for size in arguments.sizes:
-        name = "rehearsal"
-        folder = arguments.folder / f"{size:g}"
-        if not (folder / "config.yaml").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            config = configuration(name)
-            carried = library(N_GENES, N_GUIDES, N_CONTROL_GUIDES)
-            write_screen(folder / f"results/{name}", config, size, carried)
-            write_configuration(config, folder)
+        folder = arguments.folder / f"{size:g}{f'-{arguments.wells}' if arguments.wells else ''}"
+        folder.mkdir(parents=True, exist_ok=True)
+        config = configuration(NAME, arguments.wells, arguments.permutations)
+        write_inputs(folder, config, size, rules)
         written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"{folder}: {written / 1e9:.1f} GB", flush=True)
-        tables[size] = rehearse(folder, name, arguments.rules)
+        tables[size] = rehearse(folder, NAME, rules)
     print(extrapolated(tables).to_string())
 
 

@@ -21,7 +21,8 @@ def test_twenty_thousand_guides_stay_fluid(tmp_path):
     html = tmp_path / "explorer.html"
     started_s = time.perf_counter()
     explorer(
-        **paths, index=str(index), source="archive", screen=SCREEN, crops_per_gene=12,
+        **paths, index=str(index), cells=str(shards / "cells.arrow"), source="archive",
+        screen=SCREEN, crops_per_gene=12,
         html=str(html), pictures=str(tmp_path / "explorer"),
     )  # fmt: skip
     written_s = time.perf_counter() - started_s

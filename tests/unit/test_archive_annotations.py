@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcvae_ops.archive import content
 from mcvae_ops.archive.annotations.annotation_tables import COLUMNS, annotations, compare_checksums
 from mcvae_ops.archive.annotations.list_sources import Listed, check_list, tidy_list
 from mcvae_ops.errors import InputError
@@ -197,6 +198,14 @@ def test_a_list_in_each_form(kind, content, table, expected):
 def test_what_is_wrong_is_one_sentence(kind, content, table, sentence):
     with pytest.raises(InputError, match=sentence):
         read(kind, content, table)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda text: zipped(("g.csv", text))])
+def test_a_small_file_does_not_fill_the_memory(monkeypatch, pack):
+    monkeypatch.setattr(content, "_LEAST_CONTENT_BYTES", 1_000_000)
+    assert len(read("groups", pack(b"gene,group\nA,x\n"))) == 1
+    with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
+        read("groups", pack(b"gene,group\n" + b"A,x\n" * 3_000_000))
 
 
 def test_quotation_marks_that_do_not_come_in_pairs():

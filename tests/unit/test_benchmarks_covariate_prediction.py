@@ -235,13 +235,17 @@ def test_batch_without_the_classes_is_left_out():
 
 def test_density_has_no_rim():
     cells, _ = planted_cells(n_per_tile=400, batches=1)
-    density = density_features(cells)
+    density = density_features(cells, np.arange(len(cells)))
     position = cell_positions(cells, SCREEN, SETTINGS, "strict")["position_in_fov"]
     assert np.isfinite(density).all()
     for window in (1, 2):
         middle, rim = (density[position == where, window].mean() for where in ("centre", "edge"))
         assert rim / middle == pytest.approx(1, abs=0.12)  # without the clipping about 0.6
     np.testing.assert_allclose(density[:, 0], 400)
+    some = np.arange(5, len(cells), 7)
+    np.testing.assert_array_equal(density_features(cells, some), density[some])
+    one = np.array([3])  # of one tile alone
+    np.testing.assert_array_equal(density_features(cells, one), density[one])
 
 
 def test_sample_is_bounded_and_the_same_for_each_batch_alone():

@@ -6,12 +6,13 @@ import pytest
 
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, hit_rows
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_exchange, retrieval_from_controls
-from mcvae_ops.benchmarks.hits.effect_norms import effect_of, squared_norm
+from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.benchmarks.hits.guide_rows import agreement_of, guide_rows
 from mcvae_ops.benchmarks.hits.hit_table import add_annotations, count_changes
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
-from mcvae_ops.profiles.exchange import centre_on_controls, strata_of
+from mcvae_ops.profiles.centred import CentredCells
+from mcvae_ops.profiles.exchange import strata_of
 from tests.calibration import worlds
 
 N_ACTIVE, N_GENES = 8, 20
@@ -126,12 +127,11 @@ def test_squared_norms_are_unbiased_and_covered(effect):
     for seed in range(80):
         world = dict(dimensions=8, controls=50, group=40, batches=4, batch_spread=1.0)
         latent, batch_of, is_control, group_of = worlds.cells(seed, **world, effect=effect)
-        centred, controls = centre_on_controls(latent, batch_of, is_control)
-        pooled = np.concatenate(list(controls.values()))
+        centred = CentredCells(latent, batch_of, is_control)
+        pooled = np.concatenate(list(centred.controls.values()))
         strata = strata_of(group_of, batch_of, is_control)[1]
-        value, low, high = squared_norm(
-            effect_of(centred, strata, pooled.T @ pooled / (len(pooled) - 4))
-        )
+        effect_found = effect_of(centred, strata, pooled.T @ pooled / (len(pooled) - 4))
+        value, low, high = squared_norms(np.array([moments_of(effect_found, range(8))]))[0]
         values.append(value)
         covered.append(low <= 8 * effect**2 <= high)
     assert np.mean(values) == pytest.approx(8 * effect**2, abs=0.05)

@@ -40,20 +40,20 @@ def test_cells_of_two_batches_lie_apart_in_the_background(tmp_path):
     cells, embedding = planted_cells()
     write_parquet(cells, tmp_path / "index.parquet")
     write_parquet(embedding, tmp_path / "e.parquet", {"model": "mcvae", "seed": "0"})
-    outputs = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
-    for output in outputs:
+    outputs = [str(tmp_path / name) for name in ("a.parquet", "b.parquet", "few.parquet")]
+    for output, most in zip(outputs, (1000, 1000, 30), strict=True):
         umap_cells(
             index=str(tmp_path / "index.parquet"),
             embedding=str(tmp_path / "e.parquet"),
             screen=SCREEN,
-            settings=SETTINGS,
+            settings=SETTINGS | {"max_cells": most},
             seed=0,
             coordinates=output,
         )
-    found, again = map(pd.read_parquet, outputs)
+    found, again, few = map(pd.read_parquet, outputs)
     pd.testing.assert_frame_equal(found, again)
     check_columns("benchmarks/{model}/{seed}/umap_cells.parquet", [Path(outputs[0])])
-    assert len(found) == 240
+    assert len(found) == 240 and len(few) == 60
     score = found.groupby("space")[["x", "y", "batch"]].apply(
         lambda part: silhouette_score(part[["x", "y"]], part["batch"])
     )

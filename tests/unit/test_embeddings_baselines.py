@@ -25,21 +25,24 @@ def draw_values() -> np.ndarray:
 
 
 def write_tables(
-    folder, values: np.ndarray, wells=(0, 2, 25, N), split="train"
+    folder, values: np.ndarray, plates=(0, 2, 25, N), split="train"
 ) -> tuple[str, str, list[str]]:
-    """Write index, splits, features; wells hold the rows from one bound to the next, shuffled."""
+    """Write index, splits, features; plates hold the rows from one bound to the next, shuffled."""
     ids = [f"P_W_{k:04d}" for k in range(len(values))]
-    index = pd.DataFrame({"cell_id": ids, "plate": "P", "well": "W"})
+    sizes = np.diff(plates)
+    index = pd.DataFrame(
+        {"cell_id": ids, "plate": np.repeat([f"P{n}" for n in plates[:-1]], sizes)}
+    )
     write_parquet(index, folder / "index.parquet")
     write_parquet(index[["cell_id"]].assign(split=split), folder / "splits.parquet")
     paths = []
     rng = np.random.default_rng(1)
-    for first, last in pairwise(wells):
+    for first, last in pairwise(plates):
         order = rng.permutation(np.arange(first, last))
         table = pd.DataFrame(values[order], columns=[f"f{k}" for k in range(values.shape[1])])
         table.insert(0, "cell_id", [ids[k] for k in order])
         table.loc[len(table)] = ["elsewhere", *[1e6] * values.shape[1]]  # a cell that was dropped
-        paths.append(str(folder / f"{first}.parquet"))
+        paths.append(str(folder / f"P{first}.parquet"))
         write_parquet(table.astype({c: np.float32 for c in table.columns[1:]}), paths[-1])
     return str(folder / "index.parquet"), str(folder / "splits.parquet"), paths
 
@@ -61,10 +64,10 @@ def same_up_to_sign(found: np.ndarray, expected: np.ndarray) -> bool:
     return np.allclose(found * signs, expected, atol=1e-3)
 
 
-@pytest.mark.parametrize("wells", [(0, N), (0, 2, 25, N), (0, 1, 2, 3, N)])
-def test_components_are_scikit_learns_however_cells_are_spread_over_wells(tmp_path, wells):
+@pytest.mark.parametrize("plates", [(0, N), (0, 2, 25, N), (0, 1, 2, 3, N)])
+def test_components_are_scikit_learns_however_cells_are_spread_over_plates(tmp_path, plates):
     values = draw_values()
-    table = embed(tmp_path, values, 4, wells=wells)
+    table = embed(tmp_path, values, 4, plates=plates)
     assert list(table.columns) == ["cell_id", "z_00", "z_01", "z_02", "z_03"]
     assert (table.dtypes.iloc[1:] == np.float32).all()
     assert list(table["cell_id"]) == [f"P_W_{k:04d}" for k in range(N)]
@@ -98,7 +101,7 @@ def test_missing_values_count_as_the_mean(tmp_path):
     assert same_up_to_sign(table.iloc[:, 1:].to_numpy(), expected_components(values, 3))
 
 
-def test_a_feature_that_a_whole_well_lacks_is_kept(tmp_path):
+def test_a_feature_that_a_whole_plate_lacks_is_kept(tmp_path):
     values = draw_values()
     values[:2, 0] = np.nan
     table = embed(tmp_path, values, N_FEATURES)
@@ -130,7 +133,7 @@ def test_model_and_seed_are_in_the_metadata(tmp_path):
 
 
 def test_random_embedding_is_standard_normal_and_fixed_by_its_seed(tmp_path):
-    index, *_ = write_tables(tmp_path, np.zeros((4000, 1), np.float32), wells=(0, 4000))
+    index, *_ = write_tables(tmp_path, np.zeros((4000, 1), np.float32), plates=(0, 4000))
     paths = [tmp_path / f"{name}.parquet" for name in ("first", "again", "other")]
     for path, seed in zip(paths, (0, 0, 1), strict=True):
         random_embedding(index, 8, seed, str(path))

@@ -6,9 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from mcvae_ops.files import whole_file, whole_folder, write_text
+from mcvae_ops.files import (
+    map_arrow,
+    parquet_writer,
+    read_rows,
+    whole_file,
+    whole_folder,
+    write_arrow,
+    write_text,
+)
 
 WRITE = """
 import sys
@@ -76,3 +86,27 @@ def test_an_exception_leaves_the_file_as_it_was(tmp_path):
         partial.write_text("half")
         raise ZeroDivisionError
     assert (tmp_path / "a.txt").read_text() == "before" and names(tmp_path) == {"a.txt"}
+
+
+@pytest.mark.parametrize("rows", [[], [0], [3, 59, 60, 61, 239], range(240)])
+def test_some_rows_come_from_their_row_groups(tmp_path, rows):
+    names, path = [f"c{k}" for k in range(240)], tmp_path / "a.parquet"
+    with parquet_writer(path, pa.schema({"a": pa.int64(), "b": pa.string()})) as writer:
+        for first in range(0, 240, 60):
+            part = range(first, first + 60)
+            writer.write_table(pa.table({"a": list(part), "b": names[first : first + 60]}))
+    table = read_rows(path, ["b"], np.array(rows, int))
+    assert table.column_names == ["b"] and table["b"].to_pylist() == [names[k] for k in rows]
+
+
+def test_a_mapped_table_is_that_which_was_written_and_no_copy(tmp_path):
+    numbers = np.arange(1000, dtype=np.int32)
+    table = pa.table({"a": pa.chunked_array([numbers[:10], numbers[10:]])}, metadata={"b": "c"})
+    write_arrow(table, tmp_path / "a.arrow")
+    mapped = map_arrow(tmp_path / "a.arrow")
+    assert mapped.equals(table) and mapped.schema.metadata == {b"b": b"c"}
+    found = mapped["a"].chunk(0).to_numpy()
+    assert np.array_equal(found, numbers) and not found.flags.writeable
+    allocated = pa.total_allocated_bytes()
+    again = map_arrow(tmp_path / "a.arrow")
+    assert pa.total_allocated_bytes() - allocated < numbers.nbytes and len(again) == 1000

@@ -34,7 +34,7 @@ def screen(tmp_path_factory):
     settings |= {"label_weight": 500.0, "separation_weight": 300.0}
     arguments = train_model_arguments(shards, root / "trained", MCVAE, settings)
     train_model(**arguments)
-    cells = read_training_cells(arguments["index"])
+    cells = read_training_cells(arguments["cells"])
     return Crops(root, cells).read(np.arange(len(cells))), cells, arguments
 
 
@@ -55,7 +55,7 @@ def test_the_names_of_the_training_are_kept(model, screen):
 
 def test_embedding_is_that_of_the_rule_whatever_the_order_of_the_channels(model, screen, tmp_path):
     crops, cells, arguments = screen
-    names = ("index", "weights", "model", "training", "model_name", "seed")
+    names = ("index", "cells", "weights", "model", "training", "model_name", "seed")
     embedding = str(tmp_path / "embedding.parquet")
     embed_cells(**{name: arguments[name] for name in names}, part=0, parts=1, embedding=embedding)
     table = pq.read_table(embedding)

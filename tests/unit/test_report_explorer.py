@@ -73,6 +73,7 @@ def run(tmp_path_factory) -> dict:
     made = write_profiles(index, root)
     made |= {
         "index": str(index),
+        "cells": str(shards / "cells.arrow"),
         "source": "archive",
         "screen": SCREEN,
         "crops_per_gene": N,
@@ -123,7 +124,7 @@ def test_counts_are_on_the_scale_of_the_controls():
 
 
 def test_a_picture_holds_the_crops_and_below_them_their_controls(run):
-    cells = read_training_cells(run["index"])
+    cells = read_training_cells(run["cells"])
     crops = Crops(Path(run["index"]).parents[1], cells)
     guide = np.zeros(len(cells), int)
     chosen, controls = choose_crops(cells, guide, N)

@@ -16,7 +16,7 @@ from mcvae_ops.shards import sampler
 from mcvae_ops.shards.crops import Crops, read_in_order
 from mcvae_ops.shards.prefetch import Prefetcher
 from mcvae_ops.shards.sampler import BalancedSampler, shuffled
-from mcvae_ops.shards.training_cells import read_split, read_training_cells
+from mcvae_ops.shards.training_cells import read_training_cells, training_cells
 from tests.helpers.fake_shards import write_fake_screen
 
 HELD = 10**9
@@ -30,7 +30,7 @@ def screen(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cells(screen):
-    return read_training_cells(str(screen / "index.parquet"))
+    return read_training_cells(str(screen / "cells.arrow"))
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,12 @@ def test_cells_carry_labels_and_batches(screen, cells):
     places = list(zip(names, table["tile"], strict=True))
     assert len(set(zip(cells.tile, places, strict=True))) == len(set(places))
     assert len(np.unique(cells.tile)) == len(set(places))
+
+
+def test_cells_know_their_split(screen, cells):
+    split = pq.read_table(screen / "splits.parquet")["split"].to_numpy()
+    for name in ("train", "validation", "test", "held_out_guide"):
+        assert np.array_equal(cells.in_split(name), np.flatnonzero(split == name))
 
 
 def test_crops_are_those_of_the_shard_in_any_order(screen, cells, crops):
@@ -189,12 +195,12 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
     splits = str(tmp_path / "splits.parquet")
     write_parquet(pa.table({"cell_id": ["other"], "split": ["train"]}), splits)
     with pytest.raises(InputError, match="assign_splits"):
-        read_split(str(screen / "index.parquet"), splits)
+        training_cells(str(screen / "index.parquet"), splits, str(tmp_path / "cells.arrow"))
 
 
 def test_a_shard_that_ends_too_early_is_named(tmp_path):
     screen = write_fake_screen(tmp_path)
-    cells = read_training_cells(str(screen / "index.parquet"))
+    cells = read_training_cells(str(screen / "cells.arrow"))
     crops = Crops(tmp_path, cells)
     path = tmp_path / cells.shards[0]
     os.truncate(path, path.stat().st_size - 5)

@@ -20,7 +20,7 @@ from mcvae_ops.models.objective import (
     weights_from,
 )
 from mcvae_ops.shards.crops import Crops
-from mcvae_ops.shards.training_cells import read_split, read_training_cells
+from mcvae_ops.shards.training_cells import read_training_cells
 from mcvae_ops.training import embed
 from mcvae_ops.training.diagnostics import PersistentWarnings, salient_warnings
 from mcvae_ops.training.embed import embed_cells, join_embeddings, load_model
@@ -58,7 +58,7 @@ def trained(shards, tmp_path_factory):
 
 def embedding_arguments(trained: dict, embedding: Path | str) -> dict:
     """Return the keyword arguments of `embed_cells` for what was trained."""
-    names = ("index", "weights", "model", "training", "model_name", "seed")
+    names = ("index", "cells", "weights", "model", "training", "model_name", "seed")
     kept = {name: trained[name] for name in names}
     return kept | {"part": 0, "parts": 1, "embedding": str(embedding)}
 
@@ -79,8 +79,8 @@ def accuracy_from_s(trained: dict, folder: Path) -> float:
     embed_cells(**embedding_arguments(trained, embedding))
     table = pq.read_table(embedding)
     s = np.array([np.ones(table.num_rows), *(table[f"s_{k:02d}"] for k in range(4))]).T
-    label = read_training_cells(trained["index"]).label
-    is_train = pq.read_table(trained["splits"])["split"].to_numpy() == "train"
+    cells = read_training_cells(trained["cells"])
+    label, is_train = cells.label, np.isin(np.arange(len(cells)), cells.in_split("train"))
     fitted, held_out = is_train & (label > 0), ~is_train & (label > 0)
     coefficients = np.linalg.lstsq(s[fitted], np.eye(5)[label[fitted]], rcond=None)[0]
     found = (s[held_out] @ coefficients).argmax(axis=1)
@@ -91,6 +91,12 @@ def family_of(trained: dict) -> FamilySettings:
     """Return the settings of the network that was trained."""
     content = torch.load(trained["weights"], weights_only=True)
     return FamilySettings(**content["family"])
+
+
+def perturbed_share(arguments: dict) -> float:
+    """Return the share of perturbed cells among the validation cells."""
+    cells = read_training_cells(arguments["cells"])
+    return (cells.label[cells.in_split("validation")] > 0).mean()
 
 
 def test_validation_improves_and_the_terms_add_up(trained):
@@ -156,9 +162,7 @@ def test_a_head_makes_labels_felt_in_s(shards, tmp_path):
     row = metrics_of(arguments, "validation")[-1]
     assert row["label"] < 0.7 * np.log(4) and row["nats_without_s"] > 5
     assert row["mean_abs_s_ntc"] < 0.8 * row["mean_abs_s_perturbed"]
-    label = read_training_cells(arguments["index"]).label
-    split = pq.read_table(arguments["splits"])["split"].to_numpy()
-    perturbed = (label[split == "validation"] > 0).mean()
+    perturbed = perturbed_share(arguments)
     monitored = row["negative_elbo"] + 300.0 * row["label"] * perturbed
     assert row["monitored"] == pytest.approx(monitored, rel=1e-5)
     assert accuracy_from_s(arguments, tmp_path) > 0.5  # chance: 0.25
@@ -192,8 +196,7 @@ def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp
         assert metrics_of(arguments, "train")[-1]["sparsity"] > 0
         sizes.append(metrics_of(arguments, "validation")[-1])
     assert sizes[1]["sparsity"] < 0.7 * sizes[0]["sparsity"]
-    split = pq.read_table(arguments["splits"])["split"].to_numpy()
-    perturbed = (read_training_cells(arguments["index"]).label[split == "validation"] > 0).mean()
+    perturbed = perturbed_share(arguments)
     row = sizes[1]
     beside = row["wasserstein"] * (1 - perturbed) + 100.0 * row["sparsity"] * perturbed
     assert row["loss"] == pytest.approx(row["monitored"] + beside, rel=1e-5)
@@ -204,9 +207,9 @@ def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp
 
 
 def test_validation_sums_the_terms_as_training_does(trained):
-    device, cells = torch.device("cpu"), read_training_cells(trained["index"])
+    device, cells = torch.device("cpu"), read_training_cells(trained["cells"])
     model, preprocess = load_model(trained["weights"], expected_of(trained), device)
-    positions = np.flatnonzero(read_split(trained["index"], trained["splits"]) == "test")
+    positions = cells.in_split("test")
     crops = Crops(Path(trained["index"]).parent.parent, cells)
     chosen = validation_set(cells, crops, positions, device)
     assert len(positions) <= CELLS_AT_A_TIME  # so that both draw the same noise
@@ -259,7 +262,7 @@ def test_embedding_is_aligned_with_the_index_and_of_the_named_model(trained, tmp
     assert table.schema.names[1:] == [*(f"s_{k:02d}" for k in range(4)),
                                       *(f"z_{k:02d}" for k in range(5))]  # fmt: skip
     model, preprocess = load_model(trained["weights"], expected_of(trained), torch.device("cpu"))
-    crops = Crops(Path(trained["index"]).parent.parent, read_training_cells(trained["index"]))
+    crops = Crops(Path(trained["index"]).parent.parent, read_training_cells(trained["cells"]))
     positions = np.array([200, 3, 77])
     with torch.no_grad():
         means = model.embed(preprocess(torch.from_numpy(crops.read(positions)), None))

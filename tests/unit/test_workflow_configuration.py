@@ -250,7 +250,7 @@ def leaves(section: dict, prefix: str = ""):
 def test_names_that_users_give_are_those_that_the_page_names():
     sections = {".".join(path) for path in named_sections(read_yaml(SCHEMA))}
     assert sections == {
-        "screen.plates", "models", "alignment.measure", "archive.annotations.pairs",
+        "screen.plates", "models", "embeddings", "alignment.measure", "archive.annotations.pairs",
         "evaluation.profiles",
     }  # fmt: skip
 

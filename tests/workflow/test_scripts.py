@@ -76,6 +76,34 @@ def on_images(folder: Path) -> tuple[dict, set[str]]:
     return config, {"results/tiny/qc/dropped.parquet"}
 
 
+def given_crops(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a screen whose table names a crop of each cell."""
+    config = tiny_configuration() | {
+        "source": "archive",
+        "cells": [{"table": str(folder / "{plate}.parquet"), "columns": {"crop": "path"}}],
+    }
+    for index, channel in enumerate(config["screen"]["channels"]):
+        channel |= {"group": "image", "index": index}
+    for key in ("images", "tile_size_px"):
+        del config["screen"][key]
+    config["alignment"] |= {"measure": {}}
+    lists = dict.fromkeys(config["archive"]["annotations"]) | {"pairs": {}}
+    config["archive"] |= {"root": str(folder), "annotations": lists}
+    return config, {"results/tiny/shards/index.parquet"}
+
+
+def embedded(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a screen whose embeddings others made."""
+    config = tiny_configuration() | {
+        "source": "embeddings",
+        "cells": [{"table": str(folder / "{plate}.parquet")}],
+        "embeddings": {"mcvae": {"spaces": {"salient": "s_*", "background": "z_*"}}},
+    }
+    lists = dict.fromkeys(config["archive"]["annotations"]) | {"pairs": {}}
+    config["archive"] |= {"root": None, "annotations": lists}
+    return config, {"results/tiny/hits.tsv"}
+
+
 def planned(config: dict, targets: set[str], folder: Path) -> list[tuple[str, Snakemake]]:
     """Return of one job of each rule what its script would get, with the name of the script."""
     path = write_configuration(config, folder)
@@ -121,7 +149,7 @@ def bound(monkeypatch) -> Callable[[str, Snakemake], dict]:
 def test_every_script_fits_its_rule(bound, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["snakemake", "all"])  # pytest may have no argument
     arguments = {}
-    for screen in (simulated, published, on_images):
+    for screen in (given_crops, embedded, simulated, published, on_images):
         for name, snakemake in planned(*screen(tmp_path), tmp_path):
             arguments[name] = bound(name, snakemake)
     assert set(arguments) == {path.name for path in SCRIPTS.glob("*.py")}

@@ -28,7 +28,7 @@ rule cellprofiler_pca:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(360),
     params:
         components=config["profiles"]["cellprofiler_components"],

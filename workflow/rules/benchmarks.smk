@@ -121,7 +121,7 @@ rule feature_ranking:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     params:
         settings=config["benchmarks"]["features"],
@@ -314,7 +314,7 @@ rule power_curve:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(360),
     params:
         permutations=config["profiles"]["permutations"],
@@ -380,7 +380,7 @@ rule hits:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(360),
     params:
         level=config["benchmarks"]["hits"]["level"],

@@ -2,7 +2,7 @@
 Embeddings: one vector for every cell, of each training.
 
 INPUTS
-    results/{screen}/shards/index.parquet
+    results/{screen}/shards/index.parquet, cells.arrow
     results/{screen}/models/{model}/{seed}/weights.pt
 OUTPUTS
     results/{screen}/embeddings/{model}/{seed}/{part}.parquet   one row per cell of the part
@@ -14,6 +14,7 @@ rule embed_cells:
     """Embed a part of the cells: the means of the posterior."""
     input:
         index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
         weights="results/{screen}/models/{model}/{seed}/weights.pt",
     output:
         embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),

@@ -2,7 +2,7 @@
 Models: one training per model and seed.
 
 INPUTS
-    results/{screen}/shards/{index,splits,statistics}.parquet
+    results/{screen}/shards/{index,statistics}.parquet, cells.arrow
 OUTPUTS
     results/{screen}/models/{model}/{seed}/weights.pt          best weights and their settings
     results/{screen}/models/{model}/{seed}/metrics.parquet     the course of the training
@@ -14,7 +14,7 @@ rule train_model:
     """Train one model with one seed; a killed training goes on from its checkpoint."""
     input:
         index="results/{screen}/shards/index.parquet",
-        splits="results/{screen}/shards/splits.parquet",
+        cells="results/{screen}/shards/cells.arrow",
         statistics="results/{screen}/shards/statistics.parquet",
     output:
         weights="results/{screen}/models/{model}/{seed}/weights.pt",

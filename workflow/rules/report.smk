@@ -46,6 +46,7 @@ rule explorer:
     """Write the page that shows the map of guides and genes, and crops of every gene."""
     input:
         index=f"results/{SCREEN}/shards/index.parquet",
+        cells=f"results/{SCREEN}/shards/cells.arrow",
         guides=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/guides.parquet",
         genes=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/genes.parquet",
         maps=f"results/{SCREEN}/profiles/{EMBEDDINGS.main}/umap.parquet",

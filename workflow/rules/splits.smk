@@ -27,3 +27,23 @@ rule assign_splits:
         split=config["split"],
     script:
         "../scripts/assign_splits.py"
+
+
+rule training_cells:
+    """Write what training reads of all cells as numbers, in a file that its processes share."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+    output:
+        cells="results/{screen}/shards/cells.arrow",
+    log:
+        "logs/{screen}/training_cells.log",
+    benchmark:
+        "benchmarks/{screen}/training_cells.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    script:
+        "../scripts/training_cells.py"

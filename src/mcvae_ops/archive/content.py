@@ -84,9 +84,9 @@ def unpack(packed: IO[bytes], copy: IO[bytes], max_bytes: int) -> int:
     return n_bytes
 
 
-def max_content(path: str | Path) -> int:
-    """Return how much an archive may hold, in bytes: 100 times its own size, or 256 MB."""
-    return max(_CONTENT_RATIO * os.path.getsize(path), _LEAST_CONTENT_BYTES)
+def max_content(size_bytes: int) -> int:
+    """Return how much an archive of a size may hold, in bytes: 100 times as much, or 256 MB."""
+    return max(_CONTENT_RATIO * size_bytes, _LEAST_CONTENT_BYTES)
 
 
 def digest_of(path: str | Path, algorithm: str = "sha256") -> str:

@@ -35,7 +35,7 @@ def members_of(path: Path, name: str, folder: Path | None = None) -> Iterator[tu
     if not name.lower().endswith(ARCHIVES):
         yield name, path
         return
-    has_table, left_bytes = False, max_content(path)
+    has_table, left_bytes = False, max_content(path.stat().st_size)
     with tempfile.TemporaryDirectory(dir=folder) as unpacked:
         try:
             with _listed(path, name) as listed:

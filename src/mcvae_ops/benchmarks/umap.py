@@ -5,6 +5,7 @@ Settings are those of the authors: standardised features, cosine metric, default
 """
 
 import logging
+import math
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from mcvae_ops.benchmarks.estimates import classification
 from mcvae_ops.benchmarks.estimates.functional_groups import label_profiles
 from mcvae_ops.embeddings.embedded_cells import read_cells, read_embedding
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import count_rows, read_frame, read_table, write_parquet
+from mcvae_ops.files import count_rows, read_frame, read_rows, write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -87,19 +88,20 @@ def umap_cells(
     screen
         tile_size_px and well_grid.
     settings
-        cell_fraction (share of the cells to map, evenly spaced), fov_centre_fraction,
+        cell_fraction (share of the cells to map, evenly spaced), max_cells, fov_centre_fraction,
         fov_edge_fraction.
     seed
         Random state of UMAP.
     coordinates
         Output: cell_id, space, batch, fov, well_position, x, y.
     """
-    every = max(1, round(1 / settings["cell_fraction"]))
-    rows = np.arange(0, count_rows(index), every)
+    n_cells = count_rows(index)
+    every = max(round(1 / settings["cell_fraction"]), math.ceil(n_cells / settings["max_cells"]))
+    rows = np.arange(0, n_cells, max(1, every))
     spaces = read_embedding(index, embedding, rows).spaces
     two_spaces = {name: spaces[name] for name in ("background", "salient") if name in spaces}
     chosen = read_cells(index, ["batch", "tile", "y_px", "x_px"]).iloc[rows].reset_index(drop=True)
-    names = read_table(index, columns=["cell_id"])["cell_id"].take(rows).to_pandas()
+    names = read_rows(index, ["cell_id"], rows)["cell_id"].to_pandas()
     positions = cell_positions(chosen, screen, settings, "published")
     positions = positions.rename(
         columns={"position_in_fov": "fov", "position_in_well": "well_position"}

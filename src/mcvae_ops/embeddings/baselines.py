@@ -1,6 +1,9 @@
 """Baseline embeddings without a network: principal components of features, and random vectors."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,10 +12,18 @@ import scipy.linalg
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned, is_unseen
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_blocks, read_frame, row_groups, write_parquet
+from mcvae_ops.files import (
+    in_order,
+    parquet_writer,
+    read_blocks,
+    read_codes,
+    read_frame,
+    read_rows,
+    row_groups,
+)
 
-_INDEX_COLUMNS = ["cell_id", "plate", "well"]
 _MAX_MISSING = 0.05
+_ROW_GROUP = 1 << 16  # rows of the embedding
 
 
 def latent_names(n: int) -> list[str]:
@@ -20,35 +31,55 @@ def latent_names(n: int) -> list[str]:
     return [f"z_{k:02d}" for k in range(n)]
 
 
-def latent_table(cell_id: pd.Series, latent: np.ndarray) -> pd.DataFrame:
-    """Return an embedding with one space: cell_id, z_00, z_01, ... (float32)."""
-    columns = pd.DataFrame(latent.astype(np.float32), columns=latent_names(latent.shape[1]))
-    columns.insert(0, "cell_id", cell_id.to_numpy())
-    return columns
+class Plate(NamedTuple):
+    """A plate of the screen: its cells follow one another in the index.
 
-
-def features_of(
-    index: pd.DataFrame, paths: Sequence[str]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the features of the indexed cells, row group by row group.
-
-    Parameters
+    Attributes
     ----------
-    index
-        Columns cell_id, plate, well.
-    paths
-        Feature table of every plate.
+    rows
+        Of its cells in the index.
+    features
+        Its table of features; None if there is none.
+    is_fitted
+        Which of its cells models are trained on, (cell,).
+    """
+
+    rows: range
+    features: str | None
+    is_fitted: np.ndarray
+
+
+def plates_of(index: str, splits: str, features: Sequence[str]) -> list[Plate]:
+    """Return the plates of a screen in the order of the index."""
+    names, plate = in_order(read_codes(index, ["plate"])["plate"])
+    parts, part = in_order(read_codes(splits, ["split"])["split"])
+    is_fitted = ~is_unseen(pd.Series(parts))[part]
+    path_of = {Path(path).stem: path for path in features}
+    starts = np.flatnonzero(np.diff(plate, prepend=-1)).tolist()
+    return [
+        Plate(range(start, stop), path_of.get(names[plate[start]]), is_fitted[start:stop])
+        for start, stop in pairwise([*starts, len(plate)])
+    ]
+
+
+def features_of(index: str, plate: Plate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the features of the indexed cells of a plate, row group by row group.
 
     Yields
     ------
-    Positions in the index (cell,), and float32 (cell, feature); missing values are NaN.
+    Positions among the cells of the plate (cell,), and float32 (cell, feature); missing values are
+    NaN.
     """
-    indexed = pd.Index(index["cell_id"])
-    for path in paths:
-        for rows in row_groups(path):
-            features = rows.to_pandas()
-            at = indexed.get_indexer(features.pop("cell_id"))
-            yield at[at >= 0], features[at >= 0].to_numpy(np.float32)
+    indexed = pd.Index(_names_of(index, plate))
+    for rows in row_groups(plate.features):
+        features = rows.to_pandas()
+        at = indexed.get_indexer(features.pop("cell_id"))
+        yield at[at >= 0], features[at >= 0].to_numpy(np.float32)
+
+
+def _names_of(index: str, plate: Plate) -> pd.Series:
+    rows = np.arange(plate.rows.start, plate.rows.stop)
+    return read_rows(index, ["cell_id"], rows)["cell_id"].to_pandas()
 
 
 def means_of(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray, int]:
@@ -94,15 +125,15 @@ def cellprofiler_pca(
     Mean, spread and components are those of the cells that models are trained on; cells that are
     held out from training are projected onto them, as a model embeds cells that it never saw. A
     feature that is missing in more than 5 % of the training cells, or does not vary, is left out;
-    other missing values count as the mean. Row groups are read one at a time, three times, so that
-    the features need not fit in memory.
+    other missing values count as the mean. Row groups are read one at a time, three times, and the
+    embedding is written plate by plate, so that neither need fit in memory.
 
     Parameters
     ----------
     index, splits
         The shard index and the split of each cell; the embedding is row-aligned with them.
     features
-        Feature table of every plate.
+        Feature table of every plate, named after it.
     components
         Number of principal components.
     seed
@@ -115,14 +146,14 @@ def cellprofiler_pca(
     InputError
         If there are fewer usable features than components, or if a cell has no features.
     """
-    cells = read_frame(index, columns=_INDEX_COLUMNS)
-    _check_features(cells["cell_id"], features, index)
-    split = read_frame(splits, columns=["split"])
     check_aligned(index, splits)
-    is_fitted = ~is_unseen(split["split"])
+    plates = plates_of(index, splits, features)
+    _check_features(plates, index)
 
     def training_features() -> Iterator[np.ndarray]:
-        return (values[is_fitted[at]] for at, values in features_of(cells, features))
+        for plate in plates:
+            for at, values in features_of(index, plate):
+                yield values[plate.is_fitted[at]]
 
     mean, n_finite, n_fitted = means_of(training_features())
     scatter = np.zeros((len(mean), len(mean)))
@@ -140,21 +171,26 @@ def cellprofiler_pca(
             fix="lower it",
         )
     axes = principal_axes(scatter[np.ix_(usable, usable)], sd[usable], components)
-    latent = np.empty((len(cells), components), np.float32)
-    for positions, values in features_of(cells, features):
-        latent[positions] = _centred(values, mean)[:, usable] @ axes
-    metadata = {"model": "cellprofiler", "seed": str(seed)}
-    write_parquet(latent_table(cells["cell_id"], latent), embedding, metadata)
+    with parquet_writer(embedding, _schema("cellprofiler", seed, components)) as writer:
+        for plate in plates:
+            latent = np.empty((components, len(plate.rows)), np.float32)
+            for at, values in features_of(index, plate):
+                latent[:, at] = (_centred(values, mean)[:, usable] @ axes).T
+            table = pa.table([_names_of(index, plate), *latent], schema=writer.schema)
+            writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
-def _check_features(cell_id: pd.Series, features: list[str], index: str) -> None:
+def _check_features(plates: Sequence[Plate], index: str) -> None:
     """Raise InputError unless the tables of features hold every cell."""
-    featured = (read_frame(path, columns=["cell_id"])["cell_id"] for path in features)
-    n_featured = sum(ids.isin(cell_id).sum() for ids in featured)
-    if n_featured != len(cell_id):
+    n_cells, n_featured = sum(len(plate.rows) for plate in plates), 0
+    for plate in plates:
+        if plate.features:
+            ids = read_frame(plate.features, columns=["cell_id"])["cell_id"]
+            n_featured += ids.isin(_names_of(index, plate)).sum()
+    if n_featured != n_cells:
         raise InputError(
             where=index,
-            found=f"{len(cell_id)} cells, {n_featured} of them with features",
+            found=f"{n_cells} cells, {n_featured} of them with features",
             expected="features of every cell",
             fix="make the tables of features again",
         )
@@ -174,13 +210,17 @@ def random_embedding(index: str, latent: int, seed: int, embedding: str) -> None
     embedding
         Output.
     """
-    rng, metadata = np.random.default_rng([seed, 0]), {"model": "random", "seed": str(seed)}
-    columns = [("cell_id", pa.string()), *((name, pa.float32()) for name in latent_names(latent))]
-    with parquet_writer(embedding, pa.schema(columns, metadata)) as writer:
+    rng = np.random.default_rng([seed, 0])
+    with parquet_writer(embedding, _schema("random", seed, latent)) as writer:
         for cells in read_blocks(index, ["cell_id"]):
             draws = rng.standard_normal((cells.num_rows, latent), np.float32)
             columns = [cells["cell_id"], *(np.ascontiguousarray(draws.T))]
             writer.write_table(pa.table(columns, schema=writer.schema))
+
+
+def _schema(model: str, seed: int, n: int) -> pa.Schema:
+    columns = [("cell_id", pa.string()), *((name, pa.float32()) for name in latent_names(n))]
+    return pa.schema(columns, {"model": model, "seed": str(seed)})
 
 
 def _centred(values: np.ndarray, mean: np.ndarray) -> np.ndarray:

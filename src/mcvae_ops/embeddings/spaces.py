@@ -68,6 +68,14 @@ def space_dimensions(columns: Sequence[str]) -> dict[str, list[int]]:
     return {space: [position[name] for name in of] for space, of in spaces_of(columns).items()}
 
 
+def in_space(latent: np.ndarray, dimensions: Sequence[int]) -> np.ndarray:
+    """Return some dimensions of cells, (cell, dimension): no copy where they are neighbours."""
+    first, stop = dimensions[0], dimensions[-1] + 1
+    if list(dimensions) == list(range(first, stop)):
+        return latent[:, first:stop]
+    return latent[:, dimensions]
+
+
 def finite_profiles(profiles: pd.DataFrame, name: str = "gene") -> pd.DataFrame:
     """Return the targeting profiles that are finite; the others are logged.
 

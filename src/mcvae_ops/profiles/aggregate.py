@@ -27,6 +27,7 @@ HELD_OUT_SETS = ("held_out_guide", "held_out_gene")  # splits without NTC cells
 GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
 GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # sort order of guide profiles
 NOISE = "_noise"  # ends the names of columns of noise
+BLOCK = 1 << 18  # cells in double precision at a time
 
 
 class GuideSums:
@@ -78,6 +79,30 @@ class GuideSums:
         }
         names = self.guides.loc[present, GUIDE_COLUMNS].reset_index(drop=True)
         return names.assign(n_cells=n, **noise).join(pd.DataFrame(means))
+
+
+def sums_of_groups(
+    latent: np.ndarray | Latent, rows: np.ndarray, group_of: np.ndarray, n: int
+) -> np.ndarray:
+    """Return the sum of the rows of each group in double precision, (group, dimension).
+
+    Parameters
+    ----------
+    latent
+        (cell, dimension), or what stands for such an array; some rows are in memory at a time.
+    rows, group_of
+        Rows that count, ascending, and the group of each, (row,).
+    n
+        Number of groups.
+    """
+    sums = np.zeros((n, latent.shape[1]))
+    for start in range(0, len(rows), BLOCK):
+        part, groups = rows[start : start + BLOCK], group_of[start : start + BLOCK]
+        belongs = sparse.csr_array(
+            (np.ones(len(part)), (groups, np.arange(len(part)))), shape=(n, len(part))
+        )
+        sums += belongs @ latent[part].astype(np.float64)
+    return sums
 
 
 def guide_profiles(
@@ -212,10 +237,8 @@ def read_embedded_cells(index: str, splits: str, embedding: str) -> tuple[pd.Dat
 
 def unseen_cells(cells: pd.DataFrame, latent: Latent) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the cells that no model was trained on, numbered anew, and their finite vectors."""
-    rows = np.flatnonzero(is_unseen(cells["split"]))
-    values = latent[rows]
-    finite = np.isfinite(values).all(axis=1)
-    return cells.iloc[rows[finite]].reset_index(drop=True), values[finite]
+    rows = np.flatnonzero(is_unseen(cells["split"]) & latent.finite())
+    return cells.iloc[rows].reset_index(drop=True), latent[rows]
 
 
 class ProfileSums:

@@ -155,18 +155,6 @@ def distance_of_means(
     return np.divide(means.observed, weights, out=distance, where=tested), p_values
 
 
-def centre_on_controls(
-    latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray
-) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Return the cells minus the mean of the controls of their batch, and those controls."""
-    centred, controls = latent.astype(np.float64), {}
-    for batch in np.unique(batch_of[is_control]):
-        in_batch = batch_of == batch
-        centred[in_batch] -= centred[in_batch & is_control].mean(axis=0)
-        controls[batch] = centred[in_batch & is_control]
-    return centred, controls
-
-
 def _controls_of(
     latent: np.ndarray | Latent, batch_of: np.ndarray, is_control: np.ndarray
 ) -> tuple[dict[int, np.ndarray], dict[int, np.ndarray]]:

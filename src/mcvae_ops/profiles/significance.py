@@ -8,7 +8,7 @@ from scipy.stats import false_discovery_control
 
 from mcvae_ops.embeddings.embedded_cells import Latent, batch_numbers, groups_of, is_unseen
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells, sums_of_groups
 from mcvae_ops.profiles.energy_distance import energy_from_controls
 from mcvae_ops.profiles.exchange import distance_of_means
 
@@ -72,9 +72,11 @@ def exchanged_units(
     if well_of.max(initial=-1) == batch_of.max(initial=-1):
         return Units(latent, batch_of, is_control, group_of)
     keys = np.column_stack([well_of, group_of])
-    _, first, unit_of = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    means = pd.DataFrame(np.asarray(latent)).groupby(unit_of.ravel()).mean().to_numpy()
-    return Units(means, batch_of[first], is_control[first], group_of[first])
+    _, first, unit_of, n_cells = np.unique(
+        keys, axis=0, return_index=True, return_inverse=True, return_counts=True
+    )
+    sums = sums_of_groups(latent, np.arange(len(cells)), unit_of.ravel(), len(first))
+    return Units(sums / n_cells[:, None], batch_of[first], is_control[first], group_of[first])
 
 
 def guide_significance(

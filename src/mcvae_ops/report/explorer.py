@@ -269,6 +269,7 @@ def draw_montages(
 
 def explorer(
     index: str,
+    cells: str,
     guides: str,
     genes: str,
     maps: str,
@@ -287,6 +288,8 @@ def explorer(
     ----------
     index
         Shard index (parquet).
+    cells
+        Its numbers (rule training_cells).
     guides, genes
         Profiles of the main model; the page shows profiles of all cells.
     maps
@@ -319,13 +322,13 @@ def explorer(
         level: points(profiles[level], table[table["level"] == level], level, control_guides)
         for level in profiles
     }
-    cells = read_training_cells(index)
+    every = read_training_cells(cells)
     guide = _guide_numbers(index, data["guide"]["name"])
-    has_crops = cells.shards != [""]
+    has_crops = every.shards != [""]
     with whole_folder(pictures) as folder:
         data["montages"], crop_px = {}, None
         if has_crops:
-            data["montages"], crop_px = draw_montages(index, cells, guide, crops_per_gene, folder)
+            data["montages"], crop_px = draw_montages(index, every, guide, crops_per_gene, folder)
     data["group"] = {gene: name for gene, name in group.items() if name}
     found = read_frame(hits)
     level = level_of(found)
@@ -338,7 +341,7 @@ def explorer(
     data["pages"] = pages_of_genes(source, screen["organism"], screen["words"])
     data["screen"], data["pixel_um"] = screen["name"], screen["pixel_size_um"]
     data["multiples"] = len(control_guides) >= FEWEST_CONTROLS
-    data["batches"] = cells.batches
+    data["batches"] = every.batches
     data["channels"] = screen["channels"] if has_crops else []
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
     data["folder"] = Path(pictures).name

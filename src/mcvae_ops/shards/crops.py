@@ -84,17 +84,17 @@ class Crops:
 
 
 class CropsInMemory:
-    """Some crops, read once and held in memory."""
+    """Some crops, at ascending positions, read once and held in memory."""
 
     def __init__(self, crops: Crops, positions: np.ndarray) -> None:
-        self._row = np.full(len(crops.cells), -1)
-        self._row[positions] = np.arange(len(positions))
+        self._positions = positions
         self._crops, self.shape = crops.read(positions), crops.shape
 
     def read(self, positions: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Return the crops at `positions`, in their order, in `out`."""
         # With mode "raise" NumPy would fill a copy of `out` first.
-        return np.take(self._crops, self._row[positions], axis=0, out=out, mode="clip")
+        rows = np.searchsorted(self._positions, positions)
+        return np.take(self._crops, rows, axis=0, out=out, mode="clip")
 
 
 def read_in_order(

@@ -28,7 +28,7 @@ WINDOWS = 2
 def shuffled(
     n_cells: int, block: int, pool: int, rng: np.random.Generator, parts: int = 1
 ) -> np.ndarray:
-    """Return a permutation of 0..n_cells-1 that can be read in blocks.
+    """Return a permutation of 0..n_cells-1, int32, that can be read in blocks.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def shuffled(
         own, so that no two read the same block; `pool` must be a multiple of `parts`.
     """
     starts = rng.permutation(-(-n_cells // block)) * block
-    order = (starts[:, None] + np.arange(block)).ravel()
+    order = (starts.astype(np.int32)[:, None] + np.arange(block, dtype=np.int32)).ravel()
     order = order[order < n_cells]
     for first in range(0, n_cells, pool):
         run = order[first : first + pool]

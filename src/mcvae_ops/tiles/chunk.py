@@ -4,7 +4,6 @@ A chunk is a run of tiles of one well, and the unit of work of one job.
 """
 
 import logging
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from mcvae_ops.files import read_frame, read_schema, write_parquet
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import channels_from, folder_name, tile_numbers
 from mcvae_ops.shards.format import write_shard
+from mcvae_ops.shards.index import chunk_order
 from mcvae_ops.tiles.crop import clip, crop_cells
 from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.illumination import Illumination, read_illumination
@@ -142,9 +142,8 @@ class ChunkCrops:
         """
         cropped = pd.concat(self.cells, ignore_index=True)
         rows = np.concatenate([[], *self.rows])
-        # Over the tiles of the chunk, because training reads neighbours in a shard together.
-        seed = zlib.crc32("/".join(place).encode())
-        order = np.random.default_rng(seed).permutation(len(cropped))
+        plate, well, chunk = place
+        order = chunk_order(plate, well, int(chunk), len(cropped))
         is_ntc = cropped["is_ntc"].to_numpy(bool)[order]
         crops = finished.crops()
         for is_control, (path, index) in arms.items():
@@ -153,7 +152,6 @@ class ChunkCrops:
                 cropped.iloc[in_arm], schema.remove_metadata(), preserve_index=False
             )
             write_shard(crops, rows[in_arm].astype(np.intp), table, names, path, index)
-        plate, well, _ = place
         write_parquet(_well_table(self.alignment, ALIGNMENT, plate, well), alignment_table)
         write_parquet(_well_table(self.dropped, DROPPED, plate, well), dropped)
         finished.clear()

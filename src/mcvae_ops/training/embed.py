@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_blocks, read_schema, read_table
+from mcvae_ops.files import parquet_writer, read_blocks, read_rows, read_schema, read_table
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import Preprocessing
 from mcvae_ops.models.trained_model import load
@@ -87,6 +87,7 @@ def load_model(
 
 def embed_cells(
     index: str,
+    cells: str,
     weights: str,
     model: dict,
     training: dict,
@@ -100,8 +101,8 @@ def embed_cells(
 
     Parameters
     ----------
-    index
-        The shard index.
+    index, cells
+        The shard index, and its numbers (rule training_cells).
     weights
         A file of `train_model`.
     model, training, model_name, seed
@@ -121,21 +122,22 @@ def embed_cells(
     settings = merged_settings(model, training)
     expected |= {"settings": fixed_settings(settings)}
     network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
-    cells = read_training_cells(index)
-    rows = rows_of_part(len(cells), part, parts)
+    every = read_training_cells(cells)
+    rows = rows_of_part(len(every), part, parts)
+    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
     names = latent_names(network.settings)
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],
         metadata={"model": model_name, "seed": str(seed)},
     )
     progress = Progress(len(rows), "cells", f"embed {model_name}")
-    crops = Crops(Path(index).parent.parent, cells)
-    embedded = embed(network, crops, cells.batch, rows, preprocess)
+    crops = Crops(Path(index).parent.parent, every)
+    embedded = embed(network, crops, every.batch, rows, preprocess)
     with (
         full_precision(),
         parquet_writer(embedding, schema) as writer,
     ):
-        for table in _row_groups(cells.names(np.array(rows)), rows, embedded, schema):
+        for table in _row_groups(cell_id, rows, embedded, schema):
             writer.write_table(table)
             progress.step(table.num_rows)
 

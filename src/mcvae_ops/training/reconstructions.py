@@ -5,9 +5,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from mcvae_ops.files import read_rows
 from mcvae_ops.models.family import NTC_LABEL, ContrastiveVAE
 from mcvae_ops.models.preprocess import Preprocessing
-from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.validate import ValidationSet
 
 N_CELLS = 6
@@ -40,11 +40,20 @@ def reconstruct(
 def sample_table(
     model: ContrastiveVAE,
     validation: ValidationSet,
-    cells: Cells,
+    index: str,
     preprocess: Preprocessing,
     channels: list[str],
 ) -> pa.Table:
     """Return `N_CELLS` cells of either arm and their reconstructions, one row per pixel.
+
+    Parameters
+    ----------
+    model, preprocess, channels
+        Model, its preprocessing, and the names of its channels.
+    validation
+        The cells that are drawn are the first of either arm.
+    index
+        The shard index, with the names of cells.
 
     Returns
     -------
@@ -58,7 +67,10 @@ def sample_table(
         model, images, validation.label[chosen], validation.batch[chosen]
     )
     cell, channel, y, x = (axis.ravel() for axis in np.indices(images.shape, np.int32))
-    names = cells.names(validation.positions[chosen]).combine_chunks()
+    positions = validation.positions[chosen]
+    order = np.argsort(positions)
+    names = read_rows(index, ["cell_id"], positions[order])["cell_id"].combine_chunks()
+    names = names.take(pa.array(np.argsort(order)))
     keys = {"cell_id": names.take(pa.array(cell)), "is_ntc": is_ntc[chosen][cell]}
     keys |= {"channel": np.array(channels)[channel], "y": y, "x": x}
     pixels = {

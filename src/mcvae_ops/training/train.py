@@ -22,7 +22,7 @@ from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
 from mcvae_ops.shards.sampler import BalancedSampler
-from mcvae_ops.shards.training_cells import read_split, read_training_cells
+from mcvae_ops.shards.training_cells import Cells, read_training_cells
 from mcvae_ops.torch_files import save_torch
 from mcvae_ops.training.checkpoint import Checkpoint, identity_of, stop_request
 from mcvae_ops.training.diagnostics import Meter, PersistentWarnings
@@ -187,7 +187,7 @@ def _formatted(values: dict[str, float | list[float]]) -> str:
 
 def train_model(
     index: str,
-    splits: str,
+    cells: str,
     statistics: str,
     model: dict,
     training: dict,
@@ -208,8 +208,8 @@ def train_model(
 
     Parameters
     ----------
-    index, splits, statistics
-        The shard index, the split of each of its cells, and the intensities of the NTC cells.
+    index, cells, statistics
+        The shard index, its numbers (rule training_cells), and the intensities of the NTC cells.
     model, training
         The model's entry in `models`, and section `training`; the entry may replace keys of it.
     model_name, seed
@@ -229,39 +229,36 @@ def train_model(
     settings = merged_settings(model, training)
     fixed = fixed_settings(settings)
     names = check_channels(channels, index)
-    cells = read_training_cells(index)
-    crops = Crops(Path(index).parent.parent, cells)
-    split = read_split(index, splits)
-    train_cells = np.flatnonzero(split == "train")
-    family = family_settings(settings, len(names), cells)
+    every = read_training_cells(cells)
+    crops = Crops(Path(index).parent.parent, every)
+    family = family_settings(settings, len(names), every)
     precision = from_settings(Precision, settings)
     with process_group(choose_device(settings["device"])) as (ranks, device):
         # The ranks share the cells, so another number of ranks sees them in another order.
         decisive = fixed | {"seed": seed, "channels": names, "ranks": ranks.size}
-        identity = identity_of(decisive, [index, splits, statistics])
+        identity = identity_of(decisive, [cells, statistics])
         checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
         network = precision.prepare(ContrastiveVAE(family, seed).to(device))
-        validation = validation_set(cells, crops, np.flatnonzero(split == "validation"), device)
-        preprocess = preprocessing(settings, statistics, names, cells.batches, device)
+        validation = validation_set(every, crops, every.in_split("validation"), device)
+        preprocess = preprocessing(settings, statistics, names, every.batches, device)
         check_range(preprocess(validation.crops, validation.batch))
         sampler = BalancedSampler(
             crops,
-            train_cells[cells.label[train_cells] != 0],
-            train_cells[cells.label[train_cells] == 0],
+            *arms_of(every),
             settings["batch_size"],
             seed,
             memory_mb * 1_000_000 // (2 * ranks.size),
             (ranks.rank, ranks.size),
             in_background=threads > 1,
         )
-        minibatches = Minibatches(sampler, cells, device, in_background=threads > 1)
+        minibatches = Minibatches(sampler, every, device, in_background=threads > 1)
         logger.info(
             "%s, seed %d: %d parameters, %s", model_name, seed, n_parameters(network), device
         )
         best, rows = train(
             network,
             minibatches,
-            Meter(minibatches, cells, device),
+            Meter(minibatches, every, device),
             validation,
             preprocess,
             weights_from(settings),
@@ -275,14 +272,21 @@ def train_model(
     if ranks.rank == 0:
         network.load_state_dict(best)
         with full_precision():
-            table = sample_table(network, validation, cells, preprocess, names)
+            table = sample_table(network, validation, index, preprocess, names)
         content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
-        content |= {"state": best, "labels": cells.labels, "batches": cells.batches}
+        content |= {"state": best, "labels": every.labels, "batches": every.batches}
         content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
         save_torch(content, weights)
         write_parquet(metrics_table(rows), metrics)
         write_parquet(table, samples)
         checkpoint.remove()
+
+
+def arms_of(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the perturbed and of the NTC cells that are trained on."""
+    trained = cells.in_split("train")
+    is_ntc = cells.label[trained] == 0
+    return trained[~is_ntc], trained[is_ntc]
 
 
 def metrics_table(rows: list[dict]) -> pa.Table:

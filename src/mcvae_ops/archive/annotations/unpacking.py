@@ -5,14 +5,19 @@ import io
 import zipfile
 import zlib
 from pathlib import PurePosixPath
+from typing import IO
 
+from mcvae_ops.archive.content import max_content, unpack
 from mcvae_ops.errors import InputError
 
 _ZIP, _GZIP, _OLD_EXCEL = b"PK", b"\x1f\x8b", b"\xd0\xcf\x11\xe0"
 _EXCEL_PART = "[Content_Types].xml"
 _NOTES = ("readme", "license", "licence", "changelog", "citation")
 # Damage shows in many ways; NotImplementedError: a method of compression that Python lacks.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError,
+    ValueError,  # more in it than its size lets expect
+)  # fmt: skip
 
 
 def unpacked(content: bytes, where: str) -> bytes:
@@ -29,13 +34,14 @@ def unpacked(content: bytes, where: str) -> bytes:
     ------
     InputError
         If the file is a web page (some servers answer so for files that have moved) or a workbook,
-        or an archive that is damaged, encrypted, or holds no table or more than one.
+        or an archive that is damaged, encrypted, holds no table or more than one, or far more than
+        its size lets expect.
     """
     if content.startswith(_ZIP):
         content = _from_zip(content, where)
     if content.startswith(_GZIP):
         try:
-            content = gzip.decompress(content)
+            content = _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)), len(content))
         except _DAMAGE as error:
             raise _no_table(where, f"a damaged gzip file ({error})", "fetch it again") from None
     if content.startswith(_OLD_EXCEL):
@@ -54,9 +60,16 @@ def _from_zip(content: bytes, where: str) -> bytes:
             member = _only_table(packed.infolist(), where)
             if member.flag_bits & 1:
                 raise _no_table(where, "an encrypted zip archive", "unpack it by hand")
-            return packed.read(member)
+            with packed.open(member) as handle:
+                return _bounded(handle, len(content))
     except _DAMAGE as error:
         raise _no_table(where, f"a damaged zip archive ({error})", "fetch it again") from None
+
+
+def _bounded(packed: IO[bytes], packed_bytes: int) -> bytes:
+    held = io.BytesIO()
+    unpack(packed, held, max_content(packed_bytes))
+    return held.getvalue()
 
 
 def _only_table(members: list[zipfile.ZipInfo], where: str) -> zipfile.ZipInfo:

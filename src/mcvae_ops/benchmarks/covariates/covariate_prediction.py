@@ -308,7 +308,7 @@ def covariates(
         covariate_rows(
             described,
             [p._replace(features=p.features[finite]) for p in predictors],
-            density_features(cells)[rows][finite],
+            density_features(cells, rows[finite]),
             is_unseen(split["split"])[rows][finite],
             settings,
             seed,

@@ -7,18 +7,20 @@ from scipy.spatial import cKDTree
 DENSITY_WINDOWS = (1 / 8, 1 / 32)  # half edges of the windows, as fractions of the tile edge
 
 
-def density_features(cells: pd.DataFrame) -> np.ndarray:
-    """Return the local density of cells, and nothing else.
+def density_features(cells: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+    """Return the local density around some cells, and nothing else.
 
     Parameters
     ----------
     cells
         All cells, with plate, well, tile, y_px, x_px (NaN where crops came without positions).
+    rows
+        Cells whose density is asked for, ascending.
 
     Returns
     -------
     Number of cells in the tile, and number of other cells per px^2 in two windows around the cell,
-    of shape (cell, 3). Windows are clipped to the area that holds cells, so that the edge of a tile
+    of shape (row, 3). Windows are clipped to the area that holds cells, so that the edge of a tile
     does not look empty. The cell itself is not counted and no logarithm is taken, because both
     would reveal the size of the clipped window, and with it the position. Windows of cells without
     a position count as empty.
@@ -26,17 +28,21 @@ def density_features(cells: pd.DataFrame) -> np.ndarray:
     place = cells[["y_px", "x_px"]].to_numpy(float)
     is_placed = np.isfinite(place).all(axis=1)
     tiles = cells.groupby(["plate", "well", "tile"], sort=False, observed=True).indices.values()
-    features = np.zeros((len(cells), 1 + len(DENSITY_WINDOWS)))
-    for rows in tiles:
-        features[rows, 0] = len(rows)
-    if not is_placed.any():
-        return features
-    low, high = np.nanmin(place, axis=0), np.nanmax(place, axis=0)
-    for rows in (rows[is_placed[rows]] for rows in tiles):
-        tree = cKDTree(place[rows])
+    features = np.zeros((len(rows), 1 + len(DENSITY_WINDOWS)))
+    is_asked = np.zeros(len(cells), bool)
+    is_asked[rows] = True
+    placed = place[is_placed]
+    low, high = (placed.min(axis=0), placed.max(axis=0)) if len(placed) else (None, None)
+    for of_tile in tiles:
+        features[np.searchsorted(rows, of_tile[is_asked[of_tile]]), 0] = len(of_tile)
+        of_tile = of_tile[is_placed[of_tile]]
+        asked = of_tile[is_asked[of_tile]]
+        if len(asked) == 0:
+            continue
+        to, tree = np.searchsorted(rows, asked), cKDTree(place[of_tile])
         for k, fraction in enumerate(DENSITY_WINDOWS, start=1):
             half = max(fraction * (high - low).max(), 1.0)
-            count = tree.query_ball_point(place[rows], half, p=np.inf, return_length=True)
-            edges = np.minimum(place[rows] + half, high) - np.maximum(place[rows] - half, low)
-            features[rows, k] = (count - 1) / edges.prod(axis=1)
+            count = tree.query_ball_point(place[asked], half, p=np.inf, return_length=True)
+            edges = np.minimum(place[asked] + half, high) - np.maximum(place[asked] - half, low)
+            features[to, k] = (count - 1) / edges.prod(axis=1)
     return features

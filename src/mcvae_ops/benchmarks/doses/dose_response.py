@@ -30,16 +30,29 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
 from mcvae_ops.embeddings.embedded_cells import batch_numbers, groups_of, is_unseen
-from mcvae_ops.embeddings.spaces import space_dimensions
+from mcvae_ops.embeddings.spaces import in_space, space_dimensions
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells
-from mcvae_ops.profiles.exchange import centre_on_controls
+from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells, sums_of_groups
+from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.significance import exchanged_units, q_values
 from mcvae_ops.progress import Progress
 
 BENCHMARK = "doses"
 TREND_Q = 0.05  # an ED50 is looked for below this false discovery rate of a trend
+
+
+class Standardised(CentredCells):
+    """Cells minus the mean of the controls of their batch, in deviations of controls."""
+
+    def __init__(self, latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray) -> None:
+        super().__init__(latent, batch_of, is_control)
+        controls = np.concatenate(list(self.controls.values()))
+        self._scale = np.sqrt((controls**2).mean(axis=0))
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        centred = super().__getitem__(rows)
+        return np.divide(centred, self._scale, out=np.zeros_like(centred), where=self._scale > 0)
 
 
 class Treated(NamedTuple):
@@ -48,7 +61,7 @@ class Treated(NamedTuple):
     Attributes
     ----------
     values
-        (unit, dimension), as `standardised` returns.
+        (unit, dimension), standardised.
     gene_of
         Compound, (unit,).
     dose
@@ -59,7 +72,7 @@ class Treated(NamedTuple):
         Whether training saw the unit, or a part of its cells, (unit,).
     """
 
-    values: np.ndarray
+    values: np.ndarray | Standardised
     gene_of: np.ndarray
     dose: np.ndarray
     batch_of: np.ndarray
@@ -99,13 +112,6 @@ def doses_of(guides: pd.Series, is_ntc: np.ndarray, pattern: str) -> np.ndarray:
     return np.where(is_ntc, 0.0, guides.map(doses).fillna(0.0).to_numpy(float))
 
 
-def standardised(latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray) -> np.ndarray:
-    """Return the cells minus the mean of the controls of their batch, in their deviations."""
-    centred, controls = centre_on_controls(latent, batch_of, is_control)
-    scale = np.sqrt((np.concatenate(list(controls.values())) ** 2).mean(axis=0))
-    return np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
-
-
 def treated(
     cells: pd.DataFrame, latent: np.ndarray, pattern: str, *, apart: bool = False
 ) -> tuple[Treated, np.ndarray]:
@@ -125,21 +131,31 @@ def treated(
     is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
     compared = np.isin(batch_of, batch_of[is_ntc])
     cells, is_ntc = cells[compared], is_ntc[compared]
-    values = standardised(latent[compared], batch_of[compared], is_ntc)
+    values = Standardised(latent[compared], batch_of[compared], is_ntc)
     named, guide_of = groups_of(cells, GUIDE_KEYS)
     dose_of = doses_of(named["guide"], named["is_ntc"].to_numpy(), pattern)
     unseen = is_unseen(cells["split"])
     part_of = 2 * guide_of + unseen if apart else guide_of
-    units = exchanged_units(cells, np.column_stack([values, unseen]), part_of)
+    units = exchanged_units(cells, values, part_of)
+    share_unseen = exchanged_units(cells, unseen[:, None].astype(float), part_of).latent
     guide = units.group_of // 2 if apart else units.group_of
     of_units = Treated(
-        units.latent[:, :-1],
+        units.latent,
         named["gene"].to_numpy(str)[guide],
         dose_of[guide],
         units.batch_of,
-        units.latent[:, -1] < 1,
+        share_unseen[:, 0] < 1,
     )
     return of_units, values[is_ntc]
+
+
+def dose_profiles(unseen: Treated) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return gene and dose of every treatment, sorted, and its mean, (treatment, dimension)."""
+    is_own = unseen.dose > 0
+    keys = pd.DataFrame({"gene": unseen.gene_of[is_own], "dose": unseen.dose[is_own]})
+    treatments, treatment_of = groups_of(keys, ["gene", "dose"])
+    sums = sums_of_groups(unseen.values, np.flatnonzero(is_own), treatment_of, len(treatments))
+    return treatments, sums / treatments["n_cells"].to_numpy()[:, None]
 
 
 def precision_of(controls: np.ndarray) -> np.ndarray:
@@ -309,27 +325,23 @@ def dose_response(
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
         cells, vectors = read_embedded_cells(index, splits, path)
-        latent = np.asarray(vectors)
-        finite = np.isfinite(latent).all(axis=1)
-        new = finite & is_unseen(cells["split"])
-        tested, controls = treated(cells[finite], latent[finite], pattern)
-        halves, _ = treated(cells[finite], latent[finite], pattern, apart=True)
-        unseen, _ = treated(cells[new], latent[new], pattern)
-        is_own = unseen.dose > 0
-        keys = [unseen.gene_of[is_own], unseen.dose[is_own]]
-        means = pd.DataFrame(unseen.values[is_own]).groupby(keys).mean()
-        genes, doses = (means.index.get_level_values(k).to_numpy() for k in (0, 1))
-        group_of = group_of_genes(list(np.unique(genes)), annotated, split_merged=True)
+        finite = vectors.finite()
+        cells, latent = cells[finite], vectors[finite]
+        new = is_unseen(cells["split"])
         for space, at in space_dimensions(vectors.columns).items():
+            tested, controls = treated(cells, in_space(latent, at), pattern)
+            halves, _ = treated(cells, in_space(latent, at), pattern, apart=True)
+            unseen, _ = treated(cells[new], in_space(latent, at)[new], pattern)
+            profiles, means = dose_profiles(unseen)
+            genes, doses = profiles["gene"].to_numpy(), profiles["dose"].to_numpy()
+            group_of = group_of_genes(list(np.unique(genes)), annotated, split_merged=True)
             row = partial(
                 table.row, benchmark=BENCHMARK, protocol="strict", space=space,
                 model=vectors.model, seed=vectors.seed,
             )  # fmt: skip
-            spaces = (part._replace(values=part.values[:, at]) for part in (tested, halves))
-            precision = precision_of(controls[:, at])
-            rows += compound_rows(*spaces, precision, partial(row, cells="all"))
+            rows += compound_rows(tested, halves, precision_of(controls), partial(row, cells="all"))
             rows += mechanism_rows(
-                means.to_numpy()[:, at], genes, doses, group_of, permutations, seed,
+                means, genes, doses, group_of, permutations, seed,
                 partial(row, cells="unseen"),
             )  # fmt: skip
         progress.step()

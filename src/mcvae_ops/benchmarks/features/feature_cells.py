@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
+from mcvae_ops.embeddings.embedded_cells import read_cells
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_schema, read_table, row_groups
+from mcvae_ops.files import read_rows, read_schema, row_groups
 from mcvae_ops.progress import Progress
 
 
@@ -30,18 +29,17 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
     -------
     Columns batch, is_ntc and one per group (bool), indexed by cell_id.
     """
-    cells = read_table(index, columns=["cell_id", "batch", "gene", "is_ntc"])
-    library = pc.unique(cells["gene"]).to_pylist()
-    wanted = pd.DataFrame({"is_ntc": cells["is_ntc"].to_numpy()})
-    for name in names:
-        named = named_in(library, genes_of_group(name, groups))
-        members = pd.Series(library, dtype=object)[named]
-        wanted[name] = pc.is_in(cells["gene"], pa.array(members, pa.string())).to_numpy()
-        wanted[name] &= ~wanted["is_ntc"]
-    is_wanted = wanted.any(axis=1)
-    wanted.insert(0, "batch", cells["batch"].to_pandas())
-    wanted.index = cells["cell_id"].to_pandas()
-    return wanted[is_wanted.to_numpy()]
+    cells = read_cells(index, ["gene", "is_ntc"])
+    library, gene, is_ntc = cells["gene"].cat.categories, cells["gene"].cat.codes, cells["is_ntc"]
+    members = {name: named_in(library, genes_of_group(name, groups)) for name in names}
+    wanted = pd.DataFrame(
+        {"is_ntc": is_ntc} | {name: member[gene] & ~is_ntc for name, member in members.items()}
+    )
+    rows = np.flatnonzero(wanted.any(axis=1))
+    of_rows = read_rows(index, ["cell_id", "batch"], rows).to_pandas()
+    wanted = wanted.iloc[rows].set_axis(of_rows["cell_id"])
+    wanted.insert(0, "batch", of_rows["batch"].to_numpy())
+    return wanted
 
 
 def read_batches(

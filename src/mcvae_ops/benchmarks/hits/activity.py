@@ -10,7 +10,9 @@ from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
 from mcvae_ops.embeddings.embedded_cells import groups_of
-from mcvae_ops.profiles.exchange import Stratum, centre_on_controls, strata_of
+from mcvae_ops.embeddings.spaces import in_space
+from mcvae_ops.profiles.centred import CentredCells
+from mcvae_ops.profiles.exchange import Stratum, strata_of
 from mcvae_ops.profiles.sequential import MAX_Q
 from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
 
@@ -81,7 +83,7 @@ def hit_rows(
         table.insert(1, "guide", "")
     targeting = ~table["is_ntc"].to_numpy()
     for space, columns in screen.spaces.items():
-        latent = screen.latent[:, columns]
+        latent = in_space(screen.latent, columns)
         units = exchanged_units(screen.cells, latent, group_of)
         distance, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
         score, p_of_score = retrieval_from_controls(*units, tests.permutations, tests.seed)
@@ -89,11 +91,12 @@ def hit_rows(
         table[f"q_{space}"] = q_values(p_values, targeting)
         table[f"map_{space}"], table[f"map_p_{space}"] = score, p_of_score
         table[f"map_q_{space}"] = q_values(p_of_score, targeting)
-    combined = screen.latent[:, screen.spaces["combined"]]
-    units = exchanged_units(screen.cells, np.hstack([combined, confounders]), group_of)
-    latent, confounding = np.hsplit(units.latent, [combined.shape[1]])
+    combined = in_space(screen.latent, screen.spaces["combined"])
+    units, confounding = (
+        exchanged_units(screen.cells, values, group_of) for values in (combined, confounders)
+    )
     _, table["p_without_confounders"] = adjusted_distance(
-        latent, confounding, *units[1:], *tests[1:]
+        units.latent, confounding.latent, *units[1:], *tests[1:]
     )
     table["q_without_confounders"] = q_values(table["p_without_confounders"].to_numpy(), targeting)
     table["is_hit"] = table["q_combined"] < MAX_Q
@@ -102,18 +105,23 @@ def hit_rows(
     strata = strata_of(group_of, screen.batch_of, screen.is_control)
     kept = np.flatnonzero(targeting & np.array([len(each) > 0 for each in strata]))
     chosen = [strata[k] for k in kept]
-    centred, controls = centre_on_controls(screen.latent, screen.batch_of, screen.is_control)
-    effects, profiles = effect_rows(centred, controls, chosen, screen.spaces)
+    centred = CentredCells(screen.latent, screen.batch_of, screen.is_control)
+    effects, profiles = effect_rows(centred, chosen, screen.spaces)
     table = table.loc[kept].drop(columns="is_ntc").reset_index(drop=True)
     return pd.concat([table, _changes(screen, confounders, chosen), effects], axis=1), profiles
 
 
-def confounders_of(cells: pd.DataFrame) -> np.ndarray:
-    """Return the density around each cell and its distance from the middle of the field of view.
+def confounders_of(cells: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+    """Return the density around some cells and their distance from the middle of the field of view.
+
+    Parameters
+    ----------
+    cells, rows
+        As for `density_features`.
 
     Returns
     -------
-    (cell, 4): the columns of `density_features`, then the distance in px (the larger of y and x); 0
+    (row, 4): the columns of `density_features`, then the distance in px (the larger of y and x); 0
     for cells whose crops came without positions.
     """
     place = cells[["y_px", "x_px"]].to_numpy(float)
@@ -122,14 +130,14 @@ def confounders_of(cells: pd.DataFrame) -> np.ndarray:
         placed = place[is_placed]
         middle = (placed.max(axis=0) + placed.min(axis=0)) / 2
         distance[is_placed] = np.abs(placed - middle).max(axis=1)
-    return np.column_stack([density_features(cells), distance])
+    return np.column_stack([density_features(cells, rows), distance[rows]])
 
 
 def _changes(screen: Screen, confounders: np.ndarray, groups: list[list[Stratum]]) -> pd.DataFrame:
     """Return how much denser, and nearer to an edge, cells of each group lie than its controls."""
     shown = confounders[:, list(SHOWN_CONFOUNDERS.values())]
-    centred, controls = centre_on_controls(shown, screen.batch_of, screen.is_control)
-    spread = np.concatenate(list(controls.values())).std(axis=0)
+    centred = CentredCells(shown, screen.batch_of, screen.is_control)
+    spread = np.concatenate(list(centred.controls.values())).std(axis=0)
     rows = []
     for strata in groups:
         means = np.stack([centred[stratum.rows].mean(axis=0) for stratum in strata])

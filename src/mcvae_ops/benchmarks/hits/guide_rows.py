@@ -10,7 +10,9 @@ import pandas as pd
 from mcvae_ops.benchmarks.estimates.retrieval import unit_profiles
 from mcvae_ops.benchmarks.hits.activity import ACTIVE_P, ActivityTest, Screen
 from mcvae_ops.embeddings.embedded_cells import groups_of
-from mcvae_ops.profiles.exchange import centre_on_controls
+from mcvae_ops.embeddings.spaces import in_space
+from mcvae_ops.profiles.aggregate import sums_of_groups
+from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.significance import STATISTICS, exchanged_units, q_values
 
 BLOCK = 1 << 24  # cosines that are held at a time
@@ -33,15 +35,16 @@ def guide_rows(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
     of `agreement_of`, which controls do not have; agrees (agreement above 0).
     """
     table, guide_of = groups_of(screen.cells, ["gene", "guide", "is_ntc"])
-    latent = screen.latent[:, screen.spaces["combined"]]
+    latent = in_space(screen.latent, screen.spaces["combined"])
     units = exchanged_units(screen.cells, latent, guide_of)
     distance, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
     targeting = ~table["is_ntc"].to_numpy()
     table["distance_combined"], table["p_combined"] = distance, p_values
     table["q_combined"] = q_values(p_values, targeting)
     table["is_active"] = p_values < ACTIVE_P
-    centred, _ = centre_on_controls(latent, screen.batch_of, screen.is_control)
-    means = pd.DataFrame(centred).groupby(guide_of).mean().to_numpy()
+    centred = CentredCells(latent, screen.batch_of, screen.is_control)
+    sums = sums_of_groups(centred, np.arange(len(centred)), guide_of, len(table))
+    means = sums / table["n_cells"].to_numpy()[:, None]
     agreement = agreement_of(means[targeting], table["gene"][targeting].to_numpy())
     table = table.join(agreement.set_axis(np.flatnonzero(targeting)))
     table.insert(table.columns.get_loc("gene_rank"), "agrees", table["agreement"] > 0)

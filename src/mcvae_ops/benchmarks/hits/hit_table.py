@@ -148,16 +148,16 @@ def hits(
     """
     cells, vectors = read_embedded_cells(index, splits, embedding)
     cells = cells.join(read_cells(index, ["tile", "y_px", "x_px"]))
-    tested = np.flatnonzero(is_unseen(cells["split"])) if trained else np.arange(len(cells))
-    latent = vectors[tested]
-    finite = np.isfinite(latent).all(axis=1)
-    latent, tested = latent[finite], tested[finite]
+    tested = vectors.finite()
+    if trained:
+        tested &= is_unseen(cells["split"])
+    tested = np.flatnonzero(tested)
     spaces = space_dimensions(vectors.columns)
     chosen = cells.iloc[tested].reset_index(drop=True)
-    screen = Screen(chosen, latent, spaces, batch_numbers(chosen))
+    screen = Screen(chosen, vectors[tested], spaces, batch_numbers(chosen))
     tests = ActivityTest(statistic, permutations, seed)
     guides = guide_rows(screen, tests)
-    table, profiles = hit_rows(screen, confounders_of(cells)[tested], level, tests, guides)
+    table, profiles = hit_rows(screen, confounders_of(cells, tested), level, tests, guides)
     annotated = (read_frame(path) for path in (complexes, groups, arms))
     table = add_annotations(table, profiles[:, spaces["combined"]], *annotated, seed)
     table = table.merge(count_changes(cells, level), on=["gene", "guide"], how="left")

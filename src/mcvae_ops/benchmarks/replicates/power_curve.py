@@ -19,8 +19,9 @@ from mcvae_ops.benchmarks.estimates.seeds import mean_over_seeds
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.embeddings.embedded_cells import batch_numbers
 from mcvae_ops.files import read_frame
-from mcvae_ops.profiles.aggregate import read_embedded_cells, unseen_cells
-from mcvae_ops.profiles.exchange import centre_on_controls, distance_of_means
+from mcvae_ops.profiles.aggregate import read_embedded_cells, sums_of_groups, unseen_cells
+from mcvae_ops.profiles.centred import CentredCells
+from mcvae_ops.profiles.exchange import distance_of_means
 from mcvae_ops.profiles.normalise import zscore_features
 from mcvae_ops.profiles.significance import q_values
 from mcvae_ops.progress import Progress
@@ -66,7 +67,7 @@ def draw_rows(
     metric, level (median cells per gene), draw, value, low, high, n, units.
     """
     is_control = gene_of < 0
-    centred, _ = centre_on_controls(latent, batch_of, is_control)
+    centred = CentredCells(latent, batch_of, is_control)
     perturbed, controls, rows = np.flatnonzero(~is_control), np.flatnonzero(is_control), []
     for share in SHARES:
         for draw in range(DRAWS if share < 1 else 1):
@@ -75,7 +76,8 @@ def draw_rows(
             n_cells = np.bincount(gene_of[kept], minlength=len(genes))
             row = {"level": float(np.median(n_cells)), "draw": draw}
             if pair_set is not None:
-                profiles = means_of_groups(centred, kept, gene_of[kept])
+                sums = sums_of_groups(centred, kept, gene_of[kept], len(genes))
+                profiles = sums / n_cells[:, None]
                 found = complex_estimates(zscore_features(profiles), pair_set)
                 for metric, one in found.items():
                     low, high = bootstrap_interval(one.rounds, one.n_clusters)
@@ -92,12 +94,6 @@ def draw_rows(
             place = {"metric": HITS, "n": len(genes), "units": f"{len(genes)} genes"}
             rows.append(row | place | dict(value=value, low=low, high=high))
     return pd.DataFrame(rows)
-
-
-def means_of_groups(values: np.ndarray, rows: np.ndarray, group_of: np.ndarray) -> np.ndarray:
-    """Return the mean of some rows of each group, (group, column), one column at a time."""
-    columns = (pd.Series(column[rows]).groupby(group_of).mean() for column in values.T)
-    return np.column_stack(list(columns))
 
 
 def mean_over_draws(rows: pd.DataFrame) -> pd.DataFrame:

@@ -5,12 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from mcvae_ops.benchmarks.estimates.retrieval import unit_profiles
 from mcvae_ops.embeddings.embedded_cells import Latent, groups_of
-
-BLOCK = 1 << 18  # cells in double precision at a time
+from mcvae_ops.profiles.aggregate import sums_of_groups
 
 
 class Replicates(NamedTuple):
@@ -84,27 +82,13 @@ def replicate_profiles(
     shape = (len(names), len(batches))
     place = guide_of * len(batches) + np.searchsorted(batches, batch_of[rows])
     n_cells = np.bincount(place, minlength=len(names) * len(batches)).reshape(shape)
-    means = _sums(latent, controls, control_batch, len(batches))
+    means = sums_of_groups(latent, controls, control_batch, len(batches))
     means /= np.bincount(control_batch, minlength=len(batches))[:, None]
     scale = _deviation_within(latent, controls, means[control_batch])
-    sums = _sums(latent, rows, place, len(names) * len(batches)).reshape(*shape, -1)
+    sums = sums_of_groups(latent, rows, place, len(names) * len(batches)).reshape(*shape, -1)
     centred = sums - n_cells[:, :, None] * means
     scaled = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
     return Replicates(names, scaled, n_cells), batches
-
-
-def _sums(
-    latent: np.ndarray | Latent, rows: np.ndarray, group_of: np.ndarray, n: int
-) -> np.ndarray:
-    """Return the sum of the rows of each group in double precision, (group, dimension)."""
-    sums = np.zeros((n, latent.shape[1]))
-    for start in range(0, len(rows), BLOCK):
-        part, groups = rows[start : start + BLOCK], group_of[start : start + BLOCK]
-        belongs = sparse.csr_array(
-            (np.ones(len(part)), (groups, np.arange(len(part)))), shape=(n, len(part))
-        )
-        sums += belongs @ latent[part].astype(np.float64)
-    return sums
 
 
 def _deviation_within(

@@ -21,7 +21,7 @@ from mcvae_ops.embeddings.embedded_cells import batch_numbers, is_unseen
 from mcvae_ops.embeddings.spaces import space_dimensions
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import read_embedded_cells
-from mcvae_ops.profiles.exchange import centre_on_controls
+from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
 from mcvae_ops.simulate.library import AXES, EFFECTS, NATURAL_AXES, NOVEL_AXES
@@ -156,11 +156,10 @@ def planted_truth(
     rows, progress = [], Progress(len(embeddings), "embeddings", "planted truth")
     for path in embeddings:
         cells, vectors = read_embedded_cells(index, splits, path)
-        latent, columns = np.asarray(vectors), vectors.columns
-        chosen = np.isfinite(latent).all(axis=1) & truth.notna().all(axis=1).to_numpy()
+        chosen = vectors.finite() & truth.notna().all(axis=1).to_numpy()
         chosen &= is_unseen(cells["split"])
-        of_cells, axes, latent = cells[chosen], truth[chosen], latent[chosen]
-        spaces = space_dimensions(columns)
+        of_cells, axes, latent = cells[chosen], truth[chosen], vectors[chosen]
+        spaces = space_dimensions(vectors.columns)
         row = partial(
             table.row,
             benchmark=BENCHMARK,
@@ -173,7 +172,7 @@ def planted_truth(
         features = {space: latent[:, at] for space, at in spaces.items()}
         rows += _at("cell", regression_rows(features, axes, tiles, "tiles", seed, row, few=False))
         is_ntc = of_cells["is_ntc"].to_numpy()
-        centred, _ = centre_on_controls(latent, batch_numbers(of_cells), is_ntc)
+        centred = CentredCells(latent, batch_numbers(of_cells), is_ntc)
         gene_of = of_cells["gene"].to_numpy(str)[~is_ntc]
         means = pd.DataFrame(centred[~is_ntc]).groupby(gene_of).mean()
         of_genes = axes[~is_ntc].groupby(gene_of).mean()
