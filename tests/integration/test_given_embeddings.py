@@ -34,7 +34,7 @@ def judged(tiny_run, tmp_path_factory) -> Path:
     config = tiny_configuration()
     screen = {name: config["screen"][name]
               for name in ("plates", "tiles", "tile_size_px", "well_grid")}  # fmt: skip
-    lists = {name: str(tiny_run / path)
+    lists = {name: str(tiny_run / path.replace("{screen}", "tiny"))
              for name, path in config["archive"]["annotations"].items()
              if isinstance(path, str)}  # fmt: skip
     benchmarks = config["benchmarks"]
