@@ -16,7 +16,6 @@ rule annotations:
     """Read every annotation into a tidy table; note the licences."""
     input:
         annotation_files(config["archive"]["annotations"]),
-        recorded=ancient(workflow.source_path("../../resources/SOURCES.tsv")),
     output:
         tables=[
             "results/{screen}/annotations/read/complexes.parquet",

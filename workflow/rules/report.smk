@@ -22,15 +22,13 @@ rule store_configuration:
     conda:
         "../../envs/cpu.yaml"
     params:
-        configuration=without(config, "captions"),
+        configuration=without(config, "captions", "repository_files"),
     script:
         "../scripts/store_configuration.py"
 
 
 rule dictionary:
     """Store what each column of each table means beside the tables."""
-    input:
-        page=workflow.source_path("../../docs/tables.md"),
     output:
         dictionary=f"results/{SCREEN}/dictionary.tsv",
     log:
