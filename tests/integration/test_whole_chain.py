@@ -98,7 +98,8 @@ def test_nothing_is_left_to_do(tiny_run):
 
 def test_copied_results_go_on_in_a_new_clone(tiny_run, tmp_path):
     clone = tmp_path / "clone"
-    for name in ("workflow", "config", "resources", "docs"):  # git gives every file of a clone a new time
+    # git gives every file of a clone a new time.
+    for name in ("workflow", "config", "resources", "docs"):
         shutil.copytree(ROOT / name, clone / name, copy_function=shutil.copyfile)
     shutil.copyfile(ROOT / "Snakefile", clone / "Snakefile")
     copy = Path(shutil.copytree(tiny_run, tmp_path / "copy"))
