@@ -9,10 +9,10 @@ import yaml
 from tests.helpers.runs import snakemake, tiny_configuration
 
 LATENT = "^[sz]_"
-SPACES = {
-    "mcvae": {"salient": "mcvae_s_*", "background": "mcvae_z_*"},
-    "cvae": {"salient": "cvae_s_*", "background": "cvae_z_*"},
+SPACES = {  # in the order of the models of the tiny run
     "vae": {"combined": "vae_z_*"},
+    "cvae": {"salient": "cvae_s_*", "background": "cvae_z_*"},
+    "mcvae": {"salient": "mcvae_s_*", "background": "mcvae_z_*"},
 }
 COPIED = ("crop", "profiles", "benchmarks")
 
@@ -72,8 +72,9 @@ def same_rows(table: str, tiny_run: Path, judged: Path) -> tuple[pd.DataFrame, p
     ["hits", *(f"benchmarks/{name}" for name in
                ("complexes", "covariates", "guides", "mitosis", "replicates", "power"))],
 )  # fmt: skip
-def test_the_numbers_are_the_same_to_the_digit(table, tiny_run, judged):
-    pd.testing.assert_frame_equal(*same_rows(table, tiny_run, judged), check_exact=True)
+def test_the_numbers_are_the_same(table, tiny_run, judged):
+    # But for the order in which some sums are taken.
+    pd.testing.assert_frame_equal(*same_rows(table, tiny_run, judged), rtol=1e-12, atol=1e-15)
 
 
 def test_the_report_says_what_is_left_out_and_why(judged):
