@@ -56,6 +56,7 @@ def interrupt(
             run = subprocess.Popen(
                 command(folder, *arguments, "--logger-mcvae-ops-full"),
                 stdout=output, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
+                preexec_fn=_heeds_ctrl_c,
             )  # fmt: skip
             new = []
             while len(new) <= between and run.poll() is None:
@@ -73,6 +74,11 @@ def interrupt(
             run.wait(HANG_S)
         snakemake(folder, "--unlock")
         yield new[-1], SIGNALS[number % len(SIGNALS)]
+
+
+def _heeds_ctrl_c() -> None:
+    """Undo what a shell does to its jobs in the background, and a test runner may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
