@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/adding.md"
-COPIED = ("Snakefile", "config", "envs", "resources", "src", "workflow")
+COPIED = ("Snakefile", "config", "docs", "envs", "resources", "src", "workflow")
 STEP = re.compile(
     r"`(?P<path>[^`]+)`, (?P<place>a new file|at its end|(?:below|above) `(?P<line>[^`]+)`):\n\n"
     r"```\w+\n(?P<text>.*?)^```$"

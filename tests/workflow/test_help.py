@@ -22,7 +22,7 @@ def test_snakemake_alone_lists_targets_with_what_they_do():
     for name, words in (("all", "The report, and"), ("plan", "Say what the run will cost")):
         assert re.search(rf"^  {name} +{words}", text, re.MULTILINE), name
     assert re.search(r"^  PANEL +One figure: fig1, fig2a, .*figqc1", text, re.MULTILINE)
-    assert re.search(r"^  hits +Which genes change the cells", text, re.MULTILINE)
+    assert re.search(r"^  hits +Which genes and guides change the cells", text, re.MULTILINE)
     for path in ("report.html", "figures/{panel}.pdf", "embeddings/{model}/{seed}.parquet"):
         assert f"  results/simulated/{path}\n" in text
 
