@@ -24,7 +24,8 @@ CROP_PX, PITCH_PX, MARGIN_PX, N_CELLS = 24, 24, 12, 10
 UUID = "CE6A8B2E-9C50-4D1A-B0F1-0123456789AB"
 FUNK_PLATE, FUNK_SHIFTS = "20200202_6W-LaC024A", {"A594": (3, -5), "AF750": (-4, 2)}
 
-# How a twin differs from its screen: plates, tiles and sizes alone; shifts are whole pixels.
+# How a twin differs from its screen: plates, tiles, sizes, no clipping, more failed tiles allowed.
+# Shifts are whole pixels.
 SMALLER = {
     "funk2022": {
         "screen": {
