@@ -5,7 +5,7 @@
 # make test   the tests of units and of the workflow's plans
 # make test-runs  the tests that run whole screens and trainings: killed, damaged, on hostile servers
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
-# make calibration  do p values and intervals mean what they say? (simulated truth; about 35 minutes of processor)
+# make calibration  do p values and intervals mean what they say? (simulated truth; 35 minutes of processor, estimated)
 # make lint   ruff, snakefmt, snakemake --lint
 # make rehearsal  every rule on tables of the paper's screen: memory and time (SIZE: fractions of its cells)
 # make bench  measurements (tests/performance)
