@@ -49,7 +49,7 @@ def judged(tiny_run, tmp_path_factory) -> Path:
         "embeddings": {name: {"spaces": spaces} for name, spaces in SPACES.items()},
         "archive": {"annotations": lists},
     } | {section: config[section] for section in COPIED}
-    (folder / "config.yaml").write_text(yaml.safe_dump(written))
+    (folder / "config.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
     done = snakemake(folder, "--cores", "2")
     assert done.returncode == 0, done.stdout[-5000:]
     return folder / "results/judged"
