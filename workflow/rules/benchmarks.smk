@@ -61,6 +61,7 @@ rule covariates:
         "benchmarks/{screen}/covariates.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
@@ -313,6 +314,7 @@ rule power_curve:
         "benchmarks/{screen}/power_curve.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),
@@ -379,6 +381,7 @@ rule hits:
         f"benchmarks/{SCREEN}/hits.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),
