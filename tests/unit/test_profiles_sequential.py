@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.profiles.exchange import distance_of_means
 from mcvae_ops.profiles.sequential import (
     ENOUGH,

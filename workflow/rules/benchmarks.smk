@@ -347,7 +347,7 @@ rule dose_response:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(120),
     params:
         pattern=config["benchmarks"]["doses"]["pattern"],
@@ -412,7 +412,7 @@ rule altered_features:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     script:
         "../scripts/altered_features.py"

@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from mcvae_ops.embeddings.embedded_cells import Latent, batch_numbers, groups_of, is_unseen
+from mcvae_ops.embeddings.embedded_cells import (
+    Latent,
+    batch_numbers,
+    groups_of,
+    is_unseen,
+    some_cells,
+)
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells, sums_of_groups
 from mcvae_ops.profiles.energy_distance import energy_from_controls
@@ -111,7 +117,7 @@ def guide_significance(
     tested = latent.finite()
     if trained:
         tested &= is_unseen(cells["split"])
-    cells, latent = cells[tested], latent.part(tested, latent.columns)
+    cells, latent = cells[tested], some_cells(latent, tested)
     table, guide_of = groups_of(cells, GUIDE_KEYS)
     units = exchanged_units(cells, latent, guide_of)
     statistics, p_values = STATISTICS[statistic](*units, permutations, seed, threads)

@@ -53,7 +53,8 @@ def adjusted_distance(
         return _partial_exchange(latent, confounders, pools[group])
 
     tested = np.array([len(pairs) > 0 for pairs in pools])
-    return exchange_one_by_one(prepare, tested, permutations, seed, "activity beyond confounders", threads)
+    task = "activity beyond confounders"
+    return exchange_one_by_one(prepare, tested, permutations, seed, task, threads)
 
 
 def _partial_exchange(

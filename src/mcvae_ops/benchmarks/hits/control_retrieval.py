@@ -53,7 +53,8 @@ def retrieval_from_controls(
         return retrieval_exchange([(latent[a], latent[b]) for a, b in pools[group]])
 
     tested = np.array([sum(len(cells) for cells, _ in pairs) > 1 for pairs in pools])
-    return exchange_one_by_one(prepare, tested, permutations, seed, "retrieval against controls", threads)
+    task = "retrieval against controls"
+    return exchange_one_by_one(prepare, tested, permutations, seed, task, threads)
 
 
 def retrieval_exchange(samples: list[tuple[np.ndarray, np.ndarray]]) -> Exchange:
