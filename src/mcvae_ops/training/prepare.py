@@ -58,7 +58,8 @@ def choose_device(name: str) -> torch.device:
 
 def merged_settings(model: dict, training: dict) -> dict:
     """Return the settings of one model: those of `training`, replaced by those of its entry."""
-    return training | {key: model[key] for key in model if key != "training"} | model["training"]
+    own = {key: model[key] for key in model if key not in ("training", "weights")}
+    return training | own | model["training"]
 
 
 def fixed_settings(settings: dict) -> dict:
@@ -109,6 +110,23 @@ def preprocessing(
     plain = {key: settings[key] for key in keys}
     if not settings["normalise_batches"]:
         return Preprocessing(**plain)
+    percentiles = control_percentiles(statistics, channels, batches)
+    gain, shift, reference = (scale.to(device) for scale in batch_scale(*percentiles))
+    return Preprocessing(**plain, gain=gain, shift_counts=shift, reference_counts=reference)
+
+
+def control_percentiles(
+    statistics: str, channels: list[str], batches: list[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the two `PERCENTILES` of the counts of NTC cells, each (batch, channel).
+
+    Parameters are those of `preprocessing`.
+
+    Raises
+    ------
+    InputError
+        If the table has no NTC cells of a batch.
+    """
     rows = read_table(statistics).to_pylist()
     measured = {(row["batch"], row["channel"]): row for row in rows}
     without_controls = [batch for batch in batches if (batch, channels[0]) not in measured]
@@ -123,8 +141,7 @@ def preprocessing(
         torch.tensor([[measured[batch, name][percent] for name in channels] for batch in batches])
         for percent in (f"p{percent:02d}" for percent in PERCENTILES)
     )
-    gain, shift, reference = (scale.to(device) for scale in batch_scale(lowest, highest))
-    return Preprocessing(**plain, gain=gain, shift_counts=shift, reference_counts=reference)
+    return lowest, highest
 
 
 def validation_set(
