@@ -209,6 +209,12 @@ def feature_warnings(columns: pd.DataFrame) -> list[str]:
     ]
 
 
+def best_validations(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the validation with the lowest negative ELBO of each training (model and seed)."""
+    validated = metrics[metrics["phase"] == "validation"].reset_index(drop=True)
+    return validated.loc[validated.groupby(["model", "seed"], sort=False)["negative_elbo"].idxmin()]
+
+
 def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return the best validation of each training.
 
@@ -219,7 +225,7 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     validated = metrics[metrics["phase"] == "validation"].reset_index(drop=True)
     trainings = validated.groupby(["model", "seed"], sort=False)
-    best = validated.loc[trainings["negative_elbo"].idxmin()]
+    best = best_validations(metrics)
     last = trainings[["step", "epoch"]].max().rename(columns=lambda name: f"last_{name}")
     columns = [
         "model",
