@@ -63,7 +63,8 @@ def embedding_of(arguments: dict, folder: Path) -> np.ndarray:
     """Embed all cells by the rules' functions; (cell, latent)."""
     take_model(**arguments)
     path = str(folder / "embedding.parquet")
-    embed_cells(**{k: arguments[k] for k in OF_EMBEDDING}, part=0, parts=1, embedding=path)
+    kept = {name: arguments[name] for name in OF_EMBEDDING} | {"part": 0, "parts": 1}
+    embed_cells(**kept, log_variance=False, embedding=path)
     table = pq.read_table(path)
     return np.array([table[name] for name in table.column_names[1:]]).T
 

@@ -10,6 +10,7 @@ from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.files import with_text
 from mcvae_ops.training.diagnostics import salient_warnings
+from mcvae_ops.training.leaks import leak_warnings
 
 # More than these shares lead to a warning.
 MOST_CONSENSUS = 0.25  # share of tiles that take the shift of their plate
@@ -240,6 +241,16 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
         "mean_abs_s_ntc",
         "mean_abs_s_perturbed",
         "nats_without_s",
+        "nats_without_z",
+        "kl_z_ntc",
+        "arm_auroc_z",
+        "arm_auroc_z_samples",
+        "gene_accuracy_z",
+        "gene_accuracy_z_samples",
+        "gene_accuracy_s",
+        "gene_accuracy_chance",
+        "batch_auroc_s",
+        "position_auroc_s",
     ]
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
@@ -263,7 +274,8 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
         names = "; ".join(_training(training) for training in unfinished.itertuples())
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
     for training in summary.itertuples():
-        sentences = salient_warnings(training._asdict())
+        values = training._asdict()
+        sentences = salient_warnings(values) | leak_warnings(values)
         warnings += [f"{_training(training)}: {sentence}." for sentence in sentences.values()]
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:

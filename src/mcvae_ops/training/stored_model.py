@@ -132,7 +132,7 @@ def take_model(
     used = with_names(used, every.labels, batches)
     own = {"name": model_name, "seed": seed, "settings": fixed_settings(settings)}
     used = replace(used, **own, origin=origin)
-    validation = validation_set(every, crops, every.in_split("validation"), device)
+    validation = validation_set(every, crops, index, device)
     check_range(used.preprocessing(validation.crops, validation.batch))
     with full_precision():
         values = validate(used.network, validation, used.preprocessing, weights_from(settings))

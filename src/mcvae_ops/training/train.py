@@ -242,7 +242,7 @@ def train_model(
         identity = identity_of(decisive, [cells, statistics])
         checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
         network = precision.prepare(ContrastiveVAE(family, seed).to(device))
-        validation = validation_set(every, crops, every.in_split("validation"), device)
+        validation = validation_set(every, crops, index, device)
         preprocess = preprocessing(settings, statistics, names, every.batches, device)
         check_range(preprocess(validation.crops, validation.batch))
         sampler = BalancedSampler(
