@@ -54,7 +54,7 @@ def test_a_collapsed_dimension_leaks_in_means_and_not_in_samples(cells):
     assert values["arm_auroc_z_samples"] == pytest.approx(0.5, abs=0.06)
     assert values["gene_accuracy_z_samples"] < 0.2
     assert values["batch_auroc_s"] > 0.85 and "position_auroc_s" not in values
-    warned = leak_warnings(values | {"gene_accuracy_s": 0.9, "kl_z_ntc": 0.2})
+    warned = leak_warnings(values | {"gene_accuracy_s": 0.6, "kl_z_ntc": 0.2})
     assert [*warned] == ["background_knows_the_gene", "background_knows_the_arm",
                          "background_is_empty", "salient_knows_the_batch"]  # fmt: skip
 
@@ -89,5 +89,5 @@ def test_without_s_or_without_a_second_class(cells):
 def test_the_outer_half_is_that_of_the_field_of_view():
     y, x = (axis.ravel() for axis in np.mgrid[:101, :101])
     outer = outer_half(y, x)
-    assert outer.mean() == pytest.approx(0.5, abs=0.02)
+    assert outer.mean() == pytest.approx(0.5, abs=0.03)
     assert not outer[(y == 50) & (x == 50)].any() and outer[(y == 0) | (x == 100)].all()

@@ -158,7 +158,7 @@ def model_costs(settings: dict, n_cells: int, results: Path, timings: Path) -> l
     untrained = [
         m
         for path, m in here
-        if not m["weights"] and not (folders[0] / path / "weights.pt").exists()
+        if not m.get("weights") and not (folders[0] / path / "weights.pt").exists()
     ]
     unread = [m for path, m in here if not (folders[1] / f"{path}.parquet").exists()]
     epochs = sum((shared | model["training"])["epochs"] for model in untrained)

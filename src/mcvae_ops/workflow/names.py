@@ -76,7 +76,7 @@ class Embeddings:
     def __init__(self, config: dict) -> None:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
         self._models, self._batches = config["models"], batch_names(config["screen"])
-        self.stored_models = [m for m, entry in self._models.items() if entry["weights"]]
+        self.stored_models = [m for m, entry in self._models.items() if entry.get("weights")]
         self.trained_models = [m for m in self._models if m not in self.stored_models]
         trained = [
             (model, seed)
