@@ -496,3 +496,31 @@ rule claims:
         novel_groups=config["benchmarks"]["features"]["novel_groups"],
     script:
         "../scripts/claims.py"
+
+
+rule cell_neighbours:
+    """How well gene and well of single cells are told from each space; on request."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.trained,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/cell_neighbours.parquet",
+    log:
+        "logs/{screen}/cell_neighbours.log",
+    benchmark:
+        "benchmarks/{screen}/cell_neighbours.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/cell_neighbours.py"
