@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from mcvae_ops.archive import dataverse
 from mcvae_ops.archive.patterns import wells_of
 from mcvae_ops.doctor.examine import doctor
 from mcvae_ops.doctor.finding import Finding, as_config, as_yaml
@@ -64,7 +65,8 @@ TRUTH: dict[str, dict] = {
         "alignment.in_register": None, "screen.pixel_size_um": None, "crop.size_px": None,
     },
     "jump": {
-        "screen.plates": {"BR00117006": "A01-B06"}, "screen.tiles": "1-2", "screen.tile_size_px": 96,
+        "screen.plates": {"BR00117006": "A01-B06"}, "screen.tiles": "1-2",
+        "screen.tile_size_px": 96,
         "screen.images": JUMP + "r{row:2}c{column:2}f{tile:2}p01-ch{channel}sk1fk1fl1.tiff",
         "screen.channels": None, "screen.control": {"role": "negcon"}, "screen.batch": ["plate"],
         "alignment.in_register": None, "screen.pixel_size_um": None, "crop.size_px": None,
@@ -111,7 +113,8 @@ TRUTH: dict[str, dict] = {
         "screen.plates": {"Biohub_OPS0001": "A1-A3"}, "screen.tile_size_px": [320, 360],
         "screen.images": "{plate}.zarr", "screen.control": {"role": "control"},
         "screen.channels": None, "cells.columns": AT_WORD, "labels.columns": LIBRARY,
-        "screen.features": [], "screen.pixel_size_um": None, "crop.size_px": None,
+        "screen.cut_px": 160, "screen.features": [], "screen.pixel_size_um": None,
+        "crop.size_px": None,
     },
     "real nf1": {
         "screen.plates": {"Plate_2": ["B7", "D6", "D7", "F7", "H12"]}, "screen.tiles": "1-3",
@@ -175,9 +178,10 @@ def looked(name: str, folder: Path, monkeypatch, shared: Path):
     if name == "funk2022":
         with archive_process.serving(twin.root) as server:
             write_study(twin, server.address)
-            doi = f"{server.address}/fine/api/datasets/:persistentId/?persistentId=doi:10.7910/DVN"
+            api = f"{server.address}/fine/api/datasets/:persistentId/?persistentId="
+            monkeypatch.setattr(dataverse, "dataset_url", lambda doi, archive: api + doi)
             yield (
-                twin, f"biostudies:{server.address}/fine/S-BIAD394", f"{doi}/VYKTI5",
+                twin, f"biostudies:{server.address}/fine/S-BIAD394", "doi:10.7910/DVN/VYKTI5",
                 lambda: sum(server.stats()["sent_bytes"].values()),
             )  # fmt: skip
         return
@@ -232,8 +236,10 @@ def test_values_are_right_or_asked_and_lead_to_crops(name, tmp_path, monkeypatch
         counts = {kind: sum(v.startswith(kind) for v in verdicts.values())
                   for kind in ("right", "asked", "wrong")}  # fmt: skip
         n_bytes = float(re.search(r"Read ([\d.]+) MB", page)[1]) * 1e6
-        print(f"{name}: {counts}, {n_bytes / 1e6:.2f} MB ({n_sent / 1e6:.2f} sent), {seconds:.1f} s")
-        assert not counts["wrong"], verdicts
+        print(
+            f"{name}: {counts}, {n_bytes / 1e6:.2f} MB ({n_sent / 1e6:.2f} sent), {seconds:.1f} s"
+        )
+        assert not counts["wrong"], {k: v for k, v in verdicts.items() if v.startswith("wrong")}
         assert abs(n_bytes - n_sent) < 20_000 or n_sent == 0
         assert "Not accepted" not in page
         config = answered(name, screen, config)
@@ -261,12 +267,10 @@ def check_crops(twin: Twin, config: dict, folder: Path) -> None:
     config["archive"] |= {"retries": 1, "timeout_s": 5}
     if config["screen"]["name"] == "funk2022":  # shifts are whole pixels
         config["alignment"] |= {"binning": 1, "upsample_factor": 1, "consensus_tiles": 4}
-    if config["screen"]["name"] == "leonetti":  # to compare counts
-        config["screen"]["counts"] = {"scale": 1000, "offset": 5000}
+    if config["screen"]["name"] == "leonetti":  # to compare counts and numbers of tiles
+        config["screen"] |= {"counts": {"scale": 1000, "offset": 5000}, "cut_px": 128}
     whole = checked(config)
-    n_crops, named = 0, {}
-    for key, counts in twin.truth.items():
-        named[(*key[1:3], *key[3:])] = (key[0], counts)
+    n_crops = 0
     for shard in shards_of(whole, cells_of(whole, run), run):
         is_given = crops_are_given(whole["cells"])
         where = ["plate", "well", "tile", *(["crop"] if is_given else ["y_px", "x_px"])]
@@ -278,8 +282,9 @@ def check_crops(twin: Twin, config: dict, folder: Path) -> None:
             assert planted is not None, cell
             assert gene == twin.labels[planted]
             wanted = expected_crop(twin, planted)
-            if whole["screen"]["name"] == "leonetti" or len(wanted) == len(crop):
-                np.testing.assert_array_equal(crop, wanted)
+            # The channels of this twin are planted in another order than its files have.
+            wanted = wanted[::-1] if whole["screen"]["name"] == "aconcagua" else wanted
+            np.testing.assert_array_equal(crop, wanted)
             n_crops += 1
     assert n_crops == len(twin.labels)
 
@@ -305,7 +310,7 @@ def test_a_folder_is_looked_at_and_planned_through_snakemake(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (["look=nowhere"], r"look=nowhere: .*no folder"),
+        (["look=nowhere"], r"look=\S*nowhere: found no folder"),
         (["look=https://127.0.0.1:9/x"], r"nothing can be listed"),
         (["look=plain", "epochs=3"], r"--config epochs: found beside look"),
     ],

@@ -130,7 +130,13 @@ def _from_images(
     name_plate(images, tables, name)
     for table in tables:
         compare(table, images.places)
-    findings, bright = image_findings(images, listing.root, name, _pixel_size_um(tables))
+    findings, bright = image_findings(
+        images,
+        listing.root,
+        name,
+        _pixel_size_um(tables),
+        images.tiles == [0] and cells is not None and cells.shares.get("tile") == 0,
+    )
     said = {finding.key: finding.value for finding in findings}
     if cells is not None and images.masks and cells.n_rows is not None:
         cells = None if cells.n_rows < 5 * images.n_places else cells

@@ -222,6 +222,10 @@ def _leaves(texts: list[str], hint: str = "", in_folder: bool = True, first: int
 def _folder(part: list[str]) -> list[Leaf]:
     """Return the parts of the names of folders, which are mostly names of plates as a whole."""
     whole = Leaf(part, "", True)
+    if all("__" in value for value in whole.distinct) and len(whole.distinct) > 1:
+        names, stamps = zip(*(value.split("__", 1) for value in part), strict=True)
+        return [Leaf(list(names), "", True), Leaf(["__"] * len(part), "", True),
+                Leaf(list(stamps), "", True)]  # fmt: skip
     inner = list(_leaves(part, "", True, 1))
     says = [leaf for leaf in inner if _are_wells(leaf.distinct) or _hinted(leaf) in
             ("row", "column", "tile", "channel")]  # fmt: skip
@@ -230,10 +234,6 @@ def _folder(part: list[str]) -> list[Leaf]:
         return [whole]
     if any(len(leaf.distinct) > 1 or _are_wells(leaf.distinct) for leaf in says):
         return inner
-    if all("__" in value for value in whole.distinct) and len(whole.distinct) > 1:
-        names, stamps = zip(*(value.split("__", 1) for value in part), strict=True)
-        return [Leaf(list(names), "", True), Leaf(["__"] * len(part), "", True),
-                Leaf(list(stamps), "", True)]  # fmt: skip
     prefix = _common_prefix(whole.distinct)
     if len(whole.distinct) > 1 and all(stain_of(v[len(prefix) :]) for v in whole.distinct):
         return [Leaf([prefix] * len(part), "", True),
@@ -323,6 +323,12 @@ def _assign(leaves: list[Leaf]) -> None:
 
 
 def _assign_wells(leaves: list[Leaf]) -> None:
+    """Find the well: ``r01c02``, else the part with the most names of wells, else ``A/2``."""
+    short = [leaf for leaf in leaves if re.fullmatch(r"\d{1,2}|[A-P]", leaf.values[0])]
+    for row, column in pairwise(short):
+        if (_hinted(row), _hinted(column)) == ("row", "column"):
+            row.role, column.role = "row", "column"
+            return
     wells = [leaf for leaf in leaves if _are_wells(leaf.distinct)]
     if wells:
         best = max(wells, key=lambda leaf: (len(leaf.distinct), not leaf.in_folder))
@@ -330,14 +336,9 @@ def _assign_wells(leaves: list[Leaf]) -> None:
             if leaf.values == best.values:
                 leaf.role = "well"
         return
-    short = [
-        leaf for leaf in leaves
-        if re.fullmatch(r"\d{1,2}|[A-P]", leaf.values[0])
-    ]  # fmt: skip
     for row, column in pairwise(short):
-        is_hinted = (_hinted(row), _hinted(column)) == ("row", "column")
         is_letter = all(re.fullmatch("[A-P]", v) for v in row.distinct)
-        if (is_hinted or is_letter) and all(map(str.isdigit, column.distinct)):
+        if is_letter and all(map(str.isdigit, column.distinct)):
             row.role, column.role = "row", "column"
             return
 

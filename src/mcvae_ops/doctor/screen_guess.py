@@ -279,7 +279,7 @@ def _varying(stores: Sequence[str]) -> list[str]:
 
 
 def image_findings(
-    images: Images, root: str, name: str, said_um: float | None
+    images: Images, root: str, name: str, said_um: float | None, tiles_before_stitching: bool
 ) -> tuple[list[Finding], Brightness | None]:
     """Return what the images say, and how bright they are.
 
@@ -293,6 +293,8 @@ def image_findings(
         Of the screen.
     said_um
         Pixel size that a table says; or None.
+    tiles_before_stitching
+        Whether wells are one image each, and the cells have numbers of tiles that no image has.
     """
     n_wells = sum(map(len, images.wells.values()))
     all_facts = [one for facts in images.facts.values() for one in facts]
@@ -315,7 +317,9 @@ def image_findings(
         Finding("archive.root", root, "The address that was looked at."),
     ]
     bright = brightness([p for one in all_facts for p in one.pixels])
-    stitched = bool(all_facts) and (all_facts[0].is_stitched or _is_large_alone(images, all_facts))
+    stitched = bool(all_facts) and (
+        all_facts[0].is_stitched or _is_large_alone(images, all_facts) or tiles_before_stitching
+    )
     if not stitched:
         findings.append(
             Finding(
@@ -404,7 +408,8 @@ def _size_findings(
             Finding(
                 "screen.cut_px",
                 min(_CUT_PX, max(64, min(height, width) // 2)),
-                "Images of this size are stitched wells, read in windows.",
+                "One image of this size per well, or tiles of cells that no image has: the "
+                "wells are stitched, and read in windows.",
             )
         )
     findings.append(_pixel_finding(facts, said_um))
@@ -438,7 +443,8 @@ def channels_of(images: Images) -> list[dict]:
     """Return the channels as the configuration has them."""
     channels = []
     for group in images.groups:
-        facts = next(iter(images.facts.get(group, [])), None)
+        # A file that was cut short has fewer planes than others.
+        facts = max(images.facts.get(group, []), key=lambda one: one.n_channels, default=None)
         n, named = (facts.n_channels, facts.channels) if facts else (1, ())
         names = _names_in(group, n, named)
         for k, name in enumerate(names):
