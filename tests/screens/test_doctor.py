@@ -230,7 +230,7 @@ def test_values_are_right_or_asked_and_lead_to_crops(name, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with looked(name, tmp_path, monkeypatch, shared) as (twin, look, tables, sent):
         began_s, screen = time.monotonic(), name.replace(" ", "_")
-        text, config, page = examined(screen, look, tables)
+        _, config, page = examined(screen, look, tables)
         seconds, n_sent = time.monotonic() - began_s, sent()
         verdicts = judged(config, page, TRUTH[name])
         counts = {kind: sum(v.startswith(kind) for v in verdicts.values())

@@ -20,8 +20,11 @@ UUID = "CE6A8B2E-9C50-4D1A-B0F1-{:012X}"
 
 
 def phenix() -> list[str]:
-    return [f"P{p}__2020-11-02T1{p}_54_45-Measurement1/Images/r{r:02}c{c:02}f{f:02}p01-ch{k}sk1fk1.tiff"
-            for p, r, c, f, k in product((1, 2), (1, 2), (1, 2, 3), (1, 2), range(1, 6))]  # fmt: skip
+    places = product((1, 2), (1, 2), (1, 2, 3), (1, 2), range(1, 6))
+    return [
+        f"P{p}__2020-11-02T1{p}_54_45-Measurement1/Images/r{r:02}c{c:02}f{f:02}p01-ch{k}sk1fk1.tiff"
+        for p, r, c, f, k in places
+    ]
 
 
 def image_xpress() -> list[str]:

@@ -67,6 +67,10 @@ CALLED: dict[str, tuple[str, ...]] = {
     "dose": (r"(.*_)?concentration(_um)?", r"(.*_)?dose(_um)?"),
     "pixel_size_m": (r"(image_)?metadata_imageresolutionx",),
 }  # fmt: skip
+_OF_ROLE = {
+    role: re.compile("|".join(f"(?:{name})" for name in names)) for role, names in CALLED.items()
+}
+_OF_ANY = re.compile("|".join(f"(?:{role.pattern})" for role in _OF_ROLE.values()))
 _ENDS = (("_Y", "_X"), ("_y", "_x"), ("-0", "-1"), ("_i", "_j"), ("centroid_0", "centroid_1"),
          ("y_px", "x_px"), ("i_0", "j_0"))  # fmt: skip
 _IS_CONTROL = re.compile(
@@ -171,9 +175,7 @@ def _kind_of(path: str, places: Mapping[str, set[str]]) -> str:
 def _are_of_cells_or_labels(header: Header) -> bool:
     """Say whether some column looks like a place, a cell or a label."""
     roles = ("well", "well_row", "y_px", "guide", "gene", "image")
-    names = {name.lower() for name in header.kinds}
-    return any(re.fullmatch(called, name) for role in roles for called in CALLED[role]
-               for name in names)  # fmt: skip
+    return any(_OF_ROLE[role].fullmatch(name.lower()) for role in roles for name in header.kinds)
 
 
 def _read(
@@ -260,8 +262,7 @@ def _of_database(listing: Listing, path: str, size: int) -> Iterator[tuple]:
 
 def _interesting(header: Header) -> list[str]:
     """Return the columns whose names or kinds may say a place, a label or a file."""
-    patterns = [called for names in CALLED.values() for called in names]
-    named = [n for n in header.kinds if any(re.fullmatch(p, n.lower()) for p in patterns)]
+    named = [name for name in header.kinds if _OF_ANY.fullmatch(name.lower())]
     named += [partner for n in list(named) if (partner := x_of(n)) in header.kinds]
     texts = [n for n, kind in header.kinds.items() if kind == "text" and len(n) < 60][:40]
     return list(dict.fromkeys([*named, *texts]))
@@ -294,12 +295,13 @@ def share_of(values: Sequence[str], known: set[str], role: str) -> float:
 def _assign_roles(table: TableFacts, places: Mapping[str, set[str]], listing: Listing) -> None:
     rows, known = table.rows, {role: set(values) for role, values in places.items()}
     known["well"] = {well_name(well) for well in known["well"]}
+    columns = [name for name in table.header.kinds if _OF_ANY.fullmatch(name.lower())]
     for role, names in CALLED.items():
         best: tuple[float, int, str] | None = None
-        for column in table.header.kinds:
-            order = next((k for k, n in enumerate(names) if re.fullmatch(n, column.lower())), None)
-            if order is None:
+        for column in columns:
+            if not _OF_ROLE[role].fullmatch(column.lower()):
                 continue
+            order = next(k for k, n in enumerate(names) if re.fullmatch(n, column.lower()))
             score = _score(role, column, rows, known)
             if score is not None and (best is None or (-score, order) < (-best[0], best[1])):
                 best = score, order, column
