@@ -23,9 +23,9 @@ from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
 settings = json.loads(open("settings.json").read())
 archive = settings["archive"] | {"root": "biostudies:study.json", "files": None}
-list_files(archive, settings["screen"], "files", "left_out")
+list_files(archive, settings["screen"], "files", "left_out.tsv")
 plans._free_bytes = lambda folder: 10**14
-plans.plan("files", "left_out", "parts", settings, "results", "timings")
+plans.plan("files", "left_out.tsv", "parts", settings, "results", "timings")
 """
 
 

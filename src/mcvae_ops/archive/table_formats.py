@@ -146,6 +146,21 @@ def _csv_batches(
         yield pa.Table.from_batches([batch])
 
 
+def first_rows_of_csv(place: Place, columns: Sequence[str], n_rows: int) -> pa.Table:
+    """Return some columns of the first rows of a CSV, as text; only its first bytes are read."""
+    start = _uncompressed(place).read(_LINE_BYTES)
+    dialect = _dialect(start)
+    text = start.decode(dialect.encoding, errors="replace").removeprefix("\ufeff")
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect.delimiter)
+    header = rows.fieldnames  # read before it is replaced
+    rows.fieldnames = dialect.names or header
+    kept = [row for row, _ in zip(rows, range(n_rows + 1), strict=False)]
+    if len(start) == _LINE_BYTES or len(kept) > n_rows:
+        kept = kept[:-1]  # the last line may be cut
+    return pa.table({name: pa.array([row.get(name) for row in kept], pa.string())
+                     for name in columns})  # fmt: skip
+
+
 def _dialect(start: bytes) -> _Dialect:
     """Tell the dialect of a CSV: the delimiter is the sign that its first line has most of."""
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
