@@ -1,6 +1,6 @@
 """Embed every cell: write the posterior means of a trained model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,15 +124,42 @@ def embed_cells(
     network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
     every = read_training_cells(cells)
     rows = rows_of_part(len(every), part, parts)
-    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
+    crops = Crops(Path(index).parent.parent, every)
+    embedded = embed(network, crops, every.batch, rows, preprocess)
     names = latent_names(network.settings)
+    write_embedding(index, rows, embedded, names, (model_name, seed), embedding)
+
+
+def write_embedding(
+    index: str,
+    rows: range,
+    embedded: Iterator[tuple[np.ndarray, np.ndarray]],
+    names: Sequence[str],
+    identity: tuple[str, int],
+    embedding: str,
+) -> None:
+    """Write the vectors of some cells of the index.
+
+    Parameters
+    ----------
+    index, rows
+        The shard index, and the rows that are embedded.
+    embedded
+        Positions and vectors (cell, dimension) of these rows, block by block; see `embed`.
+    names
+        Of the dimensions.
+    identity
+        Name and seed of the model, for the metadata.
+    embedding
+        Output: cell_id and `names` (float32).
+    """
+    model_name, seed = identity
+    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],
         metadata={"model": model_name, "seed": str(seed)},
     )
     progress = Progress(len(rows), "cells", f"embed {model_name}")
-    crops = Crops(Path(index).parent.parent, every)
-    embedded = embed(network, crops, every.batch, rows, preprocess)
     with (
         full_precision(),
         parquet_writer(embedding, schema) as writer,

@@ -4,10 +4,10 @@ The configuration fixes all of them, so no rule has to wait to learn the names o
 is named in the plural of a file holds keyword arguments for ``expand(..., zip, **values)``.
 """
 
+from mcvae_ops.embeddings.spaces import BASELINES, UNTRAINED
 from mcvae_ops.screen import folder_name, tile_numbers
 
 ARMS = ("ntc", "perturbed")
-BASELINES = ("cellprofiler", "random")
 
 
 def without_features(config: dict) -> str | None:
@@ -57,11 +57,13 @@ class Embeddings:
     ----------
     trained, all
         model and seed of every training of the run; of every embedding: those of trainings or those
-        that others made, and the baselines, CellProfiler where cells have features.
+        that others made, and the baselines: CellProfiler where cells have features, random vectors
+        and the shortcuts of ``benchmarks.shortcuts``.
     shown_models
         Models of figures 3, 4 and 5: the main one, then those compared with it.
     shown
-        model and seed of the embeddings of these figures: theirs, and CellProfiler's.
+        model and seed of the embeddings that every benchmark judges: theirs, CellProfiler's and
+        the shortcuts'.
     shown_trainings
         "model/seed" of the first training of each of `shown_models`: their UMAPs, reconstructions.
     main
@@ -73,12 +75,14 @@ class Embeddings:
     def __init__(self, config: dict) -> None:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
         trained = [(model, seed) for model in config["models"] for seed in seeds]
-        baselines = [] if config["source"] == "profiles" else [(model, 0) for model in BASELINES]
+        shortcuts = config["benchmarks"]["shortcuts"]
+        names = [] if config["source"] == "profiles" else [*BASELINES, *shortcuts]
         if without_features(config):
-            baselines.remove(("cellprofiler", 0))
+            names.remove("cellprofiler")
+        baselines = [(model, 0) for model in names]
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
-        in_figures = {*self.shown_models, "cellprofiler"}
-        shown = [pair for pair in trained + baselines if pair[0] in in_figures]
+        judged = {*self.shown_models, "cellprofiler", *shortcuts}
+        shown = [pair for pair in trained + baselines if pair[0] in judged]
         self._given = config["embeddings"]
         self.trained = _columns([] if self._given else trained, "model", "seed")
         self.all = _columns(trained + baselines, "model", "seed")
@@ -86,11 +90,11 @@ class Embeddings:
         self.shown_trainings = [f"{model}/{seeds[0]}" for model in self.shown_models]
         self.main = self.shown_trainings[0]
         tested = config["benchmarks"]["functions"]["significance"]
-        self.significance = f"{tested}/{0 if tested in BASELINES else seeds[0]}"
+        self.significance = f"{tested}/{0 if tested in UNTRAINED else seeds[0]}"
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model may have learnt from cells of the splits for training."""
-        if model in BASELINES:
+        if model in UNTRAINED:
             return False
         return self._given[model]["trained"] if self._given else True
 
