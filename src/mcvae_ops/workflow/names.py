@@ -4,7 +4,7 @@ The configuration fixes all of them, so no rule has to wait to learn the names o
 is named in the plural of a file holds keyword arguments for ``expand(..., zip, **values)``.
 """
 
-from mcvae_ops.embeddings.spaces import BASELINES, UNTRAINED
+from mcvae_ops.embeddings.spaces import BASELINES, SHORTCUTS, UNTRAINED
 from mcvae_ops.screen import folder_name, tile_numbers
 
 ARMS = ("ntc", "perturbed")
@@ -91,6 +91,16 @@ class Embeddings:
         self.main = self.shown_trainings[0]
         tested = config["benchmarks"]["functions"]["significance"]
         self.significance = f"{tested}/{0 if tested in UNTRAINED else seeds[0]}"
+
+    @property
+    def kinds(self) -> dict[str, dict]:
+        """What a score card says of each model of `all`."""
+        kinds = {"cellprofiler": "classical features", "random": "shortcut"}
+        kinds |= dict.fromkeys(SHORTCUTS, "shortcut")
+        for name in self.all["model"]:
+            learnt = "trained on this screen" if self.is_trained(name) else "not trained on it"
+            kinds.setdefault(name, f"given, {learnt}" if self._given else learnt)
+        return {name: {"kind": kinds[name]} for name in dict.fromkeys(self.all["model"])}
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model may have learnt from cells of the splits for training."""
