@@ -6,6 +6,7 @@ INPUTS
     leaderboard.cards                                  cards of other runs, also those of others
 OUTPUTS
     results/{screen}/benchmarks/contents.parquet       what each space is made of
+    results/{screen}/benchmarks/ladder.parquet         retrieval in the same batch, and farther away
     results/{screen}/card.json                         the card of the screen
     results/leaderboard.{html,tsv}                     all cards (target: leaderboard)
 """
@@ -38,6 +39,36 @@ rule contents:
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/contents.py"
+
+
+rule distance_ladder:
+    """Retrieval within a batch, across batches and across plates, from as many cells each."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.all,
+            allow_missing=True,
+        ),
+        complexes="results/{screen}/annotations/complexes.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/ladder.parquet",
+    log:
+        "logs/{screen}/distance_ladder.log",
+    benchmark:
+        "benchmarks/{screen}/distance_ladder.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(240),
+    params:
+        rounds=config["benchmarks"]["complexes"]["bootstrap"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/distance_ladder.py"
 
 
 rule score_card:

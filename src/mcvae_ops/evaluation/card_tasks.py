@@ -177,6 +177,15 @@ def _tasks() -> Iterator[Task]:
             "functions", rung, "functions", (("cells", cells), ("metric", "macro_recall")),
             ("functions",), ("functional_groups",),
         )  # fmt: skip
+    for family, metric, item, lists in (
+        ("retrieval", "mean_reciprocal_rank", "guide", ()),
+        ("complexes", "average_precision", "CORUM", ("complexes",)),
+    ):
+        for cells in ("all", "test"):
+            for rung in ("same batch", "other batch of the plate", "other plate"):
+                half = (("metric", metric), ("item", item), ("against", rung))
+                words = f"ladder, {CELL_SETS[cells]}: {rung}"
+                yield Task(family, words, "ladder", (("cells", cells), *half), lists=lists)
     for against, words in (("batch", "other batches"), ("plate", "other plates")):
         for cells in ("all", "test"):
             found = (("metric", "mean_reciprocal_rank"), ("item", "guide"), ("against", against))
