@@ -61,7 +61,7 @@ def write_card(folder, to: str = "card.json", screen: str = "judged") -> None:
     lists = [str(folder / f"{name}.parquet") for name in ("complexes", "pairs")]
     cells = [str(folder / f"{name}.parquet") for name in ("index", "splits")]
     models = {name: {"kind": "given"} for name in GIVEN}
-    score_card(*cells, None, tables, lists, screen, SETTINGS, models, str(folder / to))
+    score_card(*cells, None, tables, lists, [], screen, SETTINGS, models, str(folder / to))
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,9 @@ rule score_card:
             f"results/{SCREEN}/annotations/{{name}}.parquet",
             name=["complexes", "pairs", "functional_groups", "mitotic_factors"],
         ),
+        encoders=expand(
+            f"results/{SCREEN}/embeddings/{{model}}/0.parquet", model=EMBEDDINGS.encoders
+        ),
     output:
         card=f"results/{SCREEN}/card.json",
     log:

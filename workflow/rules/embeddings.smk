@@ -96,6 +96,36 @@ rule embed_untrained:
         "../scripts/embed_untrained.py"
 
 
+rule encode_cells:
+    """Embed a part of the cells with an encoder that others trained."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+        weights=lambda wildcards: encoder_files(config["encoders"][wildcards.model]),
+    output:
+        embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),
+    log:
+        "logs/{screen}/encode_cells/{model}/{seed}/{part}.log",
+    benchmark:
+        "benchmarks/{screen}/encode_cells/{model}/{seed}/{part}.tsv"
+    wildcard_constraints:
+        model="|".join(EMBEDDINGS.encoders) or "none",
+        part=r"\d+",
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(720),
+        gpu=1,
+    params:
+        model_name="{model}",
+        encoder=lookup(dpath="encoders/{model}", within=config),
+        device=config["training"]["device"],
+        parts=config["profiles"]["embedding_jobs"],
+    script:
+        "../scripts/encode_cells.py"
+
+
 rule join_embeddings:
     """Join the parts of an embedding: one job, or several, embed the cells of a training."""
     input:
@@ -112,7 +142,7 @@ rule join_embeddings:
     benchmark:
         "benchmarks/{screen}/join_embeddings/{model}/{seed}.tsv"
     wildcard_constraints:
-        model="|".join([*config["models"], *CROP_SHORTCUTS]),
+        model="|".join([*config["models"], *EMBEDDINGS.encoders, *CROP_SHORTCUTS]),
     conda:
         "../../envs/cpu.yaml"
     resources:

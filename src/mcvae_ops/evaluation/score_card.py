@@ -18,7 +18,14 @@ from mcvae_ops.benchmarks.contents import RECALL, VARIANCE
 from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
 from mcvae_ops.embeddings.spaces import SHORTCUTS
 from mcvae_ops.evaluation.card_tasks import ANY, FAMILIES, LARGEST, TASKS, Task
-from mcvae_ops.files import count_rows, first_difference, read_blocks, read_frame, write_text
+from mcvae_ops.files import (
+    count_rows,
+    first_difference,
+    read_blocks,
+    read_frame,
+    read_schema,
+    write_text,
+)
 from mcvae_ops.versions import versions
 
 FORMAT = "mcvae-ops score card 1"
@@ -211,6 +218,7 @@ def score_card(
     genes: str | None,
     tables: Sequence[str],
     lists: Sequence[str],
+    encoders: Sequence[str],
     screen_name: str,
     settings: dict,
     models: Mapping[str, dict],
@@ -226,16 +234,24 @@ def score_card(
         Gene profiles, where there are no cells.
     tables, lists
         Benchmark and annotation tables, by the names of their files.
+    encoders
+        Embeddings by encoders that others trained, whose licence and checksum the card tells.
     screen_name, settings, models
         Name of the screen; see `card_of`.
     card
         Output: JSON.
     """
     read = [{Path(path).stem: read_frame(path) for path in paths} for paths in (tables, lists)]
+    models = {**models, **{name: models[name] | known for name, known in map(_encoder, encoders)}}
     split = split_hash(index, splits) if index else genes_hash(genes)
     content = {"format": FORMAT, "screen": screen_name, "made_by": versions()["mcvae-ops"]}
     content |= {"split": split, **card_of(*read, settings, models)}
     write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", card)
+
+
+def _encoder(embedding: str) -> tuple[str, dict]:
+    metadata = read_schema(embedding).metadata
+    return metadata[b"model"].decode(), json.loads(metadata[b"encoder"])
 
 
 def _made_of(contents: pd.DataFrame | None) -> dict[tuple[str, str], dict]:

@@ -1,6 +1,6 @@
 """Embed every cell: write the posterior means of a trained model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +137,7 @@ def write_embedding(
     names: Sequence[str],
     identity: tuple[str, int],
     embedding: str,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write the vectors of some cells of the index.
 
@@ -152,12 +153,14 @@ def write_embedding(
         Name and seed of the model, for the metadata.
     embedding
         Output: cell_id and `names` (float32).
+    metadata
+        More of what is known of the model.
     """
     model_name, seed = identity
     cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],
-        metadata={"model": model_name, "seed": str(seed)},
+        metadata={"model": model_name, "seed": str(seed)} | (metadata or {}),
     )
     progress = Progress(len(rows), "cells", f"embed {model_name}")
     with (

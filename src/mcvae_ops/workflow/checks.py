@@ -491,6 +491,20 @@ def _check_embeddings(config: dict) -> None:
         check_spaces(entry["spaces"], f"embeddings.{name}")
 
 
+def _check_encoders(config: dict) -> None:
+    """Refuse encoders without crops, and files that are not there."""
+    for name, encoder in config["encoders"].items():
+        if config["source"] in ("embeddings", "profiles"):
+            raise _wrong(
+                f"models.{name}.encoder",
+                encoder["file"],
+                f"nothing, because source is {config['source']}, which has no crops",
+                "leave the model out",
+            )
+        if ":" not in encoder["file"]:
+            _check_there(f"models.{name}.encoder.file", encoder["file"])
+
+
 def _check_shortcuts(config: dict) -> None:
     """Refuse shortcuts of crops where there are none."""
     asked = [name for name in config["benchmarks"]["shortcuts"] if name in CROP_SHORTCUTS]
@@ -515,6 +529,7 @@ CHECKS = (
     _check_source,
     _check_embeddings,
     _check_shortcuts,
+    _check_encoders,
     _check_cells,
     _check_places,
     _check_lists,

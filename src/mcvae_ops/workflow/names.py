@@ -57,13 +57,15 @@ class Embeddings:
     ----------
     trained, all
         model and seed of every training of the run; of every embedding: those of trainings or those
-        that others made, and the baselines: CellProfiler where cells have features, random vectors
-        and the shortcuts of ``benchmarks.shortcuts``.
+        that others made, those of encoders, and the baselines: CellProfiler where cells have
+        features, random vectors and the shortcuts of ``benchmarks.shortcuts``.
     shown_models
         Models of figures 3, 4 and 5: the main one, then those compared with it.
     shown
-        model and seed of the embeddings that every benchmark judges: theirs, CellProfiler's and
-        the shortcuts'.
+        model and seed of the embeddings that every benchmark judges: theirs, those of encoders,
+        CellProfiler's and the shortcuts'.
+    encoders
+        Encoders that others trained, those whose licence allows the use.
     shown_trainings
         "model/seed" of the first training of each of `shown_models`: their UMAPs, reconstructions.
     main
@@ -76,12 +78,18 @@ class Embeddings:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
         trained = [(model, seed) for model in config["models"] for seed in seeds]
         shortcuts = config["benchmarks"]["shortcuts"]
-        names = [] if config["source"] == "profiles" else [*BASELINES, *shortcuts]
+        self.encoders = [
+            name
+            for name, encoder in config["encoders"].items()
+            if encoder["commercial"] or not config["commercial_use"]
+        ]
+        no_cells = config["source"] == "profiles"
+        names = [] if no_cells else [*self.encoders, *BASELINES, *shortcuts]
         if without_features(config):
             names.remove("cellprofiler")
         baselines = [(model, 0) for model in names]
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
-        judged = {*self.shown_models, "cellprofiler", *shortcuts}
+        judged = {*self.shown_models, *self.encoders, "cellprofiler", *shortcuts}
         shown = [pair for pair in trained + baselines if pair[0] in judged]
         self._given = config["embeddings"]
         self.trained = _columns([] if self._given else trained, "model", "seed")
@@ -96,7 +104,7 @@ class Embeddings:
     def kinds(self) -> dict[str, dict]:
         """What a score card says of each model of `all`."""
         kinds = {"cellprofiler": "classical features", "random": "shortcut"}
-        kinds |= dict.fromkeys(SHORTCUTS, "shortcut")
+        kinds |= dict.fromkeys(SHORTCUTS, "shortcut") | dict.fromkeys(self.encoders, "encoder")
         for name in self.all["model"]:
             learnt = "trained on this screen" if self.is_trained(name) else "not trained on it"
             kinds.setdefault(name, f"given, {learnt}" if self._given else learnt)
@@ -104,7 +112,7 @@ class Embeddings:
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model may have learnt from cells of the splits for training."""
-        if model in UNTRAINED:
+        if model in (*UNTRAINED, *self.encoders):
             return False
         return self._given[model]["trained"] if self._given else True
 
