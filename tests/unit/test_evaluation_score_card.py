@@ -186,6 +186,9 @@ def test_the_page_and_the_table_hold_the_same_board(folder, tmp_path):
     rows = pd.read_csv(table, sep="\t")
     assert set(rows["model"]) == {*GIVEN, "random", *CELL_SHORTCUTS}
     assert (rows.groupby("task")["rank"].min() == 1).all()
+    # What may hold the label has no rank.
+    is_labelled = rows["flags"].str.contains("label", na=False)
+    assert (rows["rank"].isna() == is_labelled).all() and is_labelled.any()
     assert "10.1101/2023.11.28.569094" in page.read_text()
     assert "</script" not in page.read_text().split("const DATA = ")[1].split("\n")[0]
 

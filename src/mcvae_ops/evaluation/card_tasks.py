@@ -26,8 +26,8 @@ class Family:
         Where the measure comes from.
     higher_is_better
         False for what a representation should not know.
-    not_shortcuts
-        Shortcuts that cannot be asked, because their vectors are made from the guide of the cell.
+    not_asked
+        Shortcuts that are not asked, because their vectors are made from the guide of the cell.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Family:
     paper: str
     doi: str
     higher_is_better: bool = True
-    not_shortcuts: tuple[str, ...] = ()
+    not_asked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ FAMILIES = {
         "share of genes that are hits (q < 0.05)",
         "Besag and Clifford 1991",
         "10.1093/biomet/78.2.301",
-        not_shortcuts=("cell_count",),
+        not_asked=("cell_count",),
     ),
     "guides": Family(
         "Guides of a gene",

@@ -115,27 +115,38 @@ def _alike(first: dict, second: dict) -> bool:
 
 
 def _judge(board: dict) -> None:
-    """Rank the representations on every task, and take the excess over the board's shortcuts."""
-    places: dict[int, list[float]] = {}
+    """Rank the representations on every task, and take the excess over the board's shortcuts.
+
+    A representation that may hold the label has no rank, and takes none from others.
+    """
+    places: dict[tuple[str, str], list[float]] = {}
     for key, task in board["tasks"].items():
-        family = FAMILIES[task["family"]]
+        is_high = FAMILIES[task["family"]].higher_is_better
         found = {
             (one["model"], one["space"]): one["scores"][key]
             for one in board["representations"]
             if key in one["scores"]
         }
-        if family.higher_is_better:
-            with_excess(found, family.not_shortcuts)
-        values = pd.Series([estimate["value"] for estimate in found.values()])
-        ranks = values.rank(method="min", ascending=not family.higher_is_better)
-        for estimate, rank in zip(found.values(), ranks, strict=True):
-            estimate["rank"] = int(rank)
-            if family.higher_is_better and len(found) > 1:
-                places.setdefault(id(estimate), []).append((rank - 1) / (len(found) - 1))
+        if is_high:
+            with_excess(found)
+        ranked = [name for name in found if name not in _labelled(board)]
+        values = pd.Series([found[name]["value"] for name in ranked], dtype=float)
+        ranks = values.rank(method="min", ascending=not is_high)
+        for estimate in found.values():
+            estimate["rank"] = None
+        for name, rank in zip(ranked, ranks, strict=True):
+            found[name]["rank"] = int(rank)
+            if is_high and len(ranked) > 1:
+                places.setdefault(name, []).append((rank - 1) / (len(ranked) - 1))
     for one in board["representations"]:
-        own = [places[id(score)][0] for score in one["scores"].values() if id(score) in places]
+        own = places.get((one["model"], one["space"]))
         one["place"] = sum(own) / len(own) if own else None
     board["representations"].sort(key=lambda one: (one["place"] is None, one["place"] or 0.0))
+
+
+def _labelled(board: dict) -> set[tuple[str, str]]:
+    flagged = (one for one in board["representations"] if "label" in one["flags"])
+    return {(one["model"], one["space"]) for one in flagged}
 
 
 def as_table(boards: Sequence[dict]) -> pd.DataFrame:

@@ -113,18 +113,14 @@ def estimates(rows: pd.DataFrame) -> dict[tuple[str, str], dict]:
     return found
 
 
-def with_excess(found: dict[tuple[str, str], dict], not_shortcuts: Sequence[str]) -> None:
+def with_excess(found: dict[tuple[str, str], dict]) -> None:
     """Add to each estimate what it has above the best shortcut of the task.
 
     The best shortcut is that of the largest estimate, in any of its spaces: the chance that makes
     it the best makes the excess smaller, never larger. Intervals add in quadrature, as if they were
     independent; scores of the same genes vary together, so this interval is rather too wide.
     """
-    controls = {
-        key: estimate
-        for key, estimate in found.items()
-        if key[0] in CONTROLS and key[0] not in not_shortcuts
-    }
+    controls = {key: estimate for key, estimate in found.items() if key[0] in CONTROLS}
     for key, estimate in found.items():
         others = {name: of for name, of in controls.items() if name[0] != key[0]}
         if not others:
@@ -184,9 +180,13 @@ def card_of(
     tasks, rows = {}, {}
     for key, task, where in definitions(tables):
         family = FAMILIES[task.family]
-        found = estimates(_picked(tables[task.benchmark], where))
+        found = {
+            key_of: estimate
+            for key_of, estimate in estimates(_picked(tables[task.benchmark], where)).items()
+            if key_of[0] not in family.not_asked
+        }
         if family.higher_is_better:
-            with_excess(found, family.not_shortcuts)
+            with_excess(found)
         tasks[key] = {
             "family": task.family,
             "rung": key.split("/", 1)[1].replace("/", ", "),

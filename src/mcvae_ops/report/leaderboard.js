@@ -65,7 +65,7 @@ function scoreCell(score) {
     if (score.excess_low > 0) cell.className = "above";
     if (score.excess_high !== null && score.excess_high < 0) cell.className = "below";
   }
-  detail(`rank ${score.rank}`);
+  if (score.rank !== null) detail(`rank ${score.rank}`);
   return cell;
 }
 
@@ -79,7 +79,7 @@ function show() {
   $("heads").replaceChildren(heads);
   $("rows").replaceChildren(...rows.map((one) => {
     const row = element("tr", "", { className: one.is_control ? "control" : "" });
-    row.append(nameCell(one), element("td", one.place === null ? "" : `${Math.round(100 * one.place)} %`));
+    row.append(nameCell(one), element("td", one.place === null ? "not ranked" : `${Math.round(100 * one.place)} %`));
     for (const [key] of tasks) row.append(scoreCell(one.scores[key]));
     return row;
   }));
