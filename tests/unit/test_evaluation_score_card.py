@@ -24,6 +24,7 @@ from mcvae_ops.evaluation.score_card import score_card, split_hash
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import aggregate_profiles
 from mcvae_ops.report.leaderboard_page import leaderboard
+from tests.helpers import browser
 from tests.helpers.embedded_screen import write_screen
 
 GIVEN = ("true", "dense", "batched", "labelled", "gene_labelled", "hidden")
@@ -202,3 +203,25 @@ def test_a_file_that_is_no_card_is_told(content, tmp_path):
     assert str(path) in str(caught.value)
     with pytest.raises(InputError):
         check_card({"format": "other"}, "x")
+
+
+def test_the_page_in_a_browser(folder, tmp_path):
+    path, headings = tmp_path / "leaderboard.html", "document.querySelectorAll('#heads th')"
+    leaderboard([str(folder / "card.json")], str(path), str(tmp_path / "leaderboard.tsv"))
+    first = "document.querySelector('#rows td').textContent"
+    with browser.page(tmp_path / "profile") as page:
+        for width in (1400, 800, 390):
+            page.open(path, width)
+            assert page.value("document.querySelectorAll('#rows tr').length") == 10
+            assert page.value("document.documentElement.scrollWidth") <= width
+            assert page.value(first).startswith("true")
+        page.value(f"{headings}[2].querySelector('button').click()")  # guides: the best first
+        assert page.value(first).startswith("gene_labelled")
+        page.value(f"{headings}[2].querySelector('button').click()")
+        assert page.value(f"{headings}[2].ariaSort") == "ascending"
+        assert not page.value(first).startswith("gene_labelled")
+        page.value("$('family').value = 'complexes'; $('family').onchange()")
+        ladder = page.value(f"[...{headings}].map((one) => one.textContent).join()")
+        assert "held-out cells, without the 5 largest complexes" in ladder
+    assert page.problems == []
+    assert all(address.startswith(("file://", "data:")) for address in page.addresses)
