@@ -6,6 +6,7 @@ is named in the plural of a file holds keyword arguments for ``expand(..., zip, 
 
 from mcvae_ops.embeddings.spaces import BASELINES, SHORTCUTS, UNTRAINED
 from mcvae_ops.screen import folder_name, tile_numbers
+from mcvae_ops.weights_header import read_header
 
 ARMS = ("ntc", "perturbed")
 
@@ -61,6 +62,8 @@ class Embeddings:
         features, random vectors and the shortcuts of ``benchmarks.shortcuts``.
     shown_models
         Models of figures 3, 4 and 5: the main one, then those compared with it.
+    trained_models, stored_models
+        Models that are trained here; those whose weights another run has trained, with one seed.
     shown
         model and seed of the embeddings that every benchmark judges: theirs, those of encoders,
         CellProfiler's and the shortcuts'.
@@ -76,7 +79,14 @@ class Embeddings:
 
     def __init__(self, config: dict) -> None:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
-        trained = [(model, seed) for model in config["models"] for seed in seeds]
+        self._models, self._batches = config["models"], batch_names(config["screen"])
+        self.stored_models = [m for m, entry in self._models.items() if entry.get("weights")]
+        self.trained_models = [m for m in self._models if m not in self.stored_models]
+        trained = [
+            (model, seed)
+            for model in self._models
+            for seed in (seeds[:1] if model in self.stored_models else seeds)
+        ]
         shortcuts = config["benchmarks"]["shortcuts"]
         self.encoders = [
             name
@@ -114,7 +124,21 @@ class Embeddings:
         """Return whether a model may have learnt from cells of the splits for training."""
         if model in (*UNTRAINED, *self.encoders):
             return False
+        if model in self.stored_models:
+            return not self._batches.isdisjoint(
+                read_header(self._models[model]["weights"])["batches"]
+            )
         return self._given[model]["trained"] if self._given else True
+
+
+def batch_names(screen: dict) -> set[str]:
+    """Return the names of the batches that a screen may have; see `shards.index.batches_of`."""
+    places = [
+        {"plate": plate, "well": well}
+        for plate, wells in screen["plates"].items()
+        for well in wells
+    ]
+    return {"/".join(place[part] for part in screen["batch"]) for place in places}
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
