@@ -36,6 +36,7 @@ rule embed_cells:
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         parts=config["profiles"]["embedding_jobs"],
+        log_variance=config["profiles"]["log_variance"],
     script:
         "../scripts/embed_cells.py"
 

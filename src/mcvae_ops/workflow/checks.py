@@ -27,6 +27,7 @@ from mcvae_ops.screen import (
     tile_shape,
 )
 from mcvae_ops.tiles.chain import resolve_chain
+from mcvae_ops.weights_header import check_fit, read_header
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths, profile_places
 from mcvae_ops.workflow.shorthand import NO_IMAGES
@@ -212,6 +213,19 @@ def _check_models(config: dict) -> None:
             f"cellprofiler, random or one of models ({', '.join(models)})",
             "choose one of them",
         )
+
+
+def _check_stored_models(config: dict) -> None:
+    """Refuse weights of another run that do not fit this screen."""
+    screen, size_px = config["screen"], config["crop"]["size_px"]
+    for name, model in config["models"].items():
+        if model["weights"]:
+            check_fit(
+                f"configuration key models.{name}.weights",
+                read_header(model["weights"]),
+                [channel["name"] for channel in screen["channels"]],
+                {"size_px": size_px, "pixel_size_um": screen["pixel_size_um"]},
+            )
 
 
 def _check_cells(config: dict) -> None:
@@ -494,6 +508,7 @@ CHECKS = (
     _check_tiles,
     _check_split,
     _check_models,
+    _check_stored_models,
     _check_source,
     _check_embeddings,
     _check_cells,

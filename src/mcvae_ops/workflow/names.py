@@ -5,6 +5,7 @@ is named in the plural of a file holds keyword arguments for ``expand(..., zip, 
 """
 
 from mcvae_ops.screen import folder_name, tile_numbers
+from mcvae_ops.weights_header import read_header
 
 ARMS = ("ntc", "perturbed")
 BASELINES = ("cellprofiler", "random")
@@ -60,6 +61,8 @@ class Embeddings:
         that others made, and the baselines, CellProfiler where cells have features.
     shown_models
         Models of figures 3, 4 and 5: the main one, then those compared with it.
+    trained_models, stored_models
+        Models that are trained here; those whose weights another run has trained, with one seed.
     shown
         model and seed of the embeddings of these figures: theirs, and CellProfiler's.
     shown_trainings
@@ -72,7 +75,14 @@ class Embeddings:
 
     def __init__(self, config: dict) -> None:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
-        trained = [(model, seed) for model in config["models"] for seed in seeds]
+        self._models, self._batches = config["models"], batch_names(config["screen"])
+        self.stored_models = [m for m, entry in self._models.items() if entry.get("weights")]
+        self.trained_models = [m for m in self._models if m not in self.stored_models]
+        trained = [
+            (model, seed)
+            for model in self._models
+            for seed in (seeds[:1] if model in self.stored_models else seeds)
+        ]
         baselines = [] if config["source"] == "profiles" else [(model, 0) for model in BASELINES]
         if without_features(config):
             baselines.remove(("cellprofiler", 0))
@@ -92,7 +102,21 @@ class Embeddings:
         """Return whether a model may have learnt from cells of the splits for training."""
         if model in BASELINES:
             return False
+        if model in self.stored_models:
+            return not self._batches.isdisjoint(
+                read_header(self._models[model]["weights"])["batches"]
+            )
         return self._given[model]["trained"] if self._given else True
+
+
+def batch_names(screen: dict) -> set[str]:
+    """Return the names of the batches that a screen may have; see `shards.index.batches_of`."""
+    places = [
+        {"plate": plate, "well": well}
+        for plate, wells in screen["plates"].items()
+        for well in wells
+    ]
+    return {"/".join(place[part] for part in screen["batch"]) for place in places}
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:
