@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.benchmarks import counterfactuals as module
 from mcvae_ops.benchmarks.counterfactuals import (
     called_gene,
     counterfactuals,
@@ -11,7 +12,7 @@ from mcvae_ops.benchmarks.counterfactuals import (
     ring_features,
 )
 from mcvae_ops.errors import InputError
-from mcvae_ops.figures.figs_counterfactuals import use_of_s
+from mcvae_ops.figures.figs_counterfactuals import figs8, use_of_s
 from mcvae_ops.training.train import train_model
 from tests.helpers.fake_shards import (
     MCVAE,
@@ -80,12 +81,8 @@ def test_a_control_gets_the_ring_of_the_gene(screen, tmp_path):
         index="item", columns="against", values="value"
     )
     assert set(rows.index) == {"GENE1", "GENE2", "GENE3", "GENE4"}
-    assert (
-        rows.loc["GENE4", ["gene", "axis", "mean", "cell"]].min()
-        > 0.7
-        > 0.3
-        > rows["control"]["GENE4"]
-    )
+    taken = rows.loc["GENE4"]
+    assert taken[["gene", "axis", "mean", "cell"]].min() > 0.7 > 0.3 > taken["control"]
     cells = pd.read_parquet(arguments["pictures"])
     maps = {kind: cells[(cells["gene"] == "GENE4") & (cells["kind"] == kind)]["value"].to_numpy()
             for kind in ("map_cell", "map_gene")}  # fmt: skip
@@ -94,6 +91,19 @@ def test_a_control_gets_the_ring_of_the_gene(screen, tmp_path):
     y, x = np.mgrid[:16, :16] / 16 - 0.5 + 0.5 / 16
     ring = np.abs(np.hypot(y, x) - 0.2) < 0.05
     assert added[[0, 3]][:, ring].mean() > 5 * abs(added[[1, 2]][:, ring].mean())
+
+
+def test_without_enough_cells_tables_and_figure_are_empty(screen, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FEWEST_CELLS", 1000)
+    arguments = given(screen, MCVAE, TRAINING | {"epochs": 1}, tmp_path)
+    counterfactuals(**arguments)
+    tables = {
+        name: pd.read_parquet(arguments[key]).assign(model="mcvae")
+        for name, key in (("counterfactuals", "benchmark"), ("counterfactual_cells", "pictures"))
+    }
+    assert all(table.empty for table in tables.values())
+    _, data = figs8(tables, {}, {"profiles": {"main_model": "mcvae"}})
+    assert "no gene has" in data["note"].item()
 
 
 def test_a_model_without_s_is_refused(screen, tmp_path):

@@ -12,17 +12,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mcvae_ops.benchmarks.counterfactuals import MAP, SHOWN_CELLS
+from mcvae_ops.benchmarks.counterfactuals import FEWEST_CELLS, MAP, SHOWN_CELLS
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source_data import RUN, choose, drawn, needed
+from mcvae_ops.figures.source_data import RUN, choose, drawn
 
 KINDS = {
-    "control": "control", "control_decoded": "control,\ndecoded",
-    "mean": "with mean s\nof the gene",    "cell": "with s of a cell\nof the gene", "gene_decoded": "gene,\ndecoded", "gene": "gene",
-}  # fmt: skip
+    "control": "control",
+    "control_decoded": "control,\ndecoded",
+    "mean": "with mean s\nof the gene",
+    "cell": "with s of a cell\nof the gene",
+    "gene_decoded": "gene,\ndecoded",
+    "gene": "gene",
+}
 MAPS = {"map_cell": "altered\n− control", "map_gene": "gene\n− control"}
 CALLED = {"control": "controls", "mean": "mean s", "axis": "moved s", "cell": "s of a cell",
           "gene": "gene"}  # fmt: skip
+TITLE = "Controls with the salient state of a gene"
 N_CHANNELS = 2
 SHOWN = (1, 99.8)  # percentiles of the pixels of the real cells that are black and white
 LEAST_NATS = 1.0  # per cell; a decoder that loses less without s does not use it
@@ -32,7 +37,8 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     """Draw for each gene two channels of the cells, the differences, and what is taken for it."""
     main = settings["profiles"]["main_model"]
     cells = choose(tables["counterfactual_cells"], model=main)
-    cells = needed(cells, "figure figs8, table counterfactual_cells").dropna(axis=1, how="all")
+    if cells.empty:
+        return _without_genes()
     called = choose(tables["counterfactuals"], model=main)
     genes = list(cells["gene"].unique())
     figure = style.new_figure(10.5, 1.3 * len(genes) + 1.6)
@@ -64,8 +70,17 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         "reconstructions of real cells (cross-validated; 95 % interval); dashed: guessing. "
         + use_of_s(choose(tables["metrics"], model=main))
     )
-    style.finish(figure, "figs8", "Controls with the salient state of a gene", note)
+    style.finish(figure, "figs8", TITLE, note)
     return figure, drawn((RUN, called), (RUN, cells))
+
+
+def _without_genes() -> tuple[Figure, pd.DataFrame]:
+    """Say that no gene has enough cells, as in a small screen."""
+    figure = style.new_figure(6, 2)
+    words = f"no gene has {FEWEST_CELLS} cells that the model never trained on"
+    style.bare(figure.subplots(), words)
+    style.finish(figure, "figs8", TITLE, "Controls of the same batches are needed as well.")
+    return figure, pd.DataFrame({"source": [RUN], "note": [words]})
 
 
 def most_changed(cells: pd.DataFrame) -> list[str]:
