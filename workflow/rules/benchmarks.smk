@@ -61,6 +61,7 @@ rule covariates:
         "benchmarks/{screen}/covariates.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
@@ -313,6 +314,7 @@ rule power_curve:
         "benchmarks/{screen}/power_curve.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),
@@ -345,7 +347,7 @@ rule dose_response:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(120),
     params:
         pattern=config["benchmarks"]["doses"]["pattern"],
@@ -379,6 +381,7 @@ rule hits:
         f"benchmarks/{SCREEN}/hits.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),
@@ -409,7 +412,7 @@ rule altered_features:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     script:
         "../scripts/altered_features.py"

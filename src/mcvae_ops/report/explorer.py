@@ -99,8 +99,9 @@ def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
             "effect": row.get("effect", "") or "neither salient nor background for sure",
             "guides that agree": f"{row['n_guides_agree']} of {row['n_guides']}",
             NEAREST: row["neighbours"],
-            "chance of one so near": f"{row['neighbour_p']:.2g}",
         }
+        if np.isfinite(row["neighbour_p"]):
+            shown["chance of one so near"] = f"{row['neighbour_p']:.2g}"
         lines[row[level_of(hits)]] = [
             [reworded(word, words), value] for word, value in shown.items()
         ]

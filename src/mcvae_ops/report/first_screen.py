@@ -203,7 +203,9 @@ def in_words(row: Mapping) -> str:
         f"{row['n_guides_agree']} of {style.counted(row['n_guides'], 'guides')} agree",
     ]
     if row["neighbours"]:
-        parts.append(f"resembles {row['neighbours']}")
+        chance = row["neighbour_p"]
+        as_near = f" (chance of one so near: {chance:.2g})" if np.isfinite(chance) else ""
+        parts.append(f"nearest to {row['neighbours'].replace('; ', ', ')}{as_near}")
     if not row["survives_confounders"]:
         parts.append("may be an effect of density or place alone")
     return "; ".join(parts) + "."

@@ -271,7 +271,8 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
     warnings = []
     unfinished = summary[summary["step"] == summary["last_step"]]
     if len(unfinished):
-        names = "; ".join(_training(training) for training in unfinished.itertuples())
+        named = "; ".join(_training(training) for training in unfinished.itertuples())
+        names = "All trainings" if len(unfinished) == len(summary) else named
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
     for training in summary.itertuples():
         values = training._asdict()

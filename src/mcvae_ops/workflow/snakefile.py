@@ -24,6 +24,15 @@ def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
         check_overlays(map(read_yaml, (Path(defaults), *files)), read_yaml(Path(schema)))
 
 
+def check_look(config: dict) -> None:
+    """End Snakemake with a sentence if the command line of the doctor says something else, too."""
+    if unknown := set(config) - {"look", "tables", "name"}:
+        raise WorkflowError(
+            f"--config {min(unknown)}: found beside look, expected tables=ADDRESS or name=NAME "
+            "alone; leave it out, and change the configuration that the doctor writes."
+        )
+
+
 def read_configuration(config: dict, defaults: str, schema: str, repository: str) -> dict:
     """Return the whole configuration, checked."""
     with _one_sentence():
