@@ -524,3 +524,28 @@ rule cell_neighbours:
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/cell_neighbours.py"
+
+
+rule counterfactuals:
+    """Fig. S8: control cells with the salient state of the first hits."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+        weights="results/{screen}/models/{model}/{seed}/weights.pt",
+        hits="results/{screen}/hits.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/{model}/{seed}/counterfactuals.parquet",
+        pictures="results/{screen}/benchmarks/{model}/{seed}/counterfactual_cells.parquet",
+    log:
+        "logs/{screen}/counterfactuals/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/counterfactuals/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        model_name="{model}",
+    script:
+        "../scripts/counterfactuals.py"

@@ -5,7 +5,7 @@ texture of scikit-image, a control cell the texture alone. What the perturbation
 and nothing else; what cells do anyway is the texture. A gene is a digit, a guide one handwritten
 digit, a well a texture.
 
-    python -m mcvae_ops.simulate.digits digits
+    python -m mcvae_ops.simulate.digits results/digits_archive
 """
 
 import argparse
