@@ -117,6 +117,6 @@ def embed_untrained(
     preprocess = preprocessing(settings, statistics, channels, every.batches, device)
     rows = rows_of_part(len(every), part, parts)
     crops = Crops(Path(index).parent.parent, every)
-    embedded = embed(network, crops, every.batch, rows, preprocess)
+    embedded = embed(network, crops, every.batch, rows, preprocess, log_variance=False)
     names = latent_names(network.settings)
     write_embedding(index, rows, embedded, names, ("untrained", 0), embedding)
