@@ -1,6 +1,7 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make evaluate  models compared on three further screens, on which no model was developed
+# make digits   digits over textures: does the background hold what perturbations do?
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests of units and of the workflow's plans
 # make test-runs  the tests that run whole screens and trainings: killed, damaged, on hostile servers
@@ -20,7 +21,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens evaluate check calibration test test-runs test-slurm lanes lint rehearsal bench bench-gpu docs
+.PHONY: help demo screens digits evaluate check calibration test test-runs test-slurm lanes lint rehearsal bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -47,6 +48,11 @@ screens: .venv/installed
 	$(call RUN,--configfile config/compounds.yaml)
 	$(BIN)/pytest tests/screens
 	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
+
+digits: .venv/installed
+	$(BIN)/python -m mcvae_ops.simulate.digits results/digits_archive
+	$(call RUN,results/digits/benchmarks/cell_neighbours.parquet --configfile config/digits.yaml)
+	@echo "Table: results/digits/benchmarks/cell_neighbours.parquet"
 
 EVALUATION := config/config.yaml config/dcvae.yaml config/evaluation/evaluation.yaml
 

@@ -36,10 +36,10 @@ def screen(tmp_path):
         ids = [f"P{k}_{i}" for i in range(140)]
         table = pd.DataFrame(values, columns=[f"f{i}" for i in range(25)])
         table.insert(0, "cell_id", ids)
-        paths.append(str(tmp_path / f"{k}.parquet"))
+        paths.append(str(tmp_path / f"P{k}.parquet"))
         write_parquet(table, paths[-1])
         guide = np.char.add(np.char.lower(gene), (np.arange(140) % 2 + 1).astype(str))
-        cells = {"cell_id": ids, "batch": f"P{k}", "gene": gene, "guide": guide}
+        cells = {"cell_id": ids, "plate": f"P{k}", "batch": f"P{k}", "gene": gene, "guide": guide}
         index.append(pd.DataFrame(cells | {"is_ntc": gene == "NTC"}))
     write_parquet(pd.concat(index), tmp_path / "index.parquet")
     return str(tmp_path / "index.parquet"), paths
@@ -63,6 +63,17 @@ def test_hits_alone_are_listed_with_what_they_change_most(screen, tmp_path, rows
     # The MAD of a normal distribution is 0.6745 standard deviations.
     assert found["robust_z"].tolist()[:2] == pytest.approx([3 / 0.6745, -2 / 0.6745], rel=0.25)
     assert found["robust_z"].abs().is_monotonic_decreasing
+
+
+def test_features_that_are_read_in_parts_give_the_same(screen, tmp_path, monkeypatch):
+    hits = tmp_path / "hits.parquet"
+    write_parquet(pd.DataFrame({"gene": ["A", "B"], "guide": "", "is_hit": True}), hits)
+    found = []
+    for n_features in (128, 7):
+        monkeypatch.setattr("mcvae_ops.benchmarks.features.altered_features.FEATURES", n_features)
+        altered_features(*screen, str(hits), str(tmp_path / "altered.parquet"))
+        found.append(pd.read_parquet(tmp_path / "altered.parquet"))
+    pd.testing.assert_frame_equal(*found)
 
 
 def test_without_a_hit_the_table_is_empty_and_keeps_its_types(screen, tmp_path):

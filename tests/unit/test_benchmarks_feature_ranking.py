@@ -15,6 +15,7 @@ from mcvae_ops.benchmarks.features.feature_ranking import feature_ranking
 from mcvae_ops.benchmarks.features.feature_tests import (
     Comparison,
     compare_with_controls,
+    nan_median,
     rank_published,
     rank_strict,
     robust_z,
@@ -55,6 +56,17 @@ def test_robust_z_by_hand_and_by_scipy():
     controls = np.random.default_rng(2).normal(size=(30, 4))
     expected = (group - np.median(controls, axis=0)).mean(axis=0) / median_abs_deviation(controls)
     np.testing.assert_allclose(robust_z(np.tile(group, 4), controls), expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8, 700])
+def test_medians_are_those_of_numpy(n):
+    values = np.random.default_rng(n).normal(size=(n, 40))
+    values[np.random.default_rng(n).random((n, 40)) < 0.2] = np.nan
+    values[:, 3], values[: n // 3, 4] = np.nan, np.inf
+    known = np.isfinite(values).any(axis=0)
+    expected = np.full(40, np.nan)
+    expected[known] = np.nanmedian(values[:, known], axis=0)
+    np.testing.assert_array_equal(nan_median(values), expected)
 
 
 def test_constant_features_and_zero_mad():
@@ -126,15 +138,14 @@ def screen(tmp_path_factory):
         x[rng.random(n) < 0.02, 5] = np.nan
         x[rng.random(n) < 0.02, 6] = np.inf
         part = pd.DataFrame({"cell_id": [f"b{batch}_{k}" for k in range(n)], "gene": gene})
-        part["batch"] = f"P/A{batch}"
+        part["plate"], part["batch"] = str(batch), f"P/A{batch}"
         part["is_ntc"] = part["gene"] == "NTC"
         table = pd.DataFrame(x.astype(np.float32), columns=[f"f{k:02d}" for k in range(20)])
         table.insert(0, "cell_id", part["cell_id"])
         paths.append(str(folder / f"{batch}.parquet"))
         write_parquet(table, paths[-1])
-        cells.append(part)
-    index = pd.concat(cells).sample(frac=0.9, random_state=0)  # shuffled, some cells without crop
-    write_parquet(index, folder / "index.parquet")
+        cells.append(part.sample(frac=0.9, random_state=batch))  # shuffled, some without crop
+    write_parquet(pd.concat(cells), folder / "index.parquet")
     groups = pd.DataFrame({"gene": ["ACTB", "TUBB"], "group": ["actin", "tubulin"]})
     write_parquet(groups, folder / "groups.parquet")
     return folder, paths
@@ -222,6 +233,6 @@ def test_group_without_cells_and_unknown_group(screen):
 
 def test_tables_of_different_features(screen, tmp_path):
     short = pd.read_parquet(screen[1][1]).drop(columns="f07")
-    write_parquet(short, tmp_path / "short.parquet")
+    write_parquet(short, tmp_path / "1.parquet")
     with pytest.raises(InputError, match="found 19 features"):
-        rank(screen, features=[screen[1][0], str(tmp_path / "short.parquet")])
+        rank(screen, features=[screen[1][0], str(tmp_path / "1.parquet")])

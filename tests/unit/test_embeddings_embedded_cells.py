@@ -108,7 +108,7 @@ def test_an_exchange_of_labels_in_parts_gives_the_same_p_values(folder, monkeypa
     monkeypatch.setattr(exchange, "PART", 6_000)
     monkeypatch.setattr(exchange, "SUMS", 100)
     latent = Latent(folder / "embedding.parquet").part(kept, COLUMNS)
-    assert len(exchange._parts(exchange.strata_of(group_of, *labels[:2]), 3)) > 3
+    assert len(exchange._parts(exchange.strata_of(group_of, *labels[:2]), 3, 1)) > 3
     np.testing.assert_array_equal(exchange.distance_of_means(latent, *labels), whole)
 
 

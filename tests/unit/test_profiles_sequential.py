@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.profiles.exchange import distance_of_means
 from mcvae_ops.profiles.sequential import (
     ENOUGH,
@@ -97,3 +98,13 @@ def test_groups_one_by_one_draw_the_same_in_any_order_and_may_have_no_test():
     first = next(value for group, _, value in seen if group == 2)
     assert first == np.random.default_rng([5, 2, 0]).random(300)[0]
     assert len(seen) == 3 and ENOUGH < 250  # one block for group 0, two for group 2
+
+
+def test_p_values_do_not_depend_on_the_number_of_threads(monkeypatch):
+    world = genes_world(0, 40, 5, 6)
+    alone = distance_of_means(*world, 300, 0)
+    monkeypatch.setattr("mcvae_ops.profiles.exchange.PART", 1 << 18)  # and of parts
+    for threads in (1, 3):
+        np.testing.assert_array_equal(distance_of_means(*world, 300, 0, threads), alone)
+    one, several = (retrieval_from_controls(*world, 60, 0, threads) for threads in (1, 3))
+    np.testing.assert_array_equal(one, several)

@@ -61,6 +61,7 @@ rule covariates:
         "benchmarks/{screen}/covariates.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(240),
@@ -313,6 +314,7 @@ rule power_curve:
         "benchmarks/{screen}/power_curve.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),
@@ -345,7 +347,7 @@ rule dose_response:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(120),
     params:
         pattern=config["benchmarks"]["doses"]["pattern"],
@@ -379,6 +381,7 @@ rule hits:
         f"benchmarks/{SCREEN}/hits.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),
@@ -409,7 +412,7 @@ rule altered_features:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=growing(16000),
+        mem_mb=growing(8000),
         runtime=growing(240),
     script:
         "../scripts/altered_features.py"
@@ -493,3 +496,56 @@ rule claims:
         novel_groups=config["benchmarks"]["features"]["novel_groups"],
     script:
         "../scripts/claims.py"
+
+
+rule cell_neighbours:
+    """How well gene and well of single cells are told from each space; on request."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.trained,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/cell_neighbours.parquet",
+    log:
+        "logs/{screen}/cell_neighbours.log",
+    benchmark:
+        "benchmarks/{screen}/cell_neighbours.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/cell_neighbours.py"
+
+
+rule counterfactuals:
+    """Fig. S8: control cells with the salient state of the first hits."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+        weights="results/{screen}/models/{model}/{seed}/weights.pt",
+        hits="results/{screen}/hits.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/{model}/{seed}/counterfactuals.parquet",
+        pictures="results/{screen}/benchmarks/{model}/{seed}/counterfactual_cells.parquet",
+    log:
+        "logs/{screen}/counterfactuals/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/counterfactuals/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        model_name="{model}",
+    script:
+        "../scripts/counterfactuals.py"

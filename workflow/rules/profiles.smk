@@ -74,6 +74,7 @@ rule guide_significance:
         "benchmarks/{screen}/guide_significance.tsv"
     conda:
         "../../envs/cpu.yaml"
+    threads: 4
     resources:
         mem_mb=growing(8000),
         runtime=growing(360),

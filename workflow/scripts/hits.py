@@ -1,4 +1,4 @@
 from mcvae_ops.benchmarks.hits.hit_table import hits
 from mcvae_ops.workflow.job import run
 
-run(hits, snakemake)
+run(hits, snakemake, threads=snakemake.threads)

@@ -155,7 +155,11 @@ def model_costs(settings: dict, n_cells: int, results: Path, timings: Path) -> l
     runs = [(name, seed) for name in models for seed in shared["seeds"]]
     here = [(f"{name}/{seed}", models[name]) for name, seed in runs]
     folders = results / "models", results / "embeddings"
-    untrained = [m for path, m in here if not (folders[0] / path / "weights.pt").exists()]
+    untrained = [
+        m
+        for path, m in here
+        if not m.get("weights") and not (folders[0] / path / "weights.pt").exists()
+    ]
     unread = [m for path, m in here if not (folders[1] / f"{path}.parquet").exists()]
     epochs = sum((shared | model["training"])["epochs"] for model in untrained)
     values = sum(

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import scipy.linalg
 
-from mcvae_ops.embeddings.embedded_cells import check_aligned, is_unseen
+from mcvae_ops.embeddings.embedded_cells import check_aligned, is_unseen, read_cells
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import (
     in_order,
@@ -40,30 +40,29 @@ class Plate(NamedTuple):
         Of its cells in the index.
     features
         Its table of features; None if there is none.
-    is_fitted
-        Which of its cells models are trained on, (cell,).
     """
 
     rows: range
     features: str | None
-    is_fitted: np.ndarray
 
 
-def plates_of(index: str, splits: str, features: Sequence[str]) -> list[Plate]:
+def plates_of(index: str, features: Sequence[str]) -> list[Plate]:
     """Return the plates of a screen in the order of the index."""
     names, plate = in_order(read_codes(index, ["plate"])["plate"])
-    parts, part = in_order(read_codes(splits, ["split"])["split"])
-    is_fitted = ~is_unseen(pd.Series(parts))[part]
     path_of = {Path(path).stem: path for path in features}
     starts = np.flatnonzero(np.diff(plate, prepend=-1)).tolist()
     return [
-        Plate(range(start, stop), path_of.get(names[plate[start]]), is_fitted[start:stop])
+        Plate(range(start, stop), path_of.get(names[plate[start]]))
         for start, stop in pairwise([*starts, len(plate)])
     ]
 
 
-def features_of(index: str, plate: Plate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def features_of(
+    index: str, plate: Plate, names: Sequence[str] | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the features of the indexed cells of a plate, row group by row group.
+
+    `names` are the features that are read; all, where they are not given.
 
     Yields
     ------
@@ -71,7 +70,7 @@ def features_of(index: str, plate: Plate) -> Iterator[tuple[np.ndarray, np.ndarr
     NaN.
     """
     indexed = pd.Index(_names_of(index, plate))
-    for rows in row_groups(plate.features):
+    for rows in row_groups(plate.features, names and ["cell_id", *names]):
         features = rows.to_pandas()
         at = indexed.get_indexer(features.pop("cell_id"))
         yield at[at >= 0], features[at >= 0].to_numpy(np.float32)
@@ -147,13 +146,14 @@ def cellprofiler_pca(
         If there are fewer usable features than components, or if a cell has no features.
     """
     check_aligned(index, splits)
-    plates = plates_of(index, splits, features)
+    plates = plates_of(index, features)
+    is_fitted = ~is_unseen(read_cells(splits, ["split"])["split"])
     _check_features(plates, index)
 
     def training_features() -> Iterator[np.ndarray]:
         for plate in plates:
             for at, values in features_of(index, plate):
-                yield values[plate.is_fitted[at]]
+                yield values[is_fitted[plate.rows.start + at]]
 
     mean, n_finite, n_fitted = means_of(training_features())
     scatter = np.zeros((len(mean), len(mean)))

@@ -146,6 +146,11 @@ class Latent:
                 start = stop
 
 
+def some_cells(latent: np.ndarray | Latent, rows: np.ndarray) -> np.ndarray | Latent:
+    """Return some cells (ascending rows, or a mask); of an embedding in its file, none is read."""
+    return latent.part(rows, latent.columns) if isinstance(latent, Latent) else latent[rows]
+
+
 def read_latent(index: str | Path, path: str | Path) -> Latent:
     """Return the vectors of an embedding, after a check that it has the cells of the index.
 

@@ -42,6 +42,10 @@ class CentredCells:
             self._means[batch] = own.mean(axis=0)
             self.controls[batch] = own - self._means[batch]
 
+    def hold(self) -> None:
+        """Read all cells of an embedding in its file, for those who ask for cells many times."""
+        self._latent = np.asarray(self._latent)
+
     def __len__(self) -> int:
         return self.shape[0]
 

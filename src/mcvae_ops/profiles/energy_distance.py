@@ -80,6 +80,7 @@ def energy_from_controls(
     group_of: np.ndarray,
     permutations: int,
     seed: int,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the energy distance of each group from the controls of its batches, and its p value.
 
@@ -89,8 +90,9 @@ def energy_from_controls(
         (cell, dimension), finite.
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
-    permutations, seed
-        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
+    permutations, seed, threads
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed; how
+        many groups are tested at a time.
 
     Returns
     -------
@@ -105,4 +107,4 @@ def energy_from_controls(
         return energy_exchange([(latent[cells], latent[others]) for cells, others in pools[group]])
 
     tested = np.array([len(pairs) > 0 for pairs in pools])
-    return exchange_one_by_one(prepare, tested, permutations, seed, "energy distance")
+    return exchange_one_by_one(prepare, tested, permutations, seed, "energy distance", threads)

@@ -15,9 +15,10 @@ import numpy as np
 
 from mcvae_ops.embeddings.embedded_cells import Latent
 from mcvae_ops.profiles.sequential import BLOCK, blocks_of, sequential_p_values, until_enough
+from mcvae_ops.threads import in_threads
 
 ROUNDING = 1e-9  # relative; an exchange this near to the observed value counts as a tie
-PART = 1 << 27  # numbers of the cells of groups that are tested together, and of their exchanges
+PART = 1 << 27  # numbers of the cells of groups in memory, and of their exchanges
 SUMS = 1 << 24  # numbers that the sums of shuffled controls of a batch may hold at a time
 
 
@@ -128,6 +129,7 @@ def distance_of_means(
     group_of: np.ndarray,
     permutations: int,
     seed: int,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how far the mean of each group lies from the mean of the controls of its batches.
 
@@ -137,8 +139,9 @@ def distance_of_means(
         (cell, dimension), finite; of an embedding in its file, some groups are read at a time.
     batch_of, is_control, group_of
         As in `strata_of`.
-    permutations, seed
-        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
+    permutations, seed, threads
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed; how
+        many parts of the groups are tested at a time.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def distance_of_means(
     groups = strata_of(group_of, batch_of, is_control)
     weights = np.array([sum(stratum.weight for stratum in group) for group in groups])
     tested = weights > 0
-    means = _Means(latent, batch_of, is_control, groups, seed)
+    means = _Means(latent, batch_of, is_control, groups, seed, threads)
     p_values = sequential_p_values(means.exchange, tested, permutations, "exchange of labels")
     distance = np.full(len(groups), np.nan)
     return np.divide(means.observed, weights, out=distance, where=tested), p_values
@@ -188,15 +191,17 @@ class _Means:
         is_control: np.ndarray,
         groups: list[list[Stratum]],
         seed: int,
+        threads: int,
     ) -> None:
-        self._latent, self._groups, self._seed = latent, groups, seed
+        self._latent, self._groups, self._seed, self._threads = latent, groups, seed, threads
         self._means, self._controls = _controls_of(latent, batch_of, is_control)
         self.observed = np.zeros(len(groups))
 
     def exchange(self, groups: np.ndarray, rounds: range, wanted: np.ndarray) -> Iterator[tuple]:
         """Draw exchanges of some groups, as `sequential_p_values` asks for."""
         n_dimensions = self._latent.shape[1]
-        for part in _parts([self._groups[group] for group in groups], n_dimensions):
+
+        def of_part(part: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             numbers, n_wanted = groups[part], wanted[part]
             strata = [self._groups[group] for group in numbers]
             cells = _CentredGroups(self._latent, self._means, strata)
@@ -213,7 +218,10 @@ class _Means:
                 found = until_enough(is_as_far, (n_wanted - as_far)[left])
                 done[left] += found[0]
                 as_far[left] += found[1]
-            yield numbers, done, as_far
+            return numbers, done, as_far
+
+        parts = _parts([self._groups[group] for group in groups], n_dimensions, self._threads)
+        yield from in_threads(of_part, parts, self._threads)
 
     def _exchanged(
         self, numbers: np.ndarray, cells: "_CentredGroups", left: np.ndarray, block: range
@@ -255,10 +263,15 @@ class _Means:
         return null
 
 
-def _parts(groups: list[list[Stratum]], n_dimensions: int) -> list[slice]:
-    """Return runs of groups whose cells, and a block of exchanges of each, hold `PART` numbers."""
+def _parts(groups: list[list[Stratum]], n_dimensions: int, threads: int) -> list[slice]:
+    """Return runs of groups: as many hold `PART` numbers as there are threads.
+
+    What counts are their cells, and a block of exchanges of each. There are as many runs, at least,
+    as threads.
+    """
     cells = [sum(len(stratum.rows) for stratum in group) for group in groups]
-    number = n_dimensions * np.cumsum(np.array(cells, int) + 2 * BLOCK) // PART
+    total = n_dimensions * np.cumsum(np.array(cells, int) + 2 * BLOCK)
+    number = total // (min(PART, total[-1] + 1) // threads + 1)
     edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(groups)]
     return [slice(*pair) for pair in itertools.pairwise(edges)]
 

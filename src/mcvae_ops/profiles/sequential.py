@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mcvae_ops.progress import Progress
+from mcvae_ops.threads import in_threads
 
 ENOUGH = 20
 MEAN = 200  # exchanges for every group of a family, of those that are left beyond `permutations`
@@ -109,6 +110,7 @@ def exchange_one_by_one(
     permutations: int,
     seed: int,
     task: str,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return statistic and p value of each group, where groups share no exchanges.
 
@@ -120,6 +122,8 @@ def exchange_one_by_one(
         As in `sequential_p_values`.
     seed
         Of the exchanges. Those of a group do not depend on the other groups; their number does.
+    threads
+        So many groups are tested at a time.
 
     Returns
     -------
@@ -128,18 +132,20 @@ def exchange_one_by_one(
     statistics = np.full(len(tested), np.nan)
 
     def draw(groups: np.ndarray, rounds: range, wanted: np.ndarray) -> Iterator[tuple]:
-        for group, n_wanted in zip(groups, wanted, strict=True):
+        def of_group(group_and_wanted: tuple[int, int]) -> tuple[int, int, int]:
+            group, n_wanted = group_and_wanted
             found = prepare(group)
             if found is None:
-                yield group, 1, n_wanted
-                continue
+                return group, 1, n_wanted
             statistics[group] = found.statistic
             n_done = n_as_far = 0
             for is_as_far in _exchanges(found, rounds, [seed, int(group)]):
                 n_done, n_as_far = n_done + 1, n_as_far + bool(is_as_far)
                 if n_as_far == n_wanted:
                     break
-            yield group, n_done, n_as_far
+            return group, n_done, n_as_far
+
+        yield from in_threads(of_group, zip(groups, wanted, strict=True), threads)
 
     p_values = sequential_p_values(draw, tested, permutations, task)
     return statistics, np.where(np.isfinite(statistics), p_values, np.nan)

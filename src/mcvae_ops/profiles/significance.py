@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from mcvae_ops.embeddings.embedded_cells import Latent, batch_numbers, groups_of, is_unseen
+from mcvae_ops.embeddings.embedded_cells import (
+    Latent,
+    batch_numbers,
+    groups_of,
+    is_unseen,
+    some_cells,
+)
 from mcvae_ops.files import write_parquet
 from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells, sums_of_groups
 from mcvae_ops.profiles.energy_distance import energy_from_controls
@@ -87,6 +93,7 @@ def guide_significance(
     statistic: str,
     permutations: int,
     seed: int,
+    threads: int,
     significance: str,
 ) -> None:
     """Write the distance of every guide from NTC, with p and q.
@@ -100,8 +107,8 @@ def guide_significance(
         are then tested, because the model may have learnt to distinguish its training cells.
     statistic
         A key of `STATISTICS`.
-    permutations, seed
-        Number of permutations of the test, and its seed.
+    permutations, seed, threads
+        Number of permutations of the test, its seed, and how much of it runs at a time.
     significance
         Output: guide, gene, n_cells, statistic, p_value, q_value (of targeting guides).
     """
@@ -110,10 +117,10 @@ def guide_significance(
     tested = latent.finite()
     if trained:
         tested &= is_unseen(cells["split"])
-    cells, latent = cells[tested], latent.part(tested, latent.columns)
+    cells, latent = cells[tested], some_cells(latent, tested)
     table, guide_of = groups_of(cells, GUIDE_KEYS)
     units = exchanged_units(cells, latent, guide_of)
-    statistics, p_values = STATISTICS[statistic](*units, permutations, seed)
+    statistics, p_values = STATISTICS[statistic](*units, permutations, seed, threads)
     q = q_values(p_values, ~table["is_ntc"].to_numpy())
     table = table[["guide", "gene", "n_cells"]]
     write_parquet(table.assign(statistic=statistics, p_value=p_values, q_value=q), significance)

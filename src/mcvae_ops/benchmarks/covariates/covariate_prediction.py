@@ -28,7 +28,6 @@ from mcvae_ops.benchmarks.covariates.covariate_fits import (
     score,
     tasks,
 )
-from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import (
@@ -37,6 +36,7 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     mean_interval,
     stratified_interval,
 )
+from mcvae_ops.embeddings.density import density_features
 from mcvae_ops.embeddings.embedded_cells import (
     check_aligned,
     groups_of,
@@ -46,6 +46,7 @@ from mcvae_ops.embeddings.embedded_cells import (
 )
 from mcvae_ops.progress import Progress
 from mcvae_ops.randomness import named_rng
+from mcvae_ops.threads import in_threads
 
 logger = logging.getLogger(__name__)
 
@@ -213,6 +214,7 @@ def covariate_rows(
     held_out: np.ndarray,
     settings: dict,
     seed: int,
+    threads: int = 1,
 ) -> list[dict]:
     """Return the rows of every predictor by both protocols, and of the baselines (strict only).
 
@@ -230,6 +232,8 @@ def covariate_rows(
         test_fraction.
     seed
         Seed of splits and bootstraps.
+    threads
+        So many tasks are fitted at a time.
     """
     rows, estimates_of = [], {}
     progress = Progress(2 * len(predictors) + 1, "predictors", "covariates")
@@ -240,11 +244,11 @@ def covariate_rows(
         standardise = protocol == "strict"
         scored = both_sets if standardise else all_cells
         baselines = [Predictor("", "density", 0, density)] if standardise else []
-        for predictor in [*predictors, *baselines]:
-            fits = [
-                (task, score(task, predictor.features, scored, standardise=standardise))
-                for task in tasks_of_protocol
-            ]
+        every = [*predictors, *baselines]
+        fit = partial(_fit, scored=scored, standardise=standardise)
+        scores = in_threads(fit, itertools.product(every, tasks_of_protocol), threads)
+        for predictor in every:
+            fits = [(task, next(scores)) for task in tasks_of_protocol]
             estimates = summarise_fits(fits, protocol)
             rows += covariate_estimate_rows(predictor, protocol, estimates)
             estimates_of[predictor[:3]] = estimates  # strict comes last and overwrites published
@@ -260,6 +264,11 @@ def covariate_rows(
     return rows + covariate_estimate_rows(Predictor("", "chance", 0, density), "strict", guesses)
 
 
+def _fit(both: tuple[Predictor, Task], **how) -> dict[str, Score]:
+    predictor, task = both
+    return score(task, predictor.features, **how)
+
+
 def covariates(
     index: str,
     splits: str,
@@ -267,6 +276,7 @@ def covariates(
     screen: dict,
     settings: dict,
     seed: int,
+    threads: int,
     benchmark: str,
 ) -> None:
     """Predict batch, position in the FOV and position in the well from control cells.
@@ -285,6 +295,8 @@ def covariates(
         The section benchmarks.covariates.
     seed
         Seed of the sample of control cells, the splits and the bootstraps.
+    threads
+        As in `covariate_rows`.
     benchmark
         Output table (parquet).
     """
@@ -312,6 +324,7 @@ def covariates(
             is_unseen(split["split"])[rows][finite],
             settings,
             seed,
+            threads,
         ),
         benchmark,
     )

@@ -29,8 +29,14 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.estimates.intervals import stratified_interval
 from mcvae_ops.benchmarks.estimates.mean_average_precision import p_value_of
-from mcvae_ops.embeddings.embedded_cells import batch_numbers, groups_of, is_unseen
-from mcvae_ops.embeddings.spaces import in_space, space_dimensions
+from mcvae_ops.embeddings.embedded_cells import (
+    Latent,
+    batch_numbers,
+    groups_of,
+    is_unseen,
+    some_cells,
+)
+from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
 from mcvae_ops.profiles.aggregate import GUIDE_KEYS, read_embedded_cells, sums_of_groups
@@ -45,7 +51,9 @@ TREND_Q = 0.05  # an ED50 is looked for below this false discovery rate of a tre
 class Standardised(CentredCells):
     """Cells minus the mean of the controls of their batch, in deviations of controls."""
 
-    def __init__(self, latent: np.ndarray, batch_of: np.ndarray, is_control: np.ndarray) -> None:
+    def __init__(
+        self, latent: np.ndarray | Latent, batch_of: np.ndarray, is_control: np.ndarray
+    ) -> None:
         super().__init__(latent, batch_of, is_control)
         controls = np.concatenate(list(self.controls.values()))
         self._scale = np.sqrt((controls**2).mean(axis=0))
@@ -113,7 +121,7 @@ def doses_of(guides: pd.Series, is_ntc: np.ndarray, pattern: str) -> np.ndarray:
 
 
 def treated(
-    cells: pd.DataFrame, latent: np.ndarray, pattern: str, *, apart: bool = False
+    cells: pd.DataFrame, latent: np.ndarray | Latent, pattern: str, *, apart: bool = False
 ) -> tuple[Treated, np.ndarray]:
     """Return the units whose doses are compared, and the control cells, (cell, dimension).
 
@@ -131,12 +139,14 @@ def treated(
     is_ntc, batch_of = cells["is_ntc"].to_numpy(), batch_numbers(cells)
     compared = np.isin(batch_of, batch_of[is_ntc])
     cells, is_ntc = cells[compared], is_ntc[compared]
-    values = Standardised(latent[compared], batch_of[compared], is_ntc)
+    values = Standardised(some_cells(latent, compared), batch_of[compared], is_ntc)
     named, guide_of = groups_of(cells, GUIDE_KEYS)
     dose_of = doses_of(named["guide"], named["is_ntc"].to_numpy(), pattern)
     unseen = is_unseen(cells["split"])
     part_of = 2 * guide_of + unseen if apart else guide_of
     units = exchanged_units(cells, values, part_of)
+    if units.latent is values:
+        values.hold()  # cells, of which every compound asks for its own
     share_unseen = exchanged_units(cells, unseen[:, None].astype(float), part_of).latent
     guide = units.group_of // 2 if apart else units.group_of
     of_units = Treated(
@@ -325,13 +335,14 @@ def dose_response(
     progress = Progress(len(embeddings), "embeddings", "doses")
     for path in embeddings:
         cells, vectors = read_embedded_cells(index, splits, path)
-        finite = vectors.finite()
-        cells, latent = cells[finite], vectors[finite]
+        finite = np.flatnonzero(vectors.finite())
+        cells = cells.iloc[finite]
         new = is_unseen(cells["split"])
-        for space, at in space_dimensions(vectors.columns).items():
-            tested, controls = treated(cells, in_space(latent, at), pattern)
-            halves, _ = treated(cells, in_space(latent, at), pattern, apart=True)
-            unseen, _ = treated(cells[new], in_space(latent, at)[new], pattern)
+        for space, columns in spaces_of(vectors.columns).items():
+            latent = vectors.part(finite, columns)
+            tested, controls = treated(cells, latent, pattern)
+            halves, _ = treated(cells, latent, pattern, apart=True)
+            unseen, _ = treated(cells[new], some_cells(latent, new), pattern)
             profiles, means = dose_profiles(unseen)
             genes, doses = profiles["gene"].to_numpy(), profiles["dose"].to_numpy()
             group_of = group_of_genes(list(np.unique(genes)), annotated, split_merged=True)

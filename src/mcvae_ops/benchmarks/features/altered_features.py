@@ -13,10 +13,12 @@ import pyarrow as pa
 from mcvae_ops.benchmarks.features.feature_cells import feature_names, read_wanted_cells
 from mcvae_ops.benchmarks.features.feature_tests import nan_median, robust_scale
 from mcvae_ops.benchmarks.hits.hit_names import level_of
+from mcvae_ops.embeddings.embedded_cells import read_cells
 from mcvae_ops.files import read_frame, write_parquet
 
 TOP = 20  # features of a hit; several may say the same in words
 FEWEST_CELLS = 2  # of a hit, and of controls, in a batch that counts
+FEATURES = 128  # that are read at a time, of all wanted cells of a batch
 
 
 def feature_changes(
@@ -73,13 +75,17 @@ def altered_features(index: str, features: list[str], hits: str, altered: str) -
     found = read_frame(hits)
     level = level_of(found)
     found = found[found["is_hit"]].reset_index(drop=True)
-    cells = read_frame(index, columns=["cell_id", "batch", level, "is_ntc"])
-    number = pd.Series(found.index, found[level])
-    cells["hit"] = cells.pop(level).map(number).fillna(-1).astype(int)
-    wanted = cells[cells["is_ntc"] | (cells["hit"] >= 0)].set_index("cell_id")
-    names = feature_names(features[0])
-    batches = read_wanted_cells(features, names, wanted)
-    change, n_batches = feature_changes(batches, len(found), len(names))
+    cells = read_cells(index, ["batch", level, "is_ntc"])
+    library = cells[level].cat.categories
+    number = pd.Series(found.index, found[level]).reindex(library, fill_value=-1).to_numpy()
+    cells["hit"] = number[cells.pop(level).cat.codes]
+    wanted = cells[cells["is_ntc"] | (cells["hit"] >= 0)]
+    names, parts = feature_names(features[0]), []
+    for start in range(0, len(names), FEATURES):
+        part = names[start : start + FEATURES]
+        batches = read_wanted_cells(index, features, part, wanted)
+        parts.append(feature_changes(batches, len(found), len(part)))
+    change, n_batches = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
     strength = np.nan_to_num(np.abs(change), nan=-1.0)
     order = np.argsort(-strength, axis=1, kind="stable")[:, :TOP]
     hit, rank = np.nonzero(np.take_along_axis(strength, order, axis=1) >= 0)

@@ -9,9 +9,10 @@ import pandas as pd
 
 from mcvae_ops.benchmarks.estimates.functional_groups import genes_of_group
 from mcvae_ops.benchmarks.estimates.gene_symbols import named_in
+from mcvae_ops.embeddings.baselines import Plate, features_of, plates_of
 from mcvae_ops.embeddings.embedded_cells import read_cells
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_rows, read_schema, row_groups
+from mcvae_ops.files import read_schema
 from mcvae_ops.progress import Progress
 
 
@@ -27,30 +28,29 @@ def read_wanted(index: str, groups: pd.DataFrame, names: Sequence[str]) -> pd.Da
 
     Returns
     -------
-    Columns batch, is_ntc and one per group (bool), indexed by cell_id.
+    Columns batch, is_ntc and one per group (bool), by row of the index.
     """
-    cells = read_cells(index, ["gene", "is_ntc"])
+    cells = read_cells(index, ["batch", "gene", "is_ntc"])
     library, gene, is_ntc = cells["gene"].cat.categories, cells["gene"].cat.codes, cells["is_ntc"]
     members = {name: named_in(library, genes_of_group(name, groups)) for name in names}
     wanted = pd.DataFrame(
         {"is_ntc": is_ntc} | {name: member[gene] & ~is_ntc for name, member in members.items()}
     )
-    rows = np.flatnonzero(wanted.any(axis=1))
-    of_rows = read_rows(index, ["cell_id", "batch"], rows).to_pandas()
-    wanted = wanted.iloc[rows].set_axis(of_rows["cell_id"])
-    wanted.insert(0, "batch", of_rows["batch"].to_numpy())
-    return wanted
+    wanted.insert(0, "batch", cells["batch"])
+    return wanted[wanted[["is_ntc", *names]].any(axis=1)]
 
 
 def read_batches(
-    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+    index: str, features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[BatchCells]:
     """Yield the wanted cells of each batch; infinite values become NaN.
 
     Parameters
     ----------
+    index
+        Shard index.
     features
-        Feature tables, one per plate; the wells of a batch follow one another.
+        Feature tables, one per plate and named after it; the wells of a batch follow one another.
     names
         Features.
     wanted
@@ -61,7 +61,7 @@ def read_batches(
     InputError
         If the tables do not hold the same features.
     """
-    for values, members in read_wanted_cells(features, names, wanted):
+    for values, members in read_wanted_cells(index, features, names, wanted):
         yield BatchCells(
             values[members["is_ntc"].to_numpy()],
             {name: values[members[name].to_numpy()] for name in members.columns[2:]},
@@ -69,48 +69,65 @@ def read_batches(
 
 
 def read_wanted_cells(
-    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+    index: str, features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
     """Yield of each batch the features of the wanted cells, and their rows of `wanted`.
 
     Parameters
     ----------
-    features, names
+    index, features
         As in `read_batches`.
+    names
+        Features, all or some.
     wanted
-        The column batch, and others; indexed by cell_id.
+        The column batch, and others; by row of the index.
 
     Yields
     ------
     (cell, feature), infinite values become NaN; and the rows, (cell,).
     """
-    for _, groups in groupby(_read_groups(features, names, wanted), lambda group: group[0]):
-        _, values, members = zip(*groups, strict=True)
+    groups = _read_groups(index, features, names, wanted)
+    for _, parts in groupby(groups, lambda group: group[0]):
+        _, values, members = zip(*parts, strict=True)
         yield np.concatenate(values), pd.concat(members)
 
 
 def _read_groups(
-    features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
+    index: str, features: Sequence[str], names: Sequence[str], wanted: pd.DataFrame
 ) -> Iterator[tuple[str, np.ndarray, pd.DataFrame]]:
     """Yield the batch of each row group with a wanted cell, their features, rows of `wanted`."""
-    progress = Progress(len(features), "plates", "feature ranking")
+    progress = Progress(len(features), "plates", "features of cells")
+    plate_of = {plate.features: plate for plate in plates_of(index, features)}
+    expected = feature_names(features[0])
     for path in features:
-        present = feature_names(path)
-        if present != list(names):
+        if (present := feature_names(path)) != expected:
             raise InputError(
                 where=path,
                 found=f"{len(present)} features",
-                expected=f"the {len(names)} features of {features[0]}",
+                expected=f"the {len(expected)} features of {features[0]}",
                 fix="measure the features of all plates again",
             )
-        for rows in row_groups(path):
-            part = rows.to_pandas()
-            at = wanted.index.get_indexer(part.pop("cell_id"))
-            values, members = part[at >= 0].to_numpy(float, copy=True), wanted.iloc[at[at >= 0]]
-            values[~np.isfinite(values)] = np.nan
-            if len(members):
-                yield members["batch"].iloc[0], values, members
+        for at, values in _features_of_wanted(index, plate_of.get(path), names, wanted.index):
+            members = wanted.iloc[at]
+            yield members["batch"].iloc[0], values, members
         progress.step()
+
+
+def _features_of_wanted(
+    index: str, plate: Plate | None, names: Sequence[str], wanted: pd.Index
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield which wanted rows of the index (ascending) stand in a row group, and their features."""
+    if plate is None:
+        return
+    first, stop = wanted.searchsorted([plate.rows.start, plate.rows.stop])
+    place = np.full(len(plate.rows), -1, np.int32)
+    place[wanted[first:stop] - plate.rows.start] = np.arange(first, stop)
+    for at, values in features_of(index, plate, names):
+        rows = place[at]
+        kept = values[rows >= 0].astype(float)
+        kept[~np.isfinite(kept)] = np.nan
+        if len(kept):
+            yield rows[rows >= 0], kept
 
 
 def feature_names(path: str) -> list[str]:

@@ -278,4 +278,5 @@ def feature_ranking(
     """
     names = feature_names(features[0])
     wanted = read_wanted(index, read_frame(groups), list(group_classes(settings)))
-    table.write(feature_rows(names, read_batches(features, names, wanted), settings), benchmark)
+    batches = read_batches(index, features, names, wanted)
+    table.write(feature_rows(names, batches, settings), benchmark)

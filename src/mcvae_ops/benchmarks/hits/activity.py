@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
+from mcvae_ops.embeddings.density import density_features
 from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.embeddings.spaces import in_space
 from mcvae_ops.profiles.centred import CentredCells
@@ -52,6 +52,7 @@ class ActivityTest(NamedTuple):
     statistic: str
     permutations: int
     seed: int
+    threads: int = 1
 
 
 def hit_rows(
@@ -85,8 +86,8 @@ def hit_rows(
     for space, columns in screen.spaces.items():
         latent = in_space(screen.latent, columns)
         units = exchanged_units(screen.cells, latent, group_of)
-        distance, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
-        score, p_of_score = retrieval_from_controls(*units, tests.permutations, tests.seed)
+        distance, p_values = STATISTICS[tests.statistic](*units, *tests[1:])
+        score, p_of_score = retrieval_from_controls(*units, *tests[1:])
         table[f"distance_{space}"], table[f"p_{space}"] = distance, p_values
         table[f"q_{space}"] = q_values(p_values, targeting)
         table[f"map_{space}"], table[f"map_p_{space}"] = score, p_of_score

@@ -24,6 +24,7 @@ def adjusted_distance(
     group_of: np.ndarray,
     permutations: int,
     seed: int,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return how far each group lies from the controls of its batches beyond its confounders.
 
@@ -35,8 +36,9 @@ def adjusted_distance(
         (cell, confounder).
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
-    permutations, seed
-        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
+    permutations, seed, threads
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed; how
+        many groups are tested at a time.
 
     Returns
     -------
@@ -51,7 +53,8 @@ def adjusted_distance(
         return _partial_exchange(latent, confounders, pools[group])
 
     tested = np.array([len(pairs) > 0 for pairs in pools])
-    return exchange_one_by_one(prepare, tested, permutations, seed, "activity beyond confounders")
+    task = "activity beyond confounders"
+    return exchange_one_by_one(prepare, tested, permutations, seed, task, threads)
 
 
 def _partial_exchange(

@@ -7,7 +7,8 @@ The p value is not that of random rankings, which takes the rankings of a gene's
 independent: labels are exchanged within batches (see `mcvae_ops.profiles.exchange`).
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from mcvae_ops.profiles.exchange import Pools
 from mcvae_ops.profiles.sequential import Exchange, exchange_one_by_one
 
 MAX_CELLS, MAX_CONTROLS = 60, 240  # of a gene, and its controls: one cell more is one ranking more
+BLOCK = 50  # exchanges that are drawn at a time: without an effect, some 40 are enough
 
 
 def retrieval_from_controls(
@@ -25,6 +27,7 @@ def retrieval_from_controls(
     group_of: np.ndarray,
     permutations: int,
     seed: int,
+    threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mAP of each group against the controls of its batches, and its p value.
 
@@ -34,8 +37,9 @@ def retrieval_from_controls(
         (cell, dimension), finite.
     batch_of, is_control, group_of
         As in `mcvae_ops.profiles.exchange.strata_of`.
-    permutations, seed
-        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed.
+    permutations, seed, threads
+        Exchanges of labels within batches, as in `mcvae_ops.profiles.sequential`; their seed; how
+        many groups are tested at a time.
 
     Returns
     -------
@@ -49,7 +53,8 @@ def retrieval_from_controls(
         return retrieval_exchange([(latent[a], latent[b]) for a, b in pools[group]])
 
     tested = np.array([sum(len(cells) for cells, _ in pairs) > 1 for pairs in pools])
-    return exchange_one_by_one(prepare, tested, permutations, seed, "retrieval against controls")
+    task = "retrieval against controls"
+    return exchange_one_by_one(prepare, tested, permutations, seed, task, threads)
 
 
 def retrieval_exchange(samples: list[tuple[np.ndarray, np.ndarray]]) -> Exchange:
@@ -71,24 +76,54 @@ def retrieval_exchange(samples: list[tuple[np.ndarray, np.ndarray]]) -> Exchange
     batch_of = np.repeat(np.arange(len(pools)), [len(pool) for pool in pools])
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
-    nearest = np.argsort(-cosine, axis=1, kind="stable")[:, :-1]
+    nearest = np.argsort(-cosine, axis=1, kind="stable")[:, :-1].astype(np.int16)
     is_member = np.concatenate([np.arange(len(a) + len(b)) < len(a) for a, b in samples])
-    observed = _score(nearest, is_member, batch_of)
+    is_own, score = batch_of[nearest] == batch_of[:, None], _compiled_scores()
+    observed = float(score(nearest, is_member[None], is_own)[0])
 
     def as_good(n: int, rng: np.random.Generator) -> Iterator[bool]:
-        for _ in range(n):
-            exchanged = is_member[np.argsort(batch_of + rng.random(len(batch_of)))]
-            yield _score(nearest, exchanged, batch_of) >= observed
+        for start in range(0, n, BLOCK):
+            drawn = rng.random((min(BLOCK, n - start), len(batch_of)))
+            exchanged = is_member[np.argsort(batch_of + drawn, axis=1)]
+            yield from score(nearest, exchanged, is_own) >= observed
 
     return Exchange(observed, as_good)
 
 
-def _score(nearest: np.ndarray, is_member: np.ndarray, batch_of: np.ndarray) -> float:
-    """Return the mAP of the members, from all cells in the order in which each cell ranks them."""
-    members = np.flatnonzero(is_member)
-    ranked = nearest[members]
-    is_positive = is_member[ranked]
-    is_ranked = is_positive | (batch_of[ranked] == batch_of[members][:, None])
-    # Only places of positives count: the n-th of them has n positives up to it.
-    rank = np.cumsum(is_ranked, axis=1, dtype=np.int32)[is_positive].reshape(len(members), -1)
-    return float((np.arange(1, len(members)) / rank).mean())
+@functools.cache
+def _compiled_scores() -> Callable:
+    """Return `_scores` as machine code, 8 times as fast as NumPy."""
+    from numba import njit  # imported here, because it takes a second
+
+    return njit(nogil=True, error_model="numpy")(_scores)
+
+
+def _scores(nearest: np.ndarray, is_member: np.ndarray, is_own: np.ndarray) -> np.ndarray:
+    """Return the mAP of the members under each labelling, (labelling,).
+
+    Parameters
+    ----------
+    nearest
+        (cell, place): all other cells, as each cell ranks them.
+    is_member
+        (labelling, cell); two members at least.
+    is_own
+        Whether that cell belongs to the batch of the one that ranks it, (cell, place).
+    """
+    scores, ranks = np.zeros(len(is_member)), np.zeros(nearest.shape[1] + 1, np.int32)
+    for k in range(len(is_member)):
+        n_members, total = 0, 0.0
+        for cell in range(len(nearest)):
+            if not is_member[k, cell]:
+                continue
+            n_members += 1
+            n_ranked = n_positive = 0
+            for place in range(nearest.shape[1]):  # no branch in it: twice as fast
+                is_positive = is_member[k, nearest[cell, place]]
+                n_ranked += is_positive | is_own[cell, place]
+                ranks[n_positive] = n_ranked
+                n_positive += is_positive
+            for n in range(n_positive):
+                total += (n + 1) / ranks[n]
+        scores[k] = total / (n_members * (n_members - 1))
+    return scores

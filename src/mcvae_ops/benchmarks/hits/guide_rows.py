@@ -37,7 +37,7 @@ def guide_rows(screen: Screen, tests: ActivityTest) -> pd.DataFrame:
     table, guide_of = groups_of(screen.cells, ["gene", "guide", "is_ntc"])
     latent = in_space(screen.latent, screen.spaces["combined"])
     units = exchanged_units(screen.cells, latent, guide_of)
-    distance, p_values = STATISTICS[tests.statistic](*units, tests.permutations, tests.seed)
+    distance, p_values = STATISTICS[tests.statistic](*units, *tests[1:])
     targeting = ~table["is_ntc"].to_numpy()
     table["distance_combined"], table["p_combined"] = distance, p_values
     table["q_combined"] = q_values(p_values, targeting)

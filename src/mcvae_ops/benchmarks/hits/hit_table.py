@@ -120,6 +120,7 @@ def hits(
     statistic: str,
     permutations: int,
     seed: int,
+    threads: int,
     hits: str,
     hits_text: str,
     guide_table: str,
@@ -139,7 +140,7 @@ def hits(
         As in `hit_rows`.
     trained
         Whether the embedding is that of a trained model: only cells that it never saw are used.
-    statistic, permutations, seed
+    statistic, permutations, seed, threads
         As in `mcvae_ops.profiles.significance.guide_significance`.
     hits, hits_text
         Outputs: parquet, and the same as tab-separated text; sorted by q.
@@ -155,7 +156,7 @@ def hits(
     spaces = space_dimensions(vectors.columns)
     chosen = cells.iloc[tested].reset_index(drop=True)
     screen = Screen(chosen, vectors[tested], spaces, batch_numbers(chosen))
-    tests = ActivityTest(statistic, permutations, seed)
+    tests = ActivityTest(statistic, permutations, seed, threads)
     guides = guide_rows(screen, tests)
     table, profiles = hit_rows(screen, confounders_of(cells, tested), level, tests, guides)
     annotated = (read_frame(path) for path in (complexes, groups, arms))

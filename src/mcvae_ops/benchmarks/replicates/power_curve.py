@@ -46,6 +46,7 @@ def draw_rows(
     pair_set: PairSet | None,
     permutations: int,
     seed: int,
+    threads: int = 1,
 ) -> pd.DataFrame:
     """Return the estimates of every draw.
 
@@ -59,8 +60,9 @@ def draw_rows(
         Names, (gene,).
     pair_set
         Pairs of complexes of these genes; None where there are none.
-    permutations, seed
-        Number of permutations of the test of hits; seed of draws and permutations.
+    permutations, seed, threads
+        Number of permutations of the test of hits; seed of draws and permutations; how many parts
+        of the test run at a time.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def draw_rows(
             both = np.sort(np.concatenate([kept, controls]))
             _, p = distance_of_means(
                 latent[both], batch_of[both], is_control[both], gene_of[both] + 1,
-                permutations, seed,
+                permutations, seed, threads,
             )  # fmt: skip
             is_hit = q_values(p[1:], np.ones(len(genes), bool)) < MAX_Q
             value = is_hit.mean()
@@ -115,7 +117,7 @@ def mean_over_draws(rows: pd.DataFrame) -> pd.DataFrame:
     n_draws, is_known = groups.size(), groups["low"].count() == groups.size()
     named = rows.assign(model="", item="", seed=rows["draw"])
     several = mean_over_seeds(named, ["model", "item", *keys], keys).droplevel(["model", "item"])
-    found.update(several[["low", "high"]].clip(0, 1))
+    found.update(several[["low", "high"]])
     found.loc[~is_known, ["low", "high"]] = np.nan
     found["units"] += np.where(n_draws > 1, ", " + n_draws.astype(str) + " draws", "")
     return found.reset_index()
@@ -129,6 +131,7 @@ def power_curve(
     permutations: int,
     rounds: int,
     seed: int,
+    threads: int,
     benchmark: str,
 ) -> None:
     """Write average precision and hits against cells per gene, in the combined space.
@@ -145,6 +148,8 @@ def power_curve(
         Of the test of hits.
     rounds, seed
         Number of rounds and seed of the bootstrap over clusters of complexes; seed of the draws.
+    threads
+        As in `draw_rows`.
     benchmark
         Output: the benchmark table.
     """
@@ -166,6 +171,7 @@ def power_curve(
             pair_set.get(COMPLEXES),
             permutations,
             seed,
+            threads,
         )
         row = partial(
             table.row, benchmark=BENCHMARK, protocol="strict", space="combined", cells="unseen",
