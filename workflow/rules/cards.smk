@@ -89,7 +89,8 @@ rule score_card:
             name=["complexes", "pairs", "functional_groups", "mitotic_factors"],
         ),
         encoders=expand(
-            f"results/{SCREEN}/embeddings/{{model}}/0.parquet", model=EMBEDDINGS.encoders
+            f"results/{SCREEN}/embeddings/{{model}}/0.parquet",
+            model=EMBEDDINGS.encoders,
         ),
     output:
         card=f"results/{SCREEN}/card.json",
@@ -104,7 +105,9 @@ rule score_card:
         runtime=growing(60),
     params:
         screen_name=SCREEN,
-        settings=select(config["benchmarks"], "seed", "functions", "mitosis", "covariates"),
+        settings=select(
+            config["benchmarks"], "seed", "functions", "mitosis", "covariates"
+        ),
         models=EMBEDDINGS.kinds,
     script:
         "../scripts/score_card.py"
