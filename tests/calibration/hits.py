@@ -75,19 +75,19 @@ def norm_interval(effect: float, dimensions: int, group: int, seed: int) -> list
 
 
 def nearest_p(common_axis: bool, n_related: int, seed: int) -> list[float]:
-    """p of a gene beside 299 others, the first `n_related` in complexes of five that are known.
+    """p of a gene beside 200 others, the first `n_related` in complexes of five that are known.
 
     With complexes, only their genes lie on the common axis: a gene without effect has none.
     """
-    rng = np.random.default_rng(seed)
-    group = np.where(np.arange(300) < n_related, np.arange(300) // 5, -1)
-    profiles = rng.normal(size=(300, 16))
-    effects = rng.gamma(2, 0.75, size=(60, 1)) * rng.normal(size=(60, 16))
+    rng, n = np.random.default_rng(seed), 201  # p comes in steps of 1 / n: 10 of them below .05
+    group = np.where(np.arange(n) < n_related, np.arange(n) // 5, -1)
+    profiles = rng.normal(size=(n, 16))
+    effects = rng.gamma(2, 0.75, size=(n, 1)) * rng.normal(size=(n, 16))
     profiles[group >= 0] += effects[group[group >= 0]]
-    profiles[:, 0] += common_axis * rng.lognormal(size=300) * ((group >= 0) | (n_related == 0))
+    profiles[:, 0] += common_axis * rng.lognormal(size=n) * ((group >= 0) | (n_related == 0))
     related = (group[:, None] == group) & (group >= 0)
-    names = np.arange(300).astype(str)
-    return [neighbours.nearest_rows(profiles, names, names, related)["neighbour_p"][299]]
+    names = np.arange(n).astype(str)
+    return [neighbours.nearest_rows(profiles, names, names, related)["neighbour_p"][n - 1]]
 
 
 def arm_p(common_axis: bool, seed: int) -> list[float]:
@@ -190,8 +190,8 @@ def cases() -> Iterator[Case]:
                    "interval", partial(norm_interval, effect, dimensions, group), worlds=200,
                    quick=dimensions == 8)  # fmt: skip
     for common in (False, True):
-        for n_related in (0, 150):
-            label = f"300 genes, {n_related} in complexes" + ", common axis" * common
+        for n_related in (0, 100):
+            label = f"201 genes, {n_related} in complexes" + ", common axis" * common
             yield Case("hits, neighbour p", label, "p", partial(nearest_p, common, n_related),
                        quick=common and n_related > 0)  # fmt: skip
         label = "80 genes, 10 arms" + ", common axis" * common

@@ -136,7 +136,7 @@ def test_what_does_not_heal_is_one_sentence(tmp_path, fault):
     assert not (tmp_path / "x.bin").exists()
 
 
-def trickle(start, byte=b"X"):
+def trickle(start, byte=b"0"):
     def handle(connection, request, n):
         connection.sendall(start)
         while True:
@@ -146,7 +146,14 @@ def trickle(start, byte=b"X"):
     return handle
 
 
-@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\n", answer(200, length=N)])
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+CRAWLS = [
+    b"HTTP/1.1 200 OK\r\n", answer(200, length=N),
+    CHUNKED + b"0", CHUNKED + b"5; ", CHUNKED + b"5\r\naaaaa\r\n0\r\nX: ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("start", CRAWLS, ids=["header", "body", "size", "extension", "trailer"])
 def test_a_server_that_crawls_ends_in_the_stated_time(tmp_path, start):
     before_s = time.monotonic()
     with raw_server(trickle(start)) as server, pytest.raises(TransferError):
@@ -155,6 +162,14 @@ def test_a_server_that_crawls_ends_in_the_stated_time(tmp_path, start):
     n_attempts = ARCHIVE["retries"] + 1
     assert time.monotonic() - before_s < n_attempts * 3 * ARCHIVE["timeout_s"] + 1
     assert len(server.requests) == n_attempts
+
+
+def test_a_refusal_that_crawls_ends_in_the_stated_time(tmp_path):
+    before_s = time.monotonic()
+    start = CHUNKED.replace(b"200 OK", b"403 No") + b"0"
+    with raw_server(trickle(start)) as server, pytest.raises(InputError, match="HTTP 403"):
+        fetch(f"{server.address}/x.bin", tmp_path / "x.bin", ARCHIVE, N)
+    assert time.monotonic() - before_s < 3 * ARCHIVE["timeout_s"] + 1
 
 
 def test_a_file_has_a_longest_time(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -11,6 +12,7 @@ from mcvae_ops.doctor.image_guess import (
     brightness,
     dark_noise,
     nuclear_diameter_px,
+    read_image,
     read_tiff,
 )
 from mcvae_ops.doctor.listing import Listing
@@ -66,6 +68,18 @@ def test_the_tags_of_a_tiff_are_not_believed_but_said(tmp_path):
     assert "6.452 um" in found.why
     said, _ = image_findings(images, ".", "x", 0.598, False)
     assert next(one.value for one in said if one.key == "screen.pixel_size_um") == 0.598
+
+
+def test_png_is_read(tmp_path):
+    image = PLANES[0, 0].astype(np.uint8)
+    (tmp_path / "A1_s1_DAPI.png").write_bytes(imagecodecs.png_encode(image))
+    listing = Listing(str(tmp_path), ARCHIVE)
+    facts = read_image(listing, *listing.files[0])
+    assert (facts.axes, facts.shape, facts.codec) == ("YX", image.shape, "png")
+    np.testing.assert_array_equal(facts.pixels[0], image)
+    (tmp_path / "A1_s1_DAPI.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="no PNG"):
+        read_image(listing, "A1_s1_DAPI.png", 8)
 
 
 def test_a_damaged_file_is_one_sentence(tmp_path):

@@ -43,7 +43,25 @@ def given_words() -> list[str]:
             product(("A1", "B12"), range(12), ("hoechst", "actin", "er"))]  # fmt: skip
 
 
+def yokogawa() -> list[str]:
+    return [f"Plate_{p}/T00001F{f:03}L01A0{c}Z01C0{c}_{well}.tif" for p, f, c, well in
+            product((1, 2), (1, 2, 3), (1, 2, 3), ("A01", "B05"))]  # fmt: skip
+
+
+def channels_like_wells() -> list[str]:
+    return [f"{exp}/{well}/{well}_F{f:03}_C{c}.tiff" for exp, well, f, c in
+            product(("exp1", "exp2"), ("A01", "H12"), range(1, 10), range(1, 5))]  # fmt: skip
+
+
+def cellomics() -> list[str]:
+    return [f"BR1/AS_09125_{well}f{site:02}d{c}.TIF" for well, site, c in
+            product(("A01", "D03", "D04"), range(4), range(3))]  # fmt: skip
+
+
 NAMES = {
+    "{plate}/T00001F{tile:3}L01A{channel}Z01C{channel}_{well}.tif": yokogawa,
+    "{plate}/{well}/{well}_F{tile:3}_{channel}.tiff": channels_like_wells,
+    "BR1/AS_09125_{row}{column:2}f{tile:2}d{channel}.TIF": cellomics,
     "{plate}__{*}/Images/r{row:2}c{column:2}f{tile:2}p01-ch{channel}sk1fk1.tiff": phenix,
     "{plate}/Week1_150607_{well}_s{tile}_w{channel:1}{*}.tif": image_xpress,
     "{plate}/{row}/{column}/site{tile}_{channel}.tif": folders_of_wells,

@@ -12,7 +12,9 @@ An address begins where its scheme says, or is a path:
 | ``doi:10.7910/DVN/VYKTI5`` | the files of a dataset in a Dataverse |
 """
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -108,3 +110,9 @@ def split_address(root: str | None, address: str) -> tuple[str | None, str]:
     address = address.removeprefix("./")
     end = address.partition("{")[0].rfind("/") + 1
     return address[:end] or ".", address[end:]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; no pipe, which would never end, and no link to nothing."""
+    for place, _, names in os.walk(folder):
+        yield from (path for name in sorted(names) if (path := Path(place, name)).is_file())

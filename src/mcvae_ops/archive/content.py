@@ -79,14 +79,36 @@ def unpack(packed: IO[bytes], copy: IO[bytes], max_bytes: int) -> int:
     while block := packed.read(_COPY_BYTES):
         n_bytes += len(block)
         if n_bytes > max_bytes:
-            raise ValueError(f"more than {max_bytes} bytes in it")
+            raise _too_much(max_bytes)
         copy.write(block)
     return n_bytes
+
+
+class Bounded:
+    """A stream that may be read for so many bytes; a `ValueError` follows them.
+
+    Not only members fill the memory, or take hours: so do their headers, and what is skipped.
+    """
+
+    def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
+        self._stream, self._max_bytes, self._left_bytes = stream, max_bytes, max_bytes
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return the next bytes, at most `n_bytes`."""
+        block = self._stream.read(n_bytes)
+        self._left_bytes -= len(block)
+        if self._left_bytes < 0:
+            raise _too_much(self._max_bytes)
+        return block
 
 
 def max_content(size_bytes: int) -> int:
     """Return how much an archive of a size may hold, in bytes: 100 times as much, or 256 MB."""
     return max(_CONTENT_RATIO * size_bytes, _LEAST_CONTENT_BYTES)
+
+
+def _too_much(max_bytes: int) -> ValueError:
+    return ValueError(f"more than {max_bytes} bytes in it")
 
 
 def digest_of(path: str | Path, algorithm: str = "sha256") -> str:

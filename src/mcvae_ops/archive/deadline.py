@@ -1,6 +1,7 @@
-"""Connections on which an answer must begin in time: a header that trickles in is cut off.
+"""Connections on which an answer must begin, and go on, in time: what trickles in is cut off.
 
-Between two bytes of a header the timeout of a connection begins anew, so that alone it never ends.
+Between two bytes of a header, or of the size of a chunk, the timeout of a connection begins anew,
+so that alone it never ends.
 """
 
 import math
@@ -46,7 +47,7 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         left_s = _ENDS_S.get() - time.monotonic()
         if left_s <= 0:
-            raise httpcore.ReadTimeout("the answer does not begin in time")
+            raise httpcore.ReadTimeout("the answer does not go on in time")
         left_s = None if left_s == math.inf else left_s
         return self._stream.read(max_bytes, min(filter(None, (timeout, left_s)), default=None))
 

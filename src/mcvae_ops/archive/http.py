@@ -279,7 +279,13 @@ def _blocks(
 ) -> Iterator[bytes]:
     """Yield the content as it comes; raise if it comes too slowly, or there is too much of it."""
     came, before, since_s = 0, 0, time.monotonic()
-    for block in answer.iter_raw():
+    blocks = answer.iter_raw()
+    while True:
+        # What frames the blocks may trickle in, too: sizes of chunks, and what follows the last.
+        with within(terms.timeout_s):
+            block = next(blocks, None)
+        if block is None:
+            return
         came += len(block)
         _count(len(block))
         if max_bytes is not None and came > max_bytes:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import zarr
 from zarr.abc.store import Store
-from zarr.errors import GroupNotFoundError
 from zarr.storage import LocalStore
 
 from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.remote_zarr import RemoteStore
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, TransferError
+
+_LONGEST_NUMBER = 9  # digits of a field
 
 
 def open_store(address: str | Path, archive: dict) -> tuple[Store, str]:
@@ -41,14 +42,18 @@ def attributes(store: Store, path: str) -> dict:
     """
     try:
         attributes = zarr.open_group(store, path=path, mode="r").attrs.asdict()
-    except (GroupNotFoundError, FileNotFoundError, KeyError, ValueError) as error:
+        attributes = dict(attributes.get("ome", attributes))
+    except (InputError, TransferError):
+        raise
+    # Zarr raises nearly every kind of error, depending on what is damaged.
+    except Exception as error:
         raise InputError(
             where=f"{store}/{path}",
             found=f"no group of Zarr ({error})",
             expected="OME-Zarr",
             fix="correct the address in images",
         ) from None
-    return attributes.get("ome", attributes)
+    return attributes
 
 
 def fields_of_plate(
@@ -83,13 +88,28 @@ def fields_of_plate(
             expected="OME-Zarr with plate metadata (HCS)",
             fix="name the wells and tiles in the address: {plate}.zarr/{row}/{column}/{tile}",
         )
-    for well in plate["wells"]:
-        name = well["path"].replace("/", "")
+    for well in _paths(plate["wells"], address):
+        name = well.replace("/", "")
         if not is_wanted(name):
             continue
-        below = f"{path}/{well['path']}".strip("/")
-        images = attributes(store, below).get("well", {}).get("images", [])
-        for position, image in enumerate(images):
-            field = str(image["path"])
-            number = int(field) if field.isascii() and field.isdigit() else position
-            yield name, number, f"{well['path']}/{field}"
+        below = f"{path}/{well}".strip("/")
+        listed = attributes(store, below).get("well", {})
+        images = listed.get("images", []) if isinstance(listed, dict) else None
+        for position, field in enumerate(_paths(images, f"{address}/{well}")):
+            is_number = field.isascii() and field.isdigit() and len(field) <= _LONGEST_NUMBER
+            yield name, int(field) if is_number else position, f"{well}/{field}"
+
+
+def _paths(listed: object, where: str) -> list[str]:
+    """Return the paths of the wells, or fields, that metadata list; none leads out of its group."""
+    items = listed if isinstance(listed, list) else [None]
+    paths = [str(item.get("path", "")) if isinstance(item, dict) else "" for item in items]
+    for path in paths:
+        if {"", ".", ".."} & set(path.split("/")):
+            raise InputError(
+                where=where,
+                found=f"the path {path[:80]!r} in its metadata",
+                expected="the paths of wells and fields in the plate",
+                fix="correct the metadata, or name wells and tiles in the address",
+            )
+    return paths

@@ -18,6 +18,7 @@ from mcvae_ops.archive.transfer import opened, read_json
 from mcvae_ops.errors import InputError
 
 _BLOCK_CHARACTERS = 1 << 20
+_LONGEST_ELEMENT = 1 << 24  # characters
 _PAGE = 1000  # the most that the server gives; asked for more, it gives nothing
 _LARGEST_BYTES = 1 << 62
 UNKNOWN_SIZE = -1
@@ -112,7 +113,7 @@ def stream_array(path: str | Path) -> Iterator:
                     yield element
                 except json.JSONDecodeError:
                     more = handle.read(_BLOCK_CHARACTERS)
-                    if not more:
+                    if not more or len(buffer) - position > _LONGEST_ELEMENT:
                         raise _broken(path) from None
                     buffer, position = buffer[position:] + more, 0
     except (UnicodeDecodeError, RecursionError):
@@ -159,7 +160,7 @@ def _list_entries(root: str, name: str, archive: dict) -> Iterator[tuple[str, in
 
 
 def _page_entries(study: str, archive: dict) -> Iterator[tuple[str, int]]:
-    offset = 0
+    offset, before = 0, None
     while True:
         place = f"{study}/files?limit={_PAGE}&offset={offset}"
         page = read_json(place, archive)
@@ -173,11 +174,18 @@ def _page_entries(study: str, archive: dict) -> Iterator[tuple[str, int]]:
                 expected="a page of the study's files",
                 fix="place a table of files by hand and name it in archive.files",
             )
-        for element in flat(items):
-            yield _entry(element, place)
-        offset += len(items)
         if not items:
             return
+        if items == before:
+            raise InputError(
+                where=place,
+                found="the page before it once more",
+                expected="the next files of the study",
+                fix="place a table of files by hand and name it in archive.files",
+            )
+        for element in flat(items):
+            yield _entry(element, place)
+        offset, before = offset + len(items), items
 
 
 def _entry(element: dict, where: str) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """Tables in archives: the members of zip and tar files that are tables."""
 
+import gzip
 import tarfile
 import tempfile
 import zipfile
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mcvae_ops.archive.content import UNPACK_ERRORS, max_content, unpack
+from mcvae_ops.archive.content import UNPACK_ERRORS, Bounded, max_content, unpack
 from mcvae_ops.archive.table_formats import SUFFIXES
 from mcvae_ops.errors import InputError
 
@@ -69,8 +70,15 @@ def _listed(path: Path, name: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
             names = sorted(filter(_is_table, archive.namelist()))
             yield ((n, archive.open(n)) for n in names)
         return
+    with open(path, "rb") as handle:
+        opener = gzip.open if handle.read(2) == b"\x1f\x8b" else open
     # One pass, since a compressed tar cannot be entered at a member.
-    with tarfile.open(path, "r|*") as archive:
+    with (
+        opener(path, "rb") as content,
+        tarfile.open(
+            fileobj=Bounded(content, max_content(path.stat().st_size)), mode="r|"
+        ) as archive,
+    ):
         yield (
             (info.name, archive.extractfile(info))
             for info in archive

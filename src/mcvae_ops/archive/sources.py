@@ -1,16 +1,15 @@
 """The files of an archive: listed where it can be listed, otherwise asked for one by one."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
 
 from mcvae_ops.archive.addresses import (
+    files_below,
     is_remote,
     local_path,
     scheme_of,
@@ -140,9 +139,8 @@ class Source:
                 where=str(root), found="no folder", expected="a folder", fix="correct archive.root"
             )
         for folder in _outermost({prefix.rpartition("/")[0] for prefix in prefixes}):
-            for place, _, names in os.walk(root / folder):
-                for path in (Path(place, name) for name in sorted(names)):
-                    yield path.relative_to(root).as_posix(), path.stat().st_size
+            for path in files_below(root / folder):
+                yield path.relative_to(root).as_posix(), path.stat().st_size
 
     def _asked(self, pattern: Pattern, places: Sequence[dict]) -> Iterator[Entry]:
         """Ask for the first byte of every file that there can be: its answer says the size."""

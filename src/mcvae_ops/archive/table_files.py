@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from mcvae_ops.archive.addresses import is_remote, local_path
+from mcvae_ops.archive.addresses import files_below, is_remote, local_path
 from mcvae_ops.archive.dataverse import parts_of_dataset
 from mcvae_ops.archive.parts import ARCHIVES, members_of
 from mcvae_ops.archive.patterns import row_and_column, well_name
@@ -223,9 +223,8 @@ def _below(source: Source, path: str, archive: dict) -> Iterator[tuple[str, int]
     root = local_path(source.root)
     if (root / path).is_file():
         yield path, (root / path).stat().st_size
-    for folder, _, names in os.walk(root / path):
-        for file in (Path(folder, name) for name in sorted(names)):
-            yield file.relative_to(root).as_posix(), file.stat().st_size
+    for file in files_below(root / path):
+        yield file.relative_to(root).as_posix(), file.stat().st_size
 
 
 def _places(address: TableAddress, screen: dict) -> list[dict]:

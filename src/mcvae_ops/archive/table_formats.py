@@ -168,7 +168,8 @@ def _dialect(start: bytes) -> _Dialect:
     first, *lines = [*islice(io.StringIO(text, newline=None), _LINES)] or [""]
     columns = {sign: next(csv.reader([first], delimiter=sign), []) for sign in ",\t;"}
     delimiter = max(columns, key=lambda sign: len(columns[sign]))
-    cells = [cell for line in lines for cell in line.split(delimiter)]
+    # A comma that separates columns is no decimal point.
+    cells = [cell for line in lines for cell in line.split(delimiter)] if delimiter != "," else []
     signs = Counter(found[1] for cell in cells if (found := _FRACTION.fullmatch(cell)))
     names = [name.strip() for name in columns[delimiter]]
     return _Dialect(encoding, delimiter, "," if signs[","] > signs["."] else ".",

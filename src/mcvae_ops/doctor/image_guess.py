@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+import imagecodecs
 import numpy as np
 import tifffile
 from scipy import ndimage
@@ -65,6 +66,23 @@ class ImageFacts:
     def is_stitched(self) -> bool:
         """Whether it is larger than any camera's image."""
         return max(self.shape[-2:]) > _LARGEST_TILE_PX
+
+
+def read_image(listing: Listing, path: str, size_bytes: int) -> ImageFacts:
+    """Read the header of an image file, and some rows of each channel; see `read_tiff`."""
+    if not path.lower().endswith(".png"):
+        return read_tiff(listing, path, size_bytes)
+    try:
+        with listing.opened(path, size_bytes) as handle:
+            pixels = imagecodecs.png_decode(handle.read(_MOST_BYTES))
+    except (imagecodecs.PngError, ValueError) as error:
+        raise InputError(
+            where=path, found=f"no PNG that can be read ({error})", expected="an image",
+            fix="leave it out",
+        ) from None  # fmt: skip
+    planes = (pixels,) if pixels.ndim == 2 else ()
+    axes = "YXS"[: pixels.ndim]
+    return ImageFacts(axes, pixels.shape, pixels.dtype, "png", None, (), planes, "")
 
 
 def read_tiff(listing: Listing, path: str, size_bytes: int) -> ImageFacts:

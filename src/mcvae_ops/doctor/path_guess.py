@@ -40,7 +40,7 @@ _HINTS = {
     "row": r"r|row",
     "column": r"c|col|column",
     "tile": r"s|f|site|field|fov|tile|pos|position|xy|fld|point|scene",
-    "channel": r"w|ch|channel|wv|wave|wavelength|corr",
+    "channel": r"w|c|d|ch|channel|wv|wave|wavelength|corr",
     "plane": r"z|p|sk|plane|slice",
     "time": r"t|tp|time|fk",
 }
@@ -288,7 +288,8 @@ def _assign(leaves: list[Leaf]) -> None:
             take("channel", leaf)
     for role, among in (("channel", free), ("tile", digits), ("plane", digits), ("time", digits)):
         for leaf in list(among):
-            if leaf.role is None and role not in taken and _hinted(leaf) == role:
+            hinted = re.fullmatch(_HINTS[role], leaf.hint)
+            if leaf.role is None and role not in taken and hinted:
                 take(role, leaf)
     for leaf in leaves:  # a screen of one tile
         is_number = leaf.role is None and leaf.values[0].isdigit() and len(leaf.distinct) == 1
@@ -331,7 +332,9 @@ def _assign_wells(leaves: list[Leaf]) -> None:
             return
     wells = [leaf for leaf in leaves if _are_wells(leaf.distinct)]
     if wells:
-        best = max(wells, key=lambda leaf: (len(leaf.distinct), not leaf.in_folder))
+        # C1, C2, C3 are channels where something else may be the well.
+        best = max(wells, key=lambda leaf: (not all(v[0] in "Cc" for v in leaf.distinct),
+                                            len(leaf.distinct), not leaf.in_folder))  # fmt: skip
         for leaf in leaves:
             if leaf.values == best.values:
                 leaf.role = "well"

@@ -17,8 +17,8 @@ from mcvae_ops.doctor.image_guess import (
     brightness,
     nuclear_diameter_px,
     plate_channels,
+    read_image,
     read_store,
-    read_tiff,
 )
 from mcvae_ops.doctor.listing import Listing
 from mcvae_ops.doctor.path_guess import (
@@ -133,7 +133,7 @@ def find_images(listing: Listing) -> Images | None:
     for group in images.groups:
         for path in by_group[group]:
             try:
-                images.facts.setdefault(group, []).append(read_tiff(listing, path, sizes[path]))
+                images.facts.setdefault(group, []).append(read_image(listing, path, sizes[path]))
             except InputError as error:
                 images.notes.append(str(error))
     return images

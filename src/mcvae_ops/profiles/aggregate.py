@@ -207,7 +207,7 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
         return np.ones(len(cells), bool)
     chosen = (split == name).to_numpy()
     if name in HELD_OUT_SETS and chosen.any():
-        chosen |= cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
+        return chosen | cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
     return chosen
 
 

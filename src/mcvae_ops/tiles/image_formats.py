@@ -1,5 +1,6 @@
 """Image files of every format as axes and planes; what a library raises is a `TileError`."""
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from mcvae_ops.tiles.tiff import TiffImage
 from mcvae_ops.tiles.zarr_image import ZarrImage
 
 Window = tuple[slice, slice]
+
+_SAMPLES_OF_PNG = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of a pixel, by the type of its colours
 
 
 class Image(Protocol):
@@ -45,13 +48,19 @@ class PngImage:
     channel_names = ()
 
     def __init__(self, path: str | Path) -> None:
-        self._pixels = imagecodecs.png_decode(Path(path).read_bytes())
-        self.axes = "YXS"[: self._pixels.ndim]
-        self.shape, self.dtype = self._pixels.shape, self._pixels.dtype
+        self._content = Path(path).read_bytes()
+        if self._content[12:16] != b"IHDR":
+            raise TileError("no PNG")
+        # Pixels are decoded when their number is known to be right: 2 MB may hold 2 GB of them.
+        width, height, bits, colours = struct.unpack(">IIBB", self._content[16:26])
+        samples = _SAMPLES_OF_PNG[colours]
+        self.axes = "YX" if samples == 1 else "YXS"
+        self.shape = (height, width, samples)[: len(self.axes)]
+        self.dtype = np.dtype(np.uint16 if bits == 16 else np.uint8)
 
     def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
         """Return a window (y, x) of the pixels."""
-        return self._pixels[window]
+        return imagecodecs.png_decode(self._content)[window]
 
     def close(self) -> None:
         """Nothing is open."""

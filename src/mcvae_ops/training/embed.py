@@ -1,6 +1,6 @@
 """Embed every cell: write the posterior means of a trained model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,17 +141,47 @@ def embed_cells(
     network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
     every = read_training_cells(cells)
     rows = rows_of_part(len(every), part, parts)
-    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
+    crops = Crops(Path(index).parent.parent, every)
+    embedded = embed(network, crops, every.batch, rows, preprocess, log_variance)
     names = latent_names(network.settings)
     if log_variance:
         names += [f"log_variance_{name}" for name in names]
+    write_embedding(index, rows, embedded, names, (model_name, seed), embedding)
+
+
+def write_embedding(
+    index: str,
+    rows: range,
+    embedded: Iterator[tuple[np.ndarray, np.ndarray]],
+    names: Sequence[str],
+    identity: tuple[str, int],
+    embedding: str,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the vectors of some cells of the index.
+
+    Parameters
+    ----------
+    index, rows
+        The shard index, and the rows that are embedded.
+    embedded
+        Positions and vectors (cell, dimension) of these rows, block by block; see `embed`.
+    names
+        Of the dimensions.
+    identity
+        Name and seed of the model, for the metadata.
+    embedding
+        Output: cell_id and `names` (float32).
+    metadata
+        More of what is known of the model.
+    """
+    model_name, seed = identity
+    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],
-        metadata={"model": model_name, "seed": str(seed)},
+        metadata={"model": model_name, "seed": str(seed)} | (metadata or {}),
     )
     progress = Progress(len(rows), "cells", f"embed {model_name}")
-    crops = Crops(Path(index).parent.parent, every)
-    embedded = embed(network, crops, every.batch, rows, preprocess, log_variance)
     with (
         full_precision(),
         parquet_writer(embedding, schema) as writer,

@@ -16,7 +16,12 @@ from mcvae_ops.archive.licences import plain_name
 from mcvae_ops.archive.patterns import Pattern, well_name
 from mcvae_ops.cells.columns import expression
 from mcvae_ops.cells.described import entries_of
-from mcvae_ops.embeddings.spaces import check_spaces
+from mcvae_ops.embeddings.spaces import (
+    BASELINES,
+    CELL_SHORTCUTS,
+    CROP_SHORTCUTS,
+    check_spaces,
+)
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
     channels_from,
@@ -206,7 +211,7 @@ def _check_models(config: dict) -> None:
                 "set salient_latent above 0, or label_weight to 0",
             )
     embedding = config["benchmarks"]["functions"]["significance"]
-    if embedding not in {*models, "cellprofiler", "random"}:
+    if embedding not in {*models, *BASELINES}:
         raise _wrong(
             "benchmarks.functions.significance",
             repr(embedding),
@@ -500,6 +505,33 @@ def _check_embeddings(config: dict) -> None:
         check_spaces(entry["spaces"], f"embeddings.{name}")
 
 
+def _check_encoders(config: dict) -> None:
+    """Refuse encoders without crops, and files that are not there."""
+    for name, encoder in config["encoders"].items():
+        if config["source"] in ("embeddings", "profiles"):
+            raise _wrong(
+                f"models.{name}.encoder",
+                encoder["file"],
+                f"nothing, because source is {config['source']}, which has no crops",
+                "leave the model out",
+            )
+        if ":" not in encoder["file"]:
+            _check_there(f"models.{name}.encoder.file", encoder["file"])
+
+
+def _check_shortcuts(config: dict) -> None:
+    """Refuse shortcuts of crops where there are none."""
+    asked = [name for name in config["benchmarks"]["shortcuts"] if name in CROP_SHORTCUTS]
+    if asked and config["source"] in ("embeddings", "profiles"):
+        raise _wrong(
+            "benchmarks.shortcuts",
+            ", ".join(asked),
+            f"some of {', '.join(CELL_SHORTCUTS)}, because source is {config['source']}, which has "
+            "no crops",
+            "leave it out",
+        )
+
+
 CHECKS = (
     _check_given_crops,
     _check_channels,
@@ -511,6 +543,8 @@ CHECKS = (
     _check_stored_models,
     _check_source,
     _check_embeddings,
+    _check_shortcuts,
+    _check_encoders,
     _check_cells,
     _check_places,
     _check_lists,

@@ -79,6 +79,8 @@ TABLES = BENCHMARKS | {
     "integration": Table(folder="benchmarks", needs=("cells",)),
     "replicates": Table(folder="benchmarks", needs=("cells",)),
     "power": Table(folder="benchmarks", needs=("cells",)),
+    "contents": Table(folder="benchmarks", needs=("cells",)),
+    "ladder": Table(folder="benchmarks", needs=("cells",)),
     "truth": Table(folder="benchmarks", needs=("truth",)),
     "doses": Table(folder="benchmarks", needs=("cells", "doses")),
     "mitosis_points": Table(

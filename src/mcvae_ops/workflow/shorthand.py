@@ -30,6 +30,11 @@ NO_CROPS = {
     "crop": {"size_px": 48},
 }  # fmt: skip
 EMBEDDED = {"trained": True}
+# What an encoder that others trained may leave out of its input.
+ENCODER_INPUT = {
+    "channels": "per_channel", "repeat": 1, "join": "concatenate", "range": "crop", "mean": 0.0,
+    "std": 1.0,
+}  # fmt: skip
 # What an entry of `models` may leave out, and what it says of a model's latent spaces.
 MODEL = {"weights": None}
 LATENT = ("salient_latent", "background_latent", "prior_s_per_label", "prior_z_per_label")
@@ -51,8 +56,10 @@ def in_full(config: dict) -> dict:
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
     lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
     not describe plates, images and channels, and crops that are given need no images; embeddings
-    that others made are the models of the run, and need not describe images and channels.
+    that others made are the models of the run, and need not describe images and channels. Models
+    with an ``encoder`` are not trained: they move to section ``encoders``.
     """
+    config = _with_encoders(config)
     if _is_section_of_spaces(entries := config.get("embeddings")):
         full = {name: EMBEDDED | entry for name, entry in entries.items()}
         config = config | {"embeddings": full}
@@ -83,6 +90,26 @@ def in_full(config: dict) -> dict:
     if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
+
+
+def _with_encoders(config: dict) -> dict:
+    """Return a configuration whose encoders stand apart from the models that are trained."""
+    models = config.get("models")
+    if not isinstance(models, dict):
+        return config
+    given = {
+        name: entry["encoder"]
+        for name, entry in models.items()
+        if isinstance(entry, dict) and set(entry) == {"encoder"}
+    }
+    encoders = {
+        name: entry | {"input": ENCODER_INPUT | entry["input"]}
+        if isinstance(entry, dict) and isinstance(entry.get("input"), dict)
+        else entry
+        for name, entry in given.items()
+    }
+    trained = {name: entry for name, entry in models.items() if name not in given}
+    return config | {"models": trained, "encoders": config.get("encoders", {}) | encoders}
 
 
 def _published(config: dict) -> dict:

@@ -37,11 +37,12 @@ def unpacked(content: bytes, where: str) -> bytes:
         or an archive that is damaged, encrypted, holds no table or more than one, or far more than
         its size lets expect.
     """
+    max_bytes = max_content(len(content))
     if content.startswith(_ZIP):
         content = _from_zip(content, where)
     if content.startswith(_GZIP):
         try:
-            content = _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)), len(content))
+            content = _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)), max_bytes)
         except _DAMAGE as error:
             raise _no_table(where, f"a damaged gzip file ({error})", "fetch it again") from None
     if content.startswith(_OLD_EXCEL):
@@ -61,14 +62,14 @@ def _from_zip(content: bytes, where: str) -> bytes:
             if member.flag_bits & 1:
                 raise _no_table(where, "an encrypted zip archive", "unpack it by hand")
             with packed.open(member) as handle:
-                return _bounded(handle, len(content))
+                return _bounded(handle, max_content(len(content)))
     except _DAMAGE as error:
         raise _no_table(where, f"a damaged zip archive ({error})", "fetch it again") from None
 
 
-def _bounded(packed: IO[bytes], packed_bytes: int) -> bytes:
+def _bounded(packed: IO[bytes], max_bytes: int) -> bytes:
     held = io.BytesIO()
-    unpack(packed, held, max_content(packed_bytes))
+    unpack(packed, held, max_bytes)
     return held.getvalue()
 
 

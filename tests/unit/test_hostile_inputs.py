@@ -1,0 +1,170 @@
+"""Archives, metadata, lists and folders that would hang, fill the memory or crash."""
+
+import gzip
+import io
+import json
+import os
+import struct
+import tarfile
+import tracemalloc
+import zipfile
+import zlib
+
+import pytest
+
+from mcvae_ops.archive import content, pagetab
+from mcvae_ops.archive.addresses import files_below
+from mcvae_ops.archive.annotations.unpacking import unpacked
+from mcvae_ops.archive.ngff import fields_of_plate
+from mcvae_ops.archive.parts import members_of
+from mcvae_ops.archive.transfer import read_json
+from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.screen import Channel
+from mcvae_ops.tiles.read import read_tile
+from mcvae_ops.workflow.ledger import verify
+from tests.helpers.raw_server import answer, raw_server
+
+ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False}
+MANY = 40_000_000
+
+
+def headed(kind: bytes, name: str) -> bytes:
+    """A tar.gz that begins with 40 MB of zeros: in a header, or in what is no table."""
+    head = tarfile.TarInfo(name)
+    head.type, head.size = kind, MANY
+    return gzip.compress(head.tobuf(tarfile.USTAR_FORMAT) + b"\0" * MANY, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(tarfile.XHDTYPE, "x"), (tarfile.GNUTYPE_LONGNAME, "x"), (tarfile.REGTYPE, "x.bin")],
+)
+def test_what_is_no_table_of_an_archive_is_bounded_too(tmp_path, monkeypatch, kind, name):
+    monkeypatch.setattr(content, "_LEAST_CONTENT_BYTES", 1_000_000)
+    (tmp_path / "i.tar.gz").write_bytes(headed(kind, name))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
+        list(members_of(tmp_path / "i.tar.gz", "i.tar.gz"))
+    assert tracemalloc.get_traced_memory()[1] < MANY / 2
+    tracemalloc.stop()
+
+
+def test_the_bound_of_a_list_is_that_of_the_file_however_often_it_is_packed(monkeypatch):
+    monkeypatch.setattr(content, "_LEAST_CONTENT_BYTES", 100_000)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv.gz", gzip.compress(b"\0" * MANY, 1))
+    with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
+        unpacked(packed.getvalue(), "list")
+
+
+def zarr_group(path, attributes):
+    path.mkdir(parents=True)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    text = attributes if isinstance(attributes, str) else json.dumps(attributes)
+    (path / ".zattrs").write_text(text)
+
+
+def plate_of(*wells):
+    return {"plate": {"wells": list(wells)}}
+
+
+A1 = plate_of({"path": "A/1"})
+
+
+@pytest.mark.parametrize(
+    "plate",
+    [
+        plate_of({"path": 5}, {}), plate_of("A/1"), plate_of({"path": "../../etc"}),
+        plate_of({"path": "A//1"}), plate_of({"path": None}), {"ome": 5}, {"plate": 5}, [1, 2],
+        "[", f'{{"a": {"[" * 100_000}{"]" * 100_000}}}', plate_of({"path": "A/1\0"}),
+    ],
+    ids=lambda plate: str(plate)[:40],
+)  # fmt: skip
+def test_odd_metadata_of_a_plate_are_one_sentence(tmp_path, plate):
+    zarr_group(tmp_path / "p.zarr", plate)
+    with pytest.raises(InputError) as caught:
+        list(fields_of_plate(str(tmp_path / "p.zarr"), ARCHIVE, lambda well: True))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "well",
+    [
+        {"well": 5}, {"well": {"images": 5}}, {"well": {"images": [5]}},
+        {"well": {"images": [{"p": 1}]}}, {"well": {"images": [{"path": "../../.."}]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_odd_metadata_of_a_well_are_one_sentence(tmp_path, well):
+    zarr_group(tmp_path / "p.zarr", A1)
+    zarr_group(tmp_path / "p.zarr/A/1", well)
+    with pytest.raises(InputError, match=r"p\.zarr/A/1"):
+        list(fields_of_plate(str(tmp_path / "p.zarr"), ARCHIVE, lambda well: True))
+
+
+def test_a_field_of_5000_digits_has_the_number_of_its_place(tmp_path):
+    zarr_group(tmp_path / "p.zarr", A1)
+    zarr_group(tmp_path / "p.zarr/A/1", {"well": {"images": [{"path": "9" * 5000}]}})
+    found = list(fields_of_plate(str(tmp_path / "p.zarr"), ARCHIVE, lambda well: True))
+    assert found == [("A1", 0, "A/1/" + "9" * 5000)]
+
+
+def test_a_large_png_is_refused_before_it_is_decoded(tmp_path):
+    """2 MB that say 60,000 x 60,000 px; their pixels would take 7 GB."""
+
+    def chunk(name, body):
+        checksum = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + checksum
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 16, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 2_000_000))
+    image = b"\x89PNG\r\n\x1a\n" + head + pixels + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(image)
+    with pytest.raises(TileError, match=r"\(60000, 60000\) where"):
+        read_tile({"g": tmp_path / "a.png"}, [Channel("a", "g", 0)], 1, "max", 320)
+
+
+def test_a_study_whose_pages_never_end_is_one_sentence():
+    page = json.dumps([{"path": "a", "size": 1}] * 1000).encode()
+
+    def handle(connection, request, n):
+        connection.sendall(answer(200, page if "files?" in request else b'{"section": {}}'))
+
+    with raw_server(handle) as server, pytest.raises(InputError, match="once more"):
+        list(pagetab.study_entries(f"{server.address}/S-1", f"{server.address}/", ARCHIVE))
+
+
+def test_an_element_without_an_end_is_read_no_further_than_it_may(tmp_path, monkeypatch):
+    monkeypatch.setattr(pagetab, "_LONGEST_ELEMENT", 1 << 20)
+    (tmp_path / "list.json").write_text('[{"path": "' + "a" * 30_000_000)
+    with pytest.raises(InputError, match="breaks off"):
+        list(pagetab.stream_array(tmp_path / "list.json"))
+
+
+def test_pipes_and_links_to_nothing_are_no_files(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"1")
+    os.mkfifo(tmp_path / "b.tif")
+    (tmp_path / "c.tif").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "d").symlink_to(tmp_path)  # a circle
+    assert [path.name for path in files_below(tmp_path)] == ["a.tif"]
+
+
+@pytest.mark.parametrize("line", [b"abc", b"\xff\xfe", b"ab  a\0b\n", b"ab  " + b"a" * 5000, b"\n"])
+def test_a_damaged_line_of_the_ledger_hides_no_other(tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "checksums/screen"
+    folder.mkdir(parents=True)
+    (tmp_path / "right.txt").write_text("right")
+    right = "df60c9c8d1b2c7bbd8a7e3b3e2d9d7cd"
+    (folder / "rule.sha256").write_bytes(line + f"\n{right}  right.txt\n".encode())
+    with pytest.raises(InputError, match=r"right\.txt"):
+        verify(str(folder), 2)
+
+
+def test_answers_of_many_brackets_are_no_json():
+    with (
+        raw_server(lambda c, request, n: c.sendall(answer(200, b"[" * 200_000))) as server,
+        pytest.raises(InputError, match="no JSON"),
+    ):
+        read_json(f"{server.address}/a", ARCHIVE)
