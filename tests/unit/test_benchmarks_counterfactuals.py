@@ -12,6 +12,7 @@ from mcvae_ops.benchmarks.counterfactuals import (
     ring_features,
 )
 from mcvae_ops.errors import InputError
+from mcvae_ops.figures import style
 from mcvae_ops.figures.figs_counterfactuals import figs8, use_of_s
 from mcvae_ops.training.train import train_model
 from tests.helpers.fake_shards import (
@@ -72,7 +73,8 @@ def given(screen, model: dict, training: dict, folder) -> dict:
     return {name: arguments[name] for name in names} | {"hits": str(root / "hits.parquet")} | out
 
 
-def test_a_control_gets_the_ring_of_the_gene(screen, tmp_path):
+def test_a_control_gets_the_ring_of_the_gene(screen, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FEWEST_CELLS", 12)
     settings = TRAINING | {"epochs": 20, "base_width": 8, "label_weight": 500.0}
     settings |= {"separation_weight": 300.0, "gradient_clip_norm": 300.0}
     arguments = given(screen, MCVAE, settings, tmp_path)
@@ -102,7 +104,8 @@ def test_without_enough_cells_tables_and_figure_are_empty(screen, tmp_path, monk
         for name, key in (("counterfactuals", "benchmark"), ("counterfactual_cells", "pictures"))
     }
     assert all(table.empty for table in tables.values())
-    _, data = figs8(tables, {}, {"profiles": {"main_model": "mcvae"}})
+    with style.house({"perturbation": "gene", "guide": "guide", "control": "NTC"}):
+        _, data = figs8(tables, {}, {"profiles": {"main_model": "mcvae"}})
     assert "no gene has" in data["note"].item()
 
 
