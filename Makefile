@@ -1,10 +1,12 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make evaluate  models compared on three further screens, on which no model was developed
+# make digits   digits over textures: does the background hold what perturbations do?
 # make check  is what was planted in it found again? (after make demo)
 # make test   the tests of units and of the workflow's plans
 # make test-runs  the tests that run whole screens and trainings: killed, damaged, on hostile servers
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
+# make lanes  what needs no torch, under other Pythons with the newest pandas and NumPy (LANES: python3.12 python3.13)
 # make calibration  do p values and intervals mean what they say? (simulated truth; 35 minutes of processor, estimated)
 # make lint   ruff, snakefmt, snakemake --lint
 # make rehearsal  every rule on tables of the paper's screen: memory and time (SIZE: fractions of its cells)
@@ -19,7 +21,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens evaluate check calibration test test-runs test-slurm lint rehearsal bench bench-gpu docs
+.PHONY: help demo screens digits evaluate check calibration test test-runs test-slurm lanes lint rehearsal bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -46,6 +48,11 @@ screens: .venv/installed
 	$(call RUN,--configfile config/compounds.yaml)
 	$(BIN)/pytest tests/screens
 	@echo "Report: results/compounds/report.html   Figures: results/compounds/figures/"
+
+digits: .venv/installed
+	$(BIN)/python -m mcvae_ops.simulate.digits results/digits_archive
+	$(call RUN,results/digits/benchmarks/cell_neighbours.parquet --configfile config/digits.yaml)
+	@echo "Table: results/digits/benchmarks/cell_neighbours.parquet"
 
 EVALUATION := config/config.yaml config/dcvae.yaml config/evaluation/evaluation.yaml
 
@@ -76,6 +83,10 @@ test-runs: .venv/installed
 
 test-slurm: .venv/installed
 	$(BIN)/pytest tests/integration/test_slurm.py
+
+LANES ?= python3.12 python3.13
+lanes:
+	for python in $(LANES); do OMP_NUM_THREADS=1 $$python -m tests.lane $$python .lanes/$$python; done
 
 lint: .venv/installed
 	$(BIN)/ruff check .

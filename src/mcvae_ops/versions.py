@@ -2,7 +2,8 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import mcvae_ops
@@ -21,9 +22,16 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Return name -> version of this package, Python and the packages that it uses."""
+    """Return name -> version of this package, Python and the packages that it uses.
+
+    What is not installed (torch, where nothing is trained) has no version.
+    """
     own = {"mcvae-ops": f"{mcvae_ops.__version__}, commit {commit()}"}
-    return own | {"Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    used = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            used[name] = version(name)
+    return own | {"Python": platform.python_version()} | used
 
 
 def commit() -> str:

@@ -74,13 +74,20 @@ def norm_interval(effect: float, dimensions: int, group: int, seed: int) -> list
     return [(*squared_norms(np.array([moments]))[0], dimensions * effect**2)]
 
 
-def nearest_p(common_axis: bool, seed: int) -> list[float]:
-    rng = np.random.default_rng(seed)
-    profiles = rng.normal(size=(300, 16))
-    profiles[:, 0] += common_axis * rng.lognormal(size=300)
-    genes = np.arange(300).astype(str)
-    table = neighbours.nearest_rows(profiles, genes, genes, np.zeros((300, 300), bool))
-    return [table["neighbour_p"][0]]
+def nearest_p(common_axis: bool, n_related: int, seed: int) -> list[float]:
+    """p of a gene beside 200 others, the first `n_related` in complexes of five that are known.
+
+    With complexes, only their genes lie on the common axis: a gene without effect has none.
+    """
+    rng, n = np.random.default_rng(seed), 201  # p comes in steps of 1 / n: 10 of them below .05
+    group = np.where(np.arange(n) < n_related, np.arange(n) // 5, -1)
+    profiles = rng.normal(size=(n, 16))
+    effects = rng.gamma(2, 0.75, size=(n, 1)) * rng.normal(size=(n, 16))
+    profiles[group >= 0] += effects[group[group >= 0]]
+    profiles[:, 0] += common_axis * rng.lognormal(size=n) * ((group >= 0) | (n_related == 0))
+    related = (group[:, None] == group) & (group >= 0)
+    names = np.arange(n).astype(str)
+    return [neighbours.nearest_rows(profiles, names, names, related)["neighbour_p"][n - 1]]
 
 
 def arm_p(common_axis: bool, seed: int) -> list[float]:
@@ -183,8 +190,10 @@ def cases() -> Iterator[Case]:
                    "interval", partial(norm_interval, effect, dimensions, group), worlds=200,
                    quick=dimensions == 8)  # fmt: skip
     for common in (False, True):
-        label = "300 genes" if not common else "300 genes on a common axis"
-        yield Case("hits, neighbour p", label, "p", partial(nearest_p, common), worlds=400)
+        for n_related in (0, 100):
+            label = f"201 genes, {n_related} in complexes" + ", common axis" * common
+            yield Case("hits, neighbour p", label, "p", partial(nearest_p, common, n_related),
+                       quick=common and n_related > 0)  # fmt: skip
         label = "80 genes, 10 arms" + ", common axis" * common
         yield Case("hits, proximity p", label, "p", partial(arm_p, common), worlds=300)
     for n_groups, size in ((3, 20), (6, 10)):

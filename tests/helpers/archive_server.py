@@ -125,21 +125,22 @@ class Archive(BaseHTTPRequestHandler):
             content[len(content) // 2] ^= 1
         if "short" in faults:
             content = content[: len(content) // 2]
-        first = 0
+        first, last = 0, ""
         asked, whole = self.headers.get("Range"), len(content)
         if asked and "norange" not in faults and self.headers.get("If-Range", etag) == etag:
-            first = int(asked.removeprefix("bytes=").partition("-")[0])
+            start, _, last = asked.removeprefix("bytes=").partition("-")
+            first = int(start)
         if first >= whole > 0:
             return self._answer(416, b"", {"Content-Range": f"bytes */{whole}"})
-        self.send_response(206 if first else 200)
-        self.send_header("Content-Length", str(whole - first))
+        end = asked_end = min(int(last) + 1, whole) if last else whole
+        self.send_response(206 if first or last else 200)
+        self.send_header("Content-Length", str(end - first))
         if "noetag" not in faults:
             self.send_header("ETag", etag)
-        if first:
-            self.send_header("Content-Range", f"bytes {first}-{whole - 1}/{whole}")
+        if first or last:
+            self.send_header("Content-Range", f"bytes {first}-{end - 1}/{whole}")
         self.end_headers()
         chance = random.Random(zlib.crc32(f"{path.name} {n}".encode()))
-        end = whole
         if "drop" in faults and chance.random() < 0.4:
             end = first + int(chance.random() * (whole - first))
         if "stuck" in faults:
@@ -147,7 +148,7 @@ class Archive(BaseHTTPRequestHandler):
         if "stall" in faults and n == 1:
             end = whole // 2
         self._send(memoryview(content)[first:end], "slow" in faults, entry)
-        if end < whole:
+        if end < asked_end:
             self.close_connection = True
             if "stall" in faults:
                 time.sleep(3)

@@ -76,7 +76,15 @@ def blobs(n_cells: int, size_px: int, gene: np.ndarray, rng: np.random.Generator
     return rng.poisson(counts).clip(max=65_535).astype(np.uint16)
 
 
-def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes: int = 4) -> Path:
+def write_fake_screen(
+    root: Path,
+    n_cells: int = 240,
+    size_px: int = 20,
+    n_genes: int = 4,
+    plate: str = "P",
+    gain: float = 1.0,
+    channels: list[str] = CHANNELS,
+) -> Path:
     """Write two shards, the index and the splits below `root`; return the folder of the index."""
     rng = np.random.default_rng(0)
     paths = []
@@ -86,21 +94,22 @@ def write_fake_screen(root: Path, n_cells: int = 240, size_px: int = 20, n_genes
         names = np.where(gene == 0, "NTC", np.char.add("GENE", gene.astype(str))).tolist()
         cells = {
             "tile": np.arange(n) // 20,
-            "cell_id": [f"P_A1_{number:04d}_{k:05d}" for k in range(n)],
-            "plate": ["P"] * n,
+            "cell_id": [f"{plate}_A1_{number:04d}_{k:05d}" for k in range(n)],
+            "plate": [plate] * n,
             "well": [f"A{1 + k % 2}" for k in range(n)],
             "guide": names,
             "gene": names,
             "is_ntc": (gene == 0).tolist(),
         }
-        paths.append(f"{root}/crops/P/A1/000.{arm}.npy")
-        crops = blobs(n, size_px, gene, rng)
-        write_shard(crops, np.arange(n), pa.table(cells), CHANNELS, paths[-1])
+        paths.append(f"{root}/crops/{plate}/A1/000.{arm}.npy")
+        order = [CHANNELS.index(name) for name in channels]
+        crops = (gain * blobs(n, size_px, gene, rng)).astype(np.uint16)[:, order]
+        write_shard(crops, np.arange(n), pa.table(cells), channels, paths[-1])
     index, splits = (str(root / "shards" / f"{name}.parquet") for name in ("index", "splits"))
     index_shards(paths, str(root), ["plate", "well"], index)
     assign_splits(index, SPLIT, splits)
     training_cells(index, splits, str(root / "shards/cells.arrow"))
-    shard_statistics(index, splits, CHANNELS, str(root / "shards/statistics.parquet"))
+    shard_statistics(index, splits, channels, str(root / "shards/statistics.parquet"))
     return root / "shards"
 
 
@@ -115,6 +124,7 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
         "model_name": "mcvae" if model["salient_latent"] else "vae",
         "seed": 0,
         "channels": list(CHANNELS),
+        "pixel_size_um": 0.65,
         "threads": 1,
         "memory_mb": 1000,
         "checkpoint_dir": str(out / "checkpoint"),

@@ -84,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             for file in root.rglob("*")
             if file.is_file() and (key := file.relative_to(root).as_posix()).startswith(prefix)
         )
+        keys = [key for key in keys if key > query.get("start-after", [""])[0]]
         start = int(query.get("continuation-token", ["0"])[0])
         page, end = keys[start : start + self.objects.page_size], start + self.objects.page_size
         entries = "".join(

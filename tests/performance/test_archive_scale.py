@@ -23,9 +23,9 @@ from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
 settings = json.loads(open("settings.json").read())
 archive = settings["archive"] | {"root": "biostudies:study.json", "files": None}
-list_files(archive, settings["screen"], "files", "left_out")
+list_files(archive, settings["screen"], "files", "left_out.tsv")
 plans._free_bytes = lambda folder: 10**14
-plans.plan("files", "left_out", "parts", settings, "results", "timings")
+plans.plan("files", "left_out.tsv", "parts", settings, "results", "timings")
 """
 
 
@@ -85,7 +85,8 @@ def test_a_feature_table_never_sits_in_memory(n_cells, suffix, tmp_path):
     size_gb = n_cells * N_FEATURES * 8 / 1e9
     print(f"\n{suffix}: {n_cells} cells x {N_FEATURES} features ({size_gb:.2f} GB): "
           f"{used['seconds']:.1f} s ({used['processor_s']:.1f} s of processor, "
-          f"{used['cells_per_s']:,.0f} cells/s), peak {used['gigabytes']:.2f} GB")  # fmt: skip
+          f"{n_cells / used['processor_s']:,.0f} cells/s), "
+          f"peak {used['gigabytes']:.2f} GB")  # fmt: skip
     assert used["gigabytes"] < 1.0
-    table = pq.read_metadata(tmp_path / "features/P.parquet")
+    table = pq.read_metadata(tmp_path / "features/P0.parquet")
     assert (table.num_rows, table.num_columns) == (n_cells, N_FEATURES + 1)

@@ -188,7 +188,7 @@ def planted_rows(sign=1):
         )  # fmt: skip
     for seed in (0, 1, 2):
         add("mitosis", "auroc_difference", sign * 0.2, seed)
-        add("mitosis", "auroc_difference", -sign * 0.2, seed, against="percentile 95")
+        add("mitosis", "auroc_difference", -sign * 0.2, seed, against="threshold x 0.75")
     return table.with_seeds_folded(table.to_frame(rows))
 
 

@@ -13,8 +13,8 @@ from mcvae_ops.benchmarks.covariates.covariate_prediction import (
     sample_controls,
     summarise_fits,
 )
-from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import cell_positions
+from mcvae_ops.embeddings.density import density_features
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 

@@ -151,10 +151,46 @@ def test_nearest_rows_and_the_chance_of_them():
     table = nearest_rows(profiles, names, genes, related)
     assert table["neighbours"][0].startswith(("G01; G02; ", "G02; G01; "))
     assert table["neighbours"][1].startswith("G00; ") and "G02" not in table["neighbours"][1]
-    assert table["neighbour_p"][0] < 0.1
+    assert table["neighbour_p"][0] == 1 / 30
     assert table["neighbour_p"][3:].mean() > 0.3
     alone = nearest_rows(profiles[1:3], names[1:3], genes[1:3], related[1:3, 1:3])
     assert alone["neighbours"].tolist() == ["", ""] and alone["neighbour_p"].isna().all()
+
+
+def test_the_chance_of_the_nearest_counted_by_hand_and_where_there_is_none():
+    rng = np.random.default_rng(1)
+    profiles, names = rng.normal(size=(25, 6)), np.arange(25).astype(str)
+    related = np.zeros((25, 25), bool)
+    related[0, 1] = related[1, 0] = True
+    unit = profiles / np.linalg.norm(profiles, axis=1, keepdims=True)
+
+    def score(row, allowed):
+        unrelated = [unit[row] @ unit[k] for k in range(25) if k != row and not related[row, k]]
+        nearest = max(unit[row] @ unit[k] for k in range(25) if k != row and allowed[k])
+        return (nearest - np.mean(unrelated)) / np.std(unrelated)
+
+    by_chance = [score(row, ~related[row]) for row in range(25)]
+    table = nearest_rows(profiles, names, names, related)
+    for row in range(25):
+        own = score(row, np.ones(25, bool))
+        beyond = sum(by_chance[k] >= own for k in range(25) if k != row)
+        assert table["neighbour_p"][row] == pytest.approx((1 + beyond) / 25)
+    few = nearest_rows(profiles[:19], names[:19], names[:19], related[:19, :19])
+    assert few["neighbour_p"].isna().all() and (few["neighbours"] != "").all()
+
+
+@pytest.mark.parametrize("common_axis", [False, True])
+def test_a_gene_that_resembles_another_for_no_known_reason_is_found_on_a_common_axis(common_axis):
+    p_values = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        profiles = rng.normal(size=(200, 16))
+        profiles[:100, 0] += common_axis * rng.lognormal(size=100)
+        profiles[-2:] += 4 * rng.normal(size=16)
+        names = np.arange(200).astype(str)
+        table = nearest_rows(profiles, names, names, np.zeros((200, 200), bool))
+        p_values.append(table["neighbour_p"].iloc[-2:])
+    assert np.mean(np.concatenate(p_values) < 0.05) > 0.9
 
 
 def test_mean_average_precision_against_controls_is_that_of_copairs():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from harmonypy import compute_lisi
 from sklearn.metrics import silhouette_score
 
 from mcvae_ops.benchmarks.estimates import table
@@ -110,18 +111,20 @@ def test_gains_without_a_gene_are_those_of_a_search_without_it():
             assert score(whole.rank[kept]).sum() + gain[dropped] == pytest.approx(expected)
 
 
-# iLISI: (median of compute_lisi of harmonypy 2.1.0 - 1) / 2, which is no dependency
-@pytest.mark.parametrize(
-    ("apart", "ilisi"), [(0.0, 0.877230), (1.0, 0.651419), (2.0, 0.293028), (8.0, 0.0)]
-)
-def test_silhouette_is_that_of_scikit_learn_and_ilisi_that_of_harmonypy(apart, ilisi):
+@pytest.mark.parametrize("apart", [0.0, 1.0, 2.0, 8.0])
+@pytest.mark.parametrize("left_out", [None, 1])
+def test_silhouette_is_that_of_scikit_learn_and_ilisi_that_of_harmonypy(apart, left_out):
     rng = np.random.default_rng(3)
-    batch_of = np.repeat(np.arange(3), 60)
-    latent = rng.normal(size=(180, 4)) + apart * np.eye(4)[batch_of]
-    mixing, kept = mixing_of(latent, batch_of), np.arange(3)
-    expected = silhouette_score(latent, batch_of)
+    batch_of = np.repeat(np.arange(4), [110, 40, 60, 150])
+    latent = rng.normal(size=(360, 4)) + apart * np.eye(4)[batch_of]
+    kept = np.setdiff1d(np.arange(4), [left_out])
+    at = np.isin(batch_of, kept)
+    mixing = mixing_of(latent, batch_of)
+    expected = silhouette_score(latent[at], batch_of[at])
     assert mixing.silhouette(batch_of, kept) == pytest.approx(expected)
-    assert mixing.ilisi(batch_of, kept) == pytest.approx(ilisi, abs=1e-5)
+    lisi = compute_lisi(latent[at], pd.DataFrame({"batch": batch_of[at]}), ["batch"])
+    expected = (np.median(lisi) - 1) / (len(kept) - 1)
+    assert mixing.ilisi(batch_of, kept) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_batch_that_is_left_out_counts_as_if_it_had_never_been_there():

@@ -4,6 +4,15 @@ import numpy as np
 import pytest
 
 from mcvae_ops.benchmarks.estimates import table
+from tests.helpers.documented_tables import documented_metrics
+
+WITHOUT_RANGE = {"robust_z", "r2_difference", "cell_mean_r2_difference", "gene_mean_r2_difference",
+                 "response", "ed50"}  # fmt: skip
+WITHOUT_INTERVAL = {
+    "n_batches", "n_mitotic_factors", "threshold_percent", "mitotic_index_has_sign",
+    "norms_are_without_noise", "confusion", "trend", "mechanism_precision", "consistent_fraction",
+    "replicate_correlation", "replicating_fraction_fdr",
+}  # fmt: skip
 
 
 def folded(metric: str, values: dict[str, tuple[float, float]]):
@@ -38,3 +47,31 @@ def test_covariates_do_not_share_it():
 def test_a_difference_of_shares_stays_within_one():
     found = folded("recall_difference", {"A": (-0.9, 0.9)})
     assert (found.loc["A", "low"], found.loc["A", "high"]) == (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("metric", "low", "high"),
+    [
+        ("mean_average_precision", 0, 1),
+        ("auroc", 0, 1),
+        ("recall_difference", -1, 1),
+        ("replicate_correlation_excess", -2, 2),
+        ("cell_r2", -2.1, 1),
+        ("robust_z", -2.1, 4.1),
+    ],
+)
+def test_an_interval_ends_where_the_range_of_its_quantity_ends(metric, low, high):
+    row = table.row(
+        benchmark="b", protocol="strict", model="m", space="s", seed=0, cells="all", metric=metric,
+        value=1.0, low=-2.1, high=4.1, n=5, units="5 genes",
+    )  # fmt: skip
+    found = table.with_seeds_folded(table.to_frame([row])).iloc[0]
+    assert (found["low"], found["high"]) == (low, high)
+    assert (found["value"], found["units"]) == (1.0, "5 genes")
+
+
+def test_every_metric_with_an_interval_has_its_range():
+    documented = set().union(*documented_metrics().values())
+    estimated = {m for m in documented if not m.endswith(("_null", "_value")) and "chance" not in m}
+    ranged = set().union(*(metrics for metrics, *_ in table.RANGES))
+    assert estimated == ranged | WITHOUT_RANGE | WITHOUT_INTERVAL

@@ -156,8 +156,11 @@ def test_a_missing_column_names_part_and_column(parts, run):
         run(parts)
 
 
-def test_a_part_with_other_features_is_refused(parts, run):
+@pytest.mark.parametrize("elsewhere", ["absent", "empty"])
+def test_a_part_with_other_features_is_refused(parts, run, elsewhere):
     key = (NAMES[1], "A2.parquet")
+    if elsewhere == "empty":
+        parts.update({name: part.assign(extra=None) for name, part in parts.items()})
     parts[key] = parts[key].assign(extra=1.0)
     with pytest.raises(InputError, match="'extra'"):
         run(parts)

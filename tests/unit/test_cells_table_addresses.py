@@ -1,5 +1,6 @@
 """Tables of any format and place give the same cells; several tables are joined by their names."""
 
+import gzip
 import json
 import sqlite3
 import zipfile
@@ -53,16 +54,34 @@ def test_every_format_gives_the_same_tables(name, expected, tmp_path):
     assert_same(enter(tmp_path / "other", {"table": address}, screen=TWO_WELLS), expected)
 
 
-@pytest.mark.parametrize("how", ["semicolon", "bom", "utf-16", "windows", "small blocks"])
+@pytest.mark.parametrize(
+    "how",
+    ["semicolon", "bom", "utf-16", "windows", "small blocks", "decimal comma",
+     "quoted decimal comma", "spaces"],
+)  # fmt: skip
 def test_a_csv_of_any_dialect_gives_the_same_tables(how, expected, tmp_path, monkeypatch):
     if how == "small blocks":
         monkeypatch.setattr("mcvae_ops.archive.table_formats._BLOCK_BYTES", 500)
-    text = two_wells().to_csv(index=False, sep=";" if how == "semicolon" else ",")
+    has_comma = how.endswith("decimal comma")
+    text = two_wells().to_csv(
+        index=False, sep=";" if has_comma or how == "semicolon" else ",",
+        decimal="," if has_comma else ".", quoting=int(how.startswith("quoted")),
+    )  # fmt: skip
     text = text.replace("\n", "\r\n") if how == "windows" else text
+    text = text.replace(",", ", ") if how == "spaces" else text
     encoding = {"bom": "utf-8-sig", "utf-16": "utf-16"}.get(how, "utf-8")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/cells.csv").write_bytes(text.encode(encoding))
     assert_same(enter(tmp_path / "other", {"table": "cells.csv"}, screen=TWO_WELLS), expected)
+
+
+@pytest.mark.parametrize(("name", "is_packed"), [("cells.csv", True), ("cells.csv.gz", False)])
+def test_the_bytes_of_a_csv_say_whether_it_is_packed(name, is_packed, expected, tmp_path):
+    """A browser unpacks what it fetches and keeps the name."""
+    text = two_wells().to_csv(index=False).encode()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / name).write_bytes(gzip.compress(text) if is_packed else text)
+    assert_same(enter(tmp_path / "other", {"table": name}, screen=TWO_WELLS), expected)
 
 
 def test_a_csv_keeps_the_spelling_of_names(tmp_path):
@@ -79,6 +98,7 @@ def test_a_csv_keeps_the_spelling_of_names(tmp_path):
         (lambda text: text + "1,2\n", "Expected 9 columns, got 2"),
         (lambda text: text.replace("area", "area ", 1) + '"', "CSV parse error"),
         (lambda text: "", "Empty CSV file"),
+        (lambda text: "a" * 400_000, "field larger than field limit"),
     ],
 )
 def test_a_damaged_csv_is_one_sentence(damage, found, tmp_path):
@@ -101,6 +121,20 @@ def test_a_feature_that_turns_out_to_be_text_is_named(tmp_path, monkeypatch):
         frame.to_sql("Cells", database, index=False, if_exists="append")
     with pytest.raises(InputError, match=r"text in columns of numbers: area \('high'\)"):
         enter(tmp_path, {"table": "cells.db#Cells"})
+
+
+@pytest.mark.parametrize("kind", ["REAL", ""])
+def test_a_database_leaves_empty_text_where_nothing_was(kind, expected, tmp_path):
+    """As the import of a CSV by SQLite's own program does; its columns need no type."""
+    frame = two_wells()
+    frame["area"] = frame["area"].astype(object).where(frame["area"].notna(), "")
+    frame = pd.concat([frame[3:4], frame.drop(index=3)])  # the first row says nothing of the type
+    (tmp_path / "other").mkdir()
+    with closing(sqlite3.connect(tmp_path / "other/cells.db")) as database:
+        database.execute("CREATE TABLE Cells (plate, well, tile, y_px REAL, x_px REAL, guide, "
+                         f"gene, area {kind}, mean {kind})")  # fmt: skip
+        frame.to_sql("Cells", database, index=False, if_exists="append")
+    assert_same(enter(tmp_path / "other", {"table": "cells.db#Cells"}, screen=TWO_WELLS), expected)
 
 
 def test_a_database_names_its_tables(tmp_path):

@@ -200,6 +200,15 @@ def test_pages_are_linked_for_human_genes_alone(source, organism, word, is_linke
     )
 
 
+def test_the_page_shows_the_figure_of_the_hits_and_says_how_many(run):
+    page = Path(run["html"]).read_text()
+    n = int(HITS["is_hit"].sum())
+    assert f" {n} of {len(HITS)} genes are hits" in page
+    encoded = page.split("data:image/png;base64,")[1].split('"')[0]
+    picture = Image.open(BytesIO(base64.b64decode(encoded)))
+    assert picture.width > 1500 and len(np.unique(np.asarray(picture))) > 20
+
+
 def test_same_bytes_twice(run, tmp_path):
     again = run | {"html": str(tmp_path / "e.html"), "pictures": str(tmp_path / "explorer")}
     explorer(**again)

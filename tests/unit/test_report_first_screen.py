@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.benchmarks.complexes.complex_retrieval import WITHOUT_LARGEST
 from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
 from mcvae_ops.report import first_screen
 
@@ -66,6 +67,14 @@ def test_representations_are_listed_best_first_on_held_out_cells():
         "How well genes of one complex resemble each other (average precision, held-out cells): "
         "CellProfiler 0.25 [0.20, 0.30]; mcVAE 0.20 [0.05, 0.40]."
     )
+    others = [
+        table.assign(metric="macro_average_precision"),
+        table.assign(item=WITHOUT_LARGEST),
+    ]
+    every = first_screen.representation_answers({"complexes": pd.concat([table, *others])})
+    assert every[0] == sentence and len(every) == 3
+    assert "each complex counted alike (macro average precision," in every[1]
+    assert "without the 5 largest complexes (average precision," in every[2]
     of_all = first_screen.representation_answers({"complexes": table[table["cells"] == "all"]})
     assert of_all[0].endswith("all cells): VAE 0.95 [0.90, 0.99].")
     assert first_screen.representation_answers({}) == []

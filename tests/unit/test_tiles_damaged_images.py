@@ -9,6 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from mcvae_ops.errors import TileError
 from mcvae_ops.screen import Channel
@@ -58,6 +59,20 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+def outcome(path, channels, z_planes) -> str:
+    """Read an image: a tile of the right kind, or a `TileError`, and that soon."""
+    begun_s = time.monotonic()
+    try:
+        tile = read_tile({"g": path}, channels, z_planes, "max", SIZE)
+        assert tile.shape == (len(channels), SIZE, SIZE) and tile.dtype == np.uint16
+        return "tile"
+    except TileError as error:
+        assert str(error).startswith(path.name)
+        return "broken"
+    finally:
+        assert time.monotonic() - begun_s < LONGEST_S
+
+
 @pytest.mark.parametrize("form", [*FORMS, "png", "npy"])
 def test_a_mutated_file_is_a_tile_or_a_broken_tile(form, tmp_path):
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -66,13 +81,27 @@ def test_a_mutated_file_is_a_tile_or_a_broken_tile(form, tmp_path):
     path, chance, outcomes = tmp_path / f"mutated{suffix}", random.Random(form), []
     for _ in range(N_FILES // len(FORMS)):
         path.write_bytes(mutated(content, chance))
-        begun_s = time.monotonic()
-        try:
-            tile = read_tile({"g": path}, channels, z_planes, "max", SIZE)
-            assert tile.shape == (len(channels), SIZE, SIZE) and tile.dtype == np.uint16
-            outcomes.append("tile")
-        except TileError as error:
-            assert str(error).startswith(path.name)
-            outcomes.append("broken")
-        assert time.monotonic() - begun_s < LONGEST_S
+        outcomes.append(outcome(path, channels, z_planes))
+    assert set(outcomes) == {"tile", "broken"}
+
+
+@pytest.mark.parametrize("compressor", ["blosc", "zstd", "shards"])
+def test_a_mutated_ome_zarr_is_a_tile_or_a_broken_tile(compressor, tmp_path):
+    """One of its files is mutated: metadata of group or array, or a chunk."""
+    path, chance, outcomes = tmp_path / "a.zarr", random.Random(compressor), []
+    group = zarr.open_group(path, mode="w", zarr_format=2 if compressor == "blosc" else 3)
+    shards = {"shards": (1, SIZE, SIZE)} if compressor == "shards" else {}
+    group.create_array(
+        "0", data=np.full((2, SIZE, SIZE), 300, np.uint16), chunks=(1, 16, 16), **shards
+    )
+    image = {"axes": [{"name": name} for name in "cyx"], "datasets": [{"path": "0"}]}
+    group.attrs["multiscales"] = [image]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    channels = [Channel(f"c{k}", "g", k) for k in range(2)]
+    for _ in range(N_FILES // len(FORMS)):
+        file = chance.choice(files)
+        content = file.read_bytes()
+        file.write_bytes(mutated(content, chance))
+        outcomes.append(outcome(path, channels, 1))
+        file.write_bytes(content)
     assert set(outcomes) == {"tile", "broken"}

@@ -196,6 +196,29 @@ def test_png(tmp_path, dtype):
     assert fault_of(path, "a.png") == "a PNG that breaks off"
 
 
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.TIFF"])
+@pytest.mark.parametrize("kind", ["tiff", "bigtiff", "png", "npy"])
+def test_the_first_bytes_of_a_file_say_its_format(tmp_path, name, kind):
+    data, path = counts(SIZE, SIZE), tmp_path / name
+    if kind == "png":
+        path.write_bytes(imagecodecs.png_encode(data))
+    elif kind == "npy":
+        with path.open("wb") as file:
+            np.save(file, data)
+    else:
+        tifffile.imwrite(path, data, bigtiff=kind == "bigtiff", byteorder=">")
+    np.testing.assert_array_equal(read(path)[0], data)
+
+
+@pytest.mark.parametrize("start", [b"", b"<html>", b"\xff\xd8\xff\xe0", b"\x1f\x8b\x08\0"])
+def test_a_file_of_another_format_is_not_called_damaged(tmp_path, start):
+    (tmp_path / "a.tif").write_bytes(start)
+    with pytest.raises(
+        TileError, match=r"^a\.tif: neither TIFF nor PNG nor \.npy \(begins with b'"
+    ):
+        read(tmp_path / "a.tif")
+
+
 def test_rectangular_tiles(tmp_path):
     data, path = counts(48, 80), tmp_path / "a.tif"
     tifffile.imwrite(path, data)

@@ -125,3 +125,14 @@ def test_damaged_chunks_are_broken_tiles(tmp_path):
 def test_names_of_zarr():
     assert is_zarr("s3://b/x.zarr") and is_zarr("/a/x.ZARR/A/1/0")
     assert not is_zarr("a.zarr.tif") and not is_zarr("zarr/a.tif")
+
+
+@pytest.mark.parametrize("omero", [None, {}, {"channels": None}])
+def test_channels_that_the_metadata_leave_out_go_by_their_place(tmp_path, omero):
+    image = counts(2, *SHAPE)
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    group.create_array("0", data=image)
+    axes = [{"name": name} for name in "cyx"]
+    group.attrs.update({"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}],
+                        "omero": omero})  # fmt: skip
+    np.testing.assert_array_equal(read(tmp_path / "a.zarr"), image[::-1])

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+import mcvae_ops
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.objective import (
@@ -60,7 +61,8 @@ def embedding_arguments(trained: dict, embedding: Path | str) -> dict:
     """Return the keyword arguments of `embed_cells` for what was trained."""
     names = ("index", "cells", "weights", "model", "training", "model_name", "seed")
     kept = {name: trained[name] for name in names}
-    return kept | {"part": 0, "parts": 1, "embedding": str(embedding)}
+    kept |= {"part": 0, "parts": 1, "log_variance": False}
+    return kept | {"embedding": str(embedding)}
 
 
 def expected_of(trained: dict) -> dict:
@@ -142,6 +144,30 @@ def test_a_model_may_change_keys_of_training(shards, tmp_path):
     assert pq.read_schema(embedding).names == ["cell_id", *(f"z_{k:02d}" for k in range(5))]
 
 
+def test_log_variances_stand_beside_the_means_on_request(trained, tmp_path):
+    embedding = str(tmp_path / "embedding.parquet")
+    embed_cells(**embedding_arguments(trained, embedding) | {"log_variance": True})
+    table = pq.read_table(embedding)
+    plain = embedding_arguments(trained, tmp_path / "plain.parquet")
+    embed_cells(**plain)
+    means = pq.read_table(plain["embedding"])
+    assert table.select(means.column_names).equals(means)
+    rest = table.column_names[means.num_columns :]
+    assert rest == [f"log_variance_{name}" for name in means.column_names[1:]]
+    # Perturbed validation cells: their mean divergence from N(0, 1) is that of the monitors of z.
+    cells = read_training_cells(trained["cells"])
+    network = mcvae_ops.load(trained["weights"]).network
+    chosen = cells.in_split("validation")
+    prior = network.prior_z.weight.detach().numpy()[cells.label[chosen]]
+    mean, log_variance = (np.array([table[f"{start}z_0{k}"] for k in range(5)]).T[chosen]
+                          for start in ("", "log_variance_"))  # fmt: skip
+    kl = 0.5 * ((mean - prior) ** 2 + np.exp(log_variance) - log_variance - 1).sum(axis=1)
+    best = min(metrics_of(trained, "validation"), key=lambda row: row["monitored"])
+    assert kl.mean() == pytest.approx(best["kl_z"], rel=1e-3)
+    assert kl[cells.label[chosen] == 0].mean() == pytest.approx(best["kl_z_ntc"], rel=1e-3)
+    assert best["nats_without_z"] > 5 and 0 <= best["arm_auroc_z"] <= 1
+
+
 def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
     training = TRAINING | {"technical_latent": 2, "hsic_weight": 10.0}
     arguments = train_model_arguments(shards, tmp_path, MCVAE, training)
@@ -209,10 +235,9 @@ def test_a_new_term_is_one_entry_and_is_trained_validated_and_logged(shards, tmp
 def test_validation_sums_the_terms_as_training_does(trained):
     device, cells = torch.device("cpu"), read_training_cells(trained["cells"])
     model, preprocess = load_model(trained["weights"], expected_of(trained), device)
-    positions = cells.in_split("test")
     crops = Crops(Path(trained["index"]).parent.parent, cells)
-    chosen = validation_set(cells, crops, positions, device)
-    assert len(positions) <= CELLS_AT_A_TIME  # so that both draw the same noise
+    chosen = validation_set(cells, crops, trained["index"], device)
+    assert len(chosen.label) <= CELLS_AT_A_TIME  # so that both draw the same noise
     weights = weights_from(trained["training"])
     validated = validate(model, chosen, preprocess, weights)
     with torch.no_grad():

@@ -250,8 +250,8 @@ def leaves(section: dict, prefix: str = ""):
 def test_names_that_users_give_are_those_that_the_page_names():
     sections = {".".join(path) for path in named_sections(read_yaml(SCHEMA))}
     assert sections == {
-        "screen.plates", "models", "embeddings", "alignment.measure", "archive.annotations.pairs",
-        "evaluation.profiles",
+        "screen.plates", "models", "encoders", "embeddings", "alignment.measure",
+        "archive.annotations.pairs", "evaluation.profiles",
     }  # fmt: skip
 
 

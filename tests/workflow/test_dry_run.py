@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from snakemake.utils import update_config
 
+from mcvae_ops.embeddings.spaces import CELL_SHORTCUTS
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings, Places
 from mcvae_ops.workflow.panel_inputs import benchmark_tables
@@ -31,11 +32,13 @@ def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path)
     config = whole(merged("config"))
     planned = jobs(tmp_path)
     n_trainings = len(config["models"]) * len(config["training"]["seeds"])
+    n_shortcuts = len(config["benchmarks"]["shortcuts"])
+    assert planned["shortcut_embedding"] == n_shortcuts == 3
     assert planned["draw_figure"] == len(panels_of(config).drawn) == len(PANELS) - 1  # no doses
     assert planned["train_model"] == n_trainings
     assert planned["crop_chunk"] == 8
-    assert planned["aggregate_profiles"] == n_trainings + 2
-    assert planned["correct_profiles"] == len(config["training"]["seeds"]) + 1
+    assert planned["aggregate_profiles"] == n_trainings + 2 + n_shortcuts
+    assert planned["correct_profiles"] == len(config["training"]["seeds"]) + 1 + n_shortcuts
     assert planned["explorer"] == planned["umap_profiles"] == 1
     assert planned["export_anndata"] == len({"guides", "genes"})
     assert jobs(tmp_path, "cells_h5ad")["export_cells"] == 8
@@ -73,8 +76,9 @@ def test_compared_models_are_shown_like_the_main_one(tmp_path):
     names = Embeddings(config)
     assert names.shown_models == ["mcvae", "cvae"]
     assert names.shown_trainings == ["mcvae/0", "cvae/0"] and names.main == "mcvae/0"
-    assert set(names.shown["model"]) == {"mcvae", "cvae", "cellprofiler"}
-    assert set(Embeddings(tiny_configuration()).shown["model"]) == {"mcvae", "cellprofiler"}
+    assert set(names.shown["model"]) == {"mcvae", "cvae", "cellprofiler", *CELL_SHORTCUTS}
+    alone = Embeddings(tiny_configuration())
+    assert set(alone.shown["model"]) == {"mcvae", "cellprofiler", *CELL_SHORTCUTS}
 
 
 def test_models_are_compared_on_screens_of_which_each_is_a_run(tmp_path):

@@ -45,7 +45,9 @@ def read(**changed) -> dict:
 def test_embeddings_are_the_models_of_the_run():
     config = read()
     names = Embeddings(config)
-    assert names.all == {"model": ["dino", "mine", "random"], "seed": [0, 0, 0]}
+    shortcuts = ["density", "position", "cell_count"]
+    assert names.all["model"] == ["dino", "mine", "random", *shortcuts]
+    assert names.shown["model"] == ["dino", *shortcuts]
     assert names.trained == {"model": [], "seed": []}
     assert (names.main, names.significance) == ("dino/0", "dino/0")
     assert [names.is_trained(name) for name in ("dino", "mine", "random")] == [False, True, False]
@@ -77,6 +79,9 @@ def test_nothing_is_fetched_cropped_or_trained(tmp_path):
         ({"embeddings__dino__spaces": {"salient": "0-2"}},
          "configuration key embeddings.dino.spaces: found salient, expected salient and "
          "background, or combined, with their columns; name the columns"),
+        ({"benchmarks__shortcuts": ["density", "untrained"]},
+         "configuration key benchmarks.shortcuts: found untrained, expected some of density, "
+         "position, cell_count, because source is embeddings, which has no crops; leave it out."),
         ({"embeddings__cellprofiler": {"spaces": {"combined": "x"}}},
          "configuration key models: found 'cellprofiler', expected another name"),
         ({"profiles__compared_models": ["dinov2"]},

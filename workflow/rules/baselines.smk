@@ -6,6 +6,7 @@ INPUTS
     results/{screen}/features/{plate}.parquet
 OUTPUTS
     results/{screen}/embeddings/{cellprofiler,random}/0.parquet   one row per cell, as in the index
+    results/{screen}/embeddings/{shortcut}/0.parquet              density, position, cell_count
 """
 
 
@@ -57,3 +58,27 @@ rule random_embedding:
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/random_embedding.py"
+
+
+rule shortcut_embedding:
+    """What the place of a cell tells without a look at it: density, position, cell count."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+    output:
+        embedding="results/{screen}/embeddings/{model}/0.parquet",
+    log:
+        "logs/{screen}/shortcut_embedding/{model}.log",
+    benchmark:
+        "benchmarks/{screen}/shortcut_embedding/{model}.tsv"
+    wildcard_constraints:
+        model="|".join(CELL_SHORTCUTS),
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(120),
+    params:
+        shortcut="{model}",
+        grid=GRID["well_grid"],
+    script:
+        "../scripts/shortcut_embedding.py"

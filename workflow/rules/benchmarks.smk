@@ -496,3 +496,56 @@ rule claims:
         novel_groups=config["benchmarks"]["features"]["novel_groups"],
     script:
         "../scripts/claims.py"
+
+
+rule cell_neighbours:
+    """How well gene and well of single cells are told from each space; on request."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embeddings=expand(
+            "results/{screen}/embeddings/{model}/{seed}.parquet",
+            zip,
+            **EMBEDDINGS.trained,
+            allow_missing=True,
+        ),
+    output:
+        benchmark="results/{screen}/benchmarks/cell_neighbours.parquet",
+    log:
+        "logs/{screen}/cell_neighbours.log",
+    benchmark:
+        "benchmarks/{screen}/cell_neighbours.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/cell_neighbours.py"
+
+
+rule counterfactuals:
+    """Fig. S8: control cells with the salient state of the first hits."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+        weights="results/{screen}/models/{model}/{seed}/weights.pt",
+        hits="results/{screen}/hits.parquet",
+    output:
+        benchmark="results/{screen}/benchmarks/{model}/{seed}/counterfactuals.parquet",
+        pictures="results/{screen}/benchmarks/{model}/{seed}/counterfactual_cells.parquet",
+    log:
+        "logs/{screen}/counterfactuals/{model}/{seed}.log",
+    benchmark:
+        "benchmarks/{screen}/counterfactuals/{model}/{seed}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        model_name="{model}",
+    script:
+        "../scripts/counterfactuals.py"

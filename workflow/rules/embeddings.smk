@@ -36,8 +36,95 @@ rule embed_cells:
         model=lookup(dpath="models/{model}", within=config),
         training=without(config["training"], "seeds", "device", "checkpoint_minutes"),
         parts=config["profiles"]["embedding_jobs"],
+        log_variance=config["profiles"]["log_variance"],
     script:
         "../scripts/embed_cells.py"
+
+
+rule project_pixels:
+    """Random projections of the pixels of crops, or of what surrounds the cell."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+    output:
+        embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),
+    log:
+        "logs/{screen}/project_pixels/{model}/{seed}/{part}.log",
+    benchmark:
+        "benchmarks/{screen}/project_pixels/{model}/{seed}/{part}.tsv"
+    wildcard_constraints:
+        model="surroundings|random_pixels",
+        part=r"\d+",
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(360),
+    params:
+        shortcut="{model}",
+        parts=config["profiles"]["embedding_jobs"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/project_pixels.py"
+
+
+rule embed_untrained:
+    """Embed cells with the weights from which the training of the main model begins."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+        statistics="results/{screen}/shards/statistics.parquet",
+    output:
+        embedding=temp("results/{screen}/embeddings/untrained/{seed}/{part}.parquet"),
+    log:
+        "logs/{screen}/embed_untrained/{seed}/{part}.log",
+    benchmark:
+        "benchmarks/{screen}/embed_untrained/{seed}/{part}.tsv"
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(360),
+        gpu=1,
+    params:
+        model=config["models"][config["profiles"]["main_model"]],
+        training=without(config["training"], "seeds", "checkpoint_minutes"),
+        parts=config["profiles"]["embedding_jobs"],
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/embed_untrained.py"
+
+
+rule encode_cells:
+    """Embed a part of the cells with an encoder that others trained."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        cells="results/{screen}/shards/cells.arrow",
+        weights=lambda wildcards: encoder_files(config["encoders"][wildcards.model]),
+    output:
+        embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),
+    log:
+        "logs/{screen}/encode_cells/{model}/{seed}/{part}.log",
+    benchmark:
+        "benchmarks/{screen}/encode_cells/{model}/{seed}/{part}.tsv"
+    wildcard_constraints:
+        model="|".join(EMBEDDINGS.encoders) or "none",
+        part=r"\d+",
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        mem_mb=growing(16000),
+        runtime=growing(720),
+        gpu=1,
+    params:
+        model_name="{model}",
+        encoder=lookup(dpath="encoders/{model}", within=config),
+        device=config["training"]["device"],
+        parts=config["profiles"]["embedding_jobs"],
+    script:
+        "../scripts/encode_cells.py"
 
 
 rule join_embeddings:
@@ -56,7 +143,7 @@ rule join_embeddings:
     benchmark:
         "benchmarks/{screen}/join_embeddings/{model}/{seed}.tsv"
     wildcard_constraints:
-        model="|".join(config["models"]),
+        model="|".join([*config["models"], *EMBEDDINGS.encoders, *CROP_SHORTCUTS]),
     conda:
         "../../envs/cpu.yaml"
     resources:

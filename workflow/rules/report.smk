@@ -9,6 +9,7 @@ OUTPUTS
     results/{screen}/dictionary.tsv                   what each column of each table means
     results/{screen}/report.html                      self-contained
     results/{screen}/explorer.html, explorer/         map of guides and genes, crops of every gene
+    results/{screen}/models/{model}/{seed}/card.md    what each trained model is
 """
 
 
@@ -38,6 +39,46 @@ rule dictionary:
         "../../envs/cpu.yaml"
     script:
         "../scripts/dictionary.py"
+
+
+rule model_cards:
+    """Describe every trained model beside its weights: data, settings, scores, limits."""
+    input:
+        weights=expand(
+            f"results/{SCREEN}/models/{{model}}/{{seed}}/weights.pt",
+            zip,
+            **EMBEDDINGS.trained,
+        ),
+        metrics=expand(
+            f"results/{SCREEN}/models/{{model}}/{{seed}}/metrics.parquet",
+            zip,
+            **EMBEDDINGS.trained,
+        ),
+        tables=expand(
+            f"results/{SCREEN}/benchmarks/{{table}}.parquet",
+            table=benchmark_tables(config),
+        ),
+        index=f"results/{SCREEN}/shards/index.parquet",
+        splits=f"results/{SCREEN}/shards/splits.parquet",
+    output:
+        cards=expand(
+            f"results/{SCREEN}/models/{{model}}/{{seed}}/card.md",
+            zip,
+            **EMBEDDINGS.trained,
+        ),
+    log:
+        f"logs/{SCREEN}/model_cards.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        source=config["source"],
+        screen=SCREEN,
+        root=config["archive"]["root"],
+    script:
+        "../scripts/model_cards.py"
 
 
 rule explorer:

@@ -4,6 +4,7 @@ import email.utils
 import functools
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,6 +27,8 @@ _REFUSAL_BYTES = 2000
 _OVERLAP_BYTES = 1 << 16
 _LONGEST_TAG = 500
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_counting, _received = threading.Lock(), [0]
 
 # It logs addresses with their signatures and keys.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -261,6 +264,16 @@ class _TooMuchError(Exception):
     """An answer does not end where it must."""
 
 
+def received_bytes() -> int:
+    """Return how many bytes this process has received of files and listings."""
+    return sum(_received)
+
+
+def _count(n_bytes: int) -> None:
+    with _counting:
+        _received[0] += n_bytes
+
+
 def _blocks(
     answer: httpx.Response, terms: Terms, ends_s: float, max_bytes: int | None
 ) -> Iterator[bytes]:
@@ -274,6 +287,7 @@ def _blocks(
         if block is None:
             return
         came += len(block)
+        _count(len(block))
         if max_bytes is not None and came > max_bytes:
             raise _TooMuchError
         yield block

@@ -155,7 +155,11 @@ def model_costs(settings: dict, n_cells: int, results: Path, timings: Path) -> l
     runs = [(name, seed) for name in models for seed in shared["seeds"]]
     here = [(f"{name}/{seed}", models[name]) for name, seed in runs]
     folders = results / "models", results / "embeddings"
-    untrained = [m for path, m in here if not (folders[0] / path / "weights.pt").exists()]
+    untrained = [
+        m
+        for path, m in here
+        if not m.get("weights") and not (folders[0] / path / "weights.pt").exists()
+    ]
     unread = [m for path, m in here if not (folders[1] / f"{path}.parquet").exists()]
     epochs = sum((shared | model["training"])["epochs"] for model in untrained)
     values = sum(
@@ -212,22 +216,11 @@ def plan(
     """
     screen = settings["screen"]
     manifest = read_frame(files)
-    left = manifest[~_cropped(manifest, settings, Path(results))]
     n_cells, known = count_cells(manifest, settings, Path(results))
     tiles = manifest[["plate", "well", "tile"]].drop_duplicates()
-    n_left = len(left[["plate", "well", "tile"]].drop_duplicates())
-    rows = [
-        *image_costs(left, _is_here(left, Path(results) / "archive" / "raw"), settings),
-        _cell_costs(manifest, feature_parts, settings, n_cells, known, results, timings),
-        crop_costs(left, settings, round(n_cells * n_left / len(tiles)),
-                   tile_seconds(Path(results), Path(timings))),
-        *model_costs(settings, n_cells, Path(results), Path(timings)),
-    ]  # fmt: skip
-    costs = pd.DataFrame(rows, columns=COLUMNS)
-    peak, free = disk_peak_bytes(costs), _free_bytes(Path(results))
-    total = _row("total", len(manifest), *costs[COLUMNS[2:5]].sum(), peak,
-                 *costs[["hours", "gpu_hours"]].sum(), "temporary: disk peak")  # fmt: skip
-    costs = pd.concat([costs, pd.DataFrame([total])], ignore_index=True)
+    parts = None if feature_parts is None else read_frame(feature_parts)
+    costs = costs_of(manifest, parts, settings, Path(results), Path(timings))
+    peak, free = int(costs["temporary_bytes"].iloc[-1]), _free_bytes(Path(results))
     write_csv(costs, f"{results}/plan.tsv", "%.6g")
     wells = manifest[["plate", "well"]].drop_duplicates()
     lines = [
@@ -235,7 +228,7 @@ def plan(
         f"{manifest['size_bytes'].sum() / 1e12:.4g} TB; {n_cells:,} cells "
         f"({'counted' if known else 'plan.cells_per_tile'})",
         *_left_out_lines(left_out),
-        *_lines(costs),
+        *lines_of(costs),
         f"disk: at most {peak / 1e9:,.1f} GB needed, {free / 1e9:,.1f} GB free",
     ]
     for line in lines:
@@ -252,6 +245,45 @@ def plan(
         )
 
 
+def costs_of(
+    manifest: pd.DataFrame,
+    parts: pd.DataFrame | None,
+    settings: dict,
+    results: Path,
+    timings: Path,
+) -> pd.DataFrame:
+    """Reckon every stage of what is left of a run.
+
+    Parameters
+    ----------
+    manifest
+        Files table of the screen.
+    parts
+        address and size_bytes of the tables of cells; None where cells are found on images.
+    settings, results, timings
+        See `plan`.
+
+    Returns
+    -------
+    One row per stage, columns `COLUMNS`, and ``total``, whose temporary bytes are the peak on disk.
+    """
+    left = manifest[~_cropped(manifest, settings, results)]
+    n_cells, known = count_cells(manifest, settings, results)
+    tiles = manifest[["plate", "well", "tile"]].drop_duplicates()
+    n_left = len(left[["plate", "well", "tile"]].drop_duplicates())
+    rows = [
+        *image_costs(left, _is_here(left, results / "archive" / "raw"), settings),
+        _cell_costs(manifest, parts, settings, n_cells, known, results, timings),
+        crop_costs(left, settings, round(n_cells * n_left / len(tiles)),
+                   tile_seconds(results, timings)),
+        *model_costs(settings, n_cells, results, timings),
+    ]  # fmt: skip
+    costs = pd.DataFrame(rows, columns=COLUMNS)
+    total = _row("total", len(manifest), *costs[COLUMNS[2:5]].sum(), disk_peak_bytes(costs),
+                 *costs[["hours", "gpu_hours"]].sum(), "temporary: disk peak")  # fmt: skip
+    return pd.concat([costs, pd.DataFrame([total])], ignore_index=True)
+
+
 def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[int, bool]:
     """Return the number of cells, and whether it was counted in their tables or is reckoned."""
     plates = manifest["plate"].unique()
@@ -264,21 +296,21 @@ def count_cells(manifest: pd.DataFrame, settings: dict, results: Path) -> tuple[
 
 def _cell_costs(
     manifest: pd.DataFrame,
-    feature_parts: str | None,
+    parts: pd.DataFrame | None,
     settings: dict,
     n_cells: int,
     known: bool,
-    results: str,
-    timings: str,
+    results: Path,
+    timings: Path,
 ) -> dict:
-    if feature_parts is not None:
-        return feature_costs(read_frame(feature_parts), settings, n_cells, known)
+    if parts is not None:
+        return feature_costs(parts, settings, n_cells, known)
     tables = [Path(results, "segmented", plate, f"{well}.parquet")
               for plate, well in zip(manifest["plate"], manifest["well"], strict=True)]  # fmt: skip
     left = manifest[[not table.exists() for table in tables]]
     cells_left = round(n_cells * len(left) / len(manifest))
     is_here = _is_here(left, Path(results, "archive", "raw"))
-    measured_s = cell_seconds(Path(results), Path(timings))
+    measured_s = cell_seconds(results, timings)
     return segmentation_costs(left, is_here, settings, cells_left, measured_s)
 
 
@@ -351,7 +383,8 @@ def _left_out_lines(left_out: str) -> list[str]:
     ]
 
 
-def _lines(costs: pd.DataFrame) -> list[str]:
+def lines_of(costs: pd.DataFrame) -> list[str]:
+    """Return costs as lines of a table in text."""
     head = f"{'stage':<13}{'files':>9}{'fetch GB':>12}{'here GB':>11}{'write GB':>11}"
     head += f"{'temp. GB':>10}{'hours':>9}{'GPU h':>8}  from"
     lines = [head]

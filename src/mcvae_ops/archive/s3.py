@@ -5,6 +5,7 @@ does for the programs of AWS.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree
@@ -26,7 +27,9 @@ def object_url(address: str) -> str:
     return f"{_bucket_url(bucket)}/{quote(key)}"
 
 
-def list_objects(address: str, archive: dict) -> Iterator[tuple[str, int]]:
+def list_objects(
+    address: str, archive: dict, stores: re.Pattern | None = None
+) -> Iterator[tuple[str, int]]:
     """Yield (key, size in bytes) of the objects whose key begins with a prefix.
 
     Parameters
@@ -35,6 +38,9 @@ def list_objects(address: str, archive: dict) -> Iterator[tuple[str, int]]:
         ``s3://bucket/prefix``.
     archive
         Section of the configuration.
+    stores
+        What the name of a store of many objects ends with (``.zarr``): each is given once, by its
+        key without a slash and with size 0, and its objects are not listed.
 
     Raises
     ------
@@ -49,8 +55,20 @@ def list_objects(address: str, archive: dict) -> Iterator[tuple[str, int]]:
     while True:
         url = f"{_bucket_url(bucket)}/?{urlencode(query)}"
         page = _page(read_range(url, archive), address, url)
+        store = None
         for entry in page.iter("Contents"):
-            yield unquote_plus(entry.findtext("Key", "")), _size(entry, address)
+            key = unquote_plus(entry.findtext("Key", ""))
+            if stores is not None and (match := stores.search(key)):
+                store = key[: match.end()]
+                yield store, 0
+                break
+            yield key, _size(entry, address)
+        if store is not None:
+            # Keys come in the order of their bytes, and 0 follows the slash.
+            query.pop("continuation-token", None)
+            tokens.clear()
+            query["start-after"] = f"{store}0"
+            continue
         if page.findtext("IsTruncated") != "true":
             return
         token = page.findtext("NextContinuationToken")

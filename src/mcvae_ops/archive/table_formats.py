@@ -7,11 +7,13 @@ pieces, so that a table of any size fits in memory.
 import csv
 import io
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -27,6 +29,10 @@ Place = str | Path | BinaryIO
 _BATCH_BYTES = 64 << 20
 _BLOCK_BYTES = 8 << 20
 _LINE_BYTES = 1 << 20
+_LINES = 100  # of a table, that tell its dialect
+_FRACTION = re.compile(r'[\s"]*[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?[\s"]*')
+_NO_NUMBERS = [*pa_csv.ConvertOptions().null_values, " "]
+_GZIP = b"\x1f\x8b"
 _OBS_NAMES = "obs_names"
 
 
@@ -87,18 +93,44 @@ def _parquet_batches(
             yield pa.Table.from_batches([batch])
 
 
+@dataclass(frozen=True)
+class _Dialect:
+    """How a CSV is written.
+
+    Attributes
+    ----------
+    encoding, delimiter, decimal_point
+        Of the text.
+    names
+        Names of the columns without the spaces around them; None where there are none.
+    """
+
+    encoding: str
+    delimiter: str
+    decimal_point: str
+    names: list[str] | None
+
+    def read(self, source: pa.NativeFile, encoding: str, block_size: int, **types):
+        """Open a CSV as text of an encoding, in blocks; `types` are of `ConvertOptions`."""
+        n_header = 0 if self.names is None else 1
+        return pa_csv.open_csv(
+            source,
+            pa_csv.ReadOptions(use_threads=False, block_size=block_size, encoding=encoding,
+                               skip_rows=n_header, column_names=self.names),
+            pa_csv.ParseOptions(delimiter=self.delimiter),
+            pa_csv.ConvertOptions(decimal_point=self.decimal_point, null_values=_NO_NUMBERS,
+                                  **types),
+        )  # fmt: skip
+
+
 def _csv_header(place: Place, table: str | None) -> Header:
     start = _uncompressed(place).read(_BLOCK_BYTES)
-    encoding, delimiter = _dialect(start)
-    text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
+    dialect = _dialect(start)
+    text = start.decode(dialect.encoding, errors="replace").removeprefix("\ufeff")
     if len(start) == _BLOCK_BYTES:  # the last line is cut
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
-    reader = pa_csv.open_csv(
-        pa.BufferReader(text.encode()),
-        pa_csv.ReadOptions(block_size=4 * _BLOCK_BYTES),
-        pa_csv.ParseOptions(delimiter=delimiter),
-    )
-    return _of_schema(reader.schema)
+    source = pa.BufferReader(text.encode())
+    return _of_schema(dialect.read(source, "utf-8", 4 * _BLOCK_BYTES).schema)
 
 
 def _csv_batches(
@@ -106,31 +138,52 @@ def _csv_batches(
 ) -> Iterator[pa.Table]:
     columns = list(dict.fromkeys([*texts, *numbers]))
     types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, pa.string())
-    encoding, delimiter = _dialect(_uncompressed(path).read(_LINE_BYTES))
-    reader = pa_csv.open_csv(
-        _uncompressed(path),
-        pa_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, encoding=encoding),
-        pa_csv.ParseOptions(delimiter=delimiter),
-        pa_csv.ConvertOptions(column_types=types, include_columns=columns),
-    )
-    for batch in reader:
+    dialect = _dialect(_uncompressed(path).read(_LINE_BYTES))
+    for batch in dialect.read(
+        _uncompressed(path), dialect.encoding, _BLOCK_BYTES, column_types=types,
+        include_columns=columns,
+    ):  # fmt: skip
         yield pa.Table.from_batches([batch])
 
 
-def _dialect(start: bytes) -> tuple[str, str]:
-    """Return encoding and delimiter of a CSV: the sign that its first line has most of."""
+def first_rows_of_csv(place: Place, columns: Sequence[str], n_rows: int) -> pa.Table:
+    """Return some columns of the first rows of a CSV, as text; only its first bytes are read."""
+    start = _uncompressed(place).read(_LINE_BYTES)
+    dialect = _dialect(start)
+    text = start.decode(dialect.encoding, errors="replace").removeprefix("\ufeff")
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=dialect.delimiter)
+    header = rows.fieldnames  # read before it is replaced
+    rows.fieldnames = dialect.names or header
+    kept = [row for row, _ in zip(rows, range(n_rows + 1), strict=False)]
+    if len(start) == _LINE_BYTES or len(kept) > n_rows:
+        kept = kept[:-1]  # the last line may be cut
+    return pa.table({name: pa.array([row.get(name) for row in kept], pa.string())
+                     for name in columns})  # fmt: skip
+
+
+def _dialect(start: bytes) -> _Dialect:
+    """Tell the dialect of a CSV: the delimiter is the sign that its first line has most of."""
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    line = io.StringIO(start.decode(encoding, errors="replace"), newline=None).readline()
-    counts = {sign: len(next(csv.reader([line], delimiter=sign), [])) for sign in ",\t;"}
-    return encoding, max(counts, key=counts.get)
+    text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
+    first, *lines = [*islice(io.StringIO(text, newline=None), _LINES)] or [""]
+    columns = {sign: next(csv.reader([first], delimiter=sign), []) for sign in ",\t;"}
+    delimiter = max(columns, key=lambda sign: len(columns[sign]))
+    # A comma that separates columns is no decimal point.
+    cells = [cell for line in lines for cell in line.split(delimiter)] if delimiter != "," else []
+    signs = Counter(found[1] for cell in cells if (found := _FRACTION.fullmatch(cell)))
+    names = [name.strip() for name in columns[delimiter]]
+    return _Dialect(encoding, delimiter, "," if signs[","] > signs["."] else ".",
+                    None if names == columns[delimiter] else names)  # fmt: skip
 
 
 def _uncompressed(place: Place) -> pa.NativeFile:
-    """Open a file, or the beginning of an open one; its name or its first bytes tell gzip."""
+    """Open a file, or the beginning of an open one; its first bytes tell gzip, not its name."""
     if isinstance(place, str | Path):
-        return pa.input_stream(str(place))
+        with open(place, "rb") as file:
+            is_packed = file.read(2) == _GZIP
+        return pa.input_stream(str(place), compression="gzip" if is_packed else None)
     place.seek(0)
-    is_packed = place.read(2) == b"\x1f\x8b"
+    is_packed = place.read(2) == _GZIP
     place.seek(0)
     return pa.input_stream(place, compression="gzip" if is_packed else None)
 
@@ -147,11 +200,10 @@ def _sqlite_header(place: Place, table: str | None) -> Header:
                 fix="write it behind the address, as in x.sqlite#Cells",
             )
         declared = database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
-        first = database.execute(f"SELECT * FROM {_quoted(table)} LIMIT 1").fetchone()
-    values = first or (None,) * len(declared)
+        rows = database.execute(f"SELECT * FROM {_quoted(table)} LIMIT {_LINES}").fetchall()
     kinds = {
-        name: _affinity(kind, value)
-        for (_, name, kind, *_), value in zip(declared, values, strict=True)
+        name: _affinity(kind, next((row[k] for row in rows if row[k] not in (None, "")), None))
+        for k, (_, name, kind, *_) in enumerate(declared)
     }
     return Header(kinds)
 
@@ -177,7 +229,7 @@ def _database(path: Place) -> sqlite3.Connection:
 
 
 def _affinity(declared: str, value: object) -> str:
-    """Return the kind of a column by the rules of SQLite; one without a type by its first value."""
+    """Return the kind of a column by the rules of SQLite; one without a type by a value."""
     declared = declared.upper()
     if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
         return "text"
@@ -185,6 +237,8 @@ def _affinity(declared: str, value: object) -> str:
         return "time"
     if any(word in declared for word in ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL")):
         return "number"
+    if value is None:
+        return "empty"
     return "number" if isinstance(value, int | float) else "text"
 
 
@@ -192,15 +246,19 @@ def _floats(rows: list[tuple], names: Sequence[str]) -> np.ndarray:
     try:
         return np.array(rows, np.float64).reshape(len(rows), len(names))  # None becomes NaN
     except (ValueError, TypeError):
-        odd = []
-        for k, name in enumerate(names):
-            for row in rows:
-                try:
-                    float("nan" if row[k] is None else row[k])
-                except (ValueError, TypeError):
-                    odd.append(f"{name} ({row[k]!r})")
-                    break
-    raise pa.ArrowInvalid(f"text in columns of numbers: {', '.join(odd)}")
+        pass
+    values, odd = np.empty((len(rows), len(names))), {}
+    for k, name in enumerate(names):
+        for n, row in enumerate(rows):
+            try:
+                # Programs that fill a database from a CSV leave empty text where nothing was.
+                values[n, k] = np.nan if row[k] in (None, "") else float(row[k])
+            except (ValueError, TypeError):
+                odd.setdefault(name, row[k])
+    if odd:
+        listed = ", ".join(f"{name} ({value!r})" for name, value in odd.items())
+        raise pa.ArrowInvalid(f"text in columns of numbers: {listed}")
+    return values
 
 
 def _plain(value: object) -> str:
@@ -319,7 +377,7 @@ def _damage(name: str) -> Iterator[None]:
     """Say in one sentence what a library says of a file that it cannot read."""
     try:
         yield
-    except (OSError, pa.ArrowException, sqlite3.Error) as error:
+    except (OSError, pa.ArrowException, sqlite3.Error, csv.Error) as error:
         raise InputError(
             where=f"table {name}",
             found=f"damage ({str(error).partition(chr(10))[0]})",

@@ -31,6 +31,7 @@ BOOKKEEPING = {
     "plate, well or tile": r"(?i:plate|well|well_?(?:row|col|column|name|id)|row|col|column|tile"
     r"|site|field|fov|batch|replicate|plate_?name)",
 }
+EMPTY = "without a value"
 _PATTERNS = {reason: re.compile(names) for reason, names in BOOKKEEPING.items()}
 
 
@@ -39,9 +40,7 @@ def reason_against(name: str, kind: str) -> str | None:
     for reason, names in _PATTERNS.items():
         if names.fullmatch(name):
             return reason
-    return {"number": None, "empty": "without a value", "other": "neither number nor text"}.get(
-        kind, kind
-    )
+    return {"number": None, "empty": EMPTY, "other": "neither number nor text"}.get(kind, kind)
 
 
 def sort_columns(

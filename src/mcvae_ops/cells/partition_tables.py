@@ -22,6 +22,7 @@ from mcvae_ops.cells.described import (
     describe,
     joins_of,
 )
+from mcvae_ops.cells.feature_names import EMPTY
 from mcvae_ops.cells.lookups import Lookup
 from mcvae_ops.cells.partition import Partition, PartitionWriter
 from mcvae_ops.cells.placing import PLACE, Placing
@@ -253,10 +254,13 @@ def _fetched(wanted: dict, archive: dict) -> Iterator[tuple[int, list[Path]]]:
 
 
 def _check_features(found: Described, first: Described, name: str, header: Header) -> None:
-    """Raise an `InputError` if a part has other features than the first part of its table."""
+    """Raise an `InputError` if a part has other features than the first part of its table.
+
+    A column without a value there is as good as none: what later parts measure would be lost.
+    """
     usable = {c for c in header.kinds if header.kinds[c] in ("number", "empty")}
     missing = [c for c in first.features if c not in usable]
-    new = [c for c in found.features if c not in first.reasons]
+    new = [c for c in found.features if first.reasons.get(c, EMPTY) == EMPTY]
     if missing or new:
         raise InputError(
             where=f"table {name}",

@@ -12,7 +12,13 @@ from mcvae_ops.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-UNTRAINED = ("cellprofiler", "random")  # embeddings that no training seed changes
+BASELINES = ("cellprofiler", "random")
+# What tells cells apart without looking at their content, or without having learnt anything: of
+# the table of cells, and of their crops.
+CELL_SHORTCUTS = ("density", "position", "cell_count")
+CROP_SHORTCUTS = ("surroundings", "random_pixels", "untrained")
+SHORTCUTS = CELL_SHORTCUTS + CROP_SHORTCUTS
+UNTRAINED = BASELINES + SHORTCUTS  # embeddings that no training seed changes
 LATENT = re.compile(r"^[szt]_\d+$")
 # The spaces of tables that others made, and the first letter of our columns.
 LETTERS = {"salient": "s", "background": "z", "combined": "z"}

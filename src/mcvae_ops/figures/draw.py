@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mcvae_ops.embeddings.spaces import SHORTCUTS
 from mcvae_ops.figures import style
 from mcvae_ops.figures.paper_values import read_published
 from mcvae_ops.files import read_frame, whole_file, write_csv
@@ -31,6 +32,8 @@ def save_figure(figure: Figure, path: str) -> None:
 def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return tables by name, those of several trainings below each other with a column ``model``.
 
+    Rows of shortcuts are left out: no figure shows them.
+
     Parameters
     ----------
     paths
@@ -39,6 +42,8 @@ def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
     parts: dict[str, list[pd.DataFrame]] = {}
     for path in map(Path, paths):
         table = read_frame(path)
+        if "model" in table:  # shortcuts are for the score card
+            table = table[~table["model"].isin(SHORTCUTS)]
         if TABLES[path.stem].per_training:
             table = table.assign(model=path.parts[-3])
         parts.setdefault(path.stem, []).append(table)

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcvae_ops.embeddings.spaces import BASELINES
 from mcvae_ops.figures import style
 from mcvae_ops.figures.paper_values import METHODS, ONE_MODEL, PAPER_LABEL, curves_of
 from mcvae_ops.figures.source_data import (
@@ -38,7 +39,7 @@ def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     """Draw precision against recall of each model in its combined space."""
     compared, entries = shown_models(settings), settings["models"]
     models = [name for name in entries if name in compared or not _is_ablation(entries[name])]
-    models += style.BASELINES
+    models += BASELINES
     return _of_models(tables, published, models, "fig2a", "Complexes recovered by each model")
 
 

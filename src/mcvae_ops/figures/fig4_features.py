@@ -33,7 +33,7 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     table = needed(choose(features, metric="r2"), "figure fig4d, table features")
     classes = choose(features, metric="r2_mean")
     groups = _groups(table)
-    figure = style.new_figure(9.4, 4.6)
+    figure = style.new_figure(9.4, 5.0)
     left, right = figure.subplots(1, 2, sharey=True)
     curves = published["variance"].replace({"group": GROUPS_OF_THE_PAPER})
     theirs = choose(curves, group=list(_first_of_each_class(groups)))
@@ -51,11 +51,10 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         mean = choose(classes, item=name).sort_values("level")
         n = sum(colour == of for of in groups.values())
         right.plot(mean["level"], mean["value"], "D-", color=colour, ms=4.5, label=f"{name} ({n})")
-        aside = mean["level"] + (0.1 if name == NOVEL else -0.1)
-        right.vlines(aside, mean["low"], mean["high"], color=colour, lw=1.3)
+        right.fill_between(mean["level"], mean["low"], mean["high"], color=colour, alpha=0.15, lw=0)
     for axes, title in ((left, "in sample, as the paper"), (right, "held-out batches, all groups")):
         axes.set(xlabel="first k features of the group")
-        axes.legend(loc="best", fontsize=8.5, title=title, alignment="left")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), title=title, alignment="left", ncols=2)
     left.set(ylabel="R² of PC1 of NTC cells", ylim=(min(0, table["value"].min()) - 0.02, 1.02))
     n = int(choose(table, protocol="published")["n"].max())
     difference = choose(features, metric="r2_difference")
@@ -73,8 +72,8 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 def _note(n: int, difference: pd.DataFrame) -> str:
     note = (
         f"{style.counted(n, 'NTC cells')}. Left: published protocol, the first group of each "
-        "class. Right: strict protocol; thin lines: groups; diamonds: their mean, with 95 % "
-        "interval over groups (none of fewer than three)."
+        "class. Right: strict protocol; thin lines: groups; diamonds: their mean; band: its "
+        "95 % interval over groups (none of fewer than three)."
     )
     for row in difference[difference["level"] == LISTED].itertuples():
         note += (

@@ -71,6 +71,8 @@ def fig5b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     theirs = published["points"].assign(model=models[0])
     for model, axes in places.items():
         _draw_index(axes, choose(points, model=model), choose(theirs, model=model))
+    for axes in places.values():  # no change is negative
+        axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
     # Names avoid points, so the limits that all axes share must be final before names are placed.
     for model, axes in places.items():
         here, named = choose(points, model=model), choose(known, model=model)

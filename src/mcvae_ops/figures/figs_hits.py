@@ -54,10 +54,12 @@ def figs3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     style.finish(figure, "figs3", "Which genes change the cells?", note)
     # Names avoid points and the legend, which the layout of the whole figure must have placed.
     points = np.column_stack([table["distance_combined"], height])
+    dashes = np.linspace(*left.get_xlim(), 200)
+    avoided = np.concatenate([points, np.c_[dashes, np.full(200, -np.log10(MAX_Q))]])
     first = table[table["is_hit"]].sort_values("distance_combined", ascending=False)
     named = first.sort_values("q_combined", kind="stable").index[:N_NAMED]
     names = names_of(table)[named]
-    name_points(left, points[named], names.tolist(), points)
+    name_points(left, points[named], names.tolist(), avoided)
     columns = ["gene", "guide", "distance_combined", "q_combined", "map_q_combined", "is_hit"]
     columns += ["survives_confounders"]
     return figure, drawn((RUN, table[columns].assign(effect=effect)))

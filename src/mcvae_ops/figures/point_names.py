@@ -73,7 +73,7 @@ def _write(
             ha="left" if x > 0.1 else "right" if x < -0.1 else "center",
             va="bottom" if y > 0.1 else "top" if y < -0.1 else "center",
         )
-        box = text.get_window_extent().padded(1)
+        box = text.get_window_extent().padded(5, 1)  # apart from the next one
         inside = Bbox.intersection(box, axes.bbox)
         if (
             inside is not None

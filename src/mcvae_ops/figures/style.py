@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogFormatter, LogFormatterMathtext, NullFormatter
 
+from mcvae_ops.embeddings.spaces import BASELINES, UNTRAINED
 from mcvae_ops.screen import reworded
 
 INK, FAINT, GRID = "#222222", "#5f6368", "#e3e5e8"
@@ -61,8 +62,13 @@ MODEL_NAMES = {
     "dcvae_head": "dcVAE (head alone)",
     "cellprofiler": "CellProfiler",
     "random": "random",
+    "density": "density alone",
+    "position": "position alone",
+    "cell_count": "cell count alone",
+    "surroundings": "surroundings alone",
+    "random_pixels": "random projection of pixels",
+    "untrained": "untrained network",
 }
-BASELINES = ("cellprofiler", "random")  # embeddings that are not trained, with one space
 _words: ContextVar[dict[str, str]] = ContextVar("words")  # ``screen.words`` of the screen
 SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -229,6 +235,6 @@ def bounds(low: float, high: float, digits: int, *, with_sign: bool = False) -> 
 
 def seeds_note(rows: pd.DataFrame) -> str:
     """Return the number of training seeds of rows of a benchmark table, and the seeds."""
-    trained = rows[~rows["model"].isin(BASELINES) & (rows["seed"] >= 0)]
+    trained = rows[~rows["model"].isin(UNTRAINED) & (rows["seed"] >= 0)]
     seeds = sorted({int(seed) for seed in trained["seed"]})
     return f"{counted(len(seeds), 'training seeds')} ({', '.join(map(str, seeds))})"

@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,9 @@ from torch import Tensor
 from mcvae_ops.errors import InputError
 from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
 from mcvae_ops.models.preprocess import PERCENTILES, Preprocessing, batch_scale
+from mcvae_ops.models.safetensors_files import read_safetensors
 from mcvae_ops.torch_files import load_torch
+from mcvae_ops.weights_header import SAFETENSORS, unreadable
 
 CELLS_AT_A_TIME = 1024
 
@@ -39,8 +41,13 @@ class TrainedModel:
         Names of the labels (NTC first, then genes) and of the batches (see `screen.batch` of the
         configuration) of the training: the rows of the prior means, of the batch embedding and of
         the scales.
+    crop
+        ``size_px`` and ``pixel_size_um`` (None if not known) of the crops of the training.
     settings
         Settings of the training.
+    origin
+        Of a model that another run has trained its model, seed and the ``sha256`` of its file;
+        None of others.
     """
 
     network: ContrastiveVAE
@@ -50,7 +57,9 @@ class TrainedModel:
     channels: list[str]
     labels: list[str]
     batches: list[str]
+    crop: dict
     settings: dict
+    origin: dict | None
 
     def embed(
         self,
@@ -154,6 +163,27 @@ class TrainedModel:
         InputError
             If the decoder depends on the batch, whose embedding an unknown batch does not have.
         """
+        percentiles = [
+            np.percentile(crops, PERCENTILES, axis=(0, 2, 3)) for crops in controls.values()
+        ]
+        lowest, highest = torch.from_numpy(np.stack(percentiles, axis=1).astype(np.float32))
+        return self.levelled([*controls], lowest, highest)
+
+    def levelled(self, batches: list[str], lowest: Tensor, highest: Tensor) -> "TrainedModel":
+        """Return the model for other batches, from the intensities of their control cells.
+
+        Parameters
+        ----------
+        batches
+            Names of the batches.
+        lowest, highest
+            (batch, channel): the two `PERCENTILES` of the counts of their control cells.
+
+        Raises
+        ------
+        InputError
+            As for `with_controls`.
+        """
         if self.network.settings.condition_on_batch:
             raise InputError(
                 where=f"model {self.name}",
@@ -162,17 +192,12 @@ class TrainedModel:
                 fix="train a model with training.condition_on_batch: false",
             )
         if self.preprocessing.gain is None:
-            return replace(self, batches=[*controls])
-        percentiles = np.stack(
-            [np.percentile(crops, PERCENTILES, axis=(0, 2, 3)) for crops in controls.values()],
-            axis=1,
-        )
-        counts = torch.from_numpy(percentiles.astype(np.float32)).to(self.device)
+            return replace(self, batches=batches)
+        counts = (lowest.to(self.device), highest.to(self.device))
         gain, shift, reference = batch_scale(*counts, self.preprocessing.reference_counts)
         scales = {"gain": gain, "shift_counts": shift, "reference_counts": reference}
-        return replace(
-            self, preprocessing=replace(self.preprocessing, **scales), batches=[*controls]
-        )
+        preprocessing = replace(self.preprocessing, **scales)
+        return replace(self, preprocessing=preprocessing, batches=batches)
 
     @property
     def device(self) -> torch.device:
@@ -253,7 +278,8 @@ def load(path: str | Path, device: str = "cpu") -> TrainedModel:
     Parameters
     ----------
     path
-        ``weights.pt`` of a training.
+        ``weights.pt`` of a training, or ``weights.safetensors`` (which needs the package
+        safetensors).
     device
         "cpu" or "cuda".
 
@@ -263,10 +289,11 @@ def load(path: str | Path, device: str = "cpu") -> TrainedModel:
         If the file is not one of weights, or damaged.
     """
     try:
-        content = load_torch(path, device)
+        is_export = Path(path).suffix == SAFETENSORS
+        content = read_safetensors(path, device) if is_export else load_torch(path, device)
         network = ContrastiveVAE(FamilySettings(**content["family"]), content["seed"])
         network.load_state_dict(content["state"])
-        names = ("channels", "labels", "batches", "settings")
+        names = ("channels", "labels", "batches", "crop", "settings", "origin")
         return TrainedModel(
             network.to(device).eval(),
             Preprocessing(**content["preprocessing"]),
@@ -274,10 +301,18 @@ def load(path: str | Path, device: str = "cpu") -> TrainedModel:
             content["seed"],
             **{name: content[name] for name in names},
         )
-    except (RuntimeError, OSError, KeyError, TypeError) as error:
-        raise InputError(
-            where=str(path),
-            found=f"no weights that can be read ({type(error).__name__}: {error})",
-            expected="weights.pt of a training by this version",
-            fix="train the model again",
-        ) from None
+    except InputError:
+        raise
+    except (RuntimeError, OSError, ValueError, LookupError, TypeError) as error:
+        raise unreadable(path, error) from None
+
+
+def content_of(model: TrainedModel) -> dict:
+    """Return what the file of a model holds; `load` reads it."""
+    names = ("seed", "channels", "labels", "batches", "crop", "settings", "origin")
+    return {name: getattr(model, name) for name in names} | {
+        "model": model.name,
+        "family": asdict(model.network.settings),
+        "preprocessing": asdict(model.preprocessing),
+        "state": dict(model.network.state_dict()),
+    }

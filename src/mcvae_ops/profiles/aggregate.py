@@ -28,6 +28,7 @@ GUIDE_COLUMNS = ["guide", "gene", "is_ntc"]
 GUIDE_KEYS = ["gene", "guide", "is_ntc"]  # sort order of guide profiles
 NOISE = "_noise"  # ends the names of columns of noise
 BLOCK = 1 << 18  # cells in double precision at a time
+ACTIVE_VARIANCE = 0.01  # of a dimension over cells; as for the monitors of a training
 
 
 class GuideSums:
@@ -206,7 +207,7 @@ def cell_set(cells: pd.DataFrame, split: pd.Series, name: str) -> np.ndarray:
         return np.ones(len(cells), bool)
     chosen = (split == name).to_numpy()
     if name in HELD_OUT_SETS and chosen.any():
-        chosen |= cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
+        return chosen | cells["is_ntc"].to_numpy() & (split == "test").to_numpy()
     return chosen
 
 
@@ -261,6 +262,7 @@ class ProfileSums:
         columns: list[str],
     ) -> None:
         spaces, self._columns = space_dimensions(columns), columns
+        self._n, self._sum, self._squares = 0, np.zeros(len(columns)), np.zeros(len(columns))
         self._of_set = {
             name: (chosen, GuideSums(groups, spaces, len(columns))) for name, chosen in sets.items()
         }
@@ -268,9 +270,27 @@ class ProfileSums:
     def add(self, rows: slice, latent: np.ndarray) -> None:
         """Add the cells `rows`, with their vectors (row, dimension)."""
         finite = finite_rows(latent)
+        vectors = latent[finite].astype(np.float64)
+        self._n += len(vectors)
+        self._sum += vectors.sum(axis=0)
+        self._squares += (vectors**2).sum(axis=0)
         for chosen, sums in self._of_set.values():
             kept = finite[chosen[rows][finite]]
             sums.add(kept + rows.start, latent[kept])
+
+    def active(self) -> list[str]:
+        """Return the dimensions whose variance over all cells is above `ACTIVE_VARIANCE`.
+
+        The others hold nothing but noise of the encoder: a model has given them up.
+
+        References
+        ----------
+        Active units: Burda et al. 2016, arXiv:1509.00519.
+        """
+        variance = self._squares / self._n - (self._sum / self._n) ** 2
+        return [
+            name for name, v in zip(self._columns, variance, strict=True) if v > ACTIVE_VARIANCE
+        ]
 
     def tables(self, identity: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the tables of guides and of genes.
@@ -298,7 +318,7 @@ def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, gen
     index, splits, embedding
         Tables of cells, row-aligned; the embedding's metadata names model and seed.
     guides, genes
-        Outputs.
+        Outputs; their metadata names the dimensions that are active, see `ProfileSums.active`.
     """
     cells, latent = read_embedded_cells(index, splits, embedding)
     groups, sets = groups_of(cells, GUIDE_KEYS), cell_sets(cells, cells["split"])
@@ -307,7 +327,7 @@ def aggregate_profiles(index: str, splits: str, embedding: str, guides: str, gen
         sums.add(rows, block)
     tables = sums.tables({"model": latent.model, "seed": latent.seed})
     for table, path in zip(tables, (guides, genes), strict=True):
-        write_parquet(table, path)
+        write_parquet(table, path, {"active_dimensions": " ".join(sums.active())})
 
 
 def _prepend(table: pd.DataFrame, values: dict) -> pd.DataFrame:

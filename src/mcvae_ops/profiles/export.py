@@ -3,7 +3,7 @@
 import anndata
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_object_dtype
+from pandas.api.types import is_bool_dtype, is_object_dtype, is_string_dtype
 
 from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
@@ -33,8 +33,8 @@ def to_anndata(table: pd.DataFrame, names: pd.Series, provenance: dict) -> annda
     """
     columns = latent_columns(table.columns)
     observations = table.drop(columns=columns)
-    for column in observations.select_dtypes(object):
-        if observations[column].nunique() < len(observations):
+    for column in observations:
+        if is_text(observations[column]) and observations[column].nunique() < len(observations):
             observations[column] = observations[column].astype("category")
     observations.index = names.astype(str)
     space_of = pd.Categorical([SPACE[column[0]] for column in columns])
@@ -67,9 +67,14 @@ def add_hits(table: pd.DataFrame, hits: pd.DataFrame, level: str) -> pd.DataFram
     for column, kind in hits[known.columns].dtypes.items():
         if is_bool_dtype(kind):
             known[column] = known[column].astype("boolean")
-        elif is_object_dtype(kind):
+        elif is_text(hits[column]):
             known[column] = known[column].fillna("")
     return pd.concat([table, known], axis=1)
+
+
+def is_text(values: pd.Series) -> bool:
+    """Say whether values are texts, whatever type this version of pandas gives them."""
+    return is_object_dtype(values.dtype) or is_string_dtype(values.dtype)
 
 
 def add_map(adata: anndata.AnnData, maps: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.benchmarks.hits.hit_names import level_of
+from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
 from mcvae_ops.report import first_screen, quality_checks
@@ -133,7 +134,7 @@ def model_fact(tables: Iterable[pd.DataFrame]) -> str:
     rows = rows[(rows["model"] != "") & (rows["seed"] >= 0)].drop_duplicates()
     seeds = rows.groupby("model", sort=False)["seed"].nunique()
     return ", ".join(
-        style.model_name(model) + ("" if model in style.BASELINES else f" ({n} ×)")
+        style.model_name(model) + ("" if model in UNTRAINED else f" ({n} ×)")
         for model, n in seeds.items()
     )
 

@@ -4,6 +4,8 @@ The page holds the map. Pictures are in a folder beside it, one per gene, and ar
 without a server.
 """
 
+import base64
+import io
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -16,7 +18,9 @@ from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
+from mcvae_ops.figures.draw import METADATA
 from mcvae_ops.figures.feature_words import describe
+from mcvae_ops.figures.figs_hits import figs3
 from mcvae_ops.files import read_codes, read_frame, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
@@ -99,12 +103,21 @@ def hit_lines(hits: pd.DataFrame, words: dict) -> dict[str, list[list[str]]]:
             "effect": row.get("effect", "") or "neither salient nor background for sure",
             "guides that agree": f"{row['n_guides_agree']} of {row['n_guides']}",
             NEAREST: row["neighbours"],
-            "chance of one so near": f"{row['neighbour_p']:.2g}",
         }
+        if np.isfinite(row["neighbour_p"]):
+            shown["chance of one so near"] = f"{row['neighbour_p']:.2g}"
         lines[row[level_of(hits)]] = [
             [reworded(word, words), value] for word, value in shown.items()
         ]
     return lines
+
+
+def hit_figure(hits: pd.DataFrame, words: dict) -> str:
+    """Return Fig. S3, which shows effect and q of every row, as a data URI of a PNG."""
+    picture = io.BytesIO()
+    with style.house(words):
+        figs3({"hits": hits}, {}, {})[0].savefig(picture, format="png", metadata=METADATA["png"])
+    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
 
 
 def hit_table(hits: pd.DataFrame, distance: dict[str, float | None]) -> dict[str, list]:
@@ -358,6 +371,9 @@ def explorer(
             say=partial(reworded, words=screen["words"]),
             level=level,
             most=MOST,
+            figure=hit_figure(found, screen["words"]) if len(found) else "",
+            n_hits=int(found["is_hit"].sum()),
+            n_tested=len(found),
             altered=bool(data["altered"]),
             n_controls=len(control_guides) if data["multiples"] else 0,
             data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, N_LARGEST, WITHOUT_LARGEST
 from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import average_seeds, choose
@@ -29,8 +30,16 @@ DROPPED = (0.05, 0.5)  # share of the cells
 FAILED = (0.01, 0.2)  # share of the tiles
 BATCH_AUROC = (0.7, 0.9)  # with which control cells tell their batch; chance is 0.5
 # How well a representation does: table, metric, item, and what it measures in words.
+ALIKE = "genes of one complex resemble each other"
 RETRIEVAL = (
-    ("complexes", "average_precision", "CORUM", "genes of one complex resemble each other"),
+    ("complexes", "average_precision", COMPLEXES, ALIKE),
+    ("complexes", "macro_average_precision", COMPLEXES, f"{ALIKE}, each complex counted alike"),
+    (
+        "complexes",
+        "average_precision",
+        WITHOUT_LARGEST,
+        f"{ALIKE}, without the {N_LARGEST} largest complexes",
+    ),
     ("functions", "macro_recall", "", "the functional group of a gene is recognised"),
     ("guides", "mean_average_precision", "", "guides of one gene resemble each other"),
 )
@@ -203,7 +212,9 @@ def in_words(row: Mapping) -> str:
         f"{row['n_guides_agree']} of {style.counted(row['n_guides'], 'guides')} agree",
     ]
     if row["neighbours"]:
-        parts.append(f"resembles {row['neighbours']}")
+        chance = row["neighbour_p"]
+        as_near = f" (chance of one so near: {chance:.2g})" if np.isfinite(chance) else ""
+        parts.append(f"nearest to {row['neighbours'].replace('; ', ', ')}{as_near}")
     if not row["survives_confounders"]:
         parts.append("may be an effect of density or place alone")
     return "; ".join(parts) + "."

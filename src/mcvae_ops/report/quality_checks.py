@@ -10,6 +10,7 @@ from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.files import with_text
 from mcvae_ops.training.diagnostics import salient_warnings
+from mcvae_ops.training.leaks import leak_warnings
 
 # More than these shares lead to a warning.
 MOST_CONSENSUS = 0.25  # share of tiles that take the shift of their plate
@@ -209,6 +210,12 @@ def feature_warnings(columns: pd.DataFrame) -> list[str]:
     ]
 
 
+def best_validations(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the validation with the lowest negative ELBO of each training (model and seed)."""
+    validated = metrics[metrics["phase"] == "validation"].reset_index(drop=True)
+    return validated.loc[validated.groupby(["model", "seed"], sort=False)["negative_elbo"].idxmin()]
+
+
 def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return the best validation of each training.
 
@@ -219,7 +226,7 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
     """
     validated = metrics[metrics["phase"] == "validation"].reset_index(drop=True)
     trainings = validated.groupby(["model", "seed"], sort=False)
-    best = validated.loc[trainings["negative_elbo"].idxmin()]
+    best = best_validations(metrics)
     last = trainings[["step", "epoch"]].max().rename(columns=lambda name: f"last_{name}")
     columns = [
         "model",
@@ -234,6 +241,16 @@ def training_summary(metrics: pd.DataFrame) -> pd.DataFrame:
         "mean_abs_s_ntc",
         "mean_abs_s_perturbed",
         "nats_without_s",
+        "nats_without_z",
+        "kl_z_ntc",
+        "arm_auroc_z",
+        "arm_auroc_z_samples",
+        "gene_accuracy_z",
+        "gene_accuracy_z_samples",
+        "gene_accuracy_s",
+        "gene_accuracy_chance",
+        "batch_auroc_s",
+        "position_auroc_s",
     ]
     return best.reindex(columns=columns).merge(last, on=["model", "seed"])
 
@@ -254,10 +271,12 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
     warnings = []
     unfinished = summary[summary["step"] == summary["last_step"]]
     if len(unfinished):
-        names = "; ".join(_training(training) for training in unfinished.itertuples())
+        named = "; ".join(_training(training) for training in unfinished.itertuples())
+        names = "All trainings" if len(unfinished) == len(summary) else named
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
     for training in summary.itertuples():
-        sentences = salient_warnings(training._asdict())
+        values = training._asdict()
+        sentences = salient_warnings(values) | leak_warnings(values)
         warnings += [f"{_training(training)}: {sentence}." for sentence in sentences.values()]
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:

@@ -88,7 +88,7 @@ def check_channels(channels: Sequence[str], index: str) -> list[str]:
 
 def batches_of(plate: pa.ChunkedArray, well: pa.ChunkedArray, batch: Sequence[str]) -> pa.Array:
     """Return the batch of each cell, as ``screen.batch`` defines it: ``P1/A1``, or ``P1``."""
-    names = {"plate": plate, "well": well}
+    names = {"plate": plate.cast(pa.string()), "well": well.cast(pa.string())}
     return pc.binary_join_element_wise(*(names[part] for part in batch), "/")
 
 

@@ -86,13 +86,17 @@ class NpyImage:
         """Nothing is open."""
 
 
-FORMATS = {".png": PngImage, ".npy": NpyImage}
-"""Formats by the end of the name; other files are TIFF."""
+FORMATS = {
+    b"\x89PNG": PngImage,
+    b"\x93NUM": NpyImage,
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImage),
+}
+"""Formats by the first four bytes of a file; the last two are BigTIFF."""
 
 
 @contextmanager
 def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Image]:
-    """Open an image; its name says the format: OME-Zarr, PNG, NumPy (.npy), or else TIFF.
+    """Open an image: OME-Zarr by its name, TIFF, PNG and NumPy (.npy) by their first bytes.
 
     Parameters
     ----------
@@ -122,7 +126,11 @@ def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Imag
 def _open(path: str | Path, archive: dict | None) -> Image:
     if is_zarr(path):
         return ZarrImage(path, archive)
-    return FORMATS.get(Path(path).suffix.lower(), TiffImage)(path)
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start not in FORMATS:
+        raise TileError(f"neither TIFF nor PNG nor .npy (begins with {start!r})")
+    return FORMATS[start](path)
 
 
 def _reason(error: Exception) -> str:

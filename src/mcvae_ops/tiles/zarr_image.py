@@ -37,7 +37,7 @@ class ZarrImage:
         self._array = zarr.open_array(store, path=f"{path}/{level}".strip("/"), mode="r")
         self.shape, self.dtype = self._array.shape, self._array.dtype
         self.axes = _letters(axes, len(self.shape))
-        labels = metadata.get("omero", {}).get("channels", [])
+        labels = (metadata.get("omero") or {}).get("channels") or []
         self.channel_names = [str(channel.get("label", "")) for channel in labels]
 
     def close(self) -> None:

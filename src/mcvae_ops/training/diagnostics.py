@@ -10,6 +10,7 @@ from torch import Tensor
 from mcvae_ops.models.objective import term_names
 from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.training.distributed import Ranks
+from mcvae_ops.training.leaks import leak_warnings
 from mcvae_ops.training.minibatches import Minibatches
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class PersistentWarnings:
 
     def update(self, values: dict, step: int) -> None:
         """Log the warnings that begin or end with the validation of a step."""
-        warnings, before = salient_warnings(values), self._n_in_a_row
+        warnings, before = salient_warnings(values) | leak_warnings(values), self._n_in_a_row
         for problem in sorted(before.keys() - warnings.keys()):
             if before[problem] >= PERSISTENT:
                 logger.info("step %d: no longer %s", step, problem.replace("_", " "))

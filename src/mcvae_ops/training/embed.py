@@ -1,6 +1,6 @@
 """Embed every cell: write the posterior means of a trained model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,19 +35,32 @@ def rows_of_part(n_cells: int, part: int, parts: int) -> range:
 
 @torch.no_grad()
 def embed(
-    model: ContrastiveVAE, crops: Crops, batch: np.ndarray, cells: range, preprocess: Preprocessing
+    model: ContrastiveVAE,
+    crops: Crops,
+    batch: np.ndarray,
+    cells: range,
+    preprocess: Preprocessing,
+    log_variance: bool,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield positions and posterior means (cell, latent) of `cells`, rows of the index.
+    """Yield positions and posteriors (cell, latent) of `cells`, rows of the index.
 
-    `batch` has the experimental batch of every row.
+    Parameters
+    ----------
+    batch
+        Experimental batch of every row of the index.
+    log_variance
+        Whether the logarithms of the variances follow the means.
     """
     device = next(model.parameters()).device
     model.eval()
     for positions, counts in read_in_order(crops, cells, CELLS_AT_A_TIME):
         columns = (counts, batch[positions].astype(np.int64))
         images = preprocess(*(torch.from_numpy(column).to(device) for column in columns))
-        means = model.embed(images)
-        yield positions, torch.cat([*means.values()], dim=1).cpu().numpy()
+        posteriors = [encode(images) for encode in model.encoders().values()]
+        columns = [posterior.mean for posterior in posteriors]
+        if log_variance:
+            columns += [posterior.log_variance for posterior in posteriors]
+        yield positions, torch.cat(columns, dim=1).cpu().numpy()
 
 
 def load_model(
@@ -95,6 +108,7 @@ def embed_cells(
     seed: int,
     part: int,
     parts: int,
+    log_variance: bool,
     embedding: str,
 ) -> None:
     """Rule embed_cells: write the posterior means of all cells of the index, or of one part.
@@ -110,8 +124,11 @@ def embed_cells(
         schema metadata.
     part, parts
         Number of the part (from 0), and of all parts, which are equal in size.
+    log_variance
+        Whether the posterior's log variances are written, too.
     embedding
-        Output: cell_id, s_00.., z_00.., t_00.. (float32), for the spaces that the model has.
+        Output: cell_id, s_00.., z_00.., t_00.. (float32), for the spaces that the model has; with
+        log variances log_variance_s_00.. of each.
 
     Raises
     ------
@@ -124,15 +141,47 @@ def embed_cells(
     network, preprocess = load_model(weights, expected, choose_device(settings["device"]))
     every = read_training_cells(cells)
     rows = rows_of_part(len(every), part, parts)
-    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
+    crops = Crops(Path(index).parent.parent, every)
+    embedded = embed(network, crops, every.batch, rows, preprocess, log_variance)
     names = latent_names(network.settings)
+    if log_variance:
+        names += [f"log_variance_{name}" for name in names]
+    write_embedding(index, rows, embedded, names, (model_name, seed), embedding)
+
+
+def write_embedding(
+    index: str,
+    rows: range,
+    embedded: Iterator[tuple[np.ndarray, np.ndarray]],
+    names: Sequence[str],
+    identity: tuple[str, int],
+    embedding: str,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the vectors of some cells of the index.
+
+    Parameters
+    ----------
+    index, rows
+        The shard index, and the rows that are embedded.
+    embedded
+        Positions and vectors (cell, dimension) of these rows, block by block; see `embed`.
+    names
+        Of the dimensions.
+    identity
+        Name and seed of the model, for the metadata.
+    embedding
+        Output: cell_id and `names` (float32).
+    metadata
+        More of what is known of the model.
+    """
+    model_name, seed = identity
+    cell_id = read_rows(index, ["cell_id"], np.arange(rows.start, rows.stop))["cell_id"]
     schema = pa.schema(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in names)],
-        metadata={"model": model_name, "seed": str(seed)},
+        metadata={"model": model_name, "seed": str(seed)} | (metadata or {}),
     )
     progress = Progress(len(rows), "cells", f"embed {model_name}")
-    crops = Crops(Path(index).parent.parent, every)
-    embedded = embed(network, crops, every.batch, rows, preprocess)
     with (
         full_precision(),
         parquet_writer(embedding, schema) as writer,

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import read_table
+from mcvae_ops.files import read_rows, read_schema, read_table
 from mcvae_ops.models.family import FamilySettings
 from mcvae_ops.models.preprocess import PERCENTILES, Preprocessing, batch_scale
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells
+from mcvae_ops.training.leaks import outer_half
 from mcvae_ops.training.validate import CELLS_PER_ARM, ValidationSet, choose_validation_cells
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,8 @@ def choose_device(name: str) -> torch.device:
 
 def merged_settings(model: dict, training: dict) -> dict:
     """Return the settings of one model: those of `training`, replaced by those of its entry."""
-    return training | {key: model[key] for key in model if key != "training"} | model["training"]
+    own = {key: model[key] for key in model if key not in ("training", "weights")}
+    return training | own | model["training"]
 
 
 def fixed_settings(settings: dict) -> dict:
@@ -109,6 +111,23 @@ def preprocessing(
     plain = {key: settings[key] for key in keys}
     if not settings["normalise_batches"]:
         return Preprocessing(**plain)
+    percentiles = control_percentiles(statistics, channels, batches)
+    gain, shift, reference = (scale.to(device) for scale in batch_scale(*percentiles))
+    return Preprocessing(**plain, gain=gain, shift_counts=shift, reference_counts=reference)
+
+
+def control_percentiles(
+    statistics: str, channels: list[str], batches: list[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the two `PERCENTILES` of the counts of NTC cells, each (batch, channel).
+
+    Parameters are those of `preprocessing`.
+
+    Raises
+    ------
+    InputError
+        If the table has no NTC cells of a batch.
+    """
     rows = read_table(statistics).to_pylist()
     measured = {(row["batch"], row["channel"]): row for row in rows}
     without_controls = [batch for batch in batches if (batch, channels[0]) not in measured]
@@ -123,20 +142,20 @@ def preprocessing(
         torch.tensor([[measured[batch, name][percent] for name in channels] for batch in batches])
         for percent in (f"p{percent:02d}" for percent in PERCENTILES)
     )
-    gain, shift, reference = (scale.to(device) for scale in batch_scale(lowest, highest))
-    return Preprocessing(**plain, gain=gain, shift_counts=shift, reference_counts=reference)
+    return lowest, highest
 
 
-def validation_set(
-    cells: Cells, crops: Crops, positions: np.ndarray, device: torch.device
-) -> ValidationSet:
+def validation_set(cells: Cells, crops: Crops, index: str, device: torch.device) -> ValidationSet:
     """Return at most `CELLS_PER_ARM` perturbed and NTC cells of the validation split.
+
+    `index` is the shard index, which knows the places of cells.
 
     Raises
     ------
     InputError
         If an arm has no validation cell.
     """
+    positions = cells.in_split("validation")
     arms = [positions[cells.label[positions] != 0], positions[cells.label[positions] == 0]]
     if min(map(len, arms)) == 0:
         raise InputError(
@@ -150,7 +169,21 @@ def validation_set(
         chosen,
         torch.from_numpy(crops.read(chosen)).to(device),
         *(torch.from_numpy(numbers).to(device) for numbers in cells.labels_and_batches(chosen)),
+        _is_outer(index, chosen, device),
     )
+
+
+def _is_outer(index: str, chosen: np.ndarray, device: torch.device) -> torch.Tensor | None:
+    """Return which cells lie in the outer half of their field of view; None if it is not known."""
+    names = ["y_px", "x_px"]
+    if not set(names) <= set(read_schema(index).names):
+        return None
+    order = np.argsort(chosen)
+    rows = read_rows(index, names, chosen[order])
+    y_px, x_px = (rows[name].to_numpy()[np.argsort(order)].astype(float) for name in names)
+    if not (np.isfinite(y_px).all() and np.isfinite(x_px).all()):
+        return None
+    return torch.from_numpy(outer_half(y_px, x_px)).to(device)
 
 
 def check_range(images: torch.Tensor) -> None:

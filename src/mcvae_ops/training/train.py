@@ -4,7 +4,6 @@ import logging
 import math
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ from mcvae_ops.models.family import ContrastiveVAE
 from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.models.objective import Weights, objective, weights_from
 from mcvae_ops.models.preprocess import Preprocessing, augment
+from mcvae_ops.models.trained_model import TrainedModel, content_of
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.index import check_channels
@@ -194,6 +194,7 @@ def train_model(
     model_name: str,
     seed: int,
     channels: list[str],
+    pixel_size_um: float | None,
     threads: int,
     memory_mb: int,
     checkpoint_dir: str,
@@ -216,6 +217,8 @@ def train_model(
         Name of the model and seed of the training; both are saved with the weights.
     channels
         Names of the screen's channels, in the order of the crops.
+    pixel_size_um
+        Of the crops; saved with the weights, as the scale on which they are to be used.
     threads, memory_mb
         Resources of the job: with more than one thread, minibatches are prefetched; up to half of
         the memory holds crops.
@@ -239,7 +242,7 @@ def train_model(
         identity = identity_of(decisive, [cells, statistics])
         checkpoint = Checkpoint(checkpoint_dir, identity, 60 * settings["checkpoint_minutes"])
         network = precision.prepare(ContrastiveVAE(family, seed).to(device))
-        validation = validation_set(every, crops, every.in_split("validation"), device)
+        validation = validation_set(every, crops, index, device)
         preprocess = preprocessing(settings, statistics, names, every.batches, device)
         check_range(preprocess(validation.crops, validation.batch))
         sampler = BalancedSampler(
@@ -273,10 +276,19 @@ def train_model(
         network.load_state_dict(best)
         with full_precision():
             table = sample_table(network, validation, index, preprocess, names)
-        content = {"model": model_name, "seed": seed, "channels": names, "settings": fixed}
-        content |= {"state": best, "labels": every.labels, "batches": every.batches}
-        content |= {"family": asdict(family), "preprocessing": asdict(preprocess)}
-        save_torch(content, weights)
+        trained = TrainedModel(
+            network=network,
+            preprocessing=preprocess,
+            name=model_name,
+            seed=seed,
+            channels=names,
+            labels=every.labels,
+            batches=every.batches,
+            crop={"size_px": crops.shape[-1], "pixel_size_um": pixel_size_um},
+            settings=fixed,
+            origin=None,
+        )
+        save_torch(content_of(trained), weights)
         write_parquet(metrics_table(rows), metrics)
         write_parquet(table, samples)
         checkpoint.remove()

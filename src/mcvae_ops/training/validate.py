@@ -21,6 +21,7 @@ from mcvae_ops.models.objective import (
     sum_terms,
 )
 from mcvae_ops.models.preprocess import Preprocessing
+from mcvae_ops.training.leaks import leaks
 
 CELLS_PER_ARM = 1024
 CELLS_AT_A_TIME = 256
@@ -30,12 +31,16 @@ ACTIVE_VARIANCE = 0.01
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Fixed cells on which models are validated; attributes as of `Minibatch`."""
+    """Fixed cells on which models are validated; attributes as of `Minibatch`.
+
+    `is_outer` says which lie in the outer half of their field of view; None if it is not known.
+    """
 
     positions: np.ndarray
     crops: Tensor
     label: Tensor
     batch: Tensor
+    is_outer: Tensor | None
 
     def parts(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the cells, `CELLS_AT_A_TIME` at a time."""
@@ -59,38 +64,43 @@ class Outputs:
         Of all cells, without their reconstructions, which would not fit in memory.
     error
         Summed squared error of each cell, (cell,).
-    error_added_without_s
-        How much the error from posterior means grows when s is set to 0, (cell,); None without s.
+    error_added
+        By space, of s and z: how much the error from posterior means grows when it is set to 0,
+        (cell,).
     """
 
     inference: Inference
     error: Tensor
-    error_added_without_s: Tensor | None
+    error_added: dict[str, Tensor]
 
 
 def _apply(model: ContrastiveVAE, cells: ValidationSet, preprocess: Preprocessing) -> Outputs:
     generator = torch.Generator(cells.crops.device).manual_seed(NOISE_SEED)
-    inferences, errors, growths = [], [], []
+    inferences, errors, added = [], [], []
     for crops, label, batch in cells.parts():
         images = preprocess(crops, batch)
         inference = model(images, label, batch, generator)
         errors.append(squared_error(images, inference.reconstruction))
         inferences.append(replace(inference, reconstruction=None))
-        if "s" in inference.posterior:
-            growths.append(_error_added_without_s(model, images, batch, inference))
-    growth = torch.cat(growths) if growths else None
-    return Outputs(_joined(inferences), torch.cat(errors), growth)
+        added.append(_error_added(model, images, batch, inference))
+    growths = {space: torch.cat([part[space] for part in added]) for space in added[0]}
+    return Outputs(_joined(inferences), torch.cat(errors), growths)
 
 
-def _error_added_without_s(
+def _error_added(
     model: ContrastiveVAE, images: Tensor, batch: Tensor, inference: Inference
-) -> Tensor:
+) -> dict[str, Tensor]:
+    """Return how much the error grows without s, and without z; see `Outputs`."""
     means = {space: posterior.mean for space, posterior in inference.posterior.items()}
-    with_s, without_s = (
-        squared_error(images, model.decode(means | {"s": s}, batch))
-        for s in (means["s"], torch.zeros_like(means["s"]))
-    )
-    return without_s - with_s
+    with_all = squared_error(images, model.decode(means, batch))
+    return {
+        space: squared_error(
+            images, model.decode(means | {space: torch.zeros_like(means[space])}, batch)
+        )
+        - with_all
+        for space in ("s", "z")
+        if space in means
+    }
 
 
 def _joined(parts: Sequence[Inference]) -> Inference:
@@ -125,7 +135,12 @@ def validate(
         Number of dimensions whose posterior mean has a variance over cells above
         `ACTIVE_VARIANCE`.
 
-    and with a salient space
+    nats_without_z
+        Log likelihood that perturbed cells lose if z is set to 0, as ``nats_without_s``.
+    kl_z_ntc
+        ``kl_z`` of control cells alone: what z knows of a cell, beside what it should not know.
+
+    the `leaks` of both spaces; and with a salient space
 
     mean_abs_s_ntc, mean_abs_s_perturbed
         Mean absolute posterior mean of s; that of NTC cells should be smaller.
@@ -146,8 +161,14 @@ def validate(
     kl, kl_values = _divergences(outputs.inference, cells.label)
     additional, additional_values = _additional(outputs.inference, cells.label)
     values = {"negative_log_likelihood": nll} | kl_values | additional_values
-    if outputs.error_added_without_s is not None:
-        values |= _salient(outputs, cells.label, log_sigma)
+    values |= _nats_saved(outputs, cells.label, log_sigma)
+    values["kl_z_ntc"] = _kl_of_controls(outputs.inference, cells.label)
+    if "s" in outputs.inference.posterior:
+        values |= _size_of_s(outputs.inference.posterior["s"].mean.abs(), cells.label)
+    generator = torch.Generator(cells.crops.device).manual_seed(NOISE_SEED)
+    values |= leaks(
+        outputs.inference.posterior, cells.label, cells.batch, cells.is_outer, generator
+    )
     values |= sum_terms(nll, kl, additional, weights, weights.kl_weight)._asdict()
     return {name: value.tolist() for name, value in values.items()}
 
@@ -177,13 +198,21 @@ def _additional(inference: Inference, label: Tensor) -> tuple[dict[str, Tensor],
     return additional, values
 
 
-def _salient(outputs: Outputs, label: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:
-    size = outputs.inference.posterior["s"].mean.abs()
+def _nats_saved(outputs: Outputs, label: Tensor, log_sigma: Tensor) -> dict[str, Tensor]:
     perturbed = arm_mask(label, "perturbed")
     return {
+        f"nats_without_{space}": 0.5 * added[perturbed].mean() * torch.exp(-2.0 * log_sigma)
+        for space, added in outputs.error_added.items()
+    }
+
+
+def _kl_of_controls(inference: Inference, label: Tensor) -> Tensor:
+    nats = kl_per_dimension(inference.posterior["z"], inference.prior["z"]).sum(dim=1)
+    return nats[arm_mask(label, "ntc")].mean()
+
+
+def _size_of_s(size: Tensor, label: Tensor) -> dict[str, Tensor]:
+    return {
         "mean_abs_s_ntc": size[arm_mask(label, "ntc")].mean(),
-        "mean_abs_s_perturbed": size[perturbed].mean(),
-        "nats_without_s": 0.5
-        * outputs.error_added_without_s[perturbed].mean()
-        * torch.exp(-2.0 * log_sigma),
+        "mean_abs_s_perturbed": size[arm_mask(label, "perturbed")].mean(),
     }

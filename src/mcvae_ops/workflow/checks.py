@@ -16,7 +16,12 @@ from mcvae_ops.archive.licences import plain_name
 from mcvae_ops.archive.patterns import Pattern, well_name
 from mcvae_ops.cells.columns import expression
 from mcvae_ops.cells.described import entries_of
-from mcvae_ops.embeddings.spaces import check_spaces
+from mcvae_ops.embeddings.spaces import (
+    BASELINES,
+    CELL_SHORTCUTS,
+    CROP_SHORTCUTS,
+    check_spaces,
+)
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
     channels_from,
@@ -27,6 +32,7 @@ from mcvae_ops.screen import (
     tile_shape,
 )
 from mcvae_ops.tiles.chain import resolve_chain
+from mcvae_ops.weights_header import check_fit, read_header
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths, profile_places
 from mcvae_ops.workflow.shorthand import NO_IMAGES
@@ -205,13 +211,26 @@ def _check_models(config: dict) -> None:
                 "set salient_latent above 0, or label_weight to 0",
             )
     embedding = config["benchmarks"]["functions"]["significance"]
-    if embedding not in {*models, "cellprofiler", "random"}:
+    if embedding not in {*models, *BASELINES}:
         raise _wrong(
             "benchmarks.functions.significance",
             repr(embedding),
             f"cellprofiler, random or one of models ({', '.join(models)})",
             "choose one of them",
         )
+
+
+def _check_stored_models(config: dict) -> None:
+    """Refuse weights of another run that do not fit this screen."""
+    screen, size_px = config["screen"], config["crop"]["size_px"]
+    for name, model in config["models"].items():
+        if model["weights"]:
+            check_fit(
+                f"configuration key models.{name}.weights",
+                read_header(model["weights"]),
+                [channel["name"] for channel in screen["channels"]],
+                {"size_px": size_px, "pixel_size_um": screen["pixel_size_um"]},
+            )
 
 
 def _check_cells(config: dict) -> None:
@@ -486,6 +505,33 @@ def _check_embeddings(config: dict) -> None:
         check_spaces(entry["spaces"], f"embeddings.{name}")
 
 
+def _check_encoders(config: dict) -> None:
+    """Refuse encoders without crops, and files that are not there."""
+    for name, encoder in config["encoders"].items():
+        if config["source"] in ("embeddings", "profiles"):
+            raise _wrong(
+                f"models.{name}.encoder",
+                encoder["file"],
+                f"nothing, because source is {config['source']}, which has no crops",
+                "leave the model out",
+            )
+        if ":" not in encoder["file"]:
+            _check_there(f"models.{name}.encoder.file", encoder["file"])
+
+
+def _check_shortcuts(config: dict) -> None:
+    """Refuse shortcuts of crops where there are none."""
+    asked = [name for name in config["benchmarks"]["shortcuts"] if name in CROP_SHORTCUTS]
+    if asked and config["source"] in ("embeddings", "profiles"):
+        raise _wrong(
+            "benchmarks.shortcuts",
+            ", ".join(asked),
+            f"some of {', '.join(CELL_SHORTCUTS)}, because source is {config['source']}, which has "
+            "no crops",
+            "leave it out",
+        )
+
+
 CHECKS = (
     _check_given_crops,
     _check_channels,
@@ -494,8 +540,11 @@ CHECKS = (
     _check_tiles,
     _check_split,
     _check_models,
+    _check_stored_models,
     _check_source,
     _check_embeddings,
+    _check_shortcuts,
+    _check_encoders,
     _check_cells,
     _check_places,
     _check_lists,

@@ -4,10 +4,11 @@ The configuration fixes all of them, so no rule has to wait to learn the names o
 is named in the plural of a file holds keyword arguments for ``expand(..., zip, **values)``.
 """
 
+from mcvae_ops.embeddings.spaces import BASELINES, SHORTCUTS, UNTRAINED
 from mcvae_ops.screen import folder_name, tile_numbers
+from mcvae_ops.weights_header import read_header
 
 ARMS = ("ntc", "perturbed")
-BASELINES = ("cellprofiler", "random")
 
 
 def without_features(config: dict) -> str | None:
@@ -57,11 +58,17 @@ class Embeddings:
     ----------
     trained, all
         model and seed of every training of the run; of every embedding: those of trainings or those
-        that others made, and the baselines, CellProfiler where cells have features.
+        that others made, those of encoders, and the baselines: CellProfiler where cells have
+        features, random vectors and the shortcuts of ``benchmarks.shortcuts``.
     shown_models
         Models of figures 3, 4 and 5: the main one, then those compared with it.
+    trained_models, stored_models
+        Models that are trained here; those whose weights another run has trained, with one seed.
     shown
-        model and seed of the embeddings of these figures: theirs, and CellProfiler's.
+        model and seed of the embeddings that every benchmark judges: theirs, those of encoders,
+        CellProfiler's and the shortcuts'.
+    encoders
+        Encoders that others trained, those whose licence allows the use.
     shown_trainings
         "model/seed" of the first training of each of `shown_models`: their UMAPs, reconstructions.
     main
@@ -72,13 +79,28 @@ class Embeddings:
 
     def __init__(self, config: dict) -> None:
         seeds, profiles = config["training"]["seeds"], config["profiles"]
-        trained = [(model, seed) for model in config["models"] for seed in seeds]
-        baselines = [] if config["source"] == "profiles" else [(model, 0) for model in BASELINES]
+        self._models, self._batches = config["models"], batch_names(config["screen"])
+        self.stored_models = [m for m, entry in self._models.items() if entry.get("weights")]
+        self.trained_models = [m for m in self._models if m not in self.stored_models]
+        trained = [
+            (model, seed)
+            for model in self._models
+            for seed in (seeds[:1] if model in self.stored_models else seeds)
+        ]
+        shortcuts = config["benchmarks"]["shortcuts"]
+        self.encoders = [
+            name
+            for name, encoder in config["encoders"].items()
+            if encoder["commercial"] or not config["commercial_use"]
+        ]
+        no_cells = config["source"] == "profiles"
+        names = [] if no_cells else [*self.encoders, *BASELINES, *shortcuts]
         if without_features(config):
-            baselines.remove(("cellprofiler", 0))
+            names.remove("cellprofiler")
+        baselines = [(model, 0) for model in names]
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
-        in_figures = {*self.shown_models, "cellprofiler"}
-        shown = [pair for pair in trained + baselines if pair[0] in in_figures]
+        judged = {*self.shown_models, *self.encoders, "cellprofiler", *shortcuts}
+        shown = [pair for pair in trained + baselines if pair[0] in judged]
         self._given = config["embeddings"]
         self.trained = _columns([] if self._given else trained, "model", "seed")
         self.all = _columns(trained + baselines, "model", "seed")
@@ -86,13 +108,37 @@ class Embeddings:
         self.shown_trainings = [f"{model}/{seeds[0]}" for model in self.shown_models]
         self.main = self.shown_trainings[0]
         tested = config["benchmarks"]["functions"]["significance"]
-        self.significance = f"{tested}/{0 if tested in BASELINES else seeds[0]}"
+        self.significance = f"{tested}/{0 if tested in UNTRAINED else seeds[0]}"
+
+    @property
+    def kinds(self) -> dict[str, dict]:
+        """What a score card says of each model of `all`."""
+        kinds = {"cellprofiler": "classical features", "random": "shortcut"}
+        kinds |= dict.fromkeys(SHORTCUTS, "shortcut") | dict.fromkeys(self.encoders, "encoder")
+        for name in self.all["model"]:
+            learnt = "trained on this screen" if self.is_trained(name) else "not trained on it"
+            kinds.setdefault(name, f"given, {learnt}" if self._given else learnt)
+        return {name: {"kind": kinds[name]} for name in dict.fromkeys(self.all["model"])}
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model may have learnt from cells of the splits for training."""
-        if model in BASELINES:
+        if model in (*UNTRAINED, *self.encoders):
             return False
+        if model in self.stored_models:
+            return not self._batches.isdisjoint(
+                read_header(self._models[model]["weights"])["batches"]
+            )
         return self._given[model]["trained"] if self._given else True
+
+
+def batch_names(screen: dict) -> set[str]:
+    """Return the names of the batches that a screen may have; see `shards.index.batches_of`."""
+    places = [
+        {"plate": plate, "well": well}
+        for plate, wells in screen["plates"].items()
+        for well in wells
+    ]
+    return {"/".join(place[part] for part in screen["batch"]) for place in places}
 
 
 def _columns(rows: list[tuple], *names: str) -> dict[str, list]:

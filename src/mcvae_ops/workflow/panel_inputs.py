@@ -9,10 +9,14 @@ from mcvae_ops.workflow.panels import BENCHMARKS, PANELS, TABLES
 from mcvae_ops.workflow.shorthand import NO_IMAGES
 
 __all__ = [
-    "benchmark_tables", "panel_settings", "panel_tables", "panel_values", "undrawable",
-    "wanted_panels",
+    "benchmark_tables", "card_tables", "panel_settings", "panel_tables", "panel_values",
+    "undrawable", "wanted_panels",
 ]  # fmt: skip
 
+ON_CARD = (  # benchmark tables of which a score card has rows
+    "complexes", "functions", "mitosis", "covariates", "guides", "replicates", "power", "contents",
+    "ladder",
+)  # fmt: skip
 NETWORK_KEYS = (
     "network",
     "base_width",
@@ -45,6 +49,16 @@ def benchmark_tables(config: dict) -> list[str]:
     """Return the benchmark tables that can be made: their cells and their annotation are there."""
     missing = _missing(config)
     return [name for name, table in BENCHMARKS.items() if missing.keys().isdisjoint(table.needs)]
+
+
+def card_tables(config: dict) -> list[str]:
+    """Return the benchmark tables that can be made and that a score card reads."""
+    missing = _missing(config)
+    return [
+        name
+        for name, table in TABLES.items()
+        if name in ON_CARD and missing.keys().isdisjoint(table.needs)
+    ]
 
 
 def panel_settings(config: dict, panel: str) -> dict:

@@ -79,6 +79,8 @@ TABLES = BENCHMARKS | {
     "integration": Table(folder="benchmarks", needs=("cells",)),
     "replicates": Table(folder="benchmarks", needs=("cells",)),
     "power": Table(folder="benchmarks", needs=("cells",)),
+    "contents": Table(folder="benchmarks", needs=("cells",)),
+    "ladder": Table(folder="benchmarks", needs=("cells",)),
     "truth": Table(folder="benchmarks", needs=("truth",)),
     "doses": Table(folder="benchmarks", needs=("cells", "doses")),
     "mitosis_points": Table(
@@ -88,6 +90,12 @@ TABLES = BENCHMARKS | {
     "umap_cells": Table(folder="benchmarks/{training}", needs=("cells",)),
     "umap_guides": Table(
         folder="benchmarks/{training}", needs=("functional_groups", "significance")
+    ),
+    "counterfactuals": Table(
+        folder="benchmarks/{training}", needs=("cells", "trainings", "spaces")
+    ),
+    "counterfactual_cells": Table(
+        folder="benchmarks/{training}", needs=("cells", "trainings", "spaces")
     ),
     "samples": Table(folder="models/{training}", needs=("cells", "trainings")),
     "metrics": Table(folder="models/{training}", needs=("cells", "trainings")),
@@ -354,6 +362,20 @@ PANELS = {
             "training saw, and among the others). Right, retrieval of mechanisms: average "
             "precision with which a profile finds other compounds of its mechanism, at any "
             "dose; ticks: permuted mechanisms."
+        ),
+    ),
+    "figs8": Panel(
+        draw="figs_counterfactuals:figs8",
+        tables=("counterfactuals", "counterfactual_cells", "metrics"),
+        caption=(
+            "Do control cells look like cells of a gene if they are given its salient state? For "
+            "the most significant genes, two channels of: real control cells, the same decoded, "
+            "decoded with their own z and the mean s of the gene, with the s of one cell of the "
+            "gene, and cells of the gene of the same batches, decoded and real. Then the mean "
+            "change of the controls with the s of cells, and the mean difference of the decoded "
+            "cells. Right: how often a classifier, which was trained on reconstructions of real "
+            "cells, takes each kind for the gene; moved s: own s of the controls, moved by the "
+            "difference of the mean s of the gene from that of the controls."
         ),
     ),
     "figqc1": Panel(

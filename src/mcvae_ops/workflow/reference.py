@@ -48,10 +48,11 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 | null for a section of entries: `alignment: {measure: null}` | drops all entries |
 | `{}` over entries | an error, because it would change nothing |
 
-Entries are what you name yourself: the plates of `screen.plates`, the models of `models`, those of
-`embeddings`, the channels of `alignment.measure`, the lists of `archive.annotations.pairs`, the
-profiles of `evaluation.profiles`. An overlay adds to them. To replace them, name the new ones and
-write null for each old one; null for a name that no lower file has is an error. `simulate.library`
+Entries are what you name yourself: the plates of `screen.plates`, the models of `models` and
+`encoders`, those of `embeddings`, the channels of `alignment.measure`, the lists of
+`archive.annotations.pairs`, the profiles of `evaluation.profiles`. An overlay adds to them. To
+replace them, name the new ones and write null for each old one; null for a name that no lower file
+has is an error. `simulate.library`
 has a fixed set of keys: an overlay changes those that it names. One table of `cells` or `labels` is
 merged key by key, a list of tables is replaced.
 `screen.channels`, `simulate.library.groups` and all other lists are replaced as a whole.

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from mcvae_ops.archive.patterns import wells_of
 from mcvae_ops.embeddings.spaces import parts_of
+from mcvae_ops.errors import InputError
 from mcvae_ops.screen import crops_are_given, tile_shape
+from mcvae_ops.weights_header import read_header
 
 # Keys of a table of cells, and of labels, that may be left out.
 CELLS = {"table": None, "columns": {}, "parse": {}, "masks": None, "segment": None, "measure": None}
@@ -28,6 +30,14 @@ NO_CROPS = {
     "crop": {"size_px": 48},
 }  # fmt: skip
 EMBEDDED = {"trained": True}
+# What an encoder that others trained may leave out of its input.
+ENCODER_INPUT = {
+    "channels": "per_channel", "repeat": 1, "join": "concatenate", "range": "crop", "mean": 0.0,
+    "std": 1.0,
+}  # fmt: skip
+# What an entry of `models` may leave out, and what it says of a model's latent spaces.
+MODEL = {"weights": None}
+LATENT = ("salient_latent", "background_latent", "prior_s_per_label", "prior_z_per_label")
 # Okabe and Ito's palette on a dark ground (jfly.uni-koeln.de/color), for channels without a colour.
 COLOURS = ("#0072b2", "#009e73", "#d55e00", "#f0e442", "#cc79a7", "#56b4e9", "#e69f00")
 
@@ -46,8 +56,10 @@ def in_full(config: dict) -> dict:
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
     lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
     not describe plates, images and channels, and crops that are given need no images; embeddings
-    that others made are the models of the run, and need not describe images and channels.
+    that others made are the models of the run, and need not describe images and channels. Models
+    with an ``encoder`` are not trained: they move to section ``encoders``.
     """
+    config = _with_encoders(config)
     if _is_section_of_spaces(entries := config.get("embeddings")):
         full = {name: EMBEDDED | entry for name, entry in entries.items()}
         config = config | {"embeddings": full}
@@ -55,6 +67,8 @@ def in_full(config: dict) -> dict:
         config = _published(config)
     elif config.get("source") == "embeddings":
         config = _embedded(config)
+    if _is_section_of_sections(models := config.get("models")):
+        config = config | {"models": {name: _model(name, models[name]) for name in models}}
     cells = _tables(config.get("cells"), CELLS)
     config = config | {
         "cells": _segmented(cells) if _is_list_of_sections(cells) else cells,
@@ -76,6 +90,26 @@ def in_full(config: dict) -> dict:
     if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
+
+
+def _with_encoders(config: dict) -> dict:
+    """Return a configuration whose encoders stand apart from the models that are trained."""
+    models = config.get("models")
+    if not isinstance(models, dict):
+        return config
+    given = {
+        name: entry["encoder"]
+        for name, entry in models.items()
+        if isinstance(entry, dict) and set(entry) == {"encoder"}
+    }
+    encoders = {
+        name: entry | {"input": ENCODER_INPUT | entry["input"]}
+        if isinstance(entry, dict) and isinstance(entry.get("input"), dict)
+        else entry
+        for name, entry in given.items()
+    }
+    trained = {name: entry for name, entry in models.items() if name not in given}
+    return config | {"models": trained, "encoders": config.get("encoders", {}) | encoders}
 
 
 def _published(config: dict) -> dict:
@@ -101,6 +135,7 @@ def _embedded(config: dict) -> dict:
             "background_latent": 1,
             "prior_s_per_label": False,
             "prior_z_per_label": False,
+            "weights": None,
             "training": {},
         }
         for name, entry in entries.items()
@@ -124,6 +159,27 @@ def _embedded(config: dict) -> dict:
             "functions": functions | {"significance": main}
         }
     return config
+
+
+def _model(name: str, entry: dict) -> dict:
+    """Return an entry of `models` in full; of stored weights, their file says what it is."""
+    entry = MODEL | entry
+    if not isinstance(entry["weights"], str):
+        return entry
+    settings = read_header(entry["weights"])["settings"]
+    training = {key: settings[key] for key in settings if key not in LATENT}
+    if entry.get("training", {}) not in ({}, training):
+        raise InputError(
+            where=f"configuration key models.{name}.training",
+            found=", ".join(entry["training"]),
+            expected="nothing beside weights, because the model is not trained",
+            fix="remove one of the two",
+        )
+    return entry | {key: settings[key] for key in LATENT} | {"training": training}
+
+
+def _is_section_of_sections(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(item, dict) for item in value.values())
 
 
 def _is_section_of_spaces(entries: object) -> bool:

@@ -13,15 +13,27 @@ from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
+from mcvae_ops.workflow.names import Embeddings
 from mcvae_ops.workflow.overlays import check_overlays
 from mcvae_ops.workflow.places import local_paths
 from mcvae_ops.workflow.targets import targets_text
+
+ENCODER_FILES = (".pt2", ".ts", ".pt", ".onnx")
 
 
 def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
     """Check how the files after ``--configfile`` lie over the defaults and over one another."""
     with _one_sentence():
         check_overlays(map(read_yaml, (Path(defaults), *files)), read_yaml(Path(schema)))
+
+
+def check_look(config: dict) -> None:
+    """End Snakemake with a sentence if the command line of the doctor says something else, too."""
+    if unknown := set(config) - {"look", "tables", "name"}:
+        raise WorkflowError(
+            f"--config {min(unknown)}: found beside look, expected tables=ADDRESS or name=NAME "
+            "alone; leave it out, and change the configuration that the doctor writes."
+        )
 
 
 def read_configuration(config: dict, defaults: str, schema: str, repository: str) -> dict:
@@ -115,6 +127,21 @@ def say_left_out(panels: DrawnPanels) -> None:
     for reason in reasons:
         names = ", ".join(panel for panel, why in panels.left_out.items() if why == reason)
         terminal.warning(f"Left out of this run because {reason}: {names}.")
+
+
+def encoder_files(encoder: dict) -> list[str]:
+    """Return the file of an encoder; none of a function."""
+    return [encoder["file"]] if Path(encoder["file"]).suffix in ENCODER_FILES else []
+
+
+def say_encoders_left_out(config: dict, embeddings: Embeddings) -> None:
+    """Warn of encoders whose licence forbids the use."""
+    for name, encoder in config["encoders"].items():
+        if name not in embeddings.encoders:
+            terminal.warning(
+                f"Left out of this run because commercial_use is true and the licence of {name} "
+                f"({encoder['licence']}) forbids it: encoder {name}."
+            )
 
 
 def check_panels_asked(panels: DrawnPanels) -> None:

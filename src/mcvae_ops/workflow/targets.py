@@ -30,6 +30,7 @@ def targets_text(
         "snakemake --cores 2              makes the report and all it needs (target: all)",
         "snakemake --cores 2 TARGET ...   makes some of it; with -n, says what would be done",
         "Add --configfile config/FILE.yaml for another screen than the simulated one.",
+        "snakemake --cores 1 doctor --config look=ADDRESS   writes such a file for images of yours",
         "",
         "Targets",
         *(f"  {name:{width}}  {text}" for name, text in named),

@@ -28,7 +28,6 @@ from mcvae_ops.benchmarks.covariates.covariate_fits import (
     score,
     tasks,
 )
-from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.covariates.positions import cell_positions
 from mcvae_ops.benchmarks.estimates import classification, table
 from mcvae_ops.benchmarks.estimates.intervals import (
@@ -37,6 +36,7 @@ from mcvae_ops.benchmarks.estimates.intervals import (
     mean_interval,
     stratified_interval,
 )
+from mcvae_ops.embeddings.density import density_features
 from mcvae_ops.embeddings.embedded_cells import (
     check_aligned,
     groups_of,

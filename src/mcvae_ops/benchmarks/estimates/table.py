@@ -15,11 +15,21 @@ OVER_SEEDS = -1  # value of the column seed for an estimate over all training se
 BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
     "mean_average_precision", "macro_average_precision", "guide_consistency", "group_auroc",
+    "replicating_fraction", "mean_reciprocal_rank", "hit_fraction", "ilisi",
 }  # fmt: skip
-DIFFERENCES = {
+BETWEEN_MINUS_1_AND_1 = {
     "average_precision_difference", "macro_average_precision_difference", "auroc_difference",
-    "macro_f1_difference", "recall_difference", "mean_recall_difference",
+    "macro_f1_difference", "recall_difference", "mean_recall_difference", "ilisi_difference",
+    "batch_silhouette",
 }  # fmt: skip
+BETWEEN_MINUS_2_AND_2 = {"batch_silhouette_difference", "replicate_correlation_excess"}
+AT_MOST_1 = {"r2", "r2_mean", "cell_r2", "gene_r2", "cell_mean_r2", "gene_mean_r2"}
+RANGES = (
+    (BETWEEN_0_AND_1, 0, 1),
+    (BETWEEN_MINUS_1_AND_1, -1, 1),
+    (BETWEEN_MINUS_2_AND_2, -2, 2),
+    (AT_MOST_1, -np.inf, 1),
+)  # of metrics with intervals; what is in none of them (a distance, a dose) has no bounds
 ALIKE_ITEMS = {"recall_difference"}  # metrics whose items (groups) vary alike between seeds
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
@@ -112,6 +122,7 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     An estimate with an interval for two seeds or more gets one more row, `OVER_SEEDS`: the mean
     over seeds, with an interval that includes the spread between seeds (`seeds.mean_over_seeds`).
     Models and spaces share the spread of a metric; so do the items of the metrics `ALIKE_ITEMS`.
+    No interval leaves the range of its metric (`RANGES`).
     """
     per_seed = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     per_seed = per_seed[np.isfinite(per_seed["low"]) & np.isfinite(per_seed["high"])]
@@ -123,10 +134,21 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     folded = mean_over_seeds(per_seed, [*keys, "pool"], alike).join(rest).reset_index()
     folded["units"] += ", " + folded["n_seeds"].astype(str) + " seeds"
     folded["seed"] = OVER_SEEDS
-    for metrics, least in ((BETWEEN_0_AND_1, 0), (DIFFERENCES, -1)):
-        bounded = folded["metric"].isin(metrics)
-        folded.loc[bounded, ["low", "high"]] = folded.loc[bounded, ["low", "high"]].clip(least, 1)
-    return pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
+    together = pd.concat([rows, folded[list(COLUMNS)].astype(COLUMNS)], ignore_index=True)
+    return _within_ranges(together)
+
+
+def _within_ranges(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with intervals that end where the range of their metric ends.
+
+    Half widths by Student's t know nothing of the range. The truth lies in it, so that an interval
+    covers the truth as often when it is cut there.
+    """
+    rows = rows.copy()
+    for metrics, least, most in RANGES:
+        bounded = rows["metric"].isin(metrics)
+        rows.loc[bounded, ["low", "high"]] = rows.loc[bounded, ["low", "high"]].clip(least, most)
+    return rows
 
 
 def write(rows: Sequence[dict], path: str | Path) -> None:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mcvae_ops.benchmarks.covariates.density import density_features
 from mcvae_ops.benchmarks.hits.adjusted_activity import adjusted_distance
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_rows
+from mcvae_ops.embeddings.density import density_features
 from mcvae_ops.embeddings.embedded_cells import groups_of
 from mcvae_ops.embeddings.spaces import in_space
 from mcvae_ops.profiles.centred import CentredCells

@@ -11,6 +11,7 @@ N_NEIGHBOURS = 3
 MISCOVERAGE = 0.1  # a set holds the true group of nine genes in ten
 FOLDS = 5
 FEWEST_GENES = 5  # of a group that is predicted
+FEWEST_ROWS = 20  # that give the nearest a p
 
 
 def nearest_rows(
@@ -29,30 +30,42 @@ def nearest_rows(
 
     Returns
     -------
-    Columns neighbours ("A; B; C") and neighbour_p: the chance that the nearest of so many
-    unrelated rows is at least as near as the first of them. The null are the cosines of all
-    unrelated pairs without the row itself, so that no p is below about 2 / rows.
+    Columns neighbours ("A; B; C") and neighbour_p: the share of rows, itself counted, to which
+    chance brings an unrelated row at least as near. How near is the cosine of the nearest row, in
+    standard deviations above the mean over the unrelated ones, because rows with much of an axis
+    that all effects share are near to all others. Rows without a relation are exchangeable, so
+    their p is uniform, in steps of 1 / rows (conformal p value); NaN with fewer than 20 rows, where
+    none can lie below .05, and where a row has no unrelated ones.
+
+    References
+    ----------
+    Vovk, Gammerman & Shafer 2005, doi:10.1007/b106715, chapter 2.
     """
     unit = unit_profiles(profiles)
     cosine = unit @ unit.T
-    n = len(genes)
-    upper = np.triu_indices(n, 1)
-    null = np.sort(cosine[upper][~related[upper]])
-    unrelated = ~related & ~np.eye(n, dtype=bool)
     cosine[genes[:, None] == genes] = -np.inf
     order = np.argsort(-cosine, axis=1)[:, :N_NEIGHBOURS]
-    nearest = cosine[np.arange(n), order[:, 0]]
-    own = (unrelated & (cosine >= nearest[:, None])).sum(axis=1)
-    n_beyond = len(null) - np.searchsorted(null, nearest) - own
-    beyond = (1 + n_beyond) / (1 + len(null) - unrelated.sum(axis=1))
-    n_candidates = (genes[:, None] != genes).sum(axis=1)
-    has_any = n_candidates > 0
     named = [
         "; ".join(names[k] for k in each if genes[k] != gene)
         for gene, each in zip(genes, order, strict=True)
     ]
-    p_values = np.where(has_any, 1 - (1 - beyond.clip(0, 1)) ** n_candidates, np.nan)
-    return pd.DataFrame({"neighbours": named, "neighbour_p": p_values})
+    return pd.DataFrame({"neighbours": named, "neighbour_p": _nearest_p(cosine, related)})
+
+
+def _nearest_p(cosine: np.ndarray, related: np.ndarray) -> np.ndarray:
+    """Return neighbour_p of rows; the cosine of rows that are no neighbours is -inf."""
+    nearest, by_chance = np.full((2, len(cosine)), np.nan)
+    for row, near in enumerate(cosine):
+        unrelated = near[~related[row] & np.isfinite(near)]
+        if len(unrelated) > 1:
+            both = np.array([near.max(), unrelated.max()])
+            nearest[row], by_chance[row] = (both - unrelated.mean()) / unrelated.std()
+    is_tested = np.isfinite(nearest)
+    n = is_tested.sum()
+    if n < FEWEST_ROWS:
+        return np.full(len(cosine), np.nan)
+    below = np.searchsorted(np.sort(by_chance[is_tested]), nearest)
+    return np.where(is_tested, (1 + n - below - (by_chance >= nearest)) / n, np.nan)
 
 
 def predicted_groups(

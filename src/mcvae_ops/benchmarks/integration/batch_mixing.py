@@ -1,4 +1,11 @@
-"""How well batches mix: silhouette of the batch, and iLISI."""
+"""How well batches mix: silhouette of the batch, and iLISI.
+
+iLISI is written here, and a test compares it with harmonypy's. A library was no gain: harmonypy is
+under the GPL, which this package's licence cannot take in; scib-metrics brings JAX and eleven more
+packages. Both search for neighbours anew for each batch that the jackknife leaves out: harmonypy
+2.1 needed 2.3 times the processor time for 8 batches and 2.8 times for 34 (1,600 cells in 64
+dimensions), with the same values to 3e-6.
+"""
 
 from dataclasses import dataclass
 

@@ -29,7 +29,6 @@ from mcvae_ops.profiles.aggregate import NOISE
 logger = logging.getLogger(__name__)
 
 SCORES = ("relative_background", "mitotic_index")
-SENSITIVITY_PERCENTILES = (95.0, 99.0, 99.5)
 SENSITIVITY_FACTORS = (0.75, 1.25, 1.5)
 HAS_SIGN, HAS_NOISE = "mitotic_index_has_sign", "norms_are_without_noise"
 WIDER_LIST = "wider list of factors"
@@ -208,21 +207,15 @@ def sensitivity_rows(
 ) -> list[dict]:
     """Return the strict rows for other thresholds, fewer genes and more factors.
 
-    `against` names the change: ``percentile 99``, or ``threshold x 1.25`` if the configuration sets
-    the threshold; ``without GENE`` for the gene with the largest salient norm; `WIDER_LIST` for the
-    factors in `wider` (no row if it is empty).
+    `against` names the change: ``threshold x 1.25``; ``without GENE`` for the gene with the largest
+    salient norm; `WIDER_LIST` for the factors in `wider` (no row if it is empty). Other percentiles
+    of NTC guides would be no change where these are few.
     """
     threshold = threshold_percent(index, settings, settings["null_percentile"], signed=True)
-    if settings["threshold_percent"] is None:
-        others = {
-            f"percentile {p:g}": threshold_percent(index, settings, p, signed=True)
-            for p in SENSITIVITY_PERCENTILES
-        }
-    else:
-        others = {f"threshold x {f:g}": f * threshold for f in SENSITIVITY_FACTORS}
     rows = []
-    for name, other in others.items():
-        rows += strict_rows(points, other, partial(row, against=name))
+    for factor in SENSITIVITY_FACTORS:
+        name = f"threshold x {factor:g}"
+        rows += strict_rows(points, factor * threshold, partial(row, against=name))
     extreme = points["salient_norm"].idxmax()
     without = f"without {points['gene'][extreme]}"
     without_extreme = points.drop(index=extreme)

@@ -117,7 +117,7 @@ def mean_over_draws(rows: pd.DataFrame) -> pd.DataFrame:
     n_draws, is_known = groups.size(), groups["low"].count() == groups.size()
     named = rows.assign(model="", item="", seed=rows["draw"])
     several = mean_over_seeds(named, ["model", "item", *keys], keys).droplevel(["model", "item"])
-    found.update(several[["low", "high"]].clip(0, 1))
+    found.update(several[["low", "high"]])
     found.loc[~is_known, ["low", "high"]] = np.nan
     found["units"] += np.where(n_draws > 1, ", " + n_draws.astype(str) + " draws", "")
     return found.reset_index()

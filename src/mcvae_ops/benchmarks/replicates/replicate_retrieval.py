@@ -5,6 +5,7 @@ together, so that a batch cannot help. A gene looks for itself; a guide looks fo
 itself, that is for the other guides. There is one right answer: average precision is 1 / rank.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,24 +90,47 @@ def gene_queries(genes: Replicates) -> Retrieval:
 
 
 def guide_queries(guides: Replicates) -> Retrieval:
-    """Return how well each guide finds its gene; `guides` are replicates of guides.
+    """Return how well each guide finds its gene in all other replicates together.
 
     Guides are numbered within their gene. While guides of one number are the queries, all genes go
     without theirs: the right gene has as many guides as the wrong ones.
     """
-    genes = guides.of_genes()
-    gene_of = np.searchsorted(genes.names["gene"], guides.names["gene"])
-    number = guides.names.groupby("gene").cumcount().to_numpy()
     parts = []
-    for turn in range(number.max(initial=-1) + 1):
-        rows = np.flatnonzero(number == turn)
-        own, n_own = np.zeros_like(genes.sums), np.zeros_like(genes.n_cells)
-        own[gene_of[rows]], n_own[gene_of[rows]] = guides.sums[rows], guides.n_cells[rows]
-        sums, n_cells = genes.sums - own, genes.n_cells - n_own
+    for own, n_own, sums, n_cells in _turns(guides):
         for k in range(n_own.shape[1]):
             others, n_others = sums.sum(axis=1) - sums[:, k], n_cells.sum(axis=1) - n_cells[:, k]
             parts.append(_ranked(own[:, k], n_own[:, k], others, n_others))
     return _joined(parts)
+
+
+def guide_queries_across(guides: Replicates, pairs: Sequence[tuple[int, int]]) -> Retrieval:
+    """Return how well each guide of one replicate finds its gene in another one.
+
+    Parameters
+    ----------
+    guides
+        As for `guide_queries`.
+    pairs
+        Replicate of the query, and of the references.
+    """
+    parts = [
+        _ranked(own[:, query], n_own[:, query], sums[:, reference], n_cells[:, reference])
+        for own, n_own, sums, n_cells in _turns(guides)
+        for query, reference in pairs
+    ]
+    return _joined(parts)
+
+
+def _turns(guides: Replicates) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the guides of one number as (gene, ...), and their genes without them: sums, cells."""
+    genes = guides.of_genes()
+    gene_of = np.searchsorted(genes.names["gene"], guides.names["gene"])
+    number = guides.names.groupby("gene").cumcount().to_numpy()
+    for turn in range(number.max(initial=-1) + 1):
+        rows = np.flatnonzero(number == turn)
+        own, n_own = np.zeros_like(genes.sums), np.zeros_like(genes.n_cells)
+        own[gene_of[rows]], n_own[gene_of[rows]] = guides.sums[rows], guides.n_cells[rows]
+        yield own, n_own, genes.sums - own, genes.n_cells - n_own
 
 
 def _ranked(

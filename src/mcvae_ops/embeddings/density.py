@@ -1,4 +1,6 @@
-"""Density of cells: a baseline that predicts positions without the content of a cell."""
+"""Density of cells: what a picture of a cell need not show, and position and effects follow."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -7,7 +9,9 @@ from scipy.spatial import cKDTree
 DENSITY_WINDOWS = (1 / 8, 1 / 32)  # half edges of the windows, as fractions of the tile edge
 
 
-def density_features(cells: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
+def density_features(
+    cells: pd.DataFrame, rows: np.ndarray, windows: Sequence[float] = DENSITY_WINDOWS
+) -> np.ndarray:
     """Return the local density around some cells, and nothing else.
 
     Parameters
@@ -16,19 +20,21 @@ def density_features(cells: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
         All cells, with plate, well, tile, y_px, x_px (NaN where crops came without positions).
     rows
         Cells whose density is asked for, ascending.
+    windows
+        Half edges of the windows around a cell, as fractions of the edge of a tile.
 
     Returns
     -------
-    Number of cells in the tile, and number of other cells per px^2 in two windows around the cell,
-    of shape (row, 3). Windows are clipped to the area that holds cells, so that the edge of a tile
-    does not look empty. The cell itself is not counted and no logarithm is taken, because both
-    would reveal the size of the clipped window, and with it the position. Windows of cells without
-    a position count as empty.
+    Number of cells in the tile, and number of other cells per px^2 in each window around the cell,
+    of shape (row, 1 + window). Windows are clipped to the area that holds cells, so that the edge
+    of a tile does not look empty. The cell itself is not counted and no logarithm is taken, because
+    both would reveal the size of the clipped window, and with it the position. Windows of cells
+    without a position count as empty.
     """
     place = cells[["y_px", "x_px"]].to_numpy(float)
     is_placed = np.isfinite(place).all(axis=1)
     tiles = cells.groupby(["plate", "well", "tile"], sort=False, observed=True).indices.values()
-    features = np.zeros((len(rows), 1 + len(DENSITY_WINDOWS)))
+    features = np.zeros((len(rows), 1 + len(windows)))
     is_asked = np.zeros(len(cells), bool)
     is_asked[rows] = True
     placed = place[is_placed]
@@ -40,7 +46,7 @@ def density_features(cells: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
         if len(asked) == 0:
             continue
         to, tree = np.searchsorted(rows, asked), cKDTree(place[of_tile])
-        for k, fraction in enumerate(DENSITY_WINDOWS, start=1):
+        for k, fraction in enumerate(windows, start=1):
             half = max(fraction * (high - low).max(), 1.0)
             count = tree.query_ball_point(place[asked], half, p=np.inf, return_length=True)
             edges = np.minimum(place[asked] + half, high) - np.maximum(place[asked] - half, low)

@@ -1,0 +1,261 @@
+"""Embed crops with encoders that others trained: torch.export, TorchScript, ONNX, or a function.
+
+Nothing is fetched: weights come by path, and their SHA-256 stands in the results. A file of a model
+is a program; run only those that you trust.
+"""
+
+import hashlib
+import inspect
+import itertools
+import json
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.shards.crops import Crops, read_in_order
+from mcvae_ops.shards.training_cells import read_training_cells
+from mcvae_ops.training.embed import rows_of_part, write_embedding
+from mcvae_ops.training.precision import full_precision
+from mcvae_ops.training.prepare import choose_device
+
+CELLS_AT_A_TIME = 64
+OF_CROP = "crop"
+Encoder = Callable[[Tensor], Tensor]
+
+
+def load_encoder(file: str, device: torch.device) -> tuple[Encoder, str]:
+    """Return an encoder, images (image, channel, y, x) -> (image, dimension), and its SHA-256.
+
+    Parameters
+    ----------
+    file
+        A path that ends in .pt2 (`torch.export.save`), .ts or .pt (TorchScript) or .onnx, or
+        "package:function". The checksum of a function is that of the file that defines it.
+    device
+        Where it runs. An ONNX model runs there if onnxruntime can, and else on the CPU.
+
+    Raises
+    ------
+    InputError
+        If there is no such file or function, or it cannot be read.
+    """
+    suffix = Path(file).suffix
+    if suffix in READERS:
+        try:
+            content = Path(file).read_bytes()
+            return READERS[suffix](file, device), hashlib.sha256(content).hexdigest()
+        except FileNotFoundError:
+            raise _unreadable(file, "no such file") from None
+        except (RuntimeError, ValueError, OSError) as error:
+            raise _unreadable(file, str(error).partition("\n")[0]) from None
+    try:
+        function = pkgutil.resolve_name(file)
+        source = inspect.getsourcefile(inspect.unwrap(function))
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise _unreadable(file, str(error)) from None
+    return function, hashlib.sha256(Path(source).read_bytes()).hexdigest()
+
+
+def _exported(file: str, device: torch.device) -> Encoder:
+    return torch.export.load(file).module().to(device)
+
+
+def _scripted(file: str, device: torch.device) -> Encoder:
+    return torch.jit.load(file, map_location=device).eval()
+
+
+def _onnx(file: str, device: torch.device) -> Encoder:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError.missing(
+            where=f"encoder {file}",
+            what="the package onnxruntime",
+            why="it runs ONNX models",
+            fix='install it: pip install "mcvae-ops[onnx]"',
+        ) from None
+    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    known = onnxruntime.get_available_providers()
+    providers = [name for name in (*wanted, "CPUExecutionProvider") if name in known]
+    session = onnxruntime.InferenceSession(file, providers=providers)
+    name = session.get_inputs()[0].name
+    return lambda images: torch.from_numpy(session.run(None, {name: images.cpu().numpy()})[0])
+
+
+READERS = {".pt2": _exported, ".ts": _scripted, ".pt": _scripted, ".onnx": _onnx}
+
+
+def scaled(counts: np.ndarray, settings: Mapping, device: torch.device) -> Tensor:
+    """Return crops from 0 to 1 at the size of the encoder's input, float32 (cell, channel, y, x).
+
+    Parameters
+    ----------
+    counts
+        uint16 (cell, channel, y, x).
+    settings
+        ``range``: two counts that become 0 and 1, or `OF_CROP`, the least and the largest count of
+        each channel of a crop; ``size_px`` of the edge.
+    device
+        Of the result.
+    """
+    images = torch.from_numpy(counts.astype(np.float32)).to(device)
+    if settings["range"] == OF_CROP:
+        low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    else:
+        low, high = settings["range"]
+    images = (images - low) / torch.as_tensor(high - low, device=device).clamp(min=1e-6)
+    size_px = (settings["size_px"],) * 2
+    if images.shape[-2:] != size_px:
+        images = interpolate(images, size_px, mode="bilinear", antialias=True)
+    return images
+
+
+def encode(encoder: Encoder, images: Tensor, settings: Mapping) -> np.ndarray:
+    """Return the vectors of cells, (cell, dimension).
+
+    Parameters
+    ----------
+    encoder
+        As `load_encoder` returns.
+    images
+        As `scaled` returns.
+    settings
+        ``channels``: "all" hands all channels over together, "per_channel" one by one, each of
+        them ``repeat`` times; ``mean`` and ``std`` of the channels of what is handed over, or of
+        all of them; ``join``: "concatenate" or "average" the vectors of the channels.
+
+    Raises
+    ------
+    InputError
+        If the encoder returns something else than a finite vector of each image, or mean and std
+        are of another number of channels.
+    """
+    if settings["channels"] == "all":
+        return _vectors(encoder, _normalised(images, settings))
+    of_channels = [
+        _vectors(
+            encoder,
+            _normalised(images[:, k : k + 1].repeat(1, settings["repeat"], 1, 1), settings),
+        )
+        for k in range(images.shape[1])
+    ]
+    if settings["join"] == "average":
+        return np.mean(of_channels, axis=0)
+    return np.concatenate(of_channels, axis=1)
+
+
+def _normalised(images: Tensor, settings: Mapping) -> Tensor:
+    mean, std = (
+        torch.as_tensor(settings[name], dtype=torch.float32, device=images.device).reshape(-1, 1, 1)
+        for name in ("mean", "std")
+    )
+    for name, numbers in (("mean", mean), ("std", std)):
+        if len(numbers) not in (1, images.shape[1]):
+            raise InputError(
+                where=f"input.{name} of an encoder",
+                found=f"{len(numbers)} numbers",
+                expected=f"one, or {images.shape[1]}: one for each channel that it sees at a time",
+                fix="correct it, or input.repeat",
+            )
+    return (images - mean) / std
+
+
+def _vectors(encoder: Encoder, images: Tensor) -> np.ndarray:
+    found = encoder(images)
+    if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            where="an encoder",
+            found=f"{shape} for {len(images)} images",
+            expected=f"a tensor of shape ({len(images)}, dimensions)",
+            fix="export it with a last layer that gives one vector per image",
+        )
+    vectors = found.detach().float().cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise InputError(
+            where="an encoder",
+            found="a vector that is not finite",
+            expected="finite numbers",
+            fix="check input.range, mean and std of the encoder",
+        )
+    return vectors
+
+
+@torch.no_grad()
+def encoded(
+    encoder: Encoder, crops: Crops, cells: range, settings: Mapping, device: torch.device
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield positions and vectors (cell, dimension) of `cells`, rows of the index."""
+    for positions, counts in read_in_order(crops, cells, CELLS_AT_A_TIME):
+        yield positions, encode(encoder, scaled(counts, settings, device), settings)
+
+
+def encode_cells(
+    index: str,
+    cells: str,
+    weights: Sequence[str],
+    model_name: str,
+    encoder: dict,
+    device: str,
+    part: int,
+    parts: int,
+    embedding: str,
+) -> None:
+    """Rule encode_cells: write the vectors that an encoder gives all cells, or one part of them.
+
+    Parameters
+    ----------
+    index, cells
+        The shard index, and its numbers (rule training_cells).
+    weights
+        The file of the encoder; none of a function. It only says when to run again.
+    model_name, encoder
+        Name of the model, and its entry in section ``encoders``.
+    device
+        "auto", "cpu" or "cuda".
+    part, parts
+        As for `embed_cells`.
+    embedding
+        Output: cell_id and ``z_00``..; the metadata ``encoder`` holds file, SHA-256 and licence.
+
+    Raises
+    ------
+    InputError
+        See `load_encoder` and `encode`.
+    """
+    place = choose_device(device)
+    function, digest = load_encoder(encoder["file"], place)
+    every = read_training_cells(cells)
+    rows = rows_of_part(len(every), part, parts)
+    crops = Crops(Path(index).parent.parent, every)
+    with full_precision():
+        blocks = encoded(function, crops, rows, encoder["input"], place)
+        first = next(blocks, (np.zeros(0, int), np.zeros((0, 1), np.float32)))
+        names = [f"z_{k:02d}" for k in range(first[1].shape[1])]
+        known = {"file": Path(encoder["file"]).name, "sha256": digest}
+        known |= {"licence": encoder["licence"], "commercial": encoder["commercial"]}
+        write_embedding(
+            index,
+            rows,
+            itertools.chain([first], blocks),
+            names,
+            (model_name, 0),
+            embedding,
+            {"encoder": json.dumps(known)},
+        )
+
+
+def _unreadable(file: str, found: str) -> InputError:
+    return InputError(
+        where=f"encoder {file}",
+        found=found,
+        expected="a model of torch.export (.pt2), TorchScript (.ts, .pt) or ONNX (.onnx), or "
+        '"package:function"',
+        fix="correct encoder.file of the model",
+    )

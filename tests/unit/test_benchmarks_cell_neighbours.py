@@ -1,0 +1,75 @@
+"""Gene and well told of single cells, from planted embeddings; the digits that they are told of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcvae_ops.benchmarks.cell_neighbours import cell_neighbours
+from mcvae_ops.simulate.digits import CONTROLS, REPEATS, SIZE_PX, draw_digits
+from tests.helpers.configurations import checked, merged
+
+N = 1200
+
+
+def accuracies(tmp_path, log_variance: float | None) -> pd.Series:
+    """s holds the gene, z the well; a collapsed dimension of z holds the gene, too."""
+    rng = np.random.default_rng(0)
+    gene, well = rng.integers(0, 5, N), rng.integers(0, 3, N)
+    cells = pd.DataFrame({
+        "cell_id": [f"c{k}" for k in range(N)], "gene": [f"g{k}" for k in gene],
+        "well": [f"A{k}" for k in well], "is_ntc": np.arange(N) % 3 == 0,
+    })  # fmt: skip
+    latent = rng.normal(size=(N, 4))
+    latent[:, 0] += 6 * gene
+    latent[:, 2] += 6 * well
+    latent[:, 3] = 1e-3 * (gene + 0.1 * latent[:, 3])
+    names = ["s_00", "s_01", "z_00", "z_01"]
+    table = cells[["cell_id"]].join(pd.DataFrame(latent, columns=names))
+    if log_variance is not None:
+        table = table.assign(**{f"log_variance_{name}": log_variance for name in names})
+    split = np.where(rng.random(N) < 0.5, "train", "test")
+    (tmp_path / "mcvae").mkdir()
+    cells.to_parquet(tmp_path / "index.parquet")
+    cells[["cell_id"]].assign(split=split).to_parquet(tmp_path / "splits.parquet")
+    table.to_parquet(tmp_path / "mcvae/0.parquet")
+    paths = [str(tmp_path / f"{name}.parquet") for name in ("index", "splits", "mcvae/0", "out")]
+    cell_neighbours(paths[0], paths[1], [paths[2]], 0, paths[3])
+    return pd.read_parquet(paths[3]).set_index(["item", "space", "metric", "against"])["value"]
+
+
+def test_what_is_planted_is_told(tmp_path):
+    found = accuracies(tmp_path, 0.0)
+    assert found["gene", "salient", "knn_accuracy", "means"] > 0.95
+    assert found["well", "background", "knn_accuracy", "means"] > 0.95
+    # Only the probe on standardised dimensions reads the collapsed one, and no sample knows it.
+    assert found["gene", "background", "knn_accuracy", "means"] < 0.35
+    assert found["gene", "background", "probe_accuracy", "means"] > 0.8
+    assert found["gene", "background", "probe_accuracy", "samples"] < 0.35
+    assert found["gene", "combined", "chance", ""] == pytest.approx(0.2, abs=0.05)
+
+
+def test_without_log_variances_there_are_no_samples(tmp_path):
+    assert set(accuracies(tmp_path, None).index.get_level_values("against")) == {"", "means"}
+
+
+def test_a_control_is_texture_alone_and_a_handwriting_is_one_guide():
+    crops, cells = draw_digits(0)
+    assert crops.shape == (len(cells), 1, SIZE_PX, SIZE_PX) and crops.dtype == np.uint16
+    assert (cells["gene"] == "texture").sum() == CONTROLS
+    digits = cells[cells["gene"] != "texture"]
+    assert digits.groupby("guide").size().eq(REPEATS).all()
+    assert digits.groupby("guide")[["gene", "well"]].nunique().eq([1, REPEATS]).all().all()
+    # A digit's middle is brighter than that of a control of the same texture.
+    middle = crops[:, 0, 5:11, 5:11].mean(axis=(1, 2))
+    for well in ("A1", "A2", "A3"):
+        of_well = (cells["well"] == well).to_numpy()
+        is_digit = of_well & (cells["gene"] != "texture").to_numpy()
+        assert middle[is_digit].mean() > middle[of_well & ~is_digit].mean() + 500
+
+
+def test_the_configuration_is_whole(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results/digits_archive").mkdir(parents=True)
+    (tmp_path / "results/digits_archive/cells.parquet").touch()
+    config = checked(merged("digits"))
+    assert [*config["models"]] == ["vae", "cvae", "mcvae", "dcvae", "separated"]

@@ -1,0 +1,119 @@
+"""Controls with the salient state of a gene: matching, the blind classifier, and a planted ring."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mcvae_ops.benchmarks import counterfactuals as module
+from mcvae_ops.benchmarks.counterfactuals import (
+    called_gene,
+    counterfactuals,
+    matched_controls,
+    ring_features,
+)
+from mcvae_ops.errors import InputError
+from mcvae_ops.figures.figs_counterfactuals import figs8, use_of_s
+from mcvae_ops.training.train import train_model
+from tests.helpers.fake_shards import (
+    MCVAE,
+    TRAINING,
+    VAE,
+    train_model_arguments,
+    write_fake_screen,
+)
+
+
+def test_controls_are_of_the_batches_of_the_cells():
+    rng = np.random.default_rng(0)
+    batch = rng.integers(0, 5, 400)
+    gene, controls = np.arange(0, 60), np.arange(100, 400)
+    own, beside = matched_controls(gene, controls[batch[controls] != 3], batch, rng)
+    assert (batch[own] == batch[beside]).all() and 3 not in batch[own]
+    assert len({*own}) == len(own) and len({*beside}) == len(beside)
+    assert set(own) == {k for k in gene if batch[k] != 3}
+
+
+def test_turned_and_mirrored_cells_have_the_same_features():
+    images = np.random.default_rng(0).normal(size=(5, 3, 16, 16))
+    features = ring_features(images)
+    for turned in (np.rot90(images, axes=(2, 3)), images[:, :, ::-1], images[..., ::-1]):
+        np.testing.assert_allclose(ring_features(turned), features)
+    assert features.shape == (5, 3 * (2 * 6 + 1))
+
+
+def test_the_classifier_takes_what_is_like_the_gene_for_it():
+    rng = np.random.default_rng(0)
+    gene, controls = rng.normal(1.5, 1, (100, 8)), rng.normal(0, 1, (100, 8))
+    altered = {"like": controls + 1.5, "unlike": controls.copy()}
+    called = {kind: values.mean() for kind, values in called_gene(gene, controls, altered).items()}
+    assert called["gene"] > 0.9 and called["like"] > 0.9 and called["control"] < 0.1
+    # The very controls, judged by classifiers that did not see them.
+    assert called["unlike"] == called["control"]
+    alike = called_gene(rng.normal(size=(200, 8)), rng.normal(size=(200, 8)), {})
+    assert alike["gene"].mean() == pytest.approx(alike["control"].mean(), abs=0.15)
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    root = tmp_path_factory.mktemp("screen")
+    shards = write_fake_screen(root, n_cells=960, n_genes=4)
+    hits = pd.DataFrame({"gene": [f"GENE{k}" for k in (4, 3, 2, 1)], "q_combined": 0.001,
+                         "distance_combined": [4.0, 3.0, 2.0, 1.0]})  # fmt: skip
+    hits.to_parquet(root / "hits.parquet")
+    return root, shards
+
+
+def given(screen, model: dict, training: dict, folder) -> dict:
+    root, shards = screen
+    arguments = train_model_arguments(shards, folder, model, training)
+    train_model(**arguments)
+    names = ("index", "cells", "weights", "model_name", "seed")
+    out = {name: str(folder / f"{name}.parquet") for name in ("benchmark", "pictures")}
+    return {name: arguments[name] for name in names} | {"hits": str(root / "hits.parquet")} | out
+
+
+def test_a_control_gets_the_ring_of_the_gene(screen, tmp_path):
+    settings = TRAINING | {"epochs": 20, "base_width": 8, "label_weight": 500.0}
+    settings |= {"separation_weight": 300.0, "gradient_clip_norm": 300.0}
+    arguments = given(screen, MCVAE, settings, tmp_path)
+    counterfactuals(**arguments)
+    rows = pd.read_parquet(arguments["benchmark"]).pivot(
+        index="item", columns="against", values="value"
+    )
+    assert set(rows.index) == {"GENE1", "GENE2", "GENE3", "GENE4"}
+    taken = rows.loc["GENE4"]
+    assert taken[["gene", "axis", "mean", "cell"]].min() > 0.7 > 0.3 > taken["control"]
+    cells = pd.read_parquet(arguments["pictures"])
+    maps = {kind: cells[(cells["gene"] == "GENE4") & (cells["kind"] == kind)]["value"].to_numpy()
+            for kind in ("map_cell", "map_gene")}  # fmt: skip
+    assert np.corrcoef(maps["map_cell"], maps["map_gene"])[0, 1] > 0.8
+    added = maps["map_cell"].reshape(4, 16, 16)
+    y, x = np.mgrid[:16, :16] / 16 - 0.5 + 0.5 / 16
+    ring = np.abs(np.hypot(y, x) - 0.2) < 0.05
+    assert added[[0, 3]][:, ring].mean() > 5 * abs(added[[1, 2]][:, ring].mean())
+
+
+def test_without_enough_cells_tables_and_figure_are_empty(screen, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FEWEST_CELLS", 1000)
+    arguments = given(screen, MCVAE, TRAINING | {"epochs": 1}, tmp_path)
+    counterfactuals(**arguments)
+    tables = {
+        name: pd.read_parquet(arguments[key]).assign(model="mcvae")
+        for name, key in (("counterfactuals", "benchmark"), ("counterfactual_cells", "pictures"))
+    }
+    assert all(table.empty for table in tables.values())
+    _, data = figs8(tables, {}, {"profiles": {"main_model": "mcvae"}})
+    assert "no gene has" in data["note"].item()
+
+
+def test_a_model_without_s_is_refused(screen, tmp_path):
+    arguments = given(screen, VAE, TRAINING | {"epochs": 1}, tmp_path)
+    with pytest.raises(InputError, match="a model without salient space"):
+        counterfactuals(**arguments)
+
+
+def test_the_figure_says_so_where_the_decoder_does_not_use_s():
+    metrics = pd.DataFrame({"phase": "validation", "negative_elbo": [2.0, 1.0],
+                            "nats_without_s": [300.0, 0.4], "kl_s": [20.0, 0.1]})  # fmt: skip
+    assert "does not use s (a cell loses 0.4 nats" in use_of_s(metrics)
+    assert "loses 300 nats: the decoder uses it" in use_of_s(metrics.iloc[:1])

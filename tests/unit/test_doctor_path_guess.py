@@ -1,0 +1,124 @@
+"""Patterns of paths: names as microscopes and archives give them."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcvae_ops.archive.patterns import Pattern, wells_of
+from mcvae_ops.doctor.path_guess import (
+    guess_pattern,
+    numbers_as_text,
+    shapes,
+    stain_of,
+    wells_as_text,
+)
+from mcvae_ops.screen import tile_numbers
+
+UUID = "CE6A8B2E-9C50-4D1A-B0F1-{:012X}"
+
+
+def phenix() -> list[str]:
+    places = product((1, 2), (1, 2), (1, 2, 3), (1, 2), range(1, 6))
+    return [
+        f"P{p}__2020-11-02T1{p}_54_45-Measurement1/Images/r{r:02}c{c:02}f{f:02}p01-ch{k}sk1fk1.tiff"
+        for p, r, c, f, k in places
+    ]
+
+
+def image_xpress() -> list[str]:
+    places = product(("Week1_22123", "Week1_22141"), ("B02", "C05"), range(1, 5), (1, 2, 4))
+    return [f"{plate}/Week1_150607_{well}_s{site}_w{wave}{UUID.format(n)}.tif"
+            for n, (plate, well, site, wave) in enumerate(places)]  # fmt: skip
+
+
+def folders_of_wells() -> list[str]:
+    return [f"plate_{p}/{row}/{column}/site{site}_{stain}.tif" for p, row, column, site, stain in
+            product("AB", "ABC", (1, 2, 3), (1, 2), ("DAPI", "GFP"))]  # fmt: skip
+
+
+def given_words() -> list[str]:
+    return [f"exp1/{well}/img_{well}_{tile:03}_{stain}.TIF" for well, tile, stain in
+            product(("A1", "B12"), range(12), ("hoechst", "actin", "er"))]  # fmt: skip
+
+
+def yokogawa() -> list[str]:
+    return [f"Plate_{p}/T00001F{f:03}L01A0{c}Z01C0{c}_{well}.tif" for p, f, c, well in
+            product((1, 2), (1, 2, 3), (1, 2, 3), ("A01", "B05"))]  # fmt: skip
+
+
+def channels_like_wells() -> list[str]:
+    return [f"{exp}/{well}/{well}_F{f:03}_C{c}.tiff" for exp, well, f, c in
+            product(("exp1", "exp2"), ("A01", "H12"), range(1, 10), range(1, 5))]  # fmt: skip
+
+
+def cellomics() -> list[str]:
+    return [f"BR1/AS_09125_{well}f{site:02}d{c}.TIF" for well, site, c in
+            product(("A01", "D03", "D04"), range(4), range(3))]  # fmt: skip
+
+
+NAMES = {
+    "{plate}/T00001F{tile:3}L01A{channel}Z01C{channel}_{well}.tif": yokogawa,
+    "{plate}/{well}/{well}_F{tile:3}_{channel}.tiff": channels_like_wells,
+    "BR1/AS_09125_{row}{column:2}f{tile:2}d{channel}.TIF": cellomics,
+    "{plate}__{*}/Images/r{row:2}c{column:2}f{tile:2}p01-ch{channel}sk1fk1.tiff": phenix,
+    "{plate}/Week1_150607_{well}_s{tile}_w{channel:1}{*}.tif": image_xpress,
+    "{plate}/{row}/{column}/site{tile}_{channel}.tif": folders_of_wells,
+    "exp1/{well}/img_{well}_{tile:3}_{channel}.TIF": given_words,
+}
+
+
+@pytest.mark.parametrize("pattern", NAMES)
+def test_a_pattern_is_found_and_gives_each_file_its_place(pattern):
+    paths = NAMES[pattern]()
+    guess = guess_pattern([(path, 10) for path in paths])
+    assert guess.text == pattern
+    assert guess.n_files == len(paths) == len(set(guess.places))
+    assert guess.size_bytes == 10 * len(paths)
+    assert not guess.questions
+
+
+def test_a_number_of_the_plane_is_asked_for():
+    paths = [
+        f"{well}_s{s}_z{z}_DAPI.tif" for well, s, z in product(("A1", "A2"), (1, 2), (1, 2, 3))
+    ]
+    guess = guess_pattern([(path, 1) for path in paths])
+    assert guess.text == "{well}_s{tile}_z{*}_DAPI.tif"
+    assert "plane" in guess.questions[0]
+    assert "8 of 12 files have the place of another file" in guess.questions[1]
+
+
+def test_masks_and_other_cycles_stand_behind_images():
+    entries = [(f"images/A1_s{k}_DAPI.tif", 10) for k in range(4)]
+    entries += [(f"images/A1_s{k}_DAPI_MaskCells.tif", 90) for k in range(4)]
+    entries += [(f"Cycle1/A1_s{k}_DAPI.tif", 90) for k in range(4)]
+    first = next(shapes(entries))
+    assert [path for path, _ in first] == [path for path, _ in entries[:4]]
+
+
+@given(st.sets(st.integers(0, 400), min_size=1))
+def test_ranges_of_tiles_are_read_as_they_were_written(tiles):
+    assert tile_numbers(numbers_as_text(list(tiles))) == sorted(tiles)
+
+
+@given(st.sets(st.tuples(st.sampled_from("ABCDEFGH"), st.integers(1, 12)), min_size=1))
+def test_wells_are_read_as_they_were_written(wells):
+    names = [f"{row}{column}" for row, column in wells]
+    assert sorted(wells_of(wells_as_text(names))) == sorted(names)
+
+
+@given(st.lists(st.text(st.characters(codec="ascii"), min_size=1, max_size=30), min_size=1))
+def test_any_names_give_a_pattern_or_none_of_them(names):
+    guess = guess_pattern([(name, 1) for name in names])
+    assert guess.n_files <= len(names)
+    Pattern(guess.text)
+
+
+@pytest.mark.parametrize(
+    ("name", "stain"),
+    [("DAPI", "DNA"), ("Hoechst", "DNA"), ("Phalloidin", "actin"), ("GFP", ""), ("A01", None),
+     ("gamma-H2AX", "gamma-H2AX"), ("Site", None)],
+)  # fmt: skip
+def test_names_of_stains_are_known(name, stain):
+    assert stain_of(name) == stain

@@ -1,0 +1,4 @@
+from mcvae_ops.benchmarks.counterfactuals import counterfactuals
+from mcvae_ops.workflow.job import run
+
+run(counterfactuals, snakemake)

@@ -1,0 +1,4 @@
+from mcvae_ops.training.untrained import project_pixels
+from mcvae_ops.workflow.job import run
+
+run(project_pixels, snakemake)
