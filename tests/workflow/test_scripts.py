@@ -49,6 +49,7 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
         comparison,
         "results/tiny/benchmarks/cell_neighbours.parquet",
         "results/tiny/models/mcvae/0/weights.safetensors",
+        "results/tiny/benchmarks/mcvae/0/counterfactuals.parquet",
         "results/tiny/profiles/mcvae/0/genes.held_out_guide.h5ad",
     }
 
@@ -133,12 +134,15 @@ def embedded(folder: Path) -> tuple[dict, set[str]]:
 
 def planned(config: dict, targets: set[str], folder: Path) -> list[tuple[str, Snakemake]]:
     """Return of one job of each rule what its script would get, with the name of the script."""
-    path = write_configuration(config, folder)
+    if "look" in config:
+        settings = ConfigSettings(config=config)
+    else:
+        settings = ConfigSettings(configfiles=[write_configuration(config, folder)])
     quiet = OutputSettings(quiet={Quietness.ALL})
     with SnakemakeApi(quiet) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(),
-            config_settings=ConfigSettings(configfiles=[path]),
+            config_settings=settings,
             snakefile=ROOT / "Snakefile",
             workdir=folder,
         )
