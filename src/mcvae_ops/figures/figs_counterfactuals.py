@@ -50,11 +50,13 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         if k <= 0:
             axes.set_title((KINDS | MAPS)[kind], fontsize=7, loc="left")
     bars = right.subplots(len(genes), 1, squeeze=False, sharex=True)[:, 0]
+    shown = []
     for number, gene in enumerate(genes):
         of_gene = choose(cells, gene=gene)
         for row, channel in enumerate(most_changed(of_gene)):
             line = every[number * N_CHANNELS + row]
-            _draw_cells(line, columns, choose(of_gene, channel=channel))
+            shown.append(choose(of_gene, channel=channel))
+            _draw_cells(line, columns, shown[-1])
             line[0].set_ylabel(f"{gene}\n{channel}", fontsize=7, rotation=0, ha="right",
                                va="center")  # fmt: skip
         _draw_called(bars[number], choose(called, item=gene))
@@ -71,7 +73,8 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         + use_of_s(choose(tables["metrics"], model=main))
     )
     style.finish(figure, "figs8", TITLE, note)
-    return figure, drawn((RUN, called), (RUN, cells))
+    pixels = pd.concat(shown).round({"value": 1})  # counts
+    return figure, drawn((RUN, called), (RUN, pixels))
 
 
 def _without_genes() -> tuple[Figure, pd.DataFrame]:
