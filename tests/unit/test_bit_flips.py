@@ -20,6 +20,7 @@ OF_OTHERS = {
     "list_formats.py",
     "profile_tables.py",
     "sources.py",
+    "table_guess.py",
 }
 
 

@@ -128,6 +128,8 @@ def _open(path: str | Path, archive: dict | None) -> Image:
         return ZarrImage(path, archive)
     with open(path, "rb") as file:
         start = file.read(4)
+    if not start:
+        raise TileError("damaged file: it is empty")
     if start not in FORMATS:
         raise TileError(f"neither TIFF nor PNG nor .npy (begins with {start!r})")
     return FORMATS[start](path)

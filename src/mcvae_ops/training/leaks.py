@@ -86,10 +86,10 @@ def told(latent: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     -------
     The area under the ROC curve of each class against the others, mean over the classes that have
     cells on both sides and are not alone; and the share of the tested cells whose class is told.
-    NaN if there is one class.
+    NaN if there is one class, or a vector is not finite.
     """
     names, classes = classes.unique(return_inverse=True)
-    if len(names) < 2:
+    if len(names) < 2 or not latent.isfinite().all():
         return latent.new_tensor(torch.nan), latent.new_tensor(torch.nan)
     spread = latent.std(dim=0).clamp(min=1e-12)
     kernel = gaussian_kernel((latent - latent.mean(dim=0)) / spread)
