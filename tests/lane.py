@@ -15,7 +15,7 @@ WITH_TORCH = ("torch", "tensorboard")
 FOR_TESTS = ("pytest", "hypothesis", "scanpy")
 # What reads and writes tables and arrays, where pandas and NumPy differ between versions.
 TESTS = (
-    "archive_parts", "archive_patterns", "benchmarks_positions", "benchmarks_replicates",
+    "archive_parts", "archive_patterns", "benchmarks_positions",
     "benchmarks_table", "cells_cell_tables", "cells_foreign_tables", "doctor_path_guess",
     "embeddings_embedded_cells", "files", "profiles_aggregate", "profiles_centred",
     "profiles_correct", "profiles_export", "profiles_published_profiles", "shards_format",

@@ -77,12 +77,13 @@ RULES = {
     "umap_cells": "benchmarks/mcvae/0/umap_cells.parquet",
     "cellprofiler_pca": "embeddings/cellprofiler/0.parquet",
     "feature_ranking": "benchmarks/features.parquet",
+    "altered_features": "altered_features.parquet",
 }
 """Rules that read tables of all cells, in an order in which they can run, and a file of each."""
-OF_FEATURES = ("cellprofiler_pca", "feature_ranking")
+OF_FEATURES = ("cellprofiler_pca", "feature_ranking", "altered_features")
 OF_SHARDS = (
     "index_shards", "assign_splits", "training_cells", "shard_statistics", "sample_crops",
-    "random_embedding", "mitotic_index", *OF_FEATURES,
+    "random_embedding", "mitotic_index", "cellprofiler_pca", "feature_ranking",
 )  # fmt: skip
 """Rules that read no embedding: it is written only for others."""
 

@@ -99,6 +99,7 @@ def table(tmp_path_factory):
         screen=SCREEN,
         settings=SETTINGS,
         seed=0,
+        threads=2,
         benchmark=str(folder / "out.parquet"),
     )
     return pd.read_parquet(folder / "out.parquet")
@@ -270,5 +271,6 @@ def test_misaligned_embedding(tmp_path):
             screen=SCREEN,
             settings=SETTINGS,
             seed=0,
+            threads=1,
             benchmark=str(tmp_path / "out.parquet"),
         )

@@ -11,7 +11,7 @@ WITHOUT_RANGE = {"robust_z", "r2_difference", "cell_mean_r2_difference", "gene_m
 WITHOUT_INTERVAL = {
     "n_batches", "n_mitotic_factors", "threshold_percent", "mitotic_index_has_sign",
     "norms_are_without_noise", "confusion", "trend", "mechanism_precision", "consistent_fraction",
-    "replicate_correlation", "replicating_fraction_fdr",
+    "replicate_correlation", "replicating_fraction_fdr", "variance_explained", "label_recall",
 }  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def test_a_trained_model_is_tested_on_cells_it_never_saw(tmp_path, statistic):
     for trained in (True, False):
         out = str(tmp_path / "out.parquet")
         paths = [str(tmp_path / f"{n}.parquet") for n in ("index", "splits", "e")]
-        guide_significance(*paths, trained, statistic, 200, 0, out)
+        guide_significance(*paths, trained, statistic, 200, 0, 1, out)
         table = pd.read_parquet(out).set_index("guide")
         p_values[trained] = table["p_value"]
         assert table.loc["new", "n_cells"] == 40

@@ -16,9 +16,11 @@ from snakemake.settings.types import (
     ResourceSettings,
 )
 
+from mcvae_ops.training.train import train_model
 from mcvae_ops.workflow import job as job_module
 from mcvae_ops.workflow.bind import bind
 from tests.conftest import ROOT
+from tests.helpers.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
 from tests.helpers.runs import evaluation_of, tiny_configuration, write_configuration
 
 SCRIPTS = ROOT / "workflow/scripts"
@@ -31,6 +33,9 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     config["figures"]["panels"] += ["fig3a", "fig4a", "figqc5", "figs7"]
     config["benchmarks"]["doses"]["pattern"] = r"(\d+)$"
     config["profiles"]["embedding_jobs"] = 2
+    config["benchmarks"]["shortcuts"] = ["density", "random_pixels", "untrained"]
+    config["models"]["vit"] = {"encoder": {"file": "torch:mean", "input": {"size_px": 16}, "licence": "MIT",
+                                           "commercial": True}}  # fmt: skip
     config["evaluation"] = evaluation_of("tiny")
     comparison = "results/evaluation/model_comparison.md"
     return config, {
@@ -40,9 +45,32 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
         "verify",
         "cells_h5ad",
         "ome_zarr",
+        "leaderboard",
         comparison,
+        "results/tiny/benchmarks/cell_neighbours.parquet",
+        "results/tiny/models/mcvae/0/weights.safetensors",
+        "results/tiny/benchmarks/mcvae/0/counterfactuals.parquet",
         "results/tiny/profiles/mcvae/0/genes.held_out_guide.h5ad",
     }
+
+
+def stored(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a screen whose model another run has trained."""
+    config = tiny_configuration()
+    channels = [channel["name"] for channel in config["screen"]["channels"]]
+    shards = write_fake_screen(
+        folder / "other", channels=channels, size_px=config["crop"]["size_px"]
+    )
+    arguments = train_model_arguments(shards, folder / "trained", MCVAE, TRAINING | {"epochs": 1})
+    of_screen = {"channels": channels, "pixel_size_um": config["screen"]["pixel_size_um"]}
+    train_model(**arguments | of_screen)
+    config["models"]["mcvae"] = {"weights": arguments["weights"]}
+    return config, {"results/tiny/models/mcvae/0/weights.pt"}
+
+
+def looked_at(folder: Path) -> tuple[dict, set[str]]:
+    """Return configuration and targets of a look at a folder."""
+    return {"look": str(folder)}, {"doctor"}
 
 
 def published(folder: Path) -> tuple[dict, set[str]]:
@@ -106,12 +134,15 @@ def embedded(folder: Path) -> tuple[dict, set[str]]:
 
 def planned(config: dict, targets: set[str], folder: Path) -> list[tuple[str, Snakemake]]:
     """Return of one job of each rule what its script would get, with the name of the script."""
-    path = write_configuration(config, folder)
+    if "look" in config:
+        settings = ConfigSettings(config=config)
+    else:
+        settings = ConfigSettings(configfiles=[write_configuration(config, folder)])
     quiet = OutputSettings(quiet={Quietness.ALL})
     with SnakemakeApi(quiet) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(),
-            config_settings=ConfigSettings(configfiles=[path]),
+            config_settings=settings,
             snakefile=ROOT / "Snakefile",
             workdir=folder,
         )
@@ -149,7 +180,9 @@ def bound(monkeypatch) -> Callable[[str, Snakemake], dict]:
 def test_every_script_fits_its_rule(bound, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["snakemake", "all"])  # pytest may have no argument
     arguments = {}
-    for screen in (given_crops, embedded, simulated, published, on_images):
+    for screen in (
+        given_crops, embedded, simulated, stored, published, on_images, looked_at,
+    ):  # fmt: skip
         for name, snakemake in planned(*screen(tmp_path), tmp_path):
             arguments[name] = bound(name, snakemake)
     assert set(arguments) == {path.name for path in SCRIPTS.glob("*.py")}

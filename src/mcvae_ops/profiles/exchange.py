@@ -257,9 +257,9 @@ class _Means:
             step = max(1, SUMS // max(1, most * controls.shape[1]))
             for start in range(0, len(block), step):
                 sums = _first_sums(controls, order[start : start + step])
-                rounds = np.arange(len(sums))
+                rounds, here = np.arange(len(sums)), slice(start, start + len(sums))
                 for k, n_controls in drawn:
-                    null[k, start + rounds] += sums[rounds, n_controls[start + rounds]]
+                    null[k, here] += sums[rounds, n_controls[here]]
         return null
 
 
