@@ -34,8 +34,8 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     config["benchmarks"]["doses"]["pattern"] = r"(\d+)$"
     config["profiles"]["embedding_jobs"] = 2
     config["benchmarks"]["shortcuts"] = ["density", "random_pixels", "untrained"]
-    config["models"]["vit"] = {"encoder": {"file": "torch:mean", "input": {"size_px": 16}, "licence": "MIT",
-                                           "commercial": True}}  # fmt: skip
+    encoder = {"file": "torch:mean", "input": {"size_px": 16}, "licence": "MIT", "commercial": True}
+    config["models"]["vit"] = {"encoder": encoder}
     config["evaluation"] = evaluation_of("tiny")
     comparison = "results/evaluation/model_comparison.md"
     return config, {
