@@ -18,7 +18,8 @@ TYPES = {
     "list<element: double>": "list of float64",
     "object": "text",
 }
-ABSENT = "t_{k}"  # no model of the tests has a technical space
+# No model of the tiny run has a technical space, and it keeps no log variances.
+ABSENT = {"t_{k}", "log_variance_s_{k}"}
 
 
 def documented_tables() -> list[DescribedTable]:
@@ -55,7 +56,7 @@ def check_columns(name: str, paths: Sequence[Path]) -> None:
         for path in paths
         for column, kind in _columns_of(path).items()
     }
-    described = {(row.names, row.kind) for row in table.columns if ABSENT not in row.names}
+    described = {(row.names, row.kind) for row in table.columns if ABSENT.isdisjoint(row.names)}
     any_type = {names for names, kind in described if kind == "any"}
     assert {row for row in written if row[0] not in any_type} == {
         row for row in described if row[0] not in any_type

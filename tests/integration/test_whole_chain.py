@@ -173,13 +173,14 @@ def test_other_corrections_rewrite_no_plain_profile(tiny_run):
         planned = jobs(tiny_run)
     finally:
         write_configuration(tiny_configuration(), tiny_run)
-    assert planned["correct_profiles"] == 2
+    assert planned["correct_profiles"] == 5  # the main model, CellProfiler, three shortcuts
     changed = {
         "correct_profiles",
         "corrections",
         "batch_integration",
         "claims",
         "draw_figure",
+        "model_cards",
         "store_configuration",
         "report",
         "all",
