@@ -19,7 +19,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 RULE = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
 TWICE = 3  # so many rules for each that is stopped a second time
 LATEST_S = 20  # after the start of a job, at the latest, it is stopped
-HANG_S = 600  # so long a run may take to end after Ctrl-C; on a busy machine 4 minutes were seen
+HANG_S = 120  # so long a run may take to end after Ctrl-C
 OF_ONE_RUN = ("report.html", "*metrics.parquet", "manifest/*")
 """Files that hold times, or the folder of the run, and so differ between any two runs."""
 

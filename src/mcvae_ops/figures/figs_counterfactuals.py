@@ -73,7 +73,7 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         + use_of_s(choose(tables["metrics"], model=main))
     )
     style.finish(figure, "figs8", TITLE, note)
-    pixels = pd.concat(shown).round({"value": 1})  # counts
+    pixels = pd.concat(shown).round({"value": 4})  # of brightness between -1 and 1
     return figure, drawn((RUN, called), (RUN, pixels))
 
 
