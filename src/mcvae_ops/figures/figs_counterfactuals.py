@@ -30,6 +30,7 @@ CALLED = {"control": "controls", "mean": "mean s", "axis": "moved s", "cell": "s
 TITLE = "Controls with the salient state of a gene"
 N_CHANNELS = 2
 SHOWN = (1, 99.8)  # percentiles of the pixels of the real cells that are black and white
+GAP_PX = 4  # between images
 LEAST_NATS = 1.0  # per cell; a decoder that loses less without s does not use it
 
 
@@ -43,12 +44,8 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     genes = list(cells["gene"].unique())
     figure = style.new_figure(10.5, 1.3 * len(genes) + 1.6)
     left, right = figure.subfigures(1, 2, width_ratios=[4.2, 1])
-    columns = [(kind, k) for kind in KINDS for k in range(SHOWN_CELLS)]
-    columns += [(kind, MAP) for kind in MAPS]
-    every = left.subplots(len(genes) * N_CHANNELS, len(columns), squeeze=False)
-    for axes, (kind, k) in zip(every[0], columns, strict=True):
-        if k <= 0:
-            axes.set_title((KINDS | MAPS)[kind], fontsize=7, loc="left")
+    every = left.subplots(len(genes) * N_CHANNELS, 2, squeeze=False,
+                          width_ratios=[len(KINDS) * SHOWN_CELLS, len(MAPS)])  # fmt: skip
     bars = right.subplots(len(genes), 1, squeeze=False, sharex=True)[:, 0]
     shown = []
     for number, gene in enumerate(genes):
@@ -56,12 +53,12 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         for row, channel in enumerate(most_changed(of_gene)):
             line = every[number * N_CHANNELS + row]
             shown.append(choose(of_gene, channel=channel))
-            _draw_cells(line, columns, shown[-1])
+            _draw_cells(line, shown[-1], headed=number + row == 0)
             line[0].set_ylabel(f"{gene}\n{channel}", fontsize=7, rotation=0, ha="right",
                                va="center")  # fmt: skip
         _draw_called(bars[number], choose(called, item=gene))
     for axes in every.ravel():
-        style.bare(axes, axes.get_title())
+        style.bare(axes)
     bars[-1].set_xlim(0, 1)
     bars[-1].set_xlabel("taken for the gene", fontsize=8)
     n = style.counted(int(called["n"].median()), "cells")
@@ -106,17 +103,33 @@ def use_of_s(metrics: pd.DataFrame) -> str:
     return f"Without s a perturbed cell loses {nats:.0f} nats: the decoder uses it."
 
 
-def _draw_cells(line: np.ndarray, columns: list, pixels: pd.DataFrame) -> None:
+def _draw_cells(line: np.ndarray, pixels: pd.DataFrame, *, headed: bool) -> None:
+    """Draw the cells of all kinds side by side, and beside them the differences."""
     is_map = pixels["cell"] == MAP
     low, high = np.percentile(pixels.loc[pixels["kind"].isin(["control", "gene"]), "value"], SHOWN)
     largest = max(pixels.loc[is_map, "value"].abs().max(), 1e-6)
-    for axes, (kind, number) in zip(line, columns, strict=True):
-        one = pixels[(pixels["kind"] == kind) & (pixels["cell"] == number)]
-        image = one.pivot(index="y", columns="x", values="value").to_numpy(float)
-        scale = {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)}
-        if number == MAP:
-            scale = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
-        axes.imshow(image, **scale)
+    scales = (
+        {"cmap": "gray", "vmin": low, "vmax": max(high, low + 1e-6)},
+        {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest},
+    )
+    for axes, kinds, numbers, scale in zip(
+        line, (KINDS, MAPS), (range(SHOWN_CELLS), [MAP]), scales, strict=True
+    ):
+        images = [
+            pixels[(pixels["kind"] == kind) & (pixels["cell"] == number)]
+            .pivot(index="y", columns="x", values="value")
+            .to_numpy(float)
+            for kind in kinds
+            for number in numbers
+        ]
+        step = images[0].shape[1] + GAP_PX
+        # One axes for each line, because matplotlib takes long to lay out one for each image.
+        side_by_side = [np.pad(image, ((0, 0), (0, GAP_PX)), constant_values=np.nan)
+                        for image in images]  # fmt: skip
+        axes.imshow(np.hstack(side_by_side)[:, :-GAP_PX], **scale)
+        for k, heading in enumerate(kinds.values()):
+            if headed:
+                axes.text(k * len(numbers) * step, -GAP_PX, heading, fontsize=7, va="bottom")
 
 
 def _draw_called(axes: Axes, called: pd.DataFrame) -> None:
