@@ -210,12 +210,18 @@ def test_the_first_bytes_of_a_file_say_its_format(tmp_path, name, kind):
     np.testing.assert_array_equal(read(path)[0], data)
 
 
-@pytest.mark.parametrize("start", [b"", b"<html>", b"\xff\xd8\xff\xe0", b"\x1f\x8b\x08\0"])
+@pytest.mark.parametrize("start", [b"<html>", b"\xff\xd8\xff\xe0", b"\x1f\x8b\x08\0"])
 def test_a_file_of_another_format_is_not_called_damaged(tmp_path, start):
     (tmp_path / "a.tif").write_bytes(start)
     with pytest.raises(
         TileError, match=r"^a\.tif: neither TIFF nor PNG nor \.npy \(begins with b'"
     ):
+        read(tmp_path / "a.tif")
+
+
+def test_an_empty_file_is_called_so(tmp_path):
+    (tmp_path / "a.tif").touch()
+    with pytest.raises(TileError, match=r"^a\.tif: damaged file: it is empty$"):
         read(tmp_path / "a.tif")
 
 
