@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+UMAP = ("test_benchmarks_umap.py", "test_profiles_export.py")  # each compiles for half a minute
 OUTPUT = ROOT / "tests" / "output"  # screenshots, to be looked at after a run
 
 
@@ -37,8 +38,10 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests in one process, and all tests that share the tiny run in one, too.
 
-    With pytest-xdist each process has fixtures of its own: the tiny run must not be made twice.
+    With pytest-xdist each process has fixtures of its own: the tiny run must not be made twice,
+    and what UMAP computes with must not be compiled twice.
     """
     for item in items:
         shares_run = "tiny_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tiny_run" if shares_run else str(item.path)))
+        group = "tiny_run" if shares_run else "umap" if item.path.name in UMAP else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))

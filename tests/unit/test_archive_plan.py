@@ -2,6 +2,7 @@
 
 import copy
 import os
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,18 +20,29 @@ from tests.helpers.documented_tables import check_columns
 ROOM = "https://host/Files"
 
 
+@pytest.fixture(scope="module")
+def listed(shared, tmp_path_factory):
+    """List the images of a shipped configuration from the real list of files, once."""
+
+    @cache
+    def call(name):
+        folder, config = tmp_path_factory.mktemp(name), whole(merged(name))
+        paths = {"manifest": str(folder / "manifest"), "left_out": str(folder / "left.tsv")}
+        table = str(shared / "data/archive/s-biad394_six_plates.parquet")
+        list_files(config["archive"] | {"root": ROOM, "files": table}, config["screen"], **paths)
+        return paths
+
+    return call
+
+
 @pytest.fixture
-def planned(shared, tmp_path, monkeypatch):
+def planned(listed, tmp_path, monkeypatch):
     """Plan one of the shipped configurations from the real list of files."""
     monkeypatch.setattr(plans, "_free_bytes", lambda folder: 10**14)
 
     def call(name, change=lambda config: None, has_tables=True):
-        config = whole(merged(name))
+        config, paths = whole(merged(name)), listed(name)
         change(config)
-        paths = {"manifest": str(tmp_path / "manifest"), "left_out": str(tmp_path / "left.tsv")}
-        table = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        archive = config["archive"] | {"root": ROOM, "files": table}
-        list_files(archive, config["screen"], **paths)
         parts = pd.DataFrame({"name": ["a"], "address": ["https://x/a"], "size_bytes": [10**9]})
         parts.to_parquet(tmp_path / "parts.parquet")
         parts = str(tmp_path / "parts.parquet") if has_tables else None
@@ -85,9 +97,9 @@ def test_a_disk_that_is_too_small_is_said_after_the_plan(planned, tmp_path, monk
     check_columns("plan.tsv", [tmp_path / "results/plan.tsv"])
 
 
-def test_what_is_here_is_not_fetched_and_what_is_cropped_not_planned(planned, tmp_path):
+def test_what_is_here_is_not_fetched_and_what_is_cropped_not_planned(listed, planned, tmp_path):
     before = planned("funk2022_pilot")
-    manifest = pd.read_parquet(tmp_path / "manifest")
+    manifest = pd.read_parquet(listed("funk2022_pilot")["manifest"])
     done = tmp_path / "results/crops/20200202_6W-LaC024A/A1/000.dropped.parquet"
     done.parent.mkdir(parents=True)
     done.touch()

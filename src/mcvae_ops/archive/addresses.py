@@ -39,7 +39,7 @@ def without_scheme(address: str) -> str:
 
 def is_remote(address: str) -> bool:
     """Tell an address on the network from a local path or ``file://`` address."""
-    return urlsplit(str(address)).scheme in {"http", "https"}
+    return str(address).lower().startswith(("http:", "https:"))
 
 
 def is_absolute(address: str) -> bool:

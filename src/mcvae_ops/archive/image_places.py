@@ -23,6 +23,7 @@ class Places:
             for plate, wells in screen["plates"].items()
         }
         self.tiles = frozenset(tile_numbers(screen["tiles"]))
+        self.first_tile = str(min(self.tiles))
         self.channels = list(dict.fromkeys(channel["group"] for channel in screen["channels"]))
 
     def known(self) -> dict[str, list[str]]:
@@ -48,7 +49,7 @@ class Places:
             "plate": plate,
             "well": well_of(found) or only_well,
             "channel": found.get("channel", self.channels[0]),
-            "tile": found.get("tile", str(min(self.tiles))),
+            "tile": found.get("tile", self.first_tile),
         }
 
     def foreign_field(self, place: Mapping[str, str]) -> str | None:

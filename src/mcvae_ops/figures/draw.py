@@ -22,11 +22,17 @@ def drawing_of(panel: str) -> Callable[[dict, dict, dict], tuple[Figure, pd.Data
     return pkgutil.resolve_name(f"mcvae_ops.figures.{PANELS[panel].draw}")
 
 
-def save_figure(figure: Figure, path: str) -> None:
-    """Save a figure in the format of the path's suffix, without a date."""
-    kind = path.rsplit(".", 1)[-1]
-    with whole_file(path) as partial:
-        figure.savefig(partial, format=kind, metadata=METADATA[kind])
+def save_figure(figure: Figure, paths: Sequence[str]) -> None:
+    """Save a figure in the format of each path's suffix, without a date.
+
+    Axes are laid out for the first path alone: it costs as much as the drawing, and then all
+    formats show the same.
+    """
+    for path in paths:
+        kind = path.rsplit(".", 1)[-1]
+        with whole_file(path) as partial:
+            figure.savefig(partial, format=kind, metadata=METADATA[kind])
+        figure.set_layout_engine("none")
 
 
 def read_tables(paths: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -79,6 +85,5 @@ def draw_figure(
     frames = read_tables(tables)
     with style.house(settings["screen"]["words"]):
         figure, source = drawing_of(panel)(frames, read_published(published), settings)
-        for path in (pdf, svg, png):
-            save_figure(figure, path)
+        save_figure(figure, (png, pdf, svg))
     write_csv(source, csv, "%.6g")
