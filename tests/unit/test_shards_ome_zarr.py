@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zarr
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Label, Reader
 
@@ -13,15 +14,21 @@ from tests.helpers.report_inputs import CONFIGURATION
 CHANNELS = CONFIGURATION["screen"]["channels"]
 
 
+VERSIONS = pytest.mark.parametrize("ngff", ["0.5", "0.4"])
+
+
 @pytest.fixture
 def shard(tmp_path):
     write_fake_screen(tmp_path)
     return tmp_path / "crops/P/A1/000.perturbed.npy"
 
 
-def test_the_reader_of_ome_zarr_finds_pixels_names_and_scale(shard, tmp_path):
+@VERSIONS
+def test_the_reader_of_ome_zarr_finds_pixels_names_and_scale(shard, ngff, tmp_path):
     target = tmp_path / "ome_zarr/000.perturbed.ome.zarr"
-    export_ome_zarr(str(shard), CHANNELS, 0.5, str(target))
+    export_ome_zarr(str(shard), CHANNELS, 0.5, ngff, str(target))
+    assert zarr.open_group(target).metadata.zarr_format == {"0.4": 2, "0.5": 3}[ngff]
+    assert parse_url(target, mode="r").fmt.version == ngff
     image, *_ = list(Reader(parse_url(target, mode="r"))())
     found, opened = image.metadata, open_shard(shard)
     assert len(image.data) == 1
@@ -35,10 +42,11 @@ def test_the_reader_of_ome_zarr_finds_pixels_names_and_scale(shard, tmp_path):
     assert found["contrast_limits"][0] == pytest.approx([low, high])
 
 
-def test_the_labels_hold_a_table_with_a_row_of_each_crop(shard, tmp_path):
+@VERSIONS
+def test_the_labels_hold_a_table_with_a_row_of_each_crop(shard, ngff, tmp_path):
     """As napari-ome-zarr makes the features of a layer from it: properties, by label."""
     target = tmp_path / "000.perturbed.ome.zarr"
-    export_ome_zarr(str(shard), CHANNELS, 0.5, str(target))
+    export_ome_zarr(str(shard), CHANNELS, 0.5, ngff, str(target))
     image, _, labels = list(Reader(parse_url(target, mode="r"))())
     assert labels.load(Label) and labels.metadata["name"] == "cells" and not labels.visible
     known, cells = labels.metadata["properties"], open_shard(shard).cells.to_pylist()
@@ -57,7 +65,7 @@ def test_the_labels_hold_a_table_with_a_row_of_each_crop(shard, tmp_path):
 def test_same_bytes_twice_and_no_partial_folder(shard, tmp_path):
     contents = []
     for _ in range(2):
-        export_ome_zarr(str(shard), CHANNELS, 0.5, str(tmp_path / "out.ome.zarr"))
+        export_ome_zarr(str(shard), CHANNELS, 0.5, "0.5", str(tmp_path / "out.ome.zarr"))
         paths = [path for path in (tmp_path / "out.ome.zarr").rglob("*") if path.is_file()]
         contents.append({path: path.read_bytes() for path in paths})
     assert contents[0] == contents[1]

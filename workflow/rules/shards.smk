@@ -155,6 +155,7 @@ rule export_ome_zarr:
     params:
         channels=config["screen"]["channels"],
         pixel_size_um=config["screen"]["pixel_size_um"],
+        ngff=config["exports"]["ngff"],
     script:
         "../scripts/export_ome_zarr.py"
 

@@ -1,4 +1,4 @@
-"""Export a shard as OME-Zarr (NGFF 0.4), for napari and other viewers.
+"""Export a shard as OME-Zarr (NGFF 0.5, or 0.4), for napari and other viewers.
 
 What is known of each cell stands in the table of a label image, as the format has it: napari shows
 it as the features of the layer "cells", other readers of OME-Zarr as properties. The label of a
@@ -9,10 +9,9 @@ import numpy as np
 
 from mcvae_ops.files import whole_folder
 from mcvae_ops.shards.format import Shard, open_shard
+from mcvae_ops.shards.ngff_metadata import ZARR_FORMAT, multiscale, omero, stamped, window_of
 
-VERSION = "0.4"  # viewers read it; 0.5 differs only in the storage format
 CELLS_PER_CHUNK = 64
-WINDOW = (1.0, 99.8)  # percentiles of a channel: black and full colour
 WINDOW_CELLS = 256
 LABELS = "cells"  # name of the label image
 FRAME_FRACTION = 1 / 24  # of the edge of a crop
@@ -22,7 +21,7 @@ KNOWN = ("cell_id", "gene", "guide", "is_ntc", "plate", "well", "tile", "y_px", 
 def image_metadata(
     shard: Shard, name: str, colours: dict[str, str], pixel_size_um: float | None
 ) -> dict:
-    """Return the attributes of an image of crops.
+    """Return what NGFF says of an image of crops.
 
     Parameters
     ----------
@@ -40,20 +39,14 @@ def image_metadata(
     ``multiscales`` and ``omero`` (names, colours and contrast of the channels). NGFF has no axis of
     cells, so they are along the axis of time, through which a viewer steps.
     """
-    image = _multiscale(name, "tcyx", pixel_size_um)
     sample = shard.crops[:: max(1, len(shard.crops) // WINDOW_CELLS)]
-    channels = []
-    for channel, counts in zip(shard.channels, np.moveaxis(sample, 1, 0), strict=True):
-        low, high = np.percentile(counts, WINDOW) if counts.size else (0, 1)
-        window = {"min": 0, "max": 65_535, "start": float(low), "end": float(max(high, low + 1))}
-        colour = colours[channel].removeprefix("#")
-        channels.append({"label": channel, "color": colour, "active": True, "window": window})
-    omero = {"version": VERSION, "channels": channels, "rdefs": {"model": "color"}}
-    return {"multiscales": [image], "omero": omero}
+    windows = [window_of(counts) for counts in np.moveaxis(sample, 1, 0)]
+    image = multiscale(name, "tcyx", pixel_size_um)
+    return {"multiscales": [image], "omero": omero(shard.channels, colours, windows)}
 
 
 def label_metadata(shard: Shard, pixel_size_um: float | None) -> dict:
-    """Return the attributes of the label image: ``image-label`` has a row of `KNOWN` per cell.
+    """Return what NGFF says of the label image: ``image-label`` has a row of `KNOWN` per cell.
 
     Parameters
     ----------
@@ -64,8 +57,8 @@ def label_metadata(shard: Shard, pixel_size_um: float | None) -> dict:
     """
     known = shard.cells.select([name for name in KNOWN if name in shard.cells.column_names])
     rows = [{"label-value": k, **row} for k, row in enumerate(known.to_pylist(), start=1)]
-    label = {"version": VERSION, "properties": rows, "source": {"image": "../../"}}
-    return {"multiscales": [_multiscale(LABELS, "tyx", pixel_size_um)], "image-label": label}
+    label = {"properties": rows, "source": {"image": "../../"}}
+    return {"multiscales": [multiscale(LABELS, "tyx", pixel_size_um)], "image-label": label}
 
 
 def frames(first: int, n: int, shape: tuple[int, int]) -> np.ndarray:
@@ -76,22 +69,8 @@ def frames(first: int, n: int, shape: tuple[int, int]) -> np.ndarray:
     return framed * np.arange(first + 1, first + n + 1, dtype=np.int32)[:, None, None]
 
 
-def _multiscale(name: str, axes: str, pixel_size_um: float | None) -> dict:
-    """Return the description of an image of one resolution with some of the axes t, c, y, x."""
-    kinds = {"t": {"type": "time"}, "c": {"type": "channel"}}
-    space = {"type": "space"} | ({"unit": "micrometer"} if pixel_size_um else {})
-    lengths = [pixel_size_um or 1.0 if axis in "yx" else 1.0 for axis in axes]
-    transformations = [{"type": "scale", "scale": lengths}]
-    return {
-        "version": VERSION,
-        "name": name,
-        "axes": [{"name": axis, **kinds.get(axis, space)} for axis in axes],
-        "datasets": [{"path": "0", "coordinateTransformations": transformations}],
-    }
-
-
 def export_ome_zarr(
-    crops: str, channels: list[dict], pixel_size_um: float | None, zarr: str
+    crops: str, channels: list[dict], pixel_size_um: float | None, ngff: str, zarr: str
 ) -> None:
     """Rule export_ome_zarr: write a shard as an image of axes t (cells), c, y, x, and its labels.
 
@@ -103,6 +82,8 @@ def export_ome_zarr(
         Name and colour of each channel.
     pixel_size_um
         Edge of a pixel; or None.
+    ngff
+        Version of the format: ``0.5`` (Zarr 3) or ``0.4`` (Zarr 2).
     zarr
         Output: a folder.
     """
@@ -113,26 +94,29 @@ def export_ome_zarr(
     name = "/".join(str(crops).removesuffix(".npy").split("/")[-3:])
     n, _, *shape = shard.crops.shape
     with whole_folder(zarr) as partial:
-        group = open_group(partial, mode="w", zarr_format=2)
-        group.attrs.update(image_metadata(shard, name, colours, pixel_size_um))
+        group = open_group(partial, mode="w", zarr_format=ZARR_FORMAT[ngff])
+        image_attributes = image_metadata(shard, name, colours, pixel_size_um)
+        group.attrs.update(stamped(image_attributes, ngff))
         labels = group.create_group("labels")
-        labels.attrs.update({"labels": [LABELS]})
+        labels.attrs.update(stamped({"labels": [LABELS]}, ngff))
         cells = labels.create_group(LABELS)
-        cells.attrs.update(label_metadata(shard, pixel_size_um))
-        image = _array(group, shard.crops.shape, shard.crops.dtype)
-        label = _array(cells, (n, *shape), np.int32)
+        cells.attrs.update(stamped(label_metadata(shard, pixel_size_um), ngff))
+        image = _array(group, "tcyx", shard.crops.shape, shard.crops.dtype)
+        label = _array(cells, "tyx", (n, *shape), np.int32)
         for first in range(0, n, CELLS_PER_CHUNK):
             part = shard.crops[first : first + CELLS_PER_CHUNK]
             image[first : first + len(part)] = part
             label[first : first + len(part)] = frames(first, len(part), tuple(shape))
 
 
-def _array(group, shape: tuple[int, ...], dtype):
+def _array(group, axes: str, shape: tuple[int, ...], dtype):
     """Return a new array of a group of zarr, whose chunks hold some cells each."""
+    in_2 = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+    in_3 = {"dimension_names": list(axes)}
     return group.create_array(
         "0",
         shape=shape,
         dtype=dtype,
         chunks=(CELLS_PER_CHUNK, *shape[1:]),
-        chunk_key_encoding={"name": "v2", "separator": "/"},
+        **(in_3 if group.metadata.zarr_format == 3 else in_2),
     )
