@@ -33,7 +33,13 @@ def small_screen() -> dict:
 
 def draw_library(config: dict, folder: Path) -> dict[str, Path]:
     """Write the library of a screen; returns its files by name."""
-    names = ("library.csv", "corum.txt", "functional_groups.tsv", "mitotic_factors.tsv")
+    names = (
+        "library.csv",
+        "gene_ids.tsv",
+        "corum.txt",
+        "functional_groups.tsv",
+        "mitotic_factors.tsv",
+    )
     paths = {name.partition(".")[0]: folder / "study" / name for name in names}
     paths["truth"] = folder / "truth" / "effects.parquet"
     simulate_library(

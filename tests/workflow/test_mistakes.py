@@ -505,7 +505,7 @@ def test_a_job_that_fails_on_the_terminal(tmp_path):
 
 def test_lists_of_mouse_symbols_end_the_run_before_any_tile(tmp_path):
     config = tiny_configuration()
-    names = ("library", "corum", "functional_groups", "mitotic_factors", "truth")
+    names = ("library", "gene_ids", "corum", "functional_groups", "mitotic_factors", "truth")
     drawn = {name: str(tmp_path / name) for name in names}
     simulate_library(simulate=config["simulate"], screen=config["screen"], **drawn)
     for name in ("functional_groups", "mitotic_factors"):

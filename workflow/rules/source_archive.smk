@@ -11,6 +11,7 @@ include: "models.smk"
 include: "embeddings.smk"
 include: "baselines.smk"
 include: "profiles.smk"
+include: "ops_standard.smk"
 
 
 if ON_IMAGES is not None:

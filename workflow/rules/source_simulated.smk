@@ -18,6 +18,7 @@ rule simulate_library:
     """Draw the library, its annotations and the effect of every guide."""
     output:
         library="results/{screen}/study/library.csv",
+        gene_ids="results/{screen}/study/gene_ids.tsv",
         corum="results/{screen}/study/annotations/corum_humanComplexes.txt",
         functional_groups="results/{screen}/study/annotations/functional_groups.tsv",
         mitotic_factors="results/{screen}/study/annotations/mitotic_factors.tsv",

@@ -118,23 +118,43 @@ def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
     Parameters
     ----------
     cells
-        The columns of the cells table except cell_id, and any others; all cells of their tiles,
-        because the name of a cell contains its rank in the tile.
+        The columns of the cells table, and any others; all cells of their tiles, because the name
+        of a cell contains its rank in the tile. Cells that come with names (cell_id) keep them.
 
     Returns
     -------
     The cells, with cell_id; and the number of dropped duplicates.
+
+    Raises
+    ------
+    InputError
+        If a name that the table gives is missing or stands twice.
     """
     names = identity_of(cells)
     position = cells.select(names).to_pandas()
     position = position.sort_values(names, kind="stable").drop_duplicates()
     rank = position.groupby("tile").cumcount()
     distinct = cells.take(pa.array(position.index.to_numpy()))
+    if "cell_id" in cells.column_names:
+        _check_names(distinct)
+        return distinct, len(cells) - len(distinct)
     plates, wells = (distinct[name].to_pylist() for name in ("plate", "well"))
     names = zip(plates, wells, position["tile"], rank, strict=True)
     ids = [f"{plate}_{well}_{tile:04d}_{n:05d}" for plate, well, tile, n in names]
     cell_id = pa.array(ids, pa.string())
     return distinct.append_column("cell_id", cell_id), len(cells) - len(distinct)
+
+
+def _check_names(cells: pa.Table) -> None:
+    """Raise an `InputError` unless the table of cells gives each cell a name of its own."""
+    n_names = len(pc.unique(cells["cell_id"].drop_null()))
+    if n_names != len(cells):
+        raise InputError(
+            where=f"the tables of cells, plate {cells['plate'][0]} well {cells['well'][0]}",
+            found=f"{n_names} names (cells.columns.cell_id) of {len(cells)} cells",
+            expected="a name of its own for each cell",
+            fix="name another column, or leave cell_id out: then cells are numbered",
+        )
 
 
 def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:

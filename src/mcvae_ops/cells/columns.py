@@ -202,9 +202,10 @@ class Named:
 def one_form(name: str, values: pa.Array) -> pa.Array:
     """Return values in the one form that they are compared in: well A1 and a01, tile 12 and 12.0.
 
-    Labels (guide, gene, role, stage) and crops keep their spelling, without spaces around them.
+    Labels (guide, gene, role, stage), crops and names of cells keep their spelling, without spaces
+    around them.
     """
-    if name in (*POSITION, "guide", "gene", "role", "stage", "crop"):
+    if name in (*POSITION, "guide", "gene", "role", "stage", "crop", "cell_id"):
         return values
     if name == "well":
         return _by_value(values, well_name)

@@ -23,7 +23,9 @@ def stamped(attributes: Mapping[str, object], version: str) -> dict:
     return {"ome": {"version": version, **attributes}}
 
 
-def multiscale(name: str, axes: str, pixel_size_um: float | None) -> dict:
+def multiscale(
+    name: str, axes: str, pixel_size_um: float | None, time_unit: str | None = None
+) -> dict:
     """Return the description of an image of one resolution, the array ``0``.
 
     Parameters
@@ -34,12 +36,15 @@ def multiscale(name: str, axes: str, pixel_size_um: float | None) -> dict:
         Letters of its axes, of t, c, z, y, x, as they are to be called.
     pixel_size_um
         Edge of a pixel; None where it is not known: lengths are px then, without a unit.
+    time_unit
+        Of the axis t; None where it is no time.
     """
-    units = {"space": {"unit": "micrometer"} if pixel_size_um else {}}
+    units = {"space": "micrometer" if pixel_size_um else None, "time": time_unit}
     described = []
     for axis in axes:
         kind = _KINDS.get(axis.lower(), "space")
-        described.append({"name": axis, "type": kind} | units.get(kind, {}))
+        unit = {"unit": units[kind]} if units.get(kind) else {}
+        described.append({"name": axis, "type": kind} | unit)
     lengths = [pixel_size_um or 1.0 if axis in "yxYX" else 1.0 for axis in axes]
     transformations = [{"type": "scale", "scale": lengths}]
     datasets = [{"path": "0", "coordinateTransformations": transformations}]

@@ -161,6 +161,12 @@ def mitotic_table(effects: pd.DataFrame, library: dict) -> pd.DataFrame:
     return effects.loc[effects["complex"].isin(complexes), ["gene"]].drop_duplicates()
 
 
+def id_table(genes: pd.DataFrame) -> pd.DataFrame:
+    """Return an Ensembl ID of every gene, of those that Ensembl has not given to real ones."""
+    ids = [f"ENSG99999{number:06d}" for number in range(1, len(genes) + 1)]
+    return pd.DataFrame({"symbol": genes["gene"], "ensembl_gene_id": ids})
+
+
 def _tab_separated(table: pd.DataFrame) -> str:
     buffer = io.StringIO()
     table.to_csv(buffer, sep="\t", index=False, lineterminator="\n")
@@ -172,6 +178,7 @@ def simulate_library(
     simulate: dict,
     screen: dict,
     library: str,
+    gene_ids: str,
     corum: str,
     functional_groups: str,
     mitotic_factors: str,
@@ -183,9 +190,9 @@ def simulate_library(
     ----------
     simulate, screen
         Sections of the configuration.
-    library, corum, functional_groups, mitotic_factors
-        Outputs, in the formats of the real ones: guides and genes, complexes, groups of genes,
-        mitotic genes.
+    library, gene_ids, corum, functional_groups, mitotic_factors
+        Outputs, in the formats of the real ones: guides and genes, Ensembl IDs (made up),
+        complexes, groups of genes, mitotic genes.
     truth
         Output: the planted effects, see `draw_guides`.
     """
@@ -195,6 +202,7 @@ def simulate_library(
     public = effects[["guide", "gene"]].set_axis(["sgRNA", "gene_symbol"], axis=1)
     public = public.replace({"gene_symbol": {CONTROL: screen["control"]}})
     write_text(public.to_csv(index=False), library)
+    write_text(_tab_separated(id_table(genes)), gene_ids)
     write_text(corum_table(effects), corum)
     write_text(_tab_separated(group_table(effects)), functional_groups)
     write_text(_tab_separated(mitotic_table(effects, simulate["library"])), mitotic_factors)

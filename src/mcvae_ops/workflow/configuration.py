@@ -37,7 +37,8 @@ def check_configuration(config: dict, defaults: Path, schema: Path, repository: 
     whole = in_full(lay_over(read_yaml(defaults), config, rules))
     check_schema(whole, rules)
     name = whole["screen"]["name"]
-    whole |= {section: fill_in(whole[section], name) for section in ("archive", "cells", "labels")}
+    sections = ("archive", "cells", "labels", "exports")
+    whole |= {section: fill_in(whole[section], name) for section in sections}
     for check in CHECKS:
         check(whole)
     return whole | {"figures": locate(whole["figures"], repository)}
