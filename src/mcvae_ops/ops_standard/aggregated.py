@@ -66,7 +66,7 @@ def moments_of(
     return Moments(n, mean, sd)
 
 
-def tested(moments: Moments, control: int) -> tuple[np.ndarray, np.ndarray]:
+def significance_of(moments: Moments, control: int) -> tuple[np.ndarray, np.ndarray]:
     """Test every feature of every perturbation against the controls.
 
     Parameters
@@ -158,7 +158,7 @@ def ops_aggregated(
     batches = read_wanted_cells(index, features, list(columns), cells) if columns else []
     moments = moments_of(batches, len(names), len(columns))
     control = ids.index(CONTROL_ID)
-    p, neg_log10_fdr = tested(moments, control)
+    p, neg_log10_fdr = significance_of(moments, control)
     n_cells = np.bincount(cells["group"], minlength=len(names))
     adata = anndata.AnnData(
         moments.mean.astype(np.float32),
