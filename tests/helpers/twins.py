@@ -38,8 +38,8 @@ SMALLER = {
         "alignment": {"binning": 1, "upsample_factor": 1, "consensus_tiles": 4},
     },
     "aconcagua": {
-        "screen": {"plates": {"1": ["A1", "A2"], "2": ["A1", "A2"]}, "tiles": "0-1",
-                   "tile_size_px": 96},
+        "screen": {"plates": {"1": ["A1", "A2"], "2": ["A1", "A2"]}
+                   | dict.fromkeys("345678"), "tiles": "0-1", "tile_size_px": 96},
     },
     "periscope": {"screen": {"tiles": "1-4", "tile_size_px": 96}},
     "jump": {"screen": {"plates": {"BR00117006": "A01-B06"}, "tiles": "1-2", "tile_size_px": 96}},

@@ -51,7 +51,7 @@ TRUTH: dict[str, dict] = {
     "aconcagua": {
         "screen.plates": {"1": "A1-A2", "2": "A1-A2"}, "screen.tiles": "0-1",
         "screen.tile_size_px": 96, "screen.images": "aconcagua_{plate}.zarr",
-        "channels": [("PHALLOIDIN", None), ("GH2AX", None), ("TUBULIN", None), ("DAPI", None)],
+        "channels": [("TUBULIN", None), ("DAPI", None), ("PHALLOIDIN", None), ("GH2AX", None)],
         "screen.control": {"role": "control"}, "screen.batch": "default",
         "cells.columns": AT_WORD | {"stage": "cell_class"}, "labels.columns": LIBRARY,
         "screen.pixel_size_um": None, "crop.size_px": None,

@@ -20,7 +20,7 @@ from mcvae_ops.archive.image_files import list_files, list_masks
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.cells.image_cells import segment_cells
 from mcvae_ops.cells.table_parts import list_feature_parts
-from mcvae_ops.screen import crops_are_given
+from mcvae_ops.screen import crops_are_given, tile_numbers
 from mcvae_ops.shards.format import Shard, open_shard
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
@@ -28,9 +28,9 @@ from mcvae_ops.tiles.given_crops import gather_crops
 from mcvae_ops.workflow.snakefile import cell_tables, cells_on_images
 from tests.conftest import ROOT
 from tests.helpers import archive_process, object_server
-from tests.helpers.configurations import checked
+from tests.helpers.configurations import checked, merged, whole
 from tests.helpers.ready_tables import READY
-from tests.helpers.runs import command
+from tests.helpers.runs import command, jobs, write_configuration
 from tests.helpers.twins import CROP_PX, TWINS, Twin, described, write_twin
 from tests.workflow.test_dry_run import measured
 
@@ -191,6 +191,22 @@ def test_a_twin_enters_by_its_configuration(name, tmp_path, monkeypatch, caplog)
         left_out = pd.read_csv(run / "left_out.tsv", sep="\t")
         assert dict(zip(left_out["kind"], left_out["n_files"], strict=True)) == twin.left_out
     print(f"{name}: {len(crops)} crops, {sent['requests']} requests, {sent['bytes'] / 1e6:.2f} MB")
+
+
+def test_the_pilot_of_a_collection_is_planned_from_its_tables(tmp_path):
+    """Two wells of one of the OPS Data Standard; its table and library are there."""
+    twin = write_twin("aconcagua", tmp_path)
+    READY["aconcagua"](twin)
+    config = merged("aconcagua", "aconcagua_pilot")
+    assert sum(wells is not None for wells in config["screen"]["plates"].values()) == 2
+    assert len(tile_numbers(config["screen"]["tiles"])) == 17
+    lists = dict.fromkeys(config["archive"]["annotations"])
+    config["archive"] = {"root": str(twin.root), "annotations": lists}
+    config["screen"]["tile_size_px"] = 96
+    write_configuration(whole(config), tmp_path)
+    planned = jobs(tmp_path)
+    assert planned["crop_chunk"] == 2 * 4 and planned["split_cells"] == 1
+    assert jobs(tmp_path, "ops_standard")["ops_images"] == 2
 
 
 @pytest.mark.parametrize("name", ["periscope", "jump", "bbbc021", "nf1"])

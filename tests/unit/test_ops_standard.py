@@ -16,27 +16,27 @@ from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
-from mcvae_ops.ops_standard.aggregated import (
+from mcvae_ops.ops_standard.aggregated_data import (
     Moments,
     map_of,
     moments_of,
     ops_aggregated,
     significance_of,
 )
-from mcvae_ops.ops_standard.cells import check_features, ops_cells
-from mcvae_ops.ops_standard.examples import chosen_cells, ops_examples
-from mcvae_ops.ops_standard.features import standard_columns, standard_feature
-from mcvae_ops.ops_standard.images import ops_images, ops_plate
-from mcvae_ops.ops_standard.library import library_of, ops_library, read_gene_ids
-from mcvae_ops.ops_standard.metadata import ops_metadata
-from mcvae_ops.ops_standard.names import (
+from mcvae_ops.ops_standard.cell_data import check_features, ops_cells
+from mcvae_ops.ops_standard.collection_metadata import ops_metadata
+from mcvae_ops.ops_standard.collection_names import (
     ImageStores,
     aggregation_name,
     perturbation_id,
     well_parts,
     writes_images,
 )
-from mcvae_ops.ops_standard.reading import ops_reading
+from mcvae_ops.ops_standard.collection_reading import ops_reading
+from mcvae_ops.ops_standard.example_images import chosen_cells, ops_examples
+from mcvae_ops.ops_standard.perturbation_library import library_of, ops_library, read_gene_ids
+from mcvae_ops.ops_standard.plate_images import ops_images, ops_plate
+from mcvae_ops.ops_standard.standard_features import standard_columns, standard_feature
 from mcvae_ops.screen import CONTROL
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.index import index_shards

@@ -1,4 +1,4 @@
-from mcvae_ops.ops_standard.cells import ops_cells
+from mcvae_ops.ops_standard.cell_data import ops_cells
 from mcvae_ops.workflow.job import run
 
 run(ops_cells, snakemake)

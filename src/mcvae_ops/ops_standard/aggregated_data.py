@@ -14,8 +14,8 @@ from mcvae_ops.embeddings.embedded_cells import read_cells
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import read_frame, whole_file
 from mcvae_ops.ops_standard import SCHEMA_VERSION
-from mcvae_ops.ops_standard.features import standard_columns
-from mcvae_ops.ops_standard.names import CONTROL_ID, perturbation_id
+from mcvae_ops.ops_standard.collection_names import CONTROL_ID, perturbation_id
+from mcvae_ops.ops_standard.standard_features import standard_columns
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_codes, read_frame, with_text, write_csv
-from mcvae_ops.ops_standard.names import CONTROL_ID, perturbation_id
+from mcvae_ops.ops_standard.collection_names import CONTROL_ID, perturbation_id
 from mcvae_ops.screen import symbols_of
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import yaml
 import mcvae_ops
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_text
-from mcvae_ops.ops_standard.names import well_parts
+from mcvae_ops.ops_standard.collection_names import well_parts
 
 # What a submitter must annotate, of each block of the experimental metadata.
 REQUIRED = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from mcvae_ops.files import write_text
-from mcvae_ops.ops_standard.names import aggregation_name, store_name
+from mcvae_ops.ops_standard.collection_names import aggregation_name, store_name
 
 CELLS = {
     "table": "cell_data.parquet",

@@ -9,7 +9,7 @@ import numpy as np
 
 from mcvae_ops.errors import TileError
 from mcvae_ops.files import read_frame, whole_folder, write_text
-from mcvae_ops.ops_standard.names import well_parts
+from mcvae_ops.ops_standard.collection_names import well_parts
 from mcvae_ops.progress import Progress
 from mcvae_ops.shards.ngff_metadata import multiscale, omero, stamped, window_of
 from mcvae_ops.tiles.crop import clip, resample

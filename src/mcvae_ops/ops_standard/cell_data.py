@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_codes, row_groups, with_text, write_csv
-from mcvae_ops.ops_standard.features import feature_definitions
-from mcvae_ops.ops_standard.names import RESERVED, perturbation_id, well_parts
+from mcvae_ops.ops_standard.collection_names import RESERVED, perturbation_id, well_parts
+from mcvae_ops.ops_standard.standard_features import feature_definitions
 from mcvae_ops.tiles.stitched import window_of
 
 COLUMNS = [

@@ -45,7 +45,7 @@ class ImageStores:
         pattern = store_name(aggregation, len(plates))
         self.plates = {pattern.format(plate=folder_name(plate)): plate for plate in plates}
         self._wells = {
-            (store, match[1], match[2]): well
+            (store, match[1], str(int(match[2]))): well
             for store, plate in self.plates.items()
             for well in plates[plate]
             if (match := _WELL.fullmatch(well_name(well)))

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.files import read_codes, read_rows, whole_folder
-from mcvae_ops.ops_standard.images import Image, write_images
-from mcvae_ops.ops_standard.names import perturbation_id
+from mcvae_ops.ops_standard.collection_names import perturbation_id
+from mcvae_ops.ops_standard.plate_images import Image, write_images
 from mcvae_ops.shards.crop_examples import draws_of
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.ngff_metadata import omero, window_of
