@@ -136,6 +136,27 @@ def test_names_rank_the_cells_of_a_tile(parts, run):
         assert of_tile["cell_id"].tolist() == expected
 
 
+def test_cells_keep_the_names_that_the_table_gives(parts, run, monkeypatch):
+    """A name stands for its cell, whatever else the table holds."""
+    monkeypatch.setitem(TABLE, "columns", COLUMNS | {"cell_id": "name"})
+    for number, part in enumerate(parts.values()):
+        part["name"] = [f"cell {number}.0-{k}" for k in range(len(part))]
+    (cells, _), (features, _) = run(parts)
+    source = pd.concat(parts.values())
+    source = source[source["well"] == "A1"].sort_values(["tile", "cell_i", "cell_j"])
+    assert cells["cell_id"].tolist() == features["cell_id"].tolist() == source["name"].tolist()
+
+
+@pytest.mark.parametrize("name", [None, "one name"])
+def test_a_name_belongs_to_one_cell(parts, run, monkeypatch, name):
+    monkeypatch.setitem(TABLE, "columns", COLUMNS | {"cell_id": "name"})
+    for number, part in enumerate(parts.values()):
+        part["name"] = [f"cell {number}-{k}" for k in range(len(part))]
+        part.loc[3:4, "name"] = name
+    with pytest.raises(InputError, match=r"P1 well A1: .* names \(cells.columns.cell_id\)"):
+        run(parts)
+
+
 def test_duplicates_and_cells_without_a_place_are_dropped(parts, run):
     first = parts[(NAMES[0], "A1.parquet")]
     first.loc[0, "cell_i"] = np.nan

@@ -47,6 +47,7 @@ from tests.helpers.ops_conformance import standardised, violations
 from tests.helpers.simulated import PLATE, WELLS, draw_plate, small_screen
 
 GENES = ["AAAS", "BRCA2", "TUBB"]
+GENE_IDS = ["ENSG00000094914", "ENSG00000139618", "ENSG00000196230"]
 CHANNELS = [
     {"name": "A594", "stain": "gamma-H2AX"},
     {"name": "DAPI", "stain": "DNA"},
@@ -101,8 +102,8 @@ def written(tmp_path_factory) -> dict:
     paths = draw_plate(config, folder)
     rng = np.random.default_rng(0)
     table_of_cells(str(paths["truth_cells"]), rng).to_parquet(folder / "cells.parquet")
-    pd.DataFrame({"symbol": GENES, "ensembl_gene_id": [f"ENSG0000000000{k}" for k in range(3)]}
-                 ).to_csv(folder / "ids.tsv", sep="\t", index=False)  # fmt: skip
+    ids = pd.DataFrame({"symbol": GENES, "ensembl_gene_id": GENE_IDS})
+    ids.to_csv(folder / "ids.tsv", sep="\t", index=False)
     del config["simulate"], config["screen"]["columns"]
     lists = dict.fromkeys(config["archive"]["annotations"]) | {"pairs": {}}
     config |= {"source": "archive", "cells": {"table": str(folder / "cells.parquet")}}

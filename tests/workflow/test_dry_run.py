@@ -43,6 +43,11 @@ def test_without_a_file_every_stage_of_the_simulated_screen_is_planned(tmp_path)
     assert planned["export_anndata"] == len({"guides", "genes"})
     assert jobs(tmp_path, "cells_h5ad")["export_cells"] == 8
     assert jobs(tmp_path, "ome_zarr")["export_ome_zarr"] == 16
+    standard = jobs(tmp_path, "ops_standard")
+    assert {name: standard[name] for name in standard if name.startswith("ops_")} == {
+        "ops_metadata": 1, "ops_library": 1, "ops_cells": 1, "ops_aggregated": 1,
+        "ops_examples": 1, "ops_images": 8, "ops_plate": 2, "ops_reading": 1, "ops_standard": 1,
+    }  # fmt: skip
 
 
 def test_one_figure_needs_only_its_chain(tmp_path):

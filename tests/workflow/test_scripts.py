@@ -45,6 +45,7 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
         "verify",
         "cells_h5ad",
         "ome_zarr",
+        "ops_standard",
         "leaderboard",
         comparison,
         "results/tiny/benchmarks/cell_neighbours.parquet",
