@@ -202,7 +202,6 @@ def test_the_pilot_of_a_collection_is_planned_from_its_tables(tmp_path):
     assert len(tile_numbers(config["screen"]["tiles"])) == 17
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"] = {"root": str(twin.root), "annotations": lists}
-    config["screen"]["tile_size_px"] = 96
     write_configuration(whole(config), tmp_path)
     planned = jobs(tmp_path)
     assert planned["crop_chunk"] == 2 * 4 and planned["split_cells"] == 1
