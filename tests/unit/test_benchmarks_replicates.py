@@ -13,10 +13,28 @@ from mcvae_ops.benchmarks.integration.batch_integration import (
     mixing_rows,
 )
 from mcvae_ops.benchmarks.integration.batch_mixing import mixing_of
-from mcvae_ops.benchmarks.replicates.power_curve import mean_over_draws, thinned
+from mcvae_ops.benchmarks.replicates.power_curve import (
+    draw_rows,
+    drawn_genes,
+    mean_over_draws,
+    thinned,
+)
 from mcvae_ops.benchmarks.replicates.replicate_correlation import replicate_correlations
 from mcvae_ops.benchmarks.replicates.replicate_profiles import Replicates, replicate_profiles
 from mcvae_ops.benchmarks.replicates.replicate_retrieval import gene_queries, guide_queries
+
+
+def test_the_share_of_hits_is_that_of_the_genes_that_are_tested(monkeypatch):
+    monkeypatch.setattr("mcvae_ops.benchmarks.replicates.power_curve.MOST_TESTED", 20)
+    tested, rng = drawn_genes(40, 0), np.random.default_rng(0)
+    assert len(set(tested)) == 20 and tested.max() < 40
+    gene_of = np.repeat(np.append(np.arange(40), -1), [16] * 40 + [600])
+    latent = rng.normal(size=(len(gene_of), 2)) + 3.0 * np.isin(gene_of, tested[:5])[:, None]
+    batch_of = rng.integers(0, 2, len(gene_of))
+    found = draw_rows(latent, batch_of, gene_of, [f"g{k}" for k in range(40)], None, 200, 0)
+    whole = found[found["level"] == 16].iloc[0]
+    assert (whole["n"], whole["units"]) == (20, "20 genes")
+    assert 0.25 <= whole["value"] <= 0.3  # five have an effect; a false discovery may be beside
 
 
 def row(**values) -> dict:

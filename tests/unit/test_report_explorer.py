@@ -13,9 +13,11 @@ import pytest
 from PIL import Image
 
 from mcvae_ops.figures import style
+from mcvae_ops.figures.figs_counterfactuals import KINDS
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.control_reach import control_reach
+from mcvae_ops.report.counterfactual_pictures import coloured
 from mcvae_ops.report.explorer import altered, choose_crops, explorer, points, write_pictures
 from mcvae_ops.report.gene_links import pages_of_genes
 from mcvae_ops.report.hit_similarity import similarity
@@ -64,6 +66,16 @@ def write_profiles(index: Path, folder: Path) -> dict[str, str]:
     return paths
 
 
+def write_counterfactuals(folder: Path) -> list[str]:
+    """Write the tables of Fig. S8; return their paths."""
+    folder.mkdir(parents=True)
+    paths = []
+    for name in ("counterfactuals", "counterfactual_cells", "metrics"):
+        paths.append(str(folder / f"{name}.parquet"))
+        getattr(figure_tables, name)().to_parquet(paths[-1])
+    return paths
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> dict:
     """Arguments of `explorer`, its outputs written."""
@@ -77,6 +89,7 @@ def run(tmp_path_factory) -> dict:
         "source": "archive",
         "screen": SCREEN,
         "crops_per_gene": N,
+        "counterfactuals": write_counterfactuals(root / "benchmarks/mcvae/0"),
     }
     made |= {"html": str(root / "explorer.html"), "pictures": str(root / "explorer")}
     explorer(**made)
@@ -449,6 +462,26 @@ def test_things_are_called_as_the_screen_calls_them(run, tmp_path):
         text = page.value("document.querySelector('main').innerText").replace("guides.tsv", "")
         assert "compounds" in text and "distance from DMSO, salient" in text
         assert not re.search(r"\b(genes?|guides?|NTC)\b", text, re.IGNORECASE)
+
+
+def test_controls_with_the_state_of_a_gene_stand_beside_its_cells(run, tmp_path):
+    of_gene = figure_tables.counterfactual_cells().query("gene == 'GENE1'")
+    shown = coloured(of_gene, SCREEN["channels"])
+    assert list(shown) == list(KINDS) and shown["cell"].shape == (8, 18, 3)
+    # What is altered is brighter in the middle of both cells, and black between them.
+    middle = {kind: sheet[4, [4, 14]].sum() for kind, sheet in shown.items()}
+    assert middle["cell"] > 2 * middle["control_decoded"] and not shown["cell"][:, 8:10].any()
+    with browser.page(tmp_path / "profile") as page:
+        for gene, is_there in (("GENE1", True), ("GENE3", False)):
+            page.open(Path(run["html"]), 1400, fragment=f"#gene={gene}")
+            page.until(SHOWN.format("details", gene))
+            text = page.value("$('details').innerText")
+            assert ("NTC with the salient state of GENE1" in text) == is_there
+            assert ("takes 75% (67% to 83%) of controls with s of a cell" in text) == is_there
+            images = "[...document.querySelectorAll('.given img')]"
+            loaded = page.value(f"{images}.filter((image) => image.naturalWidth).length")
+            assert loaded == is_there * len(KINDS)
+    assert page.problems == []
 
 
 def test_a_lost_folder_is_named(run, tmp_path):

@@ -208,6 +208,7 @@ def test_the_first_bytes_of_a_file_say_its_format(tmp_path, name, kind):
     else:
         tifffile.imwrite(path, data, bigtiff=kind == "bigtiff", byteorder=">")
     np.testing.assert_array_equal(read(path)[0], data)
+    assert fault_of(path, name) == ""
 
 
 @pytest.mark.parametrize("start", [b"<html>", b"\xff\xd8\xff\xe0", b"\x1f\x8b\x08\0"])

@@ -95,6 +95,14 @@ rule explorer:
             "cellprofiler" in EMBEDDINGS.all["model"],
             then=f"results/{SCREEN}/altered_features.parquet",
         ),
+        counterfactuals=branch(
+            "figs8" in PANELS.drawn,
+            then=[
+                f"results/{SCREEN}/benchmarks/{EMBEDDINGS.main}/counterfactuals.parquet",
+                f"results/{SCREEN}/benchmarks/{EMBEDDINGS.main}/counterfactual_cells.parquet",
+                f"results/{SCREEN}/models/{EMBEDDINGS.main}/metrics.parquet",
+            ],
+        ),
     output:
         html=f"results/{SCREEN}/explorer.html",
         pictures=directory(f"results/{SCREEN}/explorer"),

@@ -32,6 +32,8 @@ UNPACK_ERRORS = (
 _CONTENT_RATIO = 100
 _LEAST_CONTENT_BYTES = 256 << 20
 _COPY_BYTES = 1 << 22
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NUMPY_START = b"\x93NUMPY"
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
@@ -54,10 +56,12 @@ def fault_of(path: str | Path, name: str) -> str:
     if _PAGE.match(head):
         return "a web page (HTML)"
     lower = name.lower()
-    if lower.endswith((".tif", ".tiff")):
-        return _tiff_fault(path)
-    if lower.endswith(".png"):
+    if head.startswith(_PNG_START):  # tiles are read by their content, too, whatever the name
         return _png_fault(path)
+    if head.startswith(_TIFF_STARTS):
+        return _tiff_fault(path)
+    if lower.endswith((".tif", ".tiff", ".png")) and not head.startswith(_NUMPY_START):
+        return "no PNG" if lower.endswith("png") else "no TIFF"
     if lower.endswith((".parquet", ".pq")):
         return _parquet_fault(path)
     if lower.endswith(".zip"):
@@ -137,10 +141,7 @@ def _tiff_fault(path: str | Path) -> str:
 
 
 def _png_fault(path: str | Path) -> str:
-    content = Path(path).read_bytes()
-    if not content.startswith(_PNG_START):
-        return "no PNG"
-    return "" if content.endswith(_PNG_END) else "a PNG that breaks off"
+    return "" if Path(path).read_bytes().endswith(_PNG_END) else "a PNG that breaks off"
 
 
 def _parquet_fault(path: str | Path) -> str:

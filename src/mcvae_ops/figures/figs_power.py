@@ -45,8 +45,8 @@ def figs5(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = {metric: int(choose(table, metric=metric)["n"].max()) for metric in metrics}
     in_complexes = n.get("average_precision")
     note = (
-        f"{style.counted(n['hit_fraction'], 'genes')}"
-        + (f", {in_complexes:,} of them in complexes; " if in_complexes else "; ")
+        f"Hits among {style.counted(n['hit_fraction'], 'genes')}"
+        + (f", average precision of {in_complexes:,} in complexes; " if in_complexes else "; ")
         + "combined space, cells that no model was trained on, thinned at random (mean of draws); "
         "all NTC cells stay. "
         f"{style.seeds_note(rows)}; 95 % interval over clusters of complexes or genes, draws and "

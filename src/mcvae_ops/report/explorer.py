@@ -20,11 +20,13 @@ from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import METADATA
 from mcvae_ops.figures.feature_words import describe
+from mcvae_ops.figures.figs_counterfactuals import KINDS
 from mcvae_ops.figures.figs_hits import figs3
 from mcvae_ops.files import read_codes, read_frame, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
 from mcvae_ops.report.control_reach import FEWEST_CONTROLS, control_reach
+from mcvae_ops.report.counterfactual_pictures import counterfactual_pictures
 from mcvae_ops.report.gene_links import pages_of_genes
 from mcvae_ops.report.hit_similarity import MOST, similarity
 from mcvae_ops.report.templates import environment
@@ -289,6 +291,7 @@ def explorer(
     groups: str,
     hits: str,
     features: str | None,
+    counterfactuals: Sequence[str],
     source: str,
     screen: dict,
     crops_per_gene: int,
@@ -313,6 +316,8 @@ def explorer(
         Table of hits (parquet).
     features
         Classical features that each hit alters (parquet); None where cells have no features.
+    counterfactuals
+        See `counterfactual_pictures`.
     source
         Where the screen comes from: simulated, archive or embeddings.
     screen
@@ -351,6 +356,8 @@ def explorer(
     data["table"] = hit_table(found, distance)
     data["similarity"] = hit_similarity(profiles[level], found)
     data["altered"] = altered(read_frame(features), screen["channels"]) if features else {}
+    data["counterfactuals"] = counterfactual_pictures(counterfactuals, screen["channels"])
+    data["kinds"] = [kind.replace("\n", " ") for kind in KINDS.values()]
     data["pages"] = pages_of_genes(source, screen["organism"], screen["words"])
     data["screen"], data["pixel_um"] = screen["name"], screen["pixel_size_um"]
     data["multiples"] = len(control_guides) >= FEWEST_CONTROLS

@@ -43,11 +43,24 @@ function fillPanel(id, shown) {
   const head = element("div", "", { className: "head" });
   head.append(element("h2", level === "gene" ? name : `${say("guide")} ${name}`), pinButton(id, shown));
   const parts = [head, factList(level, i), ...alteredFeatures(DATA.altered[name] || DATA.altered[gene])];
+  const given = DATA.counterfactuals[gene];
   panel.replaceChildren(...parts);
   panel.dataset.key = key;
   delete panel.dataset.shown;
   if (DATA.montages[gene]) panel.append(...montage(id, gene, level === "guide" ? i : null));
   else if (DATA.channels.length) panel.append(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
+  if (given) panel.append(...givenState(gene, given));
+}
+
+// Controls that are given the salient state of the gene, beside cells as they are.
+function givenState(gene, { pictures, words }) {
+  const title = say(`NTC with the salient state of ${gene}`), shown = element("div", "", { className: "given" });
+  shown.append(...pictures.map((src, k) => {
+    const figure = element("figure", ""), kind = say(DATA.kinds[k]);
+    figure.append(element("img", "", { src, alt: kind }), element("figcaption", kind));
+    return figure;
+  }));
+  return [element("h3", title), shown, element("p", say(words), { className: "faint" })];
 }
 
 function pinButton(id, shown) {
