@@ -49,7 +49,7 @@ def plain_columns(cells: Sequence[dict]) -> dict[str, str]:
 
 
 def crops_are_given(cells: Sequence[dict]) -> bool:
-    """Say whether the first table of cells names a file with the crop of each; no image is read."""
+    """Say whether the first table of cells says where the crop of each is; no image is read."""
     return bool(cells) and "crop" in cells[0]["columns"]
 
 

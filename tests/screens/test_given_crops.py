@@ -1,4 +1,4 @@
-"""A screen of crops, one file per cell and no images, from a folder to the report."""
+"""A screen of crops and no images (files, an array, a Zarr array), from a folder to the report."""
 
 import re
 
@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+import zarr
 
 from tests.conftest import ROOT
 from tests.helpers.runs import snakemake
 from tests.screens.test_nf1 import SMALL
 
-WELLS, GENES, N_CELLS, SIZE = ["A1", "A2", "B1"], ["nontargeting", "G1", "G2"], 60, 40
+PLACES = {"A1": "crops/{0}.npy", "A2": "crops/A2.npy#{1}", "B1": "crops.zarr/B1#{1}"}
+WELLS, GENES, N_CELLS, SIZE = list(PLACES), ["nontargeting", "G1", "G2"], 60, 40
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +21,20 @@ def results(tmp_path_factory):
     """The results of a run on 180 cells in a folder, of which one has no crop."""
     folder = tmp_path_factory.mktemp("crops")
     (folder / "posh/crops").mkdir(parents=True)
-    rng, rows = np.random.default_rng(0), []
+    rng, rows, crops = np.random.default_rng(0), [], {well: [] for well in WELLS}
     y, x = np.indices((SIZE, SIZE)) - SIZE / 2
     for well in WELLS:
         for k in range(N_CELLS):
             gene = GENES[k % 3]
             radius = 8 + 3 * (gene == "G1") + rng.normal()
             disc = 2000 * (np.hypot(y, x) < radius) + rng.normal(300, 30, (5, SIZE, SIZE))
-            name = f"P1_{well}_7_{k}"
-            np.save(folder / f"posh/crops/{name}.npy", disc.astype(np.uint16))
-            rows.append((name, f"crops/{name}.npy", f"{gene}_{k // 3 % 2}", gene))
+            crops[well].append(disc.astype(np.uint16))
+            place = PLACES[well].format(name := f"P1_{well}_7_{k}", k)
+            rows.append((name, place, f"{gene}_{k // 3 % 2}", gene))
+    for (name, *_), crop in zip(rows, crops["A1"], strict=False):
+        np.save(folder / f"posh/crops/{name}.npy", crop)
+    np.save(folder / "posh/crops/A2.npy", crops["A2"])
+    zarr.save_array(folder / "posh/crops.zarr", np.array(crops["B1"]), path="B1")
     pd.DataFrame(rows, columns=["ID", "path", "barcode", "gene_id"]).to_parquet(
         folder / "posh/cells.parquet"
     )

@@ -141,24 +141,25 @@ def test_too_many_lost_crops_end_the_job(tmp_path):
     ("change", "message"),
     [
         ({}, None),
-        ({"screen": {"images": "{well}.tif"}}, "key screen.images: found a value beside cells.col"),
+        ({"screen": {"images": "{well}.tif"}}, "key screen.images: found a value where source is"),
         ({"crop": {"illumination": {"tiles": 1, "smoothing_px": 1, "offset_counts": 1}}},
-         "key crop.illumination: found a value beside"),
-        ({"cells": {"columns": {}}}, "key screen.tile_size_px: a value is missing"),
+         "key crop.illumination: found a value where"),
+        ({"cells": {"columns": {}}}, "key cells.columns.crop: a value is missing; source is crops"),
+        ({"source": "archive"}, "key cells.columns.crop: found crops where source is archive"),
         ({"screen": {"duplicates": {"overlap_px": 1, "max_distance_px": 1}}}, "screen.duplicates"),
     ],
 )  # fmt: skip
 def test_what_is_said_of_images_beside_crops(change, message, tmp_path):
     config = {
-        "source": "archive", "archive": {"root": str(tmp_path)}, "crop": {"size_px": 24},
+        "source": "crops", "archive": {"root": str(tmp_path)}, "crop": {"size_px": 24},
         "screen": {"name": "p", "plates": {"P": "A1-A2"}, "control": "nt",
                    "channels": [{"name": "a", "index": 0}, {"name": "b", "index": 1}]},
         "cells": {"table": str(tmp_path / "cells.csv"), "columns": {"crop": "path"}},
         "profiles": {"main_model": "mcvae"},
     }  # fmt: skip
     (tmp_path / "cells.csv").touch()
-    config = {key: value | change.get(key, {}) if isinstance(value, dict) else value
-              for key, value in config.items()}  # fmt: skip
+    config = {key: value | change.get(key, {}) if isinstance(value, dict) else
+              change.get(key, value) for key, value in config.items()}  # fmt: skip
     if message is None:
         screen = checked(config)["screen"]
         assert (screen["axes"], screen["tile_size_px"]) == ("CYX", None)

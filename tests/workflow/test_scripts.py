@@ -108,7 +108,7 @@ def on_images(folder: Path) -> tuple[dict, set[str]]:
 def given_crops(folder: Path) -> tuple[dict, set[str]]:
     """Return configuration and targets of a screen whose table names a crop of each cell."""
     config = tiny_configuration() | {
-        "source": "archive",
+        "source": "crops",
         "cells": [{"table": str(folder / "{plate}.parquet"), "columns": {"crop": "path"}}],
     }
     for index, channel in enumerate(config["screen"]["channels"]):

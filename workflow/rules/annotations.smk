@@ -56,7 +56,7 @@ rule match_annotations:
             cases={
                 "simulated": ["results/{screen}/study/library.csv"],
                 **dict.fromkeys(
-                    ("archive", "embeddings"),
+                    ("archive", "crops", "embeddings"),
                     expand(
                         "results/{screen}/cells/{plate}.parquet",
                         plate=PLACES.plates,

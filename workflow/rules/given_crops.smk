@@ -1,5 +1,5 @@
 """
-Given crops: a file per cell, which the table of cells names, in place of images.
+Given crops: the table of cells says where the crop of each cell is.
 
 INPUTS
     results/{screen}/cells/{plate}.parquet                   one row per cell, and where its crop is

@@ -29,7 +29,7 @@ rule summarise_tiles:
             allow_missing=True,
         ),
         checks=branch(
-            not CROPS_ARE_GIVEN,
+            FROM_TILES,
             then=expand(
                 "results/{screen}/alignment/{plate}.checks.parquet",
                 plate=PLACES.plates,
@@ -37,7 +37,7 @@ rule summarise_tiles:
             ),
         ),
         overlays=branch(
-            not CROPS_ARE_GIVEN,
+            FROM_TILES,
             then=expand(
                 "results/{screen}/alignment/{plate}.overlay.parquet",
                 plate=PLACES.plates,

@@ -4,7 +4,7 @@ An archived screen: from the archive's files to profiles.
 
 
 include: "archive.smk"
-include: "given_crops.smk" if CROPS_ARE_GIVEN else "tiles.smk"
+include: "tiles.smk"
 include: "shards.smk"
 include: "splits.smk"
 include: "models.smk"

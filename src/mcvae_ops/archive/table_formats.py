@@ -282,31 +282,26 @@ def _h5ad_header(place: Place, table: str | None) -> Header:
 def _h5ad_batches(
     path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
 ) -> Iterator[pa.Table]:
-    with _anndata(path) as data:
-        obs = data.obs.assign(**{_OBS_NAMES: data.obs_names})
-        at = data.var_names.get_indexer([name for name in numbers if name not in obs])
-        step = _rows(list(data.var_names))
-        for start in range(0, data.n_obs, step):
+    import h5py
+    from anndata.io import read_elem, sparse_dataset
+
+    # Not read_h5ad, which would read what lies in obsm: the pictures of all cells in .h5sc.
+    with h5py.File(path, "r") as data:
+        obs, var = (read_elem(data[name]) for name in ("obs", "var"))
+        obs = obs.assign(**{_OBS_NAMES: obs.index})
+        at = var.index.get_indexer([name for name in numbers if name not in obs])
+        x = data.get("X")
+        x = sparse_dataset(x) if isinstance(x, h5py.Group) else x
+        step = _rows(list(var.index))
+        for start in range(0, len(obs), step):
             rows = obs.iloc[start : start + step]
             named = [name for name in dict.fromkeys([*texts, *numbers]) if name in obs]
             arrays = {name: pa.array(rows[name], from_pandas=True) for name in named}
             if len(at):
-                block = data.X[start : start + step]
+                block = x[start : start + step]
                 block = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
-                arrays |= {data.var_names[k]: pa.array(block[:, k]) for k in at}
+                arrays |= {var.index[k]: pa.array(block[:, k]) for k in at}
             yield pa.table(arrays)
-
-
-@contextmanager
-def _anndata(path: Place) -> Iterator:
-    """Yield an .h5ad of which X stays on the disk."""
-    import anndata  # takes a second, and few tables are of this format
-
-    data = anndata.read_h5ad(path, backed="r")
-    try:
-        yield data
-    finally:
-        data.file.close()
 
 
 FORMATS = {
@@ -317,7 +312,7 @@ FORMATS = {
         _csv_batches,
     ),
     "SQLite": Format((".sqlite", ".sqlite3", ".db"), _sqlite_header, _sqlite_batches),
-    "AnnData": Format((".h5ad",), _h5ad_header, _h5ad_batches),
+    "AnnData": Format((".h5ad", ".h5sc"), _h5ad_header, _h5ad_batches),
 }
 SUFFIXES = tuple(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
 

@@ -2,7 +2,8 @@
 
 ``"{well_row}{well_col}"`` joins text, ``"{Center_Y} + {Shift_Y}"`` calculates (with a space on both
 sides of each sign), and any other value is the name of a column. A text such as ``P1_A1_7`` is read
-by a pattern, ``"{plate}_{well}_{*}"``.
+by a pattern, ``"{plate}_{well}_{*}"``. Where no column is called so, ``row_number`` counts the rows
+of a file from 0: ``"crops.npy#{row_number}"``.
 """
 
 import ast
@@ -25,6 +26,7 @@ from mcvae_ops.screen import COLUMNS
 
 POSITION = ("y_px", "x_px")
 KNOWN = (*COLUMNS, "role", "stage")
+ROW_NUMBER = "row_number"
 _OPERATIONS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -144,7 +146,7 @@ class Named:
         plates: Sequence[str],
     ) -> None:
         self.place = dict(place)
-        at_hand = {*header.kinds, *place}
+        at_hand = {*header.kinds, *place, ROW_NUMBER}
         self.named = {
             ours: expression(text, f"configuration key {key}.columns.{ours}")
             for ours, text in entry["columns"].items()
@@ -166,6 +168,7 @@ class Named:
             if not said and ours in at_hand:
                 self.named[ours] = Expression(ours, (ours,), calculates=False)
         self.names = list(dict.fromkeys([*self.named, *(n for names in fields for n in names)]))
+        self.counts_rows = ROW_NUMBER not in header.kinds
         self._sort_columns()
 
     @property
@@ -178,15 +181,18 @@ class Named:
         for name, one in self.named.items():
             is_number = one.calculates or name in POSITION
             (numbers if is_number else texts).extend(one.columns)
-        self.numbers = [c for c in dict.fromkeys(numbers) if c not in self.place]
-        self.texts = [
-            c for c in dict.fromkeys(texts) if c not in self.place and c not in self.numbers
-        ]
+        known = {*self.place, *([ROW_NUMBER] if self.counts_rows else [])}
+        self.numbers = [c for c in dict.fromkeys(numbers) if c not in known]
+        self.texts = [c for c in dict.fromkeys(texts) if c not in known and c not in self.numbers]
 
-    def rows(self, batch: pa.Table) -> pa.Table:
-        """Return the named columns of some rows: positions float32, all else text in one form."""
+    def rows(self, batch: pa.Table, first_row: int = 0) -> pa.Table:
+        """Return the named columns of some rows: positions float32, all else text in one form.
+
+        `first_row` is the number of the first one in its file.
+        """
         values = {name: batch[name].combine_chunks() for name in batch.column_names}
         said = {key: pa.repeat(value, batch.num_rows) for key, value in self.place.items()}
+        said[ROW_NUMBER] = pa.array(np.arange(first_row, first_row + batch.num_rows))
         values = said | values
         arrays: dict[str, pa.Array] = {}
         for column, regex in self.regex.items():

@@ -147,9 +147,9 @@ class TablePartitioner:
         # Another table of the same database is still to be read.
         kept = self.archive | {"keep_raw": True}
         tables = [
-            named.rows(batch)
+            rows
             for n, paths in _fetched(wanted, kept)
-            for named, batch in self._batches(table, self.parts[number][n], paths[0], [])
+            for rows, _ in self._batches(table, self.parts[number][n], paths[0], [])
         ]
         rows = pa.concat_tables(tables)
         logger.info("%s: %d rows with %s", table.entry.key, len(rows), ", ".join(rows.column_names))
@@ -171,8 +171,7 @@ class TablePartitioner:
         for n, paths in _fetched(wanted, self.archive):
             with writers[n] as writer:
                 part = self.parts[number][n]
-                for named, batch in self._batches(table, part, paths[0], table.features):
-                    rows = named.rows(batch)
+                for rows, batch in self._batches(table, part, paths[0], table.features):
                     for lookup in lookups:
                         rows = lookup.join(rows)
                     if table.features:
@@ -192,7 +191,7 @@ class TablePartitioner:
     def _batches(
         self, table: Described, part: Mapping, path: Path, features: Sequence[str]
     ) -> Iterator[tuple]:
-        """Yield the names of each member of a part, with batches of its rows."""
+        """Yield the named columns of some rows of a part, and the rows as they stand there."""
         entry = table.entry
         for name, member in members_of(path, part["path"], self._unpacked()):
             if entry.address.place(name) is None:
@@ -203,9 +202,10 @@ class TablePartitioner:
                 _check_features(found, table, name, header)
             named = found.named
             numbers = [*named.numbers, *features]
-            batches = batches_of(member, name, entry.address.table, named.texts, numbers)
-            for batch in batches:
-                yield named, batch
+            first_row = 0
+            for batch in batches_of(member, name, entry.address.table, named.texts, numbers):
+                yield named.rows(batch, first_row), batch
+                first_row += len(batch)
 
     def _places(self, table: Described, first: OfCells) -> list[Lookup]:
         """Return what tells the well and tile of a further table's rows."""

@@ -89,9 +89,11 @@ def doctor(
     before = f"{look_tables.rstrip('/')}/" if look_tables else ""
     if cells is not None and "crop" in cells.roles:
         images, findings, joined = None, *_given_crops(cells, tables, listing, before, name)
+        source = Finding("source", "crops", "A column of the table of cells names crops.")
     else:
         findings, joined = _from_images(images, cells, tables, listing, before, name, plate_map)
-    findings += _annotation_findings()
+        source = Finding("source", "archive", "Images lie at the address.")
+    findings = [source, *findings, *_annotation_findings()]
     _write_plate_map(findings, images, plate_map)
     whole, refusal = _checked(as_config(findings), Path(defaults), Path(schema))
     used = [path for table, _ in joined.used[: len(joined.cells)] for path in table.paths]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import yaml
 
-SECTIONS = ("screen", "archive", "cells", "labels", "alignment", "crop", "training")
+SECTIONS = ("source", "screen", "archive", "cells", "labels", "alignment", "crop", "training")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Finding:
 
 def as_config(findings: Sequence[Finding]) -> dict:
     """Return the configuration that some findings make."""
-    config: dict = {"source": "archive"}
+    config: dict = {}
     for finding in findings:
         if finding.value is None:
             continue
@@ -54,7 +54,7 @@ def as_yaml(findings: Sequence[Finding], head: Sequence[str]) -> str:
     head
         Lines of the comment at the top.
     """
-    lines = [*(f"# {line}" for line in head), "", "source: archive"]
+    lines = [f"# {line}" for line in head]
     for section in SECTIONS:
         own = [one for one in findings if one.key.partition(".")[0] == section]
         if not own:

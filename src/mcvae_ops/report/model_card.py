@@ -24,12 +24,14 @@ METRICS = "models/{model}/{seed}/metrics.parquet"
 DATA = {
     "simulated": "a simulated screen",
     "archive": "images of {root}",
+    "crops": "crops of {root}",
 }
 LICENCES = {
     "simulated": "Apache-2.0, as this software: the images are simulated.",
     "archive": "That of the images that the model learnt from ({root}); ask their authors. The "
     "software is under Apache-2.0.",
 }
+LICENCES["crops"] = LICENCES["archive"]
 USE = """\
 Embedding cells of this screen, of further plates of it, or of another screen with the same stains
 and crops of the same edge; decoding cells with another salient state. `docs/models.md` shows both

@@ -1,6 +1,7 @@
-"""Crops that a screen comes with, a file per cell, as shards like those of any other screen.
+"""Crops that a screen comes with, as shards like those of any other screen.
 
-There is no tile to align and to clip: a crop is projected, and its middle is taken.
+Each is a file of its own, or a row of an array (`mcvae_ops.tiles.crop_stacks`). There is no tile to
+align and to clip: a crop is projected, and its middle is taken.
 """
 
 import logging
@@ -21,7 +22,8 @@ from mcvae_ops.files import read_frame, read_schema
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import channels_from, folder_name
 from mcvae_ops.tiles.chunk import ChunkCrops, alignment_rows, check_failed, tiles_of_chunk
-from mcvae_ops.tiles.image_formats import Window, opened_image
+from mcvae_ops.tiles.crop_stacks import InStack, in_stack, read_stacked
+from mcvae_ops.tiles.image_formats import Image, Window, opened_image
 from mcvae_ops.tiles.read import projected_planes
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.tiles.shifts import Shifts
@@ -56,18 +58,22 @@ def read_crop(path: str | Path, screen: dict, size_px: int) -> np.ndarray:
         If the file is damaged or smaller, or its axes or type differ from what is asked.
     """
     with opened_image(path) as image:
-        shape = image.shape[-2:]
-        planes = projected_planes(
-            image,
-            channels_from(screen["channels"]),
-            screen["z_planes"],
-            screen["projection"],
-            shape,
-            screen["axes"],
-            screen["counts"],
-            _middle(shape, size_px),
-        )
-        return np.stack([plane.astype(np.uint16) for plane in planes])
+        return _middle_of(image, screen, size_px)
+
+
+def _middle_of(image: Image, screen: dict, size_px: int) -> np.ndarray:
+    shape = image.shape[-2:]
+    planes = projected_planes(
+        image,
+        channels_from(screen["channels"]),
+        screen["z_planes"],
+        screen["projection"],
+        shape,
+        screen["axes"],
+        screen["counts"],
+        _middle(shape, size_px),
+    )
+    return np.stack([plane.astype(np.uint16) for plane in planes])
 
 
 def gather_crops(
@@ -128,7 +134,7 @@ def gather_crops(
     for number, batch in batches.items():
         notes = done[number]
         if notes is None:
-            crops, notes = _read_batch(batch, fetched, reading, size_px)
+            crops, notes = _read_batch(batch, fetched, reading, size_px, archive)
             finished.save(number, _files_of(batch), batch, crops, notes)
         failed |= notes["failed"]
         result.add_tile(notes, batch, finished.first_row[number])
@@ -167,29 +173,49 @@ def _files_of(batch: pd.DataFrame) -> pd.DataFrame:
 def _wanted(
     batches: Sequence[pd.DataFrame], archive: dict, folder: Path
 ) -> Mapping[str, list[Wanted]]:
-    """Return the file of each cell; addresses lie below ``archive.root`` unless absolute."""
-    sources, wanted = {}, {}
+    """Return the file of each cell that has one of its own."""
+    wanted = {}
+    address_of = _Addresses(archive)
     for batch in batches:
         for name, crop in zip(batch["cell_id"], batch["crop"], strict=True):
-            root, path = split_address(archive["root"], crop)
-            if root not in sources:
-                sources[root] = Source(root, None, archive)
-            target = folder / (folder_name(name) + PurePosixPath(path).suffix)
-            wanted[name] = [Wanted(sources[root].address(path), target)]
+            if in_stack(crop) is None:
+                target = folder / (folder_name(name) + PurePosixPath(crop).suffix)
+                wanted[name] = [Wanted(address_of(crop), target)]
     return wanted
 
 
+class _Addresses:
+    """Whole addresses of crops: they lie below ``archive.root`` unless they are absolute."""
+
+    def __init__(self, archive: dict) -> None:
+        self.archive, self.sources = archive, {}
+
+    def __call__(self, crop: str) -> str:
+        root, path = split_address(self.archive["root"], crop)
+        if root not in self.sources:
+            self.sources[root] = Source(root, None, self.archive)
+        return self.sources[root].address(path)
+
+
 def _read_batch(
-    batch: pd.DataFrame, fetched: Iterator, screen: dict, size_px: int
+    batch: pd.DataFrame, fetched: Iterator, screen: dict, size_px: int, archive: dict
 ) -> tuple[np.ndarray, dict]:
     """Return the crops of a batch that can be read, and notes as of `crop_tile`, and failed."""
     crops, names, failed, reasons = [], [], {}, Counter()
-    for name in batch["cell_id"]:
-        _, paths = next(fetched)
+    address_of = _Addresses(archive)
+    places = {
+        crop: InStack(address_of(place.stack), place.row)
+        for crop in batch["crop"]
+        if (place := in_stack(crop))
+    }
+    stacked = read_stacked(places.values(), archive)
+    for name, crop in zip(batch["cell_id"], batch["crop"], strict=True):
+        found = stacked[places[crop]] if crop in places else next(fetched)[1]
         try:
-            if isinstance(paths, InputError):
-                raise paths
-            crops.append(read_crop(paths[0], screen, size_px))
+            if isinstance(found, InputError | TileError):
+                raise found
+            read = _middle_of if crop in places else read_crop
+            crops.append(read(found if crop in places else found[0], screen, size_px))
             names.append(name)
         except (InputError, TileError) as error:
             logger.warning("crop of cell %s failed: %s", name, error)

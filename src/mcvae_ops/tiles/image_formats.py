@@ -66,17 +66,15 @@ class PngImage:
         """Nothing is open."""
 
 
-class NpyImage:
-    """An array of NumPy, whose axes before Y and X have no names; see `Image`."""
+class ArrayImage:
+    """Pixels in memory, whose axes before Y and X have no names; see `Image`."""
 
-    channel_names = ()
-
-    def __init__(self, path: str | Path) -> None:
-        self._pixels = np.load(path, allow_pickle=False)
-        if not 2 <= self._pixels.ndim <= 4:
-            raise TileError(f"{self._pixels.ndim} axes, expected 2 to 4")
-        self.axes = "IQYX"[-self._pixels.ndim :]
-        self.shape, self.dtype = self._pixels.shape, self._pixels.dtype
+    def __init__(self, pixels: np.ndarray, channel_names: Sequence[str] = ()) -> None:
+        if not 2 <= pixels.ndim <= 4:
+            raise TileError(f"{pixels.ndim} axes, expected 2 to 4")
+        self._pixels, self.channel_names = pixels, channel_names
+        self.axes = "IQYX"[-pixels.ndim :]
+        self.shape, self.dtype = pixels.shape, pixels.dtype
 
     def plane(self, index: tuple[int, ...], window: Window) -> np.ndarray:
         """Return a window (y, x) of the plane at a place on the axes before Y and X."""
@@ -84,6 +82,13 @@ class NpyImage:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class NpyImage(ArrayImage):
+    """An array of NumPy; see `ArrayImage`."""
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(np.load(path, allow_pickle=False))
 
 
 FORMATS = {
@@ -113,14 +118,23 @@ def opened_image(path: str | Path, archive: dict | None = None) -> Iterator[Imag
     TransferError
         If an archive that is read in windows does not answer.
     """
+    with damage_as_tile_error(Path(path).name), closing(_open(path, archive)) as image:
+        yield image
+
+
+@contextmanager
+def damage_as_tile_error(name: str) -> Iterator[None]:
+    """Raise whatever a library raises as a `TileError` that begins with a name.
+
+    A `TransferError` stays what it is: the file may be whole.
+    """
     try:
-        with closing(_open(path, archive)) as image:
-            yield image
+        yield
     except TransferError:
         raise
     # Readers of damaged files raise nearly every kind of error: none of them may end a run.
     except Exception as error:
-        raise TileError(f"{Path(path).name}: {_reason(error)}") from error
+        raise TileError(f"{name}: {_reason(error)}") from error
 
 
 def _open(path: str | Path, archive: dict | None) -> Image:

@@ -88,7 +88,7 @@ def _check_tiles(config: dict) -> None:
         )
     _check_grid(screen, tiles)
     if screen["tile_size_px"] is None:
-        if not crops_are_given(config["cells"]):
+        if config["source"] != "crops":
             raise _missing(
                 "screen.tile_size_px", "a size", "images are read", "set it, in px: [y, x]"
             )
@@ -141,7 +141,7 @@ def _check_chain(config: dict) -> None:
 def _check_images(config: dict) -> None:
     """Refuse an address of images that cannot be read, or wells that are named twice."""
     screen = config["screen"]
-    if not crops_are_given(config["cells"]):
+    if config["source"] != "crops":
         check_address(screen)
     for plate, wells in screen["plates"].items():
         # A simulated archive names its folders after the plates.
@@ -268,7 +268,7 @@ def _check_cells(config: dict) -> None:
 
 
 def _check_given_crops(config: dict) -> None:
-    """Refuse what is said of images beside crops that are given."""
+    """Refuse crops beside another source, and what is said of images beside crops."""
     for number, table in enumerate(config["cells"]):
         if number and "crop" in table["columns"]:
             raise _wrong(
@@ -277,7 +277,14 @@ def _check_given_crops(config: dict) -> None:
                 "the first table of cells, whose rows are the cells",
                 "move it there",
             )
-    if not crops_are_given(config["cells"]):
+    if crops_are_given(config["cells"]) and config["source"] != "crops":
+        raise _wrong(
+            "cells.columns.crop",
+            f"crops where source is {config['source']}",
+            "source: crops, which reads them in place of images",
+            "set source: crops, or remove the column",
+        )
+    if config["source"] != "crops" or not config["cells"]:
         return
     screen, first = config["screen"], config["cells"][0]
     beside = {
@@ -293,9 +300,9 @@ def _check_given_crops(config: dict) -> None:
         if is_said:
             raise _wrong(
                 key,
-                "a value beside cells.columns.crop",
+                "a value where source is crops",
                 "nothing: crops are given, and no image is read",
-                "remove it, or crop from cells.columns",
+                "remove it, or set source: archive",
             )
 
 
@@ -340,6 +347,11 @@ def _check_source(config: dict) -> None:
         "archive": {
             "archive.root": archive["root"],
             "cells": config["cells"] and any(config["cells"][0][key] for key in ORIGINS),
+        },
+        "crops": {
+            "archive.root": archive["root"],
+            "cells.table": config["cells"] and config["cells"][0]["table"],
+            "cells.columns.crop": crops_are_given(config["cells"]),
         },
         "embeddings": {
             "embeddings": config["embeddings"],
@@ -536,8 +548,8 @@ CHECKS = (
     _check_given_crops,
     _check_channels,
     _check_chain,
-    _check_images,
     _check_tiles,
+    _check_images,
     _check_split,
     _check_models,
     _check_stored_models,

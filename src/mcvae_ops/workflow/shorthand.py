@@ -22,7 +22,7 @@ NO_IMAGES = {
     },
     "crop": {"size_px": 48},
 }  # fmt: skip
-# What stands for the images where crops are given, and the axes of crops that do not name them.
+# What stands for the images of crops that others cut, and the axes of crops that do not name them.
 GIVEN_CROPS = {"images": NO_IMAGES["screen"]["images"], "tile_size_px": None, "axes": "CYX"}
 # What describes images and trainings, for embeddings that others made; it is never read either.
 NO_CROPS = {
@@ -55,7 +55,7 @@ def in_full(config: dict) -> dict:
     A new configuration: rectangles of wells as lists, every key of each channel and of the grid of
     a well, the tiles of stitched wells, the first channel as reference where none is named, and
     lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
-    not describe plates, images and channels, and crops that are given need no images; embeddings
+    not describe plates, images and channels, and crops that others cut need no images; embeddings
     that others made are the models of the run, and need not describe images and channels. Models
     with an ``encoder`` are not trained: they move to section ``encoders``.
     """
@@ -78,7 +78,7 @@ def in_full(config: dict) -> dict:
     if not isinstance(screen, dict):
         return config
     screen = dict(screen)
-    if _has_crops(config["cells"]):
+    if config.get("source") == "crops" or _has_crops(config["cells"]):
         screen |= {key: GIVEN_CROPS[key] for key in GIVEN_CROPS if screen.get(key) is None}
     if isinstance(screen.get("plates"), dict):
         screen["plates"] = {name: _wells(wells) for name, wells in screen["plates"].items()}
