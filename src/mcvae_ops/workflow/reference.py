@@ -61,11 +61,12 @@ One table of `cells` or `labels` is merged key by key. `screen.channels`, `simul
 and all other lists, also lists of tables, are replaced as a whole.
 
 In the tables below, a key without a default must be set, with these exceptions: where the last
-column says what holds without the key; the keys of `cells`, `labels`, `models` and `encoders`, of which you
-write those that you need; the keys of a section that is null by default (`screen.duplicates`,
-`evaluation`), unless you set the section; and the section `simulate`, unless the screen is
-simulated. A wrong value, a missing key, an unknown key or the old name of a key ends the run in
-one sentence before the first job. `snakemake -n` checks a configuration without running anything.
+column says what holds without the key; the keys of `cells`, `labels`, `models` and `encoders`, of
+which you write those that you need; the keys of a section that is null by default
+(`screen.duplicates`, `evaluation`), unless you set the section; and the section `simulate`, unless
+the screen is simulated. A wrong value, a missing key, an unknown key or the old name of a key ends
+the run in one sentence before the first job. `snakemake -n` checks a configuration without running
+anything.
 
 `make docs` writes this page from `workflow/schemas/config.schema.yaml` and `defaults.yaml`.
 """
