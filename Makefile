@@ -1,8 +1,8 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
-# make evaluate  models compared on three further screens, on which no model was developed
+# make evaluate  compares models on three further screens, on which no model was developed
 # make digits   digits over textures: does the background hold what perturbations do?
-# make check  is what was planted in it found again? (after make demo)
+# make check  does the demo find again what was planted in its screen? (after make demo)
 # make test   the tests of units and of the workflow's plans
 # make test-runs  the tests that run whole screens and trainings: killed, damaged, on hostile servers
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)

@@ -172,5 +172,5 @@ def test_mitotic_index_is_the_signed_change_against_ntc():
     assert index.loc["A", "mitotic_index_percent"] == -50
     assert index.loc["B", "mitotic_index_percent"] == 0
     assert index.loc["n1", ["level", "mitotic_index_percent"]].tolist() == ["ntc_guide", 100]
-    with pytest.raises(InputError, match="a mitotic cell among 2 NTC cells is missing"):
+    with pytest.raises(InputError, match="every mitotic cell among 2 NTC cells is missing"):
         mitotic_indices(CELLS.assign(cell_cycle_stage="interphase"), split)

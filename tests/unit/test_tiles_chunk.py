@@ -254,7 +254,7 @@ def test_broken_tiles_are_noted_and_their_cells_counted(run, broken):
     assert failed["tile"].unique().tolist() == [3, 5]
     assert failed["dy_px"].isna().all() and set(failed["method"]) == {"failed"}
     reasons = failed.groupby("tile")["reason"].first()
-    assert "short.tif: damaged file" in reasons[3] and reasons[5] == "no file of red"
+    assert "short.tif: damaged file" in reasons[3] and reasons[5] == "no file of channel group red"
     lost = dropped[dropped["reason"] == "tile failed"]
     assert lost[["tile", "n_cells"]].values.tolist() == [[3, N_CELLS], [5, N_CELLS]]
     assert not {3, 5} & set(arms[0].cells["tile"].to_pylist() + arms[1].cells["tile"].to_pylist())

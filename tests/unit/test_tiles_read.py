@@ -74,7 +74,7 @@ def test_a_truncated_file_is_a_broken_tile(tile, share):
         ({"z_planes": 3}, "3 focal planes"),
         ({"size": 64}, "64 x 64 px"),
         ({"channels": [Channel("x", "near", 2)]}, "none at index 2"),
-        ({"channels": [Channel("x", "gone", 0)]}, "no file of gone"),
+        ({"channels": [Channel("x", "gone", 0)]}, "no file of channel group gone"),
     ],
 )
 def test_what_differs_is_said(tile, change, said):

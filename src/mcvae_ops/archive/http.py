@@ -187,7 +187,7 @@ def read_part(
                 where=address,
                 found=f"HTTP {answer.status_code} ({_words_of(answer, terms)})",
                 expected="a file" if span is None else f"bytes {span} of a file (HTTP 206)",
-                fix="correct the address or the access to it",
+                fix="correct the address, or place a copy of the file by hand",
             )
         ends_s = time.monotonic() + 3600 * terms.max_hours
         content = b"".join(_blocks(answer, terms, ends_s, _most(span, max_bytes)))
@@ -251,7 +251,10 @@ def _ask(address: str, headers: dict, terms: Terms) -> tuple[httpx.Response, boo
         if step:
             raise TransferError(f"a redirect to no address ({error})") from None
         raise InputError(
-            where=address, found=f"no address ({error})", expected="an address", fix="correct it"
+            where=address,
+            found=f"text that is no address ({error})",
+            expected="an address such as https://host/path",
+            fix="correct it",
         ) from None
     raise TransferError(f"more than {_REDIRECTS} redirects")
 
@@ -346,8 +349,8 @@ def _check_answer(
         raise InputError(
             where=address,
             found=f"HTTP {status}",
-            expected="a file",
-            fix="correct the address or the access to it",
+            expected="a file that can be read without a login",
+            fix="correct the address, or place a copy of the file by hand",
         )
     if "html" in answer.headers.get("Content-Type", ""):
         raise ContentError("a web page (HTML)")

@@ -259,7 +259,7 @@ def _rows_of_well(path: str, plate: str, well: str) -> dict[int, pd.DataFrame]:
 
 def _masked_cells(mask: dict, screen: dict, window: Window | None, archive: dict) -> np.ndarray:
     if not mask:
-        raise TileError("no mask")
+        raise TileError("no mask of this tile at cells.masks")
     shape = tile_shape(screen["tile_size_px"])
     return cells_of_mask(read_mask(next(iter(mask.values())), shape, window, archive))
 

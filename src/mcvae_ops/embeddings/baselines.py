@@ -192,7 +192,7 @@ def _check_features(plates: Sequence[Plate], index: str) -> None:
             where=index,
             found=f"{n_cells} cells, {n_featured} of them with features",
             expected="features of every cell",
-            fix="make the tables of features again",
+            fix="delete the folder features, and Snakemake makes it again",
         )
 
 

@@ -45,7 +45,7 @@ def mitotic_indices(cells: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
         elif name == "all":
             raise InputError.missing(
                 where="shards/index.parquet",
-                what=f"a mitotic cell among {int(cells['is_ntc'].sum())} NTC cells",
+                what=f"every mitotic cell among {int(cells['is_ntc'].sum())} NTC cells",
                 why="the mitotic index is relative to the mitotic fraction of NTC cells",
                 fix="check cells.columns.stage, or {stage} in cells.table, and screen.mitotic",
             )

@@ -48,7 +48,7 @@ function fillPanel(id, shown) {
   panel.dataset.key = key;
   delete panel.dataset.shown;
   if (DATA.montages[gene]) panel.append(...montage(id, gene, level === "guide" ? i : null));
-  else if (DATA.channels.length) panel.append(element("p", "No picture: control crops are shown in the lower half of the picture of each gene."));
+  else if (DATA.channels.length) panel.append(element("p", say("No picture of its own: the lower half of the picture of each gene shows control crops.")));
   if (given) panel.append(...givenState(gene, given));
 }
 
@@ -64,7 +64,7 @@ function givenState(gene, { pictures, words }) {
 }
 
 function pinButton(id, shown) {
-  const button = element("button", id === "pinned" ? "Put away" : "Keep beside the next", { type: "button" });
+  const button = element("button", id === "pinned" ? "Remove" : "Keep to compare", { type: "button" });
   button.hidden = id === "details" && state.pinned?.name === shown.name;
   button.onclick = () => pin(id === "pinned" ? null : shown);
   return button;

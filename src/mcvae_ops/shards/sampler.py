@@ -188,11 +188,12 @@ class BalancedSampler:
         if batch_size % (2 * size) or 2 * len(perturbed) < batch_size or len(controls) < size:
             raise InputError(
                 where="configuration key training.batch_size",
-                found=f"{batch_size} for {len(perturbed)} perturbed and {len(controls)} NTC cells, "
-                f"and {size} GPUs",
-                expected=f"a multiple of {2 * size}, half of which is at most the perturbed "
-                "training cells, and any NTC training cells",
-                fix="change it, the split, or the rule's resource gpu",
+                found=f"{batch_size} with {len(perturbed)} perturbed and {len(controls)} NTC "
+                f"training cells on {size} processes (one per GPU)",
+                expected=f"a multiple of {2 * size} that is at most twice the number of perturbed "
+                "training cells, and at least one NTC training cell for each process",
+                fix="lower it, or change the split, screen.control, or the resource gpu of the "
+                "rule train_model",
             )
         self.half, self._shape = batch_size // (2 * size), crops.shape
         cell_bytes = 2 * int(np.prod(crops.shape))

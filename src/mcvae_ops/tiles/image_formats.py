@@ -50,7 +50,7 @@ class PngImage:
     def __init__(self, path: str | Path) -> None:
         self._content = Path(path).read_bytes()
         if self._content[12:16] != b"IHDR":
-            raise TileError("no PNG")
+            raise TileError("damaged file: a PNG without its header (IHDR)")
         # Pixels are decoded when their number is known to be right: 2 MB may hold 2 GB of them.
         width, height, bits, colours = struct.unpack(">IIBB", self._content[16:26])
         samples = _SAMPLES_OF_PNG[colours]

@@ -63,7 +63,7 @@ def read_tile(
     by_group = sorted(enumerate(channels), key=lambda item: item[1].group)
     for group, members in groupby(by_group, key=lambda item: item[1].group):
         if group not in paths:
-            raise TileError(f"no file of {group}")
+            raise TileError(f"no file of channel group {group}")
         positions, of_group = zip(*members, strict=True)
         with opened_image(paths[group], archive) as image:
             planes = projected_planes(

@@ -54,5 +54,5 @@ def _letters(axes: list | None, n_axes: int) -> str:
         return "TCZYX"[-n_axes:]
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in axes]
     if len(names) != n_axes or any(len(name) != 1 for name in names):
-        raise TileError(f"axes {', '.join(names)} of an array of {n_axes} axes")
+        raise TileError(f"metadata name the axes {', '.join(names)}, but the array has {n_axes}")
     return "".join(names).upper()

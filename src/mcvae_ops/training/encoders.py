@@ -158,7 +158,7 @@ def _normalised(images: Tensor, settings: Mapping) -> Tensor:
     for name, numbers in (("mean", mean), ("std", std)):
         if len(numbers) not in (1, images.shape[1]):
             raise InputError(
-                where=f"input.{name} of an encoder",
+                where=f"configuration key input.{name} of the encoder",
                 found=f"{len(numbers)} numbers",
                 expected=f"one, or {images.shape[1]}: one for each channel that it sees at a time",
                 fix="correct it, or input.repeat",
@@ -171,7 +171,7 @@ def _vectors(encoder: Encoder, images: Tensor) -> np.ndarray:
     if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InputError(
-            where="an encoder",
+            where="output of the encoder",
             found=f"{shape} for {len(images)} images",
             expected=f"a tensor of shape ({len(images)}, dimensions)",
             fix="export it with a last layer that gives one vector per image",
@@ -179,7 +179,7 @@ def _vectors(encoder: Encoder, images: Tensor) -> np.ndarray:
     vectors = found.detach().float().cpu().numpy()
     if not np.isfinite(vectors).all():
         raise InputError(
-            where="an encoder",
+            where="output of the encoder",
             found="a vector that is not finite",
             expected="finite numbers",
             fix="check input.range, mean and std of the encoder",

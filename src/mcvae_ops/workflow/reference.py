@@ -12,11 +12,11 @@ from mcvae_ops.workflow.configuration import read_yaml
 
 HEAD = """# Configuration
 
-A run reads several files, each laid over the one before:
+A run reads several files; each is merged over the one before:
 
 1. `defaults.yaml` holds the default of every key of the method. Every run reads it first.
 2. The file of a screen says what the screen is, and which defaults do not suit it. Without
-   `--configfile` it is `config.yaml`.
+   `--configfile`, it is `config.yaml`.
 3. Overlays change some keys of a screen, for example to add a model.
 
 ```
@@ -31,16 +31,19 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 | `defaults.yaml` | the default of every key of the method |
 | `config.yaml` | a simulated screen |
 | `compounds.yaml` | a second simulated screen: 5 stains, compounds instead of genes |
+| `digits.yaml` | handwritten digits over textures, as a screen (`make digits`) |
 | `funk2022.yaml` | the paper's screen, S-BIAD394: 12.2 TB |
 | `funk2022_pilot.yaml` | 17 tiles of two of its wells: 9.5 GB |
-| `published.yaml` | the paper's own gene profiles: its figures 2B, 4 and 5 from real data |
+| `published.yaml` | the authors' gene profiles: figures 2B, 4A to 4C and 5 from real data |
+| `periscope.yaml`, `jump.yaml`, `bbbc021.yaml`, `nf1.yaml` | parts of other public screens |
+| `arrayed.yaml` | overlay of `config.yaml`: one gene in each well |
 | `claims.yaml` | overlay of `config.yaml`: a larger screen that tests the claims |
 | `dcvae.yaml` | overlay of any screen: one more model |
 | `evaluation/` | overlays of `config.yaml`: models compared on three further screens |
 
 ## How files merge
 
-| the upper file has | the result |
+| the later file has | the result |
 |---|---|
 | a section: `training: {epochs: 20}` | the other keys of the section keep their values |
 | a single value or a list: `training: {seeds: [0, 1]}` | replaces the value, or the whole list |
@@ -51,17 +54,19 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 Entries are what you name yourself: the plates of `screen.plates`, the models of `models` and
 `encoders`, those of `embeddings`, the channels of `alignment.measure`, the lists of
 `archive.annotations.pairs`, the profiles of `evaluation.profiles`. An overlay adds to them. To
-replace them, name the new ones and write null for each old one; null for a name that no lower file
-has is an error. `simulate.library`
-has a fixed set of keys: an overlay changes those that it names. One table of `cells` or `labels` is
-merged key by key, a list of tables is replaced.
-`screen.channels`, `simulate.library.groups` and all other lists are replaced as a whole.
+replace them, name the new ones and write null for each old one. Null for a name that no earlier
+file has is an error.
 
-In the tables below, a key without a default must be set. There are two exceptions: the keys of a
-section that is null by default (`screen.duplicates`, `evaluation`) must be set only if you set the
-section, and the section `simulate` with its defaults counts only for a simulated screen. A wrong
-value, a missing key, an unknown key or the old name of a key ends the run in one sentence before
-the first job; `snakemake -n` checks a configuration without running anything.
+One table of `cells` or `labels` is merged key by key. `screen.channels`, `simulate.library.groups`
+and all other lists, also lists of tables, are replaced as a whole.
+
+In the tables below, a key without a default must be set, with these exceptions: where the last
+column says what holds without the key; the keys of `cells`, `labels`, `models` and `encoders`, of
+which you write those that you need; the keys of a section that is null by default
+(`screen.duplicates`, `evaluation`), unless you set the section; and the section `simulate`, unless
+the screen is simulated. A wrong value, a missing key, an unknown key or the old name of a key ends
+the run in one sentence before the first job. `snakemake -n` checks a configuration without running
+anything.
 
 `make docs` writes this page from `workflow/schemas/config.schema.yaml` and `defaults.yaml`.
 """

@@ -105,7 +105,7 @@ def _read_groups(
                 where=path,
                 found=f"{len(present)} features",
                 expected=f"the {len(expected)} features of {features[0]}",
-                fix="measure the features of all plates again",
+                fix="delete the folder features, and Snakemake makes it again",
             )
         for at, values in _features_of_wanted(index, plate_of.get(path), names, wanted.index):
             members = wanted.iloc[at]
