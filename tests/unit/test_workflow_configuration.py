@@ -251,7 +251,7 @@ def test_names_that_users_give_are_those_that_the_page_names():
     sections = {".".join(path) for path in named_sections(read_yaml(SCHEMA))}
     assert sections == {
         "screen.plates", "models", "encoders", "embeddings", "alignment.measure",
-        "archive.annotations.pairs", "evaluation.profiles",
+        "archive.annotations.pairs", "evaluation.profiles", "exports.ops_standard.metadata",
     }  # fmt: skip
 
 
