@@ -14,6 +14,7 @@ from mcvae_ops.figures.draw import read_tables
 from mcvae_ops.figures.figs_counterfactuals import KINDS, SHOWN, use_of_s
 
 GAP_PX, MAGNIFIED = 2, 2
+POWER = 3  # models see the arcsinh of counts, in which dim parts are bright; crops show counts
 
 
 def counterfactual_pictures(paths: Sequence[str], channels: Sequence[dict]) -> dict[str, dict]:
@@ -68,7 +69,7 @@ def coloured(cells: pd.DataFrame, channels: Sequence[dict]) -> dict[str, np.ndar
         x = here["x"] + here["cell"] * (size + GAP_PX)
         for kind, rows in here.groupby("kind"):
             place = rows["y"], x[rows.index]
-            sheets[kind][place] += grey[rows.index].to_numpy()[:, None] * colour
+            sheets[kind][place] += grey[rows.index].to_numpy()[:, None] ** POWER * colour
     return {kind: (255 * np.minimum(sheet, 1)).astype(np.uint8) for kind, sheet in sheets.items()}
 
 

@@ -53,7 +53,8 @@ snakemake --configfile my.yaml --config commercial_use=true   # one key on the c
 
 Entries are what you name yourself: the plates of `screen.plates`, the models of `models` and
 `encoders`, those of `embeddings`, the channels of `alignment.measure`, the lists of
-`archive.annotations.pairs`, the profiles of `evaluation.profiles`. An overlay adds to them. To
+`archive.annotations.pairs`, the profiles of `evaluation.profiles`, what
+`exports.ops_standard.metadata` holds. An overlay adds to them. To
 replace them, name the new ones and write null for each old one. Null for a name that no earlier
 file has is an error.
 
