@@ -3,6 +3,7 @@
 import copy
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -138,7 +139,7 @@ def written(tmp_path_factory) -> dict:
     for store, row, column in zip(*stores.wells.values(), strict=True):
         ops_images(str(run / "files.parquet"), str(index), str(run / "consensus.parquet"), None,
                    screen, config["alignment"], config["crop"], config["archive"],
-                   stores.plates[store], stores.well(store, row, column), str(run / "cache"),
+                   stores.plates[store], stores.well(SimpleNamespace(store=store, row=row, column=column)), str(run / "cache"),
                    str(here / f"{store}.zarr/{row}/{column}"))  # fmt: skip
     ops_plate(str(index), WELLS, screen["channels"], PLATE, str(here / f"{store}.zarr/zarr.json"))
     ops_reading(config, str(root / "collection_metadata.yaml"), str(run / "ops_standard.yaml"))

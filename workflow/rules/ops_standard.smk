@@ -14,20 +14,13 @@ OUTPUTS
     results/{screen}/ops_standard.yaml                     a configuration that reads the collection
 """
 
+from pathlib import PurePath
+
 STANDARD = config["exports"]["ops_standard"]
 AGGREGATION = aggregation_name(SCREEN, STANDARD["title"])
 COLLECTION = "results/{screen}/ops_standard"
+VISUALIZATION = f"visualizations/{'-'.join(PurePath(EMBEDDINGS.main).parts)}"
 STORES = ImageStores(AGGREGATION, config["screen"]["plates"])
-
-
-def plate_folder(wildcards) -> str:
-    """The plate of a store of images, as paths spell it."""
-    return folder_name(STORES.plates[wildcards.store])
-
-
-def well_name_of(wildcards) -> str:
-    """The well of a group in a store, as the configuration spells it."""
-    return STORES.well(wildcards.store, wildcards.row, wildcards.column)
 
 
 rule ops_metadata:
@@ -171,13 +164,13 @@ rule ops_images:
         files="results/{screen}/manifest/files.parquet",
         index="results/{screen}/shards/index.parquet",
         consensus=lambda wildcards: (
-            f"results/{SCREEN}/alignment/{plate_folder(wildcards)}.consensus.parquet"
+            f"results/{SCREEN}/alignment/{STORES.plate_folder(wildcards)}.consensus.parquet"
         ),
         illumination=branch(
             config["crop"]["illumination"],
             then=lambda wildcards: (
-                f"results/{SCREEN}/illumination/{plate_folder(wildcards)}"
-                f"/{folder_name(well_name_of(wildcards))}.npy"
+                f"results/{SCREEN}/illumination/{STORES.plate_folder(wildcards)}/"
+                f"{folder_name(STORES.well(wildcards))}.npy"
             ),
         ),
     output:
@@ -215,7 +208,7 @@ rule ops_images:
         crop=config["crop"],
         cache="results/{screen}/archive",
         plate=lambda wildcards: STORES.plates[wildcards.store],
-        well=well_name_of,
+        well=STORES.well,
     script:
         "../scripts/ops_images.py"
 
@@ -277,8 +270,8 @@ rule ops_standard:
             file=[
                 "cell_data.parquet",
                 "metadata/perturbation_library.csv",
-                f"visualizations/{EMBEDDINGS.main.replace('/', '-')}/aggregated_data.h5ad",
-                f"visualizations/{EMBEDDINGS.main.replace('/', '-')}/examples.zarr",
+                f"{VISUALIZATION}/aggregated_data.h5ad",
+                f"{VISUALIZATION}/examples.zarr",
             ],
         ),
         branch(

@@ -53,9 +53,13 @@ class ImageStores:
         names = ("store", "row", "column")
         self.wells = {name: [key[k] for key in self._wells] for k, name in enumerate(names)}
 
-    def well(self, store: str, row: str, column: str) -> str:
-        """Return the name of a well."""
-        return self._wells[store, row, column]
+    def plate_folder(self, wildcards) -> str:
+        """Return the plate of ``wildcards.store``, as paths spell it."""
+        return folder_name(self.plates[wildcards.store])
+
+    def well(self, wildcards) -> str:
+        """Return the well of store, row and column among `wildcards`, as it is configured."""
+        return self._wells[wildcards.store, wildcards.row, wildcards.column]
 
 
 def writes_images(config: dict) -> bool:
