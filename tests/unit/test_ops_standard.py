@@ -137,9 +137,10 @@ def written(tmp_path_factory) -> dict:
                  str(shown / "examples.zarr"))  # fmt: skip
     stores = ImageStores(name, screen["plates"])
     for store, row, column in zip(*stores.wells.values(), strict=True):
+        well = stores.well(SimpleNamespace(store=store, row=row, column=column))
         ops_images(str(run / "files.parquet"), str(index), str(run / "consensus.parquet"), None,
                    screen, config["alignment"], config["crop"], config["archive"],
-                   stores.plates[store], stores.well(SimpleNamespace(store=store, row=row, column=column)), str(run / "cache"),
+                   stores.plates[store], well, str(run / "cache"),
                    str(here / f"{store}.zarr/{row}/{column}"))  # fmt: skip
     ops_plate(str(index), WELLS, screen["channels"], PLATE, str(here / f"{store}.zarr/zarr.json"))
     ops_reading(config, str(root / "collection_metadata.yaml"), str(run / "ops_standard.yaml"))
