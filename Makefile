@@ -7,7 +7,7 @@
 # make test-runs  the tests that run whole screens and trainings: killed, damaged, on hostile servers
 # make test-slurm  the tests on a real SLURM (Debian: slurm-wlm, munge, slurmdbd, mariadb-server)
 # make lanes  what needs no torch, under other Pythons with the newest pandas and NumPy (LANES: python3.12 python3.13)
-# make calibration  do p values and intervals mean what they say? (simulated truth; 35 minutes of processor, estimated)
+# make calibration  do p values and intervals mean what they say? (simulated truth; 39 minutes of processor)
 # make lint   ruff, snakefmt, snakemake --lint
 # make rehearsal  every rule on tables of the paper's screen: memory and time (SIZE: fractions of its cells)
 # make bench  measurements (tests/performance)
