@@ -190,7 +190,7 @@ def test_mistakes_are_named(screen, cells, crops, tmp_path):
     for wrong in ((perturbed, controls, 15), (perturbed[:3], controls, 16)):
         with pytest.raises(InputError, match="batch_size"):
             BalancedSampler(crops, *wrong, 0, HELD)
-    with pytest.raises(InputError, match="0 NTC cells"):
+    with pytest.raises(InputError, match="0 NTC training cells"):
         BalancedSampler(crops, perturbed, controls[:0], 16, 0, HELD)
     splits = str(tmp_path / "splits.parquet")
     write_parquet(pa.table({"cell_id": ["other"], "split": ["train"]}), splits)
