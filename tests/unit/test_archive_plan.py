@@ -10,6 +10,8 @@ import pytest
 
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
+from mcvae_ops.archive.image_places import Places
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.archive.plan import plan
 from mcvae_ops.benchmarks.covariates.positions import well_position
 from mcvae_ops.errors import InputError
@@ -18,18 +20,27 @@ from tests.helpers.configurations import merged, whole
 from tests.helpers.documented_tables import check_columns
 
 ROOM = "https://host/Files"
+SIZE_BYTES = {"A594": 70_093_776, "AF750": 70_093_776, "DAPI-GFP": 140_188_994}  # of S-BIAD394
 
 
 @pytest.fixture(scope="module")
-def listed(shared, tmp_path_factory):
-    """List the images of a shipped configuration from the real list of files, once."""
+def listed(tmp_path_factory):
+    """List the images of a shipped configuration, each of the size that it has in the archive."""
 
     @cache
     def call(name):
         folder, config = tmp_path_factory.mktemp(name), whole(merged(name))
+        screen, files = config["screen"], str(folder / "files.parquet")
+        places = list(Places(screen).all())
+        images = pd.DataFrame(
+            {
+                "path": map(Pattern(screen["images"]).fill, places),
+                "size": [SIZE_BYTES[place["channel"]] for place in places],
+            }
+        )
+        images.to_parquet(files)
         paths = {"manifest": str(folder / "manifest"), "left_out": str(folder / "left.tsv")}
-        table = str(shared / "data/archive/s-biad394_six_plates.parquet")
-        list_files(config["archive"] | {"root": ROOM, "files": table}, config["screen"], **paths)
+        list_files(config["archive"] | {"root": ROOM, "files": files}, screen, **paths)
         return paths
 
     return call
@@ -37,7 +48,7 @@ def listed(shared, tmp_path_factory):
 
 @pytest.fixture
 def planned(listed, tmp_path, monkeypatch):
-    """Plan one of the shipped configurations from the real list of files."""
+    """Plan one of the shipped configurations."""
     monkeypatch.setattr(plans, "_free_bytes", lambda folder: 10**14)
 
     def call(name, change=lambda config: None, has_tables=True):
