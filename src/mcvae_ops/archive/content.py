@@ -56,12 +56,8 @@ def fault_of(path: str | Path, name: str) -> str:
     if _PAGE.match(head):
         return "a web page (HTML)"
     lower = name.lower()
-    if head.startswith(_PNG_START):  # tiles are read by their content, too, whatever the name
-        return _png_fault(path)
-    if head.startswith(_TIFF_STARTS):
-        return _tiff_fault(path)
-    if lower.endswith((".tif", ".tiff", ".png")) and not head.startswith(_NUMPY_START):
-        return "no PNG" if lower.endswith("png") else "no TIFF"
+    if lower.endswith((".tif", ".tiff", ".png")):
+        return _image_fault(path, head, "PNG" if lower.endswith("png") else "TIFF")
     if lower.endswith((".parquet", ".pq")):
         return _parquet_fault(path)
     if lower.endswith(".zip"):
@@ -119,6 +115,15 @@ def digest_of(path: str | Path, algorithm: str = "sha256") -> str:
     """Return a checksum of a file, in hexadecimal digits."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, algorithm).hexdigest()
+
+
+def _image_fault(path: str | Path, head: bytes, wanted: str) -> str:
+    """Judge an image by its first bytes, as the reader of tiles does, whatever its name."""
+    if head.startswith(_PNG_START):
+        return _png_fault(path)
+    if head.startswith(_TIFF_STARTS):
+        return _tiff_fault(path)
+    return "" if head.startswith(_NUMPY_START) else f"no {wanted}"
 
 
 def _tiff_fault(path: str | Path) -> str:
