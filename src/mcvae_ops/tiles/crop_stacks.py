@@ -46,16 +46,15 @@ class Stack:
     ----------
     n_crops
         Its rows.
-    channel_names, is_mask
-        Of each channel, where the file says so (.h5sc): its name, and whether it is the mask of
-        the cell and no image; both are empty otherwise.
+    channel_names
+        Of each channel, where the file says so (.h5sc); empty otherwise.
     """
 
-    def __init__(self, array, channel_names: Sequence[str] = (), is_mask=()) -> None:
+    def __init__(self, array, channel_names: Sequence[str] = ()) -> None:
         if array.ndim < 3:
             raise TileError(f"{array.ndim} axes, expected crop, channel, y, x")
         self._array, self.n_crops = array, array.shape[0]
-        self.channel_names, self.is_mask = list(channel_names), list(is_mask)
+        self.channel_names = list(channel_names)
 
     def read(self, rows: np.ndarray) -> np.ndarray:
         """Return the crops at ascending rows, (crop, ...); each chunk of the file is read once."""
@@ -146,8 +145,7 @@ def opened_stack(address: str, archive: dict) -> Iterator[Stack]:
             if not isinstance(array, h5py.Dataset):
                 raise TileError("no data set there; name it behind the file, as in x.h5/crops#0")
             names = [_text(name) for name in array.attrs.get("channel_names", ())]
-            kinds = [_text(kind) for kind in array.attrs.get("channel_mapping", ())]
-            yield Stack(array, names, [kind == "mask" for kind in kinds])
+            yield Stack(array, names)
 
 
 def _text(value: str | bytes) -> str:
