@@ -32,9 +32,9 @@ UNPACK_ERRORS = (
 _CONTENT_RATIO = 100
 _LEAST_CONTENT_BYTES = 256 << 20
 _COPY_BYTES = 1 << 22
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_NUMPY_START = b"\x93NUMPY"
-_PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NUMPY_START = b"\x93NUMPY"
+PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 def fault_of(path: str | Path, name: str) -> str:
@@ -119,11 +119,11 @@ def digest_of(path: str | Path, algorithm: str = "sha256") -> str:
 
 def _image_fault(path: str | Path, head: bytes, wanted: str) -> str:
     """Judge an image by its first bytes, as the reader of tiles does, whatever its name."""
-    if head.startswith(_PNG_START):
+    if head.startswith(PNG_START):
         return _png_fault(path)
-    if head.startswith(_TIFF_STARTS):
+    if head.startswith(TIFF_STARTS):
         return _tiff_fault(path)
-    return "" if head.startswith(_NUMPY_START) else f"no {wanted}"
+    return "" if head.startswith(NUMPY_START) else f"no {wanted}"
 
 
 def _tiff_fault(path: str | Path) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 import imagecodecs
 import numpy as np
 
+from mcvae_ops.archive.content import NUMPY_START, PNG_START, TIFF_STARTS
 from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.errors import InputError, TileError, TransferError
 from mcvae_ops.tiles.tiff import TiffImage
@@ -92,9 +93,9 @@ class NpyImage(ArrayImage):
 
 
 FORMATS = {
-    b"\x89PNG": PngImage,
-    b"\x93NUM": NpyImage,
-    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImage),
+    PNG_START[:4]: PngImage,
+    NUMPY_START[:4]: NpyImage,
+    **dict.fromkeys(TIFF_STARTS, TiffImage),
 }
 """Formats by the first four bytes of a file; the last two are BigTIFF."""
 
