@@ -14,6 +14,11 @@ include: "profiles.smk"
 include: "ops_standard.smk"
 
 
+if MASKS:
+
+    include: "masks.smk"
+
+
 if ON_IMAGES is not None:
 
     include: "cells_on_images.smk"

@@ -24,6 +24,7 @@ from mcvae_ops.embeddings.spaces import (
 )
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
+    DISC,
     channels_from,
     control_values,
     crops_are_given,
@@ -255,7 +256,7 @@ def _check_cells(config: dict) -> None:
     if first is None or not (first["masks"] or first["segment"]):
         return
     if first["masks"]:
-        check_address(_of_masks(config), "cells.masks")
+        check_address(_of_masks(config, first["masks"]), "cells.masks")
     else:
         _check_segment(first["segment"], config["screen"])
     if not config["labels"] and config["source"] == "archive":
@@ -306,9 +307,24 @@ def _check_given_crops(config: dict) -> None:
             )
 
 
-def _of_masks(config: dict) -> dict:
+def _check_outlines(config: dict) -> None:
+    """Refuse outlines where no image is cropped, or an address that does not say of which tile."""
+    outlines = config["screen"]["outlines"]
+    if outlines in (None, DISC):
+        return
+    if config["source"] not in ("archive", "simulated"):
+        raise _wrong(
+            "screen.outlines",
+            f"masks where source is {config['source']}",
+            "nothing: no image is cropped",
+            "remove it",
+        )
+    check_address(_of_masks(config, outlines), "screen.outlines")
+
+
+def _of_masks(config: dict, address: str) -> dict:
     channels = [{"name": "mask", "group": "mask"}]
-    return config["screen"] | {"images": config["cells"][0]["masks"], "channels": channels}
+    return config["screen"] | {"images": address, "channels": channels}
 
 
 def _check_segment(segment: dict, screen: dict) -> None:
@@ -558,6 +574,7 @@ CHECKS = (
     _check_shortcuts,
     _check_encoders,
     _check_cells,
+    _check_outlines,
     _check_places,
     _check_lists,
     _check_tables,
