@@ -3,11 +3,9 @@ Masks that a screen comes with: where its cells are, or which pixels of a crop a
 
 INPUTS
     cells.masks, screen.outlines                             addresses
-    results/{screen}/shards/index.parquet                    one row per crop
 OUTPUTS
     results/{screen}/manifest/{masks,outlines}.parquet       one row per mask
     results/{screen}/manifest/{masks,outlines}_left_out.tsv  other files, counted by kind
-    results/{screen}/outlines/{plate}/{well}.parquet         one row per crop: its cell's pixels
 """
 
 
@@ -40,31 +38,3 @@ rule list_masks:
         masks=lambda wildcards: MASKS[wildcards.masks],
     script:
         "../scripts/list_masks.py"
-
-
-if OUTLINES is not None:
-
-    rule cut_outlines:
-        """Cut the masks of the cells of a well as their crops were cut."""
-        input:
-            files=f"results/{{screen}}/manifest/{OUTLINES}.parquet",
-            index="results/{screen}/shards/index.parquet",
-        output:
-            outlines="results/{screen}/outlines/{plate}/{well}.parquet",
-        log:
-            "logs/{screen}/cut_outlines/{plate}/{well}.log",
-        benchmark:
-            "benchmarks/{screen}/cut_outlines/{plate}/{well}.tsv"
-        retries: 3
-        conda:
-            "../../envs/cpu.yaml"
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(120),
-            archive_slots=1,
-        params:
-            screen=select(config["screen"], "tile_size_px", "cut_px"),
-            crop=select(config["crop"], "size_px", "max_failed_fraction"),
-            cache="results/{screen}/archive",
-        script:
-            "../scripts/cut_outlines.py"

@@ -19,6 +19,11 @@ if MASKS:
     include: "masks.smk"
 
 
+if OUTLINES is not None:
+
+    include: "outlines.smk"
+
+
 if ON_IMAGES is not None:
 
     include: "cells_on_images.smk"

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from skimage.draw import ellipse
 
-from mcvae_ops.cells.outlines import cut_outlines
+from mcvae_ops.cells.masked_crops import cut_outlines
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
 from mcvae_ops.shards.crops import Crops
