@@ -278,14 +278,15 @@ def _check_given_crops(config: dict) -> None:
                 "the first table of cells, whose rows are the cells",
                 "move it there",
             )
-    if crops_are_given(config["cells"]) and config["source"] != "crops":
+    given = crops_are_given(config["cells"])
+    if given and config["source"] not in ("crops", "embeddings"):
         raise _wrong(
             "cells.columns.crop",
             f"crops where source is {config['source']}",
             "source: crops, which reads them in place of images",
             "set source: crops, or remove the column",
         )
-    if config["source"] != "crops" or not config["cells"]:
+    if not given or config["source"] != "crops":
         return
     screen, first = config["screen"], config["cells"][0]
     beside = {
