@@ -142,7 +142,7 @@ def _check_chain(config: dict) -> None:
 def _check_images(config: dict) -> None:
     """Refuse an address of images that cannot be read, or wells that are named twice."""
     screen = config["screen"]
-    if config["source"] != "crops":
+    if config["source"] != "crops" and not crops_are_given(config["cells"]):
         check_address(screen)
     for plate, wells in screen["plates"].items():
         # A simulated archive names its folders after the plates.
