@@ -36,6 +36,7 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     config["benchmarks"]["shortcuts"] = ["density", "surroundings", "untrained"]
     encoder = {"file": "torch:mean", "input": {"size_px": 16}, "licence": "MIT", "commercial": True}
     config["models"]["vit"] = {"encoder": encoder}
+    config["profiles"]["whitened_cellprofiler"] = True
     config["evaluation"] = evaluation_of("tiny")
     comparison = "results/evaluation/model_comparison.md"
     return config, {

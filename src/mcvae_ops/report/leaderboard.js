@@ -91,7 +91,7 @@ function drawLadder(tasks, rows) {
   $("climb").hidden = $("family").value === OVERVIEW || isEvery() || tasks.length < 2 || ranked.length < 2;
   if ($("climb").hidden) return;
   const higher = DATA.families[tasks[0][1].family].higher_is_better, step = Math.max(96, Math.min(150, 900 / tasks.length));
-  const left = 60, line = 20, top = 22 + 15 * Math.max(...tasks.map(([, task]) => lines(task.rung).length)), places = new Map(ranked.map((one) => [one, []]));
+  const left = 200, line = 20, top = 22 + 15 * Math.max(...tasks.map(([, task]) => lines(task.rung).length)), places = new Map(ranked.map((one) => [one, []]));
   tasks.forEach(([key], x) => {
     const there = ranked.filter((one) => one.scores[key]).sort((a, b) => (higher ? 1 : -1) * (b.scores[key].value - a.scores[key].value));
     there.forEach((one, rank) => places.get(one).push([left + x * step, top + rank * line]));
@@ -111,8 +111,10 @@ function drawLadder(tasks, rows) {
     if (one.is_control) stroke["stroke-dasharray"] = "5 4";
     parts.push(svg("polyline", { points: dots.map((dot) => dot.join()).join(" "), ...stroke }));
     dots.forEach(([cx, cy]) => parts.push(svg("circle", { cx, cy, r: 3.5, fill: colour })));
-    const [x, y] = dots[dots.length - 1];
-    parts.push(svg("text", { x: x + 10, y: y + 4, ...(one.is_control ? { "font-style": "italic" } : {}) }, titled(one)));
+    const slant = one.is_control ? { "font-style": "italic" } : {};
+    for (const [[x, y], by, anchor] of [[dots[0], -10, "end"], [dots.at(-1), 10, "start"]]) {
+      parts.push(svg("text", { x: x + by, y: y + 4, "text-anchor": anchor, ...slant }, titled(one)));
+    }
   }
   $("ladder").replaceChildren(...parts);
   for (const [name, value] of Object.entries({ width, height: top + ranked.length * line, "aria-label": `Ranks of ${ranked.length} representations` })) $("ladder").setAttribute(name, value);
