@@ -104,11 +104,12 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 
-# The whole screen (SIZE=1) takes 35 GB of disk. RULES names some rules alone; WELLS=2 is two wells, with features.
+# The whole screen (SIZE=1) takes 35 GB of disk. RULES names some rules alone; WELLS=2 is two wells, with features;
+# EMBEDDINGS=1 judges a table of embeddings.
 SIZE ?= 0.02 0.1
 rehearsal: .venv/installed
 	$(BIN)/python -m tests.performance.rehearsal results/rehearsal --sizes $(SIZE) $(if $(RULES),--rules $(RULES)) \
-		$(if $(WELLS),--wells $(WELLS)) $(if $(PERMUTATIONS),--permutations $(PERMUTATIONS))
+		$(if $(WELLS),--wells $(WELLS)) $(if $(PERMUTATIONS),--permutations $(PERMUTATIONS)) $(if $(EMBEDDINGS),--embeddings)
 
 bench: .venv/installed
 	$(BIN)/pytest tests/performance --override-ini=addopts= -s -m "not gpu"
