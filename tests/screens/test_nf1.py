@@ -19,14 +19,11 @@ from tests.helpers.recipes import copy_repository
 from tests.helpers.runs import environment
 
 GENOTYPES = {"B7": "Null", "D6": "WT", "D7": "Null", "F7": "Null", "H12": "Null"}
-BLOCKS = re.findall(
-    r"^```(bash|python)\n(.*?)^```",
-    (ROOT / "docs/tutorial.md").read_text(),
-    re.MULTILINE | re.DOTALL,
-)
-ADDRESS = re.search(r"https://github\.com/cytomining/CytoDataFrame", BLOCKS[0][1])[0]
-FOLDER = re.search(r"sparse-checkout set (\S+)", BLOCKS[0][1])[1]
-COMMIT = re.search(r"checkout (\w{40})", BLOCKS[0][1])[1]
+PAGE = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+ADDRESS = "https://github.com/cytomining/CytoDataFrame"
+FOLDER = re.search(r"sparse-checkout set (\S+)", PAGE)[1]
+COMMIT = re.search(r"checkout (\w{40})", PAGE)[1]
 
 
 def git(*arguments: str, folder: Path) -> str:
