@@ -211,10 +211,10 @@ def numbers_of(index: Path, config: dict) -> pd.DataFrame:
     """Return a benchmark of two embeddings, of pixels and of features, by the rules' functions."""
     run = index.parents[1]
     splits, cells, table = (f"{run}/shards/{name}" for name in ("splits", "cells", "neighbours"))
-    embeddings = [
-        f"{run}/embeddings/{name}/0.parquet" for name in ("random_pixels", "cellprofiler")
-    ]
-    assign_splits(str(index), config["split"], splits)
+    models = ("random_pixels", "cellprofiler")
+    embeddings = [f"{run}/embeddings/{model}/0.parquet" for model in models]
+    for_few_cells = {"fractions": {"train": 0.6, "validation": 0.2, "test": 0.2}}
+    assign_splits(str(index), config["split"] | for_few_cells, splits)
     training_cells(str(index), splits, cells)
     project_pixels(str(index), cells, "random_pixels", 0, 1, 0, embeddings[0])
     cellprofiler_pca(str(index), splits, [f"{run}/features/{PLATE}.parquet"], 3, 0, embeddings[1])
