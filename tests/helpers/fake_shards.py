@@ -135,6 +135,14 @@ def train_model_arguments(shards: Path, out: Path, model: dict, training: dict) 
     }
 
 
+def embedding_arguments(trained: dict, embedding: Path | str) -> dict:
+    """Return the keyword arguments of `embed_cells` for what was trained."""
+    names = ("index", "cells", "weights", "model", "training", "model_name", "seed")
+    kept = {name: trained[name] for name in names}
+    kept |= {"part": 0, "parts": 1, "log_variance": False}
+    return kept | {"embedding": str(embedding)}
+
+
 def train_in_process(arguments: dict, variables: dict[str, str], log: str) -> None:
     """Train in a process of its own, which a test may stop; what is logged goes to a file."""
     os.environ |= variables

@@ -14,11 +14,18 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from mcvae_ops.training.embed import embed_cells
 from mcvae_ops.training.minibatches import Minibatches
 from mcvae_ops.training.precision import Precision
 from mcvae_ops.training.train import train_model
 from tests.helpers import training_step
-from tests.helpers.fake_shards import MCVAE, TRAINING, train_model_arguments, write_fake_screen
+from tests.helpers.fake_shards import (
+    MCVAE,
+    TRAINING,
+    embedding_arguments,
+    train_model_arguments,
+    write_fake_screen,
+)
 
 pytestmark = [
     pytest.mark.gpu,
@@ -54,6 +61,16 @@ def test_a_gpu_trains_as_a_cpu_does(precision, tmp_path):
         elbo[device] = [row["negative_elbo"] for row in rows if row["phase"] == "validation"]
     gained = elbo["cpu"][0] - elbo["cpu"][-1]
     assert elbo["cuda"][-1] == pytest.approx(elbo["cpu"][-1], abs=0.2 * gained)
+    # The weights of one device serve on the other.
+    vectors = {}
+    for device in ("cpu", "cuda"):
+        embedding = embedding_arguments(arguments, str(tmp_path / f"{device}.parquet"))
+        embedding["training"] = settings | {"device": device}
+        embed_cells(**embedding)
+        names = [f"{space}_{k:02d}" for space in "sz" for k in range(2)]
+        table = pq.read_table(embedding["embedding"], columns=names)
+        vectors[device] = np.stack([table[name].to_numpy() for name in names])
+    np.testing.assert_allclose(vectors["cuda"], vectors["cpu"], atol=0.05, rtol=0.05)
 
 
 def test_loader_keeps_up(screen):

@@ -35,6 +35,15 @@ def test_dependence_is_one_of_a_variable_with_itself_and_about_zero_if_independe
     assert dependence(torch.ones(9, 9), kernel[:9, :9]).item() == pytest.approx(0.0, abs=1e-3)
 
 
+def test_kernels_with_further_axes_are_compared_one_by_one():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 40, 3, generator=generator, dtype=torch.float64)
+    columns = [gaussian_kernel(column[:, None]) for column in x.T]
+    torch.testing.assert_close(gaussian_kernel(x.T[..., None]), torch.stack(columns))
+    expected = torch.stack([dependence(column, gaussian_kernel(y)) for column in columns])
+    torch.testing.assert_close(dependence(torch.stack(columns), gaussian_kernel(y)), expected)
+
+
 def test_minimising_it_finds_the_direction_that_does_not_know_the_label():
     generator = torch.Generator().manual_seed(0)
     label = torch.randint(3, (600,), generator=generator)

@@ -39,6 +39,7 @@ from tests.helpers.fake_shards import (
     MCVAE,
     TRAINING,
     VAE,
+    embedding_arguments,
     train_model_arguments,
     write_fake_screen,
 )
@@ -55,14 +56,6 @@ def trained(shards, tmp_path_factory):
     arguments = train_model_arguments(shards, out, MCVAE, TRAINING | {"epochs": 40})
     train_model(**arguments)
     return arguments
-
-
-def embedding_arguments(trained: dict, embedding: Path | str) -> dict:
-    """Return the keyword arguments of `embed_cells` for what was trained."""
-    names = ("index", "cells", "weights", "model", "training", "model_name", "seed")
-    kept = {name: trained[name] for name in names}
-    kept |= {"part": 0, "parts": 1, "log_variance": False}
-    return kept | {"embedding": str(embedding)}
 
 
 def expected_of(trained: dict) -> dict:

@@ -91,7 +91,10 @@ def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -
 
 
 def background_dependence(mean_z: Tensor, mean_s: Tensor, label: Tensor) -> Tensor:
-    """Return the dependence of z on s in perturbed cells, at most 1 and about 0 if independent.
+    """Return the dependence on s of each dimension of z in perturbed cells, summed over dimensions.
+
+    Each is at most 1, and about 0 if independent. One by one, because a distance in z hides the
+    dimensions of little variance, from which a classifier reads as well as from others.
 
     No gradient reaches s: otherwise s would give way, because the images need z for more than s.
     The arm is no part of it: z may tell perturbed from control cells, because perturbations also
@@ -99,7 +102,8 @@ def background_dependence(mean_z: Tensor, mean_s: Tensor, label: Tensor) -> Tens
     """
     is_perturbed = label != NTC_LABEL
     kernel_of_s = gaussian_kernel(mean_s[is_perturbed].detach())
-    return dependence(gaussian_kernel(mean_z[is_perturbed]), kernel_of_s)
+    kernels_of_z = gaussian_kernel(mean_z[is_perturbed].T[..., None])
+    return dependence(kernels_of_z, kernel_of_s).sum()
 
 
 def label_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:

@@ -167,6 +167,11 @@ class BalancedSampler:
     in_background
         Whether windows are prefetched.
 
+    Attributes
+    ----------
+    shape
+        Of the crops of a minibatch of this rank, (cell, channel, y, x).
+
     Raises
     ------
     InputError
@@ -195,7 +200,8 @@ class BalancedSampler:
                 fix="lower it, or change the split, screen.control, or the resource gpu of the "
                 "rule train_model",
             )
-        self.half, self._shape = batch_size // (2 * size), crops.shape
+        self.half = batch_size // (2 * size)
+        self.shape = (2 * self.half, *crops.shape)
         cell_bytes = 2 * int(np.prod(crops.shape))
         n_fitting = memory_bytes // cell_bytes
         held = held_arms(len(perturbed), len(controls), n_fitting, POOL_CELLS // size)
@@ -214,11 +220,19 @@ class BalancedSampler:
         self._perturbed, self._controls = stream("perturbed", 1), stream("controls", 0)
         self.steps_per_epoch = self._perturbed.length // self.half
 
-    def minibatch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions and crops of this rank's part of the minibatch of a step (from 0)."""
+    def minibatch(self, step: int, out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions and crops of this rank's part of the minibatch of a step (from 0).
+
+        Parameters
+        ----------
+        step
+            Number of the step.
+        out
+            Memory for the crops, uint16 of `shape`; None takes new memory.
+        """
         epoch, within = divmod(step, self.steps_per_epoch)
         first = epoch * self._perturbed.length + within * self.half
-        crops = np.empty((2 * self.half, *self._shape), np.uint16)
+        crops = np.empty(self.shape, np.uint16) if out is None else out
         perturbed = self._perturbed.take(first, crops[: self.half])
         controls = self._controls.take(step * self.half, crops[self.half :])
         return np.concatenate([perturbed, controls]), crops

@@ -36,11 +36,6 @@ class Minibatch:
         moved = (column.to(device, non_blocking=True) for column in columns)
         return Minibatch(self.positions, *moved)
 
-    def pinned(self) -> "Minibatch":
-        """Return the minibatch in pinned memory, which a GPU can copy while it computes."""
-        columns = (self.crops, self.label, self.batch)
-        return Minibatch(self.positions, *(column.pin_memory() for column in columns))
-
 
 class Minibatches:
     """The minibatches of a sampler by their step, on the device.
@@ -66,10 +61,13 @@ class Minibatches:
         self._read = Prefetcher(self._make, lambda step: step + 1, in_background)
 
     def _make(self, step: int) -> Minibatch:
-        positions, crops = self._sampler.minibatch(step)
-        columns = (crops, *self._cells.labels_and_batches(positions))
-        minibatch = Minibatch(positions, *map(torch.from_numpy, columns))
-        return minibatch.pinned() if self._device.type == "cuda" else minibatch
+        # In pinned memory from the first: a GPU copies from it while it computes.
+        is_pinned = self._device.type == "cuda"
+        crops = torch.empty(self._sampler.shape, dtype=torch.uint16, pin_memory=is_pinned)
+        positions, _ = self._sampler.minibatch(step, crops.numpy())
+        numbers = map(torch.from_numpy, self._cells.labels_and_batches(positions))
+        label, batch = (column.pin_memory() if is_pinned else column for column in numbers)
+        return Minibatch(positions, crops, label, batch)
 
     @property
     def waited_s(self) -> float:

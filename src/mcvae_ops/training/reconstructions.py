@@ -62,7 +62,8 @@ def sample_table(
     """
     is_ntc = (validation.label == NTC_LABEL).cpu().numpy()
     chosen = np.concatenate([np.flatnonzero(is_ntc == arm)[:N_CELLS] for arm in (True, False)])
-    images = preprocess(validation.crops[chosen], validation.batch[chosen])
+    crops = validation.crops.cpu()[chosen]  # CUDA has no such indexing of uint16
+    images = preprocess(crops.to(validation.crops.device), validation.batch[chosen])
     columns = {"input": images} | reconstruct(
         model, images, validation.label[chosen], validation.batch[chosen]
     )
