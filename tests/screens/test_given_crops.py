@@ -10,7 +10,17 @@ import zarr
 
 from tests.conftest import ROOT
 from tests.helpers.runs import snakemake
-from tests.screens.test_nf1 import SMALL
+
+# A hundred cells: one small model, trained for seconds.
+SMALL = {
+    "models": dict.fromkeys(("vae", "cvae", "cvae_prior_s", "cvae_prior_z")),
+    "training": {"base_width": 4, "epochs": 2, "batch_size": 16, "kl_warmup_steps": 4,
+                 "input_size_px": 32, "device": "cpu"},
+    "split": {"fractions": {"train": 0.6, "validation": 0.2, "test": 0.2}},
+    "profiles": {"cellprofiler_components": 8, "permutations": 50},
+    "benchmarks": {"complexes": {"bootstrap": 20, "permutations": 20}, "umap": {"cell_fraction": 1},
+                   "covariates": {"cells_per_batch": 200}},
+}  # fmt: skip
 
 PLACES = {"A1": "crops/{0}.npy", "A2": "crops/A2.npy#{1}", "B1": "crops.zarr/B1#{1}"}
 WELLS, GENES, N_CELLS, SIZE = list(PLACES), ["nontargeting", "G1", "G2"], 60, 40

@@ -13,8 +13,10 @@ import zarr
 from scipy.stats import false_discovery_control, ttest_ind
 
 from mcvae_ops.archive.image_files import list_files
+from mcvae_ops.benchmarks.cell_neighbours import cell_neighbours
 from mcvae_ops.cells.cell_tables import split_cells
 from mcvae_ops.cells.table_parts import list_feature_parts
+from mcvae_ops.embeddings.baselines import cellprofiler_pca
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import read_frame
 from mcvae_ops.ops_standard.aggregated_data import (
@@ -41,8 +43,11 @@ from mcvae_ops.ops_standard.standard_features import standard_columns, standard_
 from mcvae_ops.screen import CONTROL
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.shards.index import index_shards
+from mcvae_ops.shards.split import assign_splits
+from mcvae_ops.shards.training_cells import training_cells
 from mcvae_ops.tiles.chunk import crop_chunk
 from mcvae_ops.tiles.consensus import plate_shifts
+from mcvae_ops.training.untrained import project_pixels
 from tests.helpers.configurations import checked
 from tests.helpers.ops_conformance import standardised, violations
 from tests.helpers.simulated import PLATE, WELLS, draw_plate, small_screen
@@ -177,12 +182,18 @@ def test_the_conformance_test_finds_what_is_broken(written, found, tmp_path):
     assert found in violations(root)
 
 
-def test_read_again_it_has_the_same_cells_labels_features_and_crops(written):
-    """So whatever comes after the index, and depends on nothing else, is the same."""
+@pytest.fixture(scope="module")
+def read_again(written) -> tuple[dict, Path]:
+    """Configuration that reads the collection, and the index of the screen that it gives."""
     described = yaml.safe_load((written["folder"] / "run/ops_standard.yaml").read_text())
     described["screen"]["name"] = "again"
     config = checked(described)
-    again = to_index(config, written["folder"] / "again")
+    return config, to_index(config, written["folder"] / "again")
+
+
+def test_read_again_it_has_the_same_cells_labels_features_and_crops(written, read_again):
+    """So whatever comes after the index, and depends on nothing else, is the same."""
+    config, again = read_again
     first, second = (read_frame(path) for path in (written["index"], again))
     pd.testing.assert_frame_equal(first, second)
     assert len(first) > 100 and first["is_ntc"].any() and (first["gene"] != CONTROL).any()
@@ -194,6 +205,28 @@ def test_read_again_it_has_the_same_cells_labels_features_and_crops(written):
     pd.testing.assert_frame_equal(features[0].loc[features[1].index], features[1])
     methods = ("models", "training", "split", "benchmarks")
     assert {key: config[key] for key in methods} == {key: written["config"][key] for key in methods}
+
+
+def numbers_of(index: Path, config: dict) -> pd.DataFrame:
+    """Return a benchmark of two embeddings, of pixels and of features, by the rules' functions."""
+    run = index.parents[1]
+    splits, cells, table = (f"{run}/shards/{name}" for name in ("splits", "cells", "neighbours"))
+    models = ("random_pixels", "cellprofiler")
+    embeddings = [f"{run}/embeddings/{model}/0.parquet" for model in models]
+    for_few_cells = {"fractions": {"train": 0.6, "validation": 0.2, "test": 0.2}}
+    assign_splits(str(index), config["split"] | for_few_cells, splits)
+    training_cells(str(index), splits, cells)
+    project_pixels(str(index), cells, "random_pixels", 0, 1, 0, embeddings[0])
+    cellprofiler_pca(str(index), splits, [f"{run}/features/{PLATE}.parquet"], 3, 0, embeddings[1])
+    cell_neighbours(str(index), splits, embeddings, config["benchmarks"]["seed"], table)
+    return pd.read_parquet(table)
+
+
+def test_read_again_it_gives_the_same_benchmark_numbers(written, read_again):
+    config, again = read_again
+    first = numbers_of(written["index"], written["config"])
+    assert len(first) > 10 and first["value"].between(0, 1).all() and first["value"].nunique() > 3
+    pd.testing.assert_frame_equal(numbers_of(again, config), first)
 
 
 def test_examples_are_the_crops_of_their_cells(written):

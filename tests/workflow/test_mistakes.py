@@ -13,6 +13,7 @@ import tifffile
 import torch
 from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from mcvae_ops.archive import plan as plans
 from mcvae_ops.archive.image_files import list_files
@@ -32,7 +33,7 @@ from mcvae_ops.training.prepare import choose_device
 from mcvae_ops.workflow.job import run
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.shorthand import in_full
-from mcvae_ops.workflow.snakefile import read_configuration
+from mcvae_ops.workflow.snakefile import check_container, read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
 from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
@@ -212,6 +213,21 @@ def test_a_wrong_configuration_stops_before_the_first_job(mistake):
     with pytest.raises(WorkflowError) as caught:
         read_configuration(as_file(config), DEFAULTS, SCHEMA, ROOT)
     assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("image", "found"), [(None, "the image is missing"), ("no.sif", "the image no.sif is missing")]
+)
+def test_jobs_do_not_run_outside_of_a_container_that_was_asked_for(image, found):
+    sentence = (
+        f"configuration key container: {found}; --sdm apptainer runs the jobs in it; name one that "
+        "is there, or leave the option out (docs/containers.md)."
+    )
+    with pytest.raises(WorkflowError) as caught:
+        check_container({"container": image}, {DeploymentMethod.APPTAINER})
+    assert str(caught.value) == sentence
+    check_container({"container": image}, {DeploymentMethod.CONDA})
+    check_container({"container": "docker://server/name:1"}, {DeploymentMethod.APPTAINER})
 
 
 # --- Mistakes that only the data show ---------------------------------------------------------

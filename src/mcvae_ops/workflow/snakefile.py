@@ -7,6 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger as terminal
+from snakemake.settings.types import DeploymentMethod
 
 from mcvae_ops.archive.annotations.list_sources import listed_sources
 from mcvae_ops.archive.table_address import table_address
@@ -166,6 +167,20 @@ def check_panels_asked(panels: DrawnPanels) -> None:
     """Say which panels there are if the command line asks for another one."""
     with _one_sentence():
         panels.check_asked(sys.argv[1:])
+
+
+def check_container(config: dict, methods: Collection[DeploymentMethod]) -> None:
+    """End Snakemake if ``--sdm apptainer`` finds no image: jobs would run outside of any."""
+    image = config["container"]
+    is_there = image is not None and all(Path(path).exists() for path in local_paths([image]))
+    if DeploymentMethod.APPTAINER in methods and not is_there:
+        with _one_sentence():
+            raise InputError.missing(
+                where="configuration key container",
+                what=f"the image {image or ''}".rstrip(),
+                why="--sdm apptainer runs the jobs in it",
+                fix="name one that is there, or leave the option out (docs/containers.md)",
+            )
 
 
 def say_targets(workflow, screen: str, panels: Collection[str]) -> None:
