@@ -1,6 +1,7 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make evaluate  compares models on three further screens, on which no model was developed
+# make leaderboard  twelve representations on these screens, side by side (results/leaderboard.html)
 # make digits   digits over textures: does the background hold what perturbations do?
 # make check  does the demo find again what was planted in its screen? (after make demo)
 # make test   the tests of units and of the workflow's plans
@@ -21,7 +22,7 @@ BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help demo screens digits evaluate check calibration test test-runs test-slurm lanes lint rehearsal bench bench-gpu docs
+.PHONY: help demo screens digits evaluate leaderboard check calibration test test-runs test-slurm lanes lint rehearsal bench bench-gpu docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -63,6 +64,14 @@ evaluate: .venv/installed
 	$(call RUN,results/evaluation/model_comparison.md --configfile $(EVALUATION))
 	@echo "Comparison of models: results/evaluation/model_comparison.md"
 
+REPRESENTATIONS := $(EVALUATION) config/evaluation/representations.yaml
+
+leaderboard: .venv/installed
+	$(call RUN,results/evaluation_a/card.json --configfile $(REPRESENTATIONS) config/evaluation/a.yaml)
+	$(call RUN,results/evaluation_b/card.json --configfile $(REPRESENTATIONS) config/evaluation/b.yaml)
+	$(call RUN,results/evaluation_c/card.json leaderboard --configfile $(REPRESENTATIONS) config/evaluation/c.yaml)
+	@echo "Leaderboard: results/leaderboard.html"
+
 # The picture of README.md, from a demo on this machine.
 resources/example.png: results/simulated/figures/fig2a.png
 	cp $< $@
@@ -95,11 +104,12 @@ lint: .venv/installed
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(SNAKEMAKE) --lint
 
-# The whole screen (SIZE=1) takes 35 GB of disk. RULES names some rules alone; WELLS=2 is two wells, with features.
+# The whole screen (SIZE=1) takes 35 GB of disk. RULES names some rules alone; WELLS=2 is two wells, with features;
+# EMBEDDINGS=1 judges a table of embeddings.
 SIZE ?= 0.02 0.1
 rehearsal: .venv/installed
 	$(BIN)/python -m tests.performance.rehearsal results/rehearsal --sizes $(SIZE) $(if $(RULES),--rules $(RULES)) \
-		$(if $(WELLS),--wells $(WELLS)) $(if $(PERMUTATIONS),--permutations $(PERMUTATIONS))
+		$(if $(WELLS),--wells $(WELLS)) $(if $(PERMUTATIONS),--permutations $(PERMUTATIONS)) $(if $(EMBEDDINGS),--embeddings)
 
 bench: .venv/installed
 	$(BIN)/pytest tests/performance --override-ini=addopts= -s -m "not gpu"

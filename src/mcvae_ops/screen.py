@@ -10,6 +10,7 @@ import numpy as np
 from mcvae_ops.errors import InputError
 
 CONTROL = "NTC"
+DISC = "disc"  # screen.outlines: a disc stands for the cell
 # What a table of cells says of each cell; the rest of its columns are features, or no use.
 COLUMNS = ("plate", "well", "tile", "y_px", "x_px", "guide", "gene")
 _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}

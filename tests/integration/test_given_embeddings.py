@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -15,14 +16,16 @@ SPACES = {  # in the order of the models of the tiny run
     "mcvae": {"salient": "mcvae_s_*", "background": "mcvae_z_*"},
 }
 COPIED = ("crop", "profiles", "benchmarks")
+PLACE = ["plate", "well", "tile", "y_px", "x_px"]
 
 
 @pytest.fixture(scope="module")
 def judged(tiny_run, tmp_path_factory) -> Path:
-    """Export the cells of the tiny run with their vectors, and judge them in a run of its own."""
+    """Export the cells of the tiny run with their vectors and crops, and judge them once more."""
     folder, results = tmp_path_factory.mktemp("judged"), tiny_run / "results/tiny"
     index = pd.read_parquet(results / "shards/index.parquet")
-    names = ["plate", "well", "tile", "y_px", "x_px", "guide", "gene", "cell_cycle_stage"]
+    names = [*PLACE, "guide", "gene", "cell_cycle_stage", "crop"]
+    index["crop"] = written_crops(index, results, folder)
     tables = [index[names], pd.read_parquet(results / "shards/splits.parquet")[["split"]]]
     for model in SPACES:
         vectors = pd.read_parquet(results / f"embeddings/{model}/0.parquet").filter(regex=LATENT)
@@ -34,6 +37,8 @@ def judged(tiny_run, tmp_path_factory) -> Path:
     config = tiny_configuration()
     screen = {name: config["screen"][name]
               for name in ("plates", "tiles", "tile_size_px", "well_grid")}  # fmt: skip
+    screen["channels"] = [{"name": channel["name"], "index": k, "colour": channel["colour"]}
+                          for k, channel in enumerate(config["screen"]["channels"])]  # fmt: skip
     lists = {name: str(tiny_run / path.replace("{screen}", "tiny"))
              for name, path in config["archive"]["annotations"].items()
              if isinstance(path, str)}  # fmt: skip
@@ -44,7 +49,7 @@ def judged(tiny_run, tmp_path_factory) -> Path:
         "screen": screen | {"name": "judged", "control": "NTC"},
         "cells": {
             "table": str(folder / "{plate}.parquet"),
-            "columns": {"stage": "cell_cycle_stage", "split": "split"},
+            "columns": {"stage": "cell_cycle_stage", "split": "split", "crop": "crop"},
         },
         "embeddings": {name: {"spaces": spaces} for name, spaces in SPACES.items()},
         "archive": {"annotations": lists},
@@ -53,6 +58,17 @@ def judged(tiny_run, tmp_path_factory) -> Path:
     done = snakemake(folder, "--cores", "2")
     assert done.returncode == 0, done.stdout[-5000:]
     return folder / "results/judged"
+
+
+def written_crops(index: pd.DataFrame, results: Path, folder: Path) -> pd.Series:
+    """Write all crops into one array, by the place of their cells; return where each is."""
+    placed = index.sort_values(PLACE)
+    shards = {shard: np.load(results / shard, mmap_mode="r") for shard in set(index["shard"])}
+    crops = [shards[shard][row] for shard, row in zip(placed["shard"], placed["row"], strict=True)]
+    np.save(folder / "crops.npy", np.stack(crops))
+    # Cells with crops are numbered by their names.
+    names = [f"{folder}/crops.npy#{k:06d}" for k in range(len(placed))]
+    return pd.Series(names, placed.index)
 
 
 def same_rows(table: str, tiny_run: Path, judged: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -75,6 +91,17 @@ def same_rows(table: str, tiny_run: Path, judged: Path) -> tuple[pd.DataFrame, p
 def test_the_numbers_are_the_same(table, tiny_run, judged):
     # But for the order in which some sums are taken.
     pd.testing.assert_frame_equal(*same_rows(table, tiny_run, judged), rtol=1e-12, atol=1e-15)
+
+
+def test_explorer_and_report_show_the_same_pictures(tiny_run, judged):
+    pictures = {
+        run: {path.name: path.read_bytes() for path in (run / "explorer").iterdir()}
+        for run in (tiny_run / "results/tiny", judged)
+    }
+    first, again = pictures.values()
+    assert first == again and len(again) > 10
+    assert not (judged / "crops").exists()  # no crop is stored a second time
+    assert "data:image/" in (judged / "report.html").read_text()
 
 
 def test_the_report_says_what_is_left_out_and_why(judged):

@@ -18,7 +18,8 @@ def rehearsed(tmp_path_factory):
     rehearsal.write_screen(folder / "results/small", config, SIZE, carried)
     rehearsal.write_embeddings(folder / "results/small", carried, 4)
     write_configuration(config, folder)
-    return folder, rehearsal.rehearse(folder, "small", RULES)
+    files = {rule: rehearsal.RULES[rule] for rule in RULES}
+    return folder, rehearsal.rehearse(folder, "small", files)
 
 
 def test_every_rule_runs_and_is_measured(rehearsed):
@@ -33,6 +34,20 @@ def test_the_library_is_that_of_the_screen(rehearsed):
     n_cells = SIZE * rehearsal.N_CELLS * 2 / 34
     assert (len(guides), guides["is_ntc"].sum()) == (252, 12)
     assert abs(guides["n_cells"].sum() / n_cells - 1) < 0.05
+
+
+def test_a_table_of_embeddings_is_judged(tmp_path):
+    carried = rehearsal.library(n_genes=60, n_guides=252, n_controls=12)
+    config = rehearsal.embedded_configuration("small", wells=2)
+    rehearsal.write_tables(tmp_path, config, SIZE / 10, carried)
+    first = ("list_feature_parts", "split_cells", "index_cells", "take_embedding")
+    table = rehearsal.rehearse(
+        tmp_path, "small", {rule: rehearsal.JUDGEMENT[rule] for rule in first}
+    )
+    assert list(table.index) == list(first) and (table["GB"] < 1).all()
+    found = pd.read_parquet(tmp_path / "results/small/embeddings/mcvae/0.parquet")
+    n_cells = SIZE / 10 * rehearsal.N_CELLS * 2 / 34
+    assert found.shape[1] == 65 and abs(len(found) / n_cells - 1) < 0.1
 
 
 def test_two_sizes_give_the_full_one():

@@ -6,6 +6,9 @@ measured looks at more than a few of them. Then every rule that reads tables of 
 them through Snakemake, one after the other, and its peak memory and time stand in a table, beside
 what the rule asks for.
 
+With ``EMBEDDINGS=1`` the screen is one of ``source: embeddings`` instead: a table with 64 numbers
+for each cell goes through the whole judgement, to its score card.
+
 ``SIZE`` is the fraction of the cells; wells, tiles, guides and genes stay as many. Two sizes give a
 slope, and with it the full size: ``make rehearsal SIZE="0.02 0.1"``. With ``WELLS=2`` the screen is
 the first two wells, and has classical features. ``PERMUTATIONS`` replaces the configured number.
@@ -14,7 +17,8 @@ the first two wells, and has classical features. ``PERMUTATIONS`` replaces the c
 import argparse
 import ast
 import subprocess
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +26,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import yaml
 from snakemake.utils import update_config
 
 from mcvae_ops.files import parquet_writer, read_table, write_parquet
@@ -80,6 +85,30 @@ RULES = {
     "altered_features": "altered_features.parquet",
 }
 """Rules that read tables of all cells, in an order in which they can run, and a file of each."""
+JUDGEMENT = {
+    "list_feature_parts": "manifest/feature_parts.parquet",
+    "split_cells": "manifest/features.tsv",
+    "index_cells": "shards/index.parquet",
+    "assign_splits": "shards/splits.parquet",
+    "take_embedding": "embeddings/mcvae/0.parquet",
+    "random_embedding": "embeddings/random/0.parquet",
+    "shortcut_embedding": "embeddings/density/0.parquet",
+    "mitotic_index": "profiles/mitotic_index.parquet",
+    "aggregate_profiles": "profiles/mcvae/0/guides.parquet",
+    "contents": "benchmarks/contents.parquet",
+    "guide_consistency": "benchmarks/guides.parquet",
+    "complexes": "benchmarks/complexes.parquet",
+    "mitosis": "benchmarks/mitosis.parquet",
+    "replicate_agreement": "benchmarks/replicates.parquet",
+    "distance_ladder": "benchmarks/ladder.parquet",
+    "covariates": "benchmarks/covariates.parquet",
+    "guide_significance": "profiles/guide_significance.parquet",
+    "functions": "benchmarks/functions.parquet",
+    "power_curve": "benchmarks/power.parquet",
+    "hits": "hits.parquet",
+    "score_card": "card.json",
+}
+"""The same of the judgement of an embedding that others made, beside random and the shortcuts."""
 OF_FEATURES = ("cellprofiler_pca", "feature_ranking", "altered_features")
 OF_SHARDS = (
     "index_shards", "assign_splits", "training_cells", "shard_statistics", "sample_crops",
@@ -271,9 +300,61 @@ def write_annotations(folder: Path, genes: np.ndarray) -> None:
         write_parquet(table, folder / f"{name}.parquet")
 
 
-def rehearse(folder: Path, name: str, rules: Sequence[str]) -> pd.DataFrame:
-    """Run rules one after the other; return rule, used and requested memory and time of each."""
-    targets = [f"results/{name}/{RULES[rule]}" for rule in rules]
+def embedded_configuration(name: str, wells: int | None = None) -> dict:
+    """The paper's screen as `source: embeddings`; if asked, the first `wells` of one plate."""
+    paper = merged("funk2022")
+    screen = {key: paper["screen"][key] for key in ("plates", "tiles", "tile_size_px", "well_grid")}
+    if wells is not None:
+        plate, names = next(iter(screen["plates"].items()))
+        screen["plates"] = {plate: names[:wells]}
+    return {
+        "source": "embeddings",
+        "screen": screen | {"name": name, "control": CONTROL},
+        "cells": {"table": "tables/{plate}.parquet", "columns": {"stage": "cell_cycle_stage"}},
+        "embeddings": {"mcvae": {"spaces": {"salient": "s_*", "background": "z_*"}}},
+        "archive": {"annotations": paper["archive"]["annotations"]},
+    }
+
+
+def write_tables(folder: Path, config: dict, size: float, carried: Library) -> None:
+    """Write a table of cells and their vectors for every plate, annotations, and the configuration.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    config, size, carried
+        See `write_screen`.
+    """
+    tiles, per_tile = tile_numbers(config["screen"]["tiles"]), N_CELLS * size / (34 * 1281)
+    effects = np.random.default_rng(1).normal(0, EFFECT_SD, (len(carried.genes), 64))
+    effects[-1] = 0
+    told = [field for field in SHARD if field.name not in ("cell_id", "is_ntc")]
+    schema = pa.schema([*told, *((n, pa.float32()) for n in (*_names("s", 32), *_names("z", 32)))])
+    number = {gene: k for k, gene in enumerate(carried.genes)}
+    for plate, wells in config["screen"]["plates"].items():
+        with parquet_writer(folder / f"tables/{plate}.parquet", schema) as writer:
+            for k, well in enumerate(wells):
+                rng = np.random.default_rng([zlib.crc32(plate.encode()), k])
+                cells = cells_of(plate, well, tiles, per_tile, carried, rng)
+                latent = rng.standard_normal((len(cells), 64), np.float32)
+                latent += effects[cells["gene"].map(number)].astype(np.float32)
+                columns = [pa.array(cells[field.name], field.type) for field in told]
+                writer.write_table(
+                    pa.Table.from_arrays([*columns, *latent.T.copy()], schema=schema)
+                )
+    annotations = folder / f"results/{config['screen']['name']}/annotations"
+    write_annotations(annotations, carried.genes[:-1])
+    (annotations / "matched.tsv").touch()  # is there, but not read
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def rehearse(folder: Path, name: str, files: Mapping[str, str]) -> pd.DataFrame:
+    """Run rules one after the other; return rule, used and requested memory and time of each.
+
+    Of a rule with several jobs, the memory is that of the largest, and times are added.
+    """
+    rules, targets = list(files), [f"results/{name}/{file}" for file in files.values()]
     subprocess.run(
         command(
             folder, *targets, "--cores", "2", "--allowed-rules", *rules,
@@ -282,20 +363,27 @@ def rehearse(folder: Path, name: str, rules: Sequence[str]) -> pd.DataFrame:
         ),
         env=environment(), check=False,
     )  # fmt: skip
-    return measured(folder / f"benchmarks/{name}").reindex(list(rules))
+    return measured(folder / f"benchmarks/{name}").reindex(rules)
 
 
 def measured(folder: Path) -> pd.DataFrame:
     """Return memory and time of each rule, used and asked, from the files of Snakemake."""
-    rows = {}
+    rows = []
     for path in folder.rglob("*.tsv"):
         job = pd.read_csv(path, sep="\t", na_values=["-"]).iloc[-1]
         asked = ast.literal_eval(job["resources"])
-        rows[job["rule_name"]] = {
-            "GB": job["max_rss"] / 1000, "CPU min": job["cpu_time"] / 60,
-            "asked GB": asked["mem_mb"] / 1000, "asked min": asked["runtime"],
-        }  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index")
+        rows.append(
+            {
+                "rule": job["rule_name"],
+                "GB": job["max_rss"] / 1000, "CPU min": job["cpu_time"] / 60,
+                "asked GB": asked["mem_mb"] / 1000, "asked min": asked["runtime"],
+            }
+        )  # fmt: skip
+    return (
+        pd.DataFrame(rows)
+        .groupby("rule")
+        .agg({"GB": "max", "CPU min": "sum", "asked GB": "max", "asked min": "max"})
+    )
 
 
 def extrapolated(tables: dict[float, pd.DataFrame]) -> pd.DataFrame:
@@ -332,20 +420,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the screens are written")
     parser.add_argument("--sizes", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--rules", nargs="+", choices=list(RULES))
+    parser.add_argument("--rules", nargs="+", choices=sorted({*RULES, *JUDGEMENT}))
+    parser.add_argument("--embeddings", action="store_true", help="judge a table of embeddings")
     parser.add_argument("--wells", type=int, help="the first wells alone, with features")
     parser.add_argument("--permutations", type=int)
     arguments = parser.parse_args()
-    default = RULES if arguments.wells else [rule for rule in RULES if rule not in OF_FEATURES]
-    tables, rules = {}, arguments.rules or default
+    every = JUDGEMENT if arguments.embeddings else RULES
+    is_left_out = () if arguments.wells or arguments.embeddings else OF_FEATURES
+    rules = arguments.rules or [rule for rule in every if rule not in is_left_out]
+    tables, suffix = {}, "-embeddings" if arguments.embeddings else ""
     for size in arguments.sizes:
-        folder = arguments.folder / f"{size:g}{f'-{arguments.wells}' if arguments.wells else ''}"
+        wells = f"-{arguments.wells}" if arguments.wells else ""
+        folder = arguments.folder / f"{size:g}{wells}{suffix}"
         folder.mkdir(parents=True, exist_ok=True)
-        config = configuration(NAME, arguments.wells, arguments.permutations)
-        write_inputs(folder, config, size, rules)
+        if arguments.embeddings:
+            config = embedded_configuration(NAME, arguments.wells)
+            if not (folder / "config.yaml").exists():
+                carried = library(N_GENES, N_GUIDES, N_CONTROL_GUIDES)
+                write_tables(folder, config, size, carried)
+        else:
+            config = configuration(NAME, arguments.wells, arguments.permutations)
+            write_inputs(folder, config, size, rules)
         written = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"{folder}: {written / 1e9:.1f} GB", flush=True)
-        tables[size] = rehearse(folder, NAME, rules)
+        tables[size] = rehearse(folder, NAME, {rule: every[rule] for rule in rules})
     print(extrapolated(tables).to_string())
 
 

@@ -101,7 +101,8 @@ def cells_of(config: dict, folder: Path) -> dict[str, str]:
     if on_images is not None:
         list_files(archive, screen, path["files"], path["left_out.tsv"])
         if on_images["masks"]:
-            list_masks(archive, screen, on_images, path["masks"], path["masks_left_out"])
+            masks = {"address": on_images["masks"], "key": "cells.masks"}
+            list_masks(archive, screen, masks, path["masks"], path["masks_left_out"])
         masks = path["masks"] if on_images["masks"] else None
         for plate, well in wells:
             consensus = consensus_of(config, plate, path["files"], folder)

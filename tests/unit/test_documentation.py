@@ -137,7 +137,11 @@ def test_tables_of_the_rules_are_described():
     outputs = "".join(re.findall(r"    output:\n(.*?)\n    \w+:", RULES, re.DOTALL))
     paths = re.findall(r'"results/\{screen\}/([^"]+\.(?:parquet|tsv|csv))"', outputs)
     files = [file for table in documented_tables() for file in table.files]
-    own = {path.replace("{arm}", "ntc") for path in paths if not path.startswith("study/")}
+    own = {
+        path.replace("{arm}", "ntc").replace("{masks}", "masks")
+        for path in paths
+        if not path.startswith("study/")
+    }
     assert own
     assert {path for path in own if not any(matches(file, path) for file in files)} == set()
 

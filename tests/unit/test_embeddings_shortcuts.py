@@ -14,7 +14,7 @@ from mcvae_ops.embeddings.shortcuts import (
     shortcut_embedding,
 )
 from mcvae_ops.files import write_parquet
-from mcvae_ops.training.untrained import embed_untrained, outside_disc, project_pixels
+from mcvae_ops.training.untrained import disc, embed_untrained, project_pixels
 from tests.helpers.fake_shards import MCVAE, TRAINING, write_fake_screen
 
 GRID = {"column_heights": [2, 2], "first_tile": 1}
@@ -76,7 +76,7 @@ def shards(tmp_path_factory):
 def project(shards, shortcut: str, out, **parts) -> pd.DataFrame:
     arguments = {"part": 0, "parts": 1} | parts
     files = (str(shards / name) for name in ("index.parquet", "cells.arrow"))
-    project_pixels(*files, shortcut, **arguments, seed=0, embedding=str(out))
+    project_pixels(*files, None, shortcut, **arguments, seed=0, embedding=str(out))
     return pd.read_parquet(out).set_index("cell_id")
 
 
@@ -98,15 +98,15 @@ def test_surroundings_do_not_see_the_cell(shards, tmp_path):
     shard = shards.parent / "crops/P/A1/000.ntc.npy"
     before = project(shards, "surroundings", tmp_path / "before.parquet")
     crops = np.load(shard)
-    altered, kept = crops.copy(), outside_disc(20)
-    altered[:, :, ~kept] = 0
+    altered, of_cell = crops.copy(), disc(20)
+    altered[:, :, of_cell] = 0
     try:
         np.save(shard, altered)
         after = project(shards, "surroundings", tmp_path / "after.parquet")
     finally:
         np.save(shard, crops)
     pd.testing.assert_frame_equal(before, after)
-    assert 0.6 < kept.mean() < 0.8
+    assert 0.2 < of_cell.mean() < 0.4
 
 
 def test_an_untrained_network_is_that_of_the_training(shards, tmp_path):

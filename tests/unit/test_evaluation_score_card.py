@@ -141,6 +141,15 @@ def test_the_split_has_one_hash_in_any_order(folder, tmp_path):
     assert hash_of(other) != split_hash(*files)
 
 
+def test_tasks_are_counted_on_which_a_shortcut_is_better(card):
+    boards, _ = merged({"ours": card})
+    true = of_model(boards[0], "true")
+    asked = [score for score in true["scores"].values() if score.get("excess_low") is not None]
+    above = sum(score["excess_low"] > 0 for score in asked)
+    assert true["against"] == {"above": above, "open": len(asked) - above, "below": 0} and above > 2
+    assert of_model(boards[0], "density")["against"]["below"] > 0
+
+
 def test_an_equal_card_adds_representations_and_takes_the_excess_anew(card):
     sent = copy.deepcopy(card)
     sent["representations"] = [copy.deepcopy(of_model(card, "true")) | {"model": "sent"}]
@@ -194,6 +203,31 @@ def test_the_page_and_the_table_hold_the_same_board(folder, tmp_path):
     assert "</script" not in page.read_text().split("const DATA = ")[1].split("\n")[0]
 
 
+def test_several_screens_stand_side_by_side_by_their_mean_places(folder, card, tmp_path):
+    paths = []
+    for k, screen in enumerate("abc"):
+        one = copy.deepcopy(card) | {"screen": screen, "split": f"{k}"}
+        if k:  # on the other two screens the true embedding loses every task
+            for model, value in (("batched", 2.0), ("true", -1.0)):
+                for score in of_model(one, model)["scores"].values():
+                    score["value"] = value
+        paths.append(str(tmp_path / f"{screen}.json"))
+        (tmp_path / f"{screen}.json").write_text(json.dumps(one))
+    path = tmp_path / "leaderboard.html"
+    leaderboard(paths, str(path), str(tmp_path / "leaderboard.tsv"))
+    with browser.page(tmp_path / "profile") as page:
+        page.open(path, 1400)
+        assert page.value("[...$('heads').rows[0].cells].map((one) => one.textContent).join()") == (
+            "Representation,Mean of all screens,a,b,c"
+        )
+        assert page.value("$('rows').rows.length") == len(card["representations"])
+        assert page.value("$('rows').rows[0].cells[0].textContent").startswith("batched")
+        assert page.value("$('climb').hidden && $('families').hidden")
+        page.value("$('board').value = '0'; $('board').onchange()")
+        assert page.value("$('rows').rows[0].cells[0].textContent").startswith("true")
+    assert page.problems == []
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", '{"format": "mcvae-ops score card 0"}', "no"])
 def test_a_file_that_is_no_card_is_told(content, tmp_path):
     path = tmp_path / "card.json"
@@ -223,5 +257,10 @@ def test_the_page_in_a_browser(folder, tmp_path):
         page.value("$('family').value = 'complexes'; $('family').onchange()")
         ladder = page.value(f"[...{headings}].map((one) => one.textContent).join()")
         assert "held-out cells, without the 5 largest complexes" in ladder
+        ladder = "document.querySelectorAll('#ladder polyline')"
+        n_ranked = "board().representations.filter((one) => one.place !== null).length"
+        assert page.value(f"{ladder}.length") == page.value(n_ranked) > 5
+        true = "[...$('rows').rows].find((row) => row.textContent.startsWith('true'))"
+        assert page.value(f"{true}.querySelector('.tally .above').style.width") == "100%"
     assert page.problems == []
     assert all(address.startswith(("file://", "data:")) for address in page.addresses)

@@ -7,7 +7,12 @@ from scipy.stats import median_abs_deviation
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_parquet
-from mcvae_ops.profiles.correct import CORRECTIONS, correct_batches, correct_profiles
+from mcvae_ops.profiles.correct import (
+    CORRECTIONS,
+    correct_batches,
+    correct_profiles,
+    whitened_cellprofiler,
+)
 
 COLUMNS = ["s_00", "s_01", "z_00", "z_01", "z_02"]
 
@@ -143,5 +148,11 @@ def test_profiles_of_corrected_cells_by_hand(tmp_path):
     expected = centred[~cells["is_ntc"]].mean(axis=0)
     profile = found.set_index("gene").loc["A", COLUMNS].to_numpy(float)
     np.testing.assert_allclose(profile, expected, atol=1e-5)
+    # The same cells, as an embedding.
+    whitened_cellprofiler(*inputs, str(tmp_path / "whitened"))
+    table = pd.read_parquet(tmp_path / "whitened")
+    expected = correct_batches(cells.assign(split="train"), latent, COLUMNS, "tvn")
+    np.testing.assert_allclose(table[COLUMNS], expected, atol=1e-6)
+    assert list(table["cell_id"]) == list(cells["cell_id"])
     with pytest.raises(InputError, match=r"profiles\.corrections: found an empty list"):
         correct_profiles(*inputs, [], *outputs)

@@ -89,6 +89,8 @@ def run(tmp_path_factory) -> dict:
         "source": "archive",
         "screen": SCREEN,
         "crops_per_gene": N,
+        "given": None,
+        "archive": {},
         "counterfactuals": write_counterfactuals(root / "benchmarks/mcvae/0"),
     }
     made |= {"html": str(root / "explorer.html"), "pictures": str(root / "explorer")}

@@ -7,9 +7,10 @@ import pytest
 import tifffile
 
 from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.files import write_parquet
 from mcvae_ops.shards.format import open_shard
 from mcvae_ops.tiles import given_crops
-from mcvae_ops.tiles.given_crops import gather_crops, read_crop
+from mcvae_ops.tiles.given_crops import GivenCrops, gather_crops, read_crop
 from tests.helpers.configurations import checked
 
 IMAGE = np.random.default_rng(0).integers(0, 4000, (2, 11, 12)).astype(np.uint16)
@@ -130,6 +131,26 @@ def test_a_job_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
         gather(tmp_path)
     gather(tmp_path)
     assert read[7:] == [f"c{k}.npy" for k in range(6, 12)]
+
+
+@pytest.mark.parametrize("where", ["files", "stack"])
+def test_crops_for_pictures_are_read_where_they_lie(tmp_path, where):
+    crops = np.stack([IMAGE + np.uint16(k) for k in range(6)])
+    for k, crop in enumerate(crops):
+        np.save(tmp_path / f"{k}.npy", crop)
+    np.save(tmp_path / "all.npy", crops)
+    names = [f"{k}.npy" if where == "files" else f"all.npy#{k}" for k in range(6)]
+    names[4] = "gone.npy"
+    table = pd.DataFrame({"cell_id": [f"c{k}" for k in range(6)], "tile": 0, "crop": names})
+    write_parquet(table, tmp_path / "index.parquet")
+    archive = {"root": str(tmp_path), "streams": 2, "retries": 0, "timeout_s": 5, "keep_raw": False}
+    place = (str(tmp_path / "index.parquet"), None, SCREEN, 8, archive, str(tmp_path / "cache"))
+    read = GivenCrops(*place).read(np.array([5, 0, 4, 2]))
+    expected = crops[[5, 0, 4, 2], ::-1, 1:9, 2:10]
+    expected[2] = 0
+    np.testing.assert_array_equal(read, expected)
+    with pytest.raises(InputError, match=r"any of 1 crops \(cell c4: .*gone\.npy"):
+        GivenCrops(*place).read(np.array([4]))
 
 
 def test_too_many_lost_crops_end_the_job(tmp_path):

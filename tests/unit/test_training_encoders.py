@@ -14,6 +14,8 @@ from torch import nn
 from mcvae_ops.errors import InputError
 from mcvae_ops.training.embed import join_embeddings
 from mcvae_ops.training.encoders import encode_cells, load_encoder, scaled
+from mcvae_ops.training.random_vit import WIDTH as WIDTH_OF_RANDOM
+from mcvae_ops.training.random_vit import _network
 from tests.helpers.fake_shards import write_fake_screen
 
 SIZE_PX, PATCH_PX, WIDTH, DIMENSIONS = 16, 8, 24, 6
@@ -179,6 +181,16 @@ def test_a_function_is_an_encoder(folder, module):
     found = vectors(encode(folder, f"{module}:brightness", "function", size_px=20, **settings))
     counts = np.load(folder / "results/crops/P/A1/000.ntc.npy")
     np.testing.assert_allclose(found[: len(counts)], counts.mean((2, 3)), rtol=1e-5)
+
+
+def test_a_random_transformer_is_the_same_in_every_run(folder):
+    settings = {"size_px": 16, "mean": 0, "std": 1, "channels": "all", "repeat": 1}
+    file = "mcvae_ops.training.random_vit:random_vit"
+    first = vectors(encode(folder, file, "random", **settings))
+    _network.cache_clear()
+    again = vectors(encode(folder, file, "again", 1, 2, **settings))
+    assert first.shape == (150, WIDTH_OF_RANDOM) and first.std(axis=0).min() > 0
+    np.testing.assert_allclose(again, first[75:], atol=1e-5)
 
 
 def test_means_of_another_number_of_channels_are_told(folder, module):

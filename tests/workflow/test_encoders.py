@@ -57,6 +57,8 @@ def test_cells_are_encoded_and_shortcuts_of_crops_are_made(here):
     planned = jobs(here, "leaderboard")
     assert planned["encode_cells"] == planned["embed_untrained"] == 2
     assert planned["project_pixels"] == 4 and planned["shortcut_embedding"] == 1
+    n_wells = sum(map(len, config["screen"]["plates"].values()))
+    assert planned["list_masks"] == 1 and planned["cut_outlines"] == n_wells
     assert planned["score_card"] == planned["contents"] == planned["distance_ladder"] == 1
 
 

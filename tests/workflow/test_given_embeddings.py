@@ -67,6 +67,16 @@ def test_nothing_is_fetched_cropped_or_trained(tmp_path):
     assert not planned.keys() & {"list_files", "crop_chunk", "train_model", "cellprofiler_pca"}
 
 
+def test_crops_beside_embeddings_are_of_pictures_alone():
+    config = read(
+        cells__columns__crop="crops.npy#{row_number}",
+        screen__channels=[{"name": "DNA"}, {"name": "actin"}],
+        crop__size_px=64,
+    )
+    assert config["screen"]["axes"] == "CYX" and config["screen"]["tile_size_px"] == 1000
+    assert config["screen"]["images"] == "none" and config["crop"]["size_px"] == 64
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
@@ -82,6 +92,8 @@ def test_nothing_is_fetched_cropped_or_trained(tmp_path):
         ({"benchmarks__shortcuts": ["density", "untrained"]},
          "configuration key benchmarks.shortcuts: found untrained, expected some of density, "
          "position, cell_count, because source is embeddings, which has no crops; leave it out."),
+        ({"cells__columns__crop": "path", "crop__size_px": 64},
+         "configuration key screen.channels: a value is missing"),
         ({"embeddings__cellprofiler": {"spaces": {"combined": "x"}}},
          "configuration key models: found 'cellprofiler', expected another name"),
         ({"profiles__compared_models": ["dinov2"]},

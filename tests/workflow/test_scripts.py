@@ -33,9 +33,10 @@ def simulated(folder: Path) -> tuple[dict, set[str]]:
     config["figures"]["panels"] += ["fig3a", "fig4a", "figqc5", "figs7"]
     config["benchmarks"]["doses"]["pattern"] = r"(\d+)$"
     config["profiles"]["embedding_jobs"] = 2
-    config["benchmarks"]["shortcuts"] = ["density", "random_pixels", "untrained"]
+    config["benchmarks"]["shortcuts"] = ["density", "surroundings", "untrained"]
     encoder = {"file": "torch:mean", "input": {"size_px": 16}, "licence": "MIT", "commercial": True}
     config["models"]["vit"] = {"encoder": encoder}
+    config["profiles"]["whitened_cellprofiler"] = True
     config["evaluation"] = evaluation_of("tiny")
     comparison = "results/evaluation/model_comparison.md"
     return config, {

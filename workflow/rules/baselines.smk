@@ -6,6 +6,7 @@ INPUTS
     results/{screen}/features/{plate}.parquet
 OUTPUTS
     results/{screen}/embeddings/{cellprofiler,random}/0.parquet   one row per cell, as in the index
+    results/{screen}/embeddings/whitened_cellprofiler/0.parquet   on request
     results/{screen}/embeddings/{shortcut}/0.parquet              density, position, cell_count
 """
 
@@ -36,6 +37,27 @@ rule cellprofiler_pca:
         seed=config["benchmarks"]["seed"],
     script:
         "../scripts/cellprofiler_pca.py"
+
+
+rule whitened_cellprofiler:
+    """CellProfiler, whitened on the controls of each batch: one more model, on request."""
+    input:
+        index="results/{screen}/shards/index.parquet",
+        splits="results/{screen}/shards/splits.parquet",
+        embedding="results/{screen}/embeddings/cellprofiler/0.parquet",
+    output:
+        whitened="results/{screen}/embeddings/whitened_cellprofiler/0.parquet",
+    log:
+        "logs/{screen}/whitened_cellprofiler.log",
+    benchmark:
+        "benchmarks/{screen}/whitened_cellprofiler.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(8000),
+        runtime=growing(60),
+    script:
+        "../scripts/whitened_cellprofiler.py"
 
 
 rule random_embedding:

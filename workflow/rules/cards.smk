@@ -116,7 +116,12 @@ rule score_card:
 rule leaderboard:
     """Score cards side by side: that of this screen, and those of leaderboard.cards."""
     input:
-        cards=[f"results/{SCREEN}/card.json", *config["leaderboard"]["cards"]],
+        # The card of this screen may be listed, too.
+        cards=list(
+            dict.fromkeys(
+                [f"results/{SCREEN}/card.json", *config["leaderboard"]["cards"]]
+            )
+        ),
     output:
         page="results/leaderboard.html",
         table="results/leaderboard.tsv",

@@ -2,13 +2,12 @@
 Cells on images: masks or a segmentation take the place of a table of cells.
 
 INPUTS
-    cells.masks, labels                                   addresses
+    labels                                                addresses
+    results/{screen}/manifest/masks.parquet               one row per mask
     results/{screen}/manifest/files.parquet               one row per image file
     results/{screen}/alignment/{plate}.consensus.parquet  usual shifts, light and focus of a plate
 OUTPUTS
     results/{screen}/manifest/labels.txt                  the tables of labels fit
-    results/{screen}/manifest/masks.parquet               one row per mask
-    results/{screen}/manifest/masks_left_out.tsv          other files, counted by kind
     results/{screen}/segmented/{plate}/{well}.parquet     one row per cell: position, features
 """
 
@@ -47,35 +46,6 @@ rule check_labels:
         | CHANNELS,
     script:
         "../scripts/check_labels.py"
-
-
-rule list_masks:
-    """List the masks of the screen's tiles."""
-    input:
-        local_paths(
-            [local_study(config["archive"]["root"]), config["archive"]["files"]]
-        ),
-    output:
-        manifest="results/{screen}/manifest/masks.parquet",
-        left_out="results/{screen}/manifest/masks_left_out.tsv",
-    log:
-        "logs/{screen}/list_masks.log",
-    benchmark:
-        "benchmarks/{screen}/list_masks.tsv"
-    retries: 3
-    localrule: True
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-        archive_slots=1,
-    params:
-        archive=select(config["archive"], "root", "files"),
-        screen=select(config["screen"], "plates", "tiles", "cut_px"),
-        origin=select(ON_IMAGES, "masks"),
-    script:
-        "../scripts/list_masks.py"
 
 
 rule segment_cells:

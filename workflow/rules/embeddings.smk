@@ -46,6 +46,15 @@ rule project_pixels:
     input:
         index="results/{screen}/shards/index.parquet",
         cells="results/{screen}/shards/cells.arrow",
+        outlines=branch(
+            lambda wildcards: wildcards.model == "surroundings" and bool(OUTLINES),
+            then=expand(
+                "results/{screen}/outlines/{plate}/{well}.parquet",
+                zip,
+                **PLACES.wells,
+                allow_missing=True,
+            ),
+        ),
     output:
         embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),
     log:

@@ -121,6 +121,18 @@ rule explorer:
             config["screen"], "name", "channels", "pixel_size_um", "organism", "words"
         ),
         crops_per_gene=config["figures"]["crops_per_gene"],
+        given=(
+            {
+                "screen": select(
+                    config["screen"], "z_planes", "projection", "axes", "counts"
+                )
+                | CHANNELS,
+                "size_px": config["crop"]["size_px"],
+                "cache": f"results/{SCREEN}/archive",
+            }
+            if CROPS_BESIDE
+            else None
+        ),
     script:
         "../scripts/explorer.py"
 
@@ -153,7 +165,7 @@ rule report:
         splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
         hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
         explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
-        pictures=branch(FROM_CROPS, then=f"results/{SCREEN}/explorer"),
+        pictures=branch(FROM_CROPS or CROPS_BESIDE, then=f"results/{SCREEN}/explorer"),
         metrics=branch(
             FROM_CELLS,
             then=expand(

@@ -14,6 +14,16 @@ include: "profiles.smk"
 include: "ops_standard.smk"
 
 
+if MASKS:
+
+    include: "masks.smk"
+
+
+if OUTLINES is not None:
+
+    include: "outlines.smk"
+
+
 if ON_IMAGES is not None:
 
     include: "cells_on_images.smk"

@@ -68,6 +68,7 @@ rule simulate_plate:
             "duplicates",
             "features",
             "mitotic",
+            "outlines",
         )
         | {
             "channels": select_each(
@@ -127,7 +128,13 @@ rule measure_features:
         runtime=growing(120),
     params:
         screen=without(
-            config["screen"], "name", "pixel_size_um", "plates", "well_grid", "words"
+            config["screen"],
+            "name",
+            "pixel_size_um",
+            "plates",
+            "well_grid",
+            "words",
+            "outlines",
         )
         | CHANNELS
         | CALLED,

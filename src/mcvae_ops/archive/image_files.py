@@ -184,20 +184,21 @@ def list_files(
     write_csv(rest.table(), left_out)
 
 
-def list_masks(archive: dict, screen: dict, origin: dict, manifest: str, left_out: str) -> None:
+def list_masks(archive: dict, screen: dict, masks: dict, manifest: str, left_out: str) -> None:
     """Rule list_masks: one row per mask of the screen's tiles, as `list_files` lists images.
 
     Parameters
     ----------
     archive, screen
         See `list_files`.
-    origin
-        masks of the first entry of ``cells``: their address.
+    masks
+        address of the masks, and the key that has it.
     manifest, left_out
         Outputs.
     """
-    masks = screen | {"images": origin["masks"], "channels": [{"name": "mask", "group": "mask"}]}
-    list_files(archive, masks, manifest, left_out, "cells.masks")
+    channels = [{"name": "mask", "group": "mask"}]
+    of_masks = screen | {"images": masks["address"], "channels": channels}
+    list_files(archive, of_masks, manifest, left_out, masks["key"])
 
 
 def check_files(

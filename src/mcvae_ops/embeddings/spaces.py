@@ -18,7 +18,8 @@ BASELINES = ("cellprofiler", "random")
 CELL_SHORTCUTS = ("density", "position", "cell_count")
 CROP_SHORTCUTS = ("surroundings", "random_pixels", "untrained")
 SHORTCUTS = CELL_SHORTCUTS + CROP_SHORTCUTS
-UNTRAINED = BASELINES + SHORTCUTS  # embeddings that no training seed changes
+WHITENED = "whitened_cellprofiler"  # profiles.whitened_cellprofiler
+UNTRAINED = (*BASELINES, *SHORTCUTS, WHITENED)  # embeddings that no training seed changes
 LATENT = re.compile(r"^[szt]_\d+$")
 # The spaces of tables that others made, and the first letter of our columns.
 LETTERS = {"salient": "s", "background": "z", "combined": "z"}

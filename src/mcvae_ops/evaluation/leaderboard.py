@@ -5,7 +5,7 @@ between two cards of a board (another list of complexes, other settings), the fi
 and the other is listed apart with the reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -141,7 +141,19 @@ def _judge(board: dict) -> None:
     for one in board["representations"]:
         own = places.get((one["model"], one["space"]))
         one["place"] = sum(own) / len(own) if own else None
+        one["against"] = _against_shortcuts(one["scores"].values())
     board["representations"].sort(key=lambda one: (one["place"] is None, one["place"] or 0.0))
+
+
+def _against_shortcuts(scores: Iterable[dict]) -> dict[str, int]:
+    """Return on how many tasks a representation is better or worse than the best shortcut.
+
+    It is, where the 95 % interval of the excess lies above or below 0; otherwise it is open.
+    """
+    asked = [score for score in scores if score.get("excess_low") is not None]
+    above = sum(score["excess_low"] > 0 for score in asked)
+    below = sum(score["excess_high"] < 0 for score in asked)
+    return {"above": above, "open": len(asked) - above - below, "below": below}
 
 
 def _labelled(board: dict) -> set[tuple[str, str]]:

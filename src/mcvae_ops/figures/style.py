@@ -61,6 +61,7 @@ MODEL_NAMES = {
     "dcvae": "dcVAE",
     "dcvae_head": "dcVAE (head alone)",
     "cellprofiler": "CellProfiler",
+    "whitened_cellprofiler": "CellProfiler (whitened)",
     "random": "random",
     "density": "density alone",
     "position": "position alone",

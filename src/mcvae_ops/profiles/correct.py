@@ -18,13 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy.stats import median_abs_deviation
 from sklearn.covariance import LedoitWolf
 
 from mcvae_ops.embeddings.embedded_cells import groups_of, is_unseen
-from mcvae_ops.embeddings.spaces import space_dimensions
+from mcvae_ops.embeddings.spaces import WHITENED, space_dimensions
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import parquet_writer, read_blocks, read_schema, write_parquet
 from mcvae_ops.profiles.aggregate import (
     GUIDE_KEYS,
     ProfileSums,
@@ -228,6 +229,32 @@ def correct_profiles(
         zip(*tables_of, strict=True), (corrected_guides, corrected_genes), strict=True
     ):
         write_parquet(pd.concat(tables, ignore_index=True), path)
+
+
+def whitened_cellprofiler(index: str, splits: str, embedding: str, whitened: str) -> None:
+    """Rule whitened_cellprofiler: write an embedding with its cells whitened by `tvn`.
+
+    Parameters
+    ----------
+    index, splits, embedding
+        Tables of cells, row-aligned; the embedding is CellProfiler's.
+    whitened
+        Output, with the columns of the embedding.
+    """
+    cells, latent = read_embedded_cells(index, splits, embedding)
+    batches, batch_of = groups_of(cells, ["batch"])
+    rows = np.flatnonzero(cells["is_ntc"].to_numpy())
+    controls = batch_of[rows], cells["split"].iloc[rows], latent[rows], latent.columns
+    fitted = Correction("tvn", batches["batch"], *controls)
+    schema, start = read_schema(embedding), 0
+    schema = schema.with_metadata({"model": WHITENED, "seed": "0"})
+    with parquet_writer(whitened, schema) as writer:
+        for block in read_blocks(embedding):
+            values = np.stack([block[name].to_numpy() for name in latent.columns], axis=1)
+            values = fitted(values, batch_of[start : start + len(values)])
+            columns = [block["cell_id"], *np.ascontiguousarray(values.T)]
+            writer.write_table(pa.table(columns, schema=schema))
+            start += len(values)
 
 
 def _inverse_root(centred: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ from mcvae_ops.report.templates import environment
 from mcvae_ops.screen import length_of, reworded
 from mcvae_ops.shards.crops import Crops
 from mcvae_ops.shards.training_cells import Cells, read_training_cells
+from mcvae_ops.tiles.given_crops import GivenCrops
 
 NEAREST = "nearest"  # the page makes buttons of the names behind it
 LISTED = 4  # altered features of a hit
@@ -258,16 +259,14 @@ def montages(
 
 
 def draw_montages(
-    index: str, cells: Cells, guide: np.ndarray, crops_per_gene: int, folder: Path
-) -> tuple[dict, int]:
-    """Write the picture of every gene; return what `montages` does, and the edge of a crop in px.
+    crops: Crops | GivenCrops, guide: np.ndarray, crops_per_gene: int, folder: Path
+) -> dict:
+    """Write the picture of every gene; return what `montages` does.
 
     Parameters
     ----------
-    index
-        Shard index.
-    cells
-        Its cells.
+    crops
+        Of all cells.
     guide
         Number of the guide of each cell.
     crops_per_gene
@@ -275,11 +274,17 @@ def draw_montages(
     folder
         Of the pictures.
     """
-    chosen, controls = choose_crops(cells, guide, crops_per_gene)
-    crops = Crops(Path(index).parents[1], cells)
+    chosen, controls = choose_crops(crops.cells, guide, crops_per_gene)
     painter = gene_pictures.Painter(crops, controls)
-    numbers = write_pictures(chosen, painter, cells.labels, folder)
-    return montages(chosen, numbers, cells, guide), crops.shape[-1]
+    numbers = write_pictures(chosen, painter, crops.cells.labels, folder)
+    return montages(chosen, numbers, crops.cells, guide)
+
+
+def _crops_of(index: str, cells: Cells, given: dict | None) -> Crops | GivenCrops | None:
+    """Return the crops of a screen, or those given beside embeddings; None if there are none."""
+    if given:
+        return GivenCrops(index, cells, **given)
+    return Crops(Path(index).parents[1], cells) if cells.shards != [""] else None
 
 
 def explorer(
@@ -295,6 +300,8 @@ def explorer(
     source: str,
     screen: dict,
     crops_per_gene: int,
+    given: dict | None,
+    archive: dict,
     html: str,
     pictures: str,
 ) -> None:
@@ -324,6 +331,10 @@ def explorer(
         name, channels, pixel_size_um, organism and words.
     crops_per_gene
         Largest number of crops of a gene.
+    given
+        Where crops are given beside embeddings: screen, size_px and cache of `GivenCrops`.
+    archive
+        Section of the configuration.
     html, pictures
         Outputs: the page, and the folder of pictures beside it.
     """
@@ -342,11 +353,9 @@ def explorer(
     }
     every = read_training_cells(cells)
     guide = _guide_numbers(index, data["guide"]["name"])
-    has_crops = every.shards != [""]
+    crops = _crops_of(index, every, given and given | {"archive": archive})
     with whole_folder(pictures) as folder:
-        data["montages"], crop_px = {}, None
-        if has_crops:
-            data["montages"], crop_px = draw_montages(index, every, guide, crops_per_gene, folder)
+        data["montages"] = draw_montages(crops, guide, crops_per_gene, folder) if crops else {}
     data["group"] = {gene: name for gene, name in group.items() if name}
     found = read_frame(hits)
     level = level_of(found)
@@ -362,7 +371,7 @@ def explorer(
     data["screen"], data["pixel_um"] = screen["name"], screen["pixel_size_um"]
     data["multiples"] = len(control_guides) >= FEWEST_CONTROLS
     data["batches"] = every.batches
-    data["channels"] = screen["channels"] if has_crops else []
+    data["channels"] = screen["channels"] if crops else []
     data["words"] = {word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")}
     data["folder"] = Path(pictures).name
     data["styles"] = style.group_styles(sorted(set(data["group"].values()), key=str.lower))
@@ -373,7 +382,7 @@ def explorer(
         .render(
             screen=screen,
             training=f"{style.model_name(first['model'])}, seed {first['seed']}",
-            crop_size=crop_px and length_of(crop_px, screen["pixel_size_um"]),
+            crop_size=crops and length_of(crops.shape[-1], screen["pixel_size_um"]),
             shown=gene_pictures.SHOWN,
             say=partial(reworded, words=screen["words"]),
             level=level,

@@ -1,6 +1,7 @@
 """The leaderboard: score cards side by side, as a page and as a table."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -31,8 +32,10 @@ def leaderboard(cards: Sequence[str], page: str, table: str) -> None:
     """
     boards, apart = merged({path: read_card(path) for path in cards})
     for board in boards:
+        spaces = Counter(one["model"] for one in board["representations"])
         for one in board["representations"]:
             one["name"] = style.model_name(one["model"])
+            one["has_spaces"] = spaces[one["model"]] > 1
             one["is_control"] = one["model"] in CONTROLS
     families = {name: asdict(family) for name, family in FAMILIES.items()}
     content = {"boards": boards, "families": families}

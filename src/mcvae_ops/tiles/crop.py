@@ -99,6 +99,12 @@ def resample(image: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     return _sample(image, shifts, 0, 0, image.shape[1:])
 
 
+def corner(centre: np.ndarray, size: int) -> tuple[int, int]:
+    """Return the first row and column of the window of a cell at `centre`; see `crop_cells`."""
+    y, x = np.floor(centre + 0.5).astype(int) - size // 2
+    return int(y), int(x)
+
+
 def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size: int) -> TileCrops:
     """Crop one window per cell, all channels in the reference frame.
 
@@ -121,7 +127,7 @@ def crop_cells(image: np.ndarray, shifts: np.ndarray, centres: np.ndarray, size:
     reasons = np.array([_why_dropped(image.shape, shifts, c, size) for c in centres], object)
     is_inside = np.array([not reason for reason in reasons], bool)
     images = np.empty((int(is_inside.sum()), len(image), size, size), np.uint16)
-    corners = [_corner(centre, size) for centre in centres[is_inside]]
+    corners = [corner(centre, size) for centre in centres[is_inside]]
     for k, (plane, (dy, dx)) in enumerate(zip(image, shifts, strict=True)):
         for target, (y, x) in zip(images[:, k], corners, strict=True):
             _crop_window(plane, y - dy, x - dx, target)
@@ -147,19 +153,14 @@ def _beyond(sample: np.ndarray, rank: int) -> int:
     return min(2 * rank // _STRIDE + _SPARE_SAMPLES, len(sample) - 1)
 
 
-def _corner(centre: np.ndarray, size: int) -> tuple[int, int]:
-    y, x = np.floor(centre + 0.5).astype(int) - size // 2
-    return int(y), int(x)
-
-
 def _why_dropped(shape: Sequence[int], shifts: np.ndarray, centre: np.ndarray, size: int) -> str:
     if not np.isfinite(centre).all():
         return "position is not a number"
-    corner = np.array(_corner(centre, size))
+    first = np.array(corner(centre, size))
     room = np.array(shape[1:]) - size
-    if (corner < 0).any() or (corner > room).any():
+    if (first < 0).any() or (first > room).any():
         return "window leaves the tile"
-    shifted = corner - shifts
+    shifted = first - shifts
     if (shifted < 0).any() or (shifted > room).any():
         return "shifted window leaves the tile"
     return ""

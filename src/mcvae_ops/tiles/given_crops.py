@@ -18,9 +18,10 @@ from mcvae_ops.archive.sources import Source
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.files import read_frame, read_schema
+from mcvae_ops.files import read_frame, read_rows, read_schema
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import channels_from, folder_name
+from mcvae_ops.shards.training_cells import Cells
 from mcvae_ops.tiles.chunk import ChunkCrops, alignment_rows, check_failed, tiles_of_chunk
 from mcvae_ops.tiles.crop_stacks import InStack, in_stack, read_stacked
 from mcvae_ops.tiles.image_formats import Image, Window, opened_image
@@ -149,6 +150,65 @@ def gather_crops(
     arms = {True: (ntc, ntc_index), False: (perturbed, perturbed_index)}
     result.write(finished, read_schema(cells), names, (plate, well, chunk), arms,
                  alignment_table, dropped)  # fmt: skip
+
+
+class GivenCrops:
+    """The crops of some cells, read where they lie: those of pictures alone are not stored again.
+
+    Attributes
+    ----------
+    cells
+        Cells of the index.
+    shape
+        (channel, y, x).
+
+    Parameters
+    ----------
+    index
+        Index whose column crop says where each crop is.
+    cells
+        See attributes.
+    screen
+        `READING_KEYS` of the configuration.
+    size_px
+        Edge of what is taken of a crop.
+    archive
+        Section of the configuration.
+    cache
+        Folder for fetched files.
+    """
+
+    def __init__(
+        self, index: str, cells: Cells, screen: dict, size_px: int, archive: dict, cache: str
+    ) -> None:
+        self.cells, self.shape = cells, (len(screen["channels"]), size_px, size_px)
+        self._index, self._screen, self._cache = index, screen, Path(cache)
+        self._archive = archive | {"root": archive["root"] or "."}
+
+    def read(self, positions: np.ndarray) -> np.ndarray:
+        """Return the crops at `positions`, all different, in their order; black where one is lost.
+
+        Raises
+        ------
+        InputError
+            If none of them can be read.
+        """
+        order = np.argsort(positions)
+        rows = read_rows(self._index, ["cell_id", "tile", "crop"], positions[order]).to_pandas()
+        fetched = stream_files(_wanted([rows], self._archive, self._cache / "raw"), self._archive)
+        found, notes = _read_batch(rows, fetched, self._screen, self.shape[-1], self._archive)
+        next(fetched, None)  # deletes the last file
+        if not notes["cells"]:
+            name, reason = next(iter(notes["failed"].items()))
+            raise InputError.missing(
+                where="cells.columns.crop",
+                what=f"any of {len(rows)} crops (cell {name}: {reason})",
+                why="pictures are made of them",
+                fix="correct the column, or leave it out",
+            )
+        crops = np.zeros((len(positions), *self.shape), np.uint16)
+        crops[order[rows["cell_id"].isin(notes["cells"])]] = found
+        return crops
 
 
 def _middle(shape: Sequence[int], size_px: int) -> Window:

@@ -24,6 +24,7 @@ from mcvae_ops.embeddings.spaces import (
 )
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
+    DISC,
     channels_from,
     control_values,
     crops_are_given,
@@ -141,7 +142,7 @@ def _check_chain(config: dict) -> None:
 def _check_images(config: dict) -> None:
     """Refuse an address of images that cannot be read, or wells that are named twice."""
     screen = config["screen"]
-    if config["source"] != "crops":
+    if config["source"] != "crops" and not crops_are_given(config["cells"]):
         check_address(screen)
     for plate, wells in screen["plates"].items():
         # A simulated archive names its folders after the plates.
@@ -255,7 +256,7 @@ def _check_cells(config: dict) -> None:
     if first is None or not (first["masks"] or first["segment"]):
         return
     if first["masks"]:
-        check_address(_of_masks(config), "cells.masks")
+        check_address(_of_masks(config, first["masks"]), "cells.masks")
     else:
         _check_segment(first["segment"], config["screen"])
     if not config["labels"] and config["source"] == "archive":
@@ -277,14 +278,15 @@ def _check_given_crops(config: dict) -> None:
                 "the first table of cells, whose rows are the cells",
                 "move it there",
             )
-    if crops_are_given(config["cells"]) and config["source"] != "crops":
+    given = crops_are_given(config["cells"])
+    if given and config["source"] not in ("crops", "embeddings"):
         raise _wrong(
             "cells.columns.crop",
             f"crops where source is {config['source']}",
             "source: crops, which reads them in place of images",
             "set source: crops, or remove the column",
         )
-    if config["source"] != "crops" or not config["cells"]:
+    if not given or config["source"] != "crops":
         return
     screen, first = config["screen"], config["cells"][0]
     beside = {
@@ -306,9 +308,16 @@ def _check_given_crops(config: dict) -> None:
             )
 
 
-def _of_masks(config: dict) -> dict:
+def _check_outlines(config: dict) -> None:
+    """Refuse an address of outlines that does not say of which tile they are."""
+    outlines = config["screen"]["outlines"]
+    if outlines not in (None, DISC) and config["source"] in ("archive", "simulated"):
+        check_address(_of_masks(config, outlines), "screen.outlines")
+
+
+def _of_masks(config: dict, address: str) -> dict:
     channels = [{"name": "mask", "group": "mask"}]
-    return config["screen"] | {"images": config["cells"][0]["masks"], "channels": channels}
+    return config["screen"] | {"images": address, "channels": channels}
 
 
 def _check_segment(segment: dict, screen: dict) -> None:
@@ -558,6 +567,7 @@ CHECKS = (
     _check_shortcuts,
     _check_encoders,
     _check_cells,
+    _check_outlines,
     _check_places,
     _check_lists,
     _check_tables,

@@ -4,7 +4,7 @@ The configuration fixes all of them, so no rule has to wait to learn the names o
 is named in the plural of a file holds keyword arguments for ``expand(..., zip, **values)``.
 """
 
-from mcvae_ops.embeddings.spaces import BASELINES, SHORTCUTS, UNTRAINED
+from mcvae_ops.embeddings.spaces import BASELINES, SHORTCUTS, UNTRAINED, WHITENED
 from mcvae_ops.screen import folder_name, tile_numbers
 from mcvae_ops.weights_header import read_header
 
@@ -59,7 +59,8 @@ class Embeddings:
     trained, all
         model and seed of every training of the run; of every embedding: those of trainings or those
         that others made, those of encoders, and the baselines: CellProfiler where cells have
-        features, random vectors and the shortcuts of ``benchmarks.shortcuts``.
+        features (whitened, too, on request), random vectors and the shortcuts of
+        ``benchmarks.shortcuts``.
     shown_models
         Models of figures 3, 4 and 5: the main one, then those compared with it.
     trained_models, stored_models
@@ -97,9 +98,11 @@ class Embeddings:
         names = [] if no_cells else [*self.encoders, *BASELINES, *shortcuts]
         if without_features(config):
             names.remove("cellprofiler")
+        elif profiles["whitened_cellprofiler"] and not no_cells:
+            names.append(WHITENED)
         baselines = [(model, 0) for model in names]
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
-        judged = {*self.shown_models, *self.encoders, "cellprofiler", *shortcuts}
+        judged = {*self.shown_models, *self.encoders, "cellprofiler", WHITENED, *shortcuts}
         shown = [pair for pair in trained + baselines if pair[0] in judged]
         self._given = config["embeddings"]
         self.trained = _columns([] if self._given else trained, "model", "seed")
@@ -113,7 +116,8 @@ class Embeddings:
     @property
     def kinds(self) -> dict[str, dict]:
         """What a score card says of each model of `all`."""
-        kinds = {"cellprofiler": "classical features", "random": "shortcut"}
+        kinds = dict.fromkeys(("cellprofiler", WHITENED), "classical features")
+        kinds |= {"random": "shortcut"}
         kinds |= dict.fromkeys(SHORTCUTS, "shortcut") | dict.fromkeys(self.encoders, "encoder")
         for name in self.all["model"]:
             learnt = "trained on this screen" if self.is_trained(name) else "not trained on it"

@@ -123,9 +123,13 @@ def _published(config: dict) -> dict:
 
 
 def _embedded(config: dict) -> dict:
-    """Return a configuration whose models are the embeddings that others made of its cells."""
-    given = {name: config[name] for name in NO_CROPS if isinstance(config.get(name), dict)}
-    config = config | {name: NO_CROPS[name] | section for name, section in given.items()}
+    """Return a configuration whose models are the embeddings that others made of its cells.
+
+    Where crops are given beside them, for pictures, their channels and size are described.
+    """
+    if not _has_crops(_tables(config.get("cells"), CELLS)):
+        given = {name: config[name] for name in NO_CROPS if isinstance(config.get(name), dict)}
+        config = config | {name: NO_CROPS[name] | section for name, section in given.items()}
     entries = config.get("embeddings")
     if not _is_section_of_spaces(entries):
         return config

@@ -12,6 +12,7 @@ from snakemake.settings.types import DeploymentMethod
 from mcvae_ops.archive.annotations.list_sources import listed_sources
 from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import DISC
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings
@@ -95,6 +96,23 @@ def cells_on_images(config: dict) -> dict | None:
         "segment": segment,
         "measure": first["measure"] is not False,
     }
+
+
+def listed_masks(config: dict) -> dict[str, dict[str, str]]:
+    """Return the masks of a screen by the name of their manifest: address, and key that has it."""
+    first = next(iter(config["cells"]), {"masks": None})
+    masks = {
+        "masks": {"address": first["masks"], "key": "cells.masks"},
+        "outlines": {"address": config["screen"]["outlines"], "key": "screen.outlines"},
+    }
+    return {name: place for name, place in masks.items() if place["address"] not in (None, DISC)}
+
+
+def outlines_of(config: dict) -> str | None:
+    """Return the manifest of the masks that outline the cells of crops; None where a disc does."""
+    masks = listed_masks(config)
+    is_disc = config["screen"]["outlines"] == DISC
+    return None if is_disc or not masks else max(masks, key=["masks", "outlines"].index)
 
 
 def cell_tables(config: dict) -> list[dict]:
