@@ -1,7 +1,7 @@
 # make demo   the simulated screen, from archive to report
 # make screens  other screens: compounds and five stains; one file per tile; 8 bits
 # make evaluate  compares models on three further screens, on which no model was developed
-# make leaderboard  twelve representations on these screens, side by side (results/leaderboard.html)
+# make leaderboard  fifteen representations on these screens, side by side (results/leaderboard.html)
 # make digits   digits over textures: does the background hold what perturbations do?
 # make check  does the demo find again what was planted in its screen? (after make demo)
 # make test   the tests of units and of the workflow's plans

@@ -67,6 +67,7 @@ RULES = {
     "sample_crops": "qc/cells_per_tile.parquet",
     "join_embeddings": "embeddings/mcvae/0.parquet",
     "random_embedding": "embeddings/random/0.parquet",
+    "shortcut_embedding": "embeddings/density/0.parquet",
     "mitotic_index": "profiles/mitotic_index.parquet",
     "aggregate_profiles": "profiles/mcvae/0/guides.parquet",
     "correct_profiles": "profiles/mcvae/0/corrected_guides.parquet",
@@ -112,7 +113,8 @@ JUDGEMENT = {
 OF_FEATURES = ("cellprofiler_pca", "feature_ranking", "altered_features")
 OF_SHARDS = (
     "index_shards", "assign_splits", "training_cells", "shard_statistics", "sample_crops",
-    "random_embedding", "mitotic_index", "cellprofiler_pca", "feature_ranking",
+    "random_embedding", "shortcut_embedding", "mitotic_index", "cellprofiler_pca",
+    "feature_ranking",
 )  # fmt: skip
 """Rules that read no embedding: it is written only for others."""
 
