@@ -216,7 +216,7 @@ def numbers_of(index: Path, config: dict) -> pd.DataFrame:
     for_few_cells = {"fractions": {"train": 0.6, "validation": 0.2, "test": 0.2}}
     assign_splits(str(index), config["split"] | for_few_cells, splits)
     training_cells(str(index), splits, cells)
-    project_pixels(str(index), cells, "random_pixels", 0, 1, 0, embeddings[0])
+    project_pixels(str(index), cells, None, "random_pixels", 0, 1, 0, embeddings[0])
     cellprofiler_pca(str(index), splits, [f"{run}/features/{PLATE}.parquet"], 3, 0, embeddings[1])
     cell_neighbours(str(index), splits, embeddings, config["benchmarks"]["seed"], table)
     return pd.read_parquet(table)

@@ -48,6 +48,7 @@ MODEL_COLOURS = {
     "dcvae": "#D55E00",
     "dcvae_head": "#4B3F72",
     "cellprofiler": "#6E6E6E",
+    "whitened_cellprofiler": "#3A3A3A",
     "random": "#B0B0B0",
 }
 MODEL_NAMES = {
