@@ -49,6 +49,7 @@ GROUPS, GENES_PER_GROUP = 17, 52
 MITOTIC_FACTORS = 146
 ARMS = 44
 
+CONTRASTED = {"shifting_groups": ["group000"], "novel_groups": ["group001"]}
 MODELS_LEFT_OUT = ("vae", "cvae", "cvae_prior_s", "cvae_prior_z")
 TEXT = pa.string()
 SHARD = pa.schema(
@@ -147,8 +148,7 @@ def configuration(name: str, wells: int | None = None, permutations: int | None 
     """The paper's screen with one trained model; if asked, of the first `wells` of one plate."""
     config = merged("funk2022")
     update_config(config, {"screen": {"name": name}, "models": dict.fromkeys(MODELS_LEFT_OUT)})
-    groups = {"shifting_groups": ["group000"], "novel_groups": ["group001"]}
-    update_config(config, {"benchmarks": {"features": groups}})
+    update_config(config, {"benchmarks": {"features": CONTRASTED}})
     if permutations is not None:
         update_config(config, {"profiles": {"permutations": permutations}})
     if wells is not None:
@@ -315,6 +315,7 @@ def embedded_configuration(name: str, wells: int | None = None) -> dict:
         "cells": {"table": "tables/{plate}.parquet", "columns": {"stage": "cell_cycle_stage"}},
         "embeddings": {"mcvae": {"spaces": {"salient": "s_*", "background": "z_*"}}},
         "archive": {"annotations": paper["archive"]["annotations"]},
+        "benchmarks": {"features": CONTRASTED},
     }
 
 
