@@ -38,10 +38,13 @@ class Progress:
             self._bar.update(n)
         if now_s - self.logged_s >= self.interval_s or self.done == self.total:
             self.logged_s = now_s
-            rate = self.done / max(now_s - self.started_s, 1e-9)
-            left_s = (self.total - self.done) / max(rate, 1e-9)
             done = f"{self.task}: {self.done} / {self.total} {self.unit}"
-            logger.info("%s, %.3g %s/s, %.0f s left", done, rate, self.unit, left_s)
+            rate = self.done / max(now_s - self.started_s, 1e-9)
+            if rate:
+                left_s = (self.total - self.done) / rate
+                logger.info("%s, %.3g %s/s, %.0f s left", done, rate, self.unit, left_s)
+            else:
+                logger.info("%s", done)
         if self._bar is not None and self.done == self.total:
             self._bar.close()
 

@@ -28,7 +28,7 @@ def build(context: Path, target: Path) -> None:
                 shutil.copytree(ROOT / source, context / place)
             else:
                 shutil.copy(ROOT / source, context / place)
-    offline = ("--no-deps", "--no-build-isolation", "--no-compile", "--target", str(target))
+    into = ("--no-deps", "--no-compile", "--target", str(target))
     for run in dockerfile()["RUN"]:
-        command = [sys.executable, "-m", *shlex.split(run), "--quiet", *offline]
+        command = [sys.executable, "-m", *shlex.split(run), "--quiet", *into]
         subprocess.run(command, cwd=context, check=True)

@@ -80,7 +80,6 @@ RULES = {
     "guide_significance": "profiles/guide_significance.parquet",
     "hits": "hits.parquet",
     "umap_profiles": "profiles/mcvae/0/umap.parquet",
-    "explorer": "explorer.html",
     "umap_cells": "benchmarks/mcvae/0/umap_cells.parquet",
     "cellprofiler_pca": "embeddings/cellprofiler/0.parquet",
     "feature_ranking": "benchmarks/features.parquet",

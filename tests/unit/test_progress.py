@@ -56,3 +56,13 @@ def test_a_log_gets_few_lines(caplog):
     (line,) = caplog.messages
     assert line.startswith("crop: 1000 / 1000 tiles, ")
     assert line.endswith("tiles/s, 0 s left")
+
+
+def test_before_the_first_unit_no_time_is_told(caplog):
+    caplog.set_level("INFO")
+    progress = Progress(4, "groups", "exchange", interval_s=0.0)
+    progress.step(0)
+    progress.step()
+    assert caplog.messages[0] == "exchange: 0 / 4 groups"
+    assert caplog.messages[1].startswith("exchange: 1 / 4 groups, ")
+    assert caplog.messages[1].endswith(" s left")
