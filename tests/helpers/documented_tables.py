@@ -58,23 +58,17 @@ def check_columns(name: str, paths: Sequence[Path]) -> None:
     }
     described = {(row.names, row.kind) for row in table.columns if ABSENT.isdisjoint(row.names)}
     any_type = {names for names, kind in described if kind == "any"}
-    typed = {row for row in written if row[1] is not None}  # text without rows has no types
-    if not typed:
-        assert {names for names, _ in written} == {names for names, _ in described}
-        return
-    assert {row for row in typed if row[0] not in any_type} == {
+    assert {row for row in written if row[0] not in any_type} == {
         row for row in described if row[0] not in any_type
     }
 
 
-def _columns_of(path: Path) -> dict[str, str | None]:
-    """Return the columns of a table and their types, in the words of the page, if it has rows."""
+def _columns_of(path: Path) -> dict[str, str]:
+    """Return the columns of a table and their types, in the words of the page."""
     if path.suffix == ".parquet":
         found = {field.name: str(field.type) for field in pq.read_schema(path)}
     else:
         table = pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",")
-        if table.empty:
-            return dict.fromkeys(table.columns)
         found = {name: str(kind) for name, kind in table.dtypes.items()}
     return {name: TYPES.get(kind, kind) for name, kind in found.items()}
 
