@@ -110,9 +110,10 @@ def listed_masks(config: dict) -> dict[str, dict[str, str]]:
 
 def outlines_of(config: dict) -> str | None:
     """Return the manifest of the masks that outline the cells of crops; None where a disc does."""
+    if config["screen"]["outlines"] == DISC:
+        return None
     masks = listed_masks(config)
-    is_disc = config["screen"]["outlines"] == DISC
-    return None if is_disc or not masks else max(masks, key=["masks", "outlines"].index)
+    return next((name for name in ("outlines", "masks") if name in masks), None)
 
 
 def cell_tables(config: dict) -> list[dict]:
