@@ -92,7 +92,7 @@ def told(latent: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     if len(names) < 2 or not latent.isfinite().all():
         return latent.new_tensor(torch.nan), latent.new_tensor(torch.nan)
     spread = latent.std(dim=0).clamp(min=1e-12)
-    kernel = gaussian_kernel((latent - latent.mean(dim=0)) / spread)
+    kernel = gaussian_kernel(latent / spread)
     fitted, tested = slice(0, None, 2), slice(1, None, 2)
     targets = torch.nn.functional.one_hot(classes).to(kernel.dtype)
     mean = targets[fitted].mean(dim=0)
