@@ -1,4 +1,4 @@
-"""Gene and well told of single cells, from planted embeddings; the digits that they are told of."""
+"""What is told of single cells, from planted embeddings; the digits that it is told of."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ N = 1200
 
 
 def accuracies(tmp_path, log_variance: float | None) -> pd.Series:
-    """s holds the gene, z the well; a collapsed dimension of z holds the gene, too."""
+    """s holds the gene, z the well; a collapsed dimension of z holds gene and arm, too."""
     rng = np.random.default_rng(0)
     gene, well = rng.integers(0, 5, N), rng.integers(0, 3, N)
     cells = pd.DataFrame({
@@ -22,7 +22,7 @@ def accuracies(tmp_path, log_variance: float | None) -> pd.Series:
     latent = rng.normal(size=(N, 4))
     latent[:, 0] += 6 * gene
     latent[:, 2] += 6 * well
-    latent[:, 3] = 1e-3 * (gene + 0.1 * latent[:, 3])
+    latent[:, 3] = 1e-3 * (gene + 5 * cells["is_ntc"] + 0.1 * latent[:, 3])
     names = ["s_00", "s_01", "z_00", "z_01"]
     table = cells[["cell_id"]].join(pd.DataFrame(latent, columns=names))
     if log_variance is not None:
@@ -46,6 +46,10 @@ def test_what_is_planted_is_told(tmp_path):
     assert found["gene", "background", "probe_accuracy", "means"] > 0.8
     assert found["gene", "background", "probe_accuracy", "samples"] < 0.35
     assert found["gene", "combined", "chance", ""] == pytest.approx(0.2, abs=0.05)
+    assert found["arm", "background", "probe_auroc", "means"] > 0.95
+    for space, form in (("background", "samples"), ("salient", "means")):
+        assert found["arm", space, "probe_auroc", form] == pytest.approx(0.5, abs=0.1)
+    assert found["arm", "combined", "chance", ""] == 0.5
 
 
 def test_without_log_variances_there_are_no_samples(tmp_path):

@@ -1,12 +1,13 @@
-"""What is told of single cells: their gene and their well, from each space, means and samples.
+"""What is told of single cells: gene, arm and well, from each space, means and samples.
 
-It shows whether the background holds what perturbations do: the gene of a perturbed cell should be
-told from s and not from z, what varies in any cell from z. A nearest-neighbour classifier on raw
-posterior means hardly sees dimensions that a model has given up; a probe on standardised ones
-does, and samples of the posterior say what a decoder can know.
+It shows whether the background holds what perturbations do: the gene of a perturbed cell, and that
+it is one, should be told from s and not from z, what varies in any cell from z. A nearest-neighbour
+classifier on raw posterior means hardly sees dimensions that a model has given up; a probe on
+standardised ones does, and samples of the posterior say what a decoder can know.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import mean_interval
+from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
 from mcvae_ops.embeddings.embedded_cells import check_aligned
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import read_frame
@@ -24,17 +26,37 @@ NEIGHBOURS = 10
 MOST_CELLS = 4000
 """Cells of a fit, and of a test; more are drawn from."""
 RIDGE = 1.0
-TASKS = {"gene": False, "well": True}
-"""What is told, and whether of control cells (or of perturbed ones)."""
+
+
+class Task(NamedTuple):
+    """What is told: classes of cells, by a column of the index.
+
+    Attributes
+    ----------
+    column
+        Column of the index whose value is told.
+    arms
+        Values of `is_ntc` of the cells; of both arms there are as many cells.
+    """
+
+    column: str
+    arms: tuple[bool, ...]
+
+
+TASKS = {
+    "gene": Task("gene", (False,)),
+    "arm": Task("is_ntc", (False, True)),
+    "well": Task("well", (True,)),
+}
 
 
 def by_neighbours(fitted: np.ndarray, known: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    """Return the class of each tested cell by its nearest neighbours, (cell,)."""
-    return KNeighborsClassifier(NEIGHBOURS).fit(fitted, known).predict(tested)
+    """Return the share of the nearest neighbours in each class, (cell, class), classes sorted."""
+    return KNeighborsClassifier(NEIGHBOURS).fit(fitted, known).predict_proba(tested)
 
 
 def by_probe(fitted: np.ndarray, known: np.ndarray, tested: np.ndarray) -> np.ndarray:
-    """Return the class of each tested cell by kernel ridge regression, (cell,).
+    """Return the scores of kernel ridge regressions, (cell, class), classes sorted.
 
     The kernel is Gaussian with the mean squared distance as bandwidth, on standardised dimensions.
     """
@@ -43,16 +65,16 @@ def by_probe(fitted: np.ndarray, known: np.ndarray, tested: np.ndarray) -> np.nd
     width = 1.0 / (2.0 * max((scaler.transform(fitted) ** 2).sum(axis=1).mean(), 1e-12))
     probe = KernelRidge(alpha=RIDGE, kernel="rbf", gamma=width)
     probe.fit(scaler.transform(fitted), np.eye(len(names))[number])
-    return names[probe.predict(scaler.transform(tested)).argmax(axis=1)]
+    return probe.predict(scaler.transform(tested))
 
 
-CLASSIFIERS = {"knn_accuracy": by_neighbours, "probe_accuracy": by_probe}
+CLASSIFIERS = {"knn": by_neighbours, "probe": by_probe}
 
 
 def cell_neighbours(
     index: str, splits: str, embeddings: Sequence[str], seed: int, benchmark: str
 ) -> None:
-    """Rule cell_neighbours: write how well gene and well of held-out cells are told.
+    """Rule cell_neighbours: write how well gene, arm and well of held-out cells are told.
 
     Parameters
     ----------
@@ -80,28 +102,42 @@ def cell_neighbours(
 def _rows(
     cells: pd.DataFrame, embedding: pd.DataFrame, identity: dict, rng: np.random.Generator
 ) -> Iterator[dict]:
-    for task, is_ntc in TASKS.items():
-        chosen = [_drawn(cells, is_ntc, split, rng) for split in ("train", "test")]
-        known, truth = (cells[task].to_numpy()[rows] for rows in chosen)
+    for item, task in TASKS.items():
+        fitted, tested = (_drawn(cells, task.arms, split, rng) for split in ("train", "test"))
+        known, truth = (cells[task.column].to_numpy()[rows] for rows in (fitted, tested))
         common = {"benchmark": "cell_neighbours", "protocol": "strict", "cells": "test",
-                  "item": task, "n": len(truth)} | identity  # fmt: skip
+                  "item": item, "n": len(truth)} | identity  # fmt: skip
         chance = pd.Series(truth).value_counts(normalize=True).iloc[0]
         yield table.row(**common, space="combined", metric="chance", value=chance)
         for space, columns in spaces_of(embedding.columns).items():
             for form, vectors in _vectors(embedding, columns, rng).items():
-                fitted, tested = (vectors[rows] for rows in chosen)
-                for metric, classify in CLASSIFIERS.items():
-                    is_told = classify(fitted, known, tested) == truth
-                    low, high = mean_interval(is_told.astype(float))
+                for classifier, classify in CLASSIFIERS.items():
+                    scores = classify(vectors[fitted], known, vectors[tested])
+                    metric, value, (low, high) = _judged(scores, known, truth)
                     yield table.row(
-                        **common, space=space, metric=metric, against=form, value=is_told.mean(),
-                        low=low, high=high, units=f"{len(is_told)} cells",
+                        **common, space=space, metric=f"{classifier}_{metric}", against=form,
+                        value=value, low=low, high=high, units=f"{len(truth)} cells",
                     )  # fmt: skip
 
 
-def _drawn(cells: pd.DataFrame, is_ntc: bool, split: str, rng: np.random.Generator) -> np.ndarray:
-    rows = np.flatnonzero((cells["is_ntc"] == is_ntc) & (cells["split"] == split))
-    return np.sort(rng.permutation(rows)[:MOST_CELLS])
+def _judged(
+    scores: np.ndarray, known: np.ndarray, truth: np.ndarray
+) -> tuple[str, float, tuple[float, float]]:
+    """Return the AUROC of two arms, or the accuracy among classes: its name, value, interval."""
+    if truth.dtype == bool:
+        (value,), terms = auroc(scores[None, :, -1], truth)
+        return "auroc", value, auroc_interval(value, terms[0], truth)
+    is_told = (np.unique(known)[scores.argmax(axis=1)] == truth).astype(float)
+    return "accuracy", is_told.mean(), mean_interval(is_told)
+
+
+def _drawn(
+    cells: pd.DataFrame, arms: tuple[bool, ...], split: str, rng: np.random.Generator
+) -> np.ndarray:
+    in_split = cells["split"] == split
+    rows = [rng.permutation(np.flatnonzero(in_split & (cells["is_ntc"] == arm))) for arm in arms]
+    n_each = min(MOST_CELLS // len(arms), *(len(of_arm) for of_arm in rows))
+    return np.sort(np.concatenate([of_arm[:n_each] for of_arm in rows]))
 
 
 def _vectors(
