@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.benchmarks.complexes.complex_retrieval import WITHOUT_LARGEST
-from mcvae_ops.benchmarks.estimates.table import OVER_SEEDS
 from mcvae_ops.report import first_screen
 
 
@@ -47,37 +45,6 @@ def test_data_are_as_good_as_their_numbers(n_dropped, n_failed, auroc, confounde
     assert f"AUROC of {auroc:.2f}" in answers[2].words
     without = first_screen.data_answers(dropped, 100, alignment(0), None, "mcvae", [])
     assert len(without) == 3
-
-
-def test_representations_are_listed_best_first_on_held_out_cells():
-    table = pd.DataFrame(
-        [
-            ("mcvae", 0, "test", 0.30, np.nan, np.nan),
-            ("mcvae", 1, "test", 0.10, np.nan, np.nan),
-            ("mcvae", OVER_SEEDS, "test", 0.20, 0.05, 0.40),
-            ("cellprofiler", 0, "test", 0.25, 0.20, 0.30),
-            ("random", 0, "test", 0.90, 0.90, 0.90),
-            ("vae", 0, "all", 0.95, 0.90, 0.99),
-        ],
-        columns=["model", "seed", "cells", "value", "low", "high"],
-    ).assign(protocol="strict", metric="average_precision", space="combined", item="CORUM",
-             level=np.nan, n=9)  # fmt: skip
-    (sentence,) = first_screen.representation_answers({"complexes": table})
-    assert sentence == (
-        "How well genes of one complex resemble each other (average precision, held-out cells): "
-        "CellProfiler 0.25 [0.20, 0.30]; mcVAE 0.20 [0.05, 0.40]."
-    )
-    others = [
-        table.assign(metric="macro_average_precision"),
-        table.assign(item=WITHOUT_LARGEST),
-    ]
-    every = first_screen.representation_answers({"complexes": pd.concat([table, *others])})
-    assert every[0] == sentence and len(every) == 3
-    assert "each complex counted alike (macro average precision," in every[1]
-    assert "without the 5 largest complexes (average precision," in every[2]
-    of_all = first_screen.representation_answers({"complexes": table[table["cells"] == "all"]})
-    assert of_all[0].endswith("all cells): VAE 0.95 [0.90, 0.99].")
-    assert first_screen.representation_answers({}) == []
 
 
 def test_steps_come_from_hits_and_warnings():

@@ -7,7 +7,15 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import roc_auc_score
 
 from mcvae_ops.models.family import Posterior
-from mcvae_ops.training.leaks import RIDGE, leak_warnings, leaks, mean_auroc, outer_half, told
+from mcvae_ops.training.leaks import (
+    LEAST_TESTED,
+    RIDGE,
+    leak_warnings,
+    leaks,
+    mean_auroc,
+    outer_half,
+    told,
+)
 
 N_GENES = 8
 
@@ -82,8 +90,14 @@ def test_without_s_or_without_a_second_class(cells):
     label, _ = cells
     values = found({"z": normal(2048, 4)}, 0.0, (label, torch.zeros(2048, dtype=torch.int64)))
     assert not [name for name in values if name.endswith("_s")]
-    assert torch.isnan(told(normal(10, 2), torch.ones(10, dtype=torch.int64))[0])
+    assert torch.isnan(told(normal(400, 2), torch.ones(400, dtype=torch.int64))[0])
     assert leak_warnings({"kl_z_ntc": None, "arm_auroc_z": float("nan")}) == {}
+
+
+def test_a_handful_of_cells_tells_nothing():
+    halves = torch.arange(2 * LEAST_TESTED) // 2 % 2
+    assert told(halves[:, None].double(), halves)[0] == 1.0
+    assert torch.tensor(told(halves[:-2, None].double(), halves[:-2])).isnan().all()
 
 
 def test_the_outer_half_is_that_of_the_field_of_view():

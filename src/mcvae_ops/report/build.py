@@ -18,7 +18,7 @@ from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
-from mcvae_ops.report import first_screen, quality_checks
+from mcvae_ops.report import first_screen, quality_checks, representations
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
@@ -322,7 +322,7 @@ def report(
             compared={panel: rows for panel, rows in compared.items() if rows},
             answers=answers,
             first_hits=shown,
-            representation=first_screen.representation_answers(benchmarks),
+            representations=representations.comparison(benchmarks, main_model),
             next_steps=first_screen.next_steps(found, quality["warnings"]),
             hits=hits_summary(found) if found is not None else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),

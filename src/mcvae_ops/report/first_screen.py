@@ -1,4 +1,4 @@
-"""What a reader wants to know first: are the data good, what are the hits, what to use, what next.
+"""What a reader wants to know first: are the data good, what are the hits, what next.
 
 A grade compares a number with the limits below; its link leads to where the number is.
 """
@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, N_LARGEST, WITHOUT_LARGEST
 from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
-from mcvae_ops.figures.source_data import average_seeds, choose
+from mcvae_ops.figures.source_data import choose
 from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
 
 FIRST_HITS = 10
@@ -29,20 +28,6 @@ GRADES = ("good", "look", "bad")
 DROPPED = (0.05, 0.5)  # share of the cells
 FAILED = (0.01, 0.2)  # share of the tiles
 BATCH_AUROC = (0.7, 0.9)  # with which control cells tell their batch; chance is 0.5
-# How well a representation does: table, metric, item, and what it measures in words.
-ALIKE = "genes of one complex resemble each other"
-RETRIEVAL = (
-    ("complexes", "average_precision", COMPLEXES, ALIKE),
-    ("complexes", "macro_average_precision", COMPLEXES, f"{ALIKE}, each complex counted alike"),
-    (
-        "complexes",
-        "average_precision",
-        WITHOUT_LARGEST,
-        f"{ALIKE}, without the {N_LARGEST} largest complexes",
-    ),
-    ("functions", "macro_recall", "", "the functional group of a gene is recognised"),
-    ("guides", "mean_average_precision", "", "guides of one gene resemble each other"),
-)
 
 
 class Answer(NamedTuple):
@@ -121,35 +106,6 @@ def data_answers(
     words = "NTC cells stand in wells of their own" if confounded else "NTC cells share the wells"
     answers.append(Answer("bad" if confounded else "good", words, "#quality"))
     return answers
-
-
-def representation_answers(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Say which representation retrieves best on cells that no model was trained on.
-
-    Parameters
-    ----------
-    tables
-        Benchmark tables by name.
-    """
-    sentences = []
-    for name, metric, item, words in RETRIEVAL:
-        if name not in tables:
-            continue
-        rows = choose(tables[name], protocol="strict", metric=metric, space="combined", item=item)
-        rows = rows[(rows["model"] != "random") & rows["level"].isna()].dropna(subset=["value"])
-        held_out = rows[rows["cells"] == "test"]
-        rows, cells = (held_out, "held-out") if len(held_out) else (rows, "all")
-        if len(rows):
-            scores = average_seeds(rows, ["model"]).sort_values("value", ascending=False)
-            listed = "; ".join(_score(score) for score in scores.itertuples())
-            metric = metric.replace("_", " ")
-            sentences.append(f"How well {words} ({metric}, {cells} cells): {listed}.")
-    return sentences
-
-
-def _score(score) -> str:
-    interval = f" [{score.low:.2f}, {score.high:.2f}]" if score.low == score.low else ""
-    return f"{style.model_name(score.model)} {score.value:.2f}{interval}"
 
 
 def next_steps(hits: pd.DataFrame | None, warnings: Sequence[str]) -> list[str]:

@@ -14,8 +14,8 @@ from mcvae_ops.errors import shown
 from mcvae_ops.figures.source_data import choose
 from mcvae_ops.files import read_codes, read_frame, write_text
 from mcvae_ops.report.data_dictionary import dictionary_rows
-from mcvae_ops.report.first_screen import RETRIEVAL
 from mcvae_ops.report.quality_checks import best_validations
+from mcvae_ops.report.representations import QUESTIONS
 from mcvae_ops.report.templates import number
 from mcvae_ops.versions import versions
 from mcvae_ops.weights_header import read_header
@@ -126,12 +126,12 @@ def scores_of(tables: dict[str, pd.DataFrame], model: str, seed: int) -> list[tu
     Parameters
     ----------
     tables
-        Benchmark tables by name; each of `RETRIEVAL` may be absent.
+        Benchmark tables by name; each of `QUESTIONS` may be absent.
     model, seed
         The training.
     """
     rows = []
-    for name, metric, item, words in RETRIEVAL:
+    for name, metric, item, _, words in QUESTIONS:
         if name not in tables:
             continue
         chosen = choose(tables[name], protocol="strict", model=model, metric=metric, item=item)

@@ -274,10 +274,15 @@ def training_warnings(summary: pd.DataFrame) -> list[str]:
         named = "; ".join(_training(training) for training in unfinished.itertuples())
         names = "All trainings" if len(unfinished) == len(summary) else named
         warnings.append(f"{names}: the last validation was the best; more epochs may help.")
+    found: dict[str, dict[str, str]] = {}
     for training in summary.itertuples():
         values = training._asdict()
-        sentences = salient_warnings(values) | leak_warnings(values)
-        warnings += [f"{_training(training)}: {sentence}." for sentence in sentences.values()]
+        for problem, sentence in (salient_warnings(values) | leak_warnings(values)).items():
+            found.setdefault(problem, {})[_training(training)] = sentence
+    for sentences in found.values():
+        (first, sentence), *others = sentences.items()
+        same = f" The same of {'; '.join(name for name, _ in others)}." if others else ""
+        warnings.append(f"{first}: {sentence}.{same}")
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:
         warnings.append(

@@ -13,6 +13,8 @@ from mcvae_ops.models.hsic import gaussian_kernel
 
 RIDGE = 1.0
 """Added to the diagonal of the kernel, whose diagonal is 1."""
+LEAST_TESTED = 100
+"""A probe of fewer cells tells nothing: the AUROC of 50 against 50 has a standard error of .06."""
 ARM_AUROC = 0.8
 """From z; perturbations that shift natural states explain some of it, so only more is a warning."""
 PLACE_AUROC = 0.7
@@ -51,7 +53,9 @@ def leaks(
         Share of the perturbed cells whose gene is told; chance is always saying the most frequent.
     batch_auroc_s, position_auroc_s
         From s of control cells: AUROC of a batch against the others, mean over batches; and of
-        cells in the outer half of their field of view. NaN where there is one batch, or no place.
+        cells in the outer half of their field of view.
+
+    NaN where `told` is; `mcvae_ops.benchmarks.cell_neighbours` has more cells.
     """
     is_perturbed = label != NTC_LABEL
     z = {"z": posterior["z"].mean, "z_samples": posterior["z"].sample(generator)}
@@ -86,10 +90,11 @@ def told(latent: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
     -------
     The area under the ROC curve of each class against the others, mean over the classes that have
     cells on both sides and are not alone; and the share of the tested cells whose class is told.
-    NaN if there is one class, or a vector is not finite.
+    NaN if there is one class, if fewer than `LEAST_TESTED` cells are tested, or if a vector is not
+    finite.
     """
     names, classes = classes.unique(return_inverse=True)
-    if len(names) < 2 or not latent.isfinite().all():
+    if len(names) < 2 or len(latent) // 2 < LEAST_TESTED or not latent.isfinite().all():
         return latent.new_tensor(torch.nan), latent.new_tensor(torch.nan)
     spread = latent.std(dim=0).clamp(min=1e-12)
     kernel = gaussian_kernel(latent / spread)
