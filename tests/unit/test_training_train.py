@@ -158,7 +158,7 @@ def test_log_variances_stand_beside_the_means_on_request(trained, tmp_path):
     best = min(metrics_of(trained, "validation"), key=lambda row: row["monitored"])
     assert kl.mean() == pytest.approx(best["kl_z"], rel=1e-3)
     assert kl[cells.label[chosen] == 0].mean() == pytest.approx(best["kl_z_ntc"], rel=1e-3)
-    assert best["nats_without_z"] > 5 and 0 <= best["arm_auroc_z"] <= 1
+    assert best["nats_without_z"] > 5
 
 
 def test_a_technical_space_is_trained_and_exported(shards, tmp_path):
