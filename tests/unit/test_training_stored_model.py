@@ -184,6 +184,15 @@ def test_the_configuration_takes_what_the_file_says(trained):
         checked(config | {"crop": config["crop"] | {"size_px": 48}})
 
 
+def test_the_example_of_a_new_plate_takes_a_trained_model(trained):
+    config = merged("config", "new_plate")
+    assert config["models"]["mcvae"] == {"weights": "results/simulated/models/mcvae/0/weights.pt"}
+    config["models"]["mcvae"] = {"weights": trained}
+    config["crop"]["size_px"], config["screen"]["pixel_size_um"] = 20, 0.65
+    assert [*checked(config)["models"]] == ["mcvae", "retrained"]
+    assert len(config["screen"]["plates"]) == 1
+
+
 @given(data=st.data())
 def test_damaged_files_end_in_a_sentence(data, trained, export, tmp_path_factory):
     source = Path(data.draw(st.sampled_from([trained, export])))
