@@ -189,8 +189,9 @@ def test_the_example_of_a_new_plate_takes_a_trained_model(trained):
     assert config["models"]["mcvae"] == {"weights": "results/simulated/models/mcvae/0/weights.pt"}
     config["models"]["mcvae"] = {"weights": trained}
     config["crop"]["size_px"], config["screen"]["pixel_size_um"] = 20, 0.65
-    assert [*checked(config)["models"]] == ["mcvae", "retrained"]
-    assert len(config["screen"]["plates"]) == 1
+    found = checked(config)
+    assert [*found["models"]] == ["mcvae", "retrained"]
+    assert [*found["screen"]["plates"]] == ["20260112_6W-SIM001C"]
 
 
 @given(data=st.data())
