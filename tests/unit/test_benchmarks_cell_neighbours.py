@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from mcvae_ops.benchmarks.cell_neighbours import cell_neighbours
+from mcvae_ops.figures.figs_cells import figs9
+from mcvae_ops.figures.style import house
 from mcvae_ops.simulate.digits import CONTROLS, REPEATS, SIZE_PX, draw_digits
 from tests.helpers.configurations import checked, merged
 
@@ -54,6 +56,32 @@ def test_what_is_planted_is_told(tmp_path):
 
 def test_without_log_variances_there_are_no_samples(tmp_path):
     assert set(accuracies(tmp_path, None).index.get_level_values("against")) == {"", "means"}
+
+
+def test_the_figure_shows_every_space_and_says_where_nothing_can_be_told(tmp_path):
+    accuracies(tmp_path, 0.0)
+    table = pd.read_parquet(tmp_path / "out.parquet")
+    with house({"perturbation": "gene", "guide": "guide", "control": "NTC"}):
+        figure, data = figs9({"cell_neighbours": table}, {}, {})
+        empty, _ = figs9({"cell_neighbours": table[:0]}, {}, {})
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["mcVAE, combined", "mcVAE, salient", "mcVAE, background"]
+    assert len(data) == len(table)
+    assert "too few cells" in empty.axes[0].get_title()
+
+
+def test_a_task_without_enough_cells_is_left_out(tmp_path):
+    accuracies(tmp_path, None)
+    splits = pd.read_parquet(tmp_path / "splits.parquet")
+    is_ntc = pd.read_parquet(tmp_path / "index.parquet")["is_ntc"]
+    splits.loc[is_ntc, "split"] = "validation"
+    splits.to_parquet(tmp_path / "splits.parquet")
+    paths = [str(tmp_path / f"{name}.parquet") for name in ("index", "splits", "mcvae/0", "out")]
+    cell_neighbours(paths[0], paths[1], [paths[2]], 0, paths[3])
+    assert set(pd.read_parquet(paths[3])["item"]) == {"gene"}
+    splits.assign(split="test").to_parquet(tmp_path / "splits.parquet")
+    cell_neighbours(paths[0], paths[1], [paths[2]], 0, paths[3])
+    assert pd.read_parquet(paths[3]).empty
 
 
 def test_a_control_is_texture_alone_and_a_handwriting_is_one_guide():

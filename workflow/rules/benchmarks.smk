@@ -499,7 +499,7 @@ rule claims:
 
 
 rule cell_neighbours:
-    """How well gene, arm and well of single cells are told from each space; on request."""
+    """How well gene, arm and well of single cells are told from each space."""
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",

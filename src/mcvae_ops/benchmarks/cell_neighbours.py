@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import mean_interval
 from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
-from mcvae_ops.embeddings.embedded_cells import check_aligned
+from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
 from mcvae_ops.embeddings.spaces import spaces_of
-from mcvae_ops.files import read_frame
+from mcvae_ops.files import read_rows, read_schema
 
 NEIGHBOURS = 10
 MOST_CELLS = 4000
@@ -50,12 +50,12 @@ TASKS = {
 }
 
 
-def by_neighbours(fitted: np.ndarray, known: np.ndarray, tested: np.ndarray) -> np.ndarray:
+def by_neighbours(fitted: pd.DataFrame, known: np.ndarray, tested: pd.DataFrame) -> np.ndarray:
     """Return the share of the nearest neighbours in each class, (cell, class), classes sorted."""
     return KNeighborsClassifier(NEIGHBOURS).fit(fitted, known).predict_proba(tested)
 
 
-def by_probe(fitted: np.ndarray, known: np.ndarray, tested: np.ndarray) -> np.ndarray:
+def by_probe(fitted: pd.DataFrame, known: np.ndarray, tested: pd.DataFrame) -> np.ndarray:
     """Return the scores of kernel ridge regressions, (cell, class), classes sorted.
 
     The kernel is Gaussian with the mean squared distance as bandwidth, on standardised dimensions.
@@ -88,31 +88,55 @@ def cell_neighbours(
     benchmark
         Output: the benchmark table.
     """
-    cells = read_frame(index, columns=["cell_id", "gene", "well", "is_ntc"])
-    cells["split"] = read_frame(splits)["split"]
+    cells = read_cells(index, ["gene", "well", "is_ntc"])
+    cells["split"] = read_cells(splits, ["split"])["split"]
+    drawn = _drawn_of_tasks(cells, np.random.default_rng(seed))
+    chosen = np.unique(np.concatenate([rows for pair in drawn.values() for rows in pair] or [[]]))
     rows = []
     for path in embeddings:
         check_aligned(index, path)
         model, name = path.split("/")[-2:]
+        columns = [name for name in read_schema(path).names if name != "cell_id"]
+        latent = read_rows(path, columns, chosen.astype(int)).to_pandas().set_index(chosen)
         identity = {"model": model, "seed": int(name.partition(".")[0])}
-        rows += _rows(cells, read_frame(path), identity, np.random.default_rng(seed))
+        rows += _rows(cells, drawn, latent, identity, np.random.default_rng(seed))
     table.write(rows, benchmark)
 
 
+def _drawn_of_tasks(
+    cells: pd.DataFrame, rng: np.random.Generator
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the rows of the cells to fit and to test, of each task that has enough of them."""
+    drawn = {
+        item: tuple(_drawn(cells, task.arms, split, rng) for split in ("train", "test"))
+        for item, task in TASKS.items()
+    }
+    return {
+        item: (fitted, tested)
+        for item, (fitted, tested) in drawn.items()
+        if len(fitted) >= NEIGHBOURS and len(tested)
+    }
+
+
 def _rows(
-    cells: pd.DataFrame, embedding: pd.DataFrame, identity: dict, rng: np.random.Generator
+    cells: pd.DataFrame,
+    drawn: dict[str, tuple[np.ndarray, np.ndarray]],
+    latent: pd.DataFrame,
+    identity: dict,
+    rng: np.random.Generator,
 ) -> Iterator[dict]:
-    for item, task in TASKS.items():
-        fitted, tested = (_drawn(cells, task.arms, split, rng) for split in ("train", "test"))
-        known, truth = (cells[task.column].to_numpy()[rows] for rows in (fitted, tested))
+    for item, (fitted, tested) in drawn.items():
+        known, truth = (
+            cells[TASKS[item].column].iloc[rows].to_numpy() for rows in (fitted, tested)
+        )
         common = {"benchmark": "cell_neighbours", "protocol": "strict", "cells": "test",
                   "item": item, "n": len(truth)} | identity  # fmt: skip
         chance = pd.Series(truth).value_counts(normalize=True).iloc[0]
         yield table.row(**common, space="combined", metric="chance", value=chance)
-        for space, columns in spaces_of(embedding.columns).items():
-            for form, vectors in _vectors(embedding, columns, rng).items():
+        for space, columns in spaces_of(latent.columns).items():
+            for form, vectors in _vectors(latent, columns, rng).items():
                 for classifier, classify in CLASSIFIERS.items():
-                    scores = classify(vectors[fitted], known, vectors[tested])
+                    scores = classify(vectors.loc[fitted], known, vectors.loc[tested])
                     metric, value, (low, high) = _judged(scores, known, truth)
                     yield table.row(
                         **common, space=space, metric=f"{classifier}_{metric}", against=form,
@@ -141,12 +165,12 @@ def _drawn(
 
 
 def _vectors(
-    embedding: pd.DataFrame, columns: list[str], rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+    latent: pd.DataFrame, columns: list[str], rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
     """Return posterior means of cells, and samples where their variances are known."""
-    means = embedding[columns].to_numpy()
+    means = latent[columns]
     of_variance = [f"log_variance_{name}" for name in columns]
-    if not set(of_variance) <= set(embedding.columns):
+    if not set(of_variance) <= set(latent.columns):
         return {"means": means}
-    spread = np.exp(embedding[of_variance].to_numpy() / 2)
+    spread = np.exp(latent[of_variance].to_numpy() / 2)
     return {"means": means, "samples": means + spread * rng.standard_normal(means.shape)}
