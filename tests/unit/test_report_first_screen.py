@@ -49,11 +49,14 @@ def test_data_are_as_good_as_their_numbers(n_dropped, n_failed, auroc, confounde
 
 def test_steps_come_from_hits_and_warnings():
     hits = pd.DataFrame({"is_hit": [True, True], "survives_confounders": [True, False]})
-    steps = first_screen.next_steps(hits, ["Train longer."])
+    steps = first_screen.next_steps(hits, ["Train longer."], [])
     assert steps[0].startswith("1 hit may be") and steps[1] == "Train longer."
-    none = first_screen.next_steps(hits.assign(is_hit=False), [])
+    none = first_screen.next_steps(hits.assign(is_hit=False), [], [])
     assert len(none) == 1 and none[0].startswith("There is no hit")
-    assert len(first_screen.next_steps(None, [str(k) for k in range(20)])) == first_screen.NEXT
+    (wells,) = first_screen.next_steps(hits.assign(is_hit=False), [], ["confounded"])
+    assert "more wells of each gene" in wells
+    many = first_screen.next_steps(None, [str(k) for k in range(20)], [])
+    assert len(many) == first_screen.NEXT
 
 
 def test_a_picture_has_cells_on_the_left_and_controls_on_the_right_in_their_colours():

@@ -159,12 +159,12 @@ def hits_summary(table: pd.DataFrame) -> dict:
         for row in hits.head(SHOWN_HITS).to_dict("records")
     ]
     tested = style.counted(len(table), f"{level_of(table)}s")
-    return {
-        "words": f"{len(hits):,} of {tested} change the cells at a false "
-        f"discovery rate of {MAX_Q:.0%}; {int(hits['survives_confounders'].sum()):,} of them also "
-        "without what density and place of the cells explain.",
-        "rows": rows,
-    }
+    words = f"{len(hits) or 'None'} of {tested} change the cells at a false discovery rate of"
+    alone = (
+        f"; {int(hits['survives_confounders'].sum()):,} of them also without what density and "
+        "place of the cells explain"
+    )
+    return {"words": f"{words} {MAX_Q:.0%}{alone if len(hits) else ''}.", "rows": rows}
 
 
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
@@ -323,7 +323,7 @@ def report(
             answers=answers,
             first_hits=shown,
             representations=representations.comparison(benchmarks, main_model),
-            next_steps=first_screen.next_steps(found, quality["warnings"]),
+            next_steps=first_screen.next_steps(found, quality["warnings"], confounded),
             hits=hits_summary(found) if found is not None else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
             origin="embeddings that others made" if index else "published profiles",

@@ -108,7 +108,9 @@ def data_answers(
     return answers
 
 
-def next_steps(hits: pd.DataFrame | None, warnings: Sequence[str]) -> list[str]:
+def next_steps(
+    hits: pd.DataFrame | None, warnings: Sequence[str], confounded: Sequence[str]
+) -> list[str]:
     """Return what the hits and the warnings suggest to do, at most `NEXT` steps.
 
     Parameters
@@ -117,12 +119,19 @@ def next_steps(hits: pd.DataFrame | None, warnings: Sequence[str]) -> list[str]:
         The table of hits, if there is one.
     warnings
         The warnings of the report.
+    confounded
+        Those that perturbation and well are confounded.
     """
     steps = []
     if hits is not None:
         found = hits[hits["is_hit"]]
         alone = int((~found["survives_confounders"]).sum())
-        if found.empty:
+        if found.empty and confounded:
+            steps.append(
+                "There is no hit: whole wells are exchanged, so more wells of each gene would find "
+                "some, more cells of a well would not."
+            )
+        elif found.empty:
             steps.append(
                 "There is no hit: figure S5 says whether more cells of each gene would find some."
             )

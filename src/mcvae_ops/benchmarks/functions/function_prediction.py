@@ -110,7 +110,8 @@ def classify_profiles(
     ]
     labels, genes = (labelled[name].to_numpy(dtype=str) for name in ("group", "gene"))
     if len(np.unique(labels)) < 2:
-        logger.warning("%s %s: fewer than two groups; left out", protocol, common)
+        where = f"{common['model']}, {common['cells']} cells, {protocol} protocol"
+        logger.warning("%s: fewer than two groups; left out", where)
         return []
     predictions, rows = {}, []
     for space, columns in spaces.items():
