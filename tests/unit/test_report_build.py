@@ -117,7 +117,7 @@ def test_hits_of_one_batch_and_no_hits():
     first = hits_summary(table)["rows"][0]
     assert (first["batches"], first["effect"], first["name"]) == ("none of 1", "", "GENE0")
     none = hits_summary(table.assign(is_hit=False, survives_confounders=False))
-    assert none["rows"] == [] and none["words"].startswith("0 of 30 genes change the cells")
+    assert none["rows"] == [] and none["words"].startswith("None of 30 genes change the cells")
 
 
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):

@@ -159,7 +159,8 @@ def hits_summary(table: pd.DataFrame) -> dict:
         for row in hits.head(SHOWN_HITS).to_dict("records")
     ]
     tested = style.counted(len(table), f"{level_of(table)}s")
-    words = f"{len(hits) or 'None'} of {tested} change the cells at a false discovery rate of"
+    n_hits = f"{len(hits):,}" if len(hits) else "None"
+    words = f"{n_hits} of {tested} change the cells at a false discovery rate of"
     alone = (
         f"; {int(hits['survives_confounders'].sum()):,} of them also without what density and "
         "place of the cells explain"
