@@ -194,7 +194,7 @@ def crop_one_chunk(folder: Path, n_tiles: int) -> None:
     columns = ["path", "address", "size_bytes", "plate", "well", "tile", "group"]
     pd.DataFrame(rows, columns=columns).to_parquet(folder / "files.parquet")
     cells = pd.DataFrame(np.tile(centres(), (n_tiles, 1)), columns=["y_px", "x_px"])
-    cells["tile"] = np.repeat(np.arange(n_tiles), N_CELLS)
+    cells = cells.assign(plate="P", well="A1", tile=np.repeat(np.arange(n_tiles), N_CELLS))
     cells["cell_id"] = [f"c{k}" for k in range(len(cells))]
     cells["is_ntc"] = np.arange(len(cells)) % 50 == 0
     cells.to_parquet(folder / "cells.parquet", index=False)
