@@ -74,6 +74,7 @@ RULES = {
     "correct_profiles": "profiles/mcvae/0/corrected_guides.parquet",
     "export_cells": "embeddings/mcvae/0/20200202_6W-LaC024A/A1.h5ad",
     "batch_integration": "benchmarks/integration.parquet",
+    "cell_neighbours": "benchmarks/cell_neighbours.parquet",
     "replicate_agreement": "benchmarks/replicates.parquet",
     "power_curve": "benchmarks/power.parquet",
     "covariates": "benchmarks/covariates.parquet",
