@@ -22,7 +22,7 @@ def test_twenty_thousand_guides_stay_fluid(tmp_path):
     started_s = time.perf_counter()
     explorer(
         **paths, index=str(index), cells=str(shards / "cells.arrow"), source="archive",
-        counterfactuals=[], screen=SCREEN, crops_per_gene=12,
+        counterfactuals=[], screen=SCREEN, crops_per_gene=12, given=None, archive={},
         html=str(html), pictures=str(tmp_path / "explorer"),
     )  # fmt: skip
     written_s = time.perf_counter() - started_s
