@@ -16,7 +16,7 @@ BETWEEN_0_AND_1 = {
     "recall", "precision", "average_precision", "auroc", "macro_f1", "macro_recall", "accuracy",
     "mean_average_precision", "macro_average_precision", "guide_consistency", "group_auroc",
     "replicating_fraction", "mean_reciprocal_rank", "hit_fraction", "ilisi",
-    "knn_accuracy", "probe_accuracy", "called_gene",
+    "knn_accuracy", "probe_accuracy", "knn_auroc", "probe_auroc", "called_gene",
 }  # fmt: skip
 BETWEEN_MINUS_1_AND_1 = {
     "average_precision_difference", "macro_average_precision_difference", "auroc_difference",
