@@ -72,6 +72,14 @@ class Answer(NamedTuple):
     scores: pd.DataFrame
 
 
+class Cell(NamedTuple):
+    """A number of the table, what it means in words, and whether no other is better."""
+
+    value: float
+    words: str
+    is_best: bool
+
+
 def answer(question: Question, tables: Mapping[str, pd.DataFrame]) -> Answer | None:
     """Return the answer of the benchmark tables, by name; None if they have none."""
     if question.table not in tables:
@@ -126,14 +134,6 @@ def comparison(tables: Mapping[str, pd.DataFrame], main_model: str) -> dict | No
         "heads": [(head, one.words) for head, one in answers.items()],
         "rows": rows,
     }
-
-
-class Cell(NamedTuple):
-    """A number of the table, what it means in words, and whether no other is better."""
-
-    value: float
-    words: str
-    is_best: bool
 
 
 def _models(scores: pd.DataFrame) -> pd.DataFrame:
