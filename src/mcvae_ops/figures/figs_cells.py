@@ -16,7 +16,7 @@ KEYS = ["model", "space", "metric", "item", "against"]
 ITEMS = {  # item: title and axis
     "gene": ("gene of a perturbed cell", "accuracy"),
     "arm": ("perturbed or NTC", "AUROC"),
-    "well": ("well of an NTC cell", "accuracy"),
+    "well": ("well of NTC cells", "accuracy"),
 }
 SERIES = {  # (classifier, form): marker, whether it is filled, name
     ("probe", "means"): ("o", True, "probe"),
