@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.benchmarks import cell_neighbours as module
 from mcvae_ops.benchmarks.cell_neighbours import cell_neighbours
 from mcvae_ops.figures.figs_cells import figs9
 from mcvae_ops.figures.style import house
@@ -68,6 +69,13 @@ def test_the_figure_shows_every_space_and_says_where_nothing_can_be_told(tmp_pat
     assert names == ["mcVAE, combined", "mcVAE, salient", "mcVAE, background"]
     assert len(data) == len(table)
     assert "too few cells" in empty.axes[0].get_title()
+
+
+def test_of_many_genes_some_are_drawn_the_same_to_fit_and_to_test(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_GENES", 2)
+    found = accuracies(tmp_path, None)
+    assert found["gene", "combined", "chance", ""] == pytest.approx(0.5, abs=0.05)
+    assert found["gene", "salient", "knn_accuracy", "means"] > 0.95
 
 
 def test_a_task_without_enough_cells_is_left_out(tmp_path):

@@ -25,7 +25,12 @@ from mcvae_ops.files import read_rows, read_schema
 NEIGHBOURS = 10
 MOST_CELLS = 4000
 """Cells of a fit, and of a test; more are drawn from."""
+MOST_GENES = 100
+"""Genes that are told apart, drawn of more: each needs some cells among `MOST_CELLS`."""
 RIDGE = 1.0
+
+
+SPLITS = ("train", "test")  # fitted, tested
 
 
 class Task(NamedTuple):
@@ -107,8 +112,11 @@ def _drawn_of_tasks(
     cells: pd.DataFrame, rng: np.random.Generator
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return the rows of the cells to fit and to test, of each task that has enough of them."""
+    genes = np.sort(np.array(cells["gene"][~cells["is_ntc"]].unique(), object))
+    is_asked = cells["is_ntc"] | cells["gene"].isin(rng.permutation(genes)[:MOST_GENES])
+    asked = {"gene": cells[is_asked]}
     drawn = {
-        item: tuple(_drawn(cells, task.arms, split, rng) for split in ("train", "test"))
+        item: tuple(_drawn(asked.get(item, cells), task.arms, split, rng) for split in SPLITS)
         for item, task in TASKS.items()
     }
     return {
@@ -159,7 +167,7 @@ def _drawn(
     cells: pd.DataFrame, arms: tuple[bool, ...], split: str, rng: np.random.Generator
 ) -> np.ndarray:
     in_split = cells["split"] == split
-    rows = [rng.permutation(np.flatnonzero(in_split & (cells["is_ntc"] == arm))) for arm in arms]
+    rows = [rng.permutation(cells.index[in_split & (cells["is_ntc"] == arm)]) for arm in arms]
     n_each = min(MOST_CELLS // len(arms), *(len(of_arm) for of_arm in rows))
     return np.sort(np.concatenate([of_arm[:n_each] for of_arm in rows]))
 
