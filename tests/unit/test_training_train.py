@@ -159,6 +159,7 @@ def test_log_variances_stand_beside_the_means_on_request(trained, tmp_path):
     assert kl.mean() == pytest.approx(best["kl_z"], rel=1e-3)
     assert kl[cells.label[chosen] == 0].mean() == pytest.approx(best["kl_z_ntc"], rel=1e-3)
     assert best["nats_without_z"] > 5
+    assert np.isnan(best["arm_auroc_z"])  # fewer than LEAST_TESTED cells are tested here
 
 
 def test_a_technical_space_is_trained_and_exported(shards, tmp_path):

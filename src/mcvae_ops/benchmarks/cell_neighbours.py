@@ -22,15 +22,13 @@ from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
 from mcvae_ops.embeddings.spaces import spaces_of
 from mcvae_ops.files import read_rows, read_schema
 
+SPLITS = ("train", "test")  # fitted, tested
 NEIGHBOURS = 10
 MOST_CELLS = 4000
 """Cells of a fit, and of a test; more are drawn from."""
 MOST_GENES = 100
 """Genes that are told apart, drawn of more: each needs some cells among `MOST_CELLS`."""
 RIDGE = 1.0
-
-
-SPLITS = ("train", "test")  # fitted, tested
 
 
 class Task(NamedTuple):
