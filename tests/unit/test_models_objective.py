@@ -15,6 +15,7 @@ from mcvae_ops.models.objective import (
     kl_to_unit_gaussian,
     log_sigma_of,
     objective,
+    salient_dependence,
     squared_error,
     wasserstein_to_zero,
 )
@@ -155,3 +156,21 @@ def test_the_background_is_made_independent_of_s_and_s_stays():
     background_dependence(z, s, label).backward()
     assert s.grad is None
     assert (z.grad[label == 0] == 0).all() and (z.grad[label == 1] != 0).any()
+
+
+def test_s_of_controls_is_made_independent_of_the_background_and_z_stays():
+    generator = torch.Generator().manual_seed(0)
+    z, noise = torch.randn(2, 400, 3, generator=generator)
+    label = torch.arange(400) % 2
+    assert abs(salient_dependence(noise, z, label)) < 0.02
+    # A small s counts as much as a large one, so a head cannot read from what is merely small.
+    small = 1e-3 * (noise + z)
+    assert salient_dependence(small, z, label) > 0.2
+    # What perturbed cells do is no part of it.
+    in_perturbed = torch.where(label[:, None] == 1, z, noise)
+    assert abs(salient_dependence(in_perturbed, z, label)) < 0.02
+    s = (noise + z).requires_grad_()
+    z.requires_grad_()
+    salient_dependence(s, z, label).backward()
+    assert z.grad is None
+    assert (s.grad[label == 1] == 0).all() and (s.grad[label == 0] != 0).any()

@@ -91,19 +91,38 @@ def technical_dependence(mean_t: Tensor, mean_s: Tensor | None, label: Tensor) -
 
 
 def background_dependence(mean_z: Tensor, mean_s: Tensor, label: Tensor) -> Tensor:
-    """Return the dependence on s of each dimension of z in perturbed cells, summed over dimensions.
-
-    Each is at most 1, and about 0 if independent. One by one, because a distance in z hides the
-    dimensions of little variance, from which a classifier reads as well as from others.
+    """Return the dependence of z on s in perturbed cells; see `dependence_of_dimensions`.
 
     No gradient reaches s: otherwise s would give way, because the images need z for more than s.
     The arm is no part of it: z may tell perturbed from control cells, because perturbations also
     shift the natural states that z describes.
     """
     is_perturbed = label != NTC_LABEL
-    kernel_of_s = gaussian_kernel(mean_s[is_perturbed].detach())
-    kernels_of_z = gaussian_kernel(mean_z[is_perturbed].T[..., None])
-    return dependence(kernels_of_z, kernel_of_s).sum()
+    return dependence_of_dimensions(mean_z[is_perturbed], mean_s[is_perturbed])
+
+
+def salient_dependence(mean_s: Tensor, mean_z: Tensor, label: Tensor) -> Tensor:
+    """Return the dependence of s on z in control cells; see `dependence_of_dimensions`.
+
+    What control cells do is natural, so an s that does not follow it shows nothing natural in
+    perturbed cells, either, but for shifts beyond what controls do. No gradient reaches z.
+    """
+    is_control = label == NTC_LABEL
+    return dependence_of_dimensions(mean_s[is_control], mean_z[is_control])
+
+
+def dependence_of_dimensions(moved: Tensor, held: Tensor) -> Tensor:
+    """Return the dependence of each dimension of one space on another one, summed over dimensions.
+
+    Each is at most 1, and about 0 if independent. One by one, because a distance in the whole space
+    hides the dimensions of little variance, from which a classifier reads as well as from others.
+
+    Parameters
+    ----------
+    moved, held
+        Posterior means, (cell, latent) each; no gradient reaches `held`.
+    """
+    return dependence(gaussian_kernel(moved.T[..., None]), gaussian_kernel(held.detach())).sum()
 
 
 def label_cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
@@ -153,6 +172,11 @@ def _separation(inference: Inference, label: Tensor) -> Tensor | None:
     return background_dependence(means["z"], means["s"], label) if "s" in means else None
 
 
+def _control_separation(inference: Inference, label: Tensor) -> Tensor | None:
+    means = {space: posterior.mean for space, posterior in inference.posterior.items()}
+    return salient_dependence(means["s"], means["z"], label) if "s" in means else None
+
+
 def _label(inference: Inference, label: Tensor) -> Tensor | None:
     logits = inference.label_logits
     return None if logits is None else label_cross_entropy(logits, label)
@@ -162,6 +186,9 @@ ADDITIONAL_TERMS: dict[str, Term] = {
     "wasserstein": Term("wasserstein_weight", "ntc", _wasserstein, is_monitored=False),
     "hsic": Term("hsic_weight", "all", _hsic, is_monitored=False),
     "separation": Term("separation_weight", "perturbed", _separation, is_monitored=False),
+    "control_separation": Term(
+        "control_separation_weight", "ntc", _control_separation, is_monitored=False
+    ),
     "label": Term("label_weight", "perturbed", _label, is_monitored=True),
 }
 ARM_OF_KL = {"s": "perturbed", "z": "all", "t": "all"}
@@ -268,10 +295,10 @@ def objective(
 ) -> dict[str, Tensor]:
     """Return the objective and its terms (`term_names`) at a training step.
 
-    All are scalars in nats per cell, except `hsic`, which is a `technical_dependence`, and
-    `separation`, a `background_dependence`. `loss` and
-    `negative_elbo` are means over all cells (see `Totals`); every other term is the mean over the
-    cells of its arm. Terms that the model does not have are 0.
+    All are scalars in nats per cell, except `hsic`, which is a `technical_dependence`,
+    `separation`, a `background_dependence`, and `control_separation`, a `salient_dependence`.
+    `loss` and `negative_elbo` are means over all cells (see `Totals`); every other term is the mean
+    over the cells of its arm. Terms that the model does not have are 0.
     """
     error = squared_error(images, inference.reconstruction)
     n_values = images[0].numel()
