@@ -478,8 +478,18 @@ def metrics() -> pd.DataFrame:
     """Two validations, the first of which is the better one."""
     rows = [
         {"phase": "train", "negative_elbo": -1.0},
-        {"phase": "validation", "negative_elbo": -9.0, "kl_per_dimension_z": [0.5, 3.0]},
-        {"phase": "validation", "negative_elbo": -8.0, "kl_per_dimension_z": [7.0, 7.0]},
+        {
+            "phase": "validation",
+            "negative_elbo": -9.0,
+            "negative_log_likelihood": -20.0,
+            "kl_per_dimension_z": [0.5, 3.0],
+        },
+        {
+            "phase": "validation",
+            "negative_elbo": -8.0,
+            "negative_log_likelihood": -30.0,
+            "kl_per_dimension_z": [7.0, 7.0],
+        },
     ]
     s = {"kl_s": [None, 1.25, 18.0], "nats_without_s": [None, 40.0, 30.0]}
     return pd.DataFrame(rows).assign(kl_per_dimension_s=[None, [1.0, 0.25], [9.0, 9.0]], **s)

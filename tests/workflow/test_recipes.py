@@ -45,7 +45,7 @@ def test_what_was_added_is_configured_and_planned(repository, tmp_path):
     path = write_configuration(config, tmp_path)
     printed = run(
         repository, "-m", "snakemake", "--snakefile", "Snakefile", "--directory", str(tmp_path),
-        "results/tiny/figures/figs10.pdf", "--configfile", str(path), "--dry-run",
+        "results/tiny/figures/figs11.pdf", "--configfile", str(path), "--dry-run",
     )  # fmt: skip
     assert "rule guide_norms:" in printed and "benchmarks/guide_norms.parquet" in printed
 
@@ -64,8 +64,8 @@ table = f"{folder}/guide_norms.parquet"
 guide_norms([f"{folder}/guides.parquet"], {"quantile": 0.5}, table)
 print(pd.read_parquet(table).set_index("space")["value"].to_json())
 words = {"perturbation": "gene", "guide": "guide", "control": "NTC"}
-targets = (f"{folder}/figs10.{kind}" for kind in ("pdf", "svg", "png", "csv"))
-draw_figure("figs10", [table], [], {"screen": {"words": words}}, *targets)
+targets = (f"{folder}/figs11.{kind}" for kind in ("pdf", "svg", "png", "csv"))
+draw_figure("figs11", [table], [], {"screen": {"words": words}}, *targets)
 """
 
 
@@ -73,7 +73,7 @@ def test_the_new_benchmark_measures_and_its_panel_draws(repository, tmp_path):
     printed = run(repository, "-c", BENCHMARK, str(tmp_path))
     values = json.loads(printed.splitlines()[-1])
     assert values == {"combined": 5.0, "salient": 3.0, "background": 4.0}
-    assert (tmp_path / "figs10.pdf").stat().st_size > 1000
+    assert (tmp_path / "figs11.pdf").stat().st_size > 1000
 
 
 OTHERS = """

@@ -394,6 +394,20 @@ PANELS = {
             "and training seeds."
         ),
     ),
+    "figs10": Panel(
+        draw="figs_frontier:figs10",
+        tables=("cell_neighbours", "metrics"),
+        needs=("spaces",),
+        caption=(
+            "What it costs to keep the gene out of the background. Each model by how well the gene "
+            "of a perturbed cell is told from its background space, which should be near chance "
+            "unless perturbations shift natural states: on the left against how well it is told "
+            "from the salient space, on the right against the reconstruction, in nats of a cell "
+            "above the model that reconstructs best. A model further to the left separates more; "
+            "one that also stands high on the left and low on the right pays nothing for it. A "
+            "background that is empty stands on the left, too: look at the reconstruction."
+        ),
+    ),
     "figqc1": Panel(
         draw="qc_wells:figqc1",
         tables=("alignment",),
