@@ -19,6 +19,7 @@ from mcvae_ops.simulate.study import dataset_of
 from mcvae_ops.workflow.shorthand import in_full
 from tests.helpers.cell_tables import ARCHIVE, SCREEN, cells_of, enter, write_table
 from tests.helpers.object_server import serving
+from tests.helpers.raw_server import answer, raw_server
 
 TWO_WELLS = {"plates": {"P1": ["A1", "A2"]}}
 
@@ -206,6 +207,28 @@ def test_the_path_says_what_no_column_says(place, where, expected, tmp_path, mon
         monkeypatch.setenv("AWS_ENDPOINT_URL", objects.address)
         found = enter(folder, cells, screen=TWO_WELLS, archive={"root": "s3://other"})
     assert_same(found, expected)
+
+
+def test_a_listed_table_stays_below_the_cache(tmp_path, monkeypatch):
+    """A bucket may name its objects as it likes; nobody's files are replaced by them."""
+    foreign = tmp_path / "other_out/foreign.csv"
+    foreign.parent.mkdir()
+    foreign.write_text("mine")
+    content = cells_of().to_csv(index=False).encode()
+    page = (
+        "<ListBucketResult><Contents><Key>tables/../../../foreign.csv</Key>"
+        f"<Size>{len(content)}</Size></Contents></ListBucketResult>"
+    ).encode()
+
+    def handle(connection, request, n):
+        span = ("Content-Range", f"bytes 0-{len(content) - 1}/{len(content)}")
+        asked = answer(206, content, span) if "Range:" in request else answer(200, content)
+        connection.sendall(answer(200, page) if "list-type" in request else asked)
+
+    with raw_server(handle) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
+        cells, _, _ = enter(tmp_path / "other", {"table": "tables"}, archive={"root": "s3://pub/"})
+    assert len(cells) == 40 and foreign.read_text() == "mine"
 
 
 def test_a_dataset_of_dataverse_by_its_doi(expected, tmp_path, monkeypatch):

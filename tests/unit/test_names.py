@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from mcvae_ops.archive.addresses import inside
 from mcvae_ops.figures import style
 from mcvae_ops.files import write_csv
 from mcvae_ops.screen import folder_name, name_of
-from mcvae_ops.tiles.fetch import _inside
 from mcvae_ops.workflow.names import Places
 from tests.helpers.runs import tiny_configuration
 
@@ -39,7 +39,7 @@ def test_places_lie_in_folders_of_plain_letters(name):
 
 @pytest.mark.parametrize("path", ["../../x.tif", "/etc/x.tif", "a/../../x.tif", "//a/./x.tif"])
 def test_a_path_of_an_archive_stays_below_the_cache(path):
-    place = Path("/cache/raw") / _inside(path)
+    place = Path("/cache/raw") / inside(path)
     assert place.parts[:3] == ("/", "cache", "raw") and ".." not in place.parts
 
 

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import folder_name
 
 _SCHEME = re.compile(r"([a-z][a-z0-9]+):")
 _ACCESSION = re.compile(r"S-[A-Z]+\d+")
@@ -116,3 +117,9 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder; no pipe, which would never end, and no link to nothing."""
     for place, _, names in os.walk(folder):
         yield from (path for name in sorted(names) if (path := Path(place, name)).is_file())
+
+
+def inside(path: str) -> PurePosixPath:
+    """Return the path of a listed file as one that stays below any folder it is joined to."""
+    steps = PurePosixPath(path.lstrip("/")).parts
+    return PurePosixPath(*(folder_name(step) if step == ".." else step for step in steps))

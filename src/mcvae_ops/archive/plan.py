@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mcvae_ops.archive.addresses import is_remote, local_path
+from mcvae_ops.archive.addresses import inside, is_remote, local_path
 from mcvae_ops.archive.costs import cell_seconds, embedding_rate, tile_seconds, training_rate
 from mcvae_ops.archive.stream import groups_prefetched
 from mcvae_ops.errors import InputError
@@ -342,7 +342,7 @@ def _is_here(files: pd.DataFrame, mirror: Path) -> pd.Series:
     remote = files["address"].map(is_remote)
     mirrored = mirror.exists()
     here = [
-        mirrored and (mirror / path).is_file() if away else local_path(address).is_file()
+        mirrored and (mirror / inside(path)).is_file() if away else local_path(address).is_file()
         for address, path, away in zip(files["address"], files["path"], remote, strict=True)
     ]
     return pd.Series(here, index=files.index, dtype=bool)

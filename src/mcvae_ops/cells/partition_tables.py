@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from mcvae_ops.archive.addresses import inside
 from mcvae_ops.archive.parts import members_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_files import first_header
@@ -238,7 +239,7 @@ class TablePartitioner:
         return Wanted(part["address"], self._target(part), part["size_bytes"], part["md5"])
 
     def _target(self, part: Mapping) -> Path:
-        return self.cache / "raw" / part["path"].lstrip("/")
+        return self.cache / "raw" / inside(part["path"])
 
     def _unpacked(self) -> Path:
         folder = self.cache / "unpacked"

@@ -1,15 +1,15 @@
 """Fetch the files of a job's tiles; the next tile is fetched while one is processed."""
 
 from collections.abc import Hashable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
+from mcvae_ops.archive.addresses import inside
 from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.transfer import Wanted
 from mcvae_ops.errors import InputError, TileError
-from mcvae_ops.screen import folder_name
 
 
 def stream_tiles(
@@ -34,7 +34,7 @@ def stream_tiles(
     whole = {key: rows[~rows["address"].map(is_zarr).astype(bool)] for key, rows in files.items()}
     wanted = {
         key: [
-            Wanted(row.address, Path(cache) / "raw" / _inside(row.path), int(row.size_bytes))
+            Wanted(row.address, Path(cache) / "raw" / inside(row.path), int(row.size_bytes))
             for row in rows.itertuples()
         ]
         for key, rows in whole.items()
@@ -45,9 +45,3 @@ def stream_tiles(
             continue
         addresses = dict(zip(files[key]["group"], files[key]["address"], strict=True))
         yield key, addresses | dict(zip(whole[key]["group"], paths, strict=True))
-
-
-def _inside(path: str) -> PurePosixPath:
-    """Return a path of the archive as one that stays below a folder."""
-    steps = PurePosixPath(path.lstrip("/")).parts
-    return PurePosixPath(*(folder_name(step) if step == ".." else step for step in steps))
