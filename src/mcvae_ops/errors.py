@@ -18,8 +18,31 @@ def shown(text: str) -> str:
 
 def without_key(text: str) -> str:
     """Return a text without the key of the Dataverse, which a server may have sent back."""
-    token = os.environ.get(TOKEN_VARIABLE)
-    return text.replace(token, "(key)") if token else text
+    key = _key()
+    return text.replace(key, "(key)") if key else text
+
+
+def dataverse_key() -> str:
+    """Return the key of the Dataverse, without the white space around it; "" where none is set.
+
+    Raises
+    ------
+    InputError
+        If it has letters that no header can have; what they are is not said.
+    """
+    key = _key()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError(
+            where=f"environment variable {TOKEN_VARIABLE}",
+            found="signs that no key has",
+            expected="the key as the Dataverse shows it",
+            fix="set it again",
+        )
+    return key
+
+
+def _key() -> str:
+    return os.environ.get(TOKEN_VARIABLE, "").strip()
 
 
 class InputError(ValueError):

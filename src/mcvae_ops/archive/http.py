@@ -3,7 +3,6 @@
 import email.utils
 import functools
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ import httpx
 from mcvae_ops import __version__
 from mcvae_ops.archive.content import fault_of
 from mcvae_ops.archive.deadline import set_deadlines, within
-from mcvae_ops.errors import TOKEN_VARIABLE, InputError, TransferError
+from mcvae_ops.errors import TOKEN_VARIABLE, InputError, TransferError, dataverse_key
 
 USER_AGENT = f"mcvae-ops/{__version__}"
 _CONNECT_S = 15.0
@@ -237,9 +236,8 @@ def _ask(address: str, headers: dict, terms: Terms) -> tuple[httpx.Response, boo
             # The key opens the Dataverse; the store that it sends us to must not see it, nor
             # may that send us back with it.
             may_see_key = may_see_key and _origin(url) == _origin(first)
-            token = os.environ.get(TOKEN_VARIABLE)
-            if token and may_see_key and terms.may_see_key(url):
-                request.headers["X-Dataverse-key"] = token
+            if may_see_key and terms.may_see_key(url) and (key := dataverse_key()):
+                request.headers["X-Dataverse-key"] = key
             with within(connect_s + terms.timeout_s):
                 answer = _client().send(request, stream=True)
             if not answer.has_redirect_location:
