@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import tarfile
+import time
 import tracemalloc
 import zipfile
 import zlib
@@ -56,6 +57,19 @@ def test_the_bound_of_a_list_is_that_of_the_file_however_often_it_is_packed(monk
         archive.writestr("a.csv.gz", gzip.compress(b"\0" * MANY, 1))
     with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
         unpacked(packed.getvalue(), "list")
+
+
+@pytest.mark.parametrize("piece", [b"<!---->", b"<!-- -->\n", b"<?xml?>", b"<!--"])
+def test_a_file_of_comments_is_judged_at_once(tmp_path, piece):
+    (tmp_path / "a.bin").write_bytes(piece * 200)
+    began_s = time.process_time()
+    assert content.fault_of(tmp_path / "a.bin", "a.bin") == ""
+    assert time.process_time() - began_s < 1
+
+
+def test_a_page_is_known_behind_comments(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbf <?xml v?>\n<!-- a > b --> <!----><!DOCTYPE html>")
+    assert content.fault_of(tmp_path / "a", "a.bin") == "a web page (HTML)"
 
 
 def zarr_group(path, attributes):
