@@ -17,6 +17,7 @@ from mcvae_ops.archive.dataverse import parts_of
 from mcvae_ops.archive.pagetab import study_entries
 from mcvae_ops.archive.transfer import TransferError, fetch
 from mcvae_ops.errors import InputError
+from tests.helpers.raw_server import answer, raw_server
 
 ARCHIVE = {"streams": 2, "retries": 5, "timeout_s": 0.5, "keep_raw": False}
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -149,6 +150,19 @@ def test_a_killed_transfer_goes_on_where_it_broke_off(server, tmp_path):
     fetch(f"{server.root}/plain/file", target, ARCHIVE, len(CONTENT))
     assert target.read_bytes() == CONTENT
     assert server.state["requests"][-1][1]["Range"] == f"bytes={done}-"
+
+
+@pytest.mark.parametrize("cookie", [b"city=K\xc3\xb6ln", b"a=b", b"a=" + b"b" * 3000])
+def test_no_cookies_are_kept(tmp_path, cookie):
+    first = answer(503).replace(b"\r\n\r\n", b"\r\nSet-Cookie: " + cookie + b"\r\n\r\n")
+
+    def handle(connection, request, n):
+        connection.sendall(first if n == 1 else answer(200, b"a"))
+
+    with raw_server(handle) as server:
+        for name in "ab":
+            assert fetch(f"{server.address}/{name}", tmp_path / name, ARCHIVE).read_bytes() == b"a"
+    assert len(server.requests) == 3 and not any("ookie" in asked for asked in server.requests)
 
 
 def test_local_files_are_not_copied(tmp_path):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import httpx
@@ -216,10 +217,18 @@ def discard(partial: Path) -> None:
     _mark_of(partial).unlink(missing_ok=True)
 
 
+class _NoCookies(CookieJar):
+    """Keeps no cookie: what one answer sets must not reach, or break, the requests after it."""
+
+    def extract_cookies(self, *_) -> None:
+        """Take nothing from an answer."""
+
+
 @functools.cache
 def _client() -> httpx.Client:
     limits = httpx.Limits(max_connections=None)
-    return set_deadlines(httpx.Client(limits=limits, follow_redirects=False))
+    client = httpx.Client(limits=limits, follow_redirects=False, cookies=_NoCookies())
+    return set_deadlines(client)
 
 
 def _ask(address: str, headers: dict, terms: Terms) -> tuple[httpx.Response, bool]:
