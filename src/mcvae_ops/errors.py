@@ -4,8 +4,11 @@ import os
 import re
 
 TOKEN_VARIABLE = "DATAVERSE_API_TOKEN"
-_USER = re.compile(r"(?<=://)[^/\s]*@")
-_QUERY = re.compile(r"(\w://[^\s?#]*)[?#][^\s'\",;)]*")
+_HOST = r"(?<![^\s:'\"(,=])//"  # what stands before the host of an address, not within a path
+# A slash in a password is none of the path, unless a port stands before it, or the host has colons.
+_USER = re.compile(rf"({_HOST})(?:(?!\[)[^/\s:@]*:(?!\d{{1,5}}(?:[/?#\s]|\Z))\S*|[^/\s]*)@")
+# To the next white space: only the last sign before it may be one of the sentence.
+_QUERY = re.compile(rf"({_HOST}[^\s?#]*)[?#]\S*?(?=[,;:)'\"]?(?:\s|\Z))")
 
 
 def shown(text: str) -> str:
@@ -13,7 +16,7 @@ def shown(text: str) -> str:
 
     Addresses lose user, password, query and fragment, where signatures and keys stand.
     """
-    return _QUERY.sub(r"\1", _USER.sub("", without_key(text)))
+    return _QUERY.sub(r"\1", _USER.sub(r"\1", without_key(text)))
 
 
 def without_key(text: str) -> str:

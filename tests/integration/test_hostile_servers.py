@@ -10,7 +10,7 @@ import pytest
 from mcvae_ops.archive import transfer
 from mcvae_ops.archive.http import Terms
 from mcvae_ops.archive.transfer import TransferError, fetch, opened, read_json
-from mcvae_ops.errors import TOKEN_VARIABLE, InputError, shown
+from mcvae_ops.errors import TOKEN_VARIABLE, InputError
 from tests.helpers.raw_server import answer, broken_off, first_byte, raw_server, rest
 
 ARCHIVE = {"streams": 2, "retries": 2, "timeout_s": 0.5, "keep_raw": True}
@@ -290,20 +290,6 @@ def test_the_key_is_shown_nowhere_even_if_a_server_sends_it_back(tmp_path, monke
         with pytest.raises(InputError, match=r"\(key\)") as caught:
             fetch(f"{server.address}/api/refused?key={KEY}", tmp_path / "x", archive)
     assert KEY not in str(caught.value) + caplog.text
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("https://me:pass@host/a.tif?X-Amz-Signature=1&b=2#c: found", "https://host/a.tif found"),
-        ("s3://bucket/a b.tif", "s3://bucket/a b.tif"),
-        ("x from http://u@h:80/p?q, again?", "x from http://h:80/p, again?"),
-        ("file:///a/b@c", "file:///a/b@c"),
-        ("is it 5? mail@host", "is it 5? mail@host"),
-    ],
-)
-def test_addresses_are_shown_without_user_and_query(text, said):
-    assert shown(text) == said
 
 
 def test_logs_show_no_signature(tmp_path, caplog):
