@@ -59,6 +59,21 @@ def test_the_bound_of_a_list_is_that_of_the_file_however_often_it_is_packed(monk
         unpacked(packed.getvalue(), "list")
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE])
+def test_no_more_than_the_first_header_of_a_tar_is_read_to_know_it(tmp_path, kind):
+    (tmp_path / "i").write_bytes(headed(kind, "x"))
+    tracemalloc.start()
+    assert content.fault_of(tmp_path / "i", "i.tar.gz") == ""
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("whole", [b"", b"a,b\n" * 200, gzip.compress(b"a" * 600), b"\x1f\x8b\x08"])
+def test_what_is_no_tar_is_said(tmp_path, whole):
+    (tmp_path / "i").write_bytes(whole)
+    assert content.fault_of(tmp_path / "i", "i.tar.gz") == "no tar archive"
+
+
 @pytest.mark.parametrize("piece", [b"<!---->", b"<!-- -->\n", b"<?xml?>", b"<!--"])
 def test_a_file_of_comments_is_judged_at_once(tmp_path, piece):
     (tmp_path / "a.bin").write_bytes(piece * 200)

@@ -8,6 +8,7 @@ import re
 import tarfile
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +34,7 @@ UNPACK_ERRORS = (
 _CONTENT_RATIO = 100
 _LEAST_CONTENT_BYTES = 256 << 20
 _COPY_BYTES = 1 << 22
+GZIP_START = b"\x1f\x8b"
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 NUMPY_START = b"\x93NUMPY"
 PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
@@ -64,7 +66,7 @@ def fault_of(path: str | Path, name: str) -> str:
     if lower.endswith(".zip"):
         return "" if zipfile.is_zipfile(path) else "no zip archive"
     if lower.endswith((".tar", ".tar.gz", ".tgz")):
-        return "" if tarfile.is_tarfile(path) else "no tar archive"
+        return "" if _is_tar(path, head) else "no tar archive"
     return ""
 
 
@@ -125,6 +127,20 @@ def _image_fault(path: str | Path, head: bytes, wanted: str) -> str:
     if head.startswith(TIFF_STARTS):
         return _tiff_fault(path)
     return "" if head.startswith(NUMPY_START) else f"no {wanted}"
+
+
+def _is_tar(path: str | Path, head: bytes) -> bool:
+    """Say whether a file, or what is packed in it, begins with the header of a member of a tar.
+
+    No more is read: what follows the header of a name may be of any size.
+    """
+    with suppress(*UNPACK_ERRORS):
+        if head.startswith(GZIP_START):
+            with gzip.open(path) as content:
+                head = content.read(tarfile.BLOCKSIZE)
+        tarfile.TarInfo.frombuf(head[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+        return True
+    return False
 
 
 def _tiff_fault(path: str | Path) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from mcvae_ops.archive.content import UNPACK_ERRORS, Bounded, max_content, unpack
+from mcvae_ops.archive.content import GZIP_START, UNPACK_ERRORS, Bounded, max_content, unpack
 from mcvae_ops.archive.table_formats import SUFFIXES
 from mcvae_ops.errors import InputError
 
@@ -71,7 +71,7 @@ def _listed(path: Path, name: str) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
             yield ((n, archive.open(n)) for n in names)
         return
     with open(path, "rb") as handle:
-        opener = gzip.open if handle.read(2) == b"\x1f\x8b" else open
+        opener = gzip.open if handle.read(2) == GZIP_START else open
     # One pass, since a compressed tar cannot be entered at a member.
     with (
         opener(path, "rb") as content,
