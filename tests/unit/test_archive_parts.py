@@ -1,5 +1,6 @@
 """Archives of feature tables: what is damaged, locked or far too large is one sentence."""
 
+import errno
 import io
 import struct
 import tarfile
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mcvae_ops.archive import content
+from mcvae_ops.archive import content, parts
 from mcvae_ops.archive.parts import members_of
 from mcvae_ops.errors import InputError
 
@@ -20,17 +21,17 @@ def parquet() -> bytes:
     return buffer.getvalue()
 
 
-def zipped(member: bytes) -> bytearray:
+def zipped(member: bytes, how: int = zipfile.ZIP_DEFLATED, name: str = "a.parquet") -> bytearray:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("a.parquet", member)
+    with zipfile.ZipFile(buffer, "w", how) as archive:
+        archive.writestr(name, member)
     return bytearray(buffer.getvalue())
 
 
-def tarred(member: bytes) -> bytes:
+def tarred(member: bytes, name: str = "a.parquet") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        info = tarfile.TarInfo("a.parquet")
+        info = tarfile.TarInfo(name)
         info.size = len(member)
         archive.addfile(info, io.BytesIO(member))
     return buffer.getvalue()
@@ -54,6 +55,8 @@ CASES = {
         in_directory(zipped(parquet()), 8, 6, 1),
         in_directory(zipped(parquet()), 10, 8, 97),
         zipped(parquet())[:300],
+        damaged(zipped(parquet(), zipfile.ZIP_BZIP2), 60),
+        damaged(zipped(parquet(), zipfile.ZIP_LZMA), 60),
     ],
     "interphase.tar.gz": [tarred(parquet())[:300], damaged(bytearray(tarred(parquet())), 200)],
 }
@@ -81,3 +84,20 @@ def test_a_small_archive_does_not_fill_the_disk(tmp_path, monkeypatch, name, pac
     (tmp_path / name).write_bytes(packed(b"\0" * 30_000_000))
     with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
         rows(tmp_path / name, name)
+
+
+@pytest.mark.parametrize(("name", "packed"), [("i.zip", zipped), ("i.tar.gz", tarred)])
+@pytest.mark.parametrize("member", [f"{'a' * 300}.parquet", f"b/{'é' * 200}.PARQUET"])
+def test_a_member_may_have_a_longer_name_than_a_file(tmp_path, name, packed, member):
+    (tmp_path / name).write_bytes(packed(parquet(), name=member))
+    assert rows(tmp_path / name, name) == 1000
+
+
+def test_a_full_disk_is_no_damage_of_an_archive(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(parts, "unpack", full)
+    (tmp_path / "i.zip").write_bytes(zipped(parquet()))
+    with pytest.raises(OSError, match="No space left"):
+        rows(tmp_path / "i.zip", "i.zip")

@@ -42,12 +42,15 @@ def members_of(path: Path, name: str, folder: Path | None = None) -> Iterator[tu
             with _listed(path, name) as listed:
                 for member, handle in listed:
                     has_table = True
-                    target = Path(unpacked) / PurePosixPath(member).name
+                    # A name may be longer than that of a file.
+                    target = Path(unpacked) / f"member{PurePosixPath(member).suffix}"
                     with open(target, "wb") as copy:
                         left_bytes -= unpack(handle, copy, left_bytes)
                     yield f"{name}/{member}", target
                     target.unlink()
-        except UNPACK_ERRORS as error:
+        except (*UNPACK_ERRORS, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # of the disk; bzip2 says damage without a number
             raise InputError(
                 where=f"table {name}",
                 found=f"damage ({error})",

@@ -111,7 +111,7 @@ def _database_header(
     beginning, which takes no room on the disk. None where the schema goes on elsewhere.
     """
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / Path(path).name
+        copy = Path(folder, "head.sqlite")
         copy.write_bytes(remote.read(_SCHEMA_BYTES))
         os.truncate(copy, remote.raw.size_bytes)
         with suppress(sqlite3.DatabaseError):

@@ -186,7 +186,7 @@ def _read(
         if size > _MOST_ARCHIVE_BYTES:
             raise ValueError(f"an archive of {size / 1e9:.1f} GB, which can only be fetched whole")
         with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder, path.rpartition("/")[2])
+            copy = Path(folder, "archive")
             with listing.opened(path, size) as handle, open(copy, "wb") as target:
                 shutil.copyfileobj(handle, target)
             for name, member in members_of(copy, path):
