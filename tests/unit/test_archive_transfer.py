@@ -190,6 +190,18 @@ def test_a_large_study_forwards_to_its_list(server):
     assert list(study_entries(study, f"{link}/Files/", ARCHIVE)) == [("a/b.tif", 5)]
 
 
+def test_a_study_leads_to_no_file_of_this_machine(server, tmp_path):
+    (tmp_path / "S-1.json").write_text('{"section": {"files": [{"path": "a", "size": 1}]}}')
+    server.state["answers"] = {
+        "/S-1": f'{{"ftpHttp_link": "{tmp_path.as_uri()}", "section": null}}'.encode(),
+        "/S-1/info": f'{{"httpLink": "{tmp_path.as_uri()}"}}'.encode(),
+        "/S-1/files?limit=1000&offset=0": b'{"files": []}',
+    }
+    assert list(study_entries(f"{server.root}/S-1", f"{server.root}/", ARCHIVE)) == []
+    with pytest.raises(InputError, match="no httpLink to a server"):
+        files_root(f"{server.root}/S-1", ARCHIVE)
+
+
 def test_converted_tables_are_asked_for_in_their_original_form():
     data = {"id": 7, "filesize": 10, "md5": "x"}
     original = data | {"id": 8, "originalFileFormat": "text/csv", "originalFileSize": 6,

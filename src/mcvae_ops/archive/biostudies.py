@@ -18,11 +18,12 @@ def files_root(study: str, archive: dict) -> str:
     if not is_remote(study):
         return (local_path(study).resolve().parent / "Files").as_uri() + "/"
     info = read_json(f"{study.rstrip('/')}/info", archive)
-    if not isinstance(info, dict) or not isinstance(info.get("httpLink"), str):
+    link = info.get("httpLink") if isinstance(info, dict) else None
+    if not isinstance(link, str) or not is_remote(link):
         raise InputError(
             where=f"{study}/info",
-            found="no httpLink",
+            found="no httpLink to a server",
             expected="the address of the files",
             fix="set archive.root to it",
         )
-    return info["httpLink"].rstrip("/") + "/Files/"
+    return link.rstrip("/") + "/Files/"

@@ -1,6 +1,7 @@
 """The files of a data set, as a Dataverse lists them."""
 
 import re
+from contextlib import suppress
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
@@ -94,18 +95,29 @@ def dataset_url(doi: str, archive: dict) -> str:
     The DOI resolves to the page of the dataset, on the Dataverse that publishes it.
     """
     answer = read_json(f"{RESOLVER}{doi.removeprefix('doi:')}", archive)
-    values = answer.get("values", []) if isinstance(answer, dict) else []
-    for entry in values:
-        if entry.get("type") == "URL":
-            page = urlsplit(entry["data"]["value"])
-            api = f"{page.scheme}://{page.netloc}/api/datasets/:persistentId/"
-            return f"{api}?persistentId={doi}"
+    values = answer.get("values") if isinstance(answer, dict) else None
+    for entry in values if isinstance(values, list) else []:
+        if server := _server_of(entry):
+            return f"{server}/api/datasets/:persistentId/?persistentId={doi}"
     raise InputError(
         where=f"address {doi}",
         found="no address that this DOI stands for",
         expected="the DOI of a Dataverse dataset",
         fix="correct it",
     )
+
+
+def _server_of(entry: object) -> str | None:
+    """Return the address of the server that a value of a handle names; None if it names none."""
+    is_url = isinstance(entry, dict) and entry.get("type") == "URL"
+    data = entry.get("data") if is_url else None
+    page = data.get("value") if isinstance(data, dict) else None
+    if not isinstance(page, str) or not is_remote(page):
+        return None
+    with suppress(ValueError):  # brackets that hold no address
+        place = urlsplit(page)
+        return f"{place.scheme}://{place.netloc}" if place.netloc else None
+    return None
 
 
 def parts_of_dataset(

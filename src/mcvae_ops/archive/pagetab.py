@@ -43,7 +43,8 @@ def study_entries(study: str, root: str, archive: dict) -> Iterator[tuple[str, i
     """
     study = study_address(study)
     content = _object(read_json(study, archive), study)
-    if isinstance(link := content.get("ftpHttp_link"), str):
+    link = content.get("ftpHttp_link")
+    if isinstance(link, str) and is_remote(link):  # the files of this machine are not the study's
         accession = content.get("accno") or study.rstrip("/").rpartition("/")[2]
         place = f"{link.rstrip('/')}/{accession}.json"
         content = _object(read_json(place, archive), place)

@@ -118,7 +118,10 @@ class Source:
         if self.listing is not None:
             return self.listing.entries(self.study, self.root, self.archive)
         if self.is_dataset:
-            return ((path, part[2]) for path, part in self.parts.items())
+            return (
+                (path, UNKNOWN_SIZE if part[2] is None else part[2])
+                for path, part in self.parts.items()
+            )
         prefixes = sorted({pattern.prefix({"plate": place["plate"]}) for place in places})
         if is_s3(self.root):
             return self._objects(prefixes)

@@ -159,7 +159,10 @@ class RemoteFile(io.RawIOBase):
         end = min(self.at + len(buffer), self.size_bytes)
         if end <= self.at:
             return 0
-        content, _ = read_range(self.address, self.archive, f"{self.at}-{end - 1}")
+        answer = read_range(self.address, self.archive, f"{self.at}-{end - 1}")
+        if answer is None:
+            raise self._absent()
+        content, _ = answer
         buffer[: len(content)] = content
         self.at += len(content)
         return len(content)
@@ -167,10 +170,13 @@ class RemoteFile(io.RawIOBase):
     def _asked(self) -> int:
         answer = read_range(self.address, self.archive, "0-0")
         if answer is None or answer[1] is None:
-            raise InputError(
-                where=self.address, found="no file", expected="a table", fix="correct the address"
-            )
+            raise self._absent()
         return answer[1]
+
+    def _absent(self) -> InputError:
+        return InputError(
+            where=self.address, found="no file", expected="a table", fix="correct the address"
+        )
 
 
 def _found(address: TableAddress, archive: dict, screen: dict) -> Iterator[FileRow]:
@@ -206,7 +212,7 @@ def _fixed_part(names: str) -> str | None:
 def _below(source: Source, path: str, archive: dict) -> Iterator[tuple[str, int]]:
     """Yield a file, or all files of a folder."""
     if source.is_dataset:
-        for name, (_, _, size_bytes, _) in source.parts.items():
+        for name, size_bytes in source.entries(None, []):
             if name == path or name.startswith(f"{path.rstrip('/')}/"):
                 yield name, size_bytes
         return
