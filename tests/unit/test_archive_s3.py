@@ -3,6 +3,7 @@
 import pytest
 
 from mcvae_ops.archive import transfer
+from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.s3 import list_objects, object_url
 from mcvae_ops.archive.transfer import fetch
 from mcvae_ops.errors import InputError
@@ -81,3 +82,26 @@ def test_a_listing_that_is_odd_or_endless_is_said(monkeypatch, inner, words):
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
         with pytest.raises(InputError, match=words):
             dict(list_objects("s3://pub/", ARCHIVE))
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "<Contents><Key>a.zarr/0</Key><Size>1</Size></Contents>",
+        "<Contents><Key>{}.zarr/0</Key><Size>1</Size></Contents>",
+        "<IsTruncated>true</IsTruncated><NextContinuationToken>{n}</NextContinuationToken>",
+        "<Contents><Key>a</Key><Size>1</Size></Contents><IsTruncated>true</IsTruncated>"
+        "<NextContinuationToken>{n}</NextContinuationToken>",
+    ],
+)
+def test_a_listing_that_goes_round_in_circles_is_said(monkeypatch, inner):
+    """A service that takes no notice of where to go on, or goes on with nothing."""
+
+    def handle(connection, request, n):
+        page = f"<ListBucketResult>{inner.format(n % 2, n=n)}</ListBucketResult>"
+        connection.sendall(answer(200, page.encode()))
+
+    with raw_server(handle) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
+        with pytest.raises(InputError, match="without end"):
+            list(list_objects("s3://pub/", ARCHIVE, ZARR))

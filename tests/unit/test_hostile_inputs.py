@@ -154,10 +154,12 @@ def test_a_large_png_is_refused_before_it_is_decoded(tmp_path):
         read_tile({"g": tmp_path / "a.png"}, [Channel("a", "g", 0)], 1, "max", 320)
 
 
-def test_a_study_whose_pages_never_end_is_one_sentence():
-    page = json.dumps([{"path": "a", "size": 1}] * 1000).encode()
+@pytest.mark.parametrize("names", ["a", "ab", "abc"])
+def test_a_study_whose_pages_never_end_is_one_sentence(names):
+    pages = [json.dumps([{"path": name, "size": 1}] * 1000).encode() for name in names]
 
     def handle(connection, request, n):
+        page = pages[n % len(pages)]
         connection.sendall(answer(200, page if "files?" in request else b'{"section": {}}'))
 
     with raw_server(handle) as server, pytest.raises(InputError, match="once more"):

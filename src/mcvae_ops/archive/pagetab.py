@@ -161,7 +161,7 @@ def _list_entries(root: str, name: str, archive: dict) -> Iterator[tuple[str, in
 
 
 def _page_entries(study: str, archive: dict) -> Iterator[tuple[str, int]]:
-    offset, before = 0, None
+    offset, seen = 0, set()
     while True:
         place = f"{study}/files?limit={_PAGE}&offset={offset}"
         page = read_json(place, archive)
@@ -177,16 +177,17 @@ def _page_entries(study: str, archive: dict) -> Iterator[tuple[str, int]]:
             )
         if not items:
             return
-        if items == before:
+        entries = [_entry(element, place) for element in flat(items)]
+        if hash(tuple(entries)) in seen:
             raise InputError(
                 where=place,
-                found="the page before it once more",
+                found="an earlier page once more",
                 expected="the next files of the study",
                 fix="place a table of files by hand and name it in archive.files",
             )
-        for element in flat(items):
-            yield _entry(element, place)
-        offset, before = offset + len(items), items
+        yield from entries
+        seen.add(hash(tuple(entries)))
+        offset += len(items)
 
 
 def _entry(element: dict, where: str) -> tuple[str, int]:

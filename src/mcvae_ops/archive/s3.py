@@ -14,6 +14,7 @@ from mcvae_ops.archive.transfer import read_range
 from mcvae_ops.errors import InputError
 
 SCHEME = "s3://"
+_MOST_EMPTY = 100  # pages without a key, one after the other
 
 
 def is_s3(address: str) -> bool:
@@ -52,9 +53,15 @@ def list_objects(
     bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
     tokens: set[str] = set()
+    first_keys, n_empty = set(), 0
     while True:
         url = f"{_bucket_url(bucket)}/?{urlencode(query)}"
         page = _page(read_range(url, archive), address, url)
+        first_key = page.findtext("Contents/Key")
+        n_empty = 0 if first_key else n_empty + 1
+        if first_key in first_keys or n_empty > _MOST_EMPTY:
+            raise _no_listing(address, "pages that go on without end", url)
+        first_keys |= {first_key} if first_key else set()
         store = None
         for entry in page.iter("Contents"):
             key = unquote_plus(entry.findtext("Key", ""))
