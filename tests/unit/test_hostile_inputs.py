@@ -11,15 +11,21 @@ import tracemalloc
 import zipfile
 import zlib
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mcvae_ops.archive import content, pagetab
 from mcvae_ops.archive.addresses import files_below
+from mcvae_ops.archive.annotations import unpacking
+from mcvae_ops.archive.annotations.list_formats import rows_of
 from mcvae_ops.archive.annotations.unpacking import unpacked
 from mcvae_ops.archive.ngff import fields_of_plate
 from mcvae_ops.archive.parts import members_of
 from mcvae_ops.archive.transfer import read_json
 from mcvae_ops.errors import InputError, TileError
+from mcvae_ops.profiles.profile_tables import read_profiles
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.read import read_tile
 from mcvae_ops.workflow.ledger import verify
@@ -85,6 +91,48 @@ def test_a_file_of_comments_is_judged_at_once(tmp_path, piece):
 def test_a_page_is_known_behind_comments(tmp_path):
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbf <?xml v?>\n<!-- a > b --> <!----><!DOCTYPE html>")
     assert content.fault_of(tmp_path / "a", "a.bin") == "a web page (HTML)"
+
+
+def test_a_list_takes_no_more_than_a_list_may(monkeypatch):
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 100_000)
+    with pytest.raises(InputError, match="more than 100000 bytes in it"):
+        unpacked(gzip.compress(b"\0" * MANY, 1), "list")
+
+
+@pytest.fixture
+def equal_rows(tmp_path):
+    """A table of 4 million equal rows, in some kB."""
+    names = pa.DictionaryArray.from_arrays(pa.array(np.zeros(4_000_000, np.int32)), ["TP53"])
+    table = pa.table({name: names for name in ("gene", "a", "b", "c", "d", "e", "f", "g", "h")})
+    pq.write_table(table, tmp_path / "equal.parquet", compression="zstd", store_schema=False)
+    assert (tmp_path / "equal.parquet").stat().st_size < 200_000
+    return tmp_path / "equal.parquet"
+
+
+def test_a_table_of_many_equal_rows_is_not_read(equal_rows):
+    with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
+        rows_of(equal_rows.read_bytes(), "list.parquet")
+    with pytest.raises(InputError, match=r"more than \d+ bytes in it"):
+        read_profiles(equal_rows, "genes.parquet")
+
+
+@pytest.mark.parametrize("kind", ["too much", "damaged"])
+def test_packed_profiles_are_bounded_and_may_be_damaged(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(content, "_LEAST_CONTENT_BYTES", 1_000_000)
+    packed = bytearray(gzip.compress(b"a,b\n" * (10_000_000 if kind == "too much" else 9)))
+    if kind == "damaged":
+        packed[12:16] = b"\xff\xff\xff\xff"
+    (tmp_path / "a.csv.gz").write_bytes(packed)
+    with pytest.raises(InputError, match="genes: found no table that can be read"):
+        read_profiles(tmp_path / "a.csv.gz", "genes")
+
+
+def test_an_answer_is_read_no_further_than_it_may():
+    with (
+        raw_server(lambda c, request, n: c.sendall(answer(200, b'"' + b"a" * 999))) as server,
+        pytest.raises(InputError, match="more than 500 bytes"),
+    ):
+        read_json(f"{server.address}/info", ARCHIVE | {"retries": 1}, 500)
 
 
 def zarr_group(path, attributes):

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import re
@@ -85,6 +86,24 @@ def unpack(packed: IO[bytes], copy: IO[bytes], max_bytes: int) -> int:
             raise _too_much(max_bytes)
         copy.write(block)
     return n_bytes
+
+
+def unpacked_bytes(packed: IO[bytes], max_bytes: int) -> bytes:
+    """Return the content of a packed file; see `unpack`."""
+    held = io.BytesIO()
+    unpack(packed, held, max_bytes)
+    return held.getvalue()
+
+
+def check_parquet(source: str | Path | IO[bytes], max_bytes: int) -> None:
+    """Raise a `ValueError` if a table in parquet takes more memory than it may, by its metadata.
+
+    Equal values are stored once: rows without number may take no bytes at all.
+    """
+    table = pq.ParquetFile(source).metadata
+    packed_bytes = sum(table.row_group(k).total_byte_size for k in range(table.num_row_groups))
+    if max(packed_bytes, 8 * table.num_rows * table.num_columns) > max_bytes:
+        raise _too_much(max_bytes)
 
 
 class Bounded:

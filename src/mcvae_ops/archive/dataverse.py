@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from mcvae_ops.archive.addresses import is_doi, is_remote, local_path
 from mcvae_ops.archive.parts import ARCHIVES
 from mcvae_ops.archive.table_formats import SUFFIXES
-from mcvae_ops.archive.transfer import read_json
+from mcvae_ops.archive.transfer import LARGEST_LIST_BYTES, read_json
 from mcvae_ops.errors import InputError
 
 RESOLVER = "https://doi.org/api/handles/"
@@ -141,7 +141,8 @@ def parts_of_dataset(
         root = f"{place.scheme}://{place.netloc}"
     else:
         root = local_path(dataset).resolve().parent.as_uri()
-    return parts_of(read_json(dataset, archive | {"dataset": dataset}), root, remote, suffixes)
+    listed = read_json(dataset, archive | {"dataset": dataset}, LARGEST_LIST_BYTES)
+    return parts_of(listed, root, remote, suffixes)
 
 
 def _check_entry(entry: object, root: str) -> None:

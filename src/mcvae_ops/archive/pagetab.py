@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from mcvae_ops.archive.addresses import is_remote
 from mcvae_ops.archive.biostudies import study_address
-from mcvae_ops.archive.transfer import opened, read_json
+from mcvae_ops.archive.transfer import LARGEST_LIST_BYTES, opened, read_json
 from mcvae_ops.errors import InputError
 
 _BLOCK_CHARACTERS = 1 << 20
@@ -42,12 +42,12 @@ def study_entries(study: str, root: str, archive: dict) -> Iterator[tuple[str, i
         If this is no study, or a file has no path.
     """
     study = study_address(study)
-    content = _object(read_json(study, archive), study)
+    content = _object(read_json(study, archive, LARGEST_LIST_BYTES), study)
     link = content.get("ftpHttp_link")
     if isinstance(link, str) and is_remote(link):  # the files of this machine are not the study's
         accession = content.get("accno") or study.rstrip("/").rpartition("/")[2]
         place = f"{link.rstrip('/')}/{accession}.json"
-        content = _object(read_json(place, archive), place)
+        content = _object(read_json(place, archive, LARGEST_LIST_BYTES), place)
     named = False
     for section in sections_of(content):
         for element in flat(section.get("files")):

@@ -32,6 +32,7 @@ __all__ = ["TransferError", "Wanted", "fetch", "fetch_all", "opened", "read_json
 logger = logging.getLogger(__name__)
 
 LARGEST_LIST_BYTES = 4 << 30  # a list of some 30 million files
+_LARGEST_ANSWER_BYTES = 64 << 20
 _PATIENCE_S = 60.0
 _LONGEST_WAIT_S = 600.0
 _PROGRESS_BYTES = 1 << 14
@@ -192,15 +193,20 @@ def read_range(
     ) from failure
 
 
-def read_json(place: str, archive: dict):
+def read_json(place: str, archive: dict, max_bytes: int = _LARGEST_ANSWER_BYTES):
     """Read a JSON file or answer.
+
+    Parameters
+    ----------
+    place, archive, max_bytes
+        As in `opened`.
 
     Raises
     ------
     InputError
-        If it is not JSON.
+        If it is not JSON, or more than it may be.
     """
-    with opened(place, archive) as path:
+    with opened(place, archive, max_bytes=max_bytes) as path:
         try:
             return json.loads(without_key(path.read_text(encoding="utf-8")))
         except (ValueError, RecursionError) as error:

@@ -11,6 +11,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mcvae_ops.archive.annotations.known_columns import Header
+from mcvae_ops.archive.content import (
+    GZIP_START,
+    UNPACK_ERRORS,
+    check_parquet,
+    max_content,
+    unpacked_bytes,
+)
 from mcvae_ops.embeddings.spaces import check_spaces, chosen_columns
 from mcvae_ops.errors import InputError
 
@@ -41,6 +48,7 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
         start = handle.read(8)
     try:
         if start.startswith(b"PAR1"):
+            check_parquet(path, max_content(path.stat().st_size))
             table = pd.read_parquet(path)
         elif start.startswith(b"\x89HDF"):
             table = _from_anndata(path)
@@ -49,7 +57,7 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
         if not isinstance(table.index, pd.RangeIndex):
             names = [name or INDEX for name in table.index.names]
             table = table.rename_axis(index=names).reset_index()
-    except (pa.ArrowException, OSError, ValueError, KeyError, EOFError) as error:
+    except (*UNPACK_ERRORS, pa.ArrowException, OSError, KeyError) as error:
         raise InputError(
             where=where,
             found=f"no table that can be read ({str(error)[:200]})",
@@ -149,7 +157,9 @@ def space_columns(
 def _from_text(path: Path) -> pd.DataFrame:
     """Read a csv; a row with another number of fields is an error."""
     content = path.read_bytes()
-    content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    if content.startswith(GZIP_START):
+        with gzip.open(path) as packed:
+            content = unpacked_bytes(packed, max_content(len(content)))
     first = content.partition(b"\n")[0]
     delimiter = next((sign for sign in "\t,;" if sign.encode() in first), ",")
     options = pa_csv.ParseOptions(delimiter=delimiter)

@@ -20,7 +20,8 @@ import pandas as pd
 import pyarrow as pa
 
 from mcvae_ops.archive.annotations.text_rows import Rows, decoded, head_of, split_rows
-from mcvae_ops.archive.annotations.unpacking import unpacked
+from mcvae_ops.archive.annotations.unpacking import MOST_BYTES, unpacked
+from mcvae_ops.archive.content import check_parquet
 from mcvae_ops.errors import InputError
 
 SET, GENE = "set", "gene"
@@ -74,6 +75,7 @@ def _has_suffix(place: str, suffix: str) -> bool:
 def _parquet_rows(content: bytes, where: str) -> Rows:
     """Return the columns and, if it has a meaning, the index of a parquet table as text."""
     try:
+        check_parquet(io.BytesIO(content), MOST_BYTES)
         table = pd.read_parquet(io.BytesIO(content))
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise _wrong(where, f"a damaged parquet file ({error})", "replace it") from None

@@ -7,6 +7,7 @@ import pandas as pd
 from mcvae_ops.archive.annotations.list_formats import place_and_name, rows_of
 from mcvae_ops.archive.annotations.text_rows import Rows
 from mcvae_ops.archive.annotations.tidy_lists import TIDY
+from mcvae_ops.archive.annotations.unpacking import MOST_BYTES
 from mcvae_ops.archive.content import digest_of
 from mcvae_ops.archive.transfer import opened
 from mcvae_ops.errors import InputError
@@ -75,7 +76,7 @@ def read_content(listed: Listed, archive: dict) -> tuple[bytes, str]:
     InputError
         If the file is missing, or has another checksum than the configuration says.
     """
-    with opened(listed.place, archive, listed.sha256) as path:
+    with opened(listed.place, archive, listed.sha256, MOST_BYTES) as path:
         return path.read_bytes(), digest_of(path)
 
 

@@ -5,11 +5,11 @@ import io
 import zipfile
 import zlib
 from pathlib import PurePosixPath
-from typing import IO
 
-from mcvae_ops.archive.content import max_content, unpack
+from mcvae_ops.archive.content import max_content, unpacked_bytes
 from mcvae_ops.errors import InputError
 
+MOST_BYTES = 64 << 20  # of a list: each of its fields takes some 100 bytes of memory
 _ZIP, _GZIP, _OLD_EXCEL = b"PK", b"\x1f\x8b", b"\xd0\xcf\x11\xe0"
 _EXCEL_PART = "[Content_Types].xml"
 _NOTES = ("readme", "license", "licence", "changelog", "citation")
@@ -37,12 +37,12 @@ def unpacked(content: bytes, where: str) -> bytes:
         or an archive that is damaged, encrypted, holds no table or more than one, or far more than
         its size lets expect.
     """
-    max_bytes = max_content(len(content))
+    max_bytes = min(max_content(len(content)), MOST_BYTES)
     if content.startswith(_ZIP):
         content = _from_zip(content, where)
     if content.startswith(_GZIP):
         try:
-            content = _bounded(gzip.GzipFile(fileobj=io.BytesIO(content)), max_bytes)
+            content = unpacked_bytes(gzip.GzipFile(fileobj=io.BytesIO(content)), max_bytes)
         except _DAMAGE as error:
             raise _no_table(where, f"a damaged gzip file ({error})", "fetch it again") from None
     if content.startswith(_OLD_EXCEL):
@@ -62,15 +62,9 @@ def _from_zip(content: bytes, where: str) -> bytes:
             if member.flag_bits & 1:
                 raise _no_table(where, "an encrypted zip archive", "unpack it by hand")
             with packed.open(member) as handle:
-                return _bounded(handle, max_content(len(content)))
+                return unpacked_bytes(handle, min(max_content(len(content)), MOST_BYTES))
     except _DAMAGE as error:
         raise _no_table(where, f"a damaged zip archive ({error})", "fetch it again") from None
-
-
-def _bounded(packed: IO[bytes], max_bytes: int) -> bytes:
-    held = io.BytesIO()
-    unpack(packed, held, max_bytes)
-    return held.getvalue()
 
 
 def _only_table(members: list[zipfile.ZipInfo], where: str) -> zipfile.ZipInfo:
