@@ -166,6 +166,49 @@ def test_patterns_choose_features(tmp_path):
     )
 
 
+BOOKKEEPING = ("z_{}", "y_{}", "i_{}", "cell_z_{}", "bbox_{}", "Channel_{}", "label_{}", "id_{}")
+
+
+@pytest.mark.parametrize("name", [*BOOKKEEPING, "index_{}", "emb[{}]", "Image_vit/{}"])
+@pytest.mark.parametrize("is_pattern", [True, False])
+def test_a_column_that_a_space_names_is_taken_whatever_its_name(name, is_pattern, tmp_path):
+    values = {name.format(k): np.linspace(k, k + 1, 40) for k in range(12)}
+    frame = cells_of(**values, label=1)
+    columns = [name.partition("{")[0].rstrip("[") + "*"] if is_pattern else list(values)
+    spaces = {"mine": {"combined": columns}}
+    screen = {"features": columns, "spaces": spaces}
+    _, features, _ = from_frame(frame, tmp_path, screen=screen)
+    assert list(features)[1:] == list(values)
+
+
+def test_a_space_of_all_columns_takes_no_bookkeeping(tmp_path):
+    frame = cells_of(label=1, note="x", z_0=0.5)
+    screen = {"spaces": {"mine": {"combined": "*"}}}
+    _, features, _ = from_frame(frame, tmp_path, screen=screen)
+    assert list(features)[1:] == ["area", "mean"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("v_*", "embeddings.mine.spaces: found columns that cannot be taken: v_1 (text), expected "
+         "columns of numbers; correct the spaces, or name the columns in screen.not_features."),
+        (["v_0", "gene"], "cannot be taken: gene (named under columns), expected columns of"),
+        ("w_*", "the tables of cells: found no column 'w_*' among 0"),
+    ],
+)  # fmt: skip
+def test_a_space_that_a_table_does_not_have_is_said_by_its_key(columns, said, tmp_path):
+    frame = cells_of(v_0=0.5, v_1="0,5")
+    spaces = {"mine": {"combined": columns}}
+    screen = {"features": [columns] if isinstance(columns, str) else columns, "spaces": spaces}
+    with pytest.raises(InputError) as caught:
+        from_frame(frame, tmp_path, screen=screen)
+    assert said in str(caught.value)
+    left_out = screen | {"spaces": {"mine": {"combined": "v_*"}}, "not_features": ["v_1"]}
+    _, features, _ = from_frame(frame, tmp_path, screen=left_out)
+    assert list(features)[1:] == ["v_0"]
+
+
 def test_a_feature_that_tells_the_well_is_named(tmp_path, caplog):
     rng = np.random.default_rng(0)
     frame = pd.concat([cells_of(60, k, well=w) for k, w in enumerate(("A1", "A2", "B1"))])

@@ -81,7 +81,8 @@ rule list_feature_parts:
             "control",
             "features",
             "not_features",
-        ),
+        )
+        | SPACES,
     script:
         "../scripts/list_feature_parts.py"
 
@@ -128,7 +129,8 @@ rule split_cells:
             "batch",
             "duplicates",
         )
-        | GRID,
+        | GRID
+        | SPACES,
         tables=CELLS,
         labels=config["labels"],
         cache="results/{screen}/archive/features",

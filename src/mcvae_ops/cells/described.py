@@ -8,6 +8,7 @@ from mcvae_ops.archive.table_address import TableAddress, table_address
 from mcvae_ops.archive.table_formats import Header
 from mcvae_ops.cells.columns import Named
 from mcvae_ops.cells.feature_names import sort_columns
+from mcvae_ops.embeddings.spaces import chosen_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import control_values
 
@@ -85,7 +86,8 @@ def describe(entry: Entry, name: str, header: Header, screen: dict) -> Described
     header
         Of the file.
     screen
-        plates, features and not_features of the configuration.
+        plates, features and not_features of the configuration; and, of embeddings that others made,
+        the spaces of each.
 
     Raises
     ------
@@ -94,7 +96,10 @@ def describe(entry: Entry, name: str, header: Header, screen: dict) -> Described
     """
     place = entry.address.place(name) or {}
     named = Named(entry.table, entry.key, name, header, place, list(screen["plates"]))
-    reasons = sort_columns(header, named.used, screen["features"], screen["not_features"])
+    spaces = screen.get("spaces")
+    if spaces and entry.is_label:
+        spaces = {}  # a vector is of a cell
+    reasons = sort_columns(header, named.used, screen["features"], screen["not_features"], spaces)
     used = {*named.used, *(column for column, reason in reasons.items() if reason is None)}
     if twice := [column for column in header.twice if column in used]:
         raise InputError.twice(
@@ -189,13 +194,20 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
 def check_features(tables: Sequence[Described], screen: dict) -> None:
     """Raise an `InputError` if no cell has a feature, and the configuration does not say so.
 
+    Of embeddings that others made, every space needs its columns.
+
     Parameters
     ----------
     tables
         Tables with one row per cell, the first one first.
     screen
-        features of the configuration.
+        features of the configuration, and the spaces of embeddings that others made.
     """
+    if spaces := screen.get("spaces"):
+        features = [name for table in tables for name in table.features]
+        for model, of_model in spaces.items():
+            chosen_columns(of_model, features, "the tables of cells", f"embeddings.{model}")
+        return
     is_said = not screen["features"] or tables[0].entry.table.get("measure") is False
     if is_said or any(table.features for table in tables):
         return

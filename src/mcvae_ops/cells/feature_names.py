@@ -5,9 +5,10 @@ ones of tables that laboratories write themselves.
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.embeddings.spaces import SpaceNames
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import is_like
 
@@ -40,11 +41,19 @@ def reason_against(name: str, kind: str) -> str | None:
     for reason, names in _PATTERNS.items():
         if names.fullmatch(name):
             return reason
+    return _reason_of_kind(kind)
+
+
+def _reason_of_kind(kind: str) -> str | None:
     return {"number": None, "empty": EMPTY, "other": "neither number nor text"}.get(kind, kind)
 
 
 def sort_columns(
-    header: Header, used: Collection[str], features: Sequence[str], not_features: Sequence[str]
+    header: Header,
+    used: Collection[str],
+    features: Sequence[str],
+    not_features: Sequence[str],
+    spaces: Mapping[str, Mapping] | None = None,
 ) -> dict[str, str | None]:
     """Say of every column whether it is a feature.
 
@@ -56,6 +65,8 @@ def sort_columns(
         Columns that say plate, well, position, label, or join tables.
     features, not_features
         Patterns of the configuration.
+    spaces
+        Spaces of each embedding that others made: what they name is a feature, whatever its name.
 
     Returns
     -------
@@ -64,18 +75,31 @@ def sort_columns(
     Raises
     ------
     InputError
-        If ``screen.features`` names columns outright that cannot be features: all of them at once.
+        If ``screen.features`` names columns outright that cannot be features, or a space columns
+        that are no numbers: all of them at once.
     """
+    named = {model: SpaceNames(of_model) for model, of_model in (spaces or {}).items()}
     reasons = {}
     for name, kind in header.kinds.items():
-        reason = header.no_features.get(name) or reason_against(name, kind)
         if name in used:
             reason = "named under columns"
         elif is_like(name, not_features):
             reason = "screen.not_features"
-        elif reason is None and not is_like(name, features):
-            reason = "not in screen.features"
+        elif any(name in names for names in named.values()):
+            reason = _reason_of_kind(kind)
+        else:
+            reason = header.no_features.get(name) or reason_against(name, kind)
+            if reason is None and not is_like(name, features):
+                reason = "not in screen.features"
         reasons[name] = reason
+    if spaces is None:
+        _check_named(features, reasons)
+    for model, names in named.items():
+        _check_spaces(model, names, reasons)
+    return reasons
+
+
+def _check_named(features: Sequence[str], reasons: Mapping[str, str | None]) -> None:
     if wrong := [f"{name} ({reasons[name]})" for name in features if reasons.get(name)]:
         raise InputError(
             where="configuration key screen.features",
@@ -83,4 +107,24 @@ def sort_columns(
             expected="columns of numbers that are measured of each cell",
             fix="leave them out",
         )
-    return reasons
+
+
+def _check_spaces(model: str, names: SpaceNames, reasons: Mapping[str, str | None]) -> None:
+    """Refuse columns that a space names and that are not taken: a vector would lack them.
+
+    A pattern may also fit columns that the configuration uses otherwise.
+    """
+    elsewhere = ("named under columns", "screen.not_features")
+    wrong = [
+        f"{name} ({reason})"
+        for name, reason in reasons.items()
+        if reason and name in names and (name in names.outright or reason not in elsewhere)
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
+        raise InputError(
+            where=f"configuration key embeddings.{model}.spaces",
+            found=f"columns that cannot be taken: {', '.join(wrong[:8])}{more}",
+            expected="columns of numbers",
+            fix="correct the spaces, or name the columns in screen.not_features",
+        )

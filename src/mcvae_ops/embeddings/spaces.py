@@ -1,6 +1,5 @@
 """The columns of an embedding or profile table that form each latent space."""
 
-import fnmatch
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import is_like
 
 logger = logging.getLogger(__name__)
 
@@ -182,10 +182,35 @@ def parts_of(columns: str | Sequence[str]) -> list[str]:
     return parts
 
 
+class SpaceNames:
+    """The columns that the spaces of an embedding name; ``column in names`` asks for one.
+
+    A pattern of signs alone (``*``) names none: it takes what a table calls a feature.
+
+    Attributes
+    ----------
+    outright
+        Names, and patterns as they are written: a column may be called ``emb[0]``.
+    """
+
+    def __init__(self, spaces: Mapping[str, str | Sequence[str]]) -> None:
+        parts = [part for columns in spaces.values() for part in parts_of(columns)]
+        self.outright = frozenset(parts)
+        self._patterns = [part for part in parts if _is_pattern(part) and part.strip("*?")]
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.outright or is_like(column, self._patterns)
+
+
+def _is_pattern(part: str) -> bool:
+    return any(sign in part for sign in "*?[")
+
+
 def _columns_of(part: str, columns: Sequence[str], where: str, key: str) -> list[str]:
-    is_pattern = any(sign in part for sign in "*?[")
-    chosen = fnmatch.filter(columns, part) if is_pattern else [part]
-    if not chosen or chosen[0] not in columns:
+    chosen = [part] if part in columns else []
+    if not chosen and _is_pattern(part):
+        chosen = [column for column in columns if is_like(column, [part])]
+    if not chosen:
         raise InputError(
             where=where,
             found=f"no column {part!r} among {len(columns)} ({', '.join(columns[:6])} ...)",
