@@ -1,11 +1,15 @@
 """A screen of embeddings that others made: what its configuration says, and its mistakes."""
 
 import copy
+import re
 
 import pytest
+import yaml
 from snakemake.exceptions import WorkflowError
 
+from mcvae_ops.workflow.configuration import read_yaml
 from mcvae_ops.workflow.names import Embeddings
+from mcvae_ops.workflow.overlays import lay_over
 from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA
@@ -55,6 +59,20 @@ def test_embeddings_are_the_models_of_the_run():
     chosen = read(profiles__main_model="mine", benchmarks__functions__significance="random")
     assert Embeddings(chosen).main == "mine/0"
     assert Embeddings(chosen).significance == "random/0"
+
+
+def test_the_examples_of_the_page_are_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("lists", "tables"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "lists/corum_humanComplexes.txt").write_text("complex\tgenes\nX\tA;B\n")
+    (tmp_path / "lists/groups.csv").write_text("gene,group\nA,x\n")
+    page = (ROOT / "docs/embeddings.md").read_text(encoding="utf-8")
+    first, *others = map(yaml.safe_load, re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S))
+    config = read_configuration(first, DEFAULTS, SCHEMA, ROOT)
+    assert Embeddings(config).main == "mine/0"
+    for other in others:
+        read_configuration(lay_over(first, other, read_yaml(SCHEMA)), DEFAULTS, SCHEMA, ROOT)
 
 
 def test_nothing_is_fetched_cropped_or_trained(tmp_path):

@@ -34,6 +34,7 @@ from mcvae_ops.screen import (
 )
 from mcvae_ops.tiles.chain import resolve_chain
 from mcvae_ops.weights_header import check_fit, read_header
+from mcvae_ops.workflow.panel_inputs import undrawable
 from mcvae_ops.workflow.panels import PANELS
 from mcvae_ops.workflow.places import local_paths, profile_places
 from mcvae_ops.workflow.shorthand import NO_IMAGES
@@ -459,13 +460,15 @@ def _check_there(key: str, file: str) -> None:
 
 
 def _check_groups(config: dict) -> None:
+    """Refuse groups that are not named where figures compare them, or that no simulation has."""
     if config["archive"]["annotations"]["functional_groups"] is None:
         return
+    are_compared = "fig4d" not in undrawable(config)
     simulate = config.get("simulate") if config["source"] == "simulated" else None
     groups = [group["name"] for group in simulate["library"]["groups"]] if simulate else None
     for key in ("shifting_groups", "novel_groups"):
         named = config["benchmarks"]["features"][key]
-        if not named:
+        if not named and are_compared:
             raise _missing(
                 f"benchmarks.features.{key}",
                 "a functional group",
