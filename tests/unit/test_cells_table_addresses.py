@@ -6,9 +6,13 @@ import sqlite3
 import zipfile
 from contextlib import closing
 
+import anndata
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
 
 from mcvae_ops.archive import dataverse
 from mcvae_ops.archive.table_address import table_address
@@ -53,6 +57,57 @@ def test_every_format_gives_the_same_tables(name, expected, tmp_path):
     write_table(two_wells(), tmp_path / "other" / name)
     address = f"{name}#Cells" if name.endswith("sqlite") else name
     assert_same(enter(tmp_path / "other", {"table": address}, screen=TWO_WELLS), expected)
+
+
+def list_column(kind: str, vectors: list) -> pa.Array:
+    of = {"list": pa.list_, "large list": pa.large_list, "fixed": lambda t: pa.list_(t, 12)}[kind]
+    return pa.array(vectors, of(pa.float32()))
+
+
+def write_vectors(kind: str, frame: pd.DataFrame, vectors: np.ndarray, path) -> None:
+    """Write cells with a vector of each; the seventh cell of a list has none."""
+    if kind.startswith("obsm"):
+        write_table(frame, path)
+        cells = anndata.read_h5ad(path)
+        cells.obsm["dino"] = sparse.csr_matrix(vectors) if kind == "obsm, sparse" else vectors
+        cells.obsm["table"] = pd.DataFrame({"a": 1.0}, index=cells.obs_names)
+        cells.write_h5ad(path)
+        return
+    lists = [None if k == 7 else vector for k, vector in enumerate(vectors.tolist())]
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.append_column("dino", list_column(kind, lists))
+    table = table.append_column("words", pa.array([["a"]] * len(frame)))
+    pq.write_table(table, path, row_group_size=16)
+
+
+@pytest.mark.parametrize("columns", ["dino", "dino_*", [f"dino_{k}" for k in range(12)]])
+@pytest.mark.parametrize("kind", ["list", "large list", "fixed", "obsm", "obsm, sparse"])
+def test_vectors_are_columns_where_a_space_names_them(kind, columns, tmp_path, monkeypatch):
+    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 1200)  # some rows at a time
+    vectors = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
+    frame = cells_of().sort_values(["tile", "y_px"], ignore_index=True)
+    name = "cells.h5ad" if kind.startswith("obsm") else "cells.parquet"
+    write_vectors(kind, frame, vectors, tmp_path / name)
+    spaces = {"dino": {"combined": columns}}
+    _, features, _ = enter(tmp_path, {"table": name}, screen={"spaces": spaces, "features": ["-"]})
+    if not kind.startswith("obsm"):
+        vectors[7] = np.nan
+    assert list(features)[1:] == [f"dino_{k}" for k in range(12)]
+    np.testing.assert_array_equal(features.iloc[:, 1:], vectors)
+    _, features, listed = enter(tmp_path, {"table": name})
+    assert list(features)[1:] == ["area", "mean"]
+    reason = "in an array of cells (obsm)" if kind.startswith("obsm") else "in a column of lists"
+    assert listed.set_index("column").loc["dino_11", "reason"] == reason
+
+
+def test_lists_of_several_lengths_are_refused(tmp_path):
+    table = pa.Table.from_pandas(cells_of(), preserve_index=False)
+    lists = pa.array([[0.5] * (3 if k == 9 else 4) for k in range(40)])
+    pq.write_table(table.append_column("dino", lists), tmp_path / "cells.parquet")
+    said = r"damage \(3 numbers in a list of column dino, not 4\)"
+    screen = {"spaces": {"dino": {"combined": "dino"}}, "features": ["-"]}
+    with pytest.raises(InputError, match=said):
+        enter(tmp_path, {"table": "cells.parquet"}, screen=screen)
 
 
 @pytest.mark.parametrize(

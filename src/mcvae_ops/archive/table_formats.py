@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -34,6 +35,7 @@ _FRACTION = re.compile(r'[\s"]*[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?[\s"]*')
 _NO_NUMBERS = [*pa_csv.ConvertOptions().null_values, " "]
 _GZIP = b"\x1f\x8b"
 _OBS_NAMES = "obs_names"
+_IN_LISTS, _IN_OBSM = "in a column of lists", "in an array of cells (obsm)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class Header:
         By column: ``number``, ``text``, ``time``, ``empty`` (no value, as far as the header knows)
         or ``other``.
     no_features
-        Columns that the format itself tells from measurements, with the reason.
+        Columns that the format itself tells from measurements, with the reason. A vector of each
+        cell (a column of lists, an array of obsm) is read as columns ``{name}_{k}``: they are taken
+        only where the configuration names them.
     twice
         Names that several columns have.
     """
@@ -77,11 +81,13 @@ class Format:
 
 
 def _parquet_header(place: Place, table: str | None) -> Header:
-    with pq.ParquetFile(place) as parts:
+    with pq.ParquetFile(place, buffer_size=_LINE_BYTES) as parts:
         schema = parts.schema_arrow
+        vectors = _lengths_of_lists(parts)
     pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in pandas.get("index_columns", []) if isinstance(name, str)]
-    return _of_schema(schema, dict.fromkeys(index, "index of the table"))
+    header = _of_schema(schema, dict.fromkeys(index, "index of the table"))
+    return _with_vectors(header, vectors, _IN_LISTS)
 
 
 def _parquet_batches(
@@ -89,8 +95,69 @@ def _parquet_batches(
 ) -> Iterator[pa.Table]:
     columns = list(dict.fromkeys([*texts, *numbers]))
     with pq.ParquetFile(path) as parts:
-        for batch in parts.iter_batches(_rows(columns), columns=columns, use_threads=False):
-            yield pa.Table.from_batches([batch])
+        vectors = _lengths_of_lists(parts)
+        elements = _elements(columns, parts.schema_arrow.names, vectors)
+        stored = list(dict.fromkeys(elements[c][0] if c in elements else c for c in columns))
+        n_numbers = len(columns) + sum(vectors.get(name, 0) for name in stored)
+        for batch in parts.iter_batches(_rows(n_numbers), columns=stored, use_threads=False):
+            rows = pa.Table.from_batches([batch])
+            lists = {name: _matrix(rows, name, vectors[name]) for name in stored if name in vectors}
+            yield pa.table({
+                c: lists[elements[c][0]][:, elements[c][1]] if c in elements else rows[c]
+                for c in columns
+            })  # fmt: skip
+
+
+def _lengths_of_lists(parts: pq.ParquetFile) -> dict[str, int]:
+    """Return how many numbers a list has, of each column of lists of numbers."""
+    lengths = {}
+    for column in parts.schema_arrow:
+        kind = column.type
+        if pa.types.is_fixed_size_list(kind) and _kind(kind.value_type) == "number":
+            lengths[column.name] = kind.list_size
+        elif _is_list(kind) and _kind(kind.value_type) == "number":
+            lengths[column.name] = _length_of_first(parts, column.name)
+    return lengths
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
+
+
+def _length_of_first(parts: pq.ParquetFile, name: str) -> int:
+    """Return the length of the first list of a column; 0 where no row has one."""
+    for batch in parts.iter_batches(_LINES, columns=[name], use_threads=False):
+        if length := pc.max(pc.list_value_length(batch.column(0))).as_py():
+            return length
+    return 0
+
+
+def _matrix(rows: pa.Table, name: str, length: int) -> np.ndarray:
+    """Return the lists of a column as (row, number); NaN where there is none."""
+    lists = rows[name].combine_chunks()
+    has_list = lists.is_valid().to_numpy(zero_copy_only=False)
+    if wrong := set(pc.unique(pc.list_value_length(lists.drop_null())).to_pylist()) - {length}:
+        raise pa.ArrowInvalid(f"{min(wrong)} numbers in a list of column {name}, not {length}")
+    matrix = np.full((len(lists), length), np.nan, np.float32)
+    matrix[has_list] = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
+    return matrix
+
+
+def _with_vectors(header: Header, vectors: Mapping[str, int], reason: str) -> Header:
+    """Return a header with the columns of vectors in place of these."""
+    names = [f"{name}_{k}" for name, length in vectors.items() for k in range(length)]
+    kinds = {name: kind for name, kind in header.kinds.items() if name not in vectors}
+    twice = [*header.twice, *(name for name in names if name in kinds)]
+    no_features = {name: reason for name in names if name not in kinds} | header.no_features
+    return Header(dict.fromkeys(names, "number") | kinds, no_features, twice)
+
+
+def _elements(
+    columns: Sequence[str], stored: Collection[str], vectors: Mapping[str, int]
+) -> dict[str, tuple[str, int]]:
+    """Return the vector, and the place in it, of each column that is one of its numbers."""
+    places = {f"{name}_{k}": (name, k) for name, length in vectors.items() for k in range(length)}
+    return {name: places[name] for name in columns if name in places and name not in stored}
 
 
 @dataclass(frozen=True)
@@ -215,7 +282,7 @@ def _sqlite_batches(
     with closing(_database(path)) as database:
         cursor = database.execute(f"SELECT {columns or 1} FROM {_quoted(table)}")
         # A number of Python takes four times the room of its value.
-        while rows := cursor.fetchmany(max(1, _rows([*texts, *numbers]) // 4)):
+        while rows := cursor.fetchmany(max(1, _rows(len(texts) + len(numbers)) // 4)):
             arrays = {
                 name: pa.array([None if row[k] is None else _plain(row[k]) for row in rows])
                 for k, name in enumerate(texts)
@@ -272,36 +339,63 @@ def _h5ad_header(place: Place, table: str | None) -> Header:
     with h5py.File(place, "r") as data:
         obs = read_elem(data["obs"])
         features = list(map(str, read_elem(data["var"]).index)) if "X" in data else []
+        vectors = {name: array.shape[1] for name, array in _obsm(data).items()}
     kinds = _of_schema(pa.Schema.from_pandas(obs, preserve_index=False)).kinds
     kinds[_OBS_NAMES] = "text"
     twice = [name for name, n in Counter([*kinds, *features]).items() if n > 1]
     annotations = dict.fromkeys(kinds, "annotation of cells (obs)")
-    return Header(kinds | dict.fromkeys(features, "number"), annotations, twice)
+    header = Header(kinds | dict.fromkeys(features, "number"), annotations, twice)
+    return _with_vectors(header, vectors, _IN_OBSM)
 
 
 def _h5ad_batches(
     path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
 ) -> Iterator[pa.Table]:
     import h5py
-    from anndata.io import read_elem, sparse_dataset
+    from anndata.io import read_elem
 
-    # Not read_h5ad, which would read what lies in obsm: the pictures of all cells in .h5sc.
+    # Not read_h5ad, which would read all of obsm: the pictures of all cells in .h5sc.
     with h5py.File(path, "r") as data:
         obs, var = (read_elem(data[name]) for name in ("obs", "var"))
         obs = obs.assign(**{_OBS_NAMES: obs.index})
-        at = var.index.get_indexer([name for name in numbers if name not in obs])
-        x = data.get("X")
-        x = sparse_dataset(x) if isinstance(x, h5py.Group) else x
-        step = _rows(list(var.index))
+        obsm = _obsm(data)
+        lengths = {name: array.shape[1] for name, array in obsm.items()}
+        elements = _elements(numbers, {*obs, *var.index}, lengths)
+        at = var.index.get_indexer([n for n in numbers if n not in obs and n not in elements])
+        x = _array(data["X"]) if "X" in data else None
+        vectors = {name: obsm[name] for name, _ in elements.values()}
+        step = _rows(len(var) + sum(lengths[name] for name in vectors))
         for start in range(0, len(obs), step):
             rows = obs.iloc[start : start + step]
             named = [name for name in dict.fromkeys([*texts, *numbers]) if name in obs]
             arrays = {name: pa.array(rows[name], from_pandas=True) for name in named}
             if len(at):
-                block = x[start : start + step]
-                block = block.toarray() if hasattr(block, "toarray") else np.asarray(block)
+                block = _dense(x[start : start + step])
                 arrays |= {var.index[k]: pa.array(block[:, k]) for k in at}
+            blocks = {name: _dense(vectors[name][start : start + step]) for name in vectors}
+            arrays |= {c: pa.array(blocks[name][:, k]) for c, (name, k) in elements.items()}
             yield pa.table(arrays)
+
+
+def _obsm(data) -> dict:
+    """Return the arrays of obsm with one vector of each cell, opened; pictures are none."""
+    group = data.get("obsm", {})
+    arrays = {name: _array(place) for name in group if (place := group.get(name)) is not None}
+    return {name: array for name, array in arrays.items() if len(getattr(array, "shape", ())) == 2}
+
+
+def _array(place):
+    """Return an array of an open file, of which parts can be read; None if it is a table."""
+    import h5py
+    from anndata.io import sparse_dataset
+
+    if isinstance(place, h5py.Dataset):
+        return place
+    return None if place.attrs.get("encoding-type") == "dataframe" else sparse_dataset(place)
+
+
+def _dense(block) -> np.ndarray:
+    return block.toarray() if hasattr(block, "toarray") else np.asarray(block)
 
 
 FORMATS = {
@@ -400,8 +494,8 @@ def _kind(type_: pa.DataType) -> str:
     return "text" if is_text or pa.types.is_string_view(type_) else "other"
 
 
-def _rows(columns: Sequence[str]) -> int:
-    return max(1, _BATCH_BYTES // (8 * max(1, len(columns))))
+def _rows(n_columns: int) -> int:
+    return max(1, _BATCH_BYTES // (8 * max(1, n_columns)))
 
 
 def _quoted(name: str) -> str:

@@ -146,7 +146,8 @@ def chosen_columns(
     ----------
     spaces
         Name of the space -> a range of columns that are called by numbers (``"0-31"``), a pattern
-        (``"z_*"``), a name, or several of these.
+        (``"z_*"``), a name, that of a vector (``"dino"`` for ``dino_0``, ``dino_1`` ...), or
+        several of these.
     columns
         Columns of the table.
     where, key
@@ -199,7 +200,17 @@ class SpaceNames:
         self._patterns = [part for part in parts if _is_pattern(part) and part.strip("*?")]
 
     def __contains__(self, column: str) -> bool:
-        return column in self.outright or is_like(column, self._patterns)
+        return (
+            column in self.outright
+            or _vector_of(column) in self.outright
+            or is_like(column, self._patterns)
+        )
+
+
+def _vector_of(column: str) -> str | None:
+    """Return the vector of which a column is a number: ``dino`` of ``dino_12``."""
+    name, _, number = column.rpartition("_")
+    return name if name and number.isdecimal() else None
 
 
 def _is_pattern(part: str) -> bool:
@@ -210,6 +221,7 @@ def _columns_of(part: str, columns: Sequence[str], where: str, key: str) -> list
     chosen = [part] if part in columns else []
     if not chosen and _is_pattern(part):
         chosen = [column for column in columns if is_like(column, [part])]
+    chosen = chosen or [column for column in columns if _vector_of(column) == part]
     if not chosen:
         raise InputError(
             where=where,
