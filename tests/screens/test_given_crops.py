@@ -70,6 +70,6 @@ def test_every_crop_but_the_missing_one_is_there(results):
 
 def test_the_report_says_what_crops_alone_cannot_tell(results):
     report = re.sub(r"\s+", " ", (results / "report.html").read_text())
-    for sentence in ("Crops came without positions", "whose crops were given", "no crop"):
+    for sentence in ("Cells came without positions", "whose crops were given", "no crop"):
         assert sentence in report, sentence
     assert (results / "explorer.html").exists()

@@ -209,6 +209,29 @@ def test_a_space_that_a_table_does_not_have_is_said_by_its_key(columns, said, tm
     assert list(features)[1:] == ["v_0"]
 
 
+def test_embedded_cells_need_no_positions(tmp_path):
+    frame = cells_of(name=[f"c{k}" for k in range(40)]).drop(columns=["y_px", "x_px"])
+    screen = {"spaces": {"mine": {"combined": "area"}}, "features": ["area"]}
+    cells, features, _ = from_frame(frame, tmp_path, screen=screen)
+    frame = frame.sort_values("tile", kind="stable")
+    assert cells["y_px"].isna().all() and cells["guide"].tolist() == frame["guide"].tolist()
+    assert cells["cell_id"].is_unique
+    np.testing.assert_array_equal(features["area"], frame["area"].astype(np.float32))
+    named, _, _ = enter(tmp_path, TABLE | {"columns": {"cell_id": "name"}}, screen=screen)
+    assert named["cell_id"].tolist() == frame["name"].tolist()
+    for more in ({"cut_px": 64}, {"duplicates": {"overlap_px": 3, "max_distance_px": 3}}):
+        with pytest.raises(InputError, match="labels: y_px, x_px is missing"):
+            from_frame(frame, tmp_path, screen=screen | more)
+
+
+def test_an_embedded_cell_without_its_position_is_dropped_where_others_have_one(tmp_path):
+    frame = cells_of()
+    frame.loc[4, "y_px"] = np.nan
+    screen = {"spaces": {"mine": {"combined": "area"}}, "features": ["area"]}
+    cells, _, _ = from_frame(frame, tmp_path, screen=screen)
+    assert len(cells) == 39
+
+
 def test_a_feature_that_tells_the_well_is_named(tmp_path, caplog):
     rng = np.random.default_rng(0)
     frame = pd.concat([cells_of(60, k, well=w) for k, w in enumerate(("A1", "A2", "B1"))])

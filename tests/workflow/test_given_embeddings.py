@@ -85,6 +85,10 @@ def test_nothing_is_fetched_cropped_or_trained(tmp_path):
     assert not planned.keys() & {"list_files", "crop_chunk", "train_model", "cellprofiler_pca"}
 
 
+def test_embedded_cells_need_no_size_of_a_tile():
+    assert read(screen__tile_size_px=None)["screen"]["tile_size_px"] is None
+
+
 def test_crops_beside_embeddings_are_of_pictures_alone():
     config = read(
         cells__columns__crop="crops.npy#{row_number}",
@@ -110,6 +114,9 @@ def test_crops_beside_embeddings_are_of_pictures_alone():
         ({"benchmarks__shortcuts": ["density", "untrained"]},
          "configuration key benchmarks.shortcuts: found untrained, expected some of density, "
          "position, cell_count, because source is embeddings, which has no crops; leave it out."),
+        ({"screen__tile_size_px": None, "screen__cut_px": 64},
+         "configuration key screen.tile_size_px: a size is missing; screen.cut_px needs it; set "
+         "it, in px: [y, x]."),
         ({"cells__columns__crop": "path", "crop__size_px": 64},
          "configuration key screen.channels: a value is missing"),
         ({"embeddings__cellprofiler": {"spaces": {"combined": "x"}}},

@@ -106,8 +106,13 @@ def split_cells(
 
 
 def identity_of(cells: pa.Table) -> list[str]:
-    """Return the columns that tell the cells of a well apart: tile and position, or crop."""
-    return ["tile", "crop"] if "crop" in cells.column_names else ["tile", "y_px", "x_px"]
+    """Return the columns that tell the cells of a well apart: tile and position, or crop.
+
+    The tile alone, where cells have no positions: every row is a cell.
+    """
+    if "crop" in cells.column_names:
+        return ["tile", "crop"]
+    return ["tile"] if cells["y_px"].null_count else ["tile", "y_px", "x_px"]
 
 
 def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
@@ -131,8 +136,8 @@ def number_cells(cells: pa.Table) -> tuple[pa.Table, int]:
         If a name that the table gives is missing or stands twice.
     """
     names = identity_of(cells)
-    position = cells.select(names).to_pandas()
-    position = position.sort_values(names, kind="stable").drop_duplicates()
+    position = cells.select(names).to_pandas().sort_values(names, kind="stable")
+    position = position if names == ["tile"] else position.drop_duplicates()
     rank = position.groupby("tile").cumcount()
     distinct = cells.take(pa.array(position.index.to_numpy()))
     if "cell_id" in cells.column_names:
@@ -168,7 +173,7 @@ def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:
     """
     names, labels = identity_of(cells), ["guide", "gene", "stage"]
     rows = cells.select([*names, *labels]).to_pandas()
-    rows = rows[rows.duplicated(names, keep=False)]
+    rows = rows[rows.duplicated(names, keep=False)] if len(names) > 1 else rows[:0]
     if rows.empty:
         return rows, 0
     n_labels = rows.groupby(names)[labels].transform("nunique", dropna=False)

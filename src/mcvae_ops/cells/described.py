@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mcvae_ops.archive.table_address import TableAddress, table_address
 from mcvae_ops.archive.table_formats import Header
-from mcvae_ops.cells.columns import Named
+from mcvae_ops.cells.columns import POSITION, Named
 from mcvae_ops.cells.feature_names import sort_columns
 from mcvae_ops.embeddings.spaces import chosen_columns
 from mcvae_ops.errors import InputError
@@ -168,15 +168,16 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
     screen
         plates, tiles, cut_px and control of the configuration.
     """
-    known = {name for table in tables for name in table.named.names}
+    known = _names(tables)
+    positions = needs_positions(tables, screen)
     wells = screen["plates"].values()
     label = control_values(screen["control"])[0]
     needed = {
         "plate": len(wells) > 1,
         "well": max(map(len, wells)) > 1,
         "tile": screen["cut_px"] is None and not screen["tiles"].strip().isdigit(),
-        "y_px": "crop" not in known,
-        "x_px": "crop" not in known,
+        "y_px": positions,
+        "x_px": positions,
         "gene": True,
         label: True,
     }
@@ -189,6 +190,23 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
             + (" ..." if len(columns) > 12 else ""),
             fix="name the columns under cells.columns or labels.columns",
         )
+
+
+def needs_positions(tables: Sequence[Described], screen: dict) -> bool:
+    """Say whether every cell needs a position.
+
+    A cell with a crop needs none, and neither does one that others embedded, unless a table has
+    positions, or the screen is cut or compared by them.
+    """
+    known = _names(tables)
+    if "crop" in known:
+        return False
+    is_used = screen["cut_px"] is not None or screen.get("duplicates") is not None
+    return "spaces" not in screen or is_used or not known.isdisjoint(POSITION)
+
+
+def _names(tables: Sequence[Described]) -> set[str]:
+    return {name for table in tables for name in table.named.names}
 
 
 def check_features(tables: Sequence[Described], screen: dict) -> None:

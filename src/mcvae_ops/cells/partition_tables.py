@@ -22,6 +22,7 @@ from mcvae_ops.cells.described import (
     check_names,
     describe,
     joins_of,
+    needs_positions,
 )
 from mcvae_ops.cells.feature_names import EMPTY
 from mcvae_ops.cells.lookups import Lookup
@@ -101,12 +102,12 @@ class TablePartitioner:
         ]
         self.archive = archive | {"dataset": next(iter(datasets), None)}
         self.screen, self.cache = screen, cache
-        self.placing = Placing(screen)
         self.parts = {n: [p for p in parts if p["table"] == n] for n in range(len(entries))}
         self.numbers = {entry.key: n for n, entry in enumerate(entries)}
         self.described = [self._first(n, entry) for n, entry in enumerate(entries)]
         self.tables, self.of_cells = joins_of(self.described)
         check_names(self.described, screen)
+        self.placing = Placing(screen, needs_positions(self.described, screen))
         check_features([self.described[0], *self.of_cells], screen)
         self.lookups: list[Lookup] = []
 

@@ -23,10 +23,12 @@ class Placing:
     ----------
     screen
         plates, tiles, tile_size_px, cut_px and control of the configuration.
+    needs_positions
+        Whether cells without a position are dropped; otherwise they have none (null).
     """
 
-    def __init__(self, screen: dict) -> None:
-        self.screen = screen
+    def __init__(self, screen: dict, needs_positions: bool = True) -> None:
+        self.screen, self.needs_positions = screen, needs_positions
         self.wells = {
             (plate, well_name(well)): well
             for plate, wells in screen["plates"].items()
@@ -37,8 +39,9 @@ class Placing:
     def cells(self, rows: pa.Table) -> tuple[pa.Table, Counter, Counter, Counter]:
         """Return the cells of the screen that have a place, a position, a guide and a gene.
 
-        Where crops are given, a cell needs its crop in place of a position; and what its role marks
-        as a control needs neither guide nor gene.
+        Where crops are given, a cell needs its crop in place of a position; where others embedded
+        cells that have no positions, it needs none; and what its role marks as a control needs
+        neither guide nor gene.
 
         Parameters
         ----------
@@ -54,9 +57,10 @@ class Placing:
         rows = self._named_controls(self._complete(rows))
         table, seen = self._placed(rows)
         in_screen = _both(pc.is_valid(table["well"]), self._is_tile(table["tile"]))
+        where = {}
         if "crop" in table.column_names:
             where = {"without a crop": pc.is_valid(table["crop"])}
-        else:
+        elif self.needs_positions:
             is_known = _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"]))
             where = {"without a position": is_known}
         tests = {

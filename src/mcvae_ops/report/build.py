@@ -276,7 +276,7 @@ def report(
     if index:
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
         confounded = quality_checks.confounding_warnings(cells, screen["batch"])
-        if screen["tile_size_px"] is None:  # crops were given
+        if alignment is None or screen["tile_size_px"] is None:  # vectors or crops were given
             y_px = read_table(index, columns=["y_px"])["y_px"]
             quality["warnings"] = quality_checks.position_warnings(y_px) + quality["warnings"]
         quality["warnings"] = confounded + quality["warnings"]

@@ -115,13 +115,14 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
 
 
 def position_warnings(y_px: pa.ChunkedArray) -> list[str]:
-    """Return a warning if crops came without the positions of their cells."""
+    """Return a warning if crops or embeddings came without the positions of their cells."""
     if np.isfinite(y_px.to_numpy()).any():
         return []
     return [
-        "Crops came without positions: how dense cells lie, and where in their field, is not "
-        "known. Effects of density or place cannot be told from others, and the checks of hits "
-        "against them (survives_confounders) say nothing."
+        "Cells came without positions: how dense they lie, and where in their field, is not "
+        "known. Effects of density or place cannot be told from others; the checks of hits "
+        "against them (survives_confounders) and the shortcut position say nothing, and the "
+        "shortcut density knows the cells of the tile alone."
     ]
 
 

@@ -90,10 +90,18 @@ def _check_tiles(config: dict) -> None:
         )
     _check_grid(screen, tiles)
     if screen["tile_size_px"] is None:
-        if config["source"] != "crops":
+        if config["source"] not in ("crops", "embeddings"):
             raise _missing(
                 "screen.tile_size_px", "a size", "images are read", "set it, in px: [y, x]"
             )
+        for key in ("cut_px", "duplicates"):
+            if screen[key] is not None:
+                raise _missing(
+                    "screen.tile_size_px",
+                    "a size",
+                    f"screen.{key} needs it",
+                    "set it, in px: [y, x]",
+                )
         return
     size_px = min(tile_shape(screen["tile_size_px"]))
     if config["crop"]["size_px"] > size_px:

@@ -26,7 +26,10 @@ NO_IMAGES = {
 GIVEN_CROPS = {"images": NO_IMAGES["screen"]["images"], "tile_size_px": None, "axes": "CYX"}
 # What describes images and trainings, for embeddings that others made; it is never read either.
 NO_CROPS = {
-    "screen": {"images": "none/{plate}/{well}/{tile}", "channels": [{"name": "none"}]},
+    "screen": {
+        "images": "none/{plate}/{well}/{tile}", "channels": [{"name": "none"}],
+        "tile_size_px": None,
+    },
     "crop": {"size_px": 48},
 }  # fmt: skip
 EMBEDDED = {"trained": True}
@@ -87,7 +90,7 @@ def in_full(config: dict) -> dict:
     if isinstance(grid := screen.get("well_grid"), dict):
         centre = {"published_centre_tiles": grid["centre_tiles"]} if "centre_tiles" in grid else {}
         screen["well_grid"] = {"first_tile": 0} | centre | grid
-    if isinstance(screen.get("cut_px"), int) and "tile_size_px" in screen:
+    if isinstance(screen.get("cut_px"), int) and screen.get("tile_size_px") is not None:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
 
