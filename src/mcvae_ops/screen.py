@@ -10,6 +10,7 @@ import numpy as np
 from mcvae_ops.errors import InputError
 
 CONTROL = "NTC"
+ALL_TILES = "all"  # screen.tiles: those that the tables of embedded cells have
 DISC = "disc"  # screen.outlines: a disc stands for the cell
 # What a table of cells says of each cell; the rest of its columns are features, or no use.
 COLUMNS = ("plate", "well", "tile", "y_px", "x_px", "guide", "gene")
@@ -72,12 +73,30 @@ def is_like(text: str, patterns: Sequence[str]) -> bool:
 
 
 def tile_numbers(tiles: str) -> list[int]:
-    """Return the numbers of the tiles in some ranges, ascending: ``"0-2, 7"`` gives 0, 1, 2, 7."""
+    """Return the numbers of the tiles in some ranges, ascending: ``"0-2, 7"`` gives 0, 1, 2, 7.
+
+    Raises
+    ------
+    InputError
+        If they are `ALL_TILES`, and so not known before the tables are read.
+    """
+    if tiles == ALL_TILES:
+        raise InputError(
+            where="configuration key screen.tiles",
+            found=repr(tiles),
+            expected="the numbers of the tiles, which something needs before the tables are read",
+            fix="name them, such as 0-8",
+        )
     numbers = set()
     for part in tiles.split(","):
         first, _, last = part.strip().partition("-")
         numbers.update(range(int(first), int(last or first) + 1))
     return sorted(numbers)
+
+
+def only_tile(tiles: str) -> str | None:
+    """Return the tile of cells of which no table says one; None where there are several."""
+    return "0" if tiles == ALL_TILES else tiles.strip() if tiles.strip().isdigit() else None
 
 
 def tile_shape(tile_size_px: int | Sequence[int]) -> tuple[int, int]:

@@ -93,6 +93,19 @@ def test_a_plate_is_text(plate, configured, tmp_path):
     assert set(cells["plate"]) == {configured}
 
 
+def test_cells_of_tiles_that_are_not_named_are_counted(tmp_path, caplog):
+    frame = cells_of(tile=np.arange(40) % 4)
+    cells, _, _ = from_frame(frame, tmp_path, screen={"tiles": "0"})
+    said = "30 of the 40 cells in the tables lie in tiles that screen.tiles (0) does not name: left"
+    assert len(cells) == 10 and said in caplog.text
+    caplog.clear()
+    embedded = {"tiles": "all", "spaces": {"mine": {"combined": "area"}}}
+    cells, _, _ = from_frame(frame, tmp_path, screen=embedded)
+    assert sorted(cells["tile"].unique()) == [0, 1, 2, 3] and len(cells) == 40
+    cells, _, _ = from_frame(frame.drop(columns="tile"), tmp_path, screen=embedded)
+    assert set(cells["tile"]) == {0} and "tiles" not in caplog.text
+
+
 def test_a_well_without_cells_names_those_that_have_some(tmp_path):
     with pytest.raises(InputError) as caught:
         from_frame(cells_of(well="B07"), tmp_path, screen={"plates": {"P1": ["A1"]}})

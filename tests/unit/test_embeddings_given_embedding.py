@@ -63,6 +63,11 @@ def test_cells_stand_where_their_crops_would(tables, index):
     assert table["cell_id"].head(20).tolist() == expected["cell_id"].tolist()
 
 
+def test_tiles_that_nobody_names_are_those_of_the_tables(tables, index, tmp_path):
+    index_cells(tables["cells"], None, 2, ["plate", "well"], str(tmp_path / "all.parquet"))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all.parquet"), pd.read_parquet(index))
+
+
 def test_the_split_of_the_tables_is_taken(index, tmp_path):
     assign_splits(index, {}, str(tmp_path / "splits.parquet"))
     splits = pd.read_parquet(tmp_path / "splits.parquet")

@@ -40,6 +40,11 @@ def test_tiles_of_stitched_wells_follow_from_their_size(size, cut, tiles):
     assert full(tile_size_px=size, cut_px=cut)["screen"]["tiles"] == tiles
 
 
+def test_a_screen_of_images_has_one_tile_unless_some_are_named():
+    assert full(tiles=None)["screen"]["tiles"] == "0"
+    assert full(tiles="1-3")["screen"]["tiles"] == "1-3"
+
+
 @pytest.mark.parametrize(
     "screen",
     [{"plates": None}, {"plates": {"P": 3}}, {"channels": None}, {"channels": ["dna"]},

@@ -7,6 +7,8 @@ import pytest
 import yaml
 from snakemake.exceptions import WorkflowError
 
+from mcvae_ops.errors import InputError
+from mcvae_ops.screen import tile_numbers
 from mcvae_ops.workflow.configuration import read_yaml
 from mcvae_ops.workflow.names import Embeddings
 from mcvae_ops.workflow.overlays import lay_over
@@ -83,6 +85,13 @@ def test_nothing_is_fetched_cropped_or_trained(tmp_path):
     assert planned["take_embedding"] == 2
     assert planned["index_cells"] == planned["hits"] == planned["report"] == 1
     assert not planned.keys() & {"list_files", "crop_chunk", "train_model", "cellprofiler_pca"}
+
+
+def test_cells_of_all_tiles_are_taken_unless_some_are_named():
+    assert read()["screen"]["tiles"] == "0-8"
+    assert read(screen__tiles=None)["screen"]["tiles"] == "all"
+    with pytest.raises(InputError, match=r"screen\.tiles: found 'all', expected the numbers of"):
+        tile_numbers("all")
 
 
 def test_embedded_cells_need_no_size_of_a_tile():

@@ -37,7 +37,11 @@ rule index_cells:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        tiles=tile_numbers(config["screen"]["tiles"]),
+        tiles=(
+            None
+            if config["screen"]["tiles"] == ALL_TILES
+            else tile_numbers(config["screen"]["tiles"])
+        ),
         tiles_per_chunk=config["crop"]["tiles_per_chunk"],
         batch=config["screen"]["batch"],
     script:

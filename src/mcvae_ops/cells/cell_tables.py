@@ -26,6 +26,7 @@ from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key
 from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner, features_column
+from mcvae_ops.cells.placing import OTHER_TILES
 from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_table, write_csv
@@ -220,8 +221,13 @@ class _Wells:
         names = ["plate", *LABELS]
         counts = count_labels(rows for part in parts for rows in part.read_all(names))
         self.labels = Labels(counts, self.seen, elsewhere, screen)
-        for reason, n in sorted(sum((part.dropped for part in parts), Counter()).items()):
+        dropped = sum((part.dropped for part in parts), Counter())
+        for reason, n in sorted(dropped.items()):
             logger.info("%d cells dropped: %s", n, reason)
+        if n := dropped[OTHER_TILES]:
+            n_all, tiles = self.seen.total(), screen["tiles"]
+            logger.warning("%d of the %d cells in the tables lie in tiles that screen.tiles (%s) "
+                           "does not name: left out", n, n_all, tiles)  # fmt: skip
         self.tables = tables
         self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))

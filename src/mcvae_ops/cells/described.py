@@ -10,7 +10,7 @@ from mcvae_ops.cells.columns import POSITION, Named
 from mcvae_ops.cells.feature_names import sort_columns
 from mcvae_ops.embeddings.spaces import chosen_columns
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import control_values
+from mcvae_ops.screen import control_values, only_tile
 
 # Names of more than one cell: a table that adds them says something of images, wells or guides.
 OF_GROUPS = {"plate", "well", "tile", "guide", "gene", "role"}
@@ -175,7 +175,7 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
     needed = {
         "plate": len(wells) > 1,
         "well": max(map(len, wells)) > 1,
-        "tile": screen["cut_px"] is None and not screen["tiles"].strip().isdigit(),
+        "tile": screen["cut_px"] is None and only_tile(screen["tiles"]) is None,
         "y_px": positions,
         "x_px": positions,
         "gene": True,

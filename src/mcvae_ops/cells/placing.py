@@ -10,9 +10,18 @@ import pyarrow.compute as pc
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.columns import POSITION
 from mcvae_ops.cells.lookups import keys_of
-from mcvae_ops.screen import CONTROL, control_values, is_like, tile_numbers, tile_shape
+from mcvae_ops.screen import (
+    ALL_TILES,
+    CONTROL,
+    control_values,
+    is_like,
+    only_tile,
+    tile_numbers,
+    tile_shape,
+)
 
 PLACE = ("plate", "well", "tile")
+OTHER_TILES = "of tiles that screen.tiles does not name"
 NAMES = (*PLACE, *POSITION, "guide", "gene", "role", "stage")
 
 
@@ -56,7 +65,6 @@ class Placing:
         """
         rows = self._named_controls(self._complete(rows))
         table, seen = self._placed(rows)
-        in_screen = _both(pc.is_valid(table["well"]), self._is_tile(table["tile"]))
         where = {}
         if "crop" in table.column_names:
             where = {"without a crop": pc.is_valid(table["crop"])}
@@ -64,7 +72,8 @@ class Placing:
             is_known = _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"]))
             where = {"without a position": is_known}
         tests = {
-            "of other plates, wells or tiles": in_screen,
+            "of other plates or wells": pc.is_valid(table["well"]),
+            OTHER_TILES: self._is_tile(table["tile"]),
             **where,
             "without a guide or gene": _both(
                 pc.is_valid(table["guide"]), pc.is_valid(table["gene"])
@@ -89,7 +98,7 @@ class Placing:
         only = {
             "plate": plates[0] if len(plates) == 1 else None,
             "well": next(iter(self.wells.values())) if len(self.wells) == 1 else None,
-            "tile": self.screen["tiles"].strip() if self.screen["tiles"].isdigit() else None,
+            "tile": only_tile(self.screen["tiles"]),
         }
         for name in names:
             if name in rows.column_names:
@@ -141,6 +150,8 @@ class Placing:
         return pa.array(tile.astype(np.int32), mask=~inside)
 
     def _is_tile(self, tiles: pa.ChunkedArray) -> pa.Array:
+        if self.screen["tiles"] == ALL_TILES:
+            return pc.is_valid(tiles)
         return pc.is_in(tiles, pa.array(tile_numbers(self.screen["tiles"]), pa.int32()))
 
     def _controls(self, rows: pa.Table) -> Counter:

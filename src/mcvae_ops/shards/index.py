@@ -158,7 +158,7 @@ def chunk_order(plate: str, well: str, chunk: int, n_cells: int) -> np.ndarray:
 
 def index_cells(
     cells: Sequence[str],
-    tiles: Sequence[int],
+    tiles: Sequence[int] | None,
     tiles_per_chunk: int,
     batch: Sequence[str],
     index: str,
@@ -172,12 +172,14 @@ def index_cells(
     cells
         Table of the cells of every plate (``.../{plate}.parquet``), sorted by tile in each well.
     tiles, tiles_per_chunk
-        Tiles of a well in their order, and how many of them make a chunk.
+        Tiles of a well in their order (None: those that cells lie in), and how many of them make a
+        chunk.
     batch
         ``screen.batch``: what the cells of a batch share.
     index
         Output: as that of `index_shards`; the shard of a cell is an empty text.
     """
+    tiles = _tiles_of(cells) if tiles is None else tiles
     chunk_of = np.full(max(tiles) + 1, -1)
     chunk_of[list(tiles)] = np.arange(len(tiles)) // tiles_per_chunk
     metadata = {"channels": "[]", "crop_size_px": "0"}
@@ -193,6 +195,13 @@ def index_cells(
                 rows = rows.replace_schema_metadata(metadata)
                 writer = writer or stack.enter_context(parquet_writer(index, rows.schema))
                 writer.write_table(rows, row_group_size=ROW_GROUP)
+
+
+def _tiles_of(cells: Sequence[str]) -> list[int]:
+    tiles: set[int] = set()
+    for path in cells:
+        tiles.update(pc.unique(read_table(path, columns=["tile"])["tile"]).to_pylist())
+    return sorted(tiles)
 
 
 def _well_order(rows: pa.Table, chunk_of: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ from mcvae_ops.embeddings.spaces import (
 )
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
+    ALL_TILES,
     DISC,
     channels_from,
     control_values,
@@ -80,8 +81,9 @@ def _check_channels(config: dict) -> None:
 
 def _check_tiles(config: dict) -> None:
     screen = config["screen"]
-    tiles = tile_numbers(screen["tiles"])
-    if not tiles:
+    if screen["tiles"] == ALL_TILES and config["source"] == "embeddings":
+        tiles = []  # the tables say them
+    elif not (tiles := tile_numbers(screen["tiles"])):
         raise _wrong(
             "screen.tiles",
             repr(screen["tiles"]),
@@ -133,7 +135,7 @@ def _check_grid(screen: dict, tiles: list[int]) -> None:
         )
     first = grid["first_tile"]
     last = first + sum(grid["column_heights"]) - 1
-    for tile in (tiles[0], tiles[-1]):
+    for tile in tiles[:1] + tiles[-1:]:
         if not first <= tile <= last:
             raise _wrong(
                 "screen.tiles",
@@ -151,7 +153,7 @@ def _check_chain(config: dict) -> None:
 def _check_images(config: dict) -> None:
     """Refuse an address of images that cannot be read, or wells that are named twice."""
     screen = config["screen"]
-    if config["source"] != "crops" and not crops_are_given(config["cells"]):
+    if config["source"] not in ("crops", "embeddings") and not crops_are_given(config["cells"]):
         check_address(screen)
     for plate, wells in screen["plates"].items():
         # A simulated archive names its folders after the plates.

@@ -5,7 +5,7 @@ is named in the plural of a file holds keyword arguments for ``expand(..., zip, 
 """
 
 from mcvae_ops.embeddings.spaces import BASELINES, SHORTCUTS, UNTRAINED, WHITENED
-from mcvae_ops.screen import folder_name, tile_numbers
+from mcvae_ops.screen import ALL_TILES, folder_name, tile_numbers
 from mcvae_ops.weights_header import read_header
 
 ARMS = ("ntc", "perturbed")
@@ -33,13 +33,14 @@ class Places:
     wells
         plate and well.
     chunks
-        plate, well and chunk of the well's tiles.
+        plate, well and chunk of the well's tiles; none where the tables alone say the tiles.
     shards
         plate, well, chunk and arm (ntc, perturbed).
     """
 
     def __init__(self, config: dict) -> None:
-        n_tiles = len(tile_numbers(config["screen"]["tiles"]))
+        tiles = config["screen"]["tiles"]
+        n_tiles = 0 if tiles == ALL_TILES else len(tile_numbers(tiles))
         n_chunks = -(-n_tiles // config["crop"]["tiles_per_chunk"])
         plates = {folder_name(p): wells for p, wells in config["screen"]["plates"].items()}
         wells = [(plate, folder_name(well)) for plate, names in plates.items() for well in names]

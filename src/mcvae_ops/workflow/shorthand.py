@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mcvae_ops.archive.patterns import wells_of
 from mcvae_ops.embeddings.spaces import parts_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import crops_are_given, tile_shape
+from mcvae_ops.screen import ALL_TILES, crops_are_given, tile_shape
 from mcvae_ops.weights_header import read_header
 
 # Keys of a table of cells, and of labels, that may be left out.
@@ -90,6 +90,8 @@ def in_full(config: dict) -> dict:
     if isinstance(grid := screen.get("well_grid"), dict):
         centre = {"published_centre_tiles": grid["centre_tiles"]} if "centre_tiles" in grid else {}
         screen["well_grid"] = {"first_tile": 0} | centre | grid
+    if screen.get("tiles", "") is None:
+        screen["tiles"] = ALL_TILES if config.get("source") == "embeddings" else "0"
     if isinstance(screen.get("cut_px"), int) and screen.get("tile_size_px") is not None:
         screen["tiles"] = _tiles(screen["tile_size_px"], screen["cut_px"])
     return config | {"screen": screen, "alignment": _alignment(config, screen)}
