@@ -161,6 +161,43 @@ def test_an_equal_card_adds_representations_and_takes_the_excess_anew(card):
     assert len(boards[0]["representations"]) == len(card["representations"]) + 1
 
 
+def only(card: dict, keep: str) -> dict:
+    """Return a card of the tasks of one family, as of a run that had no list for the others."""
+    part = copy.deepcopy(card)
+    part["tasks"] = {key: task for key, task in part["tasks"].items() if task["family"] == keep}
+    for one in part["representations"]:
+        one["scores"] = {key: of for key, of in one["scores"].items() if key in part["tasks"]}
+    return part
+
+
+def test_scores_that_only_a_later_card_has_are_kept(card):
+    (alone,), _ = merged({"ours": card})
+    (board,), apart = merged({"first": only(card, "guides"), "ours": card})
+    assert apart == []
+    pd.testing.assert_frame_equal(as_table([board]), as_table([alone]))
+    names = [(one["model"], one["space"]) for one in board["representations"]]
+    assert len(set(names)) == len(names) == len(card["representations"])
+
+
+def test_flags_that_only_a_later_card_has_are_kept(card):
+    first = copy.deepcopy(card)
+    for one in first["representations"]:
+        one["flags"] = []
+    (board,), _ = merged({"first": first, "ours": card})
+    assert of_model(board, "hidden")["flags"] == ["label"]
+    assert of_model(board, "hidden")["place"] is None
+
+
+def test_equal_names_without_a_common_task_are_not_taken_for_one(card):
+    first, second = (only(card, family) for family in ("guides", "complexes"))
+    (board,), _ = merged({"first": first, "second": second})
+    assert set(of_model(board, "true")["scores"]) == set(first["tasks"])
+    assert set(of_model(board, "true (second)")["scores"]) == set(second["tasks"])
+    # Shortcuts are the same on the same cells.
+    both = {*first["tasks"], *second["tasks"]}
+    assert set(of_model(board, "density")["scores"]) == both
+
+
 def test_only_equal_tasks_are_compared_and_others_say_why(card):
     sent, other = copy.deepcopy(card), copy.deepcopy(card)
     sent["tasks"][COMPLEXES]["definition"] = "another"

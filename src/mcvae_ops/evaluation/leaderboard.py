@@ -2,7 +2,8 @@
 
 Cards with the same hash of cells and split make one board. Of a task whose definition differs
 between two cards of a board (another list of complexes, other settings), the first card's stands,
-and the other is listed apart with the reason.
+and the other is listed apart with the reason. What two cards say of one representation is joined: a
+later card adds the scores that the first one has not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,7 +101,9 @@ def _add(board: dict, card: dict, path: str) -> list[dict]:
         name, space = one["model"], one["space"]
         before = held.get((name, space))
         if before is not None:
-            if one["model"] in CONTROLS or _alike(before["scores"], scores):
+            if name in CONTROLS or _alike(before["scores"], scores):
+                before["scores"] = scores | before["scores"]
+                before["flags"] = list(dict.fromkeys([*before["flags"], *one["flags"]]))
                 continue
             name = f"{name} ({path})"
         if scores:
@@ -109,9 +112,12 @@ def _add(board: dict, card: dict, path: str) -> list[dict]:
 
 
 def _alike(first: dict, second: dict) -> bool:
-    """Tell whether two cards give the same scores on the tasks that both have."""
-    both = first.keys() & second.keys()
-    return all(abs(first[key]["value"] - second[key]["value"]) < 1e-9 for key in both)
+    """Tell whether two cards give the same scores on the tasks that both have, and both have one.
+
+    Without a common task, nothing says that two representations of one name are the same.
+    """
+    both = [(first[key]["value"], second[key]["value"]) for key in first.keys() & second.keys()]
+    return bool(both) and all(abs(one - other) < 1e-9 for one, other in both)
 
 
 def _judge(board: dict) -> None:
