@@ -497,12 +497,13 @@ def metrics() -> pd.DataFrame:
 
 def cell_neighbours() -> pd.DataFrame:
     """The salient space of one model tells the gene, the background the well; samples less so."""
-    values = {("gene", "salient"): 0.4, ("well", "background"): 0.6}
+    values = {("gene", "salient"): 0.4, ("well", "background"): 0.6, ("stage", "background"): 0.9}
     rows = []
     for item, metric, chance in (
         ("gene", "accuracy", 0.1),
         ("arm", "auroc", 0.5),
         ("well", "accuracy", 0.3),
+        ("stage", "auroc", 0.5),
     ):
         common = named("cell_neighbours", model="mcvae", seed=0, n=900, item=item)
         common |= {"protocol": "strict", "cells": "test"}

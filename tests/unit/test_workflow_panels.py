@@ -32,7 +32,7 @@ MISSING = {
     "stage": ({"cells": []}, {"fig5b", "fig5c"}, {"mitosis"}),
     "cells": (
         profiles(guides={"table": "guides.parquet"}),
-        {"fig3a", "fig3b", "fig4d", "fig4e", *(f"figs{k}" for k in range(1, 8)), *QC},
+        {"fig3a", "fig3b", "fig4d", "fig4e", *(f"figs{k}" for k in (*range(1, 8), 9)), *QC},
         {"covariates", "features", "guides", "corrections"},
     ),
     "significance": (profiles(), {"fig4a", "fig4b", "fig4c"}, {"functions"}),

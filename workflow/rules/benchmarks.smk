@@ -499,14 +499,14 @@ rule claims:
 
 
 rule cell_neighbours:
-    """How well gene, arm and well of single cells are told from each space."""
+    """Fig. S9: how well gene, arm, well and stage of single cells are told from each space."""
     input:
         index="results/{screen}/shards/index.parquet",
         splits="results/{screen}/shards/splits.parquet",
         embeddings=expand(
             "results/{screen}/embeddings/{model}/{seed}.parquet",
             zip,
-            **EMBEDDINGS.trained,
+            **EMBEDDINGS.all,
             allow_missing=True,
         ),
     output:

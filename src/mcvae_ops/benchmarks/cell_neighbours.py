@@ -1,9 +1,10 @@
-"""What is told of single cells: gene, arm and well, from each space, means and samples.
+"""What is told of single cells: gene, arm, well and stage, from each space, means and samples.
 
 It shows whether the background holds what perturbations do: the gene of a perturbed cell, and that
 it is one, should be told from s and not from z, what varies in any cell from z. A nearest-neighbour
 classifier on raw posterior means hardly sees dimensions that a model has given up; a probe on
-standardised ones does, and samples of the posterior say what a decoder can know.
+standardised ones does, and samples of the posterior say what a decoder can know. Whether a cell is
+mitotic is seen on the cell itself: any representation of cells can be asked for it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from mcvae_ops.benchmarks.estimates import table
 from mcvae_ops.benchmarks.estimates.intervals import mean_interval
 from mcvae_ops.benchmarks.estimates.roc import auroc, auroc_interval
 from mcvae_ops.embeddings.embedded_cells import check_aligned, read_cells
-from mcvae_ops.embeddings.spaces import spaces_of
+from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.files import read_rows, read_schema
 
 SPLITS = ("train", "test")  # fitted, tested
@@ -32,14 +33,14 @@ RIDGE = 1.0
 
 
 class Task(NamedTuple):
-    """What is told: classes of cells, by a column of the index.
+    """What is told: classes of cells, by a column.
 
     Attributes
     ----------
     column
-        Column of the index whose value is told.
+        Column whose value is told. Where it is true or false, as many cells of both are drawn.
     arms
-        Values of `is_ntc` of the cells; of both arms there are as many cells.
+        Values of `is_ntc` of the cells.
     """
 
     column: str
@@ -50,6 +51,7 @@ TASKS = {
     "gene": Task("gene", (False,)),
     "arm": Task("is_ntc", (False, True)),
     "well": Task("well", (True,)),
+    "stage": Task("is_mitotic", (False, True)),
 }
 
 
@@ -77,21 +79,22 @@ CLASSIFIERS = {"knn": by_neighbours, "probe": by_probe}
 def cell_neighbours(
     index: str, splits: str, embeddings: Sequence[str], seed: int, benchmark: str
 ) -> None:
-    """Rule cell_neighbours: write how well gene, arm and well of held-out cells are told.
+    """Rule cell_neighbours: write how well gene, arm, well and stage of held-out cells are told.
 
     Parameters
     ----------
     index, splits
         Cells of the screen, and their splits: training cells are fitted, cells of test are tested.
     embeddings
-        Embedding of every training. With log variances (``profiles.log_variance``), samples of the
-        posterior are tested, too.
+        Every embedding, shortcuts, too. With log variances (``profiles.log_variance``), samples of
+        the posterior are tested, too. Cells whose vector is not finite are left out.
     seed
         Seed of the samples, and of the choice of cells.
     benchmark
         Output: the benchmark table.
     """
-    cells = read_cells(index, ["gene", "well", "is_ntc"])
+    cells = read_cells(index, ["gene", "well", "is_ntc", "cell_cycle_stage"])
+    cells["is_mitotic"] = cells["cell_cycle_stage"].eq("mitotic").fillna(False).astype(bool)
     cells["split"] = read_cells(splits, ["split"])["split"]
     drawn = _drawn_of_tasks(cells, np.random.default_rng(seed))
     chosen = np.unique(np.concatenate([rows for pair in drawn.values() for rows in pair] or [[]]))
@@ -102,7 +105,7 @@ def cell_neighbours(
         columns = [name for name in read_schema(path).names if name != "cell_id"]
         latent = read_rows(path, columns, chosen.astype(int)).to_pandas().set_index(chosen)
         identity = {"model": model, "seed": int(name.partition(".")[0])}
-        rows += _rows(cells, drawn, latent, identity, np.random.default_rng(seed))
+        rows += _rows(cells, drawn, latent[_finite(latent)], identity, np.random.default_rng(seed))
     table.write(rows, benchmark)
 
 
@@ -112,16 +115,20 @@ def _drawn_of_tasks(
     """Return the rows of the cells to fit and to test, of each task that has enough of them."""
     genes = np.sort(np.array(cells["gene"][~cells["is_ntc"]].unique(), object))
     is_asked = cells["is_ntc"] | cells["gene"].isin(rng.permutation(genes)[:MOST_GENES])
-    asked = {"gene": cells[is_asked]}
+    asked = {"gene": cells[is_asked], "stage": cells[cells["cell_cycle_stage"].notna()]}
     drawn = {
-        item: tuple(_drawn(asked.get(item, cells), task.arms, split, rng) for split in SPLITS)
+        item: tuple(_drawn(asked.get(item, cells), task, split, rng) for split in SPLITS)
         for item, task in TASKS.items()
     }
-    return {
-        item: (fitted, tested)
-        for item, (fitted, tested) in drawn.items()
-        if len(fitted) >= NEIGHBOURS and len(tested)
-    }
+    return {item: pair for item, pair in drawn.items() if _are_enough(*pair)}
+
+
+def _are_enough(fitted: np.ndarray, tested: np.ndarray) -> bool:
+    return len(fitted) >= NEIGHBOURS and len(tested) > 0
+
+
+def _finite(latent: pd.DataFrame) -> np.ndarray:
+    return np.isfinite(latent[latent_columns(latent.columns)]).all(axis=1).to_numpy()
 
 
 def _rows(
@@ -131,7 +138,10 @@ def _rows(
     identity: dict,
     rng: np.random.Generator,
 ) -> Iterator[dict]:
-    for item, (fitted, tested) in drawn.items():
+    for item, pair in drawn.items():
+        fitted, tested = (rows[np.isin(rows, latent.index)] for rows in pair)
+        if not _are_enough(fitted, tested):
+            continue
         known, truth = (
             cells[TASKS[item].column].iloc[rows].to_numpy() for rows in (fitted, tested)
         )
@@ -153,7 +163,7 @@ def _rows(
 def _judged(
     scores: np.ndarray, known: np.ndarray, truth: np.ndarray
 ) -> tuple[str, float, tuple[float, float]]:
-    """Return the AUROC of two arms, or the accuracy among classes: its name, value, interval."""
+    """Return the AUROC of true and false, or the accuracy among classes: name, value, interval."""
     if truth.dtype == bool:
         (value,), terms = auroc(scores[None, :, -1], truth)
         return "auroc", value, auroc_interval(value, terms[0], truth)
@@ -161,13 +171,14 @@ def _judged(
     return "accuracy", is_told.mean(), mean_interval(is_told)
 
 
-def _drawn(
-    cells: pd.DataFrame, arms: tuple[bool, ...], split: str, rng: np.random.Generator
-) -> np.ndarray:
-    in_split = cells["split"] == split
-    rows = [rng.permutation(cells.index[in_split & (cells["is_ntc"] == arm)]) for arm in arms]
-    n_each = min(MOST_CELLS // len(arms), *(len(of_arm) for of_arm in rows))
-    return np.sort(np.concatenate([of_arm[:n_each] for of_arm in rows]))
+def _drawn(cells: pd.DataFrame, task: Task, split: str, rng: np.random.Generator) -> np.ndarray:
+    chosen = cells.loc[(cells["split"] == split) & cells["is_ntc"].isin(task.arms), task.column]
+    classes = [chosen]
+    if chosen.dtype == bool:
+        classes = [chosen[~chosen], chosen[chosen]]
+    rows = [rng.permutation(of_class.index) for of_class in classes]
+    n_each = min(MOST_CELLS // len(rows), *map(len, rows))
+    return np.sort(np.concatenate([of_class[:n_each] for of_class in rows]))
 
 
 def _vectors(

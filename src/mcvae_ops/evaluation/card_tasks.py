@@ -123,6 +123,13 @@ FAMILIES = {
         "Wang et al. 2023",
         "10.1101/2023.11.28.569094",
     ),
+    "stage": Family(
+        "Mitotic cells",
+        "Is a mitotic cell told from its vector, by a model that never saw the cell?",
+        "AUROC",
+        "DeLong et al. 1988",
+        "10.2307/2531595",
+    ),
     "batch": Family(
         "Batch",
         "Is the batch of a control cell told from its vector? 0.5 is chance, lower is better.",
@@ -197,6 +204,8 @@ def _tasks() -> Iterator[Task]:
             "mitosis", CELL_SETS[cells], "mitosis", (("cells", cells), *auroc),
             ("mitosis",), ("mitotic_factors",),
         )  # fmt: skip
+    of_stage = (("metric", "probe_auroc"), ("item", "stage"), ("against", "means"))
+    yield Task("stage", CELL_SETS["test"], "cell_neighbours", (("cells", "test"), *of_stage))
     for family, item, words in (
         ("batch", "batch", ""),
         ("place", "position_in_fov", "in the tile, "),

@@ -2,7 +2,7 @@
 Fig. S9: what is told of single cells from each space? (not in the paper)
 
 TABLES
-    cell_neighbours    gene, arm and well told of held-out cells, and chance
+    cell_neighbours    gene, arm, well and stage told of held-out cells, and chance
 """
 
 import pandas as pd
@@ -17,6 +17,7 @@ ITEMS = {  # item: title and axis
     "gene": ("gene of a perturbed cell", "accuracy"),
     "arm": ("perturbed or NTC", "AUROC"),
     "well": ("well of NTC cells", "accuracy"),
+    "stage": ("mitotic or not", "AUROC"),
 }
 SERIES = {  # (classifier, form): marker, whether it is filled, name
     ("probe", "means"): ("o", True, "probe"),
@@ -29,17 +30,20 @@ ASIDE = 0.16  # of a row, between the series
 
 
 def figs9(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
-    """Draw how well gene, arm and well are told from each space of each model: one row each."""
+    """Draw what is told from each space of each model, random vectors left out: one row each."""
     rows = tables["cell_neighbours"]
+    rows = rows[rows["model"] != "random"]
     if rows.empty:
         return _without_cells(rows)
     table = average_seeds(rows, KEYS)
     told = table[table["metric"] != "chance"]
     pairs = list(dict.fromkeys(zip(told["model"], told["space"], strict=True)))
     series = {of: how for of, how in SERIES.items() if of[1] in set(told["against"])}
-    figure = style.new_figure(9.6, 1.7 + 0.34 * len(pairs))
-    every = figure.subplots(1, len(ITEMS), sharey=True)
-    for axes, (item, (title, label)) in zip(every, ITEMS.items(), strict=True):
+    items = [item for item in ITEMS if item in set(told["item"])]
+    figure = style.new_figure(2.4 + 2.4 * len(items), 1.7 + 0.34 * len(pairs))
+    (every,) = figure.subplots(1, len(items), sharey=True, squeeze=False)
+    for axes, item in zip(every, items, strict=True):
+        title, label = ITEMS[item]
         here = choose(told, item=item)
         for y, (model, space) in enumerate(pairs):
             of_space = choose(here, model=model, space=space)
@@ -56,8 +60,8 @@ def figs9(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     every[0].set_ylim(len(pairs) - 0.4, -0.6)
     for marker, is_filled, name in series.values():
         face = style.FAINT if is_filled else "white"
-        every[1].plot([], [], marker, color=style.FAINT, mfc=face, ms=5, label=name)
-    every[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2, columnspacing=1.0)
+        every[0].plot([], [], marker, color=style.FAINT, mfc=face, ms=5, label=name)
+    figure.legend(loc="outside upper right", ncols=len(series), columnspacing=1.0)
     style.finish(figure, "figs9", TITLE, _note(rows))
     return figure, drawn((RUN, table))
 

@@ -15,7 +15,7 @@ __all__ = [
 
 ON_CARD = (  # benchmark tables of which a score card has rows
     "complexes", "functions", "mitosis", "covariates", "guides", "replicates", "power", "contents",
-    "ladder",
+    "ladder", "cell_neighbours",
 )  # fmt: skip
 NETWORK_KEYS = (
     "network",
