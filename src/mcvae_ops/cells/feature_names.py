@@ -1,7 +1,8 @@
 """Which columns of a table are features of cells: numbers, but no bookkeeping.
 
-The names are those of CellProfiler, cytominer, CytoTable, scikit-image and pandas, and the usual
-ones of tables that laboratories write themselves.
+The names of CellProfiler, cytominer, CytoTable and pandas are told as they stand; those of other
+programs (scikit-image, ImageJ, QuPath, ilastik, Harmony, MCMICRO, TrackMate) and of tables that
+laboratories write themselves are told by their words.
 """
 
 import re
@@ -14,33 +15,77 @@ from mcvae_ops.screen import is_like
 
 # Reason: the names, as regular expressions of whole names. The first reason that fits is given.
 BOOKKEEPING = {
-    "index of the table": r"__index_level_\d+__|Unnamed: ?\d+|index|level_\d+",
+    "index of the table": r"__index_level_\d+__|Unnamed: ?\d+(?:\.\d+|_level_\d+)*|index|level_\d+",
     "metadata": r"(?:.*_)?Metadata_.*",
     "of the image": r"(?:Image|ImageQuality|ModuleError|Channel|Group|Series|Frame|Height|Width"
-    r"|Scaling)_.*|Count_(?:Cells|Nuclei|Cytoplasm)",
+    r"|Scaling)_.*|Count_(?:Cells|Nuclei|Cytoplasm)|Ch",
     "name of a file": r"(?:.*_)?(?:FileName|PathName|URL|MD5Digest)_.*|(?:.*_)?(?:file|path|url)"
     r"(?:_?name)?",
-    "time": r"(?:.*_)?(?:ExecutionTime|AbsTime)(?:_.*)?|(?i:(?:.*_)?(?:timestamp|date|datetime))",
-    "identifier": r".*Object_?Number(?:_.*)?|(?:.*_)?(?:Image|Table)_?Number|(?:.*_)?Parent_.*"
-    r"|(?:.*_)?Children_(?:Cells|Nuclei|Cytoplasm)_Count|.*_TrackObjects_.*"
-    r"|(?i:(?:.*[_ ])?(?:u?u?id|label|barcode|sgrna|guide|sequence)(?:_\d+)?)|(?i:.*_barcode_.*)",
-    "position": r"(?:.*_)?Location_.*|(?:.*_)?(?:AreaShape_)?Center_[XYZ]"
-    r"|.*BoundingBoxM(?:ax|in)imum_[XYZ]"
-    r"|(?i:(?:.*_)?(?:weighted_)?centroid[-_]?[0-2xyz]|(?:.*_)?(?:bbox|bounds?|bounding_box)[-_]?\d?)"
-    r"|(?:(?:cell|nucleus|nuclei|cytoplasm|cytosol|global|tile|image|well)_)?[ijxyz](?:_(?:\d|px|um))?"
-    r"|[YX]|(?:.*_)?(?:pos|position|centre|center)_[xyzXYZ]",
-    "plate, well or tile": r"(?i:plate|well|well_?(?:row|col|column|name|id)|row|col|column|tile"
-    r"|site|field|fov|batch|replicate|plate_?name)",
+    "time": r"(?:.*_)?(?:ExecutionTime|AbsTime)(?:_.*)?",
+    "identifier": r".*Object_?Number(?:_.*)?|(?:.*_)?Parent_.*"
+    r"|(?:.*_)?Children_(?:Cells|Nuclei|Cytoplasm)_Count|.*_TrackObjects_.*",
+    "position": r"(?:.*_)?Location_.*|[BF]?[XY]|[XY]M|Feret[XY]",
+}
+
+_AXIS = r"(?:[ijxyz]|row|col|column)"
+_PLACE = (
+    r"(?:centroids?|cent(?:er|re)s?|positions?|pos|coord(?:inate)?s?|location|bbox|bounding|bounds?"
+    r"|box|min|max|minimum|maximum|start|end|weighted|local|mass|of|the)"
+)
+_OF = (
+    r"(?:cells?|nucleus|nuclei|cytoplasm|cytosol|objects?|skeleton|image|tile|well|site|field|fov"
+    r"|stage|global|abs|absolute|spatial)"
+)
+_COUNTED = (
+    r"(?:object|cell|nucleus|image|tile|well|plate|site|field|fov|row|col|column|frame|slice|plane"
+    r"|track|table|batch|replicate|passage|particle|instance)"
+)
+_NUMBERED = r"(?:no|nr|num|number|idx|index)"
+# The same, as regular expressions of the words of a name; see `_words`.
+WORDS = {
+    "index of the table": rf"row ?(?:names?|{_NUMBERED})",
+    "time": r"(?:.* )?(?:timestamp|date(?: ?time)?)"
+    r"|(?:(?:acq|acquisition|abs|absolute|relative|elapsed|exposure|measurement|image|start|end"
+    r"|focal|z) )*(?:time(?: ?(?:point|stamp|step))?|frame|slice|plane)(?: \d+)?",
+    # A plural, as in nuclei_number, is counted.
+    "identifier": r"(?:.* )?(?:[ug]?u?id|oid|label|barcode|sg ?rna|guide|sequence)(?: \d+)?"
+    rf"|.* barcode .*|(?:.* )?{_COUNTED} ?(?:id|{_NUMBERED})(?: \d+| in .*)?"
+    r"|(?:cells|nuclei|objects) (?:idx|index)|object|cell|nucleus|instance|particle|track",
+    "plate, well or tile": r"plate(?: ?name)?|well(?: ?(?:row|col|column|name))?|row|col|column"
+    r"|tile|site|field|fov|batch|replicate|passage|fov distance(?: \d)?",
+    "position":
+    # x, cell_y_px, X_centroid, row_centroid, well_x, x_stage, max_col, Position X, coord_y ...
+    rf"(?:(?:{_OF}|{_PLACE}) )*{_AXIS}(?: (?:{_OF}|{_PLACE}|\d))*"
+    # ... of whatever they are the position: centroid_weighted-0-1, Nucleus: Centroid X, bbox_x0
+    rf"|(?:.* )?(?:centroid|bbox|bounding box|bounds)(?: (?:{_OF}|{_PLACE}))*"
+    rf"(?: (?:{_AXIS}\d?|\d|left|right|top|bottom|[xyz]m(?:in|ax)))+"
+    rf"|(?:.* )?(?:position|pos|center|centre|coord|coordinate)(?: {_PLACE})* (?:{_AXIS}|t)"
+    rf"|(?:{_OF} )*(?:center|centre)(?: (?:{_OF}|{_PLACE}))* \d"
+    rf"|(?:{_OF} )*(?:bbox|bounds|bounding box)|(?:.* )?(?:bbox\d|centroid[\dxyz])"
+    r"|(?:[xyz]m(?:in|ax)|m(?:in|ax)[xyzrc]|[xy]c|cell [01]|nucleus [01])",
 }
 EMPTY = "without a value"
 _PATTERNS = {reason: re.compile(names) for reason, names in BOOKKEEPING.items()}
+_WORDS = {reason: re.compile(words) for reason, words in WORDS.items()}
+_NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
+_UNIT = r"(?:(?:[µμu]m|nm|px|pixels?|microns?|m?s|sec|seconds)(?: sign m)?)"
+_LAST_UNIT = re.compile(rf"(?<=.) {_UNIT}$")
+
+
+def _words(name: str) -> str:
+    """Return a name as words in lower case, without signs and unit: ``CellID`` is ``cell id``."""
+    words = " ".join(filter(None, _NEW_WORD.split(name))).lower()
+    return _LAST_UNIT.sub("", words)
 
 
 def reason_against(name: str, kind: str) -> str | None:
     """Return why a column is no feature by its name and kind; None if it may be one."""
-    for reason, names in _PATTERNS.items():
-        if names.fullmatch(name):
-            return reason
+    if not name:
+        return "index of the table"
+    for patterns, form in ((_PATTERNS, name), (_WORDS, _words(name))):
+        for reason, pattern in patterns.items():
+            if pattern.fullmatch(form):
+                return reason
     return _reason_of_kind(kind)
 
 
