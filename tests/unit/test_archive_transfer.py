@@ -165,6 +165,33 @@ def test_no_cookies_are_kept(tmp_path, cookie):
     assert len(server.requests) == 3 and not any("ookie" in asked for asked in server.requests)
 
 
+@pytest.mark.parametrize(
+    "location", ["http:x", "data:", "data:text/plain,a", "http://xn--a/", f"http://{'a' * 80}.org/"]
+)
+def test_a_redirect_to_no_address_is_the_servers_fault(tmp_path, location):
+    def handle(connection, request, n):
+        reply = answer(302, b"", ("Location", location)) if n == 1 else answer(200, b"a")
+        connection.sendall(reply)
+
+    with raw_server(handle) as server:
+        assert fetch(f"{server.address}/a", tmp_path / "a", ARCHIVE).read_bytes() == b"a"
+
+
+@pytest.mark.parametrize("address", ["http://xn--a/", f"http://{'a' * 80}.org/", "http://[::1"])
+def test_an_address_that_is_none_is_the_users_fault(tmp_path, address):
+    with pytest.raises(InputError, match="text that is no address"):
+        fetch(address, tmp_path / "a", ARCHIVE)
+
+
+@pytest.mark.parametrize("status", [520, 527, 530])
+def test_a_cache_that_does_not_reach_its_server_is_asked_again(tmp_path, status):
+    def handle(connection, request, n):
+        connection.sendall(answer(status) if n == 1 else answer(200, b"a"))
+
+    with raw_server(handle) as server:
+        assert fetch(f"{server.address}/a", tmp_path / "a", ARCHIVE).read_bytes() == b"a"
+
+
 def test_local_files_are_not_copied(tmp_path):
     path = tmp_path / "a b.tif"
     path.write_bytes(b"1234")

@@ -21,7 +21,8 @@ from mcvae_ops.errors import TOKEN_VARIABLE, InputError, TransferError, datavers
 
 USER_AGENT = f"mcvae-ops/{__version__}"
 _CONNECT_S = 15.0
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+# The last ones are those of a network of caches that does not reach its server.
+_AGAIN = {408, 425, 429, 500, 502, 503, 504, *range(520, 528), 530}
 _REDIRECTS = 5
 _REFUSAL_BYTES = 2000
 _OVERLAP_BYTES = 1 << 16
@@ -236,10 +237,9 @@ def _ask(address: str, headers: dict, terms: Terms) -> tuple[httpx.Response, boo
     headers = headers | {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     connect_s = min(terms.timeout_s, _CONNECT_S)
     timeout = httpx.Timeout(terms.timeout_s, connect=connect_s)
-    step = 0
+    url = first = _url_of(address)
+    may_see_key = True
     try:
-        url = first = httpx.URL(address)
-        may_see_key = True
         for step in range(_REDIRECTS + 1):
             request = _client().build_request("GET", url, headers=headers, timeout=timeout)
             # The key opens the Dataverse; the store that it sends us to must not see it, nor
@@ -253,17 +253,25 @@ def _ask(address: str, headers: dict, terms: Terms) -> tuple[httpx.Response, boo
                 return answer, step > 0
             answer.close()
             url = url.join(answer.headers["Location"])
-    # A name of more than 63 characters between two dots is a UnicodeError of the resolver.
     except (httpx.InvalidURL, UnicodeError) as error:
-        if step:
-            raise TransferError(f"a redirect to no address ({error})") from None
+        raise TransferError(f"a redirect to no address ({error})") from None
+    raise TransferError(f"more than {_REDIRECTS} redirects")
+
+
+def _url_of(address: str) -> httpx.URL:
+    """Return an address that a user has given, checked as far as a request would check it."""
+    try:
+        url = httpx.URL(address)
+        # A name of more than 63 characters between two dots is a UnicodeError of the resolver.
+        _ = url.host, url.raw_host.decode("ascii").encode("idna")
+        return url
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise InputError(
             where=address,
             found=f"text that is no address ({error})",
             expected="an address such as https://host/path",
             fix="correct it",
         ) from None
-    raise TransferError(f"more than {_REDIRECTS} redirects")
 
 
 def _origin(url: httpx.URL) -> tuple:
