@@ -20,6 +20,7 @@ BOOKKEEPING = {
     "CellProfiler": "ImageNumber; ObjectNumber; Cells_Number_Object_Number; AreaShape_Center_X;"
     "AreaShape_BoundingBoxMinimum_Y; Neighbors_FirstClosestObjectNumber_5; Location_Center_X;"
     "Nuclei_Location_CenterMassIntensity_X_DNA",
+    "pandas and R": "Unnamed: 0; Unnamed: 0.1; index; level_0; row_names; rownames; X; ...1;",
     "tables of optical screens": "cell; cell_0; cell_1; i_0; cell_i_0; fov_distance_0; cell_x_px;"
     "global_y; tile_x; sgRNA; cell_barcode_0",
     "laboratories": "ObjectID; ImageID; CellNumber; cell_number; cell_index; nuclei_idx;"

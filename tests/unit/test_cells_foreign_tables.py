@@ -51,6 +51,19 @@ def test_an_index_and_identifiers_are_no_features(tmp_path):
     assert reasons["cell_id"] == "identifier"
 
 
+def test_the_index_of_a_csv_is_no_feature(tmp_path):
+    """pandas writes it without a name, and calls it Unnamed: 0 when it reads it again."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    cells_of().to_csv(folder / "cells.csv")
+    _, features, listed = enter(folder, {"table": "cells.csv"})
+    assert list(features)[1:] == ["area", "mean"]
+    assert listed["reason"][0] == "index of the table"
+    pd.read_csv(folder / "cells.csv").to_csv(folder / "cells.csv")
+    _, features, _ = enter(folder, {"table": "cells.csv"})
+    assert list(features)[1:] == ["area", "mean"]
+
+
 def test_a_column_that_is_there_twice_is_named(tmp_path):
     table = pa.Table.from_pandas(cells_of(), preserve_index=False)
     with pytest.raises(InputError) as caught:

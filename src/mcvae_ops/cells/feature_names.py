@@ -14,8 +14,10 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.screen import is_like
 
 # Reason: the names, as regular expressions of whole names. The first reason that fits is given.
+# pandas writes an index without a name, which is "" or "Unnamed: 0" later, and "...1" or X in R.
 BOOKKEEPING = {
-    "index of the table": r"__index_level_\d+__|Unnamed: ?\d+(?:\.\d+|_level_\d+)*|index|level_\d+",
+    "index of the table": r"|__index_level_\d+__|Unnamed: ?\d+(?:\.\d+|_level_\d+)*|\.\.\.\d+"
+    r"|index|level_\d+",
     "metadata": r"(?:.*_)?Metadata_.*",
     "of the image": r"(?:Image|ImageQuality|ModuleError|Channel|Group|Series|Frame|Height|Width"
     r"|Scaling)_.*|Count_(?:Cells|Nuclei|Cytoplasm)|Ch",
@@ -80,8 +82,6 @@ def _words(name: str) -> str:
 
 def reason_against(name: str, kind: str) -> str | None:
     """Return why a column is no feature by its name and kind; None if it may be one."""
-    if not name:
-        return "index of the table"
     for patterns, form in ((_PATTERNS, name), (_WORDS, _words(name))):
         for reason, pattern in patterns.items():
             if pattern.fullmatch(form):
