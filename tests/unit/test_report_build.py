@@ -107,9 +107,20 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "look 168 tiles, 1.2% could not be used",
         "good NTC cells share the wells",
         "5 hits may be effects of density or place alone",
-        "GENE0 q = ",
+        "GENE0 : q = ",
     ):
         assert phrase in text
+
+
+def test_hits_come_after_the_data_and_on_the_first_screen(inputs, tmp_path):
+    write(inputs, tmp_path / "report.html")
+    with browser.page(tmp_path / "profile") as page:
+        page.open(tmp_path / "report.html", 1400)
+        heads = page.value("[...document.querySelectorAll('.first h2')].map(e => e.textContent)")
+        assert heads == ["Are the data good?", "What are the hits?", "Which representation?",
+                         "What next?"]  # fmt: skip
+        bottom = page.value("document.querySelector('.hit').getBoundingClientRect().bottom")
+        assert bottom < 900
 
 
 def test_hits_of_one_batch_and_no_hits():
