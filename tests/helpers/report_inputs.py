@@ -136,6 +136,19 @@ def write_pictures(folder: Path, genes: list[str]) -> str:
     return str(folder)
 
 
+def write_altered(path: Path) -> str:
+    """Write the features that two hits alter; return the path."""
+    rows = [
+        ("GENE0", "", 1, "DAPI_Intensity_MeanIntensity", 2.34, 8),
+        ("GENE0", "", 2, "GFP_contrast_3_00_256", -1.52, 8),
+        ("GENE0", "", 3, "AF750_Intensity_StdIntensity", 1.1, 8),
+        ("GENE1", "", 1, "DAPI_Intensity_MeanIntensity", -1.0, 8),
+    ]
+    columns = ["gene", "guide", "rank", "feature", "robust_z", "n_batches"]
+    pd.DataFrame(rows, columns=columns).to_parquet(path)
+    return str(path)
+
+
 def write_claims(path: Path) -> None:
     """Write three claims, one of each verdict."""
     found = {

@@ -42,6 +42,7 @@ def inputs(tmp_path_factory) -> dict:
         "matched": str(root / "matched.tsv"),
         "timings": str(root / "timings"),
         "hits": tables["hits"],
+        "features": report_inputs.write_altered(root / "altered.parquet"),
         "explorer": str(root / "explorer.html"),
         "pictures": report_inputs.write_pictures(root / "explorer", ["GENE0", "GENE1"]),
         "main_model": "mcvae",
@@ -107,7 +108,8 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "look 168 tiles, 1.2% could not be used",
         "good NTC cells share the wells",
         "5 hits may be effects of density or place alone",
-        "GENE0 : q = ",
+        "GENE0 : a phenotype that NTC cells do not show; most altered (robust z): mean DNA +2.3, "
+        "texture of alpha-tubulin at 3 px: contrast −1.5; q = 0.001; 3 of 4 guides show it alone",
     ):
         assert phrase in text
 
@@ -171,7 +173,7 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     absent = dict.fromkeys(
         ("alignment", "known_shifts", "dropped", "feature_list", "index", "splits", "explorer",
-         "pictures", "hits")
+         "pictures", "hits", "features")
     ) | {"metrics": []}  # fmt: skip
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
     assert text.count("This run starts from published profiles") == 5

@@ -16,9 +16,10 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.figs_counterfactuals import KINDS
 from mcvae_ops.profiles.aggregate import gene_profiles, guide_profiles
 from mcvae_ops.report import gene_pictures
+from mcvae_ops.report.altered_words import altered_words
 from mcvae_ops.report.control_reach import control_reach
 from mcvae_ops.report.counterfactual_pictures import coloured
-from mcvae_ops.report.explorer import altered, choose_crops, explorer, points, write_pictures
+from mcvae_ops.report.explorer import choose_crops, explorer, points, write_pictures
 from mcvae_ops.report.gene_links import pages_of_genes
 from mcvae_ops.report.hit_similarity import similarity
 from mcvae_ops.shards.crops import Crops
@@ -191,7 +192,7 @@ def test_hits_that_resemble_one_another_are_neighbours_in_the_heat_map():
 def test_altered_features_are_said_in_words_and_once():
     channels = SCREEN["channels"]
     stain = {channel["name"]: channel["stain"] for channel in channels}
-    found = altered(FEATURES, channels)
+    found = altered_words(FEATURES, channels)
     assert found == {
         "GENE1": [
             f"mean {stain['DAPI']}", 2.3,

@@ -59,6 +59,19 @@ def test_steps_come_from_hits_and_warnings():
     assert len(many) == first_screen.NEXT
 
 
+def test_a_sentence_says_what_a_hit_does_and_what_is_counted():
+    row = {"q_combined": 2e-5, "n_guides": 4, "n_guides_agree": 2, "neighbours": "",
+           "survives_confounders": True, "effect": "novel"}  # fmt: skip
+    altered = ["mean DNA", 2.3, "mean alpha-tubulin", -1.5, "texture", 1.0]
+    assert first_screen.in_words(row, altered) == (
+        "a phenotype that NTC cells do not show; most altered (robust z): mean DNA +2.3, "
+        "mean alpha-tubulin −1.5; q = 2e-05; 2 of 4 guides show it alone (p below 0.05) and agree."
+    )
+    unknown = first_screen.in_words(row | {"effect": "", "survives_confounders": False}, [])
+    assert unknown.startswith("an effect of either kind; q = ")
+    assert unknown.endswith("may be an effect of density or place alone.")
+
+
 def test_a_picture_has_cells_on_the_left_and_controls_on_the_right_in_their_colours():
     size, n = 4, 5
     sprite = np.zeros((2, 2, size, n, size), np.uint8)  # channel, arm, y, cell, x

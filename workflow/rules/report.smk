@@ -164,6 +164,10 @@ rule report:
         index=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/index.parquet"),
         splits=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/splits.parquet"),
         hits=branch(FROM_CELLS, then=f"results/{SCREEN}/hits.parquet"),
+        features=branch(
+            FROM_CELLS and "cellprofiler" in EMBEDDINGS.all["model"],
+            then=f"results/{SCREEN}/altered_features.parquet",
+        ),
         explorer=branch(FROM_CELLS, then=f"results/{SCREEN}/explorer.html"),
         pictures=branch(FROM_CROPS or CROPS_BESIDE, then=f"results/{SCREEN}/explorer"),
         metrics=branch(

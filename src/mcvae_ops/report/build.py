@@ -19,6 +19,7 @@ from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
 from mcvae_ops.report import first_screen, quality_checks, representations
+from mcvae_ops.report.altered_words import altered_words
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
@@ -219,6 +220,7 @@ def report(
     splits: str | None,
     metrics: Sequence[str],
     hits: str | None,
+    features: str | None,
     explorer: str | None,
     pictures: str | None,
     main_model: str,
@@ -247,6 +249,8 @@ def report(
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     hits
         Table of hits (parquet); None if the run starts from profiles.
+    features
+        Classical features that each hit alters (parquet); None where cells have no features.
     explorer, pictures
         The page beside the report, and its folder of pictures, if there are any.
     main_model
@@ -305,7 +309,9 @@ def report(
     shown = None
     if found is not None:
         colours = [channel["colour"] for channel in screen["channels"]]
-        shown = first_screen.first_hits(found, Path(pictures) if pictures else None, colours)
+        altered = altered_words(read_frame(features), screen["channels"]) if features else {}
+        folder = Path(pictures) if pictures else None
+        shown = first_screen.first_hits(found, folder, colours, altered)
     if left_out:
         facts["not drawn"] = "; ".join(f"{panel}: {why}" for panel, why in left_out.items())
     facts["code"] = f"mcvae-ops {made_with['mcvae-ops']}"

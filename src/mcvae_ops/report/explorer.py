@@ -19,12 +19,12 @@ from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.draw import METADATA
-from mcvae_ops.figures.feature_words import describe
 from mcvae_ops.figures.figs_counterfactuals import KINDS
 from mcvae_ops.figures.figs_hits import figs3
 from mcvae_ops.files import read_codes, read_frame, whole_folder, write_text
 from mcvae_ops.progress import Progress
 from mcvae_ops.report import gene_pictures
+from mcvae_ops.report.altered_words import altered_words
 from mcvae_ops.report.control_reach import FEWEST_CONTROLS, control_reach
 from mcvae_ops.report.counterfactual_pictures import counterfactual_pictures
 from mcvae_ops.report.gene_links import pages_of_genes
@@ -36,7 +36,6 @@ from mcvae_ops.shards.training_cells import Cells, read_training_cells
 from mcvae_ops.tiles.given_crops import GivenCrops
 
 NEAREST = "nearest"  # the page makes buttons of the names behind it
-LISTED = 4  # altered features of a hit
 
 
 def points(
@@ -165,33 +164,6 @@ def hit_similarity(profiles: pd.DataFrame, hits: pd.DataFrame) -> dict[str, list
     away = away.drop(columns=[name for name in away if name.startswith("t_")]).dropna()
     names = [name for name in names_of(hits[hits["is_hit"]]) if name in away.index][:MOST]
     return similarity(names, away.loc[names].to_numpy(float))
-
-
-def altered(features: pd.DataFrame, channels: Sequence[dict]) -> dict[str, list]:
-    """Return the classical features that each hit alters most, in words, with their robust z.
-
-    Parameters
-    ----------
-    features
-        Table of altered features: gene, guide, rank, feature, robust_z.
-    channels
-        Channels of the screen.
-
-    Returns
-    -------
-    Name -> [words, z, words, z, ...]; of several features with the same words only the first.
-    """
-    worded = {name: describe(name, channels) or name for name in features["feature"].unique()}
-    features = features.assign(name=names_of(features), words=features["feature"].map(worded))
-    listed = features.sort_values("rank", kind="stable").drop_duplicates(["name", "words"])
-    return {
-        name: [
-            part
-            for row in rows.head(LISTED).itertuples()
-            for part in (row.words, round(row.robust_z, 1))
-        ]
-        for name, rows in listed.groupby("name")
-    }
 
 
 def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
@@ -364,7 +336,7 @@ def explorer(
     data["hits"] = hit_lines(found, screen["words"])
     data["table"] = hit_table(found, distance)
     data["similarity"] = hit_similarity(profiles[level], found)
-    data["altered"] = altered(read_frame(features), screen["channels"]) if features else {}
+    data["altered"] = altered_words(read_frame(features), screen["channels"]) if features else {}
     data["counterfactuals"] = counterfactual_pictures(counterfactuals, screen["channels"])
     data["kinds"] = [kind.replace("\n", " ") for kind in KINDS.values()]
     data["pages"] = pages_of_genes(source, screen["organism"], screen["words"])

@@ -20,6 +20,7 @@ from mcvae_ops.figures.source_data import choose
 from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
 
 FIRST_HITS = 10
+ALTERED = 2  # features that a sentence names
 CROPS = 4  # of cells, and as many of controls, beside a hit
 GAP_PX = 6  # between both
 NEXT = 6  # steps that are shown
@@ -144,7 +145,12 @@ def next_steps(
     return steps[:NEXT]
 
 
-def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]) -> list[dict]:
+def first_hits(
+    hits: pd.DataFrame,
+    pictures: Path | None,
+    colours: Sequence[str],
+    altered: Mapping[str, Sequence],
+) -> list[dict]:
     """Return name, sentence and picture of the first hits.
 
     Parameters
@@ -155,6 +161,8 @@ def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]
         Folder of the explorer's pictures and their numbers, or None.
     colours
         ``#rrggbb`` of each channel.
+    altered
+        `altered_words` of the hits; empty where cells have no features.
     """
     rows, numbers = [], {}
     if pictures is not None:
@@ -164,18 +172,33 @@ def first_hits(hits: pd.DataFrame, pictures: Path | None, colours: Sequence[str]
         if row["gene"] in numbers:
             sprite = read_picture(pictures, numbers[row["gene"]])
             picture = as_data_uri(composite(sprite, colours))
-        rows.append({"name": row[level_of(hits)], "words": in_words(row), "image": picture})
+        name = row[level_of(hits)]
+        words = in_words(row, altered.get(name, []))
+        rows.append({"name": name, "words": words, "image": picture})
     return rows
 
 
-def in_words(row: Mapping) -> str:
-    """Return one sentence about a row of the table of hits."""
+def in_words(row: Mapping, altered: Sequence) -> str:
+    """Return one sentence about a row of the table of hits.
+
+    Parameters
+    ----------
+    row
+        Its columns.
+    altered
+        Its altered features: words, robust z, words, robust z, ...
+    """
     effect = {"novel": "a phenotype that NTC cells do not show", "shift": "a shift of NTC states"}
-    parts = [
-        f"q = {row['q_combined']:.2g}",
-        effect.get(row.get("effect"), "an effect of either kind"),
-        f"{row['n_guides_agree']} of {style.counted(row['n_guides'], 'guides')} agree",
-    ]
+    parts = [effect.get(row.get("effect"), "an effect of either kind")]
+    if altered:
+        named = zip(altered[::2], altered[1::2], strict=True)
+        changes = [f"{words} {'+' if z > 0 else '−'}{abs(z):.1f}" for words, z in named]
+        parts.append(f"most altered (robust z): {', '.join(changes[:ALTERED])}")
+    parts.append(f"q = {row['q_combined']:.2g}")
+    parts.append(
+        f"{row['n_guides_agree']} of {style.counted(row['n_guides'], 'guides')} show it alone "
+        "(p below 0.05) and agree"
+    )
     if row["neighbours"]:
         chance = row["neighbour_p"]
         as_near = f" (chance of one so near: {chance:.2g})" if np.isfinite(chance) else ""
