@@ -133,6 +133,15 @@ def test_hits_of_one_batch_and_no_hits():
     assert none["rows"] == [] and none["words"].startswith("None of 30 genes change the cells")
 
 
+def test_hits_that_are_doses_stand_beside_crops_of_all_doses(inputs, tmp_path):
+    doses = figure_tables.hits().assign(guide=[f"GENE{k}: 1 µM" for k in range(30)])
+    doses.to_parquet(tmp_path / "hits.parquet")
+    changed = {"hits": str(tmp_path / "hits.parquet"), "features": None}
+    text = text_of(write(inputs | changed, tmp_path / "report.html"))
+    assert "cells on the left (of all guides of the gene), NTC cells" in text
+    assert "GENE0: 1 µM : a phenotype" in text
+
+
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     page = write(inputs, tmp_path / "report.html")
     assert page.count(' src="data:image/png;base64,') == len(DRAWN)

@@ -166,7 +166,11 @@ def hits_summary(table: pd.DataFrame) -> dict:
         f"; {int(hits['survives_confounders'].sum()):,} of them also without what density and "
         "place of the cells explain"
     )
-    return {"words": f"{words} {MAX_Q:.0%}{alone if len(hits) else ''}.", "rows": rows}
+    return {
+        "words": f"{words} {MAX_Q:.0%}{alone if len(hits) else ''}.",
+        "rows": rows,
+        "level": level_of(table),
+    }
 
 
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
