@@ -17,6 +17,8 @@ KEYS = (
 SAFETENSORS = ".safetensors"
 HEADER = "mcvae_ops"
 """Key of the metadata of a safetensors file that holds all but the tensors, as JSON."""
+DIGEST, NO_DIGEST = "sha256", b"0" * 64
+"""Key of that JSON for the SHA-256 of the file, and what stands there while it is calculated."""
 SAME_EDGE = 0.02
 """Relative difference of the edges of crops that still count as equal."""
 _NO_COMMENT = b"\0\0"  # the length of the comment, at the end of a zip archive
@@ -132,9 +134,29 @@ def unreadable(path: str | Path, error: Exception) -> InputError:
 
 
 def json_header(content: bytes) -> dict:
-    """Return the header of a safetensors file: its length in 8 bytes, then JSON."""
+    """Return the header of a safetensors file: its length in 8 bytes, then JSON.
+
+    Raises
+    ------
+    ValueError
+        If it holds the SHA-256 of other bytes, or what no version has written.
+    LookupError
+        If the file is not one of weights.
+    """
     size = int.from_bytes(content[:8], "little")
-    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER])
+    header = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER])
+    digest = header.pop(DIGEST, "")
+    if not digest and header.keys() <= set(KEYS):
+        return header  # of a version that wrote no digest
+    whole = content.replace(digest.encode(), NO_DIGEST, 1)
+    if hashlib.sha256(whole).hexdigest() != digest:
+        raise ValueError("content that has changed")
+    return header
+
+
+def with_digest(content: bytes) -> bytes:
+    """Return the bytes of a safetensors file with their SHA-256 in place of `NO_DIGEST`."""
+    return content.replace(NO_DIGEST, hashlib.sha256(content).hexdigest().encode(), 1)
 
 
 def checked_archive(content: bytes) -> bytes:

@@ -1,14 +1,21 @@
 """A flipped bit is noticed in every kind of file; all that is read comes from one reader."""
 
+import json
+import random
 import re
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import save
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import count_rows, read_frame, read_note, read_schema, write_note
+from mcvae_ops.models.safetensors_files import export_weights, read_safetensors
+from mcvae_ops.torch_files import save_torch
+from mcvae_ops.weights_header import KEYS, json_header, read_header
 from tests.conftest import ROOT
 from tests.helpers.bit_flips import KINDS, NOTICED, embedding, flips
 
@@ -27,6 +34,34 @@ OF_OTHERS = {
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_flipped_bit_is_noticed(tmp_path, kind):
     assert flips(kind, 60, tmp_path) == {NOTICED: 60}
+
+
+@pytest.fixture
+def export(tmp_path):
+    content = {key: {} for key in KEYS} | {"state": {"a": torch.arange(99.0)}}
+    content["channels"], content["preprocessing"] = ["DAPI", "GFP"], {"gain": torch.ones(2)}
+    save_torch(content, tmp_path / "weights.pt")
+    export_weights(tmp_path / "weights.pt", tmp_path / "weights.safetensors")
+    return tmp_path / "weights.safetensors"
+
+
+def test_a_flipped_bit_is_noticed_in_exported_weights(export):
+    whole, chance = export.read_bytes(), random.Random(0)
+    assert read_safetensors(export, "cpu")["state"]["a"].tolist() == list(range(99))
+    for _ in range(200):
+        damaged = bytearray(whole)
+        damaged[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        export.write_bytes(damaged)
+        with pytest.raises((ValueError, LookupError)):
+            read_safetensors(export, "cpu")
+        with pytest.raises(InputError, match="train the model again"):
+            read_header(export)
+
+
+def test_exported_weights_without_a_digest_are_read(export):
+    header = json_header(export.read_bytes())
+    export.write_bytes(save({"network.a": torch.ones(2)}, {"mcvae_ops": json.dumps(header)}))
+    assert read_safetensors(export, "cpu")["channels"] == ["DAPI", "GFP"]
 
 
 @pytest.mark.parametrize("n_bytes", [0, 5, 100, -1, -50])

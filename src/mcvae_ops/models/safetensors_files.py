@@ -7,7 +7,7 @@ import torch
 
 from mcvae_ops.files import whole_file
 from mcvae_ops.torch_files import load_torch
-from mcvae_ops.weights_header import HEADER, json_header
+from mcvae_ops.weights_header import DIGEST, HEADER, NO_DIGEST, json_header, with_digest
 
 _STATE, _PREPROCESSING = "network.", "preprocessing."
 
@@ -21,7 +21,7 @@ def export_weights(weights: str, export: str) -> None:
         ``weights.pt``.
     export
         Output: tensors ``network.*`` and ``preprocessing.*``, and in the metadata all other values
-        as JSON.
+        as JSON, with the SHA-256 of the file.
     """
     from safetensors.torch import save
 
@@ -30,8 +30,9 @@ def export_weights(weights: str, export: str) -> None:
     scales = {k: v for k, v in content["preprocessing"].items() if isinstance(v, torch.Tensor)}
     tensors |= {_PREPROCESSING + name: value.contiguous() for name, value in scales.items()}
     content["preprocessing"] = content["preprocessing"] | dict.fromkeys(scales)
+    header = json.dumps(content | {DIGEST: NO_DIGEST.decode()})
     with whole_file(export) as partial:
-        partial.write_bytes(save(tensors, {HEADER: json.dumps(content)}))
+        partial.write_bytes(with_digest(save(tensors, {HEADER: header})))
 
 
 def read_safetensors(path: str | Path, device: str) -> dict:
@@ -40,7 +41,7 @@ def read_safetensors(path: str | Path, device: str) -> dict:
     Raises
     ------
     ValueError, LookupError
-        If the file is not one of weights, or incomplete.
+        If the file is not one of weights, incomplete, or other than it was written.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
