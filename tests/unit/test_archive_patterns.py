@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from mcvae_ops.archive.image_files import select_files
 from mcvae_ops.archive.patterns import (
     FIELDS,
     Pattern,
@@ -16,6 +17,7 @@ from mcvae_ops.archive.patterns import (
     well_of,
     wells_of,
 )
+from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
 
 NAME = st.text(st.characters(exclude_characters="/\n{}", exclude_categories=["Cs"]), min_size=1)
@@ -185,3 +187,16 @@ def test_a_pattern_reads_what_a_search_of_all_places_reads(pieces, path):
     expected = re.fullmatch(naive, path)
     found = pattern.regex().fullmatch(path)
     assert (found and found.groupdict()) == (expected and expected.groupdict())
+
+
+@pytest.mark.parametrize("path", ["a" * 100_000, "é" * 600, f"{'a/' * 600}x.tif"])
+def test_a_path_that_no_archive_has_is_not_matched(path):
+    """A field that occurs again takes the third power of the length."""
+    text = "{plate}{well}{*}{well}{plate}.tif"
+    screen = {"images": text, "plates": {"P": ["A1"]}, "tiles": "0",
+              "channels": [{"name": "a", "group": "a"}]}  # fmt: skip
+    began_s = time.process_time()
+    files, left_out = select_files([(path, 1)], screen)
+    assert table_address(f"/data/{text}", "cells.table").place(path) is None
+    assert files.empty and left_out.n_files == {"path does not match": 1}
+    assert time.process_time() - began_s < 1

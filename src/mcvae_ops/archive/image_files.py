@@ -13,7 +13,7 @@ import pandas as pd
 from mcvae_ops.archive.addresses import split_address
 from mcvae_ops.archive.image_places import Places, as_recorded, check_address, is_plate
 from mcvae_ops.archive.ngff import attributes, fields_of_plate, open_store
-from mcvae_ops.archive.patterns import Pattern, is_zarr, well_name
+from mcvae_ops.archive.patterns import Pattern, is_too_long, is_zarr, well_name
 from mcvae_ops.archive.sources import Source
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import write_csv, write_parquet
@@ -86,7 +86,8 @@ def select_files(entries: Iterable[tuple[str, int]], screen: dict) -> tuple[pd.D
     exact, loose = pattern.regex(places.known()), pattern.regex()
     rows, left_out = [], LeftOut()
     for path, size_bytes in entries:
-        match = exact.fullmatch(path) or loose.fullmatch(path)
+        fits = not is_too_long(path)
+        match = (exact.fullmatch(path) or loose.fullmatch(path)) if fits else None
         if match is None:
             left_out.add("path does not match", path, size_bytes)
             continue

@@ -21,6 +21,7 @@ _CHARACTERS = {
     "row": ("[A-Za-z0-9]", 4),
     "well": ("[A-Za-z0-9]", 32),
 }
+_MOST_PATH_BYTES = 1024
 _ANY, _TEXT = "*", "[^/]"
 ZARR = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
 _WELL = re.compile(r"(?:[rR](\d+)[cC](\d+)|([A-Za-z]{1,2})0*(\d{1,3}))")
@@ -240,6 +241,14 @@ def wells_of(entry: str | list[str]) -> list[str]:
             fix="correct it, as in A1-B3",
         )
     return [f"{row_letters(row)}{column:0{width}d}" for row in rows for column in columns]
+
+
+def is_too_long(path: str) -> bool:
+    """Say whether a listed path has more bytes than the keys of S3: it is not matched.
+
+    Where a field occurs again, the time to match grows with a power of the length.
+    """
+    return len(path.encode(errors="surrogatepass")) > _MOST_PATH_BYTES
 
 
 def is_zarr(address: object) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from mcvae_ops.archive.addresses import DATASET, is_absolute
-from mcvae_ops.archive.patterns import Pattern, well_of
+from mcvae_ops.archive.patterns import Pattern, is_too_long, well_of
 
 _DATASET = re.compile(rf"(.*?/api/datasets/\S*?persistentId=)?({DATASET})(?:/(.*))?")
 _LISTED = re.compile(r"(.*?\.json)(?:/(.*))?", re.IGNORECASE)
@@ -55,6 +55,8 @@ class TableAddress:
         plate, well, tile, stage, as far as the pattern says them, and the names of folders such
         as ``well=A1``.
         """
+        if is_too_long(path):
+            return None
         steps, pattern = path.split("/"), self.names
         n_steps = pattern.text.count("/") + 1
         if is_archive and len(steps) < n_steps:
