@@ -55,6 +55,13 @@ def test_pictures_that_no_file_can_hold_are_refused(config, size_px, crops, word
     checked(change(config, "crop.size_px", 100))
 
 
+@pytest.mark.parametrize("plates", [{"": ["A1"]}, {"P": [""]}, {"P": ["A1", ""]}, {"P": ""}])
+def test_plates_and_wells_have_names(config, plates):
+    config["screen"]["plates"] = plates
+    with pytest.raises(InputError, match=r"screen\.plates"):
+        checked(config)
+
+
 @pytest.mark.parametrize("name", ["a", "b", "c"])
 def test_screens_of_the_evaluation_hold_a_third_of_their_genes_out(name):
     """Whole complexes, of groups that keep another one, and genes without effect."""

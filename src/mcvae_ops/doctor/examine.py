@@ -29,7 +29,7 @@ from mcvae_ops.doctor.screen_guess import (
 )
 from mcvae_ops.doctor.table_guess import TableFacts, compare, find_tables
 from mcvae_ops.errors import InputError, shown
-from mcvae_ops.files import write_text
+from mcvae_ops.files import write_csv, write_text
 from mcvae_ops.screen import tile_numbers
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 
@@ -248,8 +248,7 @@ def _write_plate_map(findings: list[Finding], images: Images | None, path: str) 
     if not is_named or images is None or Path(path).exists():
         return
     rows = [(plate, well, "") for plate, wells in images.wells.items() for well in wells]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(rows, columns=["plate", "well", "gene"]).to_csv(path, index=False)
+    write_csv(pd.DataFrame(rows, columns=["plate", "well", "gene"]), path)
 
 
 def _read_bytes(listing: Listing, elsewhere: Listing | None) -> int:
