@@ -38,6 +38,7 @@ PLAIN = {key: section for key, section in DEFAULTS.items() if key != "simulate"}
             {"models": DEFAULTS["models"] | {"vae": {"latent": 3, "training": {}}}},
         ),
         ({"models": None}, {"models": {}}),
+        ({"models": {"vae": None, "mcvae": None, 1: {}}}, {"models": {"1": {}}}),
         (
             {"alignment": {"measure": {"A": None, "C": "D"}}},
             {"alignment": {"measure": {"B": "D", "C": "D"}}},

@@ -87,6 +87,10 @@ def test_nothing_is_fetched_cropped_or_trained(tmp_path):
     assert not planned.keys() & {"list_files", "crop_chunk", "train_model", "cellprofiler_pca"}
 
 
+def test_a_plate_that_is_called_by_a_number_is_text():
+    assert read(screen__plates={1: ["A1"]})["screen"]["plates"] == {"1": ["A1"]}
+
+
 def test_cells_of_all_tiles_are_taken_unless_some_are_named():
     assert read()["screen"]["tiles"] == "0-8"
     assert read(screen__tiles=None)["screen"]["tiles"] == "all"

@@ -16,7 +16,8 @@ def lay_over(lower: dict, upper: dict, schema: dict) -> dict:
 
     Sections merge key by key, as Snakemake merges the files after ``--configfile``; a list or a
     single value replaces the one below it. Where the user names the entries of a section (plates,
-    models), null drops an entry; null instead of the section drops all of them.
+    models), null drops an entry; null instead of the section drops all of them; and names are text,
+    also those that YAML reads as numbers (a plate that is called 1).
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def lay_over(lower: dict, upper: dict, schema: dict) -> dict:
         if entries is None:
             parent[last] = {}
         elif isinstance(entries, dict):
-            parent[last] = {name: entry for name, entry in entries.items() if entry is not None}
+            parent[last] = {str(name): of for name, of in entries.items() if of is not None}
     return merged
 
 
