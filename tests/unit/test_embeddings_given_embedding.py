@@ -8,7 +8,7 @@ import pytest
 from mcvae_ops.embeddings.embedded_cells import read_embedding
 from mcvae_ops.embeddings.given_embedding import take_embedding
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_rows, write_parquet
 from mcvae_ops.shards.index import chunk_order, index_cells
 from mcvae_ops.shards.split import assign_splits
 
@@ -90,7 +90,11 @@ def test_a_split_of_another_name_is_refused(index, tmp_path):
         ({"combined": ["z_1", "dino_2"]}, ["z_1", "dino_2"], ["z_00", "z_01"]),
     ],
 )
-def test_the_columns_of_an_embedding_are_aligned(spaces, taken, names, tables, index, tmp_path):
+@pytest.mark.parametrize("values_at_once", [1 << 26, 40, 1])
+def test_the_columns_of_an_embedding_are_aligned(
+    spaces, taken, names, values_at_once, tables, index, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mcvae_ops.embeddings.given_embedding._VALUES_AT_ONCE", values_at_once)
     path = str(tmp_path / "embedding.parquet")
     take_embedding(index, tables["features"], "theirs", spaces, path)
     table = pd.read_parquet(path)
@@ -114,6 +118,19 @@ def test_columns_that_are_not_there_are_named(spaces, sentence, tables, index, t
     with pytest.raises(InputError) as caught:
         take_embedding(index, tables["features"], "theirs", spaces, str(tmp_path / "e.parquet"))
     assert sentence in str(caught.value)
+
+
+def test_no_plate_is_held_in_memory(tables, index, tmp_path, monkeypatch):
+    read = []
+
+    def counted(path, columns, rows):
+        read.append(len(rows))
+        return read_rows(path, columns, rows)
+
+    monkeypatch.setattr("mcvae_ops.embeddings.given_embedding.read_rows", counted)
+    monkeypatch.setattr("mcvae_ops.embeddings.given_embedding._VALUES_AT_ONCE", 75)
+    take_embedding(index, tables["features"], "theirs", TWO, str(tmp_path / "e.parquet"))
+    assert read == [25, 25, 10] * 2
 
 
 def test_an_embedding_without_any_finite_vector_is_refused(tables, index, tmp_path):

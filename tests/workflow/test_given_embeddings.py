@@ -12,6 +12,7 @@ from mcvae_ops.screen import tile_numbers
 from mcvae_ops.workflow.configuration import read_yaml
 from mcvae_ops.workflow.names import Embeddings
 from mcvae_ops.workflow.overlays import lay_over
+from mcvae_ops.workflow.panel_inputs import undrawable
 from mcvae_ops.workflow.snakefile import read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA
@@ -98,6 +99,20 @@ def test_cells_of_all_tiles_are_taken_unless_some_are_named():
         tile_numbers("all")
 
 
+def test_figures_of_a_stage_need_its_name_in_the_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "factors.txt").write_text("gene\nA\n")
+    more = {
+        "archive__annotations": {"mitotic_factors": "factors.txt"},
+        "profiles__main_model": "mine",
+    }
+    assert (
+        "cells.columns.stage, also of a column that is called" in undrawable(read(**more))["fig5b"]
+    )
+    assert "fig5b" not in undrawable(read(**more, cells__columns__stage="stage"))
+
+
 def test_embedded_cells_need_no_size_of_a_tile():
     assert read(screen__tile_size_px=None)["screen"]["tile_size_px"] is None
 
@@ -127,6 +142,11 @@ def test_crops_beside_embeddings_are_of_pictures_alone():
         ({"benchmarks__shortcuts": ["density", "untrained"]},
          "configuration key benchmarks.shortcuts: found untrained, expected some of density, "
          "position, cell_count, because source is embeddings, which has no crops; leave it out."),
+        ({"cells__columns__crop": "crops.npy#{row_number}", "screen__channels": [{"name": "DNA"}],
+          "crop__size_px": 64, "benchmarks__shortcuts": ["surroundings"]},
+         "configuration key benchmarks.shortcuts: found surroundings, expected some of density, "
+         "position, cell_count, because source is embeddings, whose crops are for pictures alone; "
+         "leave it out."),
         ({"screen__tile_size_px": None, "screen__cut_px": 64},
          "configuration key screen.tile_size_px: a size is missing; screen.cut_px needs it; set "
          "it, in px: [y, x]."),

@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from mcvae_ops.embeddings.spaces import LETTERS, chosen_columns
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import parquet_writer, read_schema, read_table
+from mcvae_ops.files import parquet_writer, read_rows, read_schema, read_table
+
+_VALUES_AT_ONCE = 1 << 26  # 256 MB
 
 
 def take_embedding(
@@ -18,9 +20,10 @@ def take_embedding(
     spaces: Mapping[str, str | Sequence[str]],
     embedding: str,
 ) -> None:
-    """Rule take_embedding: take one embedding from the numbers of the cells, plate by plate.
+    """Rule take_embedding: take one embedding from the numbers of the cells.
 
-    A cell without a finite vector stays in the table; no profile counts it.
+    Some cells at a time, which lie near each other in the table of their plate: memory holds no
+    plate. A cell without a finite vector stays in the table; no profile counts it.
 
     Parameters
     ----------
@@ -51,16 +54,20 @@ def take_embedding(
         [("cell_id", pa.string()), *((name, pa.float32()) for name in ours)],
         {"model": model_name, "seed": "0"},
     )
+    n_rows = max(1, _VALUES_AT_ONCE // len(theirs))
     start = n_finite = 0
     with parquet_writer(embedding, schema) as writer:
         for path in features:
-            numbers = read_table(path, columns=["cell_id", *theirs])
-            of_plate = cell_id.slice(start, len(numbers))
-            at = pd.Index(numbers["cell_id"].to_pandas()).get_indexer(of_plate.to_pandas())
-            latent = [numbers[name].to_numpy()[at] for name in theirs]
-            n_finite += int(np.isfinite(np.array(latent)).all(axis=0).sum())
-            writer.write_table(pa.table([of_plate, *latent], schema=schema))
-            start += len(numbers)
+            place = pd.Index(read_table(path, columns=["cell_id"])["cell_id"].to_pandas())
+            for first in range(0, len(place), n_rows):
+                some = cell_id.slice(start + first, min(n_rows, len(place) - first))
+                at = place.get_indexer(some.to_pandas())
+                order = np.argsort(at)
+                numbers = read_rows(path, theirs, at[order])
+                latent = [numbers[name].to_numpy()[np.argsort(order)] for name in theirs]
+                n_finite += int(np.isfinite(latent).all(axis=0).sum())
+                writer.write_table(pa.table([some, *latent], schema=schema))
+            start += len(place)
         if n_finite == 0:
             raise InputError.missing(
                 where="the tables of cells",

@@ -546,22 +546,28 @@ def _check_encoders(config: dict) -> None:
             raise _wrong(
                 f"models.{name}.encoder",
                 encoder["file"],
-                f"nothing, because source is {config['source']}, which has no crops",
+                f"nothing, because {_no_crops(config)}",
                 "leave the model out",
             )
         if ":" not in encoder["file"]:
             _check_there(f"models.{name}.encoder.file", encoder["file"])
 
 
+def _no_crops(config: dict) -> str:
+    """Say why a source has no crops that cells could be embedded from."""
+    if crops_are_given(config["cells"]):
+        return f"source is {config['source']}, whose crops are for pictures alone"
+    return f"source is {config['source']}, which has no crops"
+
+
 def _check_shortcuts(config: dict) -> None:
-    """Refuse shortcuts of crops where there are none."""
+    """Refuse shortcuts of crops where there are none, or none but for pictures."""
     asked = [name for name in config["benchmarks"]["shortcuts"] if name in CROP_SHORTCUTS]
     if asked and config["source"] in ("embeddings", "profiles"):
         raise _wrong(
             "benchmarks.shortcuts",
             ", ".join(asked),
-            f"some of {', '.join(CELL_SHORTCUTS)}, because source is {config['source']}, which has "
-            "no crops",
+            f"some of {', '.join(CELL_SHORTCUTS)}, because {_no_crops(config)}",
             "leave it out",
         )
 

@@ -132,7 +132,10 @@ def _missing(config: dict) -> dict[str, str]:
                 missing["spaces"] = f"embeddings.{name}.spaces has one space, combined"
     has_cells = config["source"] != "profiles"
     if has_cells and "stage" not in named_fields([*config["cells"], *config["labels"]]):
-        missing["stage"] = "no table has a stage (cells.columns.stage, or {stage} in cells.table)"
+        missing["stage"] = (
+            "the configuration names no stage (cells.columns.stage, also of a column that is "
+            "called stage, or {stage} in cells.table)"
+        )
     if reason := without_features(config):
         missing["features"] = reason
         if config["benchmarks"]["functions"]["significance"] == "cellprofiler":
