@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.profiles.published_profiles import published_profiles
+from mcvae_ops.profiles.published_profiles import published_profiles, random_profiles
 from tests.helpers.configurations import merged
 
 ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False}
@@ -51,7 +52,7 @@ def enter(tmp_path):
             "guide_significance": guides,
         }
         targets = [str(tmp_path / f"{k}.out") for k in range(3)]
-        published_profiles(profiles, control, ARCHIVE, "m", 0, [targets[0]], targets[1], targets[2])
+        published_profiles(profiles, control, ARCHIVE, "m", 0, *targets)
         return [pd.read_parquet(target) for target in targets]
 
     return call
@@ -65,9 +66,7 @@ def test_the_authors_tables(shared, tmp_path):
         folder / "guide_significance_cellprofiler.parquet"
     )
     targets = [str(tmp_path / name) for name in ("genes", "index", "significance")]
-    published_profiles(
-        profiles, "nontargeting", ARCHIVE, "mcvae", 0, [targets[0]], targets[1], targets[2]
-    )
+    published_profiles(profiles, "nontargeting", ARCHIVE, "mcvae", 0, *targets)
     genes, index, significance = map(pd.read_parquet, targets)
     published = pd.read_parquet(profiles["genes"]["table"])
     assert len(genes) == 3090
@@ -181,6 +180,16 @@ def test_a_damaged_table_is_refused(content, tmp_path, enter):
         enter(None, "map")
 
 
-def test_more_than_one_model_is_refused():
-    with pytest.raises(InputError, match="2 models x seeds"):
-        published_profiles({}, "", {}, "m", 0, ["a", "b"], "", "")
+def test_random_profiles_are_of_the_same_genes_and_fixed_by_their_seed(tmp_path, enter):
+    genes, _, _ = enter(embedding())
+    drawn = []
+    for seed in (0, 0, 1):
+        path = str(tmp_path / "random.out")
+        random_profiles(str(tmp_path / "0.out"), seed, path)
+        drawn.append(pd.read_parquet(path))
+    first, again, other = drawn
+    assert first["gene"].tolist() == genes["gene"].tolist() and set(first["model"]) == {"random"}
+    assert set(spaces_of(first.columns)) == {"combined"}
+    n_latent = len(latent_columns(genes.columns))
+    assert len(latent_columns(first.columns)) == n_latent
+    assert first.equals(again) and not first.equals(other)

@@ -6,8 +6,9 @@ import pytest
 
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
+from mcvae_ops.workflow.names import Embeddings
 from mcvae_ops.workflow.shorthand import COLOURS, in_full
-from tests.helpers.configurations import checked, merged
+from tests.helpers.configurations import checked, merged, whole
 
 CHANNELS = [{"name": "dna"}, {"name": "actin", "group": "w2", "colour": "#ffffff"}]
 SCREEN = {"plates": {"P": "A1-B2"}, "images": "{well}_{tile}_{channel}.tif", "channels": CHANNELS}
@@ -85,6 +86,45 @@ def test_channels_of_their_own_files_need_a_word_on_their_register():
     checked(config)
     config["alignment"]["in_register"] = ["A594", "AF75"]
     with pytest.raises(InputError, match="channel 'AF75'"):
+        checked(config)
+
+
+def map_of_genes(tmp_path) -> dict:
+    """The example of docs/own_screen.md, for a table that is there."""
+    here = tmp_path / "map.csv"
+    here.write_text("gene,PC_1\nA,1\n")
+    genes = {"table": str(here), "spaces": {"combined": "PC_*"}}
+    return {
+        "source": "profiles", "screen": {"name": "map", "control": "NT"},
+        "archive": {"profiles": {"genes": genes, "guide_significance": None}},
+        "profiles": {"main_model": "my_map"},
+    }  # fmt: skip
+
+
+def test_published_profiles_are_one_given_model_beside_random_ones(tmp_path):
+    config = checked(map_of_genes(tmp_path))
+    names = Embeddings(config)
+    assert names.all == names.shown == {"model": ["my_map", "random"], "seed": [0, 0]}
+    assert names.trained == {"model": [], "seed": []} and list(config["models"]) == ["my_map"]
+    kinds = {name: of["kind"] for name, of in names.kinds.items()}
+    assert kinds == {"my_map": "given", "random": "shortcut"}
+    paper = in_full(whole(merged("published")))
+    assert Embeddings(paper).main == "mcvae/0" and list(paper["models"]) == ["mcvae"]
+
+
+@pytest.mark.parametrize(
+    ("names", "genes", "said"),
+    [
+        ({}, {}, "found 'mcvae', a model that a run trains, expected a name"),
+        ({"main_model": "random"}, {}, "random"),
+        ({"main_model": "my_map", "compared_models": ["cvae"]}, {}, "found 'cvae'"),
+        ({"main_model": "my_map"}, {"spaces": {"salient": "PC_*"}}, "found salient, expected"),
+    ],
+)
+def test_what_is_wrong_with_published_profiles_is_told_before_any_job(tmp_path, names, genes, said):
+    config = map_of_genes(tmp_path) | {"profiles": names}
+    config["archive"]["profiles"]["genes"] |= genes
+    with pytest.raises(InputError, match=said):
         checked(config)
 
 

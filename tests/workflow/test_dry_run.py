@@ -198,6 +198,7 @@ def test_panels_of_cells_need_cells_and_those_of_shifts_a_shift():
     config["source"] = "profiles"
     genes = {"table": "map.parquet", "spaces": {"combined": "0-31"}}
     config["archive"]["profiles"] = {"genes": genes, "guide_significance": None}
+    config["profiles"]["main_model"] = "map"
     assert panels_of(config).drawn == ["fig1"]
 
 

@@ -78,6 +78,7 @@ def looked_at(folder: Path) -> tuple[dict, set[str]]:
 def published(folder: Path) -> tuple[dict, set[str]]:
     """Return configuration and targets of a screen of which others made the profiles."""
     config = tiny_configuration() | {"source": "profiles", "cells": None}
+    config["profiles"]["main_model"] = "map"
     tables = {"genes": folder / "genes.parquet", "guide_significance": folder / "guides.parquet"}
     for path in tables.values():
         path.touch()
@@ -90,7 +91,10 @@ def published(folder: Path) -> tuple[dict, set[str]]:
     }
     lists = dict.fromkeys(config["archive"]["annotations"])
     config["archive"]["annotations"] = lists | {"pairs": {}}
-    return config, {"results/tiny/profiles/mitotic_index.parquet"}
+    return config, {
+        "results/tiny/profiles/mitotic_index.parquet",
+        "results/tiny/profiles/random/0/genes.parquet",
+    }
 
 
 def on_images(folder: Path) -> tuple[dict, set[str]]:

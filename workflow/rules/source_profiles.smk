@@ -15,12 +15,7 @@ rule published_profiles:
     input:
         local_paths(profile_places(config["archive"]["profiles"]).values()),
     output:
-        genes=expand(
-            "results/{screen}/profiles/{model}/{seed}/genes.parquet",
-            zip,
-            **EMBEDDINGS.all,
-            allow_missing=True,
-        ),
+        genes=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/genes.parquet",
         mitotic_index="results/{screen}/profiles/mitotic_index.parquet",
         guide_significance="results/{screen}/profiles/guide_significance.parquet",
     log:
@@ -39,3 +34,24 @@ rule published_profiles:
         seed=config["training"]["seeds"][0],
     script:
         "../scripts/published_profiles.py"
+
+
+rule random_profiles:
+    """A random vector for every gene: what chance reaches."""
+    input:
+        genes=f"results/{{screen}}/profiles/{EMBEDDINGS.main}/genes.parquet",
+    output:
+        profiles="results/{screen}/profiles/random/0/genes.parquet",
+    log:
+        "logs/{screen}/random_profiles.log",
+    benchmark:
+        "benchmarks/{screen}/random_profiles.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        seed=config["benchmarks"]["seed"],
+    script:
+        "../scripts/random_profiles.py"

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from mcvae_ops.archive.transfer import opened
-from mcvae_ops.embeddings.spaces import LETTERS
+from mcvae_ops.embeddings.baselines import latent_names
+from mcvae_ops.embeddings.spaces import LETTERS, latent_columns
 from mcvae_ops.errors import InputError
-from mcvae_ops.files import write_parquet
+from mcvae_ops.files import read_frame, write_parquet
 from mcvae_ops.profiles.mitotic_index import COLUMNS
 from mcvae_ops.profiles.profile_tables import (
     gene_column,
@@ -133,7 +134,7 @@ def published_profiles(
     archive: dict,
     model: str,
     seed: int,
-    genes: list[str],
+    genes: str,
     mitotic_index: str,
     guide_significance: str,
 ) -> None:
@@ -148,22 +149,15 @@ def published_profiles(
     archive
         Section of the configuration.
     model, seed
-        The only model and training seed of the configuration.
+        Name of the profiles, and its seed.
     genes, mitotic_index, guide_significance
         Outputs. What is not published has no row.
 
     Raises
     ------
     InputError
-        If the configuration names more than one model or seed, or a table is not as it says.
+        If a table is not as the configuration says.
     """
-    if len(genes) != 1:
-        raise InputError(
-            where="configuration keys models and training.seeds",
-            found=f"{len(genes)} models x seeds",
-            expected="one, because the published profiles are of one trained model",
-            fix="keep one model and one seed",
-        )
     entry = profiles["genes"]
     place, columns = entry["table"], entry.get("columns", {})
     control = entry.get("control", control)
@@ -180,9 +174,28 @@ def published_profiles(
         with opened(entry["table"], archive, entry.get("sha256")) as path:
             guides = read_profiles(path, entry["table"])
         significance = significance_table(guides, entry.get("columns", {}), control, entry["table"])
-    write_parquet(gene_table(table, names, spaces, model, seed), genes[0])
+    write_parquet(gene_table(table, names, spaces, model, seed), genes)
     write_parquet(mitotic_table(names, percent), mitotic_index)
     write_parquet(significance, guide_significance)
+
+
+def random_profiles(genes: str, seed: int, profiles: str) -> None:
+    """Rule random_profiles: write a standard normal vector for every gene, as a lower bound.
+
+    Parameters
+    ----------
+    genes
+        The published profiles; the random ones have as many dimensions.
+    seed
+        Of the draws.
+    profiles
+        Output.
+    """
+    table = read_frame(genes)
+    latent = latent_columns(table.columns)
+    draws = np.random.default_rng(seed).standard_normal((len(table), len(latent)))
+    head = table.drop(columns=latent).assign(model="random", seed=0)
+    write_parquet(head.join(pd.DataFrame(draws, columns=latent_names(len(latent)))), profiles)
 
 
 def called_genes(genes: pd.Series, control: str | None, where: str) -> pd.Series:

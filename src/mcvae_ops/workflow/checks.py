@@ -41,6 +41,7 @@ from mcvae_ops.workflow.places import local_paths, profile_places
 from mcvae_ops.workflow.shorthand import NO_IMAGES
 
 ORIGINS = ("table", "masks", "segment")  # what cells come from
+PROFILES = "archive.profiles.genes"
 PICTURE_PX = 16_383  # of WebP, width and height
 
 
@@ -199,7 +200,8 @@ def _check_models(config: dict) -> None:
                     f"one of models ({', '.join(models)})",
                     "choose one of them",
                 )
-            if not models[name]["salient_latent"] and config["source"] != "embeddings":
+            is_given = config["source"] in ("embeddings", "profiles")
+            if not models[name]["salient_latent"] and not is_given:
                 raise _wrong(
                     f"profiles.{key}",
                     f"{name!r}, which has no salient latent",
@@ -525,7 +527,9 @@ def _check_panels(config: dict) -> None:
 
 
 def _check_embeddings(config: dict) -> None:
-    """Refuse embeddings whose spaces are not those of the family, or that no run would read."""
+    """Refuse vectors whose spaces are not those of the family, or that no run would read."""
+    if config["source"] == "profiles":
+        check_spaces(config["archive"]["profiles"]["genes"].get("spaces", {}), PROFILES)
     if config["source"] != "embeddings":
         if config["embeddings"]:
             raise _wrong(

@@ -68,7 +68,7 @@ class Embeddings:
         Models that are trained here; those whose weights another run has trained, with one seed.
     shown
         model and seed of the embeddings that every benchmark judges: theirs, those of encoders,
-        CellProfiler's and the shortcuts'.
+        CellProfiler's and the shortcuts'; of published profiles, the random ones.
     encoders
         Encoders that others trained, those whose licence allows the use.
     shown_trainings
@@ -95,18 +95,23 @@ class Embeddings:
             for name, encoder in config["encoders"].items()
             if encoder["commercial"] or not config["commercial_use"]
         ]
-        no_cells = config["source"] == "profiles"
-        names = [] if no_cells else [*self.encoders, *BASELINES, *shortcuts]
-        if without_features(config):
+        self._is_published = config["source"] == "profiles"
+        names = [*self.encoders, *BASELINES, *shortcuts]
+        if self._is_published:
+            names = ["random"]
+        elif without_features(config):
             names.remove("cellprofiler")
-        elif profiles["whitened_cellprofiler"] and not no_cells:
+        elif profiles["whitened_cellprofiler"]:
             names.append(WHITENED)
         baselines = [(model, 0) for model in names]
         self.shown_models = [profiles["main_model"], *profiles["compared_models"]]
         judged = {*self.shown_models, *self.encoders, "cellprofiler", WHITENED, *shortcuts}
+        if self._is_published:  # it stands for the shortcuts, which need cells
+            judged.add("random")
         shown = [pair for pair in trained + baselines if pair[0] in judged]
         self._given = config["embeddings"]
-        self.trained = _columns([] if self._given else trained, "model", "seed")
+        are_given = self._given or self._is_published
+        self.trained = _columns([] if are_given else trained, "model", "seed")
         self.all = _columns(trained + baselines, "model", "seed")
         self.shown = _columns(shown, "model", "seed")
         self.shown_trainings = [f"{model}/{seeds[0]}" for model in self.shown_models]
@@ -120,6 +125,8 @@ class Embeddings:
         kinds = dict.fromkeys(("cellprofiler", WHITENED), "classical features")
         kinds |= {"random": "shortcut"}
         kinds |= dict.fromkeys(SHORTCUTS, "shortcut") | dict.fromkeys(self.encoders, "encoder")
+        if self._is_published:  # of which nobody says what it learnt from
+            kinds[self.shown_models[0]] = "given"
         for name in self.all["model"]:
             learnt = "trained on this screen" if self.is_trained(name) else "not trained on it"
             kinds.setdefault(name, f"given, {learnt}" if self._given else learnt)

@@ -118,13 +118,41 @@ def _with_encoders(config: dict) -> dict:
 
 
 def _published(config: dict) -> dict:
-    """Return a configuration of published profiles that describes images, if need be of none."""
+    """Return a configuration of published profiles that describes images, if need be of none.
+
+    Its only model is that of the profiles, which the user names: none is trained here.
+    """
     given = {name: config[name] for name in NO_IMAGES if isinstance(config.get(name), dict)}
     config = config | {name: NO_IMAGES[name] | section for name, section in given.items()}
     archive = config.get("archive")
-    if isinstance(archive, dict) and isinstance(archive.get("profiles"), dict):
-        config["archive"] = archive | {"profiles": PUBLISHED | archive["profiles"]}
+    if not (isinstance(archive, dict) and isinstance(archive.get("profiles"), dict)):
+        return config
+    published = PUBLISHED | archive["profiles"]
+    config["archive"] = archive | {"profiles": published}
+    name, models = config["profiles"]["main_model"], config["models"]
+    if name in models and len(models) > 1:
+        raise InputError(
+            where="configuration key profiles.main_model",
+            found=f"{name!r}, a model that a run trains",
+            expected="a name of the published profiles (source is profiles, which trains no model)",
+            fix="name them, such as profiles: {main_model: my_map}",
+        )
+    genes = published.get("genes")
+    spaces = genes.get("spaces", {}) if isinstance(genes, dict) else {}
+    config["models"] = {name: _given_model(spaces)}
+    config["training"] = config["training"] | {"seeds": [0]}
     return config
+
+
+def _given_model(spaces: dict) -> dict:
+    """Return the entry of `models` that stands for vectors that others made."""
+    return MODEL | {
+        "salient_latent": int("salient" in spaces),
+        "background_latent": 1,
+        "prior_s_per_label": False,
+        "prior_z_per_label": False,
+        "training": {},
+    }
 
 
 def _embedded(config: dict) -> dict:
