@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -68,8 +67,14 @@ def control_values(control: str | Sequence[str] | dict) -> tuple[str, list[str]]
 
 
 def is_like(text: str, patterns: Sequence[str]) -> bool:
-    """Say whether a text is like one of some patterns, in which ``*`` is any text."""
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+    """Say whether a text is like one of some patterns, in which ``*`` is any text.
+
+    Nothing else has a meaning there: ``DMSO [vehicle]`` is like itself alone.
+    """
+    return any(
+        re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL)
+        for pattern in patterns
+    )
 
 
 def tile_numbers(tiles: str) -> list[int]:

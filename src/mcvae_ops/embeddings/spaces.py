@@ -191,13 +191,13 @@ class SpaceNames:
     Attributes
     ----------
     outright
-        Names, and patterns as they are written: a column may be called ``emb[0]``.
+        Names, and patterns as they are written.
     """
 
     def __init__(self, spaces: Mapping[str, str | Sequence[str]]) -> None:
         parts = [part for columns in spaces.values() for part in parts_of(columns)]
         self.outright = frozenset(parts)
-        self._patterns = [part for part in parts if _is_pattern(part) and part.strip("*?")]
+        self._patterns = [part for part in parts if "*" in part and part.strip("*")]
 
     def __contains__(self, column: str) -> bool:
         return (
@@ -213,14 +213,8 @@ def _vector_of(column: str) -> str | None:
     return name if name and number.isdecimal() else None
 
 
-def _is_pattern(part: str) -> bool:
-    return any(sign in part for sign in "*?[")
-
-
 def _columns_of(part: str, columns: Sequence[str], where: str, key: str) -> list[str]:
-    chosen = [part] if part in columns else []
-    if not chosen and _is_pattern(part):
-        chosen = [column for column in columns if is_like(column, [part])]
+    chosen = [column for column in columns if is_like(column, [part])]
     chosen = chosen or [column for column in columns if _vector_of(column) == part]
     if not chosen:
         raise InputError(
