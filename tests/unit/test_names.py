@@ -43,6 +43,14 @@ def test_a_path_of_an_archive_stays_below_the_cache(path):
     assert place.parts[:3] == ("/", "cache", "raw") and ".." not in place.parts
 
 
+@pytest.mark.parametrize("step", ["a" * 300, "é" * 400, "\0" * 90, "a\0b"], ids=ascii)
+def test_a_path_of_an_archive_fits_the_file_system(tmp_path, step):
+    place = tmp_path / inside(f"x/{step}.tar.gz")
+    place.parent.mkdir()
+    place.with_name(f"{place.name}.part.mark").write_text("")
+    assert place.name.endswith(".tar.gz") and inside(f"{step}b.tif") != inside(f"{step}c.tif")
+
+
 @pytest.mark.parametrize("name", [r"$\frac{1}{$", "$", "a$b$c", r"$\mathdefault{"])
 def test_a_dollar_is_text_in_a_figure(tmp_path, name):
     with style.house({"perturbation": "gene", "guide": "guide", "control": "NTC"}):

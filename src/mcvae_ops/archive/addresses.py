@@ -12,6 +12,7 @@ An address begins where its scheme says, or is a path:
 | ``doi:10.7910/DVN/VYKTI5`` | the files of a dataset in a Dataverse |
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import folder_name
 
+_LONGEST_NAME = 200  # bytes; file systems hold 255, of which ``.part.mark`` takes some
 _SCHEME = re.compile(r"([a-z][a-z0-9]+):")
 _ACCESSION = re.compile(r"S-[A-Z]+\d+")
 # An identifier of Dataverse: an authority, shoulders such as DVN, and six signs.
@@ -120,6 +122,18 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def inside(path: str) -> PurePosixPath:
-    """Return the path of a listed file as one that stays below any folder it is joined to."""
-    steps = PurePosixPath(path.lstrip("/")).parts
-    return PurePosixPath(*(folder_name(step) if step == ".." else step for step in steps))
+    """Return the path of a listed file as one that stays below any folder it is joined to.
+
+    A step that a folder cannot hold has another name there: ``..``, one with a zero byte, and a
+    long one, of which the end stays.
+    """
+    return PurePosixPath(*map(_held_name, PurePosixPath(path.lstrip("/")).parts))
+
+
+def _held_name(step: str) -> str:
+    if step == ".." or "\0" in step:
+        step = folder_name(step)
+    content = step.encode(errors="surrogatepass")
+    if len(content) <= _LONGEST_NAME:
+        return step
+    return hashlib.sha256(content).hexdigest() + step[-20:]
