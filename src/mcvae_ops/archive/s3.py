@@ -52,7 +52,6 @@ def list_objects(
     """
     bucket, _, prefix = address.removeprefix(SCHEME).partition("/")
     query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
-    tokens: set[str] = set()
     first_keys, n_empty = set(), 0
     while True:
         url = f"{_bucket_url(bucket)}/?{urlencode(query)}"
@@ -73,15 +72,13 @@ def list_objects(
         if store is not None:
             # Keys come in the order of their bytes, and 0 follows the slash.
             query.pop("continuation-token", None)
-            tokens.clear()
             query["start-after"] = f"{store}0"
             continue
         if page.findtext("IsTruncated") != "true":
             return
         token = page.findtext("NextContinuationToken")
-        if not token or token in tokens:
+        if not token:
             raise _no_listing(address, "pages that go on without end", url)
-        tokens.add(token)
         query["continuation-token"] = token
 
 
