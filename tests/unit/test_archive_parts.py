@@ -87,7 +87,9 @@ def test_a_small_archive_does_not_fill_the_disk(tmp_path, monkeypatch, name, pac
 
 
 @pytest.mark.parametrize(("name", "packed"), [("i.zip", zipped), ("i.tar.gz", tarred)])
-@pytest.mark.parametrize("member", [f"{'a' * 300}.parquet", f"b/{'é' * 200}.PARQUET"])
+@pytest.mark.parametrize(
+    "member", [f"{'a' * 300}.parquet", f"b/{'é' * 200}.PARQUET"], ids=["a", "é"]
+)
 def test_a_member_may_have_a_longer_name_than_a_file(tmp_path, name, packed, member):
     (tmp_path / name).write_bytes(packed(parquet(), name=member))
     assert rows(tmp_path / name, name) == 1000
