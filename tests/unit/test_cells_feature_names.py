@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcvae_ops.cells.feature_names import reason_against
+from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.cells.feature_names import reason_against, sort_columns
+from mcvae_ops.errors import InputError
 
 BOOKKEEPING = {
     "MCMICRO": "CellID; X_centroid; Y_centroid; column_centroid; row_centroid",
@@ -47,6 +49,7 @@ FEATURES = {
     "centroid_distance; distance_to_center; time_to_division; division_time; residence_time;"
     "fraction_bound; cd8_pos_1; x_intensity; max_0; min; cell_max; spot_number; n_nuclei; z_score;"
     "speed_x; area_x; local_density; center_intensity; radial_center_1; row_mean; bbox_width;"
+    "Channel_1_mean_intensity; Height_um; Width_um; Frame_count; Group_size;"
     "track_length; particle_count; cell_mass; image_moment_2; void_fraction; plane_entropy",
 }  # fmt: skip
 
@@ -68,7 +71,7 @@ def test_what_sounds_like_bookkeeping_and_is_measured_stays(name):
 @given(
     st.sampled_from(["cell id", "object number", "x centroid", "centroid x", "min row", "bbox x",
                      "site index", "position y", "acq time", "z plane", "euler number", "mean area",
-                     "shape index", "centroid distance"]),
+                     "shape index", "centroid distance", "frame intensity"]),
     st.sampled_from(["_", " ", "-", ".", ": ", ""]),
     st.sampled_from([str.lower, str.upper, str.title]),
     st.sampled_from(["", " [µm]", " (px)", "_um"]),
@@ -86,3 +89,30 @@ def test_a_name_of_any_length_is_told_at_once():
     assert reason_against("cell " * 2000 + "area", "number") is None
     assert reason_against("x" + "_min" * 2000, "number") == "position"
     assert reason_against("min_" * 2000 + "x", "number") == "position"
+
+
+def reasons_of(*names: str, features=("*",), not_features=(), **kinds: str):
+    header = Header(dict.fromkeys(names, "number") | kinds)
+    return sort_columns(header, {"well"}, features, not_features)
+
+
+def test_what_cellprofiler_says_of_an_image_stands_beside_its_file():
+    reasons = reasons_of("Height_DNA", "Height_um", "Channel_DNA", FileName_DNA="text")
+    assert {name for name, reason in reasons.items() if reason is None} == {"Height_um"}
+    assert reasons["Height_DNA"] == reasons["Channel_DNA"] == "of the image"
+
+
+def test_numbered_dimensions_are_no_positions():
+    assert set(reasons_of(*(f"z_{k}" for k in range(32))).values()) == {None}
+    boxes = [*(f"bbox-{k}" for k in range(4)), "x_0", "x_1", "centroid-0"]
+    assert set(reasons_of(*boxes).values()) == {"position"}
+
+
+def test_a_column_of_numbers_that_is_named_outright_is_a_feature():
+    reasons = reasons_of("area", "frame", "Image_Width", features=["frame", "Image_Width"])
+    assert reasons == {"area": "not in screen.features", "frame": None, "Image_Width": None}
+    assert reasons_of("area", "frame", features=["*", "frame"])["frame"] is None
+    with pytest.raises(InputError, match=r"note \(text\), well \(named under columns\)"):
+        reasons_of("well", "frame", note="text", features=["frame", "note", "well"])
+    with pytest.raises(InputError, match=r"frame \(screen.not_features\)"):
+        reasons_of("area", "frame", features=["frame"], not_features=["frame"])

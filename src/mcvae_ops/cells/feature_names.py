@@ -19,8 +19,8 @@ BOOKKEEPING = {
     "index of the table": r"|__index_level_\d+__|Unnamed: ?\d+(?:\.\d+|_level_\d+)*|\.\.\.\d+"
     r"|index|level_\d+",
     "metadata": r"(?:.*_)?Metadata_.*",
-    "of the image": r"(?:Image|ImageQuality|ModuleError|Channel|Group|Series|Frame|Height|Width"
-    r"|Scaling)_.*|Count_(?:Cells|Nuclei|Cytoplasm)|Ch",
+    "of the image": r"(?:Image|ImageQuality|ModuleError)_.*|Group_(?:Index|Length|Number)"
+    r"|Count_(?:Cells|Nuclei|Cytoplasm)|Ch",
     "name of a file": r"(?:.*_)?(?:FileName|PathName|URL|MD5Digest)_.*|(?:.*_)?(?:file|path|url)"
     r"(?:_?name)?",
     "time": r"(?:.*_)?(?:ExecutionTime|AbsTime)(?:_.*)?",
@@ -69,6 +69,8 @@ WORDS = {
 EMPTY = "without a value"
 _PATTERNS = {reason: re.compile(names) for reason, names in BOOKKEEPING.items()}
 _WORDS = {reason: re.compile(words) for reason, words in WORDS.items()}
+# What CellProfiler says of each image, beside the name of its file.
+_OF_IMAGE = re.compile(r"(?:Channel|Series|Frame|Height|Width|Scaling)_(.+)")
 _NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
 _UNIT = r"(?:(?:[µμu]m|nm|px|pixels?|microns?|m?s|sec|seconds)(?: sign m)?)"
 _LAST_UNIT = re.compile(rf"(?<=.) {_UNIT}$")
@@ -109,7 +111,8 @@ def sort_columns(
     used
         Columns that say plate, well, position, label, or join tables.
     features, not_features
-        Patterns of the configuration.
+        Patterns of the configuration. A column of numbers that ``features`` names outright is a
+        feature whatever its name means elsewhere.
     spaces
         Spaces of each embedding that others made: what they name is a feature, whatever its name.
 
@@ -132,8 +135,10 @@ def sort_columns(
             reason = "screen.not_features"
         elif any(name in names for names in named.values()):
             reason = _reason_of_kind(kind)
+        elif name in features and kind == "number":
+            reason = None
         else:
-            reason = header.no_features.get(name) or reason_against(name, kind)
+            reason = header.no_features.get(name) or _reason_within(header, name, kind)
             if reason is None and not is_like(name, features):
                 reason = "not in screen.features"
         reasons[name] = reason
@@ -173,3 +178,14 @@ def _check_spaces(model: str, names: SpaceNames, reasons: Mapping[str, str | Non
             expected="columns of numbers",
             fix="correct the spaces, or name the columns in screen.not_features",
         )
+
+
+def _reason_within(header: Header, name: str, kind: str) -> str | None:
+    """Return why a column is no feature, by its name among the others."""
+    match = _OF_IMAGE.fullmatch(name)
+    if match and {f"FileName_{match[1]}", f"URL_{match[1]}"} & header.kinds.keys():
+        return "of the image"
+    reason = reason_against(name, kind)
+    # Numbers that go beyond the corners of a box are dimensions: z_0 to z_31.
+    is_dimension = name[-1:].isdigit() and f"{name[:-1]}4" in header.kinds
+    return None if reason == "position" and kind == "number" and is_dimension else reason
