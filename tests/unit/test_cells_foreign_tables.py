@@ -183,6 +183,8 @@ def test_patterns_choose_features(tmp_path):
     assert list(features)[1:] == ["area", "mean", "area_2"]
     _, features, _ = from_frame(frame, tmp_path, screen={"not_features": ["*_2"]})
     assert list(features)[1:] == ["area", "mean"]
+    _, features, _ = from_frame(frame.assign(time=1.0), tmp_path, screen={"features": ["time"]})
+    assert list(features)[1:] == ["time"]
     with pytest.raises(InputError) as caught:
         from_frame(frame.assign(note="x"), tmp_path, screen={"features": ["area", "note", "plate"]})
     assert str(caught.value) == (
@@ -256,6 +258,30 @@ def test_an_embedded_cell_without_its_position_is_dropped_where_others_have_one(
     screen = {"spaces": {"mine": {"combined": "area"}}, "features": ["area"]}
     cells, _, _ = from_frame(frame, tmp_path, screen=screen)
     assert len(cells) == 39
+
+
+def test_a_pattern_that_chooses_nothing_is_said(tmp_path, caplog):
+    frame = cells_of(frame=1.0, frame_number=2.0)
+    screen = {"features": ["a*", "meen*", "frame*"], "not_features": ["aera", "y*"]}
+    with caplog.at_level(logging.WARNING):
+        _, features, _ = from_frame(frame, tmp_path, screen=screen)
+    assert list(features)[1:] == ["area"]
+    said = {record.getMessage() for record in caplog.records if "screen." in record.getMessage()}
+    assert said == {
+        "screen.features: no column is like 'meen*'",
+        "screen.not_features: no column is like 'aera'",
+        "screen.features: 'frame*' chooses no feature, of 2 columns: frame (time), frame_number "
+        "(identifier); a column of numbers that is named outright is one",
+    }
+
+
+def test_a_feature_that_no_table_has_is_named(tmp_path):
+    with pytest.raises(InputError) as caught:
+        from_frame(cells_of(), tmp_path, screen={"features": ["area", "meen", "sum"]})
+    assert str(caught.value) == (
+        "the tables of cells: column 'meen', 'sum' is missing; screen.features names it, and the "
+        "columns are mean, plate, well, tile, y_px, x_px, guide, gene ...; correct screen.features."
+    )
 
 
 def test_a_feature_that_tells_the_well_is_named(tmp_path, caplog):

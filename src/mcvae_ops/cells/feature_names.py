@@ -5,6 +5,8 @@ programs (scikit-image, ImageJ, QuPath, ilastik, Harmony, MCMICRO, TrackMate) an
 laboratories write themselves are told by their words.
 """
 
+import difflib
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 
@@ -12,6 +14,8 @@ from mcvae_ops.archive.table_formats import Header
 from mcvae_ops.embeddings.spaces import SpaceNames
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import is_like
+
+logger = logging.getLogger(__name__)
 
 # Reason: the names, as regular expressions of whole names. The first reason that fits is given.
 # pandas writes an index without a name, which is "" or "Unnamed: 0" later, and "...1" or X in R.
@@ -178,6 +182,49 @@ def _check_spaces(model: str, names: SpaceNames, reasons: Mapping[str, str | Non
             expected="columns of numbers",
             fix="correct the spaces, or name the columns in screen.not_features",
         )
+
+
+def check_patterns(
+    tables: Sequence[dict[str, str | None]], features: Sequence[str], not_features: Sequence[str]
+) -> None:
+    """Say which patterns of the configuration choose nothing.
+
+    Parameters
+    ----------
+    tables
+        What `sort_columns` says of the columns of each table.
+    features, not_features
+        Patterns of the configuration.
+
+    Raises
+    ------
+    InputError
+        If ``screen.features`` names columns outright that no table has: all of them at once.
+    """
+    columns = list(dict.fromkeys(name for reasons in tables for name in reasons))
+    if missing := [name for name in features if "*" not in name and name not in columns]:
+        near = [n for name in missing for n in difflib.get_close_matches(name, columns, n=2)]
+        shown = list(dict.fromkeys([*near, *columns]))[:8]
+        raise InputError.missing(
+            where="the tables of cells",
+            what=f"column {', '.join(map(repr, missing))}",
+            why=f"screen.features names it, and the columns are {', '.join(shown)}"
+            + (" ..." if len(columns) > len(shown) else ""),
+            fix="correct screen.features",
+        )
+    for key, patterns in (("features", features), ("not_features", not_features)):
+        for pattern in patterns:
+            if not any(is_like(name, [pattern]) for name in columns):
+                logger.warning("screen.%s: no column is like %r", key, pattern)
+    for pattern in features:
+        against = [(name, reason) for reasons in tables for name, reason in reasons.items()
+                   if is_like(name, [pattern])]  # fmt: skip
+        if against and all(reason for _, reason in against):
+            shown = ", ".join(f"{name} ({reason})" for name, reason in against[:5])
+            logger.warning(
+                "screen.features: %r chooses no feature, of %d columns: %s; a column of numbers "
+                "that is named outright is one", pattern, len(against), shown,
+            )  # fmt: skip
 
 
 def _reason_within(header: Header, name: str, kind: str) -> str | None:

@@ -24,7 +24,7 @@ from mcvae_ops.cells.described import (
     joins_of,
     needs_positions,
 )
-from mcvae_ops.cells.feature_names import EMPTY
+from mcvae_ops.cells.feature_names import EMPTY, check_patterns
 from mcvae_ops.cells.lookups import Lookup
 from mcvae_ops.cells.partition import Partition, PartitionWriter
 from mcvae_ops.cells.placing import PLACE, Placing
@@ -108,6 +108,9 @@ class TablePartitioner:
         self.tables, self.of_cells = joins_of(self.described)
         check_names(self.described, screen)
         self.placing = Placing(screen, needs_positions(self.described, screen))
+        reasons = [table.reasons for table in self.described]
+        features = [] if screen.get("spaces") else screen["features"]  # spaces have their own check
+        check_patterns(reasons, features, screen["not_features"])
         check_features([self.described[0], *self.of_cells], screen)
         self.lookups: list[Lookup] = []
 
