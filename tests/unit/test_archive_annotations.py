@@ -182,6 +182,7 @@ def test_a_list_in_each_form(kind, content, table, expected):
         ("groups", "\n<!DOCTYPE html><html>moved</html>", "x", "a web page"),
         ("genes", "gene\nAURKA,mitosis\n", "x", "line 2: found 2 fields"),
         ("genes", '{"a": ["A"], "b": ["B"]}', "x.json", "2 lists"),
+        ("groups", '{"a": ["A"], "a": ["B"]}', "x.json", "the key 'a' is defined twice; rename"),
         ("genes", '{"a": ["A"]}', "x.json#c", "no list 'c', expected one of a"),
         ("genes", notebook("a = ['A']\nb = ['B']"), "x.ipynb", "the lists a, b"),
         ("genes", notebook("a = ['A']", "a = ['B']"), "x.ipynb#a", "the list 'a' is defined twice"),

@@ -10,6 +10,7 @@ import ast
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import groupby, islice
@@ -104,8 +105,17 @@ def _gmt_sets(text: str, where: str) -> dict[str, list[str]]:
 
 
 def _json_rows(text: str, name: str | None, where: str) -> Rows:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+            raise InputError.twice(where=where, what=f"the key {twice!r}", fix="rename one")
+        return value
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=once)
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:
         raise _wrong(where, f"damaged JSON ({error})", "replace it") from None
     if isinstance(value, dict) and "nbformat" in value:
