@@ -215,6 +215,8 @@ def one_form(name: str, values: pa.Array) -> pa.Array:
         return values
     if name == "well":
         return _by_value(values, well_name)
+    if name == "plate":  # a name: 10.0 is a number as programs write it, 10.00 is none
+        return pc.replace_substring_regex(values, r"^(-?\d+)\.0$", r"\1")
     return whole_numbers(values)
 
 
@@ -230,8 +232,9 @@ def as_text(values: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
-        is_decimal = pa.types.is_decimal(values.type)
-        floats = values.cast(pa.float64()) if is_decimal else values
+        # Arrow has few functions of decimals and of 16 bits; float32 keeps its few digits.
+        is_rare = pa.types.is_decimal(values.type) or pa.types.is_float16(values.type)
+        floats = values.cast(pa.float64()) if is_rare else values
         floats = pc.if_else(pc.is_finite(floats), floats, None)
         whole = pc.fill_null(pc.and_(pc.equal(floats, pc.trunc(floats)),
                                      pc.less(pc.abs(floats), 2.0**53)), False)  # fmt: skip
