@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mcvae_ops.cells.labels import _LIKE_CONTROL
 from mcvae_ops.errors import InputError
 from tests.helpers.cell_tables import cells_of, enter, write_table
 
@@ -74,7 +75,7 @@ def test_a_column_that_is_there_twice_is_named(tmp_path):
     )
 
 
-@pytest.mark.parametrize("tile", ["nan", "null", "float", "text"])
+@pytest.mark.parametrize("tile", ["nan", "null", "float", "half", "text"])
 def test_a_tile_is_a_number_of_any_spelling_and_nothing_drops_its_cell(tile, tmp_path):
     table = pa.Table.from_pandas(cells_of(), preserve_index=False)
     tiles = table["tile"].to_numpy().astype(float)
@@ -83,6 +84,7 @@ def test_a_tile_is_a_number_of_any_spelling_and_nothing_drops_its_cell(tile, tmp
         "nan": pa.array(tiles),  # NaN and not null: DuckDB, polars
         "null": pa.array(tiles, from_pandas=True).cast(pa.int64()),
         "float": pa.array(tiles, from_pandas=True),
+        "half": pa.array(tiles.astype(np.float16), from_pandas=True),
         "text": pa.array([None if np.isnan(t) else f"{int(t)}" for t in tiles]),
     }[tile]
     cells, _, _ = from_arrow(table.set_column(2, "tile", column), tmp_path)
@@ -98,7 +100,10 @@ def test_a_well_has_one_form(spelled, configured, tmp_path):
     assert set(cells["well"]) == {configured} and len(cells) == 40
 
 
-@pytest.mark.parametrize(("plate", "configured"), [("007", "007"), (7.0, "7"), (7, "7")])
+@pytest.mark.parametrize(
+    ("plate", "configured"),
+    [("007", "007"), (7.0, "7"), (7, "7"), ("7.0", "7"), ("10.00", "10.00")],
+)
 def test_a_plate_is_text(plate, configured, tmp_path):
     cells, _, _ = from_frame(
         cells_of(plate=plate), tmp_path, screen={"plates": {configured: ["A1"]}}
@@ -343,6 +348,26 @@ def test_labels_that_read_like_controls_are_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         from_frame(with_genes("nontargeting", "non-targeting", "Neg Ctrl 2", "AAA"), tmp_path)
     assert "'Neg Ctrl 2' (10 cells), 'non-targeting' (10 cells) reads like a control" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["NT", "nt-12", "non-target", "nontarget", "NO-TARGET", "non_targeting_control", "sgNTC",
+     "NonTargeting_Human_0001", "NonTargetingControlGuideForHuman_0001", "Non-Targeting Control",
+     "nontargeting-AAAC", "NT-ctrl", "INTERGENIC", "one-intergenic", "ONE_NON-GENE_SITE", "siNT",
+     "EMPTY_VECTOR", "luciferase", "LacZ", "neg_ctrl_12", "control guide", "OR10A2-control"],
+)  # fmt: skip
+def test_what_laboratories_call_controls_is_known(label):
+    assert _LIKE_CONTROL.search(label)
+
+
+@pytest.mark.parametrize(
+    "gene",
+    ["NT5E", "NT5C3A", "NTN1", "NTS", "NTF3", "WT1", "LUC7L", "SAFB", "CTRB1", "CTRC", "SCRIB",
+     "NTRK1", "NONO", "NOG", "Scr", "EMP1", "MT-CO1", "HLA-A", "NKX2-1", "CONT1"],
+)  # fmt: skip
+def test_no_gene_reads_like_a_control(gene):
+    assert not _LIKE_CONTROL.search(gene)
 
 
 def test_the_word_of_the_pipeline_is_no_gene(tmp_path):

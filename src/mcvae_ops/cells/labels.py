@@ -14,11 +14,13 @@ from mcvae_ops.screen import CONTROL, control_values, is_like
 logger = logging.getLogger(__name__)
 
 LABELS = ("guide", "gene", "role")
-# What laboratories call controls: a label like it that is no control is said.
+# What laboratories call controls: a label with such a word that is no control is said. A word ends
+# where letters and digits do, and may have a number: no NT5E, LUC7L or WT1 is meant.
 _LIKE_CONTROL = re.compile(
-    r"(?i:non[-_ ]?targeting|no[-_ ]?guide|ntc?|neg(ative)?[-_ ]?(control|ctrl|con)|scrambled?|safe"
-    r"([-_ ]?(targeting|harbou?r))?|dmso|untreated|mock|vehicle|aavs1|control|ctrl)"
-    r"(?:[-_ .]?\d+)?"
+    r"(?i)(?<![a-z\d])(?:sg|si|sh)?[-_ ]?(?:non?[-_ ]?target|(?:no[-_ ]?guide"
+    r"|no[-_ ]?site|non[-_ ]?gene|intergenic|ntc?|neg(?:ative)?[-_ ]?(?:control|ctrl|con)"
+    r"|scrambled?|safe(?:[-_ ]?(?:targeting|harbou?r))?|empty|dmso|untreated|mock|vehicle|aavs1"
+    r"|control|ctrl|luciferase|lacz)(?:[-_ .]?\d+)?(?![a-z\d]))"
 )
 
 
@@ -138,9 +140,7 @@ def _check_ambiguous(several: dict[str, list[str]], screen: dict) -> None:
 
 
 def _say_look_alikes(genes: Counter) -> None:
-    alike = [
-        gene for gene in genes if gene not in (CONTROL, None) and _LIKE_CONTROL.fullmatch(gene)
-    ]
+    alike = [gene for gene in genes if gene not in (CONTROL, None) and _LIKE_CONTROL.search(gene)]
     if alike:
         shown = ", ".join(f"{gene!r} ({genes[gene]} cells)" for gene in sorted(alike)[:5])
         logger.warning("%s reads like a control and is taken for a gene; add it to screen.control "
