@@ -188,7 +188,7 @@ def test_a_part_with_other_features_is_refused(parts, run, elsewhere):
 
 
 def test_a_control_that_labels_nothing_lists_the_labels(parts, run):
-    with pytest.raises(InputError, match=r"'NTC', which labels none of 320 cells.*'nontargeting'"):
+    with pytest.raises(InputError, match=r"'NTC', which labels no cell.*'nontargeting'"):
         run(parts, SCREEN | {"control": "NTC"})
 
 

@@ -14,6 +14,7 @@ from mcvae_ops.cells.regions import positions, without_border
 from mcvae_ops.cells.segmentation import METHODS, segment_watershed
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.screen import Channel
+from tests.helpers.cell_tables import ARCHIVE, SCREEN
 
 SIZE = (200, 260)
 ALONE = [(40, 40), (40, 120), (100, 200), (160, 60)]
@@ -165,26 +166,46 @@ def test_cells_of_a_cut_well_belong_to_one_tile_each():
     np.testing.assert_allclose(*order, atol=1e-9)
 
 
+def genes_of_labels(folder, platemap, **replace) -> list[str]:
+    """Write a plate map, and return the genes that it gives to the cells on images."""
+    (folder / "platemap.csv").write_text(platemap)
+    labels = [{"table": "platemap.csv", "columns": {}, "parse": {}}]
+    screen = SCREEN | {
+        "plates": {"P": ["A1", "A2"]}, "tiles": "0-3", "tile_size_px": list(SIZE), "control": "WT",
+        "channels": [{"name": "DNA", "group": "DNA", "index": None}],
+    }  # fmt: skip
+    genes = folder / "genes.parquet"
+    archive = ARCHIVE | {"root": str(folder)}
+    check_labels([], labels, screen | replace, {"measure": True}, archive, str(genes))
+    return pd.read_parquet(genes)["gene"].tolist()
+
+
 @pytest.mark.parametrize(
     ("platemap", "message"),
     [
-        ("well,gene\nA1,WT\n", None),
         ("well,genotype\nA1,WT\n", "the names well alone, which are known already"),
         ("position,gene\nA1,WT\n", "expected a name of the tables before it"),
+        (
+            "well,gene\nC1,WT\nC2,x\n",
+            "found well 'C01', 'C02', expected the well of cells, s",
+        ),
+        ("well,gene\nA1,wt\nA2,x\n", "'WT', which labels no cell, .*most common are 'wt', 'x'"),
+        ("well,gene\nA1,WT\nA2,x\nA2,y\n", "as well A02: gene 'x' and 'y', expected one gene"),
+        ("well,gene\nA1,\nA2,\n", "every cell of the screen is missing"),
+        ("well,gene,guide\nA1,WT,g\nA2,x,g\n", r"1 guides of several genes \(g: NTC, x\)"),
     ],
 )
 def test_labels_are_checked_before_cells_are_looked_for(platemap, message, tmp_path):
-    (tmp_path / "platemap.csv").write_text(platemap)
-    labels = [{"table": "platemap.csv", "columns": {}, "parse": {}}]
-    screen = {
-        "plates": {"P": ["A1", "A2"]}, "tiles": "0-3", "cut_px": None, "control": "WT",
-        "features": ["*"], "not_features": [],
-        "channels": [{"name": "DNA", "group": "DNA", "index": None}],
-    }  # fmt: skip
-    archive, checked = {"root": str(tmp_path)}, tmp_path / "labels.txt"
-    if message is None:
-        check_labels([], labels, screen, {"measure": True}, archive, str(checked))
-        assert checked.exists()
-        return
     with pytest.raises(InputError, match=message):
-        check_labels([], labels, screen, {"measure": True}, archive, str(checked))
+        genes_of_labels(tmp_path, platemap)
+
+
+def test_labels_tell_the_genes_before_cells_are_looked_for(tmp_path):
+    assert genes_of_labels(tmp_path, "well,gene\nA1,WT\na02,x\n") == ["x"]
+    tiles = "well,tile,gene\n" + "".join(f"A{w},{t},{'WT' if t else 'y'}\n" for w in (1, 2)
+                                         for t in range(6))  # fmt: skip
+    cut = {"tiles": "0-5", "cut_px": 100}
+    assert genes_of_labels(tmp_path, tiles, batch=["plate", "well"]) == ["y"]
+    assert genes_of_labels(tmp_path, "well,gene\nA1,WT\nA2,x\n", **cut) == ["x"]
+    with pytest.raises(InputError, match=r"found \[plate, well\], but controls stand in"):
+        genes_of_labels(tmp_path, "well,gene\nA1,WT\nA2,x\n", batch=["plate", "well"])

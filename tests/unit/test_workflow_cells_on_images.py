@@ -61,9 +61,9 @@ def test_further_tables_join_the_cells_of_masks(tmp_path, monkeypatch):
         found = cells_of(12, plate="P", well=well).drop(columns=["guide", "gene"])
         found.to_parquet(path)
     labels = [{"table": "platemap.csv", "columns": {}, "parse": {}}]
-    plain = config["screen"] | screen
+    plain = config["screen"] | screen | {"batch": ["plate"]}
     archive = ARCHIVE | {"root": str(tmp_path)}
-    check_labels(tables[1:], labels, plain, {"measure": True}, archive, str(tmp_path / "checked"))
+    check_labels(tables[1:], labels, plain, {"measure": True}, archive, str(tmp_path / "genes"))
     entered, features, _ = enter(tmp_path, tables, labels, screen)
     assert (entered["is_ntc"] == (entered["well"] == "A1")).all() and len(entered) == 24
     assert set(entered["gene"]) == {"NTC", "taxol"} and list(features)[1:] == ["area", "mean"]

@@ -331,7 +331,7 @@ IN_DATA = {
     ),
     "control that labels no cell": (
         put("screen.control", "NTC"),
-        "configuration key screen.control: found 'NTC', which labels none of 40 cells, expected a "
+        "configuration key screen.control: found 'NTC', which labels no cell, expected a "
         "gene of the tables of cells (the most common are 'TP53', 'nontargeting'); correct "
         "screen.control or cells.columns.gene.",
     ),

@@ -3,7 +3,7 @@ Annotations: what is known of the genes, from CORUM, pair lists and gene lists.
 
 INPUTS
     the files of archive.annotations                  paths or addresses
-    the genes of the screen                           library, cells or profiles
+    the genes of the screen                           library, cells, labels or profiles
 OUTPUTS
     results/{screen}/annotations/read/*.parquet       tidy tables, as read
     results/{screen}/annotations/licences.tsv         what was used, under which licence
@@ -47,7 +47,7 @@ rule annotations:
         "../scripts/annotations.py"
 
 
-# The tiles wait for it: a list that does not fit the screen is told before hours of images.
+# Tiles and segmentations wait for it: a list that does not fit is told before hours of images.
 rule match_annotations:
     """Count how many symbols of each list the library of the screen knows."""
     input:
@@ -57,10 +57,15 @@ rule match_annotations:
                 "simulated": ["results/{screen}/study/library.csv"],
                 **dict.fromkeys(
                     ("archive", "crops", "embeddings"),
-                    expand(
-                        "results/{screen}/cells/{plate}.parquet",
-                        plate=PLACES.plates,
-                        allow_missing=True,
+                    # Of cells on images, the labels tell the genes before cells are looked for.
+                    (
+                        ["results/{screen}/manifest/genes.parquet"]
+                        if ON_IMAGES
+                        else expand(
+                            "results/{screen}/cells/{plate}.parquet",
+                            plate=PLACES.plates,
+                            allow_missing=True,
+                        )
                     ),
                 ),
                 "profiles": expand(

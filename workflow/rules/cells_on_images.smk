@@ -7,17 +7,17 @@ INPUTS
     results/{screen}/manifest/files.parquet               one row per image file
     results/{screen}/alignment/{plate}.consensus.parquet  usual shifts, light and focus of a plate
 OUTPUTS
-    results/{screen}/manifest/labels.txt                  the tables of labels fit
+    results/{screen}/manifest/genes.parquet               the genes of its wells, as labels have them
     results/{screen}/segmented/{plate}/{well}.parquet     one row per cell: position, features
 """
 
 
 rule check_labels:
-    """Check the tables of labels before cells are looked for."""
+    """Join the tables of labels to wells and tiles, before cells are looked for."""
     input:
         TABLES,
     output:
-        checked="results/{screen}/manifest/labels.txt",
+        genes="results/{screen}/manifest/genes.parquet",
     log:
         "logs/{screen}/check_labels.log",
     benchmark:
@@ -38,10 +38,13 @@ rule check_labels:
             config["screen"],
             "plates",
             "tiles",
+            "tile_size_px",
             "cut_px",
             "control",
+            "ambiguous_labels",
             "features",
             "not_features",
+            "batch",
         )
         | CHANNELS,
     script:
@@ -51,8 +54,8 @@ rule check_labels:
 rule segment_cells:
     """Find the cells of a well on its images, and measure them."""
     input:
-        # Not read: labels that do not fit are said first.
-        ancient("results/{screen}/manifest/labels.txt"),
+        # Not read: labels and gene lists that do not fit are said first.
+        ancient("results/{screen}/annotations/matched.tsv"),
         files="results/{screen}/manifest/files.parquet",
         masks=branch(ON_IMAGES["masks"], then="results/{screen}/manifest/masks.parquet"),
         consensus="results/{screen}/alignment/{plate}.consensus.parquet",

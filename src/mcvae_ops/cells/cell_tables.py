@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.controls import Counts, check_batches
 from mcvae_ops.cells.described import Described, entries_of
-from mcvae_ops.cells.labels import LABELS, Labels, count_labels
+from mcvae_ops.cells.labels import labels_of
 from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key
@@ -217,10 +217,7 @@ class _Wells:
         self.written = [*CELL_COLUMNS, *(name for name in extra if name in extra[name])]
         parts = self.first.parts
         self.seen = sum((part.seen for part in parts), Counter())
-        elsewhere = sum((part.elsewhere for part in parts), Counter())
-        names = ["plate", *LABELS]
-        counts = count_labels(rows for part in parts for rows in part.read_all(names))
-        self.labels = Labels(counts, self.seen, elsewhere, screen)
+        self.labels = labels_of(parts, screen)
         dropped = sum((part.dropped for part in parts), Counter())
         for reason, n in sorted(dropped.items()):
             logger.info("%d cells dropped: %s", n, reason)

@@ -6,20 +6,25 @@ The cells of a tile are those of its mask, or are segmented in one stain; cp-mea
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.cells.controls import check_batches
+from mcvae_ops.cells.described import entries_of
+from mcvae_ops.cells.labels import labelled_cells
 from mcvae_ops.cells.masks import cells_of_mask, read_mask
 from mcvae_ops.cells.measure import measure_tile
+from mcvae_ops.cells.partition_tables import TablePartitioner
 from mcvae_ops.cells.regions import positions, without_border
 from mcvae_ops.cells.segmentation import METHODS
 from mcvae_ops.cells.table_parts import list_feature_parts
 from mcvae_ops.errors import TileError
-from mcvae_ops.files import read_frame, write_parquet, write_text
+from mcvae_ops.files import read_frame, read_table, write_parquet
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import Channel, channels_from, tile_shape
+from mcvae_ops.screen import Channel, channels_from, tile_numbers, tile_shape
 from mcvae_ops.tiles.chunk import check_failed
 from mcvae_ops.tiles.fetch import stream_tiles
 from mcvae_ops.tiles.illumination import read_illumination
@@ -198,7 +203,7 @@ def segment_cells(
         illumination, crop["illumination"], screen["tile_size_px"]
     )
     progress = Progress(len(tile_files), "tiles", f"segment {plate} {well}")
-    parts, failed = [_no_cells(screen, origin)], {}
+    parts, failed = [_one_cell(screen, origin).iloc[:0]], {}
     for tile, result in cells_of_tiles(
         tile_files, tile_masks, well_consensus, screen, origin, alignment, crop, archive, cache,
         light and light.correct,
@@ -223,9 +228,12 @@ def check_labels(
     screen: dict,
     origin: dict,
     archive: dict,
-    checked: str,
+    genes: str,
 ) -> None:
-    """Rule check_labels: say what is wrong with the tables of labels, before images are fetched.
+    """Rule check_labels: join the tables of labels to tiles, before cells are looked for.
+
+    One row stands for the cells of each tile, so that what split_cells would say of labels after
+    all images is said first.
 
     Parameters
     ----------
@@ -235,21 +243,31 @@ def check_labels(
         Sections of the configuration.
     origin
         See `segment_cells`.
-    checked
-        Output: a line of text.
+    genes
+        Output: the genes of all wells, without the controls.
 
     Raises
     ------
     InputError
-        See `list_feature_parts`.
+        See `list_feature_parts` and `split_cells`.
     """
     with TemporaryDirectory() as folder:
-        cells = _no_cells(screen, origin).assign(plate="", well="")
-        write_parquet(cells, f"{folder}/cells.parquet")
-        table = {"table": f"{folder}/cells.parquet", "columns": {}, "parse": {},
+        write_parquet(_cell_of_each_tile(screen, origin), f"{folder}/tiles.parquet")
+        first = {"table": f"{folder}/tiles.parquet", "columns": {}, "parse": {},
                  "measure": origin["measure"]}  # fmt: skip
-        list_feature_parts([table, *further], labels, screen, archive, f"{folder}/parts.parquet")
-    write_text(f"{len(labels)} tables of labels fit cells on images\n", checked)
+        tables, listed = [first, *further], f"{folder}/parts.parquet"
+        list_feature_parts(tables, labels, screen, archive, listed)
+        parts = read_table(listed).to_pylist()
+        entries = entries_of(tables, labels, archive["root"])
+        partitioner = TablePartitioner(parts, entries, screen, archive, Path(folder))
+        found = labelled_cells(partitioner.partition_first().parts, screen)
+    n_controls = found.groupby(["plate", "well"])["is_ntc"].agg(["sum", "size"])
+    counts = {(plate, well): (0, 0) for plate, wells in screen["plates"].items() for well in wells}
+    counts |= {well: (n, size - n) for well, n, size in n_controls.itertuples(name=None)}
+    check_batches(counts, screen["batch"])
+    names = sorted(found.loc[~found["is_ntc"], "gene"].unique())
+    write_parquet(pd.DataFrame({"gene": names}, dtype="string"), genes)
+    logger.info("%d genes in %d of %d wells", len(names), len(n_controls), len(counts))
 
 
 def _rows_of_well(path: str, plate: str, well: str) -> dict[int, pd.DataFrame]:
@@ -270,14 +288,27 @@ def _table(tile: int, cells: TileCells) -> pd.DataFrame:
     return table if cells.features is None else table.join(cells.features)
 
 
-def _no_cells(screen: dict, origin: dict) -> pd.DataFrame:
-    """Return the table of no cell, with the columns of any: those of a disc that is measured."""
+def _cell_of_each_tile(screen: dict, origin: dict) -> pd.DataFrame:
+    """Return a table such as `segment_cells` writes, with one cell on every tile of a screen."""
+    wells = [(plate, well) for plate, names in screen["plates"].items() for well in names]
+    tiles = tile_numbers(screen["tiles"])
+    own = [window_of(tile, screen) or (slice(0), slice(0)) for tile in tiles]
+    places = pd.DataFrame(wells, columns=["plate", "well"]).merge(
+        pd.DataFrame({"tile": tiles, "y_px": [float(y.start or 0) for y, _ in own],
+                      "x_px": [float(x.start or 0) for _, x in own]}), how="cross",
+    )  # fmt: skip
+    cell = _one_cell(screen, origin).drop(columns=["tile", "y_px", "x_px"])
+    return places.join(cell.iloc[[0] * len(places)].reset_index(drop=True))
+
+
+def _one_cell(screen: dict, origin: dict) -> pd.DataFrame:
+    """Return the table of one cell, a disc, with the columns of any."""
     channels = channels_from(screen["channels"])
     y, x = np.mgrid[-8:9, -8:9]
     disc = (np.hypot(y, x) < 7).astype(np.int32)
     image = np.tile(1000.0 + y + x, (len(channels), 1, 1)).astype(np.float32)
     features = measure_tile(image, disc, channels, 16) if origin["measure"] else None
-    return _table(0, TileCells(np.zeros((1, 2)), features)).iloc[:0]
+    return _table(0, TileCells(np.zeros((1, 2)), features))
 
 
 def _bits_of(consensus: pd.DataFrame) -> int:

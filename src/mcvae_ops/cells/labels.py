@@ -3,11 +3,13 @@
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcvae_ops.cells.partition import Partition
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import CONTROL, control_values, is_like
 
@@ -80,6 +82,33 @@ class Labels:
         return pc.is_in(labels, pa.array(marked, pa.string()))
 
 
+def labels_of(parts: Sequence[Partition], screen: dict) -> Labels:
+    """Return the labels of the cells of some partitions."""
+    seen, elsewhere = (
+        sum((getattr(part, name) for part in parts), Counter()) for name in ("seen", "elsewhere")
+    )
+    counts = count_labels(rows for part in parts for rows in part.read_all(["plate", *LABELS]))
+    return Labels(counts, seen, elsewhere, screen)
+
+
+def labelled_cells(parts: Sequence[Partition], screen: dict) -> pd.DataFrame:
+    """Return plate, well, gene and is_ntc of the cells of some partitions, but for ambiguous ones.
+
+    Raises
+    ------
+    InputError
+        See `Labels`.
+    """
+    labels = labels_of(parts, screen)
+    names = ["plate", "well", *LABELS]
+    table = pa.concat_tables(rows for part in parts for rows in part.read_all(names))
+    table = table.filter(
+        pc.invert(pc.is_in(table["guide"], pa.array(labels.ambiguous, pa.string())))
+    )
+    table = table.append_column("is_ntc", labels.is_control(table))
+    return table.select(["plate", "well", "gene", "is_ntc"]).to_pandas()
+
+
 def count_labels(tables: Iterable[pa.Table]) -> Counter:
     """Count cells by (plate, guide, gene, role)."""
     counts: Counter = Counter()
@@ -106,7 +135,7 @@ def _check_control(labels: Counter, controls: Counter, elsewhere: Counter, scree
         commonest = ", ".join(repr(label) for label, _ in labels.most_common(5))
         raise InputError(
             where="configuration key screen.control",
-            found=f"{shown}, which labels none of {labels.total()} cells",
+            found=f"{shown}, which labels no cell",
             expected=f"a {name} of the tables of cells (the most common are {commonest})",
             fix=f"correct screen.control or cells.columns.{name}",
         )

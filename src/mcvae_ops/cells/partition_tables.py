@@ -116,6 +116,16 @@ class TablePartitioner:
 
     def partition(self) -> list[OfCells]:
         """Return the tables with one row per cell, partitioned, the first one first."""
+        tables = [self.partition_first()]
+        known = [*self.described[0].named.names, *(n for own in self.lookups for n in own.added)]
+        for table in self.of_cells:
+            keys = [name for name in table.named.names if name in known]
+            parts = self._partition(table, self._places(table, tables[0]))
+            tables.append(OfCells(table, keys, parts))
+        return tables
+
+    def partition_first(self) -> OfCells:
+        """Return the first table, joined to those of images, wells and guides, and partitioned."""
         first = self.described[0]
         known = list(first.named.names)
         for table in self.tables:
@@ -123,14 +133,10 @@ class TablePartitioner:
                             self.screen["ambiguous_labels"] == "drop")  # fmt: skip
             self.lookups.append(lookup)
             known += lookup.added
-        tables = [OfCells(first, [], self._partition(first, self.lookups))]
+        parts = self._partition(first, self.lookups)
         for lookup in self.lookups:
             lookup.check()
-        for table in self.of_cells:
-            keys = [name for name in table.named.names if name in known]
-            parts = self._partition(table, self._places(table, tables[0]))
-            tables.append(OfCells(table, keys, parts))
-        return tables
+        return OfCells(first, [], parts)
 
     def _first(self, number: int, entry: Entry) -> Described:
         """Describe a table by its first file, whose header is kept for a job that goes on."""
