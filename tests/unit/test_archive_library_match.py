@@ -33,11 +33,54 @@ NAMES = pd.DataFrame(
         (["NM_003600", "NP_003591.2"], "2 look like RefSeq accessions"),
         (["OTHER1", "ORC5"], "^genes that the screen does not have"),
         (["C4orf3", "P2RY10", "OTHER1", "X", "Y"], "^genes that the screen does not have"),
+        *(
+            ([date], "^1 look like dates of a spreadsheet")
+            for date in (
+                "2-Sep-23",
+                "02-Sep-2023",
+                "2. Sep",
+                "02. Sep",
+                "2 Sep",
+                "Sep 2",
+                "2-sept",
+                "Mrz 01",
+                "1-Mär",
+                "Sep-2023",
+                "2-SEP-2022",
+                "2023/09/02",
+                "1-Dez",
+                "1. Mai",
+                "44806",
+            )
+        ),
+        (["44806", "OTHER1"], r"1 look like dates of a spreadsheet as numbers \(44806\)$"),
+        (["44806", "7157"], r"^2 look like numbers \(Entrez ids\) \(44806"),
+        (["entrez:7157"], "1 look like numbers"),
+        (["9606.ENSP00000269305"], "1 look like Ensembl ids"),
+        (["HGNC:11998", "MGI:98834"], "2 look like ids of HGNC or MGI"),
+        (["P04637-2"], "1 look like UniProt accessions"),
+        (["P53_HUMAN"], "1 look like UniProt names"),
+        (["FBgn0000490", "WBGene00000912"], "2 look like ids of FlyBase"),
+        (["AURKA;PLK1", "TUBB, X", "AURKA PLK1"], r"^3 hold several genes \(AURKA;PLK1\)"),
         ([], "^$"),
     ],
 )
 def test_the_reason_is_guessed(unknown, reason):
     assert pd.Series([guessed_reason(unknown, LIBRARY)]).str.contains(reason, regex=True).all()
+
+
+@pytest.mark.parametrize(
+    ("library", "reason"),
+    [
+        (
+            {"ENSG00000141510", "ENSG00000087586", "other"},
+            "the screen has Ensembl ids (ENSG00000087",
+        ),
+        ({"7157", "672"}, "the screen has numbers (Entrez ids) (672)"),
+    ],
+)
+def test_a_library_of_ids_is_the_reason(library, reason):
+    assert reason in guessed_reason(["AURKA", "PLK1"], library)
 
 
 def test_symbols_are_counted_and_the_first_ten_unknown_named():
@@ -125,6 +168,6 @@ def test_a_list_of_which_nothing_is_known_ends_the_run(match):
         "configuration key archive.annotations.functional_groups, "
         "archive.annotations.mitotic_factors: found none of 2 symbols (Aurka, Plk1) in the library "
         "of the screen; 2 in another case (mouse symbols? Aurka is AURKA in the screen), expected "
-        "names of its 4 genes; replace the list by one with the symbols of the screen, or set it "
-        "to null."
+        "names of its 4 genes (AURKA, PLK1, SEPTIN2 ...); replace the list by one with the symbols of "
+        "the screen, or set it to null."
     )

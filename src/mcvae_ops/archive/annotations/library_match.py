@@ -16,20 +16,30 @@ logger = logging.getLogger(__name__)
 
 LITTLE = 0.5  # share of known symbols below which a list gives a warning
 _SHOWN = 10
-_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+# English and German.
+_MONTHS = (
+    "(JAN|FEB|MAR(CH)?|MRZ|MÄRZ?|APR(IL)?|MAY|MAI|JUNE?|JUNI|JUL[YI]?|AUG|SEPT?|O[CK]T|NOV|DE[CZ])"
+)
+_BETWEEN = r"[-./ ]{1,2}"
+_IS_DAY_NUMBER = re.compile(r"(3[5-9]|4\d|5[0-4])\d{3}")  # of a spreadsheet: 1995 to 2050
 # A few of them tell what went wrong ...
 _DATES = {
-    "dates of a spreadsheet": rf"\d{{1,2}}-({_MONTHS})|({_MONTHS})-\d{{1,2}}|\d+[/.]\d+[/.]\d+"
-    r"|\d{4}-\d\d-\d\d.*",
+    "dates of a spreadsheet": rf"\d{{1,2}}{_BETWEEN}{_MONTHS}({_BETWEEN}(\d\d){{1,2}})?"
+    rf"|{_MONTHS}{_BETWEEN}\d{{1,4}}|\d+[/.]\d+[/.]\d+|\d{{4}}[-/]\d\d[-/]\d\d.*",
     "old symbols that spreadsheets take for dates": r"(MARCH|SEPT?|DEC)\d{1,2}",
 }
 # ... but some symbols of genes look like accessions, so most of the unknown must.
+_UNIPROT = r"([OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2})"
 _IDENTIFIERS = {
-    "Ensembl ids": r"ENS[A-Z]*[GTP]\d{11}(\.\d+)?",
-    "numbers (Entrez ids)": r"\d+(\.0)?",
-    "UniProt accessions": r"[OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2}",
+    "Ensembl ids": r"(\d+\.)?ENS[A-Z]*[GTP]\d{11}(\.\d+)?",
+    "numbers (Entrez ids)": r"((entrez|ncbigene|geneid):)?\d+(\.0)?",
+    "UniProt accessions": rf"{_UNIPROT}(-\d+)?",
+    "UniProt names": r"[A-Z0-9]{1,10}_(HUMAN|MOUSE|RAT|BOVIN|CHICK|DANRE|DROME|CAEEL|YEAST)",
     "RefSeq accessions": r"[NX][MRP]_\d+(\.\d+)?",
+    "ids of HGNC or MGI": r"(HGNC|MGI):\d+",
+    "ids of FlyBase or WormBase": r"FBgn\d{7}|WBGene\d{8}",
 }
+_BETWEEN_GENES = re.compile(r"[;,|/\s]+")
 MATCHED = [
     "list",
     "n_symbols",
@@ -104,7 +114,10 @@ def library_names(
 
 
 def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
-    """Guess why symbols are unknown: their case, or what they are instead; "" if none is."""
+    """Guess why symbols are unknown: their case, or what they or those of the library are instead.
+
+    "" if none is unknown.
+    """
     if not unknown:
         return ""
     reasons = []
@@ -118,12 +131,28 @@ def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
             f"{len(other_case)} in another case ({kind}{first} is {upper[first.upper()]} in the "
             "screen)"
         )
-    for form, pattern in (_DATES | _IDENTIFIERS).items():
-        alike = [symbol for symbol in unknown if re.fullmatch(pattern, symbol, re.IGNORECASE)]
-        least = 1 if form in _DATES else len(unknown) / 2
-        if alike and len(alike) >= least:
+    for form, pattern in _DATES.items():
+        if alike := _alike(unknown, pattern):
             reasons.append(f"{len(alike)} look like {form} ({alike[0]})")
+    numbers = [symbol for symbol in unknown if symbol.isdecimal()]
+    if numbers and all(map(_IS_DAY_NUMBER.fullmatch, numbers)):
+        reasons.append(f"{len(numbers)} look like dates of a spreadsheet as numbers ({numbers[0]})")
+        unknown = [symbol for symbol in unknown if symbol not in numbers]
+    for form, pattern in _IDENTIFIERS.items():
+        alike, of_screen = _alike(unknown, pattern), _alike(sorted(library), pattern)
+        if alike and len(alike) >= len(unknown) / 2:
+            reasons.append(f"{len(alike)} look like {form} ({alike[0]})")
+        elif of_screen and len(of_screen) >= len(library) / 2:
+            reasons.append(f"the screen has {form} ({of_screen[0]})")
+    several = [symbol for symbol in unknown
+               if any(part in library for part in _BETWEEN_GENES.split(symbol))]  # fmt: skip
+    if several:
+        reasons.append(f"{len(several)} hold several genes ({several[0]}): one a row is read")
     return "; ".join(reasons) or "genes that the screen does not have, or calls otherwise"
+
+
+def _alike(names: Collection[str], pattern: str) -> list[str]:
+    return [name for name in names if re.fullmatch(pattern, name, re.IGNORECASE)]
 
 
 def library_of(tables: Sequence[str]) -> set[str]:
@@ -143,7 +172,7 @@ def library_of(tables: Sequence[str]) -> set[str]:
     return {symbol for gene in genes - {CONTROL, None} for symbol in symbols_of(gene)}
 
 
-def check_matches(matched: pd.DataFrame, n_library: int) -> None:
+def check_matches(matched: pd.DataFrame, library: Collection[str]) -> None:
     """Warn of lists of which less than half is known.
 
     Raises
@@ -155,13 +184,13 @@ def check_matches(matched: pd.DataFrame, n_library: int) -> None:
         logger.warning("%s", warning)
     strange = matched[matched["n_known"] == 0]
     if not strange.empty:
-        first = strange.iloc[0]
+        first, names = strange.iloc[0], ", ".join(sorted(library)[:3])
         keys = ", ".join(f"archive.annotations.{name}" for name in strange["list"])
         raise InputError(
             where=f"configuration key {keys}",
             found=f"none of {first['n_symbols']} symbols ({first['unknown']}) in the library of "
             f"the screen; {first['reason']}",
-            expected=f"names of its {n_library} genes",
+            expected=f"names of its {len(library)} genes ({names}{' ...' if len(library) > 3 else ''})",
             fix="replace the list by one with the symbols of the screen, or set it to null",
         )
 
@@ -211,7 +240,7 @@ def match_annotations(
             parts.append(_renamed(part, columns, renamed))
         written[name] = pd.concat([table.iloc[:0], *parts], ignore_index=True)
     table = pd.DataFrame(rows, columns=MATCHED)
-    check_matches(table, len(genes))
+    check_matches(table, genes)
     for path in annotations:
         write_parquet(written[Path(path).stem].astype("string"), path)
     write_csv(table, matched)
