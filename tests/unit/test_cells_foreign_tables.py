@@ -455,6 +455,26 @@ def test_a_stage_comes_from_a_column_or_is_absent(tmp_path):
     assert cells["cell_cycle_stage"].isna().all()
 
 
+def test_stages_are_mitotic_in_any_case_and_said(tmp_path, caplog):
+    stages = np.array(["Mitotic", "Interphase"])[np.arange(40) // 30]
+    write_table(cells_of(stage=stages), tmp_path / "cells.parquet")
+    with caplog.at_level("INFO"):
+        cells, _, _ = enter(tmp_path, TABLE)
+    assert cells["cell_cycle_stage"].value_counts().to_dict() == {"mitotic": 30, "Interphase": 10}
+    assert "mitotic: 'Mitotic' (30 cells); other stages: 'Interphase' (10 cells)" in caplog.text
+
+
+@pytest.mark.parametrize("stage", ["metaphase", "M-phase", "1"])
+def test_stages_that_no_pattern_is_like_are_said_before_any_crop(tmp_path, stage):
+    stages = np.array([stage, "interphase"])[np.arange(40) // 30]
+    write_table(cells_of(stage=stages), tmp_path / "cells.parquet")
+    message = (
+        rf"screen.mitotic: found 'mitotic\*', 'M', .*'{stage}' \(30 cells\), 'interphase' \(10"
+    )
+    with pytest.raises(InputError, match=message):
+        enter(tmp_path, TABLE)
+
+
 def in_two_tables(folder: Path, change) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The feature `mean` in a table of its own, joined by well, tile, object; what is expected."""
     cells = cells_of(60)

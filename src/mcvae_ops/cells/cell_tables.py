@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.controls import Counts, check_batches
 from mcvae_ops.cells.described import Described, entries_of
-from mcvae_ops.cells.labels import labels_of
+from mcvae_ops.cells.labels import labels_of, mitotic_stages
 from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key
@@ -31,7 +31,7 @@ from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_table, write_csv
 from mcvae_ops.progress import Progress
-from mcvae_ops.screen import CONTROL, is_like
+from mcvae_ops.screen import CONTROL
 
 logger = logging.getLogger(__name__)
 
@@ -218,6 +218,7 @@ class _Wells:
         parts = self.first.parts
         self.seen = sum((part.seen for part in parts), Counter())
         self.labels = labels_of(parts, screen)
+        self.mitotic = mitotic_stages(parts, screen["mitotic"])
         dropped = sum((part.dropped for part in parts), Counter())
         for reason, n in sorted(dropped.items()):
             logger.info("%d cells dropped: %s", n, reason)
@@ -357,9 +358,7 @@ class _Wells:
         is_ntc = self.labels.is_control(table)
         gene = pc.if_else(is_ntc, CONTROL, table["gene"])
         table = table.set_column(table.column_names.index("gene"), "gene", gene)
-        stages = pc.unique(table["stage"]).to_pylist()
-        mitotic = [s for s in stages if s is not None and is_like(s, self.screen["mitotic"])]
-        is_mitotic = pc.is_in(table["stage"], pa.array(mitotic, pa.string()))
+        is_mitotic = pc.is_in(table["stage"], pa.array(self.mitotic, pa.string()))
         stage = pc.if_else(is_mitotic, MITOTIC, table["stage"])
         return table.append_column("is_ntc", is_ntc).append_column("cell_cycle_stage", stage)
 

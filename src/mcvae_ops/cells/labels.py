@@ -109,6 +109,42 @@ def labelled_cells(parts: Sequence[Partition], screen: dict) -> pd.DataFrame:
     return table.select(["plate", "well", "gene", "is_ntc"]).to_pandas()
 
 
+def mitotic_stages(parts: Sequence[Partition], patterns: Sequence[str]) -> list[str]:
+    """Return the stages of the cells of some partitions that mean mitotic, in any case.
+
+    Parameters
+    ----------
+    parts, patterns
+        The partitions; ``screen.mitotic``.
+
+    Raises
+    ------
+    InputError
+        If cells have stages, and none of them is like a pattern.
+    """
+    counts: Counter = Counter()
+    for table in (rows for part in parts for rows in part.read_all(["stage"])):
+        counts.update(
+            {v["values"]: v["counts"] for v in pc.value_counts(table["stage"]).to_pylist()}
+        )
+    del counts[None]
+    lower = [pattern.casefold() for pattern in patterns]
+    mitotic = [stage for stage in counts if is_like(stage.casefold(), lower)]
+    if counts and not mitotic:
+        raise InputError(
+            where="configuration key screen.mitotic",
+            found=f"{', '.join(map(repr, patterns))}, which no stage is like",
+            expected=f"stages of mitotic cells among {_counted(counts)}",
+            fix="correct screen.mitotic, or leave out cells.columns.stage (or {stage} in "
+            "cells.table) if no stage is mitotic",
+        )
+    if counts:
+        others = Counter({stage: n for stage, n in counts.items() if stage not in mitotic})
+        taken = Counter({stage: counts[stage] for stage in mitotic})
+        logger.info("mitotic: %s; other stages: %s", _counted(taken), _counted(others) or "none")
+    return mitotic
+
+
 def count_labels(tables: Iterable[pa.Table]) -> Counter:
     """Count cells by (plate, guide, gene, role)."""
     counts: Counter = Counter()
@@ -174,6 +210,12 @@ def _say_look_alikes(genes: Counter) -> None:
         shown = ", ".join(f"{gene!r} ({genes[gene]} cells)" for gene in sorted(alike)[:5])
         logger.warning("%s reads like a control and is taken for a gene; add it to screen.control "
                        "if it is one", shown)  # fmt: skip
+
+
+def _counted(counts: Counter) -> str:
+    """Return the commonest values, and how many cells have each."""
+    shown = ", ".join(f"{value!r} ({n} cells)" for value, n in counts.most_common(8))
+    return shown + (f" and {len(counts) - 8} more" if len(counts) > 8 else "")
 
 
 def _reserved(screen: dict) -> InputError:
