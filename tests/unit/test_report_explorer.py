@@ -300,6 +300,11 @@ def test_hits_are_sorted_filtered_and_walked_along(run, tmp_path):
         genes = page.value("DATA.gene")
         farthest = genes["name"][np.argmax(genes["distance"]["combined"])]
         assert page.value(shown)[0].startswith(farthest)
+        last = page.value(
+            "['hit', 'alone', 'tested cells', 'nearest', 'chance of one so near']"
+            ".map((column) => DATA.table[column].at(-1))"
+        )
+        assert last == ["", "", 200, "GENE1", 0.02]  # no hit: no effect that could be alone
         page.value("$('filter').value = 'tubulin HIT'; $('filter').oninput; showRows()")
         wanted = HITS[(HITS["group"] == "tubulin") & HITS["is_hit"]]
         assert len(page.value(shown)) == len(wanted) > 0
@@ -427,6 +432,14 @@ def test_brighter_crops_are_brighter_and_what_is_shown_can_be_saved(run, tmp_pat
         with Image.open(BytesIO(base64.b64decode(saved.partition(",")[2]))) as picture:
             assert picture.width == 640 and picture.height > 4 * 96
             picture.save(OUTPUT / "explorer_crops.png")
+        # The address of what is saved lives longer than the click.
+        page.value(
+            "{ const make = URL.createObjectURL;"
+            "URL.createObjectURL = (blob) => (window.made = make(blob)); }"
+            "save(new Blob(['kept']), 'kept.txt');"
+            "fetch(made).then((answer) => answer.text()).then((text) => { window.got = text; }); 0"
+        )
+        page.until("window.got === 'kept'")
         page.value("$('filter').value = 'tubulin hit'; showRows()")
         table = pd.read_csv(StringIO(page.value("tableAsCsv()")))
         wanted = HITS[(HITS["group"] == "tubulin") & HITS["is_hit"]]

@@ -140,14 +140,22 @@ def hit_table(hits: pd.DataFrame, distance: dict[str, float | None]) -> dict[str
         "name": names,
         "hit": np.where(hits["is_hit"], "yes", "").tolist(),
         "q": _numbers(hits["q_combined"], 6),
-        "distance": [distance.get(name) for name in names],
+        "distance, all cells": [distance.get(name) for name in names],
         "mAP": _numbers(hits["map_combined"], 3),
         **effect,
         "guides that agree": agree.tolist(),
-        "cells": hits["n_cells"].tolist(),
-        "alone": np.where(hits["survives_confounders"], "yes", "no").tolist(),
+        "tested cells": hits["n_cells"].tolist(),
+        "alone": alone(hits),
         "group": hits["group"].tolist(),
+        NEAREST: hits["neighbours"].str.partition("; ")[0].tolist(),
+        "chance of one so near": _numbers(hits["neighbour_p"], 6),
     }
+
+
+def alone(hits: pd.DataFrame) -> list[str]:
+    """Return whether the effect of each hit remains beside density and place; "" for no hit."""
+    remains = np.where(hits["survives_confounders"], "yes", "no")
+    return np.where(hits["is_hit"], remains, "").tolist()
 
 
 def hit_similarity(profiles: pd.DataFrame, hits: pd.DataFrame) -> dict[str, list]:

@@ -1,5 +1,5 @@
 // The table of hits: sorted by any column, filtered by any word. A screen has 20,000 genes, a page shows some.
-const SHOWN_ROWS = 100, NUMBERS = new Set(["q", "distance", "mAP", "cells"]);
+const SHOWN_ROWS = 100;
 const order = { by: "q", down: false };
 let sorted = [];
 
@@ -13,9 +13,14 @@ function sortRows() {
   });
 }
 
+// The class of a column: numbers stand on the right.
+function kind(name) {
+  return DATA.table[name].some((value) => typeof value === "number") ? "number" : "";
+}
+
 function showHeads() {
   $("heads").replaceChildren(...Object.keys(DATA.table).map((column) => {
-    const head = element("th", "", { className: NUMBERS.has(column) ? "number" : "" }), button = element("button", say(column), { type: "button" });
+    const head = element("th", "", { className: kind(column) }), button = element("button", say(column), { type: "button" });
     if (order.by === column) {
       button.textContent += order.down ? " ▼" : " ▲";
       head.ariaSort = order.down ? "descending" : "ascending";
@@ -40,16 +45,16 @@ function fitting() {
 
 function shownValue(name, value) {
   if (value === null || typeof value === "string") return value;
-  return name === "cells" ? value.toLocaleString("en") : value.toPrecision(name === "q" ? 2 : 3);
+  return Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(/^(q|chance)/.test(name) ? 2 : 3);
 }
 
 function showRows() {
-  const columns = Object.entries(DATA.table), fits = fitting();
+  const columns = Object.entries(DATA.table), fits = fitting(), kinds = Object.fromEntries(columns.map(([name]) => [name, kind(name)]));
   $("rows").replaceChildren(...fits.slice(0, SHOWN_ROWS).map((i) => {
     const shown = [state.chosen?.name, state.pinned?.name].includes(DATA.table.name[i]);
     const row = element("tr", "", { className: shown ? "shown" : "" });
     for (const [name, values] of columns) {
-      const cell = element("td", "", { className: NUMBERS.has(name) ? "number" : "" });
+      const cell = element("td", "", { className: kinds[name] });
       if (name === "name") cell.append(chooser(values[i]));
       else cell.textContent = shownValue(name, values[i]);
       row.append(cell);

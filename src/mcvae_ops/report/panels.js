@@ -6,7 +6,7 @@ function facts(level, i) {
   if (level === "guide") lines.push([say("gene"), columns.gene[i]]);
   lines.push(["group", (columns.ntc[i] && NTC) || DATA.group[columns.gene[i]] || "none"]);
   if (level === "gene") lines.push([LEVELS.guide, DATA.guide.gene.filter((g) => g === columns.name[i]).length]);
-  lines.push(["cells", columns.n[i].toLocaleString("en")]);
+  lines.push(["all cells", columns.n[i].toLocaleString("en")]);
   for (const space of SPACES) lines.push([say(`distance from NTC, ${space}`), distanceWords(columns.distance[space][i])]);
   return lines.concat(DATA.hits[columns.name[i]] || (!columns.ntc[i] && DATA.hits[columns.gene[i]]) || []);
 }

@@ -2,7 +2,8 @@
 function save(content, name) {
   const link = element("a", "", { href: URL.createObjectURL(content), download: name });
   link.click();
-  URL.revokeObjectURL(link.href);
+  // The browser may read the content after the click.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 // A field of a csv. Text that a spreadsheet would run gets an apostrophe in front.
