@@ -1,3 +1,4 @@
+from mcvae_ops.workflow.command_line import read_sections
 from mcvae_ops.workflow.snakefile import check_files, say_targets
 
 # snakemake doctor --config look=ADDRESS needs no configuration of a screen: it writes one.
@@ -17,6 +18,8 @@ else:
     else:
 
         configfile: workflow.source_path("config/config.yaml")
+
+    read_sections(config, workflow.config_settings.config_args)
 
     # The workflow itself; a Snakefile of yours can use it in the same way.
     module mcvae:

@@ -194,3 +194,25 @@ def test_snakemake_finds_the_terminal_by_its_name():
         [sys.executable, "-m", "snakemake", "--help"], capture_output=True, text=True, check=True
     ).stdout
     assert "--logger-mcvae-ops-full" in said
+
+
+def test_a_configuration_file_that_is_not_there_is_one_sentence(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--cores", "1", "--configfile", "nope.yaml"])
+    raw = "Traceback (most recent call last):\n...\nFileNotFoundError: 'nope.yaml'"
+    for changed in ({}, {"dryrun": True}):
+        say(handler(**changed), LogEvent.ERROR, raw, logging.ERROR, exception="FileNotFoundError")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("--configfile nope.yaml: the file is missing; it was looked for at")
+
+
+@pytest.mark.parametrize(("exception", "n_lines"), [("Mistake", 1), ("WorkflowError", 4)])
+def test_a_mistake_is_its_sentence_alone(exception, n_lines, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["snakemake", "fig2d"])
+    message = (
+        f'{exception} in file "/a/Snakefile", line 54:\nfig2d: found no panel of the name fig2d.\n'
+        '  File "/a/Snakefile", line 54, in <module>\n  File "/a/b.py", line 3, in check'
+    )
+    say(handler(), LogEvent.ERROR, message, logging.ERROR, exception=exception)
+    lines = capsys.readouterr().err.splitlines()
+    assert "fig2d: found no panel of the name fig2d." in lines and len(lines) == n_lines

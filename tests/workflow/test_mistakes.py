@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import tifffile
 import torch
+import yaml
 from scipy.ndimage import gaussian_filter
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -497,6 +498,40 @@ def test_an_overlay_without_its_screen_or_with_a_wrong_name(text, sentence, tmp_
     assert seen.returncode != 0
     assert sentence in seen.stdout.splitlines()
     assert "Traceback" not in seen.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--configfile", "nope.yaml"],
+            "--configfile nope.yaml: the file is missing; it was looked for at ",
+        ),
+        (
+            ["--config", "training.epochs=3"],
+            "--config training.epochs=3: found a key with dots, expected the first key alone; "
+            "write --config training='{epochs: 3}'.",
+        ),
+        (
+            ["--config", "training={epochs: many}"],
+            "configuration key training.epochs: found 'many', expected integer ",
+        ),
+    ],
+)
+def test_a_mistake_of_the_command_line_on_the_terminal(arguments, sentence, tmp_path):
+    seen = snakemake(tmp_path, "--cores", "1", *arguments)
+    assert seen.returncode != 0
+    assert seen.stdout.splitlines()[-1].startswith(sentence)
+    assert "Traceback" not in seen.stdout
+
+
+def test_one_key_of_a_section_on_the_command_line(tmp_path):
+    write_configuration(tiny_configuration(), tmp_path)
+    file = "results/tiny/configuration.yaml"
+    made = snakemake(tmp_path, "--cores", "1", file, "--config", "training={epochs: 3}")
+    assert made.returncode == 0, made.stdout
+    training = yaml.safe_load((tmp_path / file).read_text())["training"]
+    assert training == tiny_configuration()["training"] | {"epochs": 3}
 
 
 def test_a_job_that_fails_on_the_terminal(tmp_path):

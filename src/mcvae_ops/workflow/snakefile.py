@@ -23,6 +23,10 @@ from mcvae_ops.workflow.targets import targets_text
 ENCODER_FILES = (".pt2", ".ts", ".pt", ".onnx")
 
 
+class Mistake(WorkflowError):
+    """What a user can mend: the terminal shows its sentence alone."""
+
+
 def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
     """Check how the files after ``--configfile`` lie over the defaults and over one another."""
     with _one_sentence():
@@ -32,7 +36,7 @@ def check_files(files: Sequence[Path], defaults: str, schema: str) -> None:
 def check_look(config: dict) -> None:
     """End Snakemake with a sentence if the command line of the doctor says something else, too."""
     if unknown := set(config) - {"look", "tables", "name"}:
-        raise WorkflowError(
+        raise Mistake(
             f"--config {min(unknown)}: found beside look, expected tables=ADDRESS or name=NAME "
             "alone; leave it out, and change the configuration that the doctor writes."
         )
@@ -50,7 +54,7 @@ def _one_sentence() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise WorkflowError(str(error)) from None
+        raise Mistake(str(error)) from None
 
 
 def select(section: dict, *keys: str) -> dict:
@@ -143,7 +147,7 @@ def say_left_out(panels: DrawnPanels) -> None:
     reasons = list(dict.fromkeys(panels.left_out.values()))
     if not panels.drawn:
         why = "; ".join(reasons)
-        raise WorkflowError(f"configuration key figures.panels: no panel can be drawn ({why}).")
+        raise Mistake(f"configuration key figures.panels: no panel can be drawn ({why}).")
     for reason in reasons:
         names = ", ".join(panel for panel, why in panels.left_out.items() if why == reason)
         terminal.warning(f"Left out of this run because {reason}: {names}.")

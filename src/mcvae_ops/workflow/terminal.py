@@ -4,6 +4,7 @@ A logger plugin of Snakemake. Mistakes, planning (-n) and ``--verbose`` look as 
 them; ``.snakemake/log`` holds Snakemake's full output of every run.
 """
 
+import copy
 import csv
 import logging
 import re
@@ -20,6 +21,9 @@ from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultForma
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.workflow.command_line import check_arguments
 
 SILENCE_S = 25.0  # a line says what runs after this time without one
 WIDTH = 88
@@ -203,6 +207,8 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: logging.LogRecord) -> None:
         """Show one message of Snakemake."""
         event = getattr(record, "event", None)
+        if event == LogEvent.ERROR:
+            record = _in_a_sentence(record)
         if self._plain:
             self._pass_on(record)
         elif event in OURS:
@@ -327,6 +333,22 @@ class LogHandler(LogHandlerBase):
         for line in lines:
             self._say(f"  {line}")
         self._say("-" * WIDTH)
+
+
+def _in_a_sentence(record: logging.LogRecord) -> logging.LogRecord:
+    """Return what an error says to a user, without the lines of the program where it arose."""
+    try:
+        check_arguments(sys.argv[1:])
+    except InputError as mistake:
+        sentence = str(mistake)
+    else:
+        if record.exception != "Mistake":
+            return record
+        lines = record.msg.splitlines()[1:]
+        sentence = "\n".join(line for line in lines if not line.startswith('  File "'))
+    said = copy.copy(record)  # the file in .snakemake/log has all of it
+    said.msg = sentence
+    return said
 
 
 def _where_to_look(outputs: set[str]) -> list[str]:
