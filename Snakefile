@@ -1,5 +1,5 @@
 from mcvae_ops.workflow.command_line import read_sections
-from mcvae_ops.workflow.snakefile import check_files, say_targets
+from mcvae_ops.workflow.snakefile import check_files, check_targets, say_targets
 
 # snakemake doctor --config look=ADDRESS needs no configuration of a screen: it writes one.
 if "look" in config:
@@ -32,3 +32,4 @@ else:
 
     # `snakemake` alone says what one can ask for.
     say_targets(workflow, mcvae.SCREEN, mcvae.PANELS.drawable)
+    check_targets(workflow, mcvae.PANELS)

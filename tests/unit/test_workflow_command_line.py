@@ -3,7 +3,7 @@
 import pytest
 
 from mcvae_ops.errors import InputError
-from mcvae_ops.workflow.command_line import check_arguments, read_sections
+from mcvae_ops.workflow.command_line import asked_targets, check_arguments, read_sections
 
 FILES = {
     "config/funk2022.yaml": "source: archive",
@@ -86,3 +86,15 @@ def test_sections_on_the_command_line_are_laid_over_as_yaml():
         "training": {"epochs": 3, "batch": 7}, "exports": {"ngff": "0.4"}, "use": True,
     }  # fmt: skip
     read_sections(config, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "targets"),
+    [
+        (["--cores", "1", "fig2a", "hits", "-n"], ["fig2a", "hits"]),
+        (["fig2a", "--logger-mcvae-ops-full", "--configfile", "figures.yaml"], ["fig2a"]),
+        (["--config", "look=figures"], []),
+    ],
+)
+def test_the_targets_of_a_command_line(arguments, targets):
+    assert asked_targets(arguments) == targets

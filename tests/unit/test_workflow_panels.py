@@ -120,14 +120,14 @@ def test_all_means_every_panel_that_can_be_drawn():
         ("fig3", "write fig3a or fig3b instead"),
         ("figqc1.png", "a panel that cannot be drawn because alignment.measure"),
         ("fig_of_mine", "found no panel of the name fig_of_mine, .*; correct the name"),
-        *((other, None) for other in ("fig2a", "results/a/figures/fig1.svg", "all", "--config",
+        *((other, None) for other in ("fig2a", "results/a/figures/fig1.svg", "all",
                                       "config/figures.yaml", "results/figs/report.html")),
     ],
 )  # fmt: skip
 def test_panels_that_are_asked_for_are_there(argument, sentence):
     panels = DrawnPanels(changed({"alignment.measure": {}}), [])
     with pytest.raises(InputError, match=sentence) if sentence else nullcontext():
-        panels.check_asked(["--cores", "2", argument])
+        panels.check_asked([argument])
 
 
 def test_a_learning_rate_draws_no_panel_again_and_a_network_those_that_show_it():

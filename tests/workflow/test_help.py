@@ -4,7 +4,10 @@ import re
 import subprocess
 import sys
 
-from mcvae_ops.workflow.targets import targets_text
+import pytest
+
+from mcvae_ops.errors import InputError
+from mcvae_ops.workflow.targets import check_names, targets_text
 from tests.conftest import ROOT
 from tests.helpers.runs import environment
 
@@ -40,6 +43,29 @@ def test_targets_are_shown_without_what_wildcards_may_be():
     assert "second" not in text
     assert "  hits   Hits." in text and "  results/mine/hits.tsv\n      Hits." in text
     assert "  PANEL  One figure: fig1\n" in text and "  fig1 " not in text
+
+
+@pytest.mark.parametrize(
+    ("target", "fix"),
+    [
+        ("hit", "write hits instead"),
+        ("reports", "write report instead"),
+        ("xyz", "correct the name"),
+    ],
+)
+def test_a_name_that_is_nearly_one_is_answered_with_it(target, fix):
+    rules = [
+        ("hits", "", ["results/mine/hits.tsv"]),
+        ("report", "", []),
+        ("embed", "", ["{a}.tsv"]),
+    ]
+    with pytest.raises(InputError) as caught:
+        check_names(["report", "results/mine/hit.tsv", target], rules)
+    assert str(caught.value) == (
+        f"{target}: found no target of this name, expected one that `snakemake` without arguments "
+        f"lists; {fix}."
+    )
+    check_names(["hits", "embed", "results/other/x.tsv"], rules)
 
 
 def test_make_help_lists_every_target():

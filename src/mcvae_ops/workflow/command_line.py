@@ -14,7 +14,7 @@ from mcvae_ops.workflow.configuration import LOADER, read_yaml
 
 def asked_targets(arguments: Sequence[str]) -> list[str]:
     """Return the targets among the arguments of Snakemake."""
-    return get_argument_parser().parse_known_args(arguments)[0].targets
+    return list(get_argument_parser().parse_known_args(arguments)[0].targets)
 
 
 def check_arguments(arguments: Sequence[str]) -> None:

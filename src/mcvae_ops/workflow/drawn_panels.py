@@ -45,22 +45,22 @@ class DrawnPanels:
         self.left_out = {panel: reasons[panel] for panel in wanted if panel in reasons}
         self.captions = {name: panel.caption for name, panel in PANELS.items()}
 
-    def check_asked(self, arguments: Iterable[str]) -> None:
+    def check_asked(self, targets: Iterable[str]) -> None:
         """Raise an `InputError` if a panel is asked for that cannot be drawn.
 
         Parameters
         ----------
-        arguments
-            The command line. A panel is asked for by its name (``fig2a``) or by one of its files
-            (``results/simulated/figures/fig2a.pdf``); other arguments are not looked at.
+        targets
+            The targets. A panel is asked for by its name (``fig2a``) or by one of its files
+            (``results/simulated/figures/fig2a.pdf``); other targets are not looked at.
         """
-        for argument in arguments:
-            asked = re.fullmatch(r"(?:.*/figures/)?(fig\w+)(?:\.\w+)?", argument, re.IGNORECASE)
+        for target in targets:
+            asked = re.fullmatch(r"(?:.*/figures/)?(fig\w+)(?:\.\w+)?", target, re.IGNORECASE)
             if asked is None or asked[1] in self.drawable:
                 continue
             if asked[1] in self._reasons:
                 raise InputError(
-                    where=argument,
+                    where=target,
                     found=f"a panel that cannot be drawn because {self._reasons[asked[1]]}",
                     expected=f"some of {', '.join(self.drawable)}",
                     fix="ask for another panel, or give what it needs",
@@ -69,7 +69,7 @@ class DrawnPanels:
             near = [panel for panel in self.drawable if panel.startswith(name)]
             near = near or [panel for panel in self.drawable if panel.startswith(name[:4])]
             raise InputError(
-                where=argument,
+                where=target,
                 found=f"no panel of the name {asked[1]}",
                 expected=f"some of {', '.join(self.drawable)}",
                 fix=f"write {' or '.join(near)} instead" if near else "correct the name",

@@ -13,12 +13,13 @@ from mcvae_ops.archive.annotations.list_sources import listed_sources
 from mcvae_ops.archive.table_address import table_address
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import DISC
+from mcvae_ops.workflow.command_line import asked_targets
 from mcvae_ops.workflow.configuration import check_configuration, read_yaml
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings
 from mcvae_ops.workflow.overlays import check_overlays
 from mcvae_ops.workflow.places import local_paths
-from mcvae_ops.workflow.targets import targets_text
+from mcvae_ops.workflow.targets import check_names, targets_text
 
 ENCODER_FILES = (".pt2", ".ts", ".pt", ".onnx")
 
@@ -168,10 +169,14 @@ def say_encoders_left_out(config: dict, embeddings: Embeddings) -> None:
             )
 
 
-def check_panels_asked(panels: DrawnPanels) -> None:
-    """Say which panels there are if the command line asks for another one."""
+def check_targets(workflow, panels: DrawnPanels) -> None:
+    """Say what the command line may have meant if it asks for what is not there."""
+    if not workflow.is_main_process:
+        return
+    targets = asked_targets(sys.argv[1:])
     with _one_sentence():
-        panels.check_asked(sys.argv[1:])
+        panels.check_asked(targets)
+        check_names(targets, _described_rules(workflow))
 
 
 def check_container(config: dict, methods: Collection[DeploymentMethod]) -> None:
@@ -192,8 +197,12 @@ def say_targets(workflow, screen: str, panels: Collection[str]) -> None:
     """Say what one can ask for, and end Snakemake, if it was called without any argument."""
     if len(sys.argv) > 1:
         return
-    rules = [
+    print(targets_text(_described_rules(workflow), screen, panels))
+    sys.exit()
+
+
+def _described_rules(workflow) -> list[tuple[str, str, list[str]]]:
+    """Return name, docstring and output files of each rule."""
+    return [
         (rule.name, rule.docstring or "", list(map(str, rule.output))) for rule in workflow.rules
     ]
-    print(targets_text(rules, screen, panels))
-    sys.exit()

@@ -1,7 +1,11 @@
 """What one can ask the workflow for, in words."""
 
+import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from mcvae_ops.errors import InputError
 
 
 def targets_text(
@@ -18,7 +22,7 @@ def targets_text(
     panels
         Names of the panels, each of which is a rule without files.
     """
-    once = [rule for rule in rules if not any("{" in file for file in rule[2])]
+    once = _made_once(rules)
     named = [(name, text) for name, text, _ in once if name not in panels]
     made = [(files[0], text) for _, text, files in rules if files]
     # Wildcards without what they may be: {chunk,[0-9]+} is {chunk}.
@@ -39,3 +43,32 @@ def targets_text(
         *(f"  {path}\n      {text}" for path, text in made),
     ]
     return "\n".join(lines)
+
+
+def check_names(targets: Iterable[str], rules: list[tuple[str, str, list[str]]]) -> None:
+    """Raise an `InputError` if a target is no name of a rule, no output and no file that is there.
+
+    Parameters
+    ----------
+    targets
+        What is asked for. Paths with folders are left to Snakemake.
+    rules
+        As in `targets_text`.
+    """
+    known = {name for name, *_ in rules} | {file for *_, files in rules for file in files}
+    for target in targets:
+        if "/" in target or target in known or Path(target).exists():
+            continue
+        once = [name for name, *_ in _made_once(rules)]
+        near = difflib.get_close_matches(target, once, n=1)
+        raise InputError(
+            where=target,
+            found="no target of this name",
+            expected="one that `snakemake` without arguments lists",
+            fix=f"write {near[0]} instead" if near else "correct the name",
+        )
+
+
+def _made_once(rules: list[tuple[str, str, list[str]]]) -> list[tuple[str, str, list[str]]]:
+    """Return the rules that one can ask for by their name: those without wildcards."""
+    return [rule for rule in rules if not any("{" in file for file in rule[2])]
