@@ -85,6 +85,9 @@ def test_single_guides_ntc_and_nan_are_left_out(caplog):
     assert set(genes.index) == {"", *(f"G{k:02d}" for k in range(6))} and genes["G00"] == 2
     one_each = profiles.drop_duplicates("gene")
     assert consistency_rows(one_each, 100, 0) == [] and "no gene has two guides" in caplog.text
+    caplog.clear()
+    assert consistency_rows(one_each.assign(cells="held_out_guide"), 100, 0) == []
+    assert "no gene has two guides" not in caplog.text  # one guide of a gene is held out
 
 
 def test_a_correction_that_helps_is_seen_and_one_that_does_nothing_is_not(tmp_path):

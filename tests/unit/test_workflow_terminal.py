@@ -1,6 +1,7 @@
 """The terminal of a run: what is said of jobs, their warnings, the time left, and the end."""
 
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -96,15 +97,15 @@ def test_a_line_per_job_its_warnings_and_a_box(capsys, tmp_path, monkeypatch):
     for _ in range(2):  # Snakemake closes it, and so does Python at its end
         made.close()
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "Left out of this run: figqc3."
-    assert lines[1] == "3 steps to do."
+    assert lines[:3] == ["Planning the run.", "Left out of this run: figqc3.", "3 steps to do."]
+    del lines[0]
     assert lines[2].startswith("[1/3] train model: mcvae, seed 0 ")
     assert lines[2].endswith(" 0 s")
     assert lines[3] == "  warning of train model: mcvae, seed 0: s saves fewer nats than it costs."
     assert lines[4].startswith("[2/3] hits ")
     assert [line.strip() for line in lines[6:9]] == [
         "3 of 3 steps done in 0 s",
-        "warnings: 1, above and in the report",
+        "warnings: 1, shown above",
         "hits:     2 of 3, results/a/hits.tsv",
     ]
     assert len(lines) == 10
@@ -167,7 +168,34 @@ def test_a_flood_of_warnings_is_cut(capsys, tmp_path, monkeypatch):
     lines = capsys.readouterr().err.splitlines()
     assert lines[4] == "  warning of crop chunk: tile 2 failed"
     assert lines[5] == f"  more warnings in {log}"
-    assert lines[8].strip() == "warnings: 50, above and in the report"
+    assert lines[8].strip() == f"warnings: 50, 3 shown above, the others in {log}"
+
+
+@pytest.mark.parametrize(
+    ("panels", "line"),
+    [
+        (["fig2a"], "figure:   results/a/figures/fig2a.pdf, and .png, .svg, .csv beside it"),
+        (["fig2a", "fig4e"], "figures:  2, in results/a/figures"),
+    ],
+)
+def test_the_box_says_where_the_figures_are(panels, line, capsys):
+    made = handler()
+    say(made, LogEvent.RUN_INFO, stats={"draw_figure": len(panels), "total": len(panels)})
+    for k, panel in enumerate(panels):
+        files = [f"results/a/figures/{panel}.{kind}" for kind in ("pdf", "svg", "png", "csv")]
+        start(made, k, "draw_figure", output=files, panel=panel)
+        finish(made, k)
+    made.close()
+    assert capsys.readouterr().err.splitlines()[-2].strip() == line
+
+
+def test_a_long_planning_is_no_silence(capsys, monkeypatch):
+    monkeypatch.setattr(terminal, "SILENCE_S", 1.0)
+    made = handler()
+    say(made, message="Building DAG of jobs...")
+    time.sleep(2.5)
+    made.close()
+    assert re.match(r"  still planning, since \d s", capsys.readouterr().err.splitlines()[1])
 
 
 def test_a_torn_line_of_a_log_waits_for_its_end(tmp_path):

@@ -215,7 +215,9 @@ def cell_sets(cells: pd.DataFrame, split: pd.Series) -> dict[str, np.ndarray]:
     """Return the sets of cells that are not empty; see `cell_set`."""
     sets = {name: cell_set(cells, split, name) for name in CELL_SETS}
     for name in (name for name, chosen in sets.items() if not chosen.any()):
-        logger.warning("no cells in the set %s", name)
+        # A configuration need not hold genes or guides out.
+        level = logging.INFO if name in HELD_OUT_SETS else logging.WARNING
+        logger.log(level, "no cells in the set %s", name)
     return {name: chosen for name, chosen in sets.items() if chosen.any()}
 
 

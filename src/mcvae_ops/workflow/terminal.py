@@ -31,7 +31,6 @@ MOST_WARNINGS = 3  # of one job
 # What Snakemake says of itself.
 CHATTER = (
     "Assuming unrestricted shared filesystem usage",
-    "Building DAG of jobs",
     "Complete log(s):",
     "Elapsed time:",
     "Select jobs to execute",
@@ -196,7 +195,10 @@ class LogHandler(LogHandlerBase):
         self._waiting: Counter[str] = Counter()
         self._running: dict[int, Job] = {}
         self._done = self._total = 0
+        self._planning = False
         self._warnings: set[str] = set()
+        self._n_shown = 0  # warnings
+        self._logs: set[Path] = set()  # of warnings that were not shown
         self._failed: list[str] = []
         self._outputs: set[str] = set()
         self._started_s = self._written_s = time.monotonic()
@@ -216,6 +218,9 @@ class LogHandler(LogHandlerBase):
                 getattr(self, f"_{event}")(record)
         elif event == LogEvent.JOB_ERROR:
             self._job_error(record)
+        elif str(record.msg).startswith("Building DAG of jobs"):
+            self._planning = True
+            self._say("Planning the run.")
         elif event not in UNSEEN and not str(record.msg).startswith(CHATTER):
             self._pass_on(record)
 
@@ -240,6 +245,7 @@ class LogHandler(LogHandlerBase):
     def _run_info(self, record: logging.LogRecord) -> None:
         self._waiting = Counter(record.stats)
         self._total = self._waiting.pop("total", 0)
+        self._planning = False
         self._waiting.pop("all", None)  # takes no time
         self._say(f"{self._total} steps to do.")
 
@@ -279,8 +285,10 @@ class LogHandler(LogHandlerBase):
             self._warnings.add(warning)
             job.n_warnings += 1
             if job.n_warnings <= MOST_WARNINGS:
+                self._n_shown += 1
                 self._say(f"  warning of {job.name}: {warning}")
-            elif job.n_warnings == MOST_WARNINGS + 1:
+            elif job.log not in self._logs:
+                self._logs.add(job.log)
                 self._say(f"  more warnings in {job.log}")
 
     def _beat(self) -> None:
@@ -292,6 +300,9 @@ class LogHandler(LogHandlerBase):
                     self._say_warnings(job)
                 if self._running:
                     self._say(self._state())
+                elif self._planning:
+                    spent = duration(time.monotonic() - self._started_s)
+                    self._say(f"  still planning, since {spent}")
 
     def _state(self) -> str:
         jobs = []
@@ -318,13 +329,20 @@ class LogHandler(LogHandlerBase):
         steps = f"{n_unknown} step{'s' * (n_unknown > 1)} of unknown length left"
         return f"{known} and {steps}" if known_s else steps
 
+    def _where_warnings(self) -> str:
+        if not self._logs:
+            return "shown above"
+        logs = ", ".join(map(str, sorted(self._logs)[:MOST_WARNINGS]))
+        more = " ..." if len(self._logs) > MOST_WARNINGS else ""
+        return f"{self._n_shown} shown above, the others in {logs}{more}"
+
     def _box(self) -> None:
         took = duration(time.monotonic() - self._started_s)
         lines = [f"{self._done} of {self._total} steps done in {took}"]
         if self._failed:
             lines.append(f"failed: {', '.join(dict.fromkeys(self._failed))}")
         if self._warnings:
-            lines.append(f"warnings: {len(self._warnings)}, above and in the report")
+            lines.append(f"warnings: {len(self._warnings)}, {self._where_warnings()}")
         if self._done == self._total:
             lines += _where_to_look(self._outputs)
         else:
@@ -354,11 +372,17 @@ def _in_a_sentence(record: logging.LogRecord) -> logging.LogRecord:
 def _where_to_look(outputs: set[str]) -> list[str]:
     """Return the files that a person opens, of those that a run made, with the number of hits."""
     lines = []
-    for path in map(Path, sorted(outputs)):
+    paths = [Path(output) for output in sorted(outputs)]
+    for path in paths:
         if path.name == "hits.tsv":
             rows = _rows(path)
             n_hits = sum(row.get("is_hit") == "True" for row in rows)
             lines.append(f"hits:     {n_hits} of {len(rows)}, {path}")
         elif path.name in ("report.html", "explorer.html", "claims.tsv"):
             lines.append(f"{path.stem + ':':<9} {path}")
+    figures = [path for path in paths if path.parent.name == "figures" and path.suffix == ".pdf"]
+    if len(figures) == 1:
+        lines.append(f"figure:   {figures[0]}, and .png, .svg, .csv beside it")
+    elif figures:
+        lines.append(f"figures:  {len(figures)}, in {figures[0].parent}")
     return lines
