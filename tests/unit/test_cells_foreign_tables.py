@@ -303,7 +303,7 @@ def test_a_feature_that_tells_the_well_is_named(tmp_path, caplog):
     assert share["lamp"] > 0.999 and share["nearly"] > 0.99
     assert abs(share["area"]) < 0.1 and 0.1 < share["batch_effect"] < 0.7
     assert np.isnan(share["constant"])
-    assert "2 features tell the well, not the cell" in caplog.text and "lamp, nearly" in caplog.text
+    assert "features that tell the well" in caplog.text and "lamp, nearly" in caplog.text
 
 
 # --- Labels -----------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
         "window leaves the tile 20 2",
-        "1 features tell the well, not the cell (at least 95% of their variance lies between "
+        "1 feature tells the well, not the cell (at least 95% of their variance lies between "
         "wells): lamp;",
         "feature 2 lamp, area named under columns 1 well",
         "CC BY-NC 4.0",

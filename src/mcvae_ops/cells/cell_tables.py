@@ -315,9 +315,10 @@ class _Wells:
         telling = listed.loc[listed["variance_between_wells"] >= TELLS_WELL, "column"].tolist()
         if telling:
             logger.warning(
-                "%d features tell the well, not the cell (%.0f %% of their variance lies between "
-                "wells, or more): %s; name them in screen.not_features if they measure no cell",
-                len(telling), 100 * TELLS_WELL, _some(telling),
+                "features that tell the well, not the cell (%.0f %% of their variance lies "
+                "between wells, or more): %s (%d in all); name them in screen.not_features if they "
+                "measure no cell",
+                100 * TELLS_WELL, _some(telling), len(telling),
             )  # fmt: skip
         return listed
 

@@ -204,10 +204,11 @@ def feature_warnings(columns: pd.DataFrame) -> list[str]:
     telling = columns.loc[columns["variance_between_wells"] >= TELLS_WELL, "column"]
     if telling.empty:
         return []
+    verb = "tells" if len(telling) == 1 else "tell"
     return [
-        f"{len(telling)} features tell the well, not the cell (at least {TELLS_WELL:.0%} of their "
-        f"variance lies between wells): {', '.join(telling[:10])}; name them in "
-        "screen.not_features if they measure no cell."
+        f"{style.counted(len(telling), 'features')} {verb} the well, not the cell (at least "
+        f"{TELLS_WELL:.0%} of their variance lies between wells): {', '.join(telling[:10])}; name "
+        "them in screen.not_features if they measure no cell."
     ]
 
 
