@@ -63,7 +63,7 @@ def dataset_in(folder, address):
                         "dataFile": {"id": number, "filesize": given.stat().st_size}})  # fmt: skip
     page = {"type": "URL", "data": {"value": f"{address}/citation?persistentId=x"}}
     listed = {"status": "OK", "data": {"latestVersion": {"files": entries}}}
-    return lambda asked, _: {"values": [page]} if "handles" in asked else listed
+    return lambda asked, *_: {"values": [page]} if "handles" in asked else listed
 
 
 PATHS = ["a b/A01_1_w1.tif", "a b/A01_2_w1.tif", "a b/B02_1_w1.tif", "50%25/A01_1_w1.tif",
