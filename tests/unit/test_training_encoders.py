@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from mcvae_ops.encoder_files import files_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.training.embed import join_embeddings
 from mcvae_ops.training.encoders import encode_cells, load_encoder, scaled
@@ -36,6 +37,9 @@ def flat(images):
 
 def endless(images):
     return images.mean(dim=(2, 3)) / 0
+
+def failing(images):
+    raise KeyError("weights of another network")
 """
 
 
@@ -78,6 +82,13 @@ def exported(folder, n_channels: int) -> dict[str, str]:
     return files
 
 
+class Grid(nn.Module):
+    """A network that makes a tensor of its own, which an export ties to a device."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3)) + torch.arange(images.shape[1], device=images.device)
+
+
 def is_installed(package: str) -> bool:
     try:
         __import__(package)
@@ -102,7 +113,7 @@ def files(folder) -> dict[str, str]:
 def encode(folder, file: str, name: str = "z", part: int = 0, parts: int = 1, **settings) -> str:
     """Encode the cells of the fake screen; return the path of the embedding."""
     shards, out = folder / "results/shards", str(folder / f"{name}.{part}.parquet")
-    entry = {"file": file, "licence": "MIT", "commercial": True, "input": INPUT | settings}
+    entry = {"file": file, "input": INPUT | settings}
     cells = [str(shards / file) for file in ("index.parquet", "cells.arrow")]
     encode_cells(*cells, [], "vit", entry, "cpu", part, parts, out)
     return out
@@ -155,9 +166,58 @@ def test_parts_are_those_of_the_whole_and_say_where_they_come_from(folder, files
     np.testing.assert_allclose(vectors(joined), vectors(whole), atol=1e-5)
     metadata = pq.read_schema(joined).metadata
     known = json.loads(metadata[b"encoder"])
-    assert (metadata[b"model"], known["file"], known["licence"]) == (b"vit", "vit.pt2", "MIT")
+    assert (metadata[b"model"], known["file"]) == (b"vit", "vit.pt2")
     assert known["sha256"] == load_encoder(files["pt2"], CPU)[1]
     assert known["sha256"] != load_encoder(files["ts"], CPU)[1]
+
+
+def test_the_file_of_weights_of_onnx_is_part_of_the_checksum(tmp_path):
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    file = exported(tmp_path, 3)["onnx"]
+    assert files_of(file) == [file, f"{file}.data"]
+    first = load_encoder(file, CPU)[1]
+    content = bytearray((tmp_path / "vit.onnx.data").read_bytes())
+    content[0] ^= 1
+    (tmp_path / "vit.onnx.data").write_bytes(content)
+    assert load_encoder(file, CPU)[1] != first
+    (tmp_path / "vit.onnx.data").unlink()
+    with pytest.raises(InputError, match=r"vit\.onnx.*vit\.onnx\.data"):
+        load_encoder(file, CPU)
+
+
+def test_long_names_of_weights_are_found(tmp_path):
+    name = "w" * 200 + ".data"
+    content = b"\n\x08location\x12\xcd\x01" + name.encode() + b"\n\x06length\x12\x012"
+    (tmp_path / "vit.onnx").write_bytes(content)
+    assert files_of(str(tmp_path / "vit.onnx"))[1:] == [str(tmp_path / name)]
+
+
+def test_an_exported_program_moves_to_its_device_as_a_whole(tmp_path):
+    images, file = torch.zeros(2, 3, 4, 4), str(tmp_path / "grid.pt2")
+    torch.export.save(torch.export.export(Grid(), (images,)), file)
+    device = torch.device("meta")  # the only other device of any machine
+    assert load_encoder(file, device)[0](images.to(device)).device == device
+
+
+@pytest.mark.parametrize("kind", ["pt2", "ts", "onnx"])
+def test_an_encoder_that_cannot_take_the_images_is_told(folder, files, kind):
+    if kind == "onnx":
+        pytest.importorskip("onnxruntime")
+    with pytest.raises(InputError) as caught:
+        encode(folder, files[kind], "wrong", repeat=2, mean=0, std=1)
+    for words in (f"encoder {files[kind]} of model vit", "images of shape (64, 2, 16, 16)"):
+        assert words in str(caught.value)
+
+
+def test_half_precision_is_told(folder, tmp_path):
+    file = str(tmp_path / "half.ts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        half = nn.Sequential(nn.Conv2d(3, 4, SIZE_PX), nn.Flatten()).half().eval()
+        torch.jit.trace(half, torch.zeros(1, 3, SIZE_PX, SIZE_PX).half()).save(file)
+    with pytest.raises(InputError, match="float32"):
+        encode(folder, file, "half")
 
 
 def test_counts_may_have_a_fixed_range():
@@ -206,12 +266,17 @@ def test_means_of_another_number_of_channels_are_told(folder, module):
         ("{module}:nothing", "nothing"),
         ("{module}:flat", "() for"),
         ("{module}:endless", "not finite"),
-        ("{damaged}", "expected a model of torch.export"),
+        ("{module}:failing", "weights of another network"),
+        ("{damaged}.ts", "expected a model of torch.export"),
+        ("{damaged}.onnx", "expected a model of torch.export"),
     ],
 )  # fmt: skip
 def test_what_is_no_encoder_is_told(folder, module, tmp_path, file, words):
-    (tmp_path / "damaged.ts").write_bytes(b"PK")
-    file = file.format(module=module, damaged=tmp_path / "damaged.ts")
+    if file.endswith(".onnx"):
+        pytest.importorskip("onnxruntime")
+    for kind in ("ts", "onnx"):
+        (tmp_path / f"damaged.{kind}").write_bytes(b"PK")
+    file = file.format(module=module, damaged=tmp_path / "damaged")
     with pytest.raises(InputError) as caught:
         encode(folder, file, "wrong", mean=0, std=1)
     assert words in str(caught.value)

@@ -9,6 +9,10 @@ OUTPUTS
     results/{screen}/embeddings/{model}/{seed}.parquet          one row per cell, as in the index
 """
 
+ENCODER_FILES = {
+    name: files_of(config["encoders"][name]["file"]) for name in EMBEDDINGS.encoders
+}
+
 
 rule embed_cells:
     """Embed a part of the cells: the means of the posterior."""
@@ -111,7 +115,7 @@ rule encode_cells:
     input:
         index="results/{screen}/shards/index.parquet",
         cells="results/{screen}/shards/cells.arrow",
-        weights=lambda wildcards: encoder_files(config["encoders"][wildcards.model]),
+        weights=lambda wildcards: ENCODER_FILES[wildcards.model],
     output:
         embedding=temp("results/{screen}/embeddings/{model}/{seed}/{part}.parquet"),
     log:
@@ -129,7 +133,10 @@ rule encode_cells:
         gpu=1,
     params:
         model_name="{model}",
-        encoder=lookup(dpath="encoders/{model}", within=config),
+        # Without its licence, which changes no vector.
+        encoder=lambda wildcards: select(
+            config["encoders"][wildcards.model], "file", "input"
+        ),
         device=config["training"]["device"],
         parts=config["profiles"]["embedding_jobs"],
     script:

@@ -175,7 +175,7 @@ def card_of(
     settings
         Section ``benchmarks`` of the configuration.
     models
-        What is known of each model: its kind, and of encoders licence and checksum.
+        What is known of each model: its kind, and of encoders licence, file and checksum.
     """
     tasks, rows = {}, {}
     for key, task, where in definitions(tables):
@@ -235,14 +235,14 @@ def score_card(
     tables, lists
         Benchmark and annotation tables, by the names of their files.
     encoders
-        Embeddings by encoders that others trained, whose licence and checksum the card tells.
+        Embeddings by encoders that others trained, whose file and checksum the card tells.
     screen_name, settings, models
         Name of the screen; see `card_of`.
     card
         Output: JSON.
     """
     read = [{Path(path).stem: read_frame(path) for path in paths} for paths in (tables, lists)]
-    models = {**models, **{name: models[name] | known for name, known in map(_encoder, encoders)}}
+    models = {**models, **{name: known | models[name] for name, known in map(_encoder, encoders)}}
     split = split_hash(index, splits) if index else genes_hash(genes)
     content = {"format": FORMAT, "screen": screen_name, "made_by": versions()["mcvae-ops"]}
     content |= {"split": split, **card_of(*read, settings, models)}

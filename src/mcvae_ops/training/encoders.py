@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.export.passes import move_to_device_pass
 from torch.nn.functional import interpolate
 
+from mcvae_ops.encoder_files import SUFFIXES, files_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.shards.crops import Crops, read_in_order
 from mcvae_ops.shards.training_cells import read_training_cells
@@ -36,7 +38,8 @@ def load_encoder(file: str, device: torch.device) -> tuple[Encoder, str]:
     ----------
     file
         A path that ends in .pt2 (`torch.export.save`), .ts or .pt (TorchScript) or .onnx, or
-        "package:function". The checksum of a function is that of the file that defines it.
+        "package:function". The checksum of a function is that of the file that defines it; that of
+        an ONNX model is over its files of weights, too.
     device
         Where it runs. An ONNX model runs there if onnxruntime can, and else on the CPU.
 
@@ -46,24 +49,37 @@ def load_encoder(file: str, device: torch.device) -> tuple[Encoder, str]:
         If there is no such file or function, or it cannot be read.
     """
     suffix = Path(file).suffix
-    if suffix in READERS:
-        try:
-            content = Path(file).read_bytes()
-            return READERS[suffix](file, device), hashlib.sha256(content).hexdigest()
-        except FileNotFoundError:
-            raise _unreadable(file, "no such file") from None
-        except (RuntimeError, ValueError, OSError) as error:
-            raise _unreadable(file, str(error).partition("\n")[0]) from None
     try:
+        if suffix in SUFFIXES:
+            digest = _sha256(files_of(file))
+            return READERS[suffix](file, device), digest
         function = pkgutil.resolve_name(file)
-        source = inspect.getsourcefile(inspect.unwrap(function))
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise _unreadable(file, str(error)) from None
-    return function, hashlib.sha256(Path(source).read_bytes()).hexdigest()
+        return function, _sha256([inspect.getsourcefile(inspect.unwrap(function))])
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise _unreadable(file, f"no such file ({error.filename})") from None
+    except Exception as error:  # what a reader, or a module that is imported, says is its own
+        raise _unreadable(file, _first_line(error)) from None
+
+
+def _sha256(files: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
 
 
 def _exported(file: str, device: torch.device) -> Encoder:
-    return torch.export.load(file).module().to(device)
+    # A device also stands in the steps of a program, not in its weights alone.
+    return move_to_device_pass(torch.export.load(file), device).module()
 
 
 def _scripted(file: str, device: torch.device) -> Encoder:
@@ -86,6 +102,31 @@ def _onnx(file: str, device: torch.device) -> Encoder:
     session = onnxruntime.InferenceSession(file, providers=providers)
     name = session.get_inputs()[0].name
     return lambda images: torch.from_numpy(session.run(None, {name: images.cpu().numpy()})[0])
+
+
+def checked(encoder: Encoder, file: str, model_name: str) -> Encoder:
+    """Return an encoder that ends with one sentence where it cannot take the images.
+
+    Raises
+    ------
+    InputError
+        From each call that fails: the model, its file, the shape given and what it says.
+    """
+
+    def call(images: Tensor) -> Tensor:
+        try:
+            return encoder(images)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # each runtime has its own, and so may a function
+            raise InputError(
+                where=f"encoder {file} of model {model_name}",
+                found=f"{_first_line(error)!r} for images of shape {tuple(images.shape)}",
+                expected="an encoder that takes so many channels, any number of images, float32",
+                fix="correct input.channels, repeat or size_px, or export it so",
+            ) from error
+
+    return call
 
 
 READERS = {".pt2": _exported, ".ts": _scripted, ".pt": _scripted, ".onnx": _onnx}
@@ -214,23 +255,24 @@ def encode_cells(
     index, cells
         The shard index, and its numbers (rule training_cells).
     weights
-        The file of the encoder; none of a function. It only says when to run again.
+        The files of the encoder; none of a function. They only say when to run again.
     model_name, encoder
-        Name of the model, and its entry in section ``encoders``.
+        Name of the model, and ``file`` and ``input`` of its entry in section ``encoders``.
     device
         "auto", "cpu" or "cuda".
     part, parts
         As for `embed_cells`.
     embedding
-        Output: cell_id and ``z_00``..; the metadata ``encoder`` holds file, SHA-256 and licence.
+        Output: cell_id and ``z_00``..; the metadata ``encoder`` holds file and SHA-256.
 
     Raises
     ------
     InputError
-        See `load_encoder` and `encode`.
+        See `load_encoder`, `checked` and `encode`.
     """
     place = choose_device(device)
     function, digest = load_encoder(encoder["file"], place)
+    function = checked(function, encoder["file"], model_name)
     every = read_training_cells(cells)
     rows = rows_of_part(len(every), part, parts)
     crops = Crops(Path(index).parent.parent, every)
@@ -239,7 +281,6 @@ def encode_cells(
         first = next(blocks, (np.zeros(0, int), np.zeros((0, 1), np.float32)))
         names = [f"z_{k:02d}" for k in range(first[1].shape[1])]
         known = {"file": Path(encoder["file"]).name, "sha256": digest}
-        known |= {"licence": encoder["licence"], "commercial": encoder["commercial"]}
         write_embedding(
             index,
             rows,

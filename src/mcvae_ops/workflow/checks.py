@@ -2,6 +2,7 @@
 
 import difflib
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 from mcvae_ops.archive.addresses import local_study
@@ -22,6 +23,7 @@ from mcvae_ops.embeddings.spaces import (
     CROP_SHORTCUTS,
     check_spaces,
 )
+from mcvae_ops.encoder_files import SUFFIXES, files_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import (
     ALL_TILES,
@@ -544,7 +546,7 @@ def _check_embeddings(config: dict) -> None:
 
 
 def _check_encoders(config: dict) -> None:
-    """Refuse encoders without crops, and files that are not there."""
+    """Refuse encoders without crops, and files and packages that are not there, or are none."""
     for name, encoder in config["encoders"].items():
         if config["source"] in ("embeddings", "profiles"):
             raise _wrong(
@@ -553,8 +555,23 @@ def _check_encoders(config: dict) -> None:
                 f"nothing, because {_no_crops(config)}",
                 "leave the model out",
             )
-        if ":" not in encoder["file"]:
-            _check_there(f"models.{name}.encoder.file", encoder["file"])
+        key, file = f"models.{name}.encoder.file", encoder["file"]
+        for path in files_of(file):
+            _check_there(key, path)
+        package, sign, _ = file.partition(":")
+        if Path(file).suffix not in SUFFIXES and not (sign and _is_installed(package)):
+            raise _wrong(
+                key,
+                f"{file}, whose package is not installed" if sign else file,
+                f"a file whose name ends in {', '.join(SUFFIXES)}, or package:function",
+                "install it, or name its folder in PYTHONPATH" if sign else "export the model",
+            )
+
+
+def _is_installed(package: str) -> bool:
+    """Return whether there is such a package; only its first part is looked for, nothing is run."""
+    first = package.partition(".")[0]
+    return first.isidentifier() and find_spec(first) is not None
 
 
 def _no_crops(config: dict) -> str:

@@ -95,6 +95,10 @@ class Embeddings:
             for name, encoder in config["encoders"].items()
             if encoder["commercial"] or not config["commercial_use"]
         ]
+        self._licences = {
+            name: {key: encoder[key] for key in ("licence", "commercial")}
+            for name, encoder in config["encoders"].items()
+        }
         self._is_published = config["source"] == "profiles"
         names = [*self.encoders, *BASELINES, *shortcuts]
         if self._is_published:
@@ -121,7 +125,7 @@ class Embeddings:
 
     @property
     def kinds(self) -> dict[str, dict]:
-        """What a score card says of each model of `all`."""
+        """What a score card says of each model of `all`: its kind, and of encoders the licence."""
         kinds = dict.fromkeys(("cellprofiler", WHITENED), "classical features")
         kinds |= {"random": "shortcut"}
         kinds |= dict.fromkeys(SHORTCUTS, "shortcut") | dict.fromkeys(self.encoders, "encoder")
@@ -130,7 +134,10 @@ class Embeddings:
         for name in self.all["model"]:
             learnt = "trained on this screen" if self.is_trained(name) else "not trained on it"
             kinds.setdefault(name, f"given, {learnt}" if self._given else learnt)
-        return {name: {"kind": kinds[name]} for name in dict.fromkeys(self.all["model"])}
+        return {
+            name: {"kind": kinds[name]} | self._licences.get(name, {})
+            for name in dict.fromkeys(self.all["model"])
+        }
 
     def is_trained(self, model: str) -> bool:
         """Return whether a model may have learnt from cells of the splits for training."""

@@ -21,8 +21,6 @@ from mcvae_ops.workflow.overlays import check_overlays
 from mcvae_ops.workflow.places import local_paths
 from mcvae_ops.workflow.targets import check_names, targets_text
 
-ENCODER_FILES = (".pt2", ".ts", ".pt", ".onnx")
-
 
 class Mistake(WorkflowError):
     """What a user can mend: the terminal shows its sentence alone."""
@@ -152,11 +150,6 @@ def say_left_out(panels: DrawnPanels) -> None:
     for reason in reasons:
         names = ", ".join(panel for panel, why in panels.left_out.items() if why == reason)
         terminal.warning(f"Left out of this run because {reason}: {names}.")
-
-
-def encoder_files(encoder: dict) -> list[str]:
-    """Return the file of an encoder; none of a function."""
-    return [encoder["file"]] if Path(encoder["file"]).suffix in ENCODER_FILES else []
 
 
 def say_encoders_left_out(config: dict, embeddings: Embeddings) -> None:
