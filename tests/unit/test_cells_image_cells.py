@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from scipy.ndimage import gaussian_filter
 from skimage.draw import disk, ellipse
 
 from mcvae_ops.cells.image_cells import cells_of_labels, check_labels, segment
@@ -58,6 +59,44 @@ def test_regions_of_a_mask_are_split_where_cells_touch(value, tmp_path):
     tifffile.imwrite(tmp_path / "mask.tif", mask, compression="zlib")
     cells = cells_of_mask(read_mask(tmp_path / "mask.tif", SIZE))
     assert_are(without_border(cells), [*ALONE, *TOUCHING], 1.0)
+
+
+@pytest.mark.parametrize(
+    "of_values",
+    {
+        "grey border": lambda whole, inside: np.where(inside, 255, 128) * whole,
+        "classes": lambda whole, inside: np.where(inside, 1, 2) * whole,
+        "nucleus in a cell": lambda whole, inside: np.where(inside, 2, 1) * whole,
+    }.values(),
+)
+@pytest.mark.parametrize("middles", [ALONE[:2], [*ALONE, *TOUCHING]])
+def test_values_that_stand_for_no_single_cell_are_no_labels(of_values, middles):
+    mask = of_values(planted(middles) > 0, planted(middles, 10) > 0).astype(np.uint8)
+    assert_are(cells_of_mask(mask), middles, 1.0)
+
+
+def test_a_mask_of_many_greys_is_no_label_image():
+    grey = (255 * gaussian_filter((planted(ALONE) > 0).astype(float), 1)).astype(np.uint8)
+    assert len(np.unique(grey)) > 20
+    assert_are(cells_of_mask(grey), ALONE, 1.0)
+
+
+def test_one_cell_of_another_value_makes_no_labels():
+    mask = np.where(planted() > 0, 255, 0)
+    mask[disk(ALONE[0], 12)] = 1
+    assert_are(without_border(cells_of_mask(mask)), [*ALONE, *TOUCHING], 1.0)
+
+
+def test_a_label_in_pieces_is_one_cell():
+    labels = planted(ALONE)
+    labels[:, 119:121] = 0
+    assert_are(cells_of_mask(labels), ALONE, 1.0)
+
+
+def test_classes_that_cover_the_tile_are_said():
+    mask = np.where(planted() > 0, 2, 1)
+    with pytest.raises(TileError, match="largest region is 94% of the tile"):
+        cells_of_mask(mask)
 
 
 def test_a_long_cell_is_one():

@@ -1,4 +1,4 @@
-"""Masks of cells that a screen comes with: label images, or images of 0 and another value."""
+"""Masks of cells that a screen comes with: label images, or images of a few values."""
 
 from pathlib import Path
 
@@ -7,11 +7,15 @@ import numpy as np
 from mcvae_ops.cells.regions import (
     check_separate,
     connected_regions,
+    share_in_one_piece,
     split_touching,
     typical_diameter,
 )
 from mcvae_ops.errors import TileError
 from mcvae_ops.tiles.image_formats import Window, opened_image
+
+_IN_ONE_PIECE = 0.75
+"""Share of a label image that lies in the largest piece of its label; of two cells with one, .5."""
 
 
 def read_mask(
@@ -59,9 +63,10 @@ def read_mask(
 def cells_of_mask(mask: np.ndarray) -> np.ndarray:
     """Return the cells of a mask, int32 (y, x), 0 outside.
 
-    A mask with several values beside 0 has a label per cell. One with a single value (0 / 255, or a
-    bool) is split into regions whose pixels share an edge, and those into cells that touch; see
-    `split_touching`, with the diameter of the median region.
+    A label image has a value per cell. A mask whose values stand for no single cell (0 / 255, also
+    with grey borders, or classes such as inside and border) is split into regions whose pixels
+    share an edge, and those into cells that touch; see `split_touching`, with the diameter of the
+    median region.
 
     Raises
     ------
@@ -70,9 +75,9 @@ def cells_of_mask(mask: np.ndarray) -> np.ndarray:
     """
     values = np.unique(mask)
     values = values[values > 0]
-    if len(values) > 1:
-        labels = np.searchsorted(values, mask, side="left").astype(np.int32) + 1
-        labels[mask == 0] = 0
+    labels = np.searchsorted(values, mask, side="left").astype(np.int32) + 1
+    labels[mask == 0] = 0
+    if len(values) > 1 and share_in_one_piece(labels) >= _IN_ONE_PIECE:
         check_separate(labels, "this mask")
         return labels
     labels = connected_regions(mask > 0)

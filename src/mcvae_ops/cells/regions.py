@@ -79,6 +79,20 @@ def check_separate(labels: np.ndarray, what: str) -> None:
         )
 
 
+def share_in_one_piece(labels: np.ndarray) -> float:
+    """Return which share of the labelled pixels lies in the largest piece of its label; 1 of none.
+
+    The pixels of a piece share an edge or a corner.
+    """
+    pieces = label(labels, connectivity=2)
+    areas = np.bincount(pieces.ravel())
+    label_of = np.zeros(len(areas), labels.dtype)
+    label_of[pieces] = labels
+    largest = np.zeros(labels.max(initial=0) + 1, int)
+    np.maximum.at(largest, label_of[1:], areas[1:])
+    return largest.sum() / max(1, areas[1:].sum()) if len(areas) > 1 else 1.0
+
+
 def typical_diameter(labels: np.ndarray) -> float:
     """Return the diameter of a disc with the median area of the regions, in px; 0 without any."""
     areas = np.bincount(labels.ravel())[1:]
