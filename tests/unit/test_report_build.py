@@ -102,7 +102,6 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "CC BY-NC 4.0",
         "168 aligned and cropped, 2 failed",
         "15 of 30 genes change the cells at a false discovery rate of 5%; 10 of them also without",
-        "3 of 4 8 of 8 no novel tubulin GENE1; GENE2; GENE3",
         "average precision of the similar tail only",
         "look 2,000 cells cropped, 6.5% dropped",
         "look 168 tiles, 1.2% could not be used",
@@ -125,12 +124,35 @@ def test_hits_come_after_the_data_and_on_the_first_screen(inputs, tmp_path):
         assert bottom < 900
 
 
+def test_the_table_of_hits_is_sorted_filtered_and_linked(inputs, tmp_path):
+    write(inputs, tmp_path / "report.html")
+    shown = "[...document.querySelectorAll('#rows tr')].map(row => row.innerText.split('\\t'))"
+    with browser.page(tmp_path / "profile") as page:
+        page.open(tmp_path / "report.html", 1400)
+        rows = page.value(shown)
+        assert len(rows) == 15 and rows[0][0] == "GENE0" and rows[0][3:] == [
+            "0.0020", "3 of 4", "8 of 8", "no", "novel", "tubulin", "GENE1; GENE2; GENE3",
+        ]  # fmt: skip
+        page.value("document.querySelectorAll('#heads button')[2].click()")
+        assert page.value("document.querySelector('[aria-sort]').ariaSort") == "ascending"
+        distances = [float(row[2]) for row in page.value(shown)]
+        assert distances == sorted(distances)
+        page.type("#filter", "shift alone")
+        assert {(row[6], row[7]) for row in page.value(shown)} == {("yes", "shift")}
+        link = page.value("document.querySelector('#rows a').getAttribute('href')")
+        assert link == f"explorer.html#gene={page.value(shown)[0][0]}"
+    assert page.problems == []
+
+
 def test_hits_of_one_batch_and_no_hits():
     table = figure_tables.hits().drop(columns="effect").assign(n_batches=1, n_batches_agree=np.nan)
-    first = hits_summary(table)["rows"][0]
-    assert (first["batches"], first["effect"], first["name"]) == ("none of 1", "", "GENE0")
+    first = {name: column[0] for name, column in hits_summary(table)["table"].items()}
+    assert (first["batches that agree"], first["name"]) == ("none of 1", "GENE0")
+    assert "effect" not in first
     none = hits_summary(table.assign(is_hit=False, survives_confounders=False))
-    assert none["rows"] == [] and none["words"].startswith("None of 30 genes change the cells")
+    assert none["table"]["name"] == [] and none["words"].startswith(
+        "None of 30 genes change the cells"
+    )
 
 
 def test_hits_that_are_doses_stand_beside_crops_of_all_doses(inputs, tmp_path):
@@ -147,7 +169,7 @@ def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     assert page.count(' src="data:image/png;base64,') == len(DRAWN)
     assert page.count(' src="data:image/webp;base64,') == 2  # the hits that have a picture
     assert not re.search(r'(src|href)="(https?:|//)', page)
-    assert "<script" not in page and "@import" not in page
+    assert "<script src" not in page and "@import" not in page
 
 
 def test_nothing_is_cut_in_a_wide_and_in_a_narrow_window(inputs, tmp_path):

@@ -14,12 +14,13 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
-from mcvae_ops.benchmarks.hits.hit_names import level_of
+from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
 from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
 from mcvae_ops.report import first_screen, quality_checks, representations
 from mcvae_ops.report.altered_words import altered_words
+from mcvae_ops.report.hit_columns import alone_in_words, json_numbers
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
@@ -28,7 +29,6 @@ from mcvae_ops.versions import versions
 
 logger = logging.getLogger(__name__)
 
-SHOWN_HITS = 25
 VERDICTS = {
     "holds": "yes",
     "does not hold": "no",
@@ -140,8 +140,12 @@ def model_fact(tables: Iterable[pd.DataFrame]) -> str:
     )
 
 
+def _of(some: pd.Series, every: pd.Series) -> list[str]:
+    return (some.astype(str) + " of " + every.astype(str)).tolist()
+
+
 def hits_summary(table: pd.DataFrame) -> dict:
-    """Return how many rows of the table of hits are hits, in words, and the first of them.
+    """Return how many rows of the table of hits are hits, in words, and the columns to show.
 
     Parameters
     ----------
@@ -149,16 +153,19 @@ def hits_summary(table: pd.DataFrame) -> dict:
         The table of hits, sorted by q.
     """
     hits = table[table["is_hit"]]
-    rows = [
-        row
-        | {
-            "name": row[level_of(table)],
-            "guides": f"{row['n_guides_agree']} of {row['n_guides']}",
-            "batches": f"{count(row['n_batches_agree']) or 'none'} of {row['n_batches']}",
-            "effect": row.get("effect", ""),
-        }
-        for row in hits.head(SHOWN_HITS).to_dict("records")
-    ]
+    batches = hits["n_batches_agree"].map(count).replace("", "none")
+    columns = {
+        "name": names_of(hits).tolist(),
+        "q": json_numbers(hits["q_combined"], 6),
+        "distance, tested cells": json_numbers(hits["distance_combined"], 4),
+        "q of mAP": json_numbers(hits["map_q_combined"], 6),
+        "guides that agree": _of(hits["n_guides_agree"], hits["n_guides"]),
+        "batches that agree": _of(batches, hits["n_batches"]),
+        "alone": alone_in_words(hits),
+        **({"effect": hits["effect"].tolist()} if "effect" in hits else {}),
+        "group": hits["group"].tolist(),
+        "nearest": hits["neighbours"].tolist(),
+    }
     tested = style.counted(len(table), f"{level_of(table)}s")
     n_hits = f"{len(hits):,}" if len(hits) else "None"
     words = f"{n_hits} of {tested} change the cells at a false discovery rate of"
@@ -166,11 +173,8 @@ def hits_summary(table: pd.DataFrame) -> dict:
         f"; {int(hits['survives_confounders'].sum()):,} of them also without what density and "
         "place of the cells explain"
     )
-    return {
-        "words": f"{words} {MAX_Q:.0%}{alone if len(hits) else ''}.",
-        "rows": rows,
-        "level": level_of(table),
-    }
+    said = f"{words} {MAX_Q:.0%}{alone if len(hits) else ''}."
+    return {"words": said, "table": columns, "level": level_of(table)}
 
 
 def _records(table: pd.DataFrame | None) -> list[dict] | None:
@@ -325,6 +329,7 @@ def report(
         .render(
             name=screen["name"],
             facts=facts,
+            words={word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")},
             say=partial(reworded, words=screen["words"]),
             explorer=Path(explorer).name if explorer else None,
             claims=_records(tested[~is_part].assign(words=tested["claim"].map(CLAIMS).fillna(""))),

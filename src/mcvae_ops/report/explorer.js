@@ -1,20 +1,9 @@
-"use strict";
 // What the page shows, where it is kept (the address), and how it is chosen.
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
 const SPACES = Object.keys(DATA.gene.xy);
-// Replace words with those of the screen: genes may be compounds.
-const say = (text) => text.replace(/\b(gene|guide|NTC)(s?)\b/g, (_, word, s) => DATA.words[word] + s);
 const LEVELS = { gene: say("genes"), guide: say("guides") };
 const NTC = say("control (NTC)");
 // chosen and pinned are {level, name}: what the two panels show. at: the point under the keyboard.
 const state = { level: "gene", space: SPACES[0], colour: "group", group: null, chosen: null, pinned: null, at: null };
-
-function element(tag, text, attributes = {}) {
-  const made = Object.assign(document.createElement(tag), attributes);
-  made.textContent = text;
-  return made;
-}
 
 // A button that chooses a gene or guide by its name.
 function chooser(name) {
@@ -26,6 +15,9 @@ function chooser(name) {
 function geneOf(level, name) {
   return level === "gene" ? name : DATA.guide.gene[DATA.guide.name.indexOf(name)];
 }
+
+const nameCell = chooser;
+const isShown = (name) => [state.chosen?.name, state.pinned?.name].includes(name);
 
 // A distance from the controls, with its unit.
 function distanceWords(value) {
@@ -148,6 +140,7 @@ function start() {
   largeCrops();
   similarityInput();
   hitTable();
+  $("save-table").onclick = saveTable;
   pointers();
   keys();
   recall();

@@ -28,6 +28,7 @@ from mcvae_ops.report.altered_words import altered_words
 from mcvae_ops.report.control_reach import FEWEST_CONTROLS, control_reach
 from mcvae_ops.report.counterfactual_pictures import counterfactual_pictures
 from mcvae_ops.report.gene_links import pages_of_genes
+from mcvae_ops.report.hit_columns import alone_in_words, json_numbers
 from mcvae_ops.report.hit_similarity import MOST, similarity
 from mcvae_ops.report.templates import environment
 from mcvae_ops.screen import length_of, reworded
@@ -75,9 +76,9 @@ def points(
         reach = control_reach(controls[latent].to_numpy(float), sorted(set(sizes)))
         unit = sizes.map(reach).replace(0, np.nan).fillna(1).to_numpy()
         norm = np.linalg.norm(away[latent], axis=1)
-        shown_columns["distance"][space] = _numbers(norm / unit, 4)
+        shown_columns["distance"][space] = json_numbers(norm / unit, 4)
         places = maps[maps["space"] == space].set_index("name")[["x", "y"]].reindex(shown[name])
-        shown_columns["xy"][space] = _numbers(places.to_numpy().ravel(), 3)
+        shown_columns["xy"][space] = json_numbers(places.to_numpy().ravel(), 3)
     return shown_columns
 
 
@@ -139,23 +140,17 @@ def hit_table(hits: pd.DataFrame, distance: dict[str, float | None]) -> dict[str
     return {
         "name": names,
         "hit": np.where(hits["is_hit"], "yes", "").tolist(),
-        "q": _numbers(hits["q_combined"], 6),
+        "q": json_numbers(hits["q_combined"], 6),
         "distance, all cells": [distance.get(name) for name in names],
-        "mAP": _numbers(hits["map_combined"], 3),
+        "mAP": json_numbers(hits["map_combined"], 3),
         **effect,
         "guides that agree": agree.tolist(),
         "tested cells": hits["n_cells"].tolist(),
-        "alone": alone(hits),
+        "alone": alone_in_words(hits),
         "group": hits["group"].tolist(),
         NEAREST: hits["neighbours"].str.partition("; ")[0].tolist(),
-        "chance of one so near": _numbers(hits["neighbour_p"], 6),
+        "chance of one so near": json_numbers(hits["neighbour_p"], 6),
     }
-
-
-def alone(hits: pd.DataFrame) -> list[str]:
-    """Return whether the effect of each hit remains beside density and place; "" for no hit."""
-    remains = np.where(hits["survives_confounders"], "yes", "no")
-    return np.where(hits["is_hit"], remains, "").tolist()
 
 
 def hit_similarity(profiles: pd.DataFrame, hits: pd.DataFrame) -> dict[str, list]:
@@ -172,11 +167,6 @@ def hit_similarity(profiles: pd.DataFrame, hits: pd.DataFrame) -> dict[str, list
     away = away.drop(columns=[name for name in away if name.startswith("t_")]).dropna()
     names = [name for name in names_of(hits[hits["is_hit"]]) if name in away.index][:MOST]
     return similarity(names, away.loc[names].to_numpy(float))
-
-
-def _numbers(values: np.ndarray, digits: int) -> list[float | None]:
-    """Return rounded numbers; NaN becomes None, because JSON has no NaN."""
-    return [round(float(value), digits) if np.isfinite(value) else None for value in values]
 
 
 def _guide_numbers(index: str, names: list[str]) -> np.ndarray:
@@ -372,7 +362,7 @@ def explorer(
             n_tested=len(found),
             altered=bool(data["altered"]),
             n_controls=len(control_guides) if data["multiples"] else 0,
-            data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+            data=data,
         )
     )
     write_text(page, html)

@@ -1,4 +1,5 @@
 // The table of hits: sorted by any column, filtered by any word. A screen has 20,000 genes, a page shows some.
+// The page says what stands in the cell of a name (nameCell), and whether its row is marked (isShown).
 const SHOWN_ROWS = 100;
 const order = { by: "q", down: false };
 let sorted = [];
@@ -51,11 +52,10 @@ function shownValue(name, value) {
 function showRows() {
   const columns = Object.entries(DATA.table), fits = fitting(), kinds = Object.fromEntries(columns.map(([name]) => [name, kind(name)]));
   $("rows").replaceChildren(...fits.slice(0, SHOWN_ROWS).map((i) => {
-    const shown = [state.chosen?.name, state.pinned?.name].includes(DATA.table.name[i]);
-    const row = element("tr", "", { className: shown ? "shown" : "" });
+    const row = element("tr", "", { className: isShown(DATA.table.name[i]) ? "shown" : "" });
     for (const [name, values] of columns) {
       const cell = element("td", "", { className: kinds[name] });
-      if (name === "name") cell.append(chooser(values[i]));
+      if (name === "name") cell.append(nameCell(values[i]));
       else cell.textContent = shownValue(name, values[i]);
       row.append(cell);
     }
@@ -66,7 +66,6 @@ function showRows() {
 
 function hitTable() {
   $("filter").addEventListener("input", showRows);
-  $("save-table").onclick = saveTable;
   sortRows();
   showHeads();
   showRows();

@@ -1,7 +1,10 @@
 """The environment of the page templates of this folder."""
 
+import json
+
 import jinja2
 import pandas as pd
+from markupsafe import Markup
 
 from mcvae_ops.figures import style
 
@@ -24,6 +27,11 @@ def plain(name: str) -> str:
     return name.replace("_", " ")
 
 
+def script(data: dict) -> Markup:
+    """Return data as JSON that may stand in a page."""
+    return Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))
+
+
 def environment() -> jinja2.Environment:
     """Return the template environment, with the filters that templates use."""
     environment = jinja2.Environment(
@@ -37,6 +45,7 @@ def environment() -> jinja2.Environment:
         "number": number,
         "count": count,
         "plain": plain,
+        "script": script,
         "model": style.model_name,
     }
     return environment
