@@ -168,6 +168,6 @@ def test_a_list_of_which_nothing_is_known_ends_the_run(match):
         "configuration key archive.annotations.functional_groups, "
         "archive.annotations.mitotic_factors: found none of 2 symbols (Aurka, Plk1) in the library "
         "of the screen; 2 in another case (mouse symbols? Aurka is AURKA in the screen), expected "
-        "names of its 4 genes (AURKA, PLK1, SEPTIN2 ...); replace the list by one with the symbols of "
-        "the screen, or set it to null."
+        "names of its 4 genes (AURKA, PLK1, SEPTIN2 ...); replace the list by one with the symbols "
+        "of the screen, or set it to null."
     )

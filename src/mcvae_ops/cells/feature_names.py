@@ -76,7 +76,7 @@ _WORDS = {reason: re.compile(words) for reason, words in WORDS.items()}
 # What CellProfiler says of each image, beside the name of its file.
 _OF_IMAGE = re.compile(r"(?:Channel|Series|Frame|Height|Width|Scaling)_(.+)")
 _NEW_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
-_UNIT = r"(?:(?:[µμu]m|nm|px|pixels?|microns?|m?s|sec|seconds)(?: sign m)?)"
+_UNIT = r"(?:[µμu]m|nm|px|pixels?|microns?|m?s|sec|seconds)"
 _LAST_UNIT = re.compile(rf"(?<=.) {_UNIT}$")
 
 

@@ -184,13 +184,14 @@ def check_matches(matched: pd.DataFrame, library: Collection[str]) -> None:
         logger.warning("%s", warning)
     strange = matched[matched["n_known"] == 0]
     if not strange.empty:
-        first, names = strange.iloc[0], ", ".join(sorted(library)[:3])
+        first = strange.iloc[0]
+        names = ", ".join(sorted(library)[:3]) + (" ..." if len(library) > 3 else "")
         keys = ", ".join(f"archive.annotations.{name}" for name in strange["list"])
         raise InputError(
             where=f"configuration key {keys}",
             found=f"none of {first['n_symbols']} symbols ({first['unknown']}) in the library of "
             f"the screen; {first['reason']}",
-            expected=f"names of its {len(library)} genes ({names}{' ...' if len(library) > 3 else ''})",
+            expected=f"names of its {len(library)} genes ({names})",
             fix="replace the list by one with the symbols of the screen, or set it to null",
         )
 
