@@ -10,7 +10,7 @@ from mcvae_ops.errors import InputError
 
 BOOKKEEPING = {
     "MCMICRO": "CellID; X_centroid; Y_centroid; column_centroid; row_centroid",
-    "Harmony": "Object No; Object No in Nuclei; Position X [um sign m]; Position X [µm]; Timepoint;"
+    "Harmony": "Object No; Object No in Nuclei; Position X [µm]; Timepoint;"
     "Plane; Absolute Time [s]; Measurement Date; Plate ID; Site ID; Field; Row; Column",
     "scikit-image": "label; centroid-0; centroid_weighted-0; centroid_local-1; bbox-3; bbox;"
     "centroid_weighted_local-0; weighted_centroid-0-1; minr; maxc; min_row; max_col",
