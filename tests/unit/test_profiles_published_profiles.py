@@ -130,6 +130,14 @@ def test_several_controls_stay_and_guides_take_the_pipelines_spelling(enter):
     assert guides["gene"].tolist() == ["G1", "NTC"]
 
 
+@pytest.mark.parametrize("control", [["nontargeting", "G5"], ["nontarg*", " G5 "]])
+def test_controls_are_a_list_or_patterns_as_in_cells(control, enter):
+    genes, _, guides = enter(embedding(), control=control, significance=GUIDES.replace("NTC", "G5"))
+    assert genes["gene"].tolist() == ["NTC", "G1", "G2", "G3", "G4", "NTC"]
+    assert guides["gene"].tolist() == ["G1", "NTC"]
+    assert genes["is_ntc"].tolist() == [True, False, False, False, False, True]
+
+
 def with_index(index):
     return embedding().set_axis(index)
 
@@ -143,6 +151,16 @@ def with_index(index):
         (with_index(["nontargeting", None, *"abcd"]), {}, "genes called (None|nan)"),
         (with_index(["nontargeting", *"aabcd"]), {}, r"1 genes with several profiles \(a\)"),
         (embedding(), {"control": "NTC"}, "no profile labelled 'NTC' among 6"),
+        (
+            embedding(),
+            {"control": {"role": "x"}},
+            "{'role': 'x'}, but published profiles have no r",
+        ),
+        (
+            with_index(["nontargeting", "NTC", *"abcd"]),
+            {},
+            "found a gene NTC, which screen.control",
+        ),
         (embedding(), {"columns": {"gene": "symbol"}}, "expected a column 'symbol'"),
         (embedding(), {"columns": {"mitotic_index": "mi"}}, "expected a column 'mi'"),
         (embedding(), {"spaces": {}}, r"expected salient and background, or combined"),

@@ -29,7 +29,7 @@ rule published_profiles:
         runtime=growing(10),
     params:
         profiles=config["archive"]["profiles"],
-        control=CALLED["control"],
+        control=config["screen"]["control"],
         model=config["profiles"]["main_model"],
         seed=config["training"]["seeds"][0],
     script:

@@ -1,6 +1,6 @@
 """Write published profiles as tables of the pipeline, for benchmarks without cells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,10 @@ from mcvae_ops.profiles.profile_tables import (
     read_profiles,
     space_columns,
 )
-from mcvae_ops.screen import CONTROL
+from mcvae_ops.screen import CONTROL, control_values, is_like
+
+Control = str | Sequence[str] | dict | None
+"""As ``screen.control``; None marks nothing."""
 
 GENES, SIGNIFICANCE = "archive.profiles.genes", "archive.profiles.guide_significance"
 
@@ -85,7 +88,7 @@ def mitotic_table(genes: pd.Series, percent: pd.Series | None) -> pd.DataFrame:
 
 
 def significance_table(
-    table: pd.DataFrame, columns: Mapping[str, str], control: str | None, where: str
+    table: pd.DataFrame, columns: Mapping[str, str], control: Control, where: str
 ) -> pd.DataFrame:
     """Return the published significance of each guide in the pipeline's columns.
 
@@ -96,14 +99,15 @@ def significance_table(
     columns
         Name in the pipeline (guide, gene, statistic, p_value) -> name in the published table.
     control
-        The symbol of NTC.
+        What marks NTC.
     where
         The table, for errors.
 
     Raises
     ------
     InputError
-        If a column is missing, a guide stands twice, or a p value lies outside 0 to 1.
+        If a column is missing, a guide stands twice, a p value lies outside 0 to 1, or the control
+        is no label of genes.
     """
     roles = ("guide", "gene", "statistic", "p_value")
     named = {role: named_column(table, role, columns, where, SIGNIFICANCE) for role in roles}
@@ -120,7 +124,7 @@ def significance_table(
     return pd.DataFrame(
         {
             "guide": named["guide"],
-            "gene": named["gene"].where(named["gene"] != control, CONTROL),
+            "gene": named["gene"].mask(controls_among(named["gene"], control, where), CONTROL),
             "n_cells": _unpublished(len(table)),
             "statistic": named["statistic"],
             "p_value": p_values,
@@ -130,7 +134,7 @@ def significance_table(
 
 def published_profiles(
     profiles: dict,
-    control: str,
+    control: Control,
     archive: dict,
     model: str,
     seed: int,
@@ -145,7 +149,7 @@ def published_profiles(
     profiles
         Section ``archive.profiles`` of the configuration.
     control
-        ``screen.control``: the label of NTC, unless the section names another one.
+        ``screen.control``, unless the section names the control of gene profiles.
     archive
         Section of the configuration.
     model, seed
@@ -160,10 +164,11 @@ def published_profiles(
     """
     entry = profiles["genes"]
     place, columns = entry["table"], entry.get("columns", {})
-    control = entry.get("control", control)
+    of_genes = entry.get("control", control)
+    control = control if of_genes is None else of_genes
     with opened(place, archive, entry.get("sha256")) as path:
         table = read_profiles(path, place)
-    names = called_genes(gene_column(table, columns, place, GENES), control, place)
+    names = called_genes(gene_column(table, columns, place, GENES), of_genes, place)
     spaces = space_columns(table, entry.get("spaces", {}), place, GENES)
     percent = None
     if "mitotic_index" in columns:
@@ -198,15 +203,16 @@ def random_profiles(genes: str, seed: int, profiles: str) -> None:
     write_parquet(head.join(pd.DataFrame(draws, columns=latent_names(len(latent)))), profiles)
 
 
-def called_genes(genes: pd.Series, control: str | None, where: str) -> pd.Series:
+def called_genes(genes: pd.Series, control: Control, where: str) -> pd.Series:
     """Return the gene of each profile, with the pipeline's name of the control.
 
     Raises
     ------
     InputError
-        If a gene stands twice, or the control labels no profile.
+        If a gene stands twice, or the control labels no profile; see `controls_among`.
     """
-    targeting = genes[genes != control]
+    is_control = controls_among(genes, control, where)
+    targeting = genes[~is_control]
     if targeting.duplicated().any():
         twice = targeting[targeting.duplicated()].unique()
         raise InputError(
@@ -215,7 +221,7 @@ def called_genes(genes: pd.Series, control: str | None, where: str) -> pd.Series
             expected="one profile of each gene",
             fix="average them, or keep one",
         )
-    if control is not None and len(targeting) == len(genes):
+    if control is not None and not is_control.any():
         raise InputError(
             where=where,
             found=f"no profile labelled {control!r} among {len(genes)} "
@@ -223,7 +229,34 @@ def called_genes(genes: pd.Series, control: str | None, where: str) -> pd.Series
             expected="the control (screen.control)",
             fix=f"correct screen.control, or set {GENES}.control to null if no row is a control",
         )
-    return genes.where(genes != control, CONTROL)
+    return genes.mask(is_control, CONTROL)
+
+
+def controls_among(genes: pd.Series, control: Control, where: str) -> pd.Series:
+    """Return whether each row is a control, by its gene.
+
+    Raises
+    ------
+    InputError
+        If the control is a role, or a gene is the pipeline's own word for controls.
+    """
+    name, patterns = control_values([] if control is None else control)
+    if name == "role":
+        raise InputError(
+            where="configuration key screen.control",
+            found=f"{control}, but published profiles have no roles",
+            expected="a value of the gene, a pattern, or a list of these",
+            fix=f"name it, or {GENES}.control",
+        )
+    is_control = genes.map(lambda gene: isinstance(gene, str) and is_like(gene, patterns))
+    if (genes[~is_control] == CONTROL).any():
+        raise InputError(
+            where=where,
+            found=f"a gene {CONTROL}, which screen.control ({control!r}) does not name",
+            expected=f"another name: {CONTROL} is the pipeline's own word for controls",
+            fix="add it to screen.control if it marks controls, or rename it",
+        )
+    return is_control.astype(bool)
 
 
 def _unpublished(n: int) -> pd.api.extensions.ExtensionArray:
