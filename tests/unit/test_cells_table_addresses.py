@@ -165,10 +165,15 @@ def test_a_damaged_csv_is_one_sentence(damage, found, tmp_path):
 
 def test_a_feature_that_turns_out_to_be_text_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("mcvae_ops.archive.table_formats._BLOCK_BYTES", 400)
-    area = ["1.5"] * 39 + ["high"]
-    cells_of(area=area).to_csv(tmp_path / "cells.csv", index=False)
-    with pytest.raises(InputError, match=r"table cells\.csv: found damage .*high.*not_features"):
+    frame = cells_of(area=["1.5"] * 39 + ["high"], mean=["0.5"] * 36 + ["", "0", "-inf", "n.d."])
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    with pytest.raises(InputError) as caught:
         enter(tmp_path, {"table": "cells.csv"})
+    assert str(caught.value) == (
+        "table cells.csv: found damage (text in columns of numbers: area ('high'), mean ('n.d.')), "
+        "expected a table that can be read to its end; replace it, or name columns of text in "
+        "screen.not_features."
+    )
     frame = cells_of().astype({"area": object})
     frame.loc[7, "area"] = "high"
     with closing(sqlite3.connect(tmp_path / "cells.db")) as database:

@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -206,11 +206,39 @@ def _csv_batches(
     columns = list(dict.fromkeys([*texts, *numbers]))
     types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(texts, pa.string())
     dialect = _dialect(_uncompressed(path).read(_LINE_BYTES))
-    for batch in dialect.read(
-        _uncompressed(path), dialect.encoding, _BLOCK_BYTES, column_types=types,
-        include_columns=columns,
-    ):  # fmt: skip
-        yield pa.Table.from_batches([batch])
+    try:
+        for batch in dialect.read(
+            _uncompressed(path), dialect.encoding, _BLOCK_BYTES, column_types=types,
+            include_columns=columns,
+        ):  # fmt: skip
+            yield pa.Table.from_batches([batch])
+    except pa.ArrowInvalid:
+        if odd := _texts_among_numbers(path, dialect, numbers):
+            raise _no_numbers(odd) from None
+        raise
+
+
+def _texts_among_numbers(path: Path, dialect: _Dialect, numbers: Sequence[str]) -> dict[str, str]:
+    """Return the columns of numbers of a CSV that hold text, and the first text of each."""
+    odd: dict[str, str] = {}
+    with suppress(pa.ArrowInvalid):  # damage of another kind, which is said as it is
+        for batch in dialect.read(
+            _uncompressed(path), dialect.encoding, _BLOCK_BYTES, include_columns=numbers,
+            column_types=dict.fromkeys(numbers, pa.string()), strings_can_be_null=True,
+        ):  # fmt: skip
+            for name in [name for name in numbers if name not in odd]:
+                texts = pc.unique(pc.utf8_trim_whitespace(batch[name].drop_null())).to_pylist()
+                text = next((text for text in texts if not _is_number(text, dialect)), None)
+                odd |= {} if text is None else {name: text}
+    return odd
+
+
+def _is_number(text: str, dialect: _Dialect) -> bool:
+    try:
+        pa.scalar(text.replace(dialect.decimal_point, ".")).cast(pa.float64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def first_rows_of_csv(place: Place, columns: Sequence[str], n_rows: int) -> pa.Table:
@@ -323,9 +351,13 @@ def _floats(rows: list[tuple], names: Sequence[str]) -> np.ndarray:
             except (ValueError, TypeError):
                 odd.setdefault(name, row[k])
     if odd:
-        listed = ", ".join(f"{name} ({value!r})" for name, value in odd.items())
-        raise pa.ArrowInvalid(f"text in columns of numbers: {listed}")
+        raise _no_numbers(odd)
     return values
+
+
+def _no_numbers(odd: dict[str, object]) -> pa.ArrowInvalid:
+    listed = ", ".join(f"{name} ({value!r})" for name, value in odd.items())
+    return pa.ArrowInvalid(f"text in columns of numbers: {listed}")
 
 
 def _plain(value: object) -> str:
