@@ -111,6 +111,10 @@ DICTIONARY = {"mitosis": ["AURKA"], "tubulin": ["TUBB"]}
         ("groups", GROUP_TEXT.replace("AURKA", " AURKA ").replace("TUBB,", "TUBB\u00a0,"),
          "g.csv", GROUPS),
         ("groups", GROUP_TEXT + "\n,\n\n", "g.csv", GROUPS),
+        ("groups", GROUP_TEXT.replace("AURKA", "\u200bAURKA\u2060"), "g.csv", GROUPS),
+        ("groups", json.dumps(DICTIONARY | {"none": []}), "g.json", GROUPS),
+        ("genes", "mitosis\t\tAURKA,1.0\tPLK1,-2e-3\n", "m.gmt", GENES),
+        ("complexes", "X\tA(1)|B(2)\nY\t(C)\n", "x.tsv", XA),
         ("groups", "\ufeff" + GROUP_TEXT, "g.csv", GROUPS),
         ("groups", GROUP_TEXT.encode("utf-16"), "g.csv", GROUPS),
         ("groups", "Gene Symbol,note,MoA\nAURKA,\"a, b\",mitosis\nTUBB,,tubulin\n", "g.csv",
@@ -189,6 +193,9 @@ def test_a_list_in_each_form(kind, content, table, expected):
         ("genes", notebook("# a = ['A']", "# a = ['B']"), "x.ipynb#a", "'a' is defined twice"),
         ("genes", notebook("# a = ['A', # a = ["), "x.ipynb#a", "no list 'a', expected one of no"),
         ("genes", "gene\n", "x", "no gene"),
+        ("genes", "[]", "x.json", "no gene"),
+        ("groups", '{"a": [], "b": []}', "x.json", "no gene"),
+        ("genes", '{"a": [], "b": ["A"]}', "x.json#a", "no gene"),
         ("pairs", "entity1,entity2\nTP53,MDM2,0.9\n", "x", "line 2: found 3 fields"),
         ("pairs", "entity1,entity2\nTP53,MDM2,\n", "x", "line 2: found 3 fields"),
         ("pairs", "enti\rntity2\nA,,B\nC,Dé", "x", "found 3 fields"),
@@ -218,7 +225,11 @@ def test_quotation_marks_that_do_not_come_in_pairs():
     assert read("complexes", V5.splitlines()[0] + "\n" + rows) == found
 
 
-@pytest.mark.parametrize("organism", ["Homo sapiens", "human", 9606, "Homo sapiens (Human)"])
+@pytest.mark.parametrize(
+    "organism",
+    ["Homo sapiens", "human", 9606, "Homo sapiens (Human)", "H.sapiens", "homo_sapiens",
+     "TAXID:9606(Human)"],
+)  # fmt: skip
 def test_organisms_go_by_name_and_taxon(organism):
     assert read("complexes", V5, organism=organism) == OF_V5
     text = V5.replace("Human", "Homo sapiens")

@@ -29,6 +29,7 @@ SET, GENE = "set", "gene"
 # "file.ipynb#name": formats that hold several named lists.
 _NAMED = re.compile(r"^(.+\.(?:ipynb|json|gmt)(?:\.gz|\.zip)?)#([^#/]+)$", re.IGNORECASE)
 _PARQUET = b"PAR1"
+_WEIGHT = re.compile(r",[-+]?[\d.]+([eE][-+]?\d+)?$")  # Enrichr's form of GMT: AURKA,1.0
 _ASSIGNMENT = re.compile(r"\w+ *= *[\[{(]")
 
 
@@ -100,7 +101,7 @@ def _gmt_sets(text: str, where: str) -> dict[str, list[str]]:
             raise _wrong(f"{where}, line {number}", f"{len(fields)} fields", fix, "a set of GMT")
         if fields[0] in sets:
             raise InputError.twice(where=where, what=f"the set {fields[0]!r}", fix="rename one")
-        sets[fields[0]] = [gene for gene in fields[2:] if gene]
+        sets[fields[0]] = [_WEIGHT.sub("", gene) for gene in fields[2:] if gene]
     return sets
 
 
@@ -152,7 +153,7 @@ def _set_rows(sets: dict[str, Iterable[str]], name: str | None, where: str) -> R
 
 
 def _is_genes(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(gene, str) for gene in value)
+    return isinstance(value, list) and all(isinstance(gene, str) for gene in value)
 
 
 def _assigned(notebook: dict, name: str | None, where: str) -> object:

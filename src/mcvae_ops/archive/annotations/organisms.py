@@ -20,7 +20,7 @@ _NUMBERS = {name: number for number, names in _TAXA.items() for name in (number,
 
 def taxon(organism: str | int) -> str:
     """Return the taxon number of an organism by any of its names; other names in lower case."""
-    name = " ".join(str(organism).lower().split())
+    name = " ".join(str(organism).lower().replace("_", " ").replace(".", ". ").split())
     name = name.removeprefix("taxid:").removeprefix("ncbitaxon:")
     # UniProt's form: Homo sapiens (Human).
-    return _NUMBERS.get(name) or _NUMBERS.get(name.partition(" (")[0], name)
+    return _NUMBERS.get(name) or _NUMBERS.get(name.partition("(")[0].strip(), name)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from mcvae_ops.errors import InputError
 
 DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
+# Spaces of no width, which come along with text that was copied from a page.
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -36,7 +38,8 @@ class Rows:
 def decoded(content: bytes, where: str) -> str:
     """Return bytes as text with ``\\n`` at the end of each line.
 
-    UTF-8 with or without a byte order mark and UTF-16 with one are read.
+    UTF-8 with or without a byte order mark and UTF-16 with one are read. Spaces of no width are
+    left out.
 
     Raises
     ------
@@ -50,7 +53,7 @@ def decoded(content: bytes, where: str) -> str:
         raise _no_text(where, f"bytes that are no text ({error.reason})") from None
     if "\0" in text:
         raise _no_text(where, "characters of value 0")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.translate(_UNSEEN).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def head_of(text: str, n_lines: int = 1000) -> str:

@@ -15,6 +15,7 @@ from mcvae_ops.errors import InputError
 # Between the genes of a complex; no gene symbol holds any of them.
 _BETWEEN_GENES = re.compile(r"[;,|\s]+")
 _BETWEEN_NAMES = re.compile(r"[,|]")  # HGNC has names with spaces among its aliases
+_COPIES = re.compile(r"\(\d+\)$")  # Complex Portal: P12345(1)
 _NO_GENE = ("", "None", "-")
 
 
@@ -150,7 +151,7 @@ def _named(rows: Rows, columns: Mapping[str, str], roles: Sequence[str]) -> pd.D
 
 
 def _genes(field: str) -> list[str]:
-    genes = (gene.strip("()") for gene in _BETWEEN_GENES.split(field))
+    genes = (_COPIES.sub("", gene).strip("()") for gene in _BETWEEN_GENES.split(field))
     return [gene for gene in genes if gene not in _NO_GENE]
 
 
