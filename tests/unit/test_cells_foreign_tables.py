@@ -442,6 +442,19 @@ def test_a_cell_without_a_label_is_dropped(empty, tmp_path):
     assert len(cells) == 39 and set(cells["gene"]) == {"NTC", "AAA", "BBB"}
 
 
+@pytest.mark.parametrize(("n_without", "is_warned"), [(8, False), (12, True)])
+def test_many_cells_that_tables_say_too_little_of_are_a_warning(
+    n_without, is_warned, tmp_path, caplog
+):
+    elsewhere = cells_of(seed=1, plate="P9")
+    frame = pd.concat([cells_of(), elsewhere], ignore_index=True)
+    frame.loc[: n_without - 1, "gene"] = None
+    from_frame(frame, tmp_path)
+    warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    shown = [f"30 % of the cells are dropped: {n_without} without a guide or gene"]
+    assert warned == shown * is_warned
+
+
 # --- Stage ------------------------------------------------------------------------------------
 
 

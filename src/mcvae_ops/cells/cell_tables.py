@@ -38,6 +38,15 @@ logger = logging.getLogger(__name__)
 MITOTIC = "mitotic"
 VALUES_PER_GROUP = 8 << 20
 """Numbers in a row group of the features (32 MB); blocks with fewer are joined together."""
+MOST_LOST = 0.2
+"""Share of the cells above which a warning says that they are dropped, unless that is `MEANT`."""
+MEANT = {
+    OTHER_TILES,
+    "of other plates or wells",
+    "shown better by another tile",
+    "listed twice",
+    "listed twice in several stages",  # counted among those
+}
 CELL_COLUMNS = [
     "cell_id",
     "plate",
@@ -100,6 +109,7 @@ def split_cells(
     for (plate, names), *paths in zip(screen["plates"].items(), cells, features, strict=True):
         _write(wells.join_plate(plate, names, progress), paths)
     check_batches(wells.counts, screen["batch"])
+    wells.say_dropped()
     wells.check_matches()
     listed = wells.list_features(partitioner.described)
     write_csv(listed, feature_list, "%.4g")
@@ -219,13 +229,7 @@ class _Wells:
         self.seen = sum((part.seen for part in parts), Counter())
         self.labels = labels_of(parts, screen)
         self.mitotic = mitotic_stages(parts, screen["mitotic"])
-        dropped = sum((part.dropped for part in parts), Counter())
-        for reason, n in sorted(dropped.items()):
-            logger.info("%d cells dropped: %s", n, reason)
-        if n := dropped[OTHER_TILES]:
-            n_all, tiles = self.seen.total(), screen["tiles"]
-            logger.warning("%d of the %d cells in the tables lie in tiles that screen.tiles (%s) "
-                           "does not name: left out", n, n_all, tiles)  # fmt: skip
+        self.dropped = sum((part.dropped for part in parts), Counter())
         self.tables = tables
         self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))
@@ -264,6 +268,7 @@ class _Wells:
                 yield rows.select(self.written), self._features_of(rows)
         self.counts[plate, well] = n_controls, n_cells - n_controls
         dropped["shown better by another tile"] = len(shown_elsewhere)
+        self.dropped += dropped
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
         logger.info("%s/%s: %d cells; dropped: %s", plate, well, n_cells, reasons or "none")
         if n := dropped["listed twice in several stages"]:
@@ -278,6 +283,21 @@ class _Wells:
         self.variance.add(features)
         names = ["cell_id", *(column for _, column in self.features)]
         return pa.table([cells["cell_id"], *np.ascontiguousarray(features.T)], names)
+
+    def say_dropped(self) -> None:
+        """Say how many cells are dropped and why; warn if the tables say too little of many."""
+        for reason, n in sorted(self.dropped.items()):
+            logger.info("%d cells dropped: %s", n, reason)
+        if n := self.dropped[OTHER_TILES]:
+            n_all, tiles = self.seen.total(), self.screen["tiles"]
+            logger.warning("%d of the %d cells in the tables lie in tiles that screen.tiles (%s) "
+                           "does not name: left out", n, n_all, tiles)  # fmt: skip
+        lost = {reason: n for reason, n in self.dropped.items() if n and reason not in MEANT}
+        n_lost = sum(lost.values())
+        share = n_lost / max(1, n_lost + sum(map(sum, self.counts.values())))
+        if share > MOST_LOST:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in lost.items())
+            logger.warning("%.0f %% of the cells are dropped: %s", 100 * share, reasons)
 
     def check_matches(self) -> None:
         """Raise an `InputError` if a further table has a row of no cell; say how many it lacks."""
