@@ -106,7 +106,11 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "look 2,000 cells cropped, 6.5% dropped",
         "look 168 tiles, 1.2% could not be used",
         "good NTC cells share the wells",
-        "5 hits may be effects of density or place alone",
+        "bad Train again: the salient space of a model holds next to nothing.",
+        "look 5 hits may be effects of density or place alone",
+        "and 4 more",
+        "warnings 10",
+        "bad cVAE, seed 0: the salient space is dead",
         "GENE0 : a phenotype that NTC cells do not show; most altered (robust z): mean DNA +2.3, "
         "texture of alpha-tubulin at 3 px: contrast −1.5; q = 0.001; 3 of 4 guides show it alone",
     ):
@@ -234,11 +238,11 @@ def test_known_shifts_that_hold_raise_no_warning_and_others_name_their_cause():
                           "error_px": [0.1, 0.2, 9.0], "confidence": [0.9, 0.9, 0.1]})  # fmt: skip
     assert quality_checks.known_shift_warnings(sound) == []
     apart = quality_checks.known_shift_warnings(sound.assign(error_px=3.0))
-    assert len(apart) == 1 and "recorded in one file, but 3.0 px apart" in apart[0]
+    assert len(apart) == 1 and "recorded in one file, but 3.0 px apart" in apart[0].words
     unsure = sound.assign(confidence=0.1)
     assert quality_checks.known_shift_warnings(unsure) == []
     unsure = quality_checks.known_shift_warnings(unsure.assign(check="planted shift"))
-    assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0]
+    assert len(unsure) == 1 and "only 0 of 3 known shifts" in unsure[0].words
 
 
 @pytest.mark.parametrize(
@@ -257,7 +261,8 @@ def test_a_sound_training_raises_no_warning_and_one_that_still_improves_is_named
         | sound
         for seed in range(3)
     ]
-    assert quality_checks.training_warnings(pd.DataFrame(rows)) == said
+    warnings = quality_checks.training_warnings(pd.DataFrame(rows))
+    assert [(warning.grade, warning.words) for warning in warnings] == [("look", w) for w in said]
 
 
 def arrayed(genes_of: dict[str, str]) -> pa.Table:
@@ -279,4 +284,4 @@ def arrayed(genes_of: dict[str, str]) -> pa.Table:
 )
 def test_confounded_wells_are_said(wells, said):
     warnings = quality_checks.confounding_warnings(arrayed(wells), ["plate"])
-    assert said in warnings[0] if said else warnings == []
+    assert said in warnings[0].words if said else warnings == []

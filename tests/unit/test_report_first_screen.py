@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mcvae_ops.report import first_screen
+from mcvae_ops.report.notices import Notice, worst_first
 
 
 @pytest.mark.parametrize(("value", "grade"), [(0.05, "good"), (0.06, "look"), (0.6, "bad")])
@@ -47,16 +48,22 @@ def test_data_are_as_good_as_their_numbers(n_dropped, n_failed, auroc, confounde
     assert len(without) == 3
 
 
-def test_steps_come_from_hits_and_warnings():
+def test_steps_come_from_hits_and_warnings_the_gravest_first_and_each_once():
     hits = pd.DataFrame({"is_hit": [True, True], "survives_confounders": [True, False]})
-    steps = first_screen.next_steps(hits, ["Train longer."], [])
-    assert steps[0].startswith("1 hit may be") and steps[1] == "Train longer."
-    none = first_screen.next_steps(hits.assign(is_hit=False), [], [])
-    assert len(none) == 1 and none[0].startswith("There is no hit")
-    (wells,) = first_screen.next_steps(hits.assign(is_hit=False), [], ["confounded"])
-    assert "more wells of each gene" in wells
-    many = first_screen.next_steps(None, [str(k) for k in range(20)], [])
-    assert len(many) == first_screen.NEXT
+    dead = Notice("bad", "cVAE: s is dead", "Train again.", "#training")
+    tiles = [Notice("look", f"plate {k}", "Look at tiles.", "#alignment") for k in range(2)]
+    steps = first_screen.next_steps(hits, worst_first([*tiles, dead]), [])
+    assert [(step.grade, step.words[:10], step.link) for step in steps] == [
+        ("bad", "Train agai", "#training"),
+        ("look", "1 hit may ", "#hits"),
+        ("look", "Look at ti", "#alignment"),
+    ]
+    (none,) = first_screen.next_steps(hits.assign(is_hit=False), [], [])
+    assert none.words.startswith("There is no hit")
+    (wells,) = first_screen.next_steps(hits.assign(is_hit=False), [], [dead])
+    assert "more wells of each gene" in wells.words
+    many = [Notice("look", "", str(k)) for k in range(20)]
+    assert len(first_screen.next_steps(None, many, [])) == 20  # none is cut
 
 
 def test_a_sentence_says_what_a_hit_does_and_what_is_counted():

@@ -21,6 +21,7 @@ from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, writ
 from mcvae_ops.report import first_screen, quality_checks, representations
 from mcvae_ops.report.altered_words import altered_words
 from mcvae_ops.report.hit_columns import alone_in_words, json_numbers
+from mcvae_ops.report.notices import Notice, worst_first
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
 from mcvae_ops.report.templates import count, environment, plain
 from mcvae_ops.report.timings import read_timings
@@ -293,15 +294,18 @@ def report(
             quality["warnings"] = quality_checks.position_warnings(y_px) + quality["warnings"]
         quality["warnings"] = confounded + quality["warnings"]
     lists = pd.read_csv(matched, sep="\t", keep_default_na=False)
-    quality["warnings"] += [warning for warning in lists["warning"] if warning]
+    step = "Check the names in the lists of genes: many are unknown here."
+    quality["warnings"] += [
+        Notice("look", warning, step, "#lists") for warning in lists["warning"] if warning
+    ]
+    quality["warnings"] = worst_first(quality["warnings"])
     is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
     verdicts = tested.loc[~is_part, "verdict"].value_counts()
     facts["claims"] = ", ".join(
         f"{word}: {verdicts[word]}" for word in VERDICTS if word in verdicts
     )
-    facts["warnings"] = str(len(quality["warnings"]) or "none")
     for warning in quality["warnings"]:
-        logger.warning("%s", warning)
+        logger.warning("%s", warning.words)
     compared = {
         Path(path).stem: _records(compare_with_paper(Path(path).stem, pd.read_csv(path)))
         for path in data
@@ -339,7 +343,8 @@ def report(
             answers=answers,
             first_hits=shown,
             representations=representations.comparison(benchmarks, main_model),
-            next_steps=first_screen.next_steps(found, quality["warnings"], confounded),
+            steps=first_screen.next_steps(found, quality["warnings"], confounded),
+            n_shown_steps=first_screen.NEXT,
             hits=hits_summary(found) if found is not None else None,
             figures=figure_blocks(figures, data, captions, screen["words"]),
             origin="embeddings that others made" if index else "published profiles",

@@ -18,12 +18,13 @@ from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import choose
 from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
+from mcvae_ops.report.notices import Notice
 
 FIRST_HITS = 10
 ALTERED = 2  # features that a sentence names
 CROPS = 4  # of cells, and as many of controls, beside a hit
 GAP_PX = 6  # between both
-NEXT = 6  # steps that are shown
+NEXT = 6  # steps that are shown at once
 GRADES = ("good", "look", "bad")
 # What is above the first limit is worth a look, above the second bad.
 DROPPED = (0.05, 0.5)  # share of the cells
@@ -60,7 +61,7 @@ def data_answers(
     alignment: pd.DataFrame | None,
     covariates: pd.DataFrame | None,
     main_model: str,
-    confounded: Sequence[str],
+    confounded: Sequence[Notice],
 ) -> list[Answer]:
     """Return whether cells, tiles, batches and controls of a run are good.
 
@@ -110,39 +111,42 @@ def data_answers(
 
 
 def next_steps(
-    hits: pd.DataFrame | None, warnings: Sequence[str], confounded: Sequence[str]
-) -> list[str]:
-    """Return what the hits and the warnings suggest to do, at most `NEXT` steps.
+    hits: pd.DataFrame | None, warnings: Sequence[Notice], confounded: Sequence[Notice]
+) -> list[Answer]:
+    """Return what the hits and the warnings suggest to do, each step once, the gravest first.
 
     Parameters
     ----------
     hits
         The table of hits, if there is one.
     warnings
-        The warnings of the report.
+        The warnings of the report, the gravest first.
     confounded
         Those that perturbation and well are confounded.
     """
-    steps = []
-    if hits is not None:
-        found = hits[hits["is_hit"]]
-        alone = int((~found["survives_confounders"]).sum())
-        if found.empty and confounded:
-            steps.append(
-                "There is no hit: whole wells are exchanged, so more wells of each gene would find "
-                "some, more cells of a well would not."
-            )
-        elif found.empty:
-            steps.append(
-                "There is no hit: figure S5 says whether more cells of each gene would find some."
-            )
-        if alone:
-            steps.append(
-                f"{style.counted(alone, 'hits')} may be effects of density or place alone: "
-                "look at the column survives_confounders of hits.tsv before you follow them."
-            )
-    steps += warnings
-    return steps[:NEXT]
+    steps = {
+        notice.step: Answer(notice.grade, notice.step, notice.link) for notice in warnings[::-1]
+    }
+    steps = list(steps.values())[::-1]
+    if hits is None:
+        return steps
+    found = hits[hits["is_hit"]]
+    alone = int((~found["survives_confounders"]).sum())
+    words = ""
+    if found.empty and confounded:
+        words = (
+            "There is no hit: whole wells are exchanged, so more wells of each gene would find "
+            "some, more cells of a well would not."
+        )
+    elif found.empty:
+        words = "There is no hit: figure S5 says whether more cells of each gene would find some."
+    elif alone:
+        words = (
+            f"{style.counted(alone, 'hits')} may be effects of density or place alone (no in the "
+            "column alone): look at them before you follow them."
+        )
+    n_bad = sum(step.grade == "bad" for step in steps)
+    return steps[:n_bad] + ([Answer("look", words, "#hits")] if words else []) + steps[n_bad:]
 
 
 def first_hits(

@@ -9,14 +9,27 @@ import pyarrow as pa
 from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.files import with_text
+from mcvae_ops.report.notices import Notice
 from mcvae_ops.training.diagnostics import salient_warnings
 from mcvae_ops.training.leaks import leak_warnings
 
 # More than these shares lead to a warning.
 MOST_CONSENSUS = 0.25  # share of tiles that take the shift of their plate
 MOST_DROPPED = 0.05  # share of cells
+BAD_DROPPED = 0.5
+MOST_FAILED = 0.2  # share of tiles
 MOST_WRONG = 0.05  # share of the known shifts of a channel
 WRONG_PX = 0.5  # error above which a known shift is measured wrongly
+# What to do about the problems of `salient_warnings` and `leak_warnings`.
+TRAIN_AGAIN = {
+    "salient_is_dead": "Train again: the salient space of a model holds next to nothing.",
+    "controls_leak": "Train again: a salient space does not tell perturbed cells from controls.",
+    "background_is_empty": "Train again: the background space of a model holds next to nothing.",
+}
+READ_WITH_CARE = {
+    "background": "Do not read the background as free of what perturbations do.",
+    "salient": "Do not read all of the salient space as effects: it knows batch or place, too.",
+}
 LEAST_SURE = 0.5  # confidence below which a shift is not measured reliably
 
 
@@ -48,7 +61,7 @@ def alignment_summary(alignment: pd.DataFrame) -> pd.DataFrame:
     return summary.reset_index()
 
 
-def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[str]:
+def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[Notice]:
     """Return what follows where no well holds both control and perturbed cells.
 
     Parameters
@@ -66,7 +79,7 @@ def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[str]:
     targeting = table[~table["is_ntc"]]
     n_wells = targeting.groupby("gene").size()
     n_single, n_controls = int((n_wells == 1).sum()), int(table["is_ntc"].sum())
-    return [
+    said = (
         "Perturbation and well are confounded: control cells stand in wells of their own "
         f"({n_controls} of {style.counted(len(arms), 'wells')}), and {n_single} of "
         f"{style.counted(len(n_wells), 'genes')} stand in one well alone. Whatever differs between "
@@ -79,7 +92,9 @@ def confounding_warnings(cells: pa.Table, batch: Sequence[str]) -> list[str]:
         "values (guides, hits) come from the exchange of whole wells, which needs several wells "
         "of a gene and of NTC to find anything. Held-out cells come from the wells of the training "
         "cells; split.by: well holds out whole wells.",
-    ]
+    )
+    step = "Read an effect of a gene as one of its wells, unless several wells agree."
+    return [Notice("bad", words, step) for words in said]
 
 
 def tile_fact(alignment: pd.DataFrame) -> str:
@@ -95,38 +110,44 @@ def _tiles(alignment: pd.DataFrame) -> pd.DataFrame:
     return alignment.drop_duplicates(["plate", "well", "tile"])
 
 
-def alignment_warnings(alignment: pd.DataFrame) -> list[str]:
+def alignment_warnings(alignment: pd.DataFrame) -> list[Notice]:
     """Return warnings on the alignment."""
     warnings = []
     failed = _tiles(alignment[~alignment["passed"].astype(bool)])
     if len(failed):
         reasons = ", ".join(f"{n} × {why}" for why, n in failed["reason"].value_counts().items())
         n_tiles = len(_tiles(alignment))
-        warnings.append(f"{len(failed)} of {n_tiles} tiles could not be used: {reasons}.")
+        words = f"{len(failed)} of {n_tiles} tiles could not be used: {reasons}."
+        grade = "bad" if len(failed) > MOST_FAILED * n_tiles else "look"
+        warnings.append(Notice(grade, words, "Look at the tiles that could not be used."))
     for row in alignment_summary(alignment).itertuples():
         moved = row.measured + row.consensus
         if moved and row.consensus / moved > MOST_CONSENSUS:
-            warnings.append(
+            words = (
                 f"Plate {row.plate}, channel {row.channel}: the shift of {row.consensus} of "
                 f"{moved} tiles could not be measured reliably, so the shift of the plate was "
                 "used; look at some of these tiles."
             )
+            step = f"Look at some tiles of channel {row.channel}: many took the usual shift."
+            warnings.append(Notice("look", words, step, "#alignment"))
     return warnings
 
 
-def position_warnings(y_px: pa.ChunkedArray) -> list[str]:
+def position_warnings(y_px: pa.ChunkedArray) -> list[Notice]:
     """Return a warning if crops or embeddings came without the positions of their cells."""
     if np.isfinite(y_px.to_numpy()).any():
         return []
-    return [
+    words = (
         "Cells came without positions: how dense they lie, and where in their field, is not "
         "known. Effects of density or place cannot be told from others; the checks of hits "
         "against them (survives_confounders) and the shortcut position say nothing, and the "
         "shortcut density knows the cells of the tile alone."
-    ]
+    )
+    step = "Give the positions of the cells: without them, any hit may be one of density or place."
+    return [Notice("bad", words, step)]
 
 
-def known_shift_warnings(checks: pd.DataFrame) -> list[str]:
+def known_shift_warnings(checks: pd.DataFrame) -> list[Notice]:
     """Return warnings on known shifts that were measured wrongly.
 
     Parameters
@@ -141,26 +162,28 @@ def known_shift_warnings(checks: pd.DataFrame) -> list[str]:
     ):
         sure = rows[rows["confidence"] >= LEAST_SURE]
         wrong = sure[sure["error_px"] > WRONG_PX]
-        name = f"Plate {plate}, channel {channel} on {against}"
+        name, words = f"Plate {plate}, channel {channel} on {against}", []
         if len(sure) < len(rows) / 2:
             # Channels of one file are never measured on one another, save as this check.
             if check == "one file":
                 continue
-            warnings.append(
+            words.append(
                 f"{name}: only {len(sure)} of {len(rows)} known shifts could be measured reliably, "
                 "so these two stains may be too different to align; see alignment.measure."
             )
         elif len(wrong) > MOST_WRONG * len(sure) and check == "one file":
-            warnings.append(
+            words.append(
                 f"{name}: recorded in one file, but {wrong['error_px'].median():.1f} px apart; "
                 "check screen.channels, or measure this channel too (alignment.measure)."
             )
         elif len(wrong) > MOST_WRONG * len(sure):
-            warnings.append(
+            words.append(
                 f"{name}: {len(wrong)} of {len(sure)} known shifts applied to tiles of this run "
                 f"were measured with an error above {WRONG_PX} px; check the alignment of this "
                 "channel before you use it (alignment.method, alignment.binning)."
             )
+        step = f"Check the alignment of channel {channel} before you use it."
+        warnings += [Notice("bad", said, step, "#alignment") for said in words]
     return warnings
 
 
@@ -170,13 +193,15 @@ def dropped_summary(dropped: pd.DataFrame) -> pd.DataFrame:
     return summary.sort_values("cells", ascending=False).reset_index()
 
 
-def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[str]:
+def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[Notice]:
     """Return a warning if many cells were dropped."""
     n_dropped = int(dropped["n_cells"].sum())
     share = n_dropped / max(n_dropped + n_kept, 1)
     if share <= MOST_DROPPED:
         return []
-    return [f"{share:.1%} of the cells were dropped ({n_dropped:,}); the reasons are below."]
+    words = f"{share:.1%} of the cells were dropped ({n_dropped:,}); the reasons are below."
+    grade = "bad" if share > BAD_DROPPED else "look"
+    return [Notice(grade, words, "Read why cells were dropped.", "#dropped")]
 
 
 def feature_summary(columns: pd.DataFrame) -> pd.DataFrame:
@@ -199,17 +224,19 @@ def feature_summary(columns: pd.DataFrame) -> pd.DataFrame:
     return order.drop(columns="is_last")
 
 
-def feature_warnings(columns: pd.DataFrame) -> list[str]:
+def feature_warnings(columns: pd.DataFrame) -> list[Notice]:
     """Return a warning if features tell the well instead of the cell."""
     telling = columns.loc[columns["variance_between_wells"] >= TELLS_WELL, "column"]
     if telling.empty:
         return []
     verb = "tells" if len(telling) == 1 else "tell"
-    return [
+    words = (
         f"{style.counted(len(telling), 'features')} {verb} the well, not the cell (at least "
         f"{TELLS_WELL:.0%} of their variance lies between wells): {', '.join(telling[:10])}; name "
         "them in screen.not_features if they measure no cell."
-    ]
+    )
+    step = "Leave out the features that tell the well, if they measure no cell."
+    return [Notice("look", words, step, "#columns")]
 
 
 def best_validations(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -268,27 +295,32 @@ def _training(training) -> str:
     return f"{style.model_name(training.model)}, seed {training.seed}"
 
 
-def training_warnings(summary: pd.DataFrame) -> list[str]:
+def training_warnings(summary: pd.DataFrame) -> list[Notice]:
     """Return warnings on trainings, from `training_summary`."""
     warnings = []
     unfinished = summary[summary["step"] == summary["last_step"]]
     if len(unfinished):
         named = "; ".join(_training(training) for training in unfinished.itertuples())
         names = "All trainings" if len(unfinished) == len(summary) else named
-        warnings.append(f"{names}: the last validation was the best; more epochs may help.")
+        words = f"{names}: the last validation was the best; more epochs may help."
+        warnings.append(Notice("look", words, "Train for more epochs.", "#training"))
     found: dict[str, dict[str, str]] = {}
     for training in summary.itertuples():
         values = training._asdict()
         for problem, sentence in (salient_warnings(values) | leak_warnings(values)).items():
             found.setdefault(problem, {})[_training(training)] = sentence
-    for sentences in found.values():
+    for problem, sentences in found.items():
         (first, sentence), *others = sentences.items()
         same = f" The same of {'; '.join(name for name, _ in others)}." if others else ""
-        warnings.append(f"{first}: {sentence}.{same}")
+        grade = "bad" if problem in TRAIN_AGAIN else "look"
+        step = TRAIN_AGAIN.get(problem) or READ_WITH_CARE[problem.partition("_")[0]]
+        warnings.append(Notice(grade, f"{first}: {sentence}.{same}", step, "#training"))
     n_seeds = summary.groupby("model")["seed"].nunique().min()
     if n_seeds < 3:
-        warnings.append(
+        words = (
             f"Models were trained with {n_seeds} seed{'s' if n_seeds > 1 else ''}: differences "
             "between models may be differences between trainings. Use three seeds or more."
         )
+        step = "Train three seeds or more before you compare models."
+        warnings.append(Notice("look", words, step, "#training"))
     return warnings
