@@ -12,6 +12,7 @@ import pytest
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import hits_summary, report
 from mcvae_ops.report.paper_comparison import compare_with_paper
+from mcvae_ops.report.templates import number
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.workflow.panels import PANELS
 from tests.conftest import OUTPUT
@@ -91,7 +92,7 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "channel AF750: the shift of 28 of 84 tiles could not be measured reliably",
         "cVAE, seed 0: the salient space is dead: s saves 4.0 nats per perturbed cell and costs",
         "waiting tiles per minibatch",
-        "1,234 0.020 58.0 8.000",
+        "1,234 0.020 58 8",
         "A594 on DAPI: 2 of 5 known shifts applied to tiles of this run were measured",
         "Models were trained with 1 seed:",
         "6.5% of the cells were dropped (138)",
@@ -171,6 +172,7 @@ def test_hits_that_are_doses_stand_beside_crops_of_all_doses(inputs, tmp_path):
 def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     page = write(inputs, tmp_path / "report.html")
     assert page.count(' src="data:image/png;base64,') == len(DRAWN)
+    assert all("." not in alt for alt in re.findall('alt="Figure ([^"]*)"', page))  # one sentence
     assert page.count(' src="data:image/webp;base64,') == 2  # the hits that have a picture
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "<script src" not in page and "@import" not in page
@@ -223,6 +225,13 @@ def test_lays_the_papers_numbers_beside_ours(shared, tmp_path):
     assert rows.loc["mcVAE, combined, recall", "theirs"] == pytest.approx(0.304, abs=1e-3)
     assert rows.loc["CellProfiler, combined, precision", "theirs"] == pytest.approx(0.071, abs=1e-3)
     assert len(rows) == 8
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(2e-5, "2.0e−05"), (0.001, "0.001"), (0, "0.000"), (-1.5, "−1.500")]
+)
+def test_small_numbers_are_not_said_to_be_none(value, said):
+    assert number(value) == said
 
 
 def test_timings_are_summed_by_rule(tmp_path):

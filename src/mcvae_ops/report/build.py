@@ -61,7 +61,7 @@ CLAIMS = {
 def figure_blocks(
     figures: Sequence[str], data: Sequence[str], captions: dict[str, str], words: dict
 ) -> list[dict]:
-    """Return panel, image as data URI, caption and file names of each figure.
+    """Return panel, image as data URI, title, caption and file names of each figure.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ def figure_blocks(
                 "panel": png.stem,
                 "image": f"data:image/png;base64,{image}",
                 "width_px": width_px,
+                "title": reworded(captions[png.stem], words).partition(". ")[0],
                 "caption": reworded(captions[png.stem], words),
                 "files": [f"{png.parent.name}/{png.stem}.{kind}" for kind in ("pdf", "svg", "png")]
                 + [f"{csv.parent.name}/{csv.name}"],

@@ -73,10 +73,10 @@ class Answer(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A number of the table, what it means in words, and whether no other is better."""
+    """A number of the table, its interval as text, and whether no other is better."""
 
     value: float
-    words: str
+    interval: str
     is_best: bool
 
 
@@ -116,7 +116,7 @@ def comparison(tables: Mapping[str, pd.DataFrame], main_model: str) -> dict | No
     -------
     ``words``, a sentence about the first question; ``heads``, (head, question) of each column;
     ``rows``, (name, cells) of each representation, best first, and of the best shortcut, where a
-    cell is its number, what it means in words and whether it is the best; or None without a score.
+    cell is its number, its interval and whether it is the best; or None without a score.
     """
     found = {question: answer(question, tables) for question in QUESTIONS}
     answers = {question.head: one for question, one in found.items() if one is not None}
@@ -147,8 +147,9 @@ def _shortcuts(scores: pd.DataFrame) -> pd.DataFrame:
 def _cell(scores: pd.DataFrame, name: str) -> Cell | None:
     if name not in scores.index:
         return None
-    words = f"{style.model_name(name)} {_number(scores.loc[name])}"
-    return Cell(scores.at[name, "value"], words, name == scores.index[0])
+    value, low, high = scores.loc[name, ["value", "low", "high"]]
+    interval = "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
+    return Cell(value, interval, name == scores.index[0])
 
 
 def _number(score: pd.Series) -> str:

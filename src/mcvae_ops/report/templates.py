@@ -13,13 +13,15 @@ def number(value: float) -> str:
     """Return a number as text for a table; NaN becomes empty text."""
     if pd.isna(value):
         return ""
+    if 0 < abs(value) < 0.0005:
+        return f"{value:.1e}".replace("-", "−")
     digits = 3 if abs(value) < 10 else 1 if abs(value) < 1000 else 0
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
 
 
 def count(value: float) -> str:
     """Return a whole number as text for a table; NaN becomes empty text."""
-    return "" if pd.isna(value) else f"{int(value):,}"
+    return "" if pd.isna(value) else f"{round(value):,}"
 
 
 def plain(name: str) -> str:
