@@ -91,6 +91,32 @@ def test_source_data_hold_what_is_drawn(drawn, tables):
     assert set(data["model"]) == {"vae", "cvae", "mcvae", "cellprofiler", "random"}
 
 
+def test_a_percentile_at_which_no_pair_is_similar_is_left_out(tables, tmp_path):
+    few = str(tmp_path / "complexes.parquet")  # of 72 genes, 1 % of all distances is one zero each
+    pd.read_parquet(tables["complexes"]).assign(n=72).to_parquet(few)
+    data = pd.read_csv(report_inputs.draw("fig2a", {"complexes": few}, tmp_path)["csv"])
+    assert data["level"].max() == 98
+
+
+def test_fig4e_lists_one_measure_at_several_angles_once(tables, tmp_path):
+    path = str(tmp_path / "features.parquet")
+    table = pd.read_parquet(tables["features"])
+    angle = table["metric"].isin(["robust_z", "n_batches"]) & table["level"].between(1, 4)
+    angles = "DAPI_Texture_Contrast_3_0" + table["level"].astype(int).sub(1).astype(str) + "_256"
+    table.assign(against=table["against"].mask(angle, angles)).to_parquet(path)
+    listed = pd.read_csv(report_inputs.draw("fig4e", {"features": path}, tmp_path)["csv"])
+    for _, of_group in listed.groupby("item"):
+        assert of_group["level"].tolist() == [1, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(("size_um", "words"), [(0.325, " Bar: 5 µm."), (None, "")])
+def test_a_bar_says_how_long_it_is(size_um, words):
+    axes = style.new_figure(2, 2).subplots()
+    axes.imshow(np.zeros((48, 48)))
+    assert style.scale_bar(axes, 48, size_um) == words
+    assert [np.ptp(line.get_xdata()) for line in axes.lines] == ([5 / 0.325] if size_um else [])
+
+
 def test_fig2c_holds_the_members_that_differ_in_priors_only(drawn):
     data = pd.read_csv(drawn["fig2c"]["csv"])
     assert set(data["model"]) == {"cvae", "cvae_prior_s", "cvae_prior_z", "mcvae"}

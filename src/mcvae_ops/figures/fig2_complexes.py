@@ -46,10 +46,9 @@ def fig2a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 def fig2b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw precision against recall of each space of the shown models, one column per model."""
     models = shown_models(settings)
-    spaces = {"combined": "all", "salient": "salient", "background": "background"}
+    spaces = ("combined", "salient", "background")
     columns = [
-        [(model, space, style.SPACE_COLOURS[space], name) for space, name in spaces.items()]
-        for model in models
+        [(model, space, style.SPACE_COLOURS[space], space) for space in spaces] for model in models
     ]
     title = f"Complexes recovered by the spaces of {style.model_names(models)}"
     curves = curves_of(published["curves"], ONE_MODEL)
@@ -140,7 +139,10 @@ def _curves(table: pd.DataFrame, where: str) -> pd.DataFrame:
         metric if bound == "value" else f"{metric}_{bound}" for bound, metric in wide.columns
     ]
     wide = wide.drop(columns=["chance_precision_low", "chance_precision_high"])
-    return wide.join(tidy.groupby(keys)[["n", "n_seeds"]].max()).reset_index()
+    wide = wide.join(tidy.groupby(keys)[["n", "n_seeds"]].max()).reset_index()
+    # The percentiles are those of the whole matrix of distances, with a zero per gene: where the
+    # zeros alone lie below, no pair is called similar, and a point would say nothing.
+    return wide[(1 - wide["level"] / 100) * (wide["n"] ** 2 - 1) >= wide["n"]]
 
 
 def _draw_curves(

@@ -118,15 +118,19 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 
 
 def _listed(features: pd.DataFrame, channels: list[dict]) -> pd.DataFrame:
-    """Return the first features of each group, with descriptions and strict intervals."""
+    """Return the first features of each group, with descriptions and strict intervals.
+
+    Of features with one description (one measure at several angles), the first one stands for all.
+    """
     table = choose(features, protocol="published", metric=["robust_z", "n_batches"])
     needed(table, "figure fig4e, table features")
     keys = ["item", "level", "against", "n"]
     wide = table.pivot(index=keys, columns="metric", values="value").reset_index()
-    wide = wide[wide["level"] <= LISTED]
+    wide = wide.assign(measures=[describe(name, channels) for name in wide["against"]])
+    same = wide["measures"].where(wide["measures"] != "", wide["against"])
+    wide = wide[~wide.assign(same=same).duplicated(["item", "same"])].groupby("item").head(LISTED)
     strict = choose(features, protocol="strict", metric="robust_z")
-    listed = wide.merge(strict[["item", "against", "low", "high"]], "left", ["item", "against"])
-    return listed.assign(measures=[describe(name, channels) for name in listed["against"]])
+    return wide.merge(strict[["item", "against", "low", "high"]], "left", ["item", "against"])
 
 
 def _groups(table: pd.DataFrame) -> dict[str, str]:

@@ -39,6 +39,7 @@ PAPER_COLUMNS = {
     "mitotic_index_percent": "mitotic_index_percent",
 }
 LABELLED = 8  # number of genes named in Fig. 5B
+STRONGEST = 5  # number of genes named in Fig. 5A
 
 
 def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -52,6 +53,11 @@ def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         _scatter(axes, x, y, here["is_mitotic_factor"])
         axes.axline((0, 0), slope=1, color=style.FAINT, lw=1, ls=":")
         axes.set(xlabel="log10 B (background norm)", ylabel="log10 S (salient norm)")
+    # Names avoid points, so the limits that all axes share must be final before names are placed.
+    for model, axes in places.items():
+        here = choose(points, model=model).sort_values("salient_norm", ascending=False)
+        where = np.log10(here[["background_norm", "salient_norm"]].to_numpy(float))
+        name_points(axes, where[:STRONGEST], here["gene"][:STRONGEST], where)
     note = (
         f"{_described(points)}. Norms are squared and divided by their mean over genes; "
         "dotted: S = B."

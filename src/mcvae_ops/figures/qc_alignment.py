@@ -83,6 +83,8 @@ def figqc3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         for j, (state, column) in enumerate(STATES.items()):
             axes = every.flat[2 * k + j]
             axes.imshow(overlay(rows, column), interpolation="nearest")
+            width_px = int(rows["x"].nunique())
+            bar = style.scale_bar(axes, width_px, settings["screen"]["pixel_size_um"])
             correlation = float(np.corrcoef(rows[column], rows["fixed_counts"])[0, 1])
             title = f"{plate}\n{moving} on {fixed}, {state} (r = {style.signed(correlation, 2)})"
             axes.set_title(title, fontsize=7.5)
@@ -90,7 +92,7 @@ def figqc3(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     note = (
         f"{style.counted(pixels['plate'].nunique(), 'plates')}, the middle of one tile each. "
         "Magenta: the shifted channel; green: the channel it is aligned to; white: both. r: "
-        "correlation of both over pixels."
+        f"correlation of both over pixels.{bar}"
     )
     style.finish(figure, "figqc3", "Channels before and after alignment", note)
     # The source data is a summary: the pixels themselves are in the table overlays.

@@ -15,7 +15,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import RUN, drawn, needed
 from mcvae_ops.screen import length_of
 
-ARMS = {True: "control (NTC)", False: "perturbed"}
+ARMS = {True: "control\n(NTC)", False: "perturbed"}
 GAP_PX = 1  # between two crops
 SHOWN = (0.5, 99.8)  # percentiles of a channel over all crops that are black and full colour
 
@@ -27,6 +27,7 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     arms = [arm for arm in ARMS if (pixels["is_ntc"] == arm).any()]
     figure = style.new_figure(9.0, 0.85 * len(channels) * len(arms) + 1.2)
     every = figure.subplots(len(channels) * len(arms), 1, squeeze=False)[:, 0]
+    width_px, size_um = int(pixels["x"].max()) + 1, settings["screen"]["pixel_size_um"]
     rows, shown = [(name, arm) for name in channels for arm in arms], []
     for axes, (name, arm) in zip(every, rows, strict=True):
         of_channel = pixels[pixels["channel"] == name]
@@ -40,10 +41,11 @@ def figqc4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         ramp = LinearSegmentedColormap.from_list(name, ["#000000", channels[name], "#FFFFFF"])
         style.bare(axes)
         axes.imshow(np.hstack(apart), cmap=ramp, vmin=low, vmax=max(high, low + 1))
+        bar = style.scale_bar(axes, width_px, size_um)
         axes.set_ylabel(f"{name}\n{ARMS[arm]}", fontsize=7.5, rotation=0, ha="right", va="center")
     n = style.counted(pixels["cell_id"].nunique(), "cells")
-    width = length_of(pixels["x"].max() + 1, settings["screen"]["pixel_size_um"])
-    note = f"{n} drawn at random; each crop is {width} wide; one scale per channel."
+    width = length_of(width_px, size_um)
+    note = f"{n} drawn at random; each crop is {width} wide; one scale per channel.{bar}"
     style.finish(figure, "figqc4", "Crops", note)
     return figure, drawn((RUN, pd.concat(shown)))
 

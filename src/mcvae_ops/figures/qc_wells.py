@@ -19,6 +19,7 @@ from mcvae_ops.screen import on_grid, well_grid
 
 GAP_TILES = 1
 MISSING = "#FFFFFF"
+LEAST_SCALE_PX = 1.0  # of Fig. QC1: smaller distances are no fault and look like none
 
 
 def figqc1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -30,7 +31,7 @@ def figqc1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     away = moved[["dy_px", "dx_px"]].to_numpy() - moved[["plate_dy_px", "plate_dx_px"]].to_numpy()
     moved["deviation_px"] = np.hypot(*away.T)
     plates, channels = moved["plate"].unique(), moved["channel"].unique()
-    top = max(float(moved["deviation_px"].quantile(0.99)), 0.1)
+    top = max(float(moved["deviation_px"].quantile(0.99)), LEAST_SCALE_PX)
     figure = style.new_figure(3.1 * len(channels) + 1.2, 2.6 * len(plates) + 1.2)
     every = figure.subplots(len(plates), len(channels), squeeze=False)
     for row, plate in zip(every, plates, strict=True):

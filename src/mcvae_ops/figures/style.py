@@ -18,6 +18,7 @@ from matplotlib.ticker import LogFormatter, LogFormatterMathtext, NullFormatter
 from mcvae_ops.embeddings.spaces import BASELINES, UNTRAINED
 from mcvae_ops.screen import reworded
 
+BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
 INK, FAINT, GRID = "#222222", "#5f6368", "#e3e5e8"
 # Okabe & Ito's palette, which stays distinct under colour blindness (jfly.uni-koeln.de/color).
 PALETTE = (
@@ -215,6 +216,32 @@ def bare(axes: Axes, title: str = "") -> None:
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def scale_bar(axes: Axes, width_px: int, pixel_size_um: float | None) -> str:
+    """Draw a bar of a round length at the lower left of an image.
+
+    Parameters
+    ----------
+    axes
+        Shows the image.
+    width_px
+        Of the image, or of the first of several; the bar is at most a third of it.
+    pixel_size_um
+        None if it is unknown: no bar is drawn.
+
+    Returns
+    -------
+    What the note of the figure says of it.
+    """
+    if not pixel_size_um:
+        return ""
+    longest_um = width_px * pixel_size_um / 3
+    length_um = max((um for um in BARS_UM if um <= longest_um), default=BARS_UM[0])
+    start, below = 0.06 * width_px, max(axes.get_ylim()) - 0.08 * width_px
+    end = start + length_um / pixel_size_um
+    axes.plot([start, end], [below] * 2, color="white", lw=2, solid_capstyle="butt")
+    return f" Bar: {length_um} µm."
 
 
 def counted(n: int, unit: str) -> str:

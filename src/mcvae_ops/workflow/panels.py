@@ -142,7 +142,7 @@ PANELS = {
         needs=("corum",),
         caption=(
             "The same as figure 2A for the spaces of the main model, and of each model that is "
-            "compared with it: salient, background, and both side by side (all)."
+            "compared with it: salient, background, and both side by side (combined)."
         ),
     ),
     "fig2c": Panel(
@@ -436,6 +436,7 @@ PANELS = {
     "figqc3": Panel(
         draw="qc_alignment:figqc3",
         tables=("overlays",),
+        settings=("screen",),
         needs=("shifts",),
         caption=(
             "The middle of one tile per plate, before and after alignment: the channel that is "
