@@ -102,7 +102,7 @@ def test_fig4e_lists_one_measure_at_several_angles_once(tables, tmp_path):
     path = str(tmp_path / "features.parquet")
     table = pd.read_parquet(tables["features"])
     angle = table["metric"].isin(["robust_z", "n_batches"]) & table["level"].between(1, 4)
-    angles = "DAPI_Texture_Contrast_3_0" + table["level"].astype(int).sub(1).astype(str) + "_256"
+    angles = "DAPI_Variance_3_0" + table["level"].astype(int).sub(1).astype(str) + "_256"
     table.assign(against=table["against"].mask(angle, angles)).to_parquet(path)
     listed = pd.read_csv(report_inputs.draw("fig4e", {"features": path}, tmp_path)["csv"])
     for _, of_group in listed.groupby("item"):
@@ -115,6 +115,18 @@ def test_a_bar_says_how_long_it_is(size_um, words):
     axes.imshow(np.zeros((48, 48)))
     assert style.scale_bar(axes, 48, size_um) == words
     assert [np.ptp(line.get_xdata()) for line in axes.lines] == ([5 / 0.325] if size_um else [])
+
+
+def test_two_seeds_are_dots_and_no_interval(drawn, tables, tmp_path):
+    data = pd.read_csv(drawn["fig3b"]["csv"])
+    dots = data[data["seed"].notna()]
+    assert set(dots["seed"]) == {0, 1} and set(dots["protocol"]) == {"strict"}
+    assert b"Small dots: the seeds" in Path(drawn["fig3b"]["svg"]).read_bytes()
+    one = str(tmp_path / "covariates.parquet")
+    table = pd.read_parquet(tables["covariates"])
+    table[table["seed"] == 0].to_parquet(one)
+    data = pd.read_csv(report_inputs.draw("fig3b", {"covariates": one}, tmp_path)["csv"])
+    assert "seed" not in data or data["seed"].isna().all()
 
 
 def test_fig2c_holds_the_members_that_differ_in_priors_only(drawn):

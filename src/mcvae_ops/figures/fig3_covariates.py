@@ -43,6 +43,7 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     # Rows with a batch in `against` are estimates of single batches; the figure shows the median.
     table = choose(tables["covariates"], metric=list(METRICS), against="")
     estimates = needed(average_seeds(table, KEYS), "figure fig3b, table covariates")
+    seeds = _seeds_shown(table, estimates)
     paper = covariates_of(published["covariates"], models[0])
     covariates = {item: name for item, name in COVARIATES.items() if item in set(estimates["item"])}
     figure, places = facets(METRICS, models)
@@ -50,7 +51,8 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         series = [(model, space) for space in ("salient", "background", "combined")]
         series.append(("cellprofiler", "combined"))
         of_metric = choose(estimates, metric=metric)
-        _draw_bars(axes, of_metric, choose(paper, metric=metric), series, list(covariates))
+        bars = (of_metric, choose(seeds, metric=metric), choose(paper, metric=metric))
+        _draw_bars(axes, *bars, series, list(covariates))
         _draw_baselines(axes, of_metric, list(covariates))
         axes.set(ylim=(0, 1.02))
         axes.set_xticks(range(len(covariates)), covariates.values())
@@ -71,10 +73,18 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
         f"sides), {_count(table, 'all')} cells, {_intervals(table)}; "
         f"circles: the same fits on {_count(table, 'test')} cells that the model was not trained "
-        "on. Baselines: strict protocol." + _left_out(COVARIATES.keys() - covariates)
+        "on. Baselines: strict protocol."
+        + (" Small dots: the seeds, where two give no useful interval." if len(seeds) else "")
+        + _left_out(COVARIATES.keys() - covariates)
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
-    return figure, drawn((RUN, estimates), (PAPER, paper))
+    return figure, drawn((RUN, estimates), (RUN, seeds), (PAPER, paper))
+
+
+def _seeds_shown(table: pd.DataFrame, estimates: pd.DataFrame) -> pd.DataFrame:
+    """Return the strict values of each seed where two seeds would give too wide an interval."""
+    of_two = estimates.loc[(estimates["n_seeds"] == 2) & (estimates["protocol"] == "strict"), KEYS]
+    return table[table["seed"] != OVER_SEEDS].merge(of_two)[[*KEYS, "seed", "value"]]
 
 
 def _count(table: pd.DataFrame, cells: str) -> str:
@@ -98,11 +108,17 @@ def _left_out(covariates: set[str]) -> str:
 
 
 def _draw_bars(
-    axes: Axes, estimates: pd.DataFrame, paper: pd.DataFrame, series: list, covariates: list[str]
+    axes: Axes,
+    estimates: pd.DataFrame,
+    seeds: pd.DataFrame,
+    paper: pd.DataFrame,
+    series: list,
+    covariates: list[str],
 ) -> None:
     for i, (model, space) in enumerate(series):
         colour = style.space_colour(model, space)
         mine = choose(estimates, model=model, space=space)
+        of_seeds = choose(seeds, model=model, space=space)
         theirs = choose(paper, model=model, space=space)
         axes.bar(0, 0, color=colour, alpha=0.8, label=style.space_name(model, space))
         for x, item in enumerate(covariates):
@@ -111,7 +127,10 @@ def _draw_bars(
                 axes.bar(place, row.value, 0.9 * WIDTH, color=colour, alpha=0.8)
             for row in choose(mine, item=item, protocol="strict").itertuples():
                 aside = place + MARKERS[row.cells][1] * WIDTH
-                axes.plot([aside] * 2, [row.low, row.high], color=style.INK, lw=1)
+                dots = choose(of_seeds, item=item, cells=row.cells)["value"]
+                axes.plot([aside] * len(dots), dots, ".", color=style.INK, ms=3)
+                if dots.empty:
+                    axes.plot([aside] * 2, [row.low, row.high], color=style.INK, lw=1)
                 axes.plot(
                     aside, row.value, MARKERS[row.cells][0], ms=4.2, mfc="white", mec=style.INK
                 )
