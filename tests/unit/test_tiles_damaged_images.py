@@ -6,10 +6,12 @@ import random
 import time
 
 import imagecodecs
+import numcodecs
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from zarr.codecs import BloscCodec
 
 from mcvae_ops.errors import TileError
 from mcvae_ops.screen import Channel
@@ -83,6 +85,30 @@ def test_a_mutated_file_is_a_tile_or_a_broken_tile(form, tmp_path):
         path.write_bytes(mutated(content, chance))
         outcomes.append(outcome(path, channels, z_planes))
     assert set(outcomes) == {"tile", "broken"}
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize(("byte", "value"), [(15, 70), (12, 0), (11, 255)])
+def test_a_chunk_whose_header_does_not_fit_it_is_a_broken_tile(zarr_format, byte, value, tmp_path):
+    """Blosc would read beyond its end, and the process die of it."""
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=zarr_format)
+    pixels = np.random.default_rng(0).integers(0, 4000, (1, SIZE, SIZE)).astype(np.uint16)
+    blosc = numcodecs.Blosc() if zarr_format == 2 else BloscCodec()
+    group.create_array("0", data=pixels, chunks=pixels.shape, compressors=blosc)
+    image = {"axes": [{"name": name} for name in "cyx"], "datasets": [{"path": "0"}]}
+    group.attrs["multiscales"] = [image]
+    channels = [Channel("c0", "g", 0)]
+    assert outcome(tmp_path / "a.zarr", channels, 1) == "tile"
+    files = [file for file in (tmp_path / "a.zarr/0").rglob("*") if file.is_file()]
+    (chunk,) = (file for file in files if not file.name.startswith((".z", "zarr")))
+    content = bytearray(chunk.read_bytes())
+    content[byte] = value
+    chunk.write_bytes(content)
+    with pytest.raises(TileError, match="Blosc's header says"):
+        read_tile({"g": tmp_path / "a.zarr"}, channels, 1, "max", SIZE)
+    chunk.write_bytes(content[:10])
+    with pytest.raises(TileError, match="shorter than the header of Blosc"):
+        read_tile({"g": tmp_path / "a.zarr"}, channels, 1, "max", SIZE)
 
 
 @pytest.mark.parametrize("compressor", ["blosc", "zstd", "shards"])

@@ -7,6 +7,7 @@ import zarr
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
+import mcvae_ops.archive.blosc  # noqa: F401 - chunks are checked from here on
 from mcvae_ops.archive.addresses import is_remote, local_path
 from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.remote_zarr import RemoteStore
