@@ -280,6 +280,13 @@ def test_a_pattern_that_chooses_nothing_is_said(tmp_path, caplog):
     }
 
 
+def test_a_table_without_features_gives_no_advice_on_patterns(tmp_path, caplog):
+    frame = cells_of().drop(columns=["area", "mean"])
+    with pytest.raises(InputError, match="no feature in the tables of cells"):
+        from_frame(frame, tmp_path)
+    assert "chooses no feature" not in caplog.text
+
+
 def test_a_feature_that_no_table_has_is_named(tmp_path):
     with pytest.raises(InputError) as caught:
         from_frame(cells_of(), tmp_path, screen={"features": ["area", "meen", "sum"]})

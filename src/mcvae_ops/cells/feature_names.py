@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 # pandas writes an index without a name, which is "" or "Unnamed: 0" later, and "...1" or X in R.
 BOOKKEEPING = {
     "index of the table": r"|__index_level_\d+__|Unnamed: ?\d+(?:\.\d+|_level_\d+)*|\.\.\.\d+"
-    r"|index|level_\d+",
+    r"|index|level_\d+|rn",
     "metadata": r"(?:.*_)?Metadata_.*",
     "of the image": r"(?:Image|ImageQuality|ModuleError)_.*|Group_(?:Index|Length|Number)"
     r"|Count_(?:Cells|Nuclei|Cytoplasm)|Ch",
@@ -219,7 +219,7 @@ def check_patterns(
     for pattern in features:
         against = [(name, reason) for reasons in tables for name, reason in reasons.items()
                    if is_like(name, [pattern])]  # fmt: skip
-        if against and all(reason for _, reason in against):
+        if pattern != "*" and against and all(reason for _, reason in against):
             shown = ", ".join(f"{name} ({reason})" for name, reason in against[:5])
             logger.warning(
                 "screen.features: %r chooses no feature, of %d columns: %s; a column of numbers "
