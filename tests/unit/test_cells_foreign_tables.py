@@ -475,6 +475,13 @@ def test_a_stage_comes_from_a_column_or_is_absent(tmp_path):
     assert cells["cell_cycle_stage"].isna().all()
 
 
+def test_cells_that_all_are_of_one_stage_are_a_warning(tmp_path, caplog):
+    write_table(cells_of(stage="interphase"), tmp_path / "cells.parquet")
+    cells, _, _ = enter(tmp_path, TABLE)
+    assert set(cells["cell_cycle_stage"]) == {"interphase"}
+    assert "no cell is mitotic (screen.mitotic): all are 'interphase' (40 cells)" in caplog.text
+
+
 def test_stages_are_mitotic_in_any_case_and_said(tmp_path, caplog):
     stages = np.array(["Mitotic", "Interphase"])[np.arange(40) // 30]
     write_table(cells_of(stage=stages), tmp_path / "cells.parquet")

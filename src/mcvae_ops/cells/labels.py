@@ -120,7 +120,8 @@ def mitotic_stages(parts: Sequence[Partition], patterns: Sequence[str]) -> list[
     Raises
     ------
     InputError
-        If cells have stages, and none of them is like a pattern.
+        If cells have several stages, and none of them is like a pattern. That all are of one stage
+        may be true of a few cells, and is a warning.
     """
     counts: Counter = Counter()
     for table in (rows for part in parts for rows in part.read_all(["stage"])):
@@ -130,6 +131,9 @@ def mitotic_stages(parts: Sequence[Partition], patterns: Sequence[str]) -> list[
     del counts[None]
     lower = [pattern.casefold() for pattern in patterns]
     mitotic = [stage for stage in counts if is_like(stage.casefold(), lower)]
+    if len(counts) == 1 and not mitotic:
+        logger.warning("no cell is mitotic (screen.mitotic): all are %s", _counted(counts))
+        return []
     if counts and not mitotic:
         raise InputError(
             where="configuration key screen.mitotic",
