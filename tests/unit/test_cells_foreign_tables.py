@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mcvae_ops.benchmarks.doses.dose_response import doses_of
 from mcvae_ops.cells.labels import _LIKE_CONTROL
 from mcvae_ops.errors import InputError
 from tests.helpers.cell_tables import cells_of, enter, write_table
@@ -390,6 +391,17 @@ def test_the_word_of_the_pipeline_is_no_gene(tmp_path):
     assert cells["is_ntc"].sum() == 20
 
 
+def test_a_dose_of_several_compounds_makes_a_guide_of_each(tmp_path):
+    """The expression that the message and the page advise, and the pattern that reads it."""
+    frame = cells_of().drop(columns="guide").assign(concentration=np.resize([0.5, 10], 40))
+    columns = {"guide": "{gene} {concentration}"}
+    write_table(frame, tmp_path / "cells.parquet")
+    cells, _, _ = enter(tmp_path, TABLE | {"columns": columns})
+    assert {"AAA 0.5", "AAA 10", "BBB 0.5", "BBB 10"} < set(cells["guide"])
+    doses = doses_of(cells["guide"], cells["is_ntc"].to_numpy(), " ([0-9.]+)$")
+    assert set(doses[~cells["is_ntc"]]) == {0.5, 10}
+
+
 def test_a_guide_stands_for_one_gene(tmp_path, caplog):
     frame = cells_of()
     frame.loc[frame["gene"].isin(["AAA", "BBB"]) & (frame.index < 10), "guide"] = "g1"
@@ -397,7 +409,8 @@ def test_a_guide_stands_for_one_gene(tmp_path, caplog):
         from_frame(frame, tmp_path)
     assert str(caught.value) == (
         "the tables of cells and labels: found 1 guides of several genes (g1: AAA, BBB), expected "
-        "one gene of each guide; correct the labels, or set screen.ambiguous_labels: drop to "
+        "one gene of each guide; correct the labels (a dose alone is no guide: columns.guide is "
+        '"{compound} {dose}" in the names of the table), or set screen.ambiguous_labels: drop to '
         "leave their cells out."
     )
     with caplog.at_level(logging.WARNING):
