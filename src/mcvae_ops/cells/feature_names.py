@@ -184,23 +184,23 @@ def _check_spaces(model: str, names: SpaceNames, reasons: Mapping[str, str | Non
         )
 
 
-def check_patterns(
-    tables: Sequence[dict[str, str | None]], features: Sequence[str], not_features: Sequence[str]
-) -> None:
+def check_patterns(tables: Sequence[dict[str, str | None]], screen: dict) -> None:
     """Say which patterns of the configuration choose nothing.
 
     Parameters
     ----------
     tables
         What `sort_columns` says of the columns of each table.
-    features, not_features
-        Patterns of the configuration.
+    screen
+        ``features``, ``not_features``; with ``spaces``, which are checked elsewhere, features are
+        no choice of the user.
 
     Raises
     ------
     InputError
         If ``screen.features`` names columns outright that no table has: all of them at once.
     """
+    features = [] if screen.get("spaces") else screen["features"]
     columns = list(dict.fromkeys(name for reasons in tables for name in reasons))
     if missing := [name for name in features if "*" not in name and name not in columns]:
         near = [n for name in missing for n in difflib.get_close_matches(name, columns, n=2)]
@@ -212,7 +212,7 @@ def check_patterns(
             + (" ..." if len(columns) > len(shown) else ""),
             fix="correct screen.features",
         )
-    for key, patterns in (("features", features), ("not_features", not_features)):
+    for key, patterns in (("features", features), ("not_features", screen["not_features"])):
         for pattern in patterns:
             if not any(is_like(name, [pattern]) for name in columns):
                 logger.warning("screen.%s: no column is like %r", key, pattern)

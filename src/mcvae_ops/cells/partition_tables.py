@@ -108,9 +108,7 @@ class TablePartitioner:
         self.tables, self.of_cells = joins_of(self.described)
         check_names(self.described, screen)
         self.placing = Placing(screen, needs_positions(self.described, screen))
-        reasons = [table.reasons for table in self.described]
-        features = [] if screen.get("spaces") else screen["features"]  # spaces have their own check
-        check_patterns(reasons, features, screen["not_features"])
+        check_patterns([table.reasons for table in self.described], screen)
         check_features([self.described[0], *self.of_cells], screen)
         self.lookups: list[Lookup] = []
 

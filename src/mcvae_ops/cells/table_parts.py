@@ -65,8 +65,7 @@ def list_feature_parts(
     if len(described) == len(entries):
         _, of_cells = joins_of(described)
         check_names(described, screen)
-        reasons = [table.reasons for table in described]
-        check_patterns(reasons, screen["features"], screen["not_features"])
+        check_patterns([table.reasons for table in described], screen)
         check_features([described[0], *of_cells], screen)
         features = [name for table in described for name in table.features]
         logger.info("%d columns that may be features", len(features))

@@ -24,6 +24,7 @@ snakemake                                                     # the simulated sc
 snakemake --configfile config/funk2022_pilot.yaml             # another screen instead
 snakemake --configfile config/config.yaml config/dcvae.yaml   # an overlay on a screen
 snakemake --configfile my.yaml --config commercial_use=true   # one key on the command line
+snakemake --config training='{epochs: 3}'                     # one key of a section
 ```
 
 | file | what it is |
