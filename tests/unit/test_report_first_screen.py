@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from mcvae_ops.report import first_screen
-from mcvae_ops.report.notices import Notice, worst_first
+from mcvae_ops.report.notices import DROPPED, Notice, graded, worst_first
 
 
 @pytest.mark.parametrize(("value", "grade"), [(0.05, "good"), (0.06, "look"), (0.6, "bad")])
 def test_grades(value, grade):
-    assert first_screen.graded(value, first_screen.DROPPED) == grade
+    assert graded(value, DROPPED) == grade
 
 
 def alignment(n_failed: int) -> pd.DataFrame:
@@ -58,6 +58,9 @@ def test_steps_come_from_hits_and_warnings_the_gravest_first_and_each_once():
         ("look", "1 hit may ", "#hits"),
         ("look", "Look at ti", "#alignment"),
     ]
+    mixed = [dead, *tiles, Notice("look", "VAE", "Train again.")]  # one step, of two grades
+    assert [step.grade for step in first_screen.next_steps(None, mixed, [])] == ["bad", "look"]
+    assert first_screen.next_steps(None, mixed, [])[0].words == "Train again."
     (none,) = first_screen.next_steps(hits.assign(is_hit=False), [], [])
     assert none.words.startswith("There is no hit")
     (wells,) = first_screen.next_steps(hits.assign(is_hit=False), [], [dead])

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.content import GZIP_START
 from mcvae_ops.errors import InputError
 
 Place = str | Path | BinaryIO
@@ -33,7 +34,6 @@ _LINE_BYTES = 1 << 20
 _LINES = 100  # of a table, that tell its dialect
 _FRACTION = re.compile(r'[\s"]*[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?[\s"]*')
 _NO_NUMBERS = [*pa_csv.ConvertOptions().null_values, " "]
-_GZIP = b"\x1f\x8b"
 _OBS_NAMES = "obs_names"
 _IN_LISTS, _IN_OBSM = "in a column of lists", "in an array of cells (obsm)"
 
@@ -275,10 +275,10 @@ def _uncompressed(place: Place) -> pa.NativeFile:
     """Open a file, or the beginning of an open one; its first bytes tell gzip, not its name."""
     if isinstance(place, str | Path):
         with open(place, "rb") as file:
-            is_packed = file.read(2) == _GZIP
+            is_packed = file.read(2) == GZIP_START
         return pa.input_stream(str(place), compression="gzip" if is_packed else None)
     place.seek(0)
-    is_packed = place.read(2) == _GZIP
+    is_packed = place.read(2) == GZIP_START
     place.seek(0)
     return pa.input_stream(place, compression="gzip" if is_packed else None)
 

@@ -18,18 +18,14 @@ from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import choose
 from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
-from mcvae_ops.report.notices import Notice
+from mcvae_ops.report.notices import DROPPED, FAILED, Notice, graded
 
 FIRST_HITS = 10
 ALTERED = 2  # features that a sentence names
 CROPS = 4  # of cells, and as many of controls, beside a hit
 GAP_PX = 6  # between both
 NEXT = 6  # steps that are shown at once
-GRADES = ("good", "look", "bad")
-# What is above the first limit is worth a look, above the second bad.
-DROPPED = (0.05, 0.5)  # share of the cells
-FAILED = (0.01, 0.2)  # share of the tiles
-BATCH_AUROC = (0.7, 0.9)  # with which control cells tell their batch; chance is 0.5
+BATCH_AUROC = (0.7, 0.9)  # with which control cells tell their batch; chance is 0.5; see `graded`
 
 
 class Answer(NamedTuple):
@@ -48,11 +44,6 @@ class Answer(NamedTuple):
     grade: str
     words: str
     link: str
-
-
-def graded(value: float, limits: tuple[float, float]) -> str:
-    """Return the grade of a value of which less is better."""
-    return GRADES[sum(value > limit for limit in limits)]
 
 
 def data_answers(
@@ -124,10 +115,10 @@ def next_steps(
     confounded
         Those that perturbation and well are confounded.
     """
-    steps = {
-        notice.step: Answer(notice.grade, notice.step, notice.link) for notice in warnings[::-1]
-    }
-    steps = list(steps.values())[::-1]
+    once: dict[str, Answer] = {}
+    for notice in warnings:
+        once.setdefault(notice.step, Answer(notice.grade, notice.step, notice.link))
+    steps = list(once.values())
     if hits is None:
         return steps
     found = hits[hits["is_hit"]]

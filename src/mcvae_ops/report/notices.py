@@ -3,6 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+GRADES = ("good", "look", "bad")
+# What is above the first limit is worth a look, above the second bad.
+DROPPED = (0.05, 0.5)  # share of the cells
+FAILED = (0.01, 0.2)  # share of the tiles
+
 
 class Notice(NamedTuple):
     """A warning.
@@ -23,6 +28,11 @@ class Notice(NamedTuple):
     words: str
     step: str
     link: str = "#quality"
+
+
+def graded(value: float, limits: tuple[float, float]) -> str:
+    """Return the grade of a value of which less is better."""
+    return GRADES[sum(value > limit for limit in limits)]
 
 
 def worst_first(notices: Sequence[Notice]) -> list[Notice]:

@@ -9,15 +9,12 @@ import pyarrow as pa
 from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.files import with_text
-from mcvae_ops.report.notices import Notice
+from mcvae_ops.report.notices import DROPPED, FAILED, Notice, graded
 from mcvae_ops.training.diagnostics import salient_warnings
 from mcvae_ops.training.leaks import leak_warnings
 
 # More than these shares lead to a warning.
 MOST_CONSENSUS = 0.25  # share of tiles that take the shift of their plate
-MOST_DROPPED = 0.05  # share of cells
-BAD_DROPPED = 0.5
-MOST_FAILED = 0.2  # share of tiles
 MOST_WRONG = 0.05  # share of the known shifts of a channel
 WRONG_PX = 0.5  # error above which a known shift is measured wrongly
 # What to do about the problems of `salient_warnings` and `leak_warnings`.
@@ -118,7 +115,7 @@ def alignment_warnings(alignment: pd.DataFrame) -> list[Notice]:
         reasons = ", ".join(f"{n} × {why}" for why, n in failed["reason"].value_counts().items())
         n_tiles = len(_tiles(alignment))
         words = f"{len(failed)} of {n_tiles} tiles could not be used: {reasons}."
-        grade = "bad" if len(failed) > MOST_FAILED * n_tiles else "look"
+        grade = "bad" if graded(len(failed) / n_tiles, FAILED) == "bad" else "look"
         warnings.append(Notice(grade, words, "Look at the tiles that could not be used."))
     for row in alignment_summary(alignment).itertuples():
         moved = row.measured + row.consensus
@@ -197,10 +194,9 @@ def dropped_warnings(dropped: pd.DataFrame, n_kept: int) -> list[Notice]:
     """Return a warning if many cells were dropped."""
     n_dropped = int(dropped["n_cells"].sum())
     share = n_dropped / max(n_dropped + n_kept, 1)
-    if share <= MOST_DROPPED:
+    if (grade := graded(share, DROPPED)) == "good":
         return []
     words = f"{share:.1%} of the cells were dropped ({n_dropped:,}); the reasons are below."
-    grade = "bad" if share > BAD_DROPPED else "look"
     return [Notice(grade, words, "Read why cells were dropped.", "#dropped")]
 
 

@@ -6,11 +6,11 @@ import zipfile
 import zlib
 from pathlib import PurePosixPath
 
-from mcvae_ops.archive.content import max_content, unpacked_bytes
+from mcvae_ops.archive.content import GZIP_START, max_content, unpacked_bytes
 from mcvae_ops.errors import InputError
 
 MOST_BYTES = 64 << 20  # of a list: each of its fields takes some 100 bytes of memory
-_ZIP, _GZIP, _OLD_EXCEL = b"PK", b"\x1f\x8b", b"\xd0\xcf\x11\xe0"
+_ZIP, _OLD_EXCEL = b"PK", b"\xd0\xcf\x11\xe0"
 _EXCEL_PART = "[Content_Types].xml"
 _NOTES = ("readme", "license", "licence", "changelog", "citation")
 # Damage shows in many ways; NotImplementedError: a method of compression that Python lacks.
@@ -40,7 +40,7 @@ def unpacked(content: bytes, where: str) -> bytes:
     max_bytes = min(max_content(len(content)), MOST_BYTES)
     if content.startswith(_ZIP):
         content = _from_zip(content, where)
-    if content.startswith(_GZIP):
+    if content.startswith(GZIP_START):
         try:
             content = unpacked_bytes(gzip.GzipFile(fileobj=io.BytesIO(content)), max_bytes)
         except _DAMAGE as error:
