@@ -42,6 +42,7 @@ def figs10(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     for axes in (left, right):
         axes.axvline(chance, color=style.FAINT, lw=1, ls=":")
         axes.set(xlabel="gene told from z (accuracy)")
+        axes.locator_params(axis="x", nbins=5)
     left.axhline(chance, color=style.FAINT, lw=1, ls=":")
     left.set(ylabel="gene told from s (accuracy)", title="separation and what s tells")
     right.set(ylabel="nats of a cell above the best", title="separation and reconstruction")
