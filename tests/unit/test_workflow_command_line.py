@@ -18,7 +18,9 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "config").mkdir()
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"  # as with --directory
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     return tmp_path
 
 
@@ -44,7 +46,7 @@ def here(tmp_path, monkeypatch):
         (
             ["--configfile", "config"],
             "--configfile config: found what cannot be read ([Errno 21] Is a directory: "
-            "'config'), expected a text file; name another file.",
+            "'{here}/config'), expected a text file; name another file.",
         ),
         (
             ["--configfile", "list.yaml"],
@@ -70,12 +72,13 @@ def here(tmp_path, monkeypatch):
 )
 def test_a_mistake_is_one_sentence(arguments, sentence, here):
     with pytest.raises(InputError) as caught:
-        check_arguments(["--cores", "1", *arguments])
+        check_arguments(["--cores", "1", *arguments], here)
     assert str(caught.value) == sentence.format(here=here)
 
 
 def test_a_command_line_without_a_mistake(here):
-    check_arguments(["fig1", "-n", "--configfile", "good.yaml", "--config", "commercial_use=true"])
+    given = ["fig1", "-n", "--configfile", "good.yaml", "--config", "commercial_use=true"]
+    check_arguments(given, here)
 
 
 def test_sections_on_the_command_line_are_laid_over_as_yaml():

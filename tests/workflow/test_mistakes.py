@@ -2,6 +2,7 @@
 
 import errno
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +38,13 @@ from mcvae_ops.workflow.shorthand import in_full
 from mcvae_ops.workflow.snakefile import check_container, read_configuration
 from tests.conftest import ROOT
 from tests.helpers.configurations import DEFAULTS, SCHEMA, as_file, merged, whole
-from tests.helpers.runs import snakemake, tiny_configuration, write_configuration
+from tests.helpers.runs import (
+    command,
+    environment,
+    snakemake,
+    tiny_configuration,
+    write_configuration,
+)
 
 
 def put(key: str, value) -> Callable[[dict], None]:
@@ -523,6 +530,19 @@ def test_a_mistake_of_the_command_line_on_the_terminal(arguments, sentence, tmp_
     assert seen.returncode != 0
     assert seen.stdout.splitlines()[-1].startswith(sentence)
     assert "Traceback" not in seen.stdout
+
+
+def test_a_mistake_in_another_folder_than_the_command_is_said_as_it_is(tmp_path):
+    config = tiny_configuration()
+    config["training"]["epochs"] = "many"
+    path = write_configuration(config, tmp_path).relative_to(tmp_path.parent)
+    arguments = command(tmp_path, "--cores", "1")
+    arguments[arguments.index("--configfile") + 1] = str(path)
+    seen = subprocess.run(
+        arguments, cwd=tmp_path.parent, env=environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert "key training.epochs: found 'many', expected integer" in seen.stdout.splitlines()[-1]
 
 
 def test_one_key_of_a_section_on_the_command_line(tmp_path):

@@ -1,6 +1,7 @@
 """What the command line of Snakemake asks for, and what is wrong with it."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def asked_targets(arguments: Sequence[str]) -> list[str]:
     return list(get_argument_parser().parse_known_args(arguments)[0].targets)
 
 
-def check_arguments(arguments: Sequence[str]) -> None:
+def check_arguments(arguments: Sequence[str], folder: Path) -> None:
     """Raise an `InputError` if ``--configfile`` or ``--config`` names what cannot be read.
 
     Snakemake reads both before any Snakefile.
@@ -26,10 +27,12 @@ def check_arguments(arguments: Sequence[str]) -> None:
     ----------
     arguments
         The command line, without the name of the program.
+    folder
+        Where it was given; ``--directory`` moves a run elsewhere.
     """
     asked = get_argument_parser().parse_known_args(arguments)[0]
     for path in asked.configfile:
-        _check_file(path)
+        _check_file(path, folder)
     for entry in asked.config or ():
         _check_entry(entry)
 
@@ -56,18 +59,18 @@ def read_sections(config: dict, entries: Sequence[str] | None) -> None:
             update_config(config, {key: section})
 
 
-def _check_file(path: Path) -> None:
-    where = f"--configfile {path}"
+def _check_file(path: Path, folder: Path) -> None:
+    where, file = f"--configfile {path}", folder / path
     try:
-        content = read_yaml(path)
+        content = read_yaml(file)
     except FileNotFoundError:
-        others = (*path.parent.glob("*.y*ml"), *Path("config").glob("*.y*ml"))
-        places = {other.name: other for other in others}
+        others = (*file.parent.glob("*.y*ml"), *folder.glob("config/*.y*ml"))
+        places = {other.name: os.path.relpath(other, folder) for other in others}
         near = difflib.get_close_matches(path.name, places, n=1, cutoff=0.8)
         raise InputError.missing(
             where=where,
             what="the file",
-            why=f"it was looked for at {path.absolute()}",
+            why=f"it was looked for at {file}",
             fix=f"write {places[near[0]]} instead" if near else "correct the path",
         ) from None
     except (OSError, UnicodeDecodeError) as error:

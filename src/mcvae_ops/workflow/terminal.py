@@ -201,6 +201,7 @@ class LogHandler(LogHandlerBase):
         self._logs: set[Path] = set()  # of warnings that were not shown
         self._failed: list[str] = []
         self._outputs: set[str] = set()
+        self._folder = Path.cwd()  # before --directory
         self._started_s = self._written_s = time.monotonic()
         self._over = threading.Event()
         if not self._plain:
@@ -210,7 +211,7 @@ class LogHandler(LogHandlerBase):
         """Show one message of Snakemake."""
         event = getattr(record, "event", None)
         if event == LogEvent.ERROR:
-            record = _in_a_sentence(record)
+            record = _in_a_sentence(record, self._folder)
         if self._plain:
             self._pass_on(record)
         elif event in OURS:
@@ -353,10 +354,10 @@ class LogHandler(LogHandlerBase):
         self._say("-" * WIDTH)
 
 
-def _in_a_sentence(record: logging.LogRecord) -> logging.LogRecord:
+def _in_a_sentence(record: logging.LogRecord, folder: Path) -> logging.LogRecord:
     """Return what an error says to a user, without the lines of the program where it arose."""
     try:
-        check_arguments(sys.argv[1:])
+        check_arguments(sys.argv[1:], folder)
     except InputError as mistake:
         sentence = str(mistake)
     else:
