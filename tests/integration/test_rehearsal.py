@@ -1,5 +1,7 @@
 """The rehearsal of the paper's screen, on so few cells that it takes seconds."""
 
+import subprocess
+
 import pandas as pd
 import pytest
 
@@ -47,6 +49,8 @@ def test_a_table_of_embeddings_is_judged(tmp_path):
     assert list(table.index) == list(first) and (table["GB"] < 1).all()
     found = pd.read_parquet(tmp_path / "results/small/embeddings/mcvae/0.parquet")
     n_cells = SIZE / 10 * rehearsal.N_CELLS * 2 / 34
+    whole = rehearsal.run_of(tmp_path, "small", rehearsal.JUDGEMENT)
+    assert subprocess.run([*whole, "--dry-run"], capture_output=True).returncode == 0
     assert found.shape[1] == 65 and abs(len(found) / n_cells - 1) < 0.1
 
 

@@ -99,6 +99,7 @@ JUDGEMENT = {
     "aggregate_profiles": "profiles/mcvae/0/guides.parquet",
     "contents": "benchmarks/contents.parquet",
     "guide_consistency": "benchmarks/guides.parquet",
+    "cell_neighbours": "benchmarks/cell_neighbours.parquet",
     "complexes": "benchmarks/complexes.parquet",
     "mitosis": "benchmarks/mitosis.parquet",
     "replicate_agreement": "benchmarks/replicates.parquet",
@@ -302,9 +303,12 @@ def write_annotations(folder: Path, genes: np.ndarray) -> None:
         write_parquet(table, folder / f"{name}.parquet")
 
 
-def embedded_configuration(name: str, wells: int | None = None) -> dict:
-    """The paper's screen as `source: embeddings`; if asked, the first `wells` of one plate."""
+def embedded_configuration(
+    name: str, wells: int | None = None, permutations: int | None = None
+) -> dict:
+    """The paper's screen as `source: embeddings`; see `configuration`."""
     paper = merged("funk2022")
+    profiles = {} if permutations is None else {"permutations": permutations}
     screen = {key: paper["screen"][key] for key in ("plates", "tiles", "tile_size_px", "well_grid")}
     if wells is not None:
         plate, names = next(iter(screen["plates"].items()))
@@ -315,6 +319,7 @@ def embedded_configuration(name: str, wells: int | None = None) -> dict:
         "cells": {"table": "tables/{plate}.parquet", "columns": {"stage": "cell_cycle_stage"}},
         "embeddings": {"mcvae": {"spaces": {"salient": "s_*", "background": "z_*"}}},
         "archive": {"annotations": paper["archive"]["annotations"]},
+        "profiles": profiles,
         "benchmarks": {"features": CONTRASTED},
     }
 
@@ -357,16 +362,18 @@ def rehearse(folder: Path, name: str, files: Mapping[str, str]) -> pd.DataFrame:
 
     Of a rule with several jobs, the memory is that of the largest, and times are added.
     """
-    rules, targets = list(files), [f"results/{name}/{file}" for file in files.values()]
-    subprocess.run(
-        command(
-            folder, *targets, "--cores", "2", "--allowed-rules", *rules,
-            "--rerun-triggers", "mtime", "--retries", "0", "--keep-going", "--notemp",
-            "--default-resources", "alone=1", "attempt=attempt", "--resources", "alone=1",
-        ),
-        env=environment(), check=False,
+    subprocess.run(run_of(folder, name, files), env=environment(), check=False)
+    return measured(folder / f"benchmarks/{name}").reindex(list(files))
+
+
+def run_of(folder: Path, name: str, files: Mapping[str, str]) -> list[str]:
+    """The command of `rehearse`: the rules, and no others, one after the other."""
+    return command(
+        folder, *(f"results/{name}/{file}" for file in files.values()),
+        "--cores", "2", "--allowed-rules", *files,
+        "--rerun-triggers", "mtime", "--retries", "0", "--keep-going", "--notemp",
+        "--default-resources", "alone=1", "attempt=attempt", "--resources", "alone=1",
     )  # fmt: skip
-    return measured(folder / f"benchmarks/{name}").reindex(rules)
 
 
 def measured(folder: Path) -> pd.DataFrame:
@@ -437,7 +444,7 @@ def main() -> None:
         folder = arguments.folder / f"{size:g}{wells}{suffix}"
         folder.mkdir(parents=True, exist_ok=True)
         if arguments.embeddings:
-            config = embedded_configuration(NAME, arguments.wells)
+            config = embedded_configuration(NAME, arguments.wells, arguments.permutations)
             if not (folder / "config.yaml").exists():
                 carried = library(N_GENES, N_GUIDES, N_CONTROL_GUIDES)
                 write_tables(folder, config, size, carried)
