@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.runs import command, environment, snakemake
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
-RULE = re.compile(r"^(?:local)?rule (\w+):$", re.MULTILINE)
+RULE = re.compile(r"^(?:local)?rule (?!all:)(\w+):$", re.MULTILINE)
 TWICE = 3  # so many rules for each that is stopped a second time
 LATEST_S = 20  # after the start of a job, at the latest, it is stopped
 HANG_S = 120  # so long a run may take to end after Ctrl-C
@@ -48,13 +48,14 @@ def interrupt(
 
     A rule is stopped once, or, one in `TWICE`, at two moments. Signals go to all processes of the
     run, as from a terminal, and take turns: SIGKILL, Ctrl-C, SIGTERM. The run goes on after each;
-    `between` more rules start undisturbed before each. There are fewer stops if no rule is left.
+    `between` more rules start undisturbed before each. Once no rule is left, because rules that
+    start together count as one stop, rules drawn by chance run again and are stopped again.
     """
-    chance, seen = random.Random(seed), set()
-    for number in range(n):
+    chance, seen, again, stops = random.Random(seed), set(), [], 0
+    while stops < n:
         with open(folder / "output.txt", "w") as output:
             run = subprocess.Popen(
-                command(folder, *arguments, "--logger-mcvae-ops-full"),
+                command(folder, *arguments, *again, "--logger-mcvae-ops-full"),
                 stdout=output, stderr=subprocess.STDOUT, env=environment(), start_new_session=True,
                 preexec_fn=_heeds_ctrl_c,
             )  # fmt: skip
@@ -63,17 +64,30 @@ def interrupt(
                 time.sleep(0.1)
                 started = RULE.findall((folder / "output.txt").read_text())
                 new = [rule for rule in started if rule not in seen]
-            if len(new) <= between:
+            number = SIGNALS[stops % len(SIGNALS)]
+            if stopped := len(new) > between and _stop(run, number, chance):
+                run.wait(HANG_S)
+            else:
                 assert run.wait() == 0, (folder / "output.txt").read_text()[-3000:]
-                return
-            seen.update(new if chance.randrange(TWICE) else new[:-1])
-            try:
-                run.wait(chance.uniform(0, LATEST_S) ** 2 / LATEST_S)  # most jobs are short
-            except subprocess.TimeoutExpired:
-                os.killpg(run.pid, SIGNALS[number % len(SIGNALS)])
-            run.wait(HANG_S)
-        snakemake(folder, "--unlock")
-        yield new[-1], SIGNALS[number % len(SIGNALS)]
+        seen.update(new if again or chance.randrange(TWICE) else new[:-1])
+        if again or not stopped:
+            drawn = chance.sample(sorted(seen), between + 1)
+            seen.difference_update(drawn)
+            again = ["--forcerun", *drawn]
+        if stopped:
+            stops += 1
+            snakemake(folder, "--unlock")
+            yield new[-1], number
+
+
+def _stop(run: subprocess.Popen, number: signal.Signals, chance: random.Random) -> bool:
+    """Stop a run within `LATEST_S`, and say whether it still ran."""
+    try:
+        run.wait(chance.uniform(0, LATEST_S) ** 2 / LATEST_S)  # most jobs are short
+    except subprocess.TimeoutExpired:
+        os.killpg(run.pid, number)
+        return True
+    return False
 
 
 def _heeds_ctrl_c() -> None:
