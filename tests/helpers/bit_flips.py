@@ -153,16 +153,27 @@ def illumination(folder: Path) -> Kind:
     return Kind(folder / "a.npy", lambda: read_npy(folder / "a.npy").tolist())
 
 
-def any_file(folder: Path) -> Kind:
-    """Whatever a rule writes (a figure, a page, a TSV), under the target ``verify``."""
+def _verified(folder: Path) -> tuple[Path, Callable[[], object]]:
+    """A table, as any rule writes one, and its ledger, under the target ``verify``."""
     (folder / "hits.tsv").write_text("gene\tvalue\nTP53\t1.5\n" * 50)
-    write_ledger([str(folder / "hits.tsv")], folder / "checksums/tiny/hits.sha256")
-    return Kind(folder / "hits.tsv", lambda: verify(str(folder / "checksums/tiny"), 1) or "whole")
+    ledger = folder / "checksums/tiny/hits.sha256"
+    write_ledger([str(folder / "hits.tsv")], ledger)
+    return ledger, lambda: verify(str(ledger.parent), 1) or "whole"
+
+
+def any_file(folder: Path) -> Kind:
+    """Whatever a rule writes: a figure, a page, a TSV."""
+    _, read = _verified(folder)
+    return Kind(folder / "hits.tsv", read)
+
+
+def ledger_of_run(folder: Path) -> Kind:
+    return Kind(*_verified(folder))
 
 
 KINDS = (
     embedding, embedding_in_parts, index, numbers_of_cells, crops_of_shard, cells_of_shard,
-    weights, checkpoint, note_of_tile, crops_of_tile, illumination, any_file,
+    weights, checkpoint, note_of_tile, crops_of_tile, illumination, any_file, ledger_of_run,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import struct
+import subprocess
 import tarfile
 import time
 import tracemalloc
@@ -28,7 +29,7 @@ from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.profiles.profile_tables import read_profiles
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.read import read_tile
-from mcvae_ops.workflow.ledger import verify
+from mcvae_ops.workflow.ledger import verify, write_ledger
 from tests.helpers.raw_server import answer, raw_server
 
 ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False}
@@ -229,16 +230,44 @@ def test_pipes_and_links_to_nothing_are_no_files(tmp_path):
     assert [path.name for path in files_below(tmp_path)] == ["a.tif"]
 
 
-@pytest.mark.parametrize("line", [b"abc", b"\xff\xfe", b"ab  a\0b\n", b"ab  " + b"a" * 5000, b"\n"])
-def test_a_damaged_line_of_the_ledger_hides_no_other(tmp_path, monkeypatch, line):
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    """The ledger of a rule that wrote a file, which has changed since."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "checksums/screen"
-    folder.mkdir(parents=True)
     (tmp_path / "right.txt").write_text("right")
-    right = "df60c9c8d1b2c7bbd8a7e3b3e2d9d7cd"
-    (folder / "rule.sha256").write_bytes(line + f"\n{right}  right.txt\n".encode())
-    with pytest.raises(InputError, match=r"right\.txt"):
-        verify(str(folder), 2)
+    write_ledger(["right.txt"], tmp_path / "checksums/screen/rule.sha256")
+    (tmp_path / "right.txt").write_text("wrong")
+    return tmp_path / "checksums/screen/rule.sha256"
+
+
+@pytest.mark.parametrize("line", [b"abc", b"\xff\xfe", b"ab  a\0b\n", b"ab  " + b"a" * 5000, b"\n"])
+def test_a_damaged_line_of_the_ledger_hides_no_other(ledger, caplog, line):
+    ledger.write_bytes(line + b"\n" + ledger.read_bytes())
+    with pytest.raises(InputError, match=r"rule\.sha256: .* what rule rule wrote"):
+        verify("checksums/screen", 2)
+    assert "right.txt is not what rule rule wrote" in caplog.text
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 50, -1, -5])
+@pytest.mark.parametrize("n_first", [0, 1])
+def test_a_ledger_that_is_cut_is_said(ledger, n_first, n_bytes):
+    whole = b"".join(ledger.read_bytes().splitlines(keepends=True)[n_first:])
+    ledger.write_bytes(whole[:n_bytes])
+    with pytest.raises(InputError, match=r"rule\.sha256: found other lines"):
+        verify("checksums/screen", 2)
+
+
+def test_a_ledger_is_checked_by_sha256sum_and_one_without_its_first_line_is_read(ledger):
+    def checked():
+        return subprocess.run(["sha256sum", "--strict", "--check", ledger]).returncode
+
+    assert checked() == 1
+    with pytest.raises(InputError, match=r"right\.txt: found other bytes"):
+        verify("checksums/screen", 2)
+    ledger.parent.parent.parent.joinpath("right.txt").write_text("right")
+    assert checked() == 0
+    ledger.write_bytes(ledger.read_bytes().partition(b"\n")[2])
+    verify("checksums/screen", 2)
 
 
 def test_answers_of_many_brackets_are_no_json():
