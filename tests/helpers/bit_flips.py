@@ -27,6 +27,10 @@ from mcvae_ops.files import (
     write_npy,
     write_parquet,
 )
+from mcvae_ops.models.family import ContrastiveVAE, FamilySettings
+from mcvae_ops.models.preprocess import Preprocessing
+from mcvae_ops.models.safetensors_files import export_weights
+from mcvae_ops.models.trained_model import TrainedModel, content_of, load
 from mcvae_ops.shards.format import open_shard, write_shard
 from mcvae_ops.tiles.resume import FinishedTiles
 from mcvae_ops.torch_files import load_torch, save_torch
@@ -34,16 +38,26 @@ from mcvae_ops.training.checkpoint import Checkpoint
 from mcvae_ops.workflow.ledger import verify, write_ledger
 
 N_CELLS = 500
+TINY = FamilySettings("conv64", 1, 16, 2, 2, 2, 0, True, True, False, False, "analytic", 2, 1)
 NOTICED, HARMLESS, WRONG = "noticed", "same content", "other content"
 
 
 @dataclass
 class Kind:
-    """A kind of file: the path that is damaged, what reads it, and whether silence is a refusal."""
+    """A kind of file: the path that is damaged, and what reads it.
+
+    Attributes
+    ----------
+    is_none_a_refusal
+        Whether silence is a refusal.
+    way_out
+        What an error proposes.
+    """
 
     path: Path
     read: Callable[[], object]
     is_none_a_refusal: bool = False
+    way_out: str = "delete it"
 
 
 def cells(**columns) -> pa.Table:
@@ -110,6 +124,23 @@ def weights(folder: Path) -> Kind:
     return Kind(folder / "w.pt", read)
 
 
+def exported_weights(folder: Path) -> Kind:
+    preprocessing = Preprocessing(16, 5.0, 1.0, 2.0, gain=torch.ones(1, 2))
+    crop = {"size_px": 16, "pixel_size_um": None}
+    names = ["DAPI", "GFP"], ["NTC", "TP53"], ["P1/A1"]
+    model = TrainedModel(ContrastiveVAE(TINY, 0), preprocessing, "mcvae", 0, *names, crop, {}, None)
+    save_torch(content_of(model), folder / "w.pt")
+    export_weights(folder / "w.pt", folder / "w.safetensors")
+
+    def read() -> object:
+        content = content_of(load(folder / "w.safetensors"))
+        state, scales = content.pop("state"), content.pop("preprocessing")
+        values = [value.tolist() for value in (*state.values(), scales.pop("gain"))]
+        return content, scales, values
+
+    return Kind(folder / "w.safetensors", read, way_out="train the model again")
+
+
 def numbers_of_cells(folder: Path) -> Kind:
     rng = np.random.default_rng(0)
     columns = {name: rng.integers(0, 99, N_CELLS, np.int32) for name in ("shard", "row")}
@@ -173,7 +204,8 @@ def ledger_of_run(folder: Path) -> Kind:
 
 KINDS = (
     embedding, embedding_in_parts, index, numbers_of_cells, crops_of_shard, cells_of_shard,
-    weights, checkpoint, note_of_tile, crops_of_tile, illumination, any_file, ledger_of_run,
+    weights, exported_weights, checkpoint, note_of_tile, crops_of_tile, illumination, any_file,
+    ledger_of_run,
 )  # fmt: skip
 
 
@@ -194,7 +226,7 @@ def flips(make: Callable[[Path], Kind], n: int, folder: Path) -> Counter:
         try:
             read = kind.read()
         except InputError as error:
-            assert str(kind.path.with_suffix("")) in str(error) and "delete it" in str(error)
+            assert str(kind.path.with_suffix("")) in str(error) and kind.way_out in str(error)
             found[NOTICED] += 1
         else:
             refused = kind.is_none_a_refusal and read is None
