@@ -21,6 +21,7 @@ from mcvae_ops.archive import content, pagetab
 from mcvae_ops.archive.addresses import files_below
 from mcvae_ops.archive.annotations import unpacking
 from mcvae_ops.archive.annotations.list_formats import rows_of
+from mcvae_ops.archive.annotations.list_sources import Listed, tidy_list
 from mcvae_ops.archive.annotations.unpacking import unpacked
 from mcvae_ops.archive.ngff import fields_of_plate
 from mcvae_ops.archive.parts import members_of
@@ -98,6 +99,48 @@ def test_a_list_takes_no_more_than_a_list_may(monkeypatch):
     monkeypatch.setattr(unpacking, "MOST_BYTES", 100_000)
     with pytest.raises(InputError, match="more than 100000 bytes in it"):
         unpacked(gzip.compress(b"\0" * MANY, 1), "list")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", b"a\n" * 5_000_000), ("a.csv", b"gene\n" + b'"a"\r' * 5_000_000),
+        ("a.gmt", b"s\t\t" + b"a\t" * 5_000_000), ("a.json", b"[" + b"{}," * 5_000_000 + b"{}]"),
+        ("a.csv", b"gene\n" + b"a|" * 5_000_000),
+    ],
+    ids=["lines", "quoted lines", "GMT", "JSON", "one field"],
+)  # fmt: skip
+def test_a_list_has_no_more_fields_than_any_list_of_genes(name, text):
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"5,000,00\d lines and fields"):
+        rows_of(text, name)
+    assert tracemalloc.get_traced_memory()[1] < 4 * len(text)
+    tracemalloc.stop()
+
+
+def test_complexes_have_no_more_genes_than_any_list():
+    text = b"complex,genes\nA," + b"a " * 11_000_000
+    with pytest.raises(InputError, match="21,999,999 characters of genes"):
+        tidy_list(Listed("corum", "corum", "a.csv"), text, "Human")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["# a = [\n" * 50_000, "# a = [(])\n" * 50_000, "# a = [\n" * 25_000 + "# ]\n" * 25_000],
+    ids=["open", "crossed", "nested"],
+)
+def test_code_of_a_notebook_is_searched_once(code):
+    cell = {"cell_type": "code", "source": code + "\n\n# b = ['AURKA',\n#  'PLK1']\n"}
+    text = json.dumps({"nbformat": 4, "cells": [cell]}).encode()
+    began_s = time.process_time()
+    assert rows_of(text, "a.ipynb#b").rows == [["gene"], ["AURKA"], ["PLK1"]]
+    assert time.process_time() - began_s < 10
+
+
+def test_a_notebook_has_no_more_code_than_people_write():
+    cell = {"cell_type": "code", "source": "1<" * 2_100_000}
+    with pytest.raises(InputError, match="4,200,000 characters of code"):
+        rows_of(json.dumps({"nbformat": 4, "cells": [cell]}).encode(), "a.ipynb#b")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ SET, GENE = "set", "gene"
 _NAMED = re.compile(r"^(.+\.(?:ipynb|json|gmt)(?:\.gz|\.zip)?)#([^#/]+)$", re.IGNORECASE)
 _PARQUET = b"PAR1"
 _WEIGHT = re.compile(r",[-+]?[\d.]+([eE][-+]?\d+)?$")  # Enrichr's form of GMT: AURKA,1.0
+_MOST_CODE = 4_000_000  # characters of a notebook; parsed, each may take 200 bytes of memory
 _ASSIGNMENT = re.compile(r"\w+ *= *[\[{(]")
 
 
@@ -158,6 +159,10 @@ def _is_genes(value: object) -> bool:
 
 def _assigned(notebook: dict, name: str | None, where: str) -> object:
     """Return the literal that a notebook assigns to a name, in code or else in a comment."""
+    n = sum(len(line) for lines in _cells(notebook) for line in lines)
+    if n > _MOST_CODE:
+        fix = "write the list into a file of its own"
+        raise _wrong(where, f"{n:,} characters of code", fix, f"at most {_MOST_CODE:,}")
     lists = _lists_in(_code(notebook), name, where)
     if name is None:
         raise _wrong(
@@ -203,11 +208,24 @@ def _commented_out(notebook: dict) -> Iterator[ast.Module]:
     for lines in _cells(notebook):
         for is_comment, block in groupby(lines, lambda line: line.lstrip().startswith("#")):
             text = [line.strip().lstrip("#").strip() for line in block] if is_comment else []
-            for first, line in enumerate(text):
-                if _ASSIGNMENT.match(line):
-                    ends = range(first + 1, len(text) + 1)
-                    whole = (tree for end in ends for tree in _parsed(text[first:end]))
-                    yield from islice(whole, 1)
+            ends, first = _ends(text), 0
+            while first < len(text):
+                end = first + 1
+                if _ASSIGNMENT.match(text[first]) and first in ends:
+                    end = ends[first]
+                    yield from _parsed(text[first:end])
+                first = end
+
+
+def _ends(lines: list[str]) -> dict[int, int]:
+    """Return behind which line the brackets are closed that open in a line, where they are."""
+    ends, open_lines, depth = {}, [], 0
+    for k, line in enumerate(lines):
+        open_lines.append((k, depth))
+        depth += sum(map(line.count, "([{")) - sum(map(line.count, ")]}"))
+        while open_lines and open_lines[-1][1] >= depth:
+            ends[open_lines.pop()[0]] = k + 1
+    return ends
 
 
 def _cells(notebook: dict) -> Iterator[list[str]]:

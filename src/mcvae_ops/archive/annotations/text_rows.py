@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from mcvae_ops.errors import InputError
 
 DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
+_BETWEEN = ("\n", "|", *DELIMITERS)
 # Spaces of no width, which come along with text that was copied from a page.
 _UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
+MOST_FIELDS = 4_000_000  # of a list; each takes some 100 to 500 bytes of memory
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -44,7 +46,7 @@ def decoded(content: bytes, where: str) -> str:
     Raises
     ------
     InputError
-        If the bytes are no such text.
+        If the bytes are no such text, or more lines and fields than a list has.
     """
     encoding = "utf-16" if content.startswith(_UTF16) else "utf-8-sig"
     try:
@@ -53,7 +55,15 @@ def decoded(content: bytes, where: str) -> str:
         raise _no_text(where, f"bytes that are no text ({error.reason})") from None
     if "\0" in text:
         raise _no_text(where, "characters of value 0")
-    return text.translate(_UNSEEN).replace("\r\n", "\n").replace("\r", "\n")
+    text = text.translate(_UNSEEN).replace("\r\n", "\n").replace("\r", "\n")
+    if (n_fields := sum(map(text.count, _BETWEEN))) > MOST_FIELDS:
+        raise InputError(
+            where=where,
+            found=f"{n_fields:,} lines and fields",
+            expected=f"a list of genes, at most {MOST_FIELDS:,}",
+            fix="keep only the rows and columns that are needed",
+        )
+    return text
 
 
 def head_of(text: str, n_lines: int = 1000) -> str:

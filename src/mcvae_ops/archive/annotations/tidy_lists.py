@@ -9,13 +9,14 @@ import pandas as pd
 from mcvae_ops.archive.annotations.known_columns import KNOWN, Header, plain
 from mcvae_ops.archive.annotations.list_formats import SET
 from mcvae_ops.archive.annotations.organisms import taxon
-from mcvae_ops.archive.annotations.text_rows import Rows
+from mcvae_ops.archive.annotations.text_rows import MOST_FIELDS, Rows
 from mcvae_ops.errors import InputError
 
 # Between the genes of a complex; no gene symbol holds any of them.
 _BETWEEN_GENES = re.compile(r"[;,|\s]+")
 _BETWEEN_NAMES = re.compile(r"[,|]")  # HGNC has names with spaces among its aliases
 _COPIES = re.compile(r"\(\d+\)$")  # Complex Portal: P12345(1)
+_MOST_CHARACTERS = 5 * MOST_FIELDS
 _NO_GENE = ("", "None", "-")
 
 
@@ -61,6 +62,7 @@ def tidy_complexes(
     for place in {label, number, of} - {None}:
         _check_names(rows, [row[place] for row in body])
     body = _of_organism(body, of, organism, rows.where)
+    _check_size(rows, [row[genes] for row in body])
     complexes = [(row[label], "" if number is None else row[number], _genes(row[genes]))
                  for row in body]  # fmt: skip
     _check_genes(rows, [gene for _, _, members in complexes for gene in members])
@@ -200,6 +202,18 @@ def _check_names(rows: Rows, names: Sequence[str]) -> None:
         rows,
         (name for name in at_end if rows.literal or name.count('"') % 2 or '""' in name),
     )
+
+
+def _check_size(rows: Rows, fields: Sequence[str]) -> None:
+    """Refuse more genes in fields than a list has: spaces may stand between them."""
+    n_characters = sum(map(len, fields))
+    if n_characters > _MOST_CHARACTERS:
+        raise InputError(
+            where=rows.where,
+            found=f"{n_characters:,} characters of genes",
+            expected=f"genes of complexes, at most {_MOST_CHARACTERS:,} characters",
+            fix="keep only the complexes that are needed",
+        )
 
 
 def _check_genes(rows: Rows, genes: Sequence[str]) -> None:
