@@ -1,9 +1,10 @@
 """Patterns of paths: names as microscopes and archives give them."""
 
+import time
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcvae_ops.archive.patterns import Pattern, wells_of
@@ -50,7 +51,7 @@ def yokogawa() -> list[str]:
 
 def channels_like_wells() -> list[str]:
     return [f"{exp}/{well}/{well}_F{f:03}_C{c}.tiff" for exp, well, f, c in
-            product(("exp1", "exp2"), ("A01", "H12"), range(1, 10), range(1, 5))]  # fmt: skip
+            product(("ab", "cd"), ("A01", "H12"), range(1, 10), range(1, 5))]  # fmt: skip
 
 
 def cellomics() -> list[str]:
@@ -113,6 +114,81 @@ def test_any_names_give_a_pattern_or_none_of_them(names):
     guess = guess_pattern([(name, 1) for name in names])
     assert guess.n_files <= len(names)
     Pattern(guess.text)
+
+
+PIECES = [
+    "a",
+    "7",
+    "B02",
+    "_",
+    "__",
+    "-",
+    ".",
+    " ",
+    "/",
+    "{",
+    "s",
+    "ch",
+    "DAPI",
+    "0" * 8,
+    "\0",
+    "²",
+]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12), min_size=1, max_size=4),
+    st.integers(1, 60),
+    st.lists(st.sampled_from(["ab", "cd", "A01", "5"]), min_size=4, max_size=4),
+)
+def test_odd_names_take_a_time_that_their_length_bounds(parts, n_times, values):
+    """The same parts many times, values that return, and a name that the pattern cannot read."""
+    names = [
+        f"{value}/{''.join(map(''.join, parts)) * n_times}{k % 7}_{value}{suffix}"[-1024:]
+        for k, value in enumerate(values * 10)
+        for suffix in (".tif", ".tiff")[: 1 + (k == 3)]
+    ]
+    began_s = time.process_time()
+    guess = guess_pattern([(name, 1) for name in names])
+    assert guess.n_files <= len(names)
+    assert time.process_time() - began_s < 3
+
+
+RETURNING = [f"{letter}/" + "_".join(letter + "xyz"[(k * j) % 3] for j in range(40))
+             for k, letter in enumerate("pqrstu" * 500)]  # fmt: skip
+ODD = {
+    "a part that returns": [f"{name}_{name[0]}.tif" for name in RETURNING]
+    + [f"{name}_{name[0]}.tiff" for name in RETURNING[:40]],
+    "letters": [f"{'a' * 900}{k}.tif" for k in range(3000)],
+    "parts": [f"{'a_' * 450}{k}.tif" for k in range(3000)],
+    "stains": ["_".join(f"a{100 + k * j % 899}" for j in range(200)) + ".tif" for k in range(3000)],
+}
+
+
+@pytest.mark.parametrize("names", ODD.values(), ids=ODD)
+def test_long_names_end_within_seconds(names):
+    began_s = time.process_time()
+    guess = guess_pattern([(name, 1) for name in names])
+    assert guess.n_files >= 1000
+    assert time.process_time() - began_s < 5
+
+
+def test_a_part_that_returns_is_compared_where_no_text_is_between():
+    names = [f"{p}/{p}_{w}/{w}_s{s}_{x}_{w}_DAPI.tif" for p, w, s, x in
+             product(("ab", "cd"), ("A01", "H12"), (1, 2), ("u", "vw"))]  # fmt: skip
+    guess = guess_pattern([(name, 1) for name in names])
+    assert guess.text == "{plate}/{plate}_{well}/{well}_s{tile}_{channel}_{*}_DAPI.tif"
+
+
+def test_a_field_of_200_characters_has_no_width():
+    names = [f"{'ab'[k % 2] * 200}/{k % 3}{k:0200d}.tif" for k in range(9)]
+    guess = guess_pattern([(name, 1) for name in names])
+    assert guess.text == "{plate}/{tile}.tif"
+
+
+def test_a_well_of_a_large_number_is_no_rectangle():
+    assert wells_as_text(["A01", "A99999999999"]) == ["A01", "A99999999999"]
 
 
 @pytest.mark.parametrize(

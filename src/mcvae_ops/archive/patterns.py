@@ -21,6 +21,7 @@ _CHARACTERS = {
     "row": ("[A-Za-z0-9]", 4),
     "well": ("[A-Za-z0-9]", 32),
 }
+MOST_WIDTH = 99
 _MOST_PATH_BYTES = 1024
 _ANY, _TEXT = "*", "[^/]"
 ZARR = re.compile(r"\.zarr(?=/|$)", re.IGNORECASE)
@@ -120,7 +121,7 @@ class Pattern:
     def _piece(self, text: str, field: str | None, width: str | None, conversion) -> Piece:
         if field is not None and (field not in (*FIELDS, _ANY) or conversion):
             raise self._wrong(f"{{{field}}}")
-        if width and not (width.isascii() and width.isdigit() and 0 < int(width) < 100):
+        if width and not (width.isascii() and width.isdigit() and 0 < int(width) <= MOST_WIDTH):
             raise self._wrong(f"{{{field}:{width}}}")
         return Piece(text, field, int(width) if width else None)
 

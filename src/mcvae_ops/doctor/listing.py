@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mcvae_ops.archive.addresses import is_remote, local_path, scheme_of
 from mcvae_ops.archive.http import received_bytes
-from mcvae_ops.archive.patterns import ZARR
+from mcvae_ops.archive.patterns import ZARR, is_too_long
 from mcvae_ops.archive.s3 import is_s3, list_objects
 from mcvae_ops.archive.sources import Entry, Source
 from mcvae_ops.archive.table_files import RemoteFile
@@ -35,7 +35,7 @@ class Listing:
     root
         ``archive.root`` for it.
     files
-        (path, size in bytes) of at most `MOST_FILES` files.
+        (path, size in bytes) of at most `MOST_FILES` files, without those that no pattern reads.
     stores
         Paths of OME-Zarr stores; what is in them is not listed.
     is_whole
@@ -61,7 +61,8 @@ class Listing:
             self.files, self.stores, self.is_whole = [], [store], True
             return
         self.source = Source(look, None, archive)
-        found = list(islice(self._entries(), MOST_FILES + 1))
+        found = (entry for entry in self._entries() if not is_too_long(entry[0]))
+        found = list(islice(found, MOST_FILES + 1))
         self.is_whole = len(found) <= MOST_FILES
         self.stores = [path for path, _ in found if ZARR.search(path)]
         self.files = [entry for entry in found[:MOST_FILES] if not ZARR.search(entry[0])]

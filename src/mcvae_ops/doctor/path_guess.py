@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from string import ascii_letters
 
-from mcvae_ops.archive.patterns import Pattern, row_letters, well_name, well_of
+from mcvae_ops.archive.patterns import MOST_WIDTH, Pattern, row_letters, well_name, well_of
 
 STAINS = {
     "DNA": r"dapi|hoechst|dna|draq5?|nuc(lei|leus)?|h2b|405|cascade ?blue",
@@ -47,7 +48,7 @@ _HINTS = {
 _MASK = re.compile("mask|label|segment|outline|thumb")
 _OTHER_USE = re.compile("cycle|sbs|genotyp|barcod|10x|illum|montage")
 _MOST_CHANNELS = 12
-SAMPLE = 5_000
+_SAMPLE, _SAMPLE_CHARACTERS = 5_000, 1_000_000
 
 
 @dataclass
@@ -148,14 +149,17 @@ def guess_pattern(entries: Sequence[tuple[str, int]]) -> PathGuess:
     Parameters
     ----------
     entries
-        (path, size in bytes); of many, `SAMPLE` are looked at, and all are read by the pattern.
+        (path, size in bytes); of many, a sample is looked at, and all are read by the pattern.
     """
-    some = random.Random(0).sample(entries, min(SAMPLE, len(entries)))
+    longest = max(len(path) for path, _ in entries)
+    n = max(1, min(_SAMPLE, _SAMPLE_CHARACTERS // longest, len(entries)))
+    some = random.Random(0).sample(entries, n)
     suffixes = Counter(_suffix(path) for path, _ in entries)
     usual = suffixes.most_common(1)[0][0]
     texts = [_UUID.sub(_ANY, path[: len(path) - len(_suffix(path))] + usual) for path, _ in some]
     leaves = list(_leaves(texts))
     _assign(leaves)
+    _say_once(leaves)
     text = _text(leaves)
     regex, rows, n_bytes = Pattern(text).regex(), [], 0
     counts: dict[str, Counter] = {}
@@ -253,7 +257,7 @@ def _are_wells(values: set[str]) -> bool:
 
 def _letters_at_end(values: Sequence[str]) -> str:
     """Return the letters with which all values end, in small letters."""
-    ends = {re.search(r"[A-Za-z]*$", value).group().lower() for value in set(values)}
+    ends = {value[len(value.rstrip(ascii_letters)) :].lower() for value in set(values)}
     return ends.pop() if len(ends) == 1 else ""
 
 
@@ -351,13 +355,30 @@ def _says(one: Leaf, other: Leaf) -> bool:
     return len(set(zip(one.values, other.values, strict=True))) == len(one.distinct)
 
 
+def _say_once(leaves: list[Leaf]) -> None:
+    """Let a part that says once more what stands before a part of any text mean nothing.
+
+    A pattern that compares the two would take a power of the length of a path that it cannot read.
+    """
+    seen, compared = set(), set()
+    for leaf in leaves:
+        if leaf.role is None or leaf.role in compared:
+            continue
+        if leaf.role in seen:
+            leaf.role = "*"
+        if leaf.role not in ("well", "row", "column", "tile"):  # these are short
+            compared = set()
+        if leaf.role.lstrip("?") not in ("*", "plane", "time"):
+            compared.add(leaf.role)
+        seen.add(leaf.role)
+
+
 def _text(leaves: list[Leaf]) -> str:
     parts = []
     for k, leaf in enumerate(leaves):
         if leaf.role is None:
-            value = leaf.values[0]
-            if leaf.role is None and len(leaf.distinct) == 1:
-                parts.append(value.replace("{", "{{").replace("}", "}}"))
+            if len(leaf.distinct) == 1:
+                parts.append(leaf.values[0].replace("{", "{{").replace("}", "}}"))
             continue
         if leaf.role.lstrip("?") in ("*", "plane", "time"):
             parts.append("{*}" * (not parts or parts[-1] != "{*}"))
@@ -367,7 +388,8 @@ def _text(leaves: list[Leaf]) -> str:
         is_open = after is not None and after.role == "*"
         padded = (leaf.role in ("row", "column", "tile") and max(lengths) > 1
                   and any(value.startswith("0") for value in leaf.distinct))  # fmt: skip
-        width = f":{lengths.pop()}" if len(lengths) == 1 and (padded or is_open) else ""
+        is_fixed = len(lengths) == 1 and max(lengths) <= MOST_WIDTH and (padded or is_open)
+        width = f":{lengths.pop()}" if is_fixed else ""
         prefix = _common_prefix(leaf.distinct) if leaf.role == "channel" and not width else ""
         parts.append(f"{prefix}{{{leaf.role}{width}}}")
     return "".join(parts)
@@ -413,7 +435,7 @@ def wells_as_text(wells: Sequence[str]) -> str | list[str]:
     if len(order) > 1 and all(plain):
         rows = sorted({match[1] for match in plain}, key=lambda row: (len(row), row))
         columns = sorted({int(match[2]) for match in plain})
-        is_dense = columns == list(range(columns[0], columns[-1] + 1))
+        is_dense = columns[-1] - columns[0] == len(columns) - 1
         first = ord(rows[0][-1]) - 64
         follows = rows == [row_letters(first + k) for k in range(len(rows))]
         if is_dense and follows and len(order) == len(rows) * len(columns):

@@ -39,6 +39,9 @@ _MOST_WELLS = 96
 _CUT_PX = 2048
 _CROP_UM, _NUCLEUS_UM, _NUCLEUS_PX = 30, 12, 24
 _SMALLEST_CROP_PX = 24
+_MOST_GROUPS = 24  # of which images are read
+_MOST_NOTES = 20
+_MOST_SITES = 10_000
 _WORDS = {
     "compound": ("compound", "dose", "DMSO"),
     "drug": ("compound", "dose", "DMSO"),
@@ -124,13 +127,15 @@ def find_images(listing: Listing) -> Images | None:
         found = guess_pattern(masks[0])
         images.masks = found.text.replace("{channel}", "{*}")
         images.notes.append(f"{found.n_files} masks: {found.text}.")
-    for group in pictures[1:]:
+    for group in pictures[1 : _MOST_NOTES + 1]:
         images.notes.append(f"{len(group)} further images are not read, such as {group[0][0]}.")
+    if (n_more := sum(map(len, pictures[_MOST_NOTES + 1 :]))) > 0:
+        images.notes.append(f"{n_more} images with names of yet other forms are not read.")
     by_group = defaultdict(list)
     for path, place in _samples(pictures[0], guess):
         by_group[place].append(path)
     sizes = dict(pictures[0])
-    for group in images.groups:
+    for group in images.groups[:_MOST_GROUPS]:
         for path in by_group[group]:
             try:
                 images.facts.setdefault(group, []).append(read_image(listing, path, sizes[path]))
@@ -189,7 +194,7 @@ def _of_guess(guess: PathGuess) -> Images:
 
 def _channel_order(name: str) -> tuple:
     """DNA first, then by number or name."""
-    return stain_of(name) != "DNA", (int(name), "") if name.isdigit() else (0, name)
+    return stain_of(name) != "DNA", (int(name), "") if name.isdecimal() else (0, name)
 
 
 def _samples(entries: Sequence[tuple[str, int]], guess: PathGuess) -> list[tuple[str, str]]:
@@ -362,7 +367,7 @@ def _grid_finding(images: Images) -> Finding:
     """A grid that has as many places as a well has sites, offered; the order is in no file."""
     n = max(images.tiles) - min(images.tiles) + 1
     edge = math.isqrt(n)
-    if n < 4 or edge * edge != n:
+    if not 4 <= n <= _MOST_SITES or edge * edge != n:
         asks = "how many sites has each column of the well, from left to right?" if n > 3 else None
         return Finding("screen.well_grid", None, f"{counted(n, 'site')}: no square.", asks)
     grid = {"column_heights": [edge] * edge, "centre_tiles": 1, "first_tile": min(images.tiles)}

@@ -31,7 +31,8 @@ from mcvae_ops.doctor.listing import Listing
 from mcvae_ops.errors import InputError
 
 N_ROWS = 5000
-_MOST_TABLES = 40
+_MOST_TABLES, _MOST_OPENED = 40, 400
+_MOST_PLATES = 500
 _MOST_WHOLE_BYTES = 16 << 20
 _MOST_ARCHIVE_BYTES = 64 << 20
 _MOST_COLUMN_BYTES = 32 << 20
@@ -133,14 +134,17 @@ def find_tables(
         Takes a sentence for each table that could not be read.
     """
     groups: dict[str, list[tuple[str, int]]] = {}
+    longest = sorted((p for p in places["plate"] if len(p) > 3), key=len, reverse=True)
+    plates = longest[:_MOST_PLATES]
     for path, size in listing.files:
         is_table = path.lower().endswith(SUFFIXES + ARCHIVES) and size
         if is_table and not _NO_TABLE.search(path) and path.rpartition("/")[2][:1] not in "._":
-            groups.setdefault(_kind_of(path, places), []).append((path, size))
+            groups.setdefault(_kind_of(path, plates), []).append((path, size))
     found: list[TableFacts] = []
-    for pattern, files in sorted(groups.items(), key=lambda group: group[0].count("/")):
-        if len(found) >= _MOST_TABLES:
-            notes.append(f"{len(groups)} kinds of tables: only the first {_MOST_TABLES} were read.")
+    by_depth = sorted(groups.items(), key=lambda group: group[0].count("/"))
+    for k, (pattern, files) in enumerate(by_depth):
+        if len(found) >= _MOST_TABLES or k == _MOST_OPENED:
+            notes.append(f"{len(groups)} kinds of tables: only the first {k} were read.")
             break
         path, size = files[0]
         try:
@@ -157,11 +161,11 @@ def find_tables(
     return found
 
 
-def _kind_of(path: str, places: Mapping[str, set[str]]) -> str:
+def _kind_of(path: str, plates: Sequence[str]) -> str:
     """Return the pattern of a table's path: plates and stages as fields, numbered parts as any."""
     path = path.replace("{", "{{").replace("}", "}}")
-    for plate in sorted(places["plate"], key=len, reverse=True):
-        if len(plate) > 3:
+    for plate in plates:
+        if plate in path:
             path = re.sub(rf"(?<![A-Za-z0-9]){re.escape(plate)}(?![A-Za-z0-9])", "{plate}", path)
     folder, slash, name = path.rpartition("/")
     if stage := next((stage for stage in _STAGES if name.lower().startswith(stage)), None):
