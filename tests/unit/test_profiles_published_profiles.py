@@ -191,6 +191,84 @@ def test_what_is_wrong_with_the_guides_is_one_sentence(guides, sentence, enter):
         enter(embedding(), significance=guides)
 
 
+MITOTIC = {"columns": {"mitotic_index": "mitotic_index"}}
+
+
+@pytest.mark.parametrize("spelled", [
+    ["3", "3.25%", " 4.5 % ", "n/a", "-0.5", ""],
+    ["3,0", "3,25%", "4,5", "NaN", "-0,5", None],
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["g.parquet", "g.tsv"])
+def test_a_mitotic_index_written_as_text_is_read_as_it_is_meant(spelled, name, enter, caplog):
+    table = embedding().assign(mitotic_index=pd.array(spelled, "string")).rename_axis("gene")
+    _, index, _ = enter(table, name, **MITOTIC)
+    values = index.set_index("name")["mitotic_index_percent"]
+    assert values[["G1", "G2", "G4"]].tolist() == [3.25, 4.5, -0.5]
+    assert values[["G3", "G5"]].isna().all()
+    assert "2 of 6 values of 'mitotic_index' are missing" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spelled", "named"),
+    [
+        (["3", "low", "4", "high", "5", "low"], r"3 of 6 values that are no num.+\(low, high\)"),
+        (["1,234.5", "2.5", "3", "3", "3", "3"], r"1 of 6 values that are no num.+\(1,234.5\)"),
+    ],
+)
+def test_text_that_is_no_mitotic_index_is_named(spelled, named, enter):
+    with pytest.raises(InputError, match=named):
+        enter(embedding().assign(mitotic_index=spelled), **MITOTIC)
+
+
+def test_p_values_written_as_text(enter, caplog):
+    guides = GUIDES.replace("NTC", "nontargeting")
+    written = guides.assign(p_value=["0,05", "n/a"], statistic=["1,5", "2"])
+    _, _, found = enter(embedding(), significance=written)
+    assert found["p_value"][0] == 0.05 and np.isnan(found["p_value"][1])
+    assert found["statistic"].tolist() == [1.5, 2.0]
+    assert "1 of 2 values of 'p_value' are missing" in caplog.text
+    with pytest.raises(InputError, match=r"column 'p_value': found 1 of 2 .+\(< 0.001\)"):
+        enter(embedding(), significance=guides.assign(p_value=["< 0.001", "0.5"]))
+
+
+def test_genes_of_guides_without_a_profile_are_counted(enter, caplog):
+    genes = ["G1", "g2", *(f"H{k}" for k in range(12)), "nontargeting"]
+    guides = pd.DataFrame({"guide": genes, "gene": genes, "statistic": 1.0, "p_value": 0.5})
+    enter(embedding(), significance=guides)
+    assert "1 of its 14 genes have a profile; not H0, H1, H10, H11" in caplog.text
+    assert "1 in another case (g2 is G2 in the screen)" in caplog.text
+    caplog.clear()
+    enter(embedding(), significance=guides.iloc[[0, 14]])
+    assert not caplog.text
+    with pytest.raises(InputError, match=r"none of its 1 genes \(g2\) .+ 1 in another case"):
+        enter(embedding(), significance=guides.iloc[[1, 14]])
+
+
+@pytest.mark.parametrize("header", ["", "Unnamed: 0", '"...1"'])
+def test_the_first_column_of_a_csv_needs_no_name(header, tmp_path, enter):
+    lines = embedding().to_csv().split("\n")
+    (tmp_path / "g.csv").write_text("\n".join([header + lines[0], *lines[1:]]))
+    genes, *_ = enter(None, "g.csv")
+    assert genes["gene"].tolist() == ["NTC", "G1", "G2", "G3", "G4", "G5"]
+
+
+def test_an_index_of_row_numbers_leaves_the_genes_to_their_column(tmp_path, enter):
+    table = embedding().rename_axis("gene").reset_index()
+    for name in ("numbered.csv", "numbered.parquet"):
+        genes, *_ = enter(table.iloc[[0, 2, 4]], name)
+        assert genes["gene"].tolist() == ["NTC", "G2", "G4"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_csv_of_a_spreadsheet_has_decimal_commas(encoding, line_end, tmp_path, enter):
+    table = embedding().rename_axis("gene") + 0.5
+    text = table.to_csv(sep=";", decimal=",").replace("\n", line_end)
+    (tmp_path / "g.csv").write_bytes(text.encode(encoding))
+    genes, *_ = enter(None, "g.csv")
+    assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4.5, 5.5, 6.5, 7.5]
+
+
 @pytest.mark.parametrize("content", [b"PAR1", b"\x89HDF\r\n\x1a\n", b"a,b\n1,2,3\n", b"\x1f\x8b"])
 def test_a_damaged_table_is_refused(content, tmp_path, enter):
     (tmp_path / "map").write_bytes(content)

@@ -179,9 +179,12 @@ class _Dialect:
 
     def read(self, source: pa.NativeFile, encoding: str, block_size: int, **types):
         """Open a CSV as text of an encoding, in blocks; `types` are of `ConvertOptions`."""
+        return pa_csv.open_csv(source, *self.options(encoding, block_size, **types))
+
+    def options(self, encoding: str, block_size: int, **types) -> tuple:
+        """Return what pyarrow is told of the CSV; see `read`."""
         n_header = 0 if self.names is None else 1
-        return pa_csv.open_csv(
-            source,
+        return (
             pa_csv.ReadOptions(use_threads=False, block_size=block_size, encoding=encoding,
                                skip_rows=n_header, column_names=self.names),
             pa_csv.ParseOptions(delimiter=self.delimiter),
@@ -239,6 +242,13 @@ def _is_number(text: str, dialect: _Dialect) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def whole_csv(content: bytes) -> pa.Table:
+    """Return all columns of a CSV that fits in memory; all of its rows tell their types."""
+    dialect = _dialect(content[:_LINE_BYTES])
+    options = dialect.options(dialect.encoding, _BLOCK_BYTES)
+    return pa_csv.read_csv(pa.BufferReader(content), *options)
 
 
 def first_rows_of_csv(place: Place, columns: Sequence[str], n_rows: int) -> pa.Table:

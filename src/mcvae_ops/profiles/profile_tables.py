@@ -1,6 +1,8 @@
 """A table of profiles that others made: parquet, csv or h5ad, its columns chosen and checked."""
 
 import gzip
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +10,6 @@ import anndata
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from mcvae_ops.archive.annotations.known_columns import Header
 from mcvae_ops.archive.content import (
@@ -18,10 +19,15 @@ from mcvae_ops.archive.content import (
     max_content,
     unpacked_bytes,
 )
+from mcvae_ops.archive.table_formats import whole_csv
 from mcvae_ops.embeddings.spaces import check_spaces, chosen_columns
 from mcvae_ops.errors import InputError
 
+logger = logging.getLogger(__name__)
 INDEX = "the index"
+# As pandas and R call an index that a CSV was written with.
+_NAMELESS = re.compile(r"|Unnamed: ?0|\.\.\.1")
+_NOTHING = ("", "-", "n/a", "na", "nan", "none", "null", "<na>", "#n/a")
 
 
 def read_profiles(path: Path, where: str) -> pd.DataFrame:
@@ -36,8 +42,9 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
 
     Returns
     -------
-    Columns by their name; an index without a name is called `INDEX`. Of an h5ad: the columns of
-    obs, X by the names of var, and each array of obsm as ``{key}_{k}``.
+    Columns by their name; an index without a name is called `INDEX`, and so is a first column
+    without one. Of an h5ad: the columns of obs, X by the names of var, and each array of obsm as
+    ``{key}_{k}``.
 
     Raises
     ------
@@ -62,9 +69,11 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
             where=where,
             found=f"no table that can be read ({str(error)[:200]})",
             expected="a whole parquet, csv or h5ad file",
-            fix="replace it",
+            fix="replace it; each column needs a name in the first line of a csv",
         ) from None
     table.columns = table.columns.map(str)
+    if len(table.columns) and INDEX not in table and _NAMELESS.fullmatch(table.columns[0]):
+        table = table.rename(columns={table.columns[0]: INDEX})
     if not table.columns.is_unique:
         twice = table.columns[table.columns.duplicated()][0]
         raise InputError.twice(where=where, what=f"the column {twice!r}", fix="rename one of them")
@@ -95,8 +104,8 @@ def named_column(
 def gene_column(table: pd.DataFrame, columns: Mapping[str, str], where: str, key: str) -> pd.Series:
     """Return the gene of each profile.
 
-    It is the column that the configuration names, else the only index, else a column that is called
-    as such columns are.
+    It is the column that the configuration names, else the only index (if it numbers no rows), else
+    a column that is called as such columns are.
 
     Raises
     ------
@@ -104,10 +113,11 @@ def gene_column(table: pd.DataFrame, columns: Mapping[str, str], where: str, key
         If there is none, or it holds numbers or empty fields.
     """
     names = [name for name in table.columns if not name.isdigit()]
-    name = columns.get("gene") or (INDEX if INDEX in table else None)
+    has_index = INDEX in table and not pd.api.types.is_numeric_dtype(table[INDEX])
+    name = columns.get("gene") or (INDEX if has_index else None)
     if name is None:
         place = Header(names, {}, where).find("gene")
-        name = names[place] if place is not None else "gene"
+        name = names[place] if place is not None else INDEX if INDEX in table else "gene"
     genes = named_column(table, "gene", {"gene": name}, where, key)
     is_text = genes.map(lambda gene: isinstance(gene, str) and bool(gene.strip()))
     if not is_text.all() or genes.str.isdigit().all():
@@ -119,6 +129,42 @@ def gene_column(table: pd.DataFrame, columns: Mapping[str, str], where: str, key
             fix=f"name the column of gene symbols in {key}.columns.gene",
         )
     return genes.str.strip()
+
+
+def numbers_in(values: pd.Series, where: str, unit: str = "") -> pd.Series:
+    """Return a column as numbers, also where they are text: ``3.2%`` (with the unit), ``0,032``.
+
+    A comma is a decimal point where no number of the column has a point. What is missing, by any of
+    the words for it (n/a), is NaN and is counted in a warning.
+
+    Raises
+    ------
+    InputError
+        If other text stands there: all of it is counted, and some shown.
+    """
+    text = values.astype("string").str.strip()
+    is_missing = text.isna() | text.str.lower().isin(_NOTHING)
+    plain = text.str.removesuffix(unit).str.strip()
+    if not plain.str.contains(".", regex=False).any():
+        plain = plain.str.replace(",", ".", regex=False)
+    numbers = pd.to_numeric(plain.mask(is_missing), errors="coerce").astype("Float64")
+    wrong = values[numbers.isna() & ~is_missing]
+    if len(wrong):
+        raise InputError(
+            where=f"{where}, column {values.name!r}",
+            found=f"{len(wrong)} of {len(values)} values that are no numbers ({_some(wrong)})",
+            expected=f"numbers, such as 0.032 or 0,032{unit and f' (in {unit})'}, or n/a",
+            fix="correct them, or name another column",
+        )
+    if is_missing.any():
+        n_missing = int(is_missing.sum())
+        logger.warning("%s: %d of %d values of %r are missing", where, n_missing, len(values),
+                       values.name)  # fmt: skip
+    return numbers.astype(np.float64)
+
+
+def _some(values: pd.Series) -> str:
+    return ", ".join(dict.fromkeys(map(str, values.head(10)))) + " ..." * (len(values) > 10)
 
 
 def space_columns(
@@ -160,10 +206,7 @@ def _from_text(path: Path) -> pd.DataFrame:
     if content.startswith(GZIP_START):
         with gzip.open(path) as packed:
             content = unpacked_bytes(packed, max_content(len(content)))
-    first = content.partition(b"\n")[0]
-    delimiter = next((sign for sign in "\t,;" if sign.encode() in first), ",")
-    options = pa_csv.ParseOptions(delimiter=delimiter)
-    return pa_csv.read_csv(pa.BufferReader(content), parse_options=options).to_pandas()
+    return whole_csv(content).to_pandas()
 
 
 def _from_anndata(path: Path) -> pd.DataFrame:

@@ -1,10 +1,12 @@
 """Write published profiles as tables of the pipeline, for benchmarks without cells."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from mcvae_ops.archive.annotations.library_match import guessed_reason
 from mcvae_ops.archive.transfer import opened
 from mcvae_ops.embeddings.baselines import latent_names
 from mcvae_ops.embeddings.spaces import LETTERS, latent_columns
@@ -14,6 +16,7 @@ from mcvae_ops.profiles.mitotic_index import COLUMNS
 from mcvae_ops.profiles.profile_tables import (
     gene_column,
     named_column,
+    numbers_in,
     read_profiles,
     space_columns,
 )
@@ -22,6 +25,8 @@ from mcvae_ops.screen import CONTROL, control_values, is_like
 Control = str | Sequence[str] | dict | None
 """As ``screen.control``; None marks nothing."""
 
+logger = logging.getLogger(__name__)
+_SHOWN = 10
 GENES, SIGNIFICANCE = "archive.profiles.genes", "archive.profiles.guide_significance"
 
 
@@ -81,7 +86,7 @@ def mitotic_table(genes: pd.Series, percent: pd.Series | None) -> pd.DataFrame:
             "name": genes[targeting],
             "n_cells": _unpublished(targeting.sum()),
             "mitotic_fraction": np.nan,
-            "mitotic_index_percent": percent[targeting].astype(np.float64),
+            "mitotic_index_percent": percent[targeting],
         },
         columns=COLUMNS,
     )
@@ -106,14 +111,14 @@ def significance_table(
     Raises
     ------
     InputError
-        If a column is missing, a guide stands twice, a p value lies outside 0 to 1, or the control
-        is no label of genes.
+        If a column is missing, a guide stands twice, a p value lies outside 0 to 1 or is no number,
+        or the control is no label of genes.
     """
     roles = ("guide", "gene", "statistic", "p_value")
     named = {role: named_column(table, role, columns, where, SIGNIFICANCE) for role in roles}
-    p_values = pd.to_numeric(named["p_value"], errors="coerce")
-    if not p_values.between(0, 1).all():
-        wrong = named["p_value"][~p_values.between(0, 1)].iloc[0]
+    p_values = numbers_in(named["p_value"], where)
+    if (p_values < 0).any() or (p_values > 1).any():
+        wrong = p_values[(p_values < 0) | (p_values > 1)].iloc[0]
         raise InputError(
             where=where, found=f"a p value {wrong}", expected="0 to 1", fix="correct the table"
         )
@@ -126,7 +131,7 @@ def significance_table(
             "guide": named["guide"],
             "gene": named["gene"].mask(controls_among(named["gene"], control, where), CONTROL),
             "n_cells": _unpublished(len(table)),
-            "statistic": named["statistic"],
+            "statistic": numbers_in(named["statistic"], where),
             "p_value": p_values,
         }
     )
@@ -173,12 +178,13 @@ def published_profiles(
     percent = None
     if "mitotic_index" in columns:
         percent = named_column(table, "mitotic_index", columns, place, GENES)
-        percent = pd.to_numeric(percent, errors="coerce")
+        percent = numbers_in(percent, place, unit="%")
     significance = pd.DataFrame(columns=["guide", "gene", "n_cells", "statistic", "p_value"])
     if (entry := profiles["guide_significance"]) is not None:
         with opened(entry["table"], archive, entry.get("sha256")) as path:
             guides = read_profiles(path, entry["table"])
         significance = significance_table(guides, entry.get("columns", {}), control, entry["table"])
+        check_genes(significance["gene"], names, entry["table"])
     write_parquet(gene_table(table, names, spaces, model, seed), genes)
     write_parquet(mitotic_table(names, percent), mitotic_index)
     write_parquet(significance, guide_significance)
@@ -257,6 +263,33 @@ def controls_among(genes: pd.Series, control: Control, where: str) -> pd.Series:
             fix="add it to screen.control if it marks controls, or rename it",
         )
     return is_control.astype(bool)
+
+
+def check_genes(of_guides: pd.Series, of_profiles: pd.Series, where: str) -> None:
+    """Warn of genes of guides that have no profile: their names must be the same in both tables.
+
+    Raises
+    ------
+    InputError
+        If none of them has one.
+    """
+    profiles = set(of_profiles) - {CONTROL}
+    genes = set(of_guides.dropna()) - {CONTROL}
+    unknown = sorted(genes - profiles)
+    if not unknown:
+        return
+    n_known, reason = len(genes) - len(unknown), guessed_reason(unknown, profiles)
+    shown = ", ".join(unknown[:_SHOWN]) + " ..." * (len(unknown) > _SHOWN)
+    if n_known:
+        logger.warning("%s: %d of its %d genes have a profile; not %s (%s)", where, n_known,
+                       len(genes), shown, reason)  # fmt: skip
+        return
+    raise InputError(
+        where=where,
+        found=f"none of its {len(genes)} genes ({shown}) among those of the profiles; {reason}",
+        expected=f"names of the {len(profiles)} genes ({', '.join(sorted(profiles)[:3])} ...)",
+        fix=f"correct {SIGNIFICANCE}.columns.gene or the table, or set {SIGNIFICANCE} to null",
+    )
 
 
 def _unpublished(n: int) -> pd.api.extensions.ExtensionArray:

@@ -125,7 +125,7 @@ def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
     other_case = [symbol for symbol in unknown if symbol.upper() in upper]
     if other_case:
         first = other_case[0]
-        is_mouse = first[1:] == first[1:].lower() and upper[first.upper()].isupper()
+        is_mouse = first == first.capitalize() and upper[first.upper()].isupper()
         kind = "mouse symbols? " if is_mouse else ""
         reasons.append(
             f"{len(other_case)} in another case ({kind}{first} is {upper[first.upper()]} in the "
