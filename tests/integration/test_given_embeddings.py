@@ -11,7 +11,7 @@ from tests.helpers.runs import snakemake, tiny_configuration
 
 LATENT = "^[sz]_"
 SPACES = {  # in the order of the models of the tiny run
-    "vae": {"combined": "vae_z_*"},
+    "vae": {"combined": "vae_z"},  # an array beside the table
     "cvae": {"salient": "cvae_s_*", "background": "cvae_z_*"},
     "mcvae": {"salient": "mcvae_s_*", "background": "mcvae_z_*"},
 }
@@ -33,7 +33,9 @@ def judged(tiny_run, tmp_path_factory) -> Path:
     # The order of the rows is others' own.
     cells = pd.concat(tables, axis=1).sample(frac=1, random_state=0)
     for plate, rows in cells.groupby("plate"):
-        rows.to_parquet(folder / f"{plate}.parquet")
+        vectors = rows.filter(regex="^vae_")
+        np.save(folder / f"vae_{plate}.npy", vectors)
+        rows.drop(columns=vectors.columns).to_parquet(folder / f"{plate}.parquet")
     config = tiny_configuration()
     screen = {name: config["screen"][name]
               for name in ("plates", "tiles", "tile_size_px", "well_grid")}  # fmt: skip
@@ -50,6 +52,7 @@ def judged(tiny_run, tmp_path_factory) -> Path:
         "cells": {
             "table": str(folder / "{plate}.parquet"),
             "columns": {"stage": "cell_cycle_stage", "split": "split", "crop": "crop"},
+            "vectors": {"vae_z": str(folder / "vae_{plate}.npy")},
         },
         "embeddings": {name: {"spaces": spaces} for name, spaces in SPACES.items()},
         "archive": {"annotations": lists},

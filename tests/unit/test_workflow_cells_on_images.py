@@ -82,6 +82,7 @@ SEGMENT = {"channel": "dna", "diameter_px": 30}
         ({"segment": SEGMENT | {"method": "otsu"}}, "cells.0.segment.method"),
         ({"segment": SEGMENT, "masks": "m_{well}_{tile}.tif"}, "found masks and segment, expected"),
         ({"table": "cells.csv", "measure": True}, "found true beside a table, expected cells of"),
+        ({"segment": SEGMENT, "vectors": {"x": "x.npy"}}, "cells.vectors: found vectors without a"),
         ({"masks": "masks/{well}.tif"}, r"key cells.masks: .*without \{tile\}"),
     ],
 )  # fmt: skip

@@ -130,6 +130,10 @@ def test_crops_beside_embeddings_are_of_pictures_alone():
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
+        ({"cells__vectors": {"mine": "https://server/mine.npy"}},
+         "configuration key cells.vectors.mine: found https://server/mine.npy, expected a file on"),
+        ({"cells__vectors": {"mine": "mine.npy"}},
+         "configuration key cells.vectors.mine: the file mine.npy is missing; the run reads it"),
         ({"embeddings": None},
          "configuration key embeddings: a value is missing; source is embeddings, which needs "
          "it; set embeddings."),

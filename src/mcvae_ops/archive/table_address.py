@@ -41,6 +41,15 @@ class TableAddress:
     table: str | None
 
     def place(self, path: str, is_archive: bool = False) -> dict[str, str] | None:
+        """Return what a path says, see `spelled`; row and column say the well, in its one form."""
+        found = self.spelled(path, is_archive)
+        if found is None:
+            return None
+        well = well_of(found)
+        found |= {} if well is None else {"well": well}
+        return {name: found[name] for name in found if name not in ("row", "column")}
+
+    def spelled(self, path: str, is_archive: bool = False) -> dict[str, str] | None:
         """Return the values of the fields in a path; None if the path is not of this table.
 
         Parameters
@@ -52,8 +61,8 @@ class TableAddress:
 
         Returns
         -------
-        plate, well, tile, stage, as far as the pattern says them, and the names of folders such
-        as ``well=A1``.
+        The fields of the pattern as the path spells them, and the names of folders such as
+        ``well=A1``.
         """
         if is_too_long(path):
             return None
@@ -65,12 +74,7 @@ class TableAddress:
         if match is None and pattern.text:
             return None
         found = match.groupdict() if match else {}
-        found = {
-            name: unquote(value) for name, value in _HIVE.findall("/".join(steps[:-1]))
-        } | found
-        if (well := well_of(found)) is not None:
-            found["well"] = well
-        return {name: found[name] for name in found if name not in ("row", "column")}
+        return {name: unquote(value) for name, value in _HIVE.findall("/".join(steps[:-1]))} | found
 
     def file(self) -> str | None:
         """Return the path of its only file, where no listing is needed to know it."""

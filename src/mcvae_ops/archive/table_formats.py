@@ -87,7 +87,7 @@ def _parquet_header(place: Place, table: str | None) -> Header:
     pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in pandas.get("index_columns", []) if isinstance(name, str)]
     header = _of_schema(schema, dict.fromkeys(index, "index of the table"))
-    return _with_vectors(header, vectors, _IN_LISTS)
+    return with_vectors(header, vectors, _IN_LISTS)
 
 
 def _parquet_batches(
@@ -96,10 +96,10 @@ def _parquet_batches(
     columns = list(dict.fromkeys([*texts, *numbers]))
     with pq.ParquetFile(path) as parts:
         vectors = _lengths_of_lists(parts)
-        elements = _elements(columns, parts.schema_arrow.names, vectors)
+        elements = elements_of(columns, parts.schema_arrow.names, vectors)
         stored = list(dict.fromkeys(elements[c][0] if c in elements else c for c in columns))
         n_numbers = len(columns) + sum(vectors.get(name, 0) for name in stored)
-        for batch in parts.iter_batches(_rows(n_numbers), columns=stored, use_threads=False):
+        for batch in parts.iter_batches(rows_at_once(n_numbers), columns=stored, use_threads=False):
             rows = pa.Table.from_batches([batch])
             lists = {name: _matrix(rows, name, vectors[name]) for name in stored if name in vectors}
             yield pa.table({
@@ -143,7 +143,7 @@ def _matrix(rows: pa.Table, name: str, length: int) -> np.ndarray:
     return matrix
 
 
-def _with_vectors(header: Header, vectors: Mapping[str, int], reason: str) -> Header:
+def with_vectors(header: Header, vectors: Mapping[str, int], reason: str) -> Header:
     """Return a header with the columns of vectors in place of these."""
     names = [f"{name}_{k}" for name, length in vectors.items() for k in range(length)]
     kinds = {name: kind for name, kind in header.kinds.items() if name not in vectors}
@@ -152,7 +152,7 @@ def _with_vectors(header: Header, vectors: Mapping[str, int], reason: str) -> He
     return Header(dict.fromkeys(names, "number") | kinds, no_features, twice)
 
 
-def _elements(
+def elements_of(
     columns: Sequence[str], stored: Collection[str], vectors: Mapping[str, int]
 ) -> dict[str, tuple[str, int]]:
     """Return the vector, and the place in it, of each column that is one of its numbers."""
@@ -320,7 +320,7 @@ def _sqlite_batches(
     with closing(_database(path)) as database:
         cursor = database.execute(f"SELECT {columns or 1} FROM {_quoted(table)}")
         # A number of Python takes four times the room of its value.
-        while rows := cursor.fetchmany(max(1, _rows(len(texts) + len(numbers)) // 4)):
+        while rows := cursor.fetchmany(max(1, rows_at_once(len(texts) + len(numbers)) // 4)):
             arrays = {
                 name: pa.array([None if row[k] is None else _plain(row[k]) for row in rows])
                 for k, name in enumerate(texts)
@@ -387,7 +387,7 @@ def _h5ad_header(place: Place, table: str | None) -> Header:
     twice = [name for name, n in Counter([*kinds, *features]).items() if n > 1]
     annotations = dict.fromkeys(kinds, "annotation of cells (obs)")
     header = Header(kinds | dict.fromkeys(features, "number"), annotations, twice)
-    return _with_vectors(header, vectors, _IN_OBSM)
+    return with_vectors(header, vectors, _IN_OBSM)
 
 
 def _h5ad_batches(
@@ -402,11 +402,11 @@ def _h5ad_batches(
         obs = obs.assign(**{_OBS_NAMES: obs.index})
         obsm = _obsm(data)
         lengths = {name: array.shape[1] for name, array in obsm.items()}
-        elements = _elements(numbers, {*obs, *var.index}, lengths)
+        elements = elements_of(numbers, {*obs, *var.index}, lengths)
         at = var.index.get_indexer([n for n in numbers if n not in obs and n not in elements])
         x = _array(data["X"]) if "X" in data else None
         vectors = {name: obsm[name] for name, _ in elements.values()}
-        step = _rows(len(var) + sum(lengths[name] for name in vectors))
+        step = rows_at_once(len(var) + sum(lengths[name] for name in vectors))
         for start in range(0, len(obs), step):
             rows = obs.iloc[start : start + step]
             named = [name for name in dict.fromkeys([*texts, *numbers]) if name in obs]
@@ -536,7 +536,8 @@ def _kind(type_: pa.DataType) -> str:
     return "text" if is_text or pa.types.is_string_view(type_) else "other"
 
 
-def _rows(n_columns: int) -> int:
+def rows_at_once(n_columns: int) -> int:
+    """Return how many rows of a table to hold at a time."""
     return max(1, _BATCH_BYTES // (8 * max(1, n_columns)))
 
 

@@ -4,8 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.archive.table_address import TableAddress, table_address
 from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.archive.vector_files import open_vectors, vector_pattern
 from mcvae_ops.cells.columns import POSITION, Named
 from mcvae_ops.cells.feature_names import sort_columns
 from mcvae_ops.embeddings.spaces import chosen_columns
@@ -30,12 +34,20 @@ class Entry:
         Where its files are.
     is_label
         Whether it stands under ``labels``.
+    vectors
+        Where the arrays of vectors beside it are, by their name.
     """
 
     key: str
     table: dict
     address: TableAddress
     is_label: bool
+    vectors: dict[str, Pattern]
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """Map the arrays of vectors beside a file of the table, by the path of that file."""
+        place = (self.address.place(name) or {}) | (self.address.spelled(name) or {})
+        return {key: open_vectors(pattern, place) for key, pattern in self.vectors.items()}
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,11 @@ def entries_of(cells: Sequence[dict], labels: Sequence[dict], root: str | None) 
             key = section if len(tables) == 1 else f"{section}[{number}]"
             if table["table"] is not None:
                 address = table_address(table["table"], f"configuration key {key}.table", root)
-                entries.append(Entry(key, table, address, section == "labels"))
+                vectors = {
+                    name: vector_pattern(text, f"configuration key {key}.vectors.{name}", root)
+                    for name, text in table.get("vectors", {}).items()
+                }
+                entries.append(Entry(key, table, address, section == "labels", vectors))
     return entries
 
 

@@ -14,6 +14,7 @@ from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_files import first_header
 from mcvae_ops.archive.table_formats import Header, batches_of, header_of
 from mcvae_ops.archive.transfer import Wanted, fetch
+from mcvae_ops.archive.vector_files import batches_beside, header_beside
 from mcvae_ops.cells.columns import one_form
 from mcvae_ops.cells.described import (
     Described,
@@ -145,6 +146,7 @@ class TablePartitioner:
             path = fetch(part["address"], self._target(part), self.archive, part["size_bytes"],
                          part["md5"])  # fmt: skip
             name, header = first_header(path, part["path"], entry.address)
+            header = header_beside(header, entry.arrays(name))
             noted = {"name": name, "header": asdict(header)}
             write_note(noted, kept)
         return describe(entry, noted["name"], Header(**noted["header"]), self.screen)
@@ -205,14 +207,18 @@ class TablePartitioner:
         for name, member in members_of(path, part["path"], self._unpacked()):
             if entry.address.place(name) is None:
                 continue
-            header = header_of(member, name, entry.address.table)
+            vectors = entry.arrays(name)
+            own = header_of(member, name, entry.address.table)
+            header = header_beside(own, vectors)
             found = describe(entry, name, header, self.screen)
             if features:
                 _check_features(found, table, name, header)
             named = found.named
-            numbers = [*named.numbers, *features]
+            beside = [column for column in features if column not in own.kinds]
+            numbers = [column for column in (*named.numbers, *features) if column in own.kinds]
+            batches = batches_of(member, name, entry.address.table, named.texts, numbers)
             first_row = 0
-            for batch in batches_of(member, name, entry.address.table, named.texts, numbers):
+            for batch in batches_beside(batches, vectors, beside, name):
                 yield named.rows(batch, first_row), batch
                 first_row += len(batch)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from mcvae_ops.archive.table_files import FileRow, early_header, files_of
+from mcvae_ops.archive.vector_files import header_beside
 from mcvae_ops.cells.described import (
     Described,
     Entry,
@@ -76,4 +77,7 @@ def list_feature_parts(
 def _described(entry: Entry, file: FileRow, screen: dict, archive: dict) -> Described | None:
     """Describe a table by its first file; None if that has to be fetched first."""
     found = early_header(file, entry.address, archive)
-    return None if found is None else describe(entry, *found, screen)
+    if found is None:
+        return None
+    name, header = found
+    return describe(entry, name, header_beside(header, entry.arrays(name)), screen)

@@ -5,7 +5,7 @@ from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
-from mcvae_ops.archive.addresses import local_study
+from mcvae_ops.archive.addresses import local_path, local_study
 from mcvae_ops.archive.annotations.list_sources import (
     PAIRS,
     check_list,
@@ -260,6 +260,13 @@ def _check_cells(config: dict) -> None:
                 f"one of {', '.join(ORIGINS)} in the first entry, tables after it",
                 "remove the others",
             )
+        if table["vectors"] and origins != ["table"]:
+            raise _wrong(
+                "cells.vectors",
+                "vectors without a table",
+                "a table, whose rows they follow",
+                "name it in cells.table",
+            )
         if table["measure"] and "table" in origins:
             raise _wrong(
                 "cells.measure",
@@ -461,6 +468,9 @@ def _check_tables(config: dict) -> None:
         # Local, and no member of an archive that is there.
         if local_paths([file]) and not any(parent.is_file() for parent in Path(file).parents):
             _check_there(f"{entry.key}.table", file)
+        for name, array in entry.vectors.items():
+            if not array.fields:
+                _check_there(f"{entry.key}.vectors.{name}", str(local_path(array.text)))
 
 
 def _check_there(key: str, file: str) -> None:

@@ -9,7 +9,10 @@ from mcvae_ops.screen import ALL_TILES, crops_are_given, tile_shape
 from mcvae_ops.weights_header import read_header
 
 # Keys of a table of cells, and of labels, that may be left out.
-CELLS = {"table": None, "columns": {}, "parse": {}, "masks": None, "segment": None, "measure": None}
+CELLS = {
+    "table": None, "columns": {}, "parse": {}, "vectors": {}, "masks": None, "segment": None,
+    "measure": None,
+}  # fmt: skip
 SEGMENT = {"diameter_px": None, "diameter_um": None, "method": "watershed"}
 LABELS = {"columns": {}, "parse": {}}
 # What published profiles may leave out: their optional table, and what describes images, for which

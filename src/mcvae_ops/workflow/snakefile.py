@@ -10,7 +10,7 @@ from snakemake.logging import logger as terminal
 from snakemake.settings.types import DeploymentMethod
 
 from mcvae_ops.archive.annotations.list_sources import listed_sources
-from mcvae_ops.archive.table_address import table_address
+from mcvae_ops.cells.described import entries_of
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import DISC
 from mcvae_ops.workflow.command_line import asked_targets
@@ -133,11 +133,10 @@ def table_files(config: dict) -> list[str]:
 
     Files that only a listing finds, and those below another root, are no inputs of a rule.
     """
-    root, files = config["archive"]["root"], []
-    for table in (*config["cells"], *config["labels"]):
-        if table["table"] is not None:
-            address = table_address(table["table"], "cells.table", root)
-            files.append(address.dataset or address.file())
+    files = []
+    for entry in entries_of(config["cells"], config["labels"], config["archive"]["root"]):
+        files.append(entry.address.dataset or entry.address.file())
+        files += [array.text for array in entry.vectors.values() if not array.fields]
     return local_paths(files)
 
 
