@@ -99,6 +99,14 @@ def test_other_names_of_a_gene_are_used_unless_they_are_ambiguous():
     assert library_names(["AURKA"], {"STK15", "BTAK"}, NAMES) == ({}, {"AURKA"})
 
 
+def test_the_version_of_an_ensembl_id_is_no_part_of_the_name():
+    ids = ["ENSG00000087586.18", "ENSMUSG00000027496"]
+    names, _ = library_names(ids, {"ENSG00000087586", "ENSMUSG00000027496.2"}, NAMES)
+    assert names == {ids[0]: "ENSG00000087586", ids[1]: "ENSMUSG00000027496.2"}
+    names, ambiguous = library_names(ids[:1], {"ENSG00000087586.1", "ENSG00000087586.2"}, NAMES)
+    assert not names and ambiguous == {ids[0]}
+
+
 def test_the_library_of_a_screen(tmp_path):
     cells = pd.DataFrame({"gene": ["NTC", "AURKA", "A&B", "AURKA"], "is_ntc": [1, 0, 0, 0]})
     cells.to_parquet(tmp_path / "A1.parquet")

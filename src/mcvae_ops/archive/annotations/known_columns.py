@@ -22,10 +22,10 @@ KNOWN = {
     "organism": ("organism", "species"),
     # CORUM 3 and 4: subunits(Gene name); CORUM 5: subunits_gene_name.
     "genes": ("subunits gene name", "subunits", "genes", "gene names", "members", *_SYMBOLS),
-    # HGNC: its complete set, and its custom downloads.
-    "approved": ("symbol", "approved symbol"),
+    # HGNC: its complete set, and its custom downloads; NCBI's gene_info.
+    "approved": ("symbol", "approved symbol", "hgnc symbol", "gene symbol"),
     "previous": ("prev symbol", "previous symbols", "previous symbol"),
-    "alias": ("alias symbol", "alias symbols"),
+    "alias": ("alias symbol", "alias symbols", "alias", "aliases", "synonyms"),
     "gene_a": ("gene a", "gene 1", "entity 1", "entity a", "protein 1", "protein a", "symbol a",
                "symbol 1", "official symbol interactor a", "source"),
     "gene_b": ("gene b", "gene 2", "entity 2", "entity b", "protein 2", "protein b", "symbol b",

@@ -39,6 +39,7 @@ _IDENTIFIERS = {
     "ids of HGNC or MGI": r"(HGNC|MGI):\d+",
     "ids of FlyBase or WormBase": r"FBgn\d{7}|WBGene\d{8}",
 }
+_VERSIONED = re.compile(r"(ENS[A-Z]*[GTP]\d{11})\.\d+")
 _BETWEEN_GENES = re.compile(r"[;,|/\s]+")
 MATCHED = [
     "list",
@@ -90,6 +91,8 @@ def library_names(
 ) -> tuple[dict[str, str], set[str]]:
     """Find the names by which a library calls genes that a list calls otherwise.
 
+    The version of an Ensembl id (``.18``) is no part of the name.
+
     Returns
     -------
     Symbol of the list -> symbol of the library; and the symbols of which several genes of the
@@ -100,11 +103,11 @@ def library_names(
         approved_of.setdefault(name, set()).add(approved)
     called: dict[str, set[str]] = {}
     for symbol in library:
-        for approved in approved_of.get(symbol, {symbol}):
+        for approved in approved_of.get(symbol, {_without_version(symbol)}):
             called.setdefault(approved, set()).add(symbol)
     names, ambiguous = {}, set()
     for symbol in unknown:
-        genes = approved_of.get(symbol, {symbol})
+        genes = approved_of.get(symbol, {_without_version(symbol)})
         meant = set().union(*(called.get(gene, set()) for gene in genes))
         if len(meant) == 1 and len(genes) == 1:
             names[symbol] = meant.pop()
@@ -149,6 +152,11 @@ def guessed_reason(unknown: Sequence[str], library: Collection[str]) -> str:
     if several:
         reasons.append(f"{len(several)} hold several genes ({several[0]}): one a row is read")
     return "; ".join(reasons) or "genes that the screen does not have, or calls otherwise"
+
+
+def _without_version(symbol: str) -> str:
+    match = _VERSIONED.fullmatch(symbol)
+    return match[1] if match else symbol
 
 
 def _alike(names: Collection[str], pattern: str) -> list[str]:

@@ -137,13 +137,33 @@ def _value_rows(value: object, where: str) -> Rows:
         rows = [[gene.strip(), label.strip()] for gene, label in value.items()]
         return Rows([[GENE, SET], *rows], where)
     if isinstance(value, list) and value and all(isinstance(record, dict) for record in value):
-        names = list(value[0])
-        if all(list(record) == names for record in value):
-            fields = [[str(record[name]).strip() for name in names] for record in value]
-            return Rows([names, *fields], where)
+        return _record_rows(value, where)
     kind = type(value).__name__
     expected = "a list of genes, lists by group ({group: [genes]}), or groups by gene"
     raise _wrong(where, f"a {kind} of another form", "replace it", expected)
+
+
+def _record_rows(records: list[dict], where: str) -> Rows:
+    """Return records as rows; a list of genes in a record as one field of several genes.
+
+    What holds more than values is marked in the header: no column of genes is called so.
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    values = {name: [record.get(name) for record in records] for name in names}
+    is_nested = {name: any(map(_holds_more, of_all)) for name, of_all in values.items()}
+    header = [f"{name} (nested)" if is_nested[name] else name for name in names]
+    fields = [list(map(_field, row)) for row in zip(*values.values(), strict=True)]
+    return Rows([header, *fields], where)
+
+
+def _holds_more(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and not _is_genes(value))
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return ""
+    return ";".join(value) if _is_genes(value) else str(value).strip()
 
 
 def _set_rows(sets: dict[str, Iterable[str]], name: str | None, where: str) -> Rows:

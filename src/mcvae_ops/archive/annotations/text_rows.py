@@ -81,7 +81,8 @@ def split_rows(text: str, where: str) -> Rows:
 
     The first line says which of the three it is: the first that occurs in it. Rows without any
     content are left out. Quoted fields may hold delimiters and line breaks. If the quotation marks
-    do not come in pairs, as in ``5" wide``, they are taken as characters.
+    do not come in pairs, as in ``5" wide``, they are taken as characters. Lines that begin with
+    ``#`` before the first row, or in a single column, are comments; not so a header.
 
     Parameters
     ----------
@@ -96,7 +97,8 @@ def split_rows(text: str, where: str) -> Rows:
         If the text is empty, a row has another number of fields than the first one, or an opened
         quotation mark swallows rows.
     """
-    lines = text.split("\n")
+    lines = _without_comments(text.split("\n"))
+    text = "\n".join(lines)
     first = next((line for line in lines if line.strip()), None)
     if first is None:
         raise InputError(where=where, found="an empty file", expected="rows", fix="replace it")
@@ -117,7 +119,21 @@ def split_rows(text: str, where: str) -> Rows:
             expected="quotation marks in pairs around whole fields",
             fix="close it, or delete the quotation marks",
         )
-    raise _ragged(where, quoted, _odd(quoted))
+    raise _ragged(where, quoted, _odd(quoted), delimiter)
+
+
+def _without_comments(lines: list[str]) -> list[str]:
+    """Return the lines of a table, those that are comments empty."""
+    numbers = [number for number, line in enumerate(lines) if line.strip()]
+    first = next((at for at, k in enumerate(numbers) if not lines[k].startswith("#")), 0)
+    comments = set(numbers[:first])
+    if first:
+        last, row = (_by_any(lines[numbers[at]]) for at in (first - 1, first))
+        if len(last) == len(row) > 1:
+            comments.discard(numbers[first - 1])  # a header, as BioGRID and NCBI write it
+        elif len(row) == 1:
+            comments |= {k for k in numbers if lines[k].startswith("#")}
+    return ["" if k in comments else line for k, line in enumerate(lines)]
 
 
 def _quoted(
@@ -162,13 +178,16 @@ def _odd(rows: Sequence[tuple[int, list[str]]]) -> int | None:
     return next((k for k, (_, row) in enumerate(rows) if len(row) != width), None)
 
 
-def _ragged(where: str, rows: Sequence[tuple[int, list[str]]], odd: int) -> InputError:
+def _ragged(
+    where: str, rows: Sequence[tuple[int, list[str]]], odd: int, delimiter: str | None
+) -> InputError:
     number, row = rows[odd]
+    sets = "; sets of genes (GMT) need a name that ends with .gmt" if delimiter == "\t" else ""
     return InputError(
         where=f"{where}, line {number}",
         found=f"{len(row)} fields ({_shown(row)})",
         expected=f"{len(rows[0][1])}, as in the first line ({_shown(rows[0][1])})",
-        fix="correct the line; a field that holds the delimiter needs quotation marks",
+        fix=f"correct the line; a field that holds the delimiter needs quotation marks{sets}",
     )
 
 

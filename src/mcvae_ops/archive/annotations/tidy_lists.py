@@ -18,6 +18,7 @@ _BETWEEN_NAMES = re.compile(r"[,|]")  # HGNC has names with spaces among its ali
 _COPIES = re.compile(r"\(\d+\)$")  # Complex Portal: P12345(1)
 _MOST_CHARACTERS = 5 * MOST_FIELDS
 _NO_GENE = ("", "None", "-")
+_HEADERS = {plain(name) for role in ("gene", "genes") for name in KNOWN[role]}
 
 
 def tidy_complexes(
@@ -93,10 +94,16 @@ def tidy_arms(rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def tidy_genes(rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Return the column gene, without duplicates; a single column needs no header."""
+    """Return the column gene, without duplicates; a single column needs no header.
+
+    Its first row is one if it has a known name, or a space, which no symbol has.
+    """
     names = rows.rows[0]
-    if len(names) == 1 and not columns and plain(names[0]) not in map(plain, KNOWN["gene"]):
-        rows = Rows([["gene"], *rows.rows], rows.where, rows.delimiter, rows.literal)
+    if len(names) == 1 and not columns:
+        is_title = " " in names[0] and len(rows.rows) > 1
+        is_header = is_title or plain(names[0]) in _HEADERS
+        genes = rows.rows[1:] if is_header else rows.rows
+        rows = Rows([["gene"], *genes], rows.where, rows.delimiter, rows.literal)
     if names[0] == SET and len(sets := dict.fromkeys(row[0] for row in rows.rows[1:])) > 1:
         raise InputError(
             where=rows.where,
@@ -126,7 +133,7 @@ def tidy_aliases(rows: Rows, columns: Mapping[str, str]) -> pd.DataFrame:
         for row in rows.rows[1:]
         for place in others
         for name in map(str.strip, _BETWEEN_NAMES.split(row[place]))
-        if name and name not in approved
+        if name not in _NO_GENE and name not in approved
     }
     return pd.DataFrame(list(pairs), columns=["name", "approved"], dtype=str)
 
