@@ -3,9 +3,13 @@
 import gzip
 
 import anndata
+import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from scipy import sparse
 
 from mcvae_ops.embeddings.spaces import latent_columns, spaces_of
 from mcvae_ops.errors import InputError
@@ -13,6 +17,7 @@ from mcvae_ops.profiles.published_profiles import published_profiles, random_pro
 from tests.helpers.configurations import merged
 
 ARCHIVE = {"streams": 1, "retries": 0, "timeout_s": 5, "keep_raw": False}
+MITOTIC = {"columns": {"mitotic_index": "mitotic_index"}}
 SPACES = {"salient": "0-1", "background": "2-3"}
 GUIDES = pd.DataFrame(
     {"guide": ["g", "c"], "gene": ["G1", "NTC"], "statistic": 1.0, "p_value": 0.5}
@@ -111,6 +116,45 @@ def test_an_h5ad(tmp_path, enter):
     assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4, 5, 6, 7]
 
 
+def test_arrays_of_an_h5ad_are_sparse_or_no_vectors_and_its_text_may_be_bytes(tmp_path, enter):
+    table = embedding()
+    cells = anndata.AnnData(
+        sparse.csr_matrix(table[["0", "1"]].to_numpy()),
+        obs=pd.DataFrame({"target": table.index}, index=list("abcdef")),
+        var=pd.DataFrame(index=["0", "1"]),
+        obsm={"z": sparse.csr_matrix(table[["2", "3"]].to_numpy()), "crops": np.ones((6, 2, 2))},
+    )
+    cells.write_h5ad(tmp_path / "map.h5ad")
+    with h5py.File(tmp_path / "map.h5ad", "r+") as data:
+        attributes = dict(data["obs/target"].attrs)
+        del data["obs/target"]
+        data["obs/target"] = np.array([name.encode() for name in table.index])
+        data["obs/target"].attrs.update(attributes | {"encoding-type": "array"})
+    spaces = {"salient": ["0", "1"], "background": "z"}
+    genes, *_ = enter(None, "map.h5ad", columns={"gene": "target"}, spaces=spaces)
+    assert genes["gene"].tolist() == ["NTC", "G1", "G2", "G3", "G4", "G5"]
+    assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4, 5, 6, 7]
+
+
+def test_types_of_other_programs_in_parquet(tmp_path, enter):
+    """Lists are of machine learning, decimals of DuckDB, bytes of Spark."""
+    table = embedding()
+    vectors = [None, *table[["2", "3"]].to_numpy().tolist()[1:]]
+    columns = {"gene": pa.array([name.encode() for name in table.index]), "z": vectors}
+    columns |= {name: pa.array(table[name]).cast(pa.decimal128(12, 2)) for name in ("0", "1")}
+    pq.write_table(pa.table(columns), tmp_path / "map.parquet")
+    genes, *_ = enter(None, "map.parquet", spaces={"salient": "0-1", "background": "z"})
+    assert genes["gene"].tolist() == ["NTC", "G1", "G2", "G3", "G4", "G5"]
+    assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4, 5, 6, 7]
+    assert genes["z_01"].isna().tolist() == [True, *[False] * 5]
+
+
+def test_all_columns_are_those_that_say_nothing_else(enter):
+    genes, index, _ = enter(embedding(), spaces={"combined": "*"}, **MITOTIC)
+    assert list(genes.filter(regex="^[sz]_")) == ["z_00", "z_01", "z_02", "z_03"]
+    assert len(index) == 5
+
+
 def test_a_map_of_one_space_without_controls(enter):
     table = embedding().iloc[1:]
     genes, index, _ = enter(
@@ -168,8 +212,14 @@ def with_index(index):
         (embedding(), {"spaces": {"combined": "0-4"}}, "found no column '4'"),
         (embedding(), {"spaces": {"combined": "z_*"}}, "expected columns z_\\*"),
         (embedding(), {"spaces": {"salient": "0-2", "background": "2-3"}}, "2 is defined twice"),
-        (embedding().assign(**{"0": "x"}), {}, "found (object|str) in column '0'"),
-        (embedding().assign(**{"0": True}), {}, "found bool in column '0'"),
+        (
+            embedding().assign(**{"0": ["1", "2", "#DIV/0!", "4", "5", "?"]}),
+            {},
+            r"found (object|str) \['#DIV/0!'\] in column '0'",
+        ),
+        (embedding().assign(**{"0": True}), {}, r"found bool \[True\] in column '0'"),
+        (embedding().iloc[:0], {}, "found no row"),
+        (embedding(), {"control": "c"}, r"nontargeting, G1, .+ in the index, .+columns\.gene, or"),
         (embedding(), {"sha256": "0" * 64}, "expected 0000"),
     ],
 )
@@ -184,14 +234,12 @@ def test_what_is_wrong_is_one_sentence(table, entry, sentence, enter):
         (GUIDES.assign(p_value=[0.5, 1.5]), "a p value 1.5"),
         (GUIDES.drop(columns="statistic"), "expected a column 'statistic'"),
         (pd.concat([GUIDES, GUIDES]), "the guide g is defined twice"),
+        (GUIDES.assign(gene=["G1", None]), "found 1 rows without a guide or gene"),
     ],
 )
 def test_what_is_wrong_with_the_guides_is_one_sentence(guides, sentence, enter):
     with pytest.raises(InputError, match=sentence):
         enter(embedding(), significance=guides)
-
-
-MITOTIC = {"columns": {"mitotic_index": "mitotic_index"}}
 
 
 @pytest.mark.parametrize("spelled", [
@@ -218,6 +266,12 @@ def test_a_mitotic_index_written_as_text_is_read_as_it_is_meant(spelled, name, e
 def test_text_that_is_no_mitotic_index_is_named(spelled, named, enter):
     with pytest.raises(InputError, match=named):
         enter(embedding().assign(mitotic_index=spelled), **MITOTIC)
+
+
+def test_guides_may_be_numbers_and_genes_have_spaces_around_them(enter):
+    guides = GUIDES.assign(guide=[1, 2], gene=[" G1", "nontargeting "])
+    _, _, found = enter(embedding(), significance=guides)
+    assert found[["guide", "gene"]].to_numpy().tolist() == [["1", "G1"], ["2", "NTC"]]
 
 
 def test_p_values_written_as_text(enter, caplog):
@@ -269,7 +323,9 @@ def test_a_csv_of_a_spreadsheet_has_decimal_commas(encoding, line_end, tmp_path,
     assert genes[["s_00", "s_01", "z_00", "z_01"]].iloc[1].tolist() == [4.5, 5.5, 6.5, 7.5]
 
 
-@pytest.mark.parametrize("content", [b"PAR1", b"\x89HDF\r\n\x1a\n", b"a,b\n1,2,3\n", b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "content", [b"PAR1", b"\x89HDF\r\n\x1a\n", b"a,b\n1,2,3\n", b"\x1f\x8b", b"PK\3\4\0\0 csv"]
+)
 def test_a_damaged_table_is_refused(content, tmp_path, enter):
     (tmp_path / "map").write_bytes(content)
     with pytest.raises(InputError, match="no table that can be read"):

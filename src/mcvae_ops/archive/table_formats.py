@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from mcvae_ops.archive.content import GZIP_START
 from mcvae_ops.errors import InputError
 
+UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
 Place = str | Path | BinaryIO
 _BATCH_BYTES = 64 << 20
 _BLOCK_BYTES = 8 << 20
@@ -268,7 +269,7 @@ def first_rows_of_csv(place: Place, columns: Sequence[str], n_rows: int) -> pa.T
 
 def _dialect(start: bytes) -> _Dialect:
     """Tell the dialect of a CSV: the delimiter is the sign that its first line has most of."""
-    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    encoding = "utf-16" if start.startswith(UTF16_STARTS) else "utf-8"
     text = start.decode(encoding, errors="replace").removeprefix("\ufeff")
     first, *lines = [*islice(io.StringIO(text, newline=None), _LINES)] or [""]
     columns = {sign: next(csv.reader([first], delimiter=sign), []) for sign in ",\t;"}

@@ -10,6 +10,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mcvae_ops.archive.annotations.known_columns import Header
 from mcvae_ops.archive.content import (
@@ -19,7 +20,7 @@ from mcvae_ops.archive.content import (
     max_content,
     unpacked_bytes,
 )
-from mcvae_ops.archive.table_formats import whole_csv
+from mcvae_ops.archive.table_formats import UTF16_STARTS, whole_csv
 from mcvae_ops.embeddings.spaces import check_spaces, chosen_columns
 from mcvae_ops.errors import InputError
 
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 INDEX = "the index"
 # As pandas and R call an index that a CSV was written with.
 _NAMELESS = re.compile(r"|Unnamed: ?0|\.\.\.1")
+_TEXT_BYTES = 1 << 20  # of a file, which tell whether it is text
+_PLAIN_TYPES = {"binary": pa.string(), "large_binary": pa.large_string()}
 _NOTHING = ("", "-", "n/a", "na", "nan", "none", "null", "<na>", "#n/a")
 
 
@@ -43,8 +46,8 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
     Returns
     -------
     Columns by their name; an index without a name is called `INDEX`, and so is a first column
-    without one. Of an h5ad: the columns of obs, X by the names of var, and each array of obsm as
-    ``{key}_{k}``.
+    without one. A column of lists becomes ``{name}_{k}``. Of an h5ad: the columns of obs, X by the
+    names of var, and each matrix of obsm as ``{key}_{k}``.
 
     Raises
     ------
@@ -56,7 +59,7 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
     try:
         if start.startswith(b"PAR1"):
             check_parquet(path, max_content(path.stat().st_size))
-            table = pd.read_parquet(path)
+            table = _from_parquet(path)
         elif start.startswith(b"\x89HDF"):
             table = _from_anndata(path)
         else:
@@ -71,6 +74,10 @@ def read_profiles(path: Path, where: str) -> pd.DataFrame:
             expected="a whole parquet, csv or h5ad file",
             fix="replace it; each column needs a name in the first line of a csv",
         ) from None
+    if table.empty:
+        raise InputError(
+            where=where, found="no row", expected="a row for each profile", fix="replace it"
+        )
     table.columns = table.columns.map(str)
     if len(table.columns) and INDEX not in table and _NAMELESS.fullmatch(table.columns[0]):
         table = table.rename(columns={table.columns[0]: INDEX})
@@ -191,13 +198,35 @@ def space_columns(
     chosen = chosen_columns(spaces, list(table.columns), where, key)
     for column in (column for columns in chosen.values() for column in columns):
         if not pd.api.types.is_numeric_dtype(table[column]) or table[column].dtype == bool:
+            is_number = pd.to_numeric(table[column], errors="coerce").notna()
+            odd = table[column][~is_number | (table[column].dtype == bool)].head(1).to_list()
             raise InputError(
                 where=where,
-                found=f"{table[column].dtype} in column {column!r}",
+                found=f"{table[column].dtype} {odd} in column {column!r}",
                 expected="numbers in every column of a space",
                 fix=f"correct {key}.spaces or the table",
             )
     return chosen
+
+
+def _from_parquet(path: Path) -> pd.DataFrame:
+    rows = pq.read_table(path)
+    for at, field in enumerate(rows.schema):
+        kind = _PLAIN_TYPES.get(str(field.type), field.type)
+        if pa.types.is_decimal(kind):
+            kind = pa.float64()
+        if kind != field.type:
+            rows = rows.set_column(at, field.with_type(kind), rows[at].cast(kind))
+    table = rows.to_pandas()
+    lists = [name for name, values in table.select_dtypes("object").items()
+             if any(isinstance(value, np.ndarray) for value in values)]  # fmt: skip
+    for name in lists:
+        length = len(next(value for value in table[name] if isinstance(value, np.ndarray)))
+        missing = np.full(length, np.nan)
+        vectors = np.stack([missing if value is None else value for value in table[name]])
+        names = [f"{name}_{k}" for k in range(vectors.shape[1])]
+        table = table.join(pd.DataFrame(vectors, table.index, names)).drop(columns=name)
+    return table
 
 
 def _from_text(path: Path) -> pd.DataFrame:
@@ -206,6 +235,8 @@ def _from_text(path: Path) -> pd.DataFrame:
     if content.startswith(GZIP_START):
         with gzip.open(path) as packed:
             content = unpacked_bytes(packed, max_content(len(content)))
+    if b"\0" in content[:_TEXT_BYTES] and not content.startswith(UTF16_STARTS):
+        raise ValueError("bytes that are no text")
     return whole_csv(content).to_pandas()
 
 
@@ -216,10 +247,15 @@ def _from_anndata(path: Path) -> pd.DataFrame:
     if values is not None:
         parts.append(pd.DataFrame(values, cells.obs_names, cells.var_names))
     for key, array in cells.obsm.items():
-        array = np.asarray(array)
-        names = [f"{key}_{k}" for k in range(array.shape[1])]
-        parts.append(pd.DataFrame(array, cells.obs_names, names))
+        array = array.toarray() if hasattr(array, "toarray") else np.asarray(array)
+        if array.ndim == 2:
+            names = [f"{key}_{k}" for k in range(array.shape[1])]
+            parts.append(pd.DataFrame(array, cells.obs_names, names))
     table = pd.concat(parts, axis=1)
-    for column in table.select_dtypes("category"):
-        table[column] = table[column].astype(object)
+    for column in table.select_dtypes(["category", "object"]):
+        table[column] = table[column].map(_decoded).astype(object)
     return table
+
+
+def _decoded(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value

@@ -122,7 +122,15 @@ def significance_table(
         raise InputError(
             where=where, found=f"a p value {wrong}", expected="0 to 1", fix="correct the table"
         )
+    named |= {role: named[role].astype("string").str.strip() for role in ("guide", "gene")}
     pairs = pd.DataFrame({"guide": named["guide"], "gene": named["gene"]})
+    if (is_nameless := pairs.isna() | (pairs == "")).any(axis=None):
+        raise InputError(
+            where=where,
+            found=f"{is_nameless.any(axis=1).sum()} rows without a guide or gene",
+            expected="both in every row",
+            fix="complete the rows, or delete them",
+        )
     if pairs.duplicated().any():
         guide = pairs["guide"][pairs.duplicated()].iloc[0]
         raise InputError.twice(where=where, what=f"the guide {guide}", fix="keep one row of it")
@@ -174,7 +182,8 @@ def published_profiles(
     with opened(place, archive, entry.get("sha256")) as path:
         table = read_profiles(path, place)
     names = called_genes(gene_column(table, columns, place, GENES), of_genes, place)
-    spaces = space_columns(table, entry.get("spaces", {}), place, GENES)
+    features = table.drop(columns={*columns.values(), names.name} & {*table.columns})
+    spaces = space_columns(features, entry.get("spaces", {}), place, GENES)
     percent = None
     if "mitotic_index" in columns:
         percent = named_column(table, "mitotic_index", columns, place, GENES)
@@ -231,9 +240,10 @@ def called_genes(genes: pd.Series, control: Control, where: str) -> pd.Series:
         raise InputError(
             where=where,
             found=f"no profile labelled {control!r} among {len(genes)} "
-            f"({', '.join(genes.iloc[:5])} ...)",
+            f"({', '.join(genes.iloc[:5])} ...) in {genes.name}",
             expected="the control (screen.control)",
-            fix=f"correct screen.control, or set {GENES}.control to null if no row is a control",
+            fix=f"correct screen.control or {GENES}.columns.gene, or set {GENES}.control to null "
+            "if no row is a control",
         )
     return genes.mask(is_control, CONTROL)
 
@@ -274,7 +284,7 @@ def check_genes(of_guides: pd.Series, of_profiles: pd.Series, where: str) -> Non
         If none of them has one.
     """
     profiles = set(of_profiles) - {CONTROL}
-    genes = set(of_guides.dropna()) - {CONTROL}
+    genes = set(of_guides) - {CONTROL}
     unknown = sorted(genes - profiles)
     if not unknown:
         return
