@@ -160,5 +160,6 @@ def _other_rows(array: np.ndarray, key: str, name: str, n_rows: str) -> InputErr
         where=f"the vectors {key} of table {name}",
         found=f"{len(array)} rows in {getattr(array, 'filename', 'the array')}",
         expected=f"a vector for each row of the table, which has {n_rows}",
-        fix="write the vectors of all rows, in the order of the table",
+        fix="write the vectors of all its rows, in their order; each file of a table needs an "
+        "array of its own, named by the same fields",
     )

@@ -219,7 +219,8 @@ def _columns_of(part: str, columns: Sequence[str], where: str, key: str) -> list
     if not chosen:
         raise InputError(
             where=where,
-            found=f"no column {part!r} among {len(columns)} ({', '.join(columns[:6])} ...)",
+            found=f"no column {part!r} among {len(columns)}"
+            + f" ({', '.join(columns[:6])} ...)" * bool(columns),
             expected=f"columns {part}",
             fix=f"correct {key}",
         )
