@@ -7,7 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from mcvae_ops.report.data_dictionary import DescribedTable, described_tables, quoted
+from mcvae_ops.report.data_dictionary import (
+    DescribedTable,
+    described_tables,
+    fit,
+    quoted,
+)
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/tables.md"
@@ -38,8 +43,7 @@ def documented_metrics() -> dict[str, set[str]]:
 
 def matches(pattern: str, name: str) -> bool:
     """Tell whether a name fits a pattern, in which ``{words}`` stand for any text without ``/``."""
-    parts = re.split(r"\{\w+\}", pattern)
-    return re.fullmatch("[^/]+".join(map(re.escape, parts)), name) is not None
+    return fit(pattern, name) is not None
 
 
 def check_columns(name: str, paths: Sequence[Path]) -> None:

@@ -101,11 +101,10 @@ def test_a_spreadsheet_changes_nothing(name, tiny_run, tmp_path):
     assert_alike(pd.read_csv(tmp_path / f"{name}.csv"), pd.read_parquet(path))
 
 
-def test_the_dictionary_names_every_column_of_the_tables_for_people(tiny_run):
+def test_the_dictionary_names_every_column_of_the_tables_for_people_once(tiny_run):
     folder = tiny_run / "results/tiny"
-    words = pd.read_csv(folder / "dictionary.tsv", sep="\t")
+    words = pd.read_csv(folder / "dictionary.tsv", sep="\t").set_index("table")
     for name in ("hits.tsv", "guides.tsv", "claims.tsv"):
-        patterns = words.loc[words["table"] == name, "column"]
-        for column in pd.read_csv(folder / name, sep="\t"):
-            assert any(matches(pattern, column) for pattern in patterns), f"{name}: {column}"
+        columns = list(pd.read_csv(folder / name, sep="\t"))
+        assert sorted(words.loc[name, "column"]) == sorted(columns), name
     assert words["meaning"].notna().all()

@@ -30,6 +30,14 @@ rule store_configuration:
 
 rule dictionary:
     """Store what each column of each table means beside the tables."""
+    input:
+        tables=branch(
+            FROM_CELLS,
+            then=[
+                f"results/{SCREEN}/hits.parquet",
+                f"results/{SCREEN}/guides.parquet",
+            ],
+        ),
     output:
         dictionary=f"results/{SCREEN}/dictionary.tsv",
     log:

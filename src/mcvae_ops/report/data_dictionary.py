@@ -5,10 +5,12 @@ stores it as a table beside its tables, for people who have the results and not 
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from mcvae_ops.files import write_csv
 
@@ -93,43 +95,79 @@ def _table(section: str, shared: dict[str, Described], introduction: str) -> Des
     return DescribedTable(quoted(heading), (*columns, *described(body)), always)
 
 
-def dictionary_rows(page: str) -> pd.DataFrame:
+def dictionary_rows(page: str, written: Mapping[str, Sequence[str]] | None = None) -> pd.DataFrame:
     """Return one row per table and column.
 
     Parameters
     ----------
     page
         Text of ``docs/tables.md``.
+    written
+        Columns of some tables as they were written: their rows have these names, not ``{words}``.
 
     Returns
     -------
-    table, column, type, meaning; in the order of the page. A table that is another one as text has
-    the columns of that one.
+    table, column, type, meaning; in the order of the page, or of the written columns. A table that
+    is another one as text has the columns of that one.
     """
     tables = described_tables(page)
     columns_of = {file: table.columns for table in tables for file in table.files}
+    for file, names in (written or {}).items():
+        columns_of[file] = tuple(named(columns_of[file], names))
     rows = []
-    for table in tables:
-        columns = table.columns
+    for file, columns in columns_of.items():
         if len(columns) == 1 and (other := _SAME_AS.search(columns[0].meaning)):
             columns = columns_of.get(other[1], columns)
         rows += [
             (file, name, column.kind, column.meaning.replace("`", ""))
-            for file in table.files
             for column in columns
             for name in column.names
         ]
     return pd.DataFrame(rows, columns=["table", "column", "type", "meaning"])
 
 
-def dictionary(page: str, dictionary: str) -> None:
+def named(columns: Sequence[Described], names: Sequence[str]) -> Iterator[Described]:
+    """Yield the row of each name: that which leaves least of the name to its ``{words}``.
+
+    ``{words}`` of its meaning become what they stand for. A name that no row describes has none.
+    """
+    for name in names:
+        fitting = [
+            (sum(map(len, texts.values())), texts, row)
+            for row in columns
+            for pattern in row.names
+            if (texts := fit(pattern, name)) is not None
+        ]
+        if fitting:
+            _, texts, row = min(fitting, key=lambda found: found[0])
+            meaning = row.meaning
+            for word, text in texts.items():
+                meaning = meaning.replace(word, text)
+            yield replace(row, names=(name,), meaning=meaning)
+
+
+def fit(pattern: str, name: str) -> dict[str, str] | None:
+    """Return the text (without ``/``) that each of the ``{words}`` of a pattern stands for.
+
+    None if the name does not fit.
+    """
+    literal = re.split(r"\{\w+\}", pattern)
+    found = re.fullmatch("([^/]+)".join(map(re.escape, literal)), name)
+    words = re.findall(r"\{\w+\}", pattern)
+    return None if found is None else dict(zip(words, found.groups(), strict=True))
+
+
+def dictionary(page: str, tables: Sequence[str], dictionary: str) -> None:
     """Write the data dictionary of a run.
 
     Parameters
     ----------
     page
         ``docs/tables.md``.
+    tables
+        Tables of the run (parquet) whose columns are listed by their own names.
     dictionary
         Output: tab-separated text; see `dictionary_rows`.
     """
-    write_csv(dictionary_rows(Path(page).read_text(encoding="utf-8")), dictionary)
+    written = {Path(path).name: pq.read_schema(path).names for path in tables}
+    write_csv(dictionary_rows(Path(page).read_text(encoding="utf-8"), written), dictionary)
