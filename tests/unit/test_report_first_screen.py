@@ -14,10 +14,25 @@ def test_grades(value, grade):
 
 
 def alignment(n_failed: int) -> pd.DataFrame:
-    """Fifty tiles of two channels, of which `n_failed` could not be used."""
+    """Fifty tiles of two channels, of which `n_failed` are out of focus."""
     return pd.DataFrame(
-        {"plate": "P", "well": "A1", "tile": np.repeat(range(50), 2), "passed": True}
-    ).assign(passed=lambda table: table["tile"] >= n_failed)
+        {"plate": "P", "well": "A1", "tile": np.repeat(range(50), 2),
+         "channel": ["DAPI", "GFP"] * 50}
+    ).assign(
+        passed=lambda table: table["tile"] >= n_failed,
+        reason=lambda table: np.where(
+            table["passed"], "", "channel GFP is out of focus: 0.050, 0.110 on its plate"
+        ),
+        method=["reference", "measured"] * 50,
+        dy_px=1.0, dx_px=1.0, confidence=0.9,
+    )  # fmt: skip
+
+
+def known_shifts(error_px: float, confidence: float = 0.9) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"plate": "P", "check": "planted shift", "channel": "GFP", "against": "DAPI",
+         "error_px": [0.0] * 10 + [error_px] * 10, "confidence": confidence}
+    )  # fmt: skip
 
 
 def covariates(auroc: float) -> pd.DataFrame:
@@ -28,24 +43,56 @@ def covariates(auroc: float) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("n_dropped", "n_failed", "auroc", "confounded", "grades"),
+    ("n_dropped", "n_failed", "error_px", "auroc", "confounded", "grades"),
     [
-        (0, 0, 0.5, [], ["good", "good", "good", "good"]),
-        (10, 1, 0.8, [], ["look", "look", "look", "good"]),
-        (101, 11, 0.95, ["confounded"], ["bad", "bad", "bad", "bad"]),
+        (0, 0, 0.1, 0.5, [], ["good"] * 6),
+        (10, 1, 0.4, 0.8, [], ["look"] * 5 + ["good"]),
+        (101, 11, 0.6, 0.95, ["confounded"], ["bad"] * 6),
     ],
 )
-def test_data_are_as_good_as_their_numbers(n_dropped, n_failed, auroc, confounded, grades):
+def test_data_are_as_good_as_their_numbers(
+    n_dropped, n_failed, error_px, auroc, confounded, grades
+):
     dropped = pd.DataFrame({"n_cells": [n_dropped]})
+    tiles, shifts = alignment(n_failed), known_shifts(error_px)
     answers = first_screen.data_answers(
-        dropped, 100, alignment(n_failed), covariates(auroc), "mcvae", confounded
+        dropped, 100, tiles, shifts, covariates(auroc), "mcvae", confounded, ["figqc2"]
     )
     assert [answer.grade for answer in answers] == grades
-    unused = f"{n_failed / 50:.1%} could not be used" if n_failed else "all could be used"
-    assert unused in answers[1].words
-    assert f"AUROC of {auroc:.2f}" in answers[2].words
-    without = first_screen.data_answers(dropped, 100, alignment(0), None, "mcvae", [])
-    assert len(without) == 3
+    said = [answer.words for answer in answers]
+    assert (f"{n_failed / 50:.1%} could not be used" if n_failed else "all could") in said[1]
+    assert said[2] == (
+        f"focus: {n_failed / 50:.1%} of the tiles are out of focus, compared with their plate"
+    )
+    assert said[3] == (
+        "alignment: 20 of 20 known shifts are found, 95% of them to within "
+        f"{error_px:.2f} px (in the worst channel)"
+    )
+    assert f"AUROC of {auroc:.2f}" in said[4]
+    assert [answers[3].link, answers[4].link] == ["#figqc2", "#quality"]  # figure 3B is not drawn
+
+
+def test_an_alignment_that_was_hardly_measured_is_not_good():
+    def answer(tiles: pd.DataFrame, shifts: pd.DataFrame) -> first_screen.Answer:
+        return first_screen.data_answers(None, 0, tiles, shifts, None, "mcvae", [], [])[2]
+
+    tiles = alignment(0)
+    unsure = answer(tiles, known_shifts(0.1, confidence=0.2))
+    assert (unsure.grade, unsure.words, unsure.link) == (
+        "bad", "alignment: 0 of 20 known shifts are found", "#alignment",
+    )  # fmt: skip
+    usual = tiles.assign(method=["reference", "consensus", "reference", "measured"] * 25)
+    found = answer(usual, known_shifts(0.1))
+    assert found.grade == "look"
+    assert found.words.endswith("; 50.0% of the tiles take the usual shift of their plate")
+
+
+def test_of_given_crops_focus_and_alignment_are_not_known():
+    tiles = alignment(0).assign(method="given")
+    answers = first_screen.data_answers(
+        None, 0, tiles, known_shifts(0.1)[:0], None, "mcvae", [], []
+    )
+    assert [answer.words.partition(" ")[0] for answer in answers] == ["50", "NTC"]
 
 
 def test_steps_come_from_hits_and_warnings_the_gravest_first_and_each_once():

@@ -185,7 +185,7 @@ def _records(table: pd.DataFrame | None) -> list[dict] | None:
 
 def _quality(
     alignment: pd.DataFrame | None,
-    known_shifts: str | None,
+    known_shifts: pd.DataFrame | None,
     dropped: pd.DataFrame | None,
     feature_list: str | None,
     metrics: Sequence[str],
@@ -197,8 +197,8 @@ def _quality(
     if alignment is not None:
         quality["alignment"] = quality_checks.alignment_summary(alignment)
         quality["warnings"] += quality_checks.alignment_warnings(alignment)
-    if known_shifts:
-        quality["warnings"] += quality_checks.known_shift_warnings(read_frame(known_shifts))
+    if known_shifts is not None:
+        quality["warnings"] += quality_checks.known_shift_warnings(known_shifts)
     if dropped is not None:
         quality["dropped"] = quality_checks.dropped_summary(dropped)
         quality["warnings"] += quality_checks.dropped_warnings(dropped, n_kept)
@@ -277,6 +277,7 @@ def report(
     tested = pd.read_csv(claims, sep="\t", keep_default_na=False, na_values=[""])
     facts = {"screen": screen_fact(screen, alignment is not None)}
     aligned = read_frame(alignment) if alignment else None
+    checks = read_frame(known_shifts) if known_shifts else None
     lost = read_frame(dropped) if dropped else None
     if aligned is not None:
         facts["tiles"] = quality_checks.tile_fact(aligned)
@@ -285,7 +286,7 @@ def report(
     benchmarks = {Path(path).stem: read_frame(path) for path in tables}
     facts["models (trainings)"] = model_fact(benchmarks.values())
     n_kept = count_rows(index) if index else 0
-    quality = _quality(aligned, known_shifts, lost, feature_list, metrics, n_kept)
+    quality = _quality(aligned, checks, lost, feature_list, metrics, n_kept)
     confounded = []
     if index:
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
@@ -317,7 +318,14 @@ def report(
     answers = None
     if index:
         answers = first_screen.data_answers(
-            lost, n_kept, aligned, benchmarks.get("covariates"), main_model, confounded
+            lost,
+            n_kept,
+            aligned,
+            checks,
+            benchmarks.get("covariates"),
+            main_model,
+            confounded,
+            panels=[Path(png).stem for png in figures],
         )
     shown = None
     if found is not None:

@@ -6,7 +6,7 @@ A grade compares a number with the limits below; its link leads to where the num
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,14 @@ from mcvae_ops.benchmarks.hits.hit_names import level_of
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import choose
 from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
-from mcvae_ops.report.notices import DROPPED, FAILED, Notice, graded
+from mcvae_ops.report.notices import DROPPED, FAILED, GRADES, Notice, graded
+from mcvae_ops.report.quality_checks import (
+    LEAST_SURE,
+    MOST_CONSENSUS,
+    WRONG_PX,
+    known_shift_warnings,
+)
+from mcvae_ops.tiles.quality import OUT_OF_FOCUS
 
 FIRST_HITS = 10
 ALTERED = 2  # features that a sentence names
@@ -26,6 +33,7 @@ CROPS = 4  # of cells, and as many of controls, beside a hit
 GAP_PX = 6  # between both
 NEXT = 6  # steps that are shown at once
 BATCH_AUROC = (0.7, 0.9)  # with which control cells tell their batch; chance is 0.5; see `graded`
+ERROR_PX = (WRONG_PX / 2, WRONG_PX)  # of 95 % of the known shifts of a channel
 
 
 class Answer(NamedTuple):
@@ -50,11 +58,13 @@ def data_answers(
     dropped: pd.DataFrame | None,
     n_kept: int,
     alignment: pd.DataFrame | None,
+    known_shifts: pd.DataFrame | None,
     covariates: pd.DataFrame | None,
     main_model: str,
     confounded: Sequence[Notice],
+    panels: Collection[str],
 ) -> list[Answer]:
-    """Return whether cells, tiles, batches and controls of a run are good.
+    """Return whether cells, tiles, focus, alignment, batches and controls of a run are good.
 
     Parameters
     ----------
@@ -64,12 +74,16 @@ def data_answers(
         Number of cells that are left.
     alignment
         One row per tile and channel; None for a screen without images.
+    known_shifts
+        One row per known shift that was measured again; None for a screen without images.
     covariates
         The benchmark of technical covariates, if there is one.
     main_model
         The model whose space is looked at.
     confounded
         Warnings that perturbation and well are confounded.
+    panels
+        Figures of the page, to which an answer can lead.
     """
     answers = []
     if dropped is not None:
@@ -83,6 +97,9 @@ def data_answers(
         used = f"{failed:.1%} could not be used" if failed else "all could be used"
         words = f"{style.counted(len(tiles), 'tiles')}, {used}"
         answers.append(Answer(graded(failed, FAILED), words, "#quality"))
+        answers += _focus(alignment)
+        link = "#figqc2" if "figqc2" in panels else "#alignment"
+        answers += [answer._replace(link=link) for answer in _shifts(alignment, known_shifts)]
     if covariates is not None:
         told = choose(covariates, protocol="strict", model=main_model, space="combined")
         told = told[(told["item"] == "batch") & (told["metric"] == "auroc")]
@@ -93,12 +110,45 @@ def data_answers(
                     graded(auroc, BATCH_AUROC),
                     f"batches: {style.model_name(main_model)} tells the batch of a NTC cell with "
                     f"an AUROC of {auroc:.2f} (0.5 is chance)",
-                    "#fig3b",
+                    "#fig3b" if "fig3b" in panels else "#quality",
                 )
             )
     words = "NTC cells stand in wells of their own" if confounded else "NTC cells share the wells"
     answers.append(Answer("bad" if confounded else "good", words, "#quality"))
     return answers
+
+
+def _focus(alignment: pd.DataFrame) -> list[Answer]:
+    """Return how many tiles are out of focus; nothing is known of it where crops were given."""
+    if (alignment["method"] == "given").all():
+        return []
+    blurred = alignment["reason"].str.contains(OUT_OF_FOCUS, regex=False)
+    share = float(
+        blurred.groupby([alignment[name] for name in ("plate", "well", "tile")]).max().mean()
+    )
+    words = f"focus: {share:.1%} of the tiles are out of focus, compared with their plate"
+    return [Answer(graded(share, FAILED), words, "#quality")]
+
+
+def _shifts(alignment: pd.DataFrame, known_shifts: pd.DataFrame) -> list[Answer]:
+    """Return how well channels are aligned; nothing if no channel is moved."""
+    moved = alignment.loc[alignment["method"].isin(["measured", "consensus"]), "method"]
+    if moved.empty:
+        return []
+    planted = known_shifts[known_shifts["check"] == "planted shift"]
+    sure = planted[planted["confidence"] >= LEAST_SURE]
+    words, grades = f"alignment: {len(sure)} of {len(planted)} known shifts are found", []
+    if len(sure):
+        error_px = sure.groupby(["channel", "against"])["error_px"].quantile(0.95).max()
+        words += f", 95% of them to within {error_px:.2f} px (in the worst channel)"
+        grades.append(graded(error_px, ERROR_PX))
+    usual = float((moved == "consensus").mean())
+    if usual:
+        words += f"; {usual:.1%} of the tiles take the usual shift of their plate"
+        grades.append(graded(usual, (MOST_CONSENSUS, 1)))
+    if known_shift_warnings(known_shifts):
+        grades.append("bad")
+    return [Answer(max(grades, key=GRADES.index, default="good"), words, "#alignment")]
 
 
 def next_steps(

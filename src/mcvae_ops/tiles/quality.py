@@ -8,6 +8,7 @@ import pandas as pd
 from mcvae_ops.errors import TileError
 
 QUALITY = ("saturated_fraction", "range_counts", "focus")
+OUT_OF_FOCUS = "is out of focus"  # in the reason of a refused tile
 _ROW_STEP = 16
 _RANGE = (0.02, 0.999)
 _LAGS_PX = (1, 3, 12)
@@ -156,7 +157,7 @@ def check_quality(
             )
         if focus < limits["min_focus_ratio"] * plate_focus:
             raise TileError(
-                f"channel {name} is out of focus: {focus:.3f}, {plate_focus:.3f} on its plate"
+                f"channel {name} {OUT_OF_FOCUS}: {focus:.3f}, {plate_focus:.3f} on its plate"
             )
 
 
