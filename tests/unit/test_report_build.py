@@ -9,8 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from mcvae_ops.benchmarks.claims import claim_rows
+from mcvae_ops.benchmarks.estimates.table import COLUMNS
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import hits_summary, report
+from mcvae_ops.report.claims_in_words import VERDICTS, claims_in_words
 from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.report.templates import number
 from mcvae_ops.report.timings import read_timings
@@ -31,6 +34,7 @@ def inputs(tmp_path_factory) -> dict:
     report_inputs.write_licences(root / "licences.tsv")
     report_inputs.write_matched(root / "matched.tsv")
     report_inputs.write_timings(root / "timings")
+    (root / "configuration.yaml").write_text("screen: {name: <b>mine</b>}\n")
     return {
         "screen": report_inputs.CONFIGURATION["screen"],
         "left_out": {},
@@ -41,6 +45,7 @@ def inputs(tmp_path_factory) -> dict:
         "tables": list(tables.values()),
         "licences": str(root / "licences.tsv"),
         "matched": str(root / "matched.tsv"),
+        "configuration": str(root / "configuration.yaml"),
         "timings": str(root / "timings"),
         "hits": tables["hits"],
         "features": report_inputs.write_altered(root / "altered.parquet"),
@@ -127,6 +132,43 @@ def test_hits_come_after_the_data_and_on_the_first_screen(inputs, tmp_path):
                          "What next?"]  # fmt: skip
         bottom = page.value("document.querySelector('.hit').getBoundingClientRect().bottom")
         assert bottom < 900
+
+
+def test_the_configuration_is_shown_as_text(inputs, tmp_path):
+    page = write(inputs, tmp_path / "report.html")
+    assert "<pre>screen: {name: &lt;b&gt;mine&lt;/b&gt;}\n</pre>" in page
+
+
+def test_claims_are_said_in_words_with_their_parts_behind():
+    rows = pd.DataFrame(
+        [("C4", "salient predicts batch worst; ...", "does not hold"),
+         ("C4a", "salient predicts batch worst", "undecided"),
+         ("C8", "dcvae salient > mcvae", "holds"), ("C8a", "dcvae salient > mcvae on it", "holds")],
+        columns=["claim", "statement", "verdict"],
+    )  # fmt: skip
+    c4, c8 = claims_in_words(rows)
+    assert c4["words"].startswith("The salient space knows least of batch and place")
+    assert [part["words"] for part in c4["parts"]] == [
+        "The salient space knows least of the batch."
+    ]
+    assert c8["parts"][0]["words"] == "dcvae salient > mcvae on it"
+    assert set(rows["verdict"]) <= set(VERDICTS)
+
+
+def test_the_words_of_a_claim_s_part_are_those_of_its_statement():
+    nothing = pd.DataFrame(columns=COLUMNS).astype({"value": float})
+    rows = claims_in_words(claim_rows(nothing, "mcvae", [], ["a"], ["b"]))
+    words = {part["statement"]: part["words"] for row in rows for part in row["parts"]}
+    for statement, named in {
+        "cvae > vae": "Contrast", "mcvae > cvae": "Priors", "mcvae is about": "CellProfiler",
+        "mcvae combined > mcvae salient": "than the salient",
+        "mcvae > cvae_prior_s": "than that of the salient", "cvae_prior_z > cvae": "background",
+        "salient predicts batch worst": "of the batch", "a (existing": "in the background",
+        "salient predicts position in the well worst": "place in the well",
+        "CellProfiler predicts position in the FOV": "CellProfiler knows the place in the field",
+    }.items():  # fmt: skip
+        assert any(named in words[said] for said in words if said.startswith(statement)), statement
+    assert not set(words) & set(words.values())  # none is said in the words of the code
 
 
 def test_the_table_of_hits_is_sorted_filtered_and_linked(inputs, tmp_path):

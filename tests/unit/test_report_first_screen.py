@@ -61,9 +61,8 @@ def test_data_are_as_good_as_their_numbers(
     assert [answer.grade for answer in answers] == grades
     said = [answer.words for answer in answers]
     assert (f"{n_failed / 50:.1%} could not be used" if n_failed else "all could") in said[1]
-    assert said[2] == (
-        f"focus: {n_failed / 50:.1%} of the tiles are out of focus, compared with their plate"
-    )
+    blurred = f"{n_failed / 50:.1%} of the tiles are" if n_failed else "no tile is"
+    assert said[2] == f"focus: {blurred} far less sharp than usual"
     assert said[3] == (
         "alignment: 20 of 20 known shifts are found, 95% of them to within "
         f"{error_px:.2f} px (in the worst channel)"

@@ -20,7 +20,7 @@ COMPLEXES = pd.DataFrame(
     ],
     columns=["model", "seed", "cells", "value", "low", "high"],
 ).assign(protocol="strict", metric="average_precision", space="combined", item="CORUM",
-         level=np.nan, n=9)  # fmt: skip
+         level=np.nan, n=9, benchmark="complexes", against="")  # fmt: skip
 
 
 def rows_of(found: dict) -> dict:
@@ -56,3 +56,30 @@ def test_without_held_out_cells_all_cells_are_named():
     found = comparison({"complexes": COMPLEXES[COMPLEXES["cells"] == "all"]}, "mcvae")
     assert found["words"].endswith("all cells): best is VAE 0.95 [0.90, 0.99].")
     assert comparison({}, "mcvae") is None
+
+
+def difference(model: str, over: str, value: float, low: float, high: float) -> dict:
+    return {"benchmark": "complexes", "metric": "average_precision_difference", "model": model,
+            "item": over, "against": "combined", "seed": OVER_SEEDS, "value": value, "low": low,
+            "high": high}  # fmt: skip
+
+
+def test_what_labels_priors_and_cellprofiler_do_is_said_with_its_interval():
+    scores = pd.concat([COMPLEXES.replace("mcvae", name) for name in ("mcvae", "cvae", "vae")])
+    gains = [
+        difference("cvae", "vae", 0.04, -0.01, 0.10),
+        difference("mcvae", "cvae", 0.07, 0.02, 0.11),
+        difference("cellprofiler", "mcvae", -0.08, -0.18, -0.02),
+    ]
+    table = pd.concat([scores, pd.DataFrame(gains)])
+    table = table.assign(protocol="strict", space="combined", cells="test", units="9 clusters")
+    assert comparison({"complexes": table}, "mcvae")["gains"] == [
+        "Labels (perturbed or NTC) are not certain to help: cVAE minus VAE +0.04 [−0.01, +0.10].",
+        "Priors for each gene help: mcVAE minus cVAE +0.07 [+0.02, +0.11].",
+        "CellProfiler is worse: CellProfiler minus mcVAE −0.08 [−0.18, −0.02].",
+    ]
+    one = table[table["seed"] != 1]  # one training says nothing of another
+    found = comparison({"complexes": one}, "mcvae")["gains"]
+    assert [" not certain to " in gain for gain in found] == [True] * 3
+    assert len(comparison({"complexes": table}, "cvae")["gains"]) == 1
+    assert comparison({"complexes": table}, "random")["gains"] == []

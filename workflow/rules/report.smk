@@ -148,8 +148,7 @@ rule explorer:
 rule report:
     """Write the report of the run."""
     input:
-        # Not read, but linked.
-        ancient(f"results/{SCREEN}/configuration.yaml"),
+        configuration=f"results/{SCREEN}/configuration.yaml",
         claims=f"results/{SCREEN}/claims.tsv",
         figures=expand(
             f"results/{SCREEN}/figures/{{panel}}.png",

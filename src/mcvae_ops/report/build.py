@@ -6,6 +6,7 @@ The same inputs give the same bytes, except for the parts between ``<!-- timings
 
 import base64
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
 from mcvae_ops.report import first_screen, quality_checks, representations
 from mcvae_ops.report.altered_words import altered_words
+from mcvae_ops.report.claims_in_words import VERDICTS, claims_in_words
 from mcvae_ops.report.hit_columns import alone_in_words, json_numbers
 from mcvae_ops.report.notices import Notice, worst_first
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
@@ -29,33 +31,6 @@ from mcvae_ops.screen import reworded
 from mcvae_ops.versions import versions
 
 logger = logging.getLogger(__name__)
-
-VERDICTS = {
-    "holds": "yes",
-    "does not hold": "no",
-    "undecided": "open",
-    "not tested": "open",
-    "better": "yes",
-    "about": "yes",
-    "worse": "no",
-}  # verdict -> CSS class
-CLAIMS = {
-    "C1": "Contrast with control cells helps to find protein complexes, priors for each gene help "
-    "further, and the result is as good as CellProfiler's.",
-    "C2": "Both spaces together find complexes better than either of them alone.",
-    "C3": "Each of the two priors helps, and both together help most.",
-    "C4": "The salient space knows least of batch and place; the background and CellProfiler know "
-    "the place of a cell.",
-    "C5": "Genes that shift what NTC cells do anyway are recognised in the background, genes with "
-    "a novel phenotype in the salient space.",
-    "C6": "Genes that shift what NTC cells do anyway alter the features in which NTC cells differ.",
-    "C7": "The share of the background in a gene's effect tells mitotic factors better than the "
-    "mitotic index.",
-    "C8": "The salient space of the compared model retrieves complexes of unseen cells and guides "
-    "better than the main model does.",
-    "C9": "The salient space of the compared model retrieves complexes of unseen cells and guides "
-    "better than CellProfiler does.",
-}  # the claims of the paper, in a biologist's words
 
 
 def figure_blocks(
@@ -236,6 +211,7 @@ def report(
     main_model: str,
     matched: str,
     licences: str,
+    configuration: str,
     timings: str,
     html: str,
 ) -> None:
@@ -269,6 +245,8 @@ def report(
         How much of each list of genes the screen knows (tsv).
     licences
         Licences of the annotations (tsv).
+    configuration
+        The stored configuration of the run (YAML), which has no passwords and keys.
     timings
         Folder of the files of time and memory that Snakemake writes (`benchmark:`).
     html
@@ -301,8 +279,8 @@ def report(
         Notice("look", warning, step, "#lists") for warning in lists["warning"] if warning
     ]
     quality["warnings"] = worst_first(quality["warnings"])
-    is_part = tested["claim"].str[-1].str.isalpha()  # C1a is a part of C1
-    verdicts = tested.loc[~is_part, "verdict"].value_counts()
+    found_claims = claims_in_words(tested)
+    verdicts = Counter(claim["verdict"] for claim in found_claims)
     facts["claims"] = ", ".join(
         f"{word}: {verdicts[word]}" for word in VERDICTS if word in verdicts
     )
@@ -345,8 +323,7 @@ def report(
             words={word: reworded(word, screen["words"]) for word in ("gene", "guide", "NTC")},
             say=partial(reworded, words=screen["words"]),
             explorer=Path(explorer).name if explorer else None,
-            claims=_records(tested[~is_part].assign(words=tested["claim"].map(CLAIMS).fillna(""))),
-            parts=_records(tested[is_part].assign(words="")),
+            claims=found_claims,
             verdicts=VERDICTS,
             compared={panel: rows for panel, rows in compared.items() if rows},
             answers=answers,
@@ -366,6 +343,7 @@ def report(
             lists=_records(lists),
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
+            configuration=Path(configuration).read_text(encoding="utf-8"),
             versions=made_with,
         )
     )

@@ -123,11 +123,10 @@ def _focus(alignment: pd.DataFrame) -> list[Answer]:
     if (alignment["method"] == "given").all():
         return []
     blurred = alignment["reason"].str.contains(OUT_OF_FOCUS, regex=False)
-    share = float(
-        blurred.groupby([alignment[name] for name in ("plate", "well", "tile")]).max().mean()
-    )
-    words = f"focus: {share:.1%} of the tiles are out of focus, compared with their plate"
-    return [Answer(graded(share, FAILED), words, "#quality")]
+    tiles = blurred.groupby([alignment[name] for name in ("plate", "well", "tile")]).max()
+    share = float(tiles.mean())
+    found = f"{share:.1%} of the tiles are" if share else "no tile is"
+    return [Answer(graded(share, FAILED), f"focus: {found} far less sharp than usual", "#quality")]
 
 
 def _shifts(alignment: pd.DataFrame, known_shifts: pd.DataFrame) -> list[Answer]:

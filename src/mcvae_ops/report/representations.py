@@ -1,12 +1,14 @@
-"""Which representation does best on cells that no model was trained on: a sentence and a table."""
+"""Which representation does best on cells that no model was trained on: sentences and a table."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
 
+from mcvae_ops.benchmarks.claims import Tables
 from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES, N_LARGEST, WITHOUT_LARGEST
-from mcvae_ops.embeddings.spaces import SHORTCUTS
+from mcvae_ops.benchmarks.estimates.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED
+from mcvae_ops.embeddings.spaces import SHORTCUTS, UNTRAINED
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import average_seeds, choose
 
@@ -55,6 +57,11 @@ QUESTIONS = (
         "guides", "mean_average_precision", "", "guides", "guides of one gene resemble each other"
     ),
 )
+
+
+# What a gain in the first question is called, by the verdict of its interval.
+HELP = {HOLDS: "help", FAILS: "do harm", UNDECIDED: "are not certain to help"}
+IS = {HOLDS: "is better", FAILS: "is worse", UNDECIDED: "is not certain to be better or worse"}
 
 
 class Answer(NamedTuple):
@@ -114,7 +121,8 @@ def comparison(tables: Mapping[str, pd.DataFrame], main_model: str) -> dict | No
 
     Returns
     -------
-    ``words``, a sentence about the first question; ``heads``, (head, question) of each column;
+    ``words``, a sentence about the first question; ``gains``, what labels, priors and CellProfiler
+    change in its answer, in words; ``heads``, (head, question) of each column;
     ``rows``, (name, cells) of each representation, best first, and of the best shortcut, where a
     cell is its number, its interval and whether it is the best; or None without a score.
     """
@@ -131,9 +139,37 @@ def comparison(tables: Mapping[str, pd.DataFrame], main_model: str) -> dict | No
         rows.append(("best shortcut", [cell and cell._replace(is_best=False) for cell in best]))
     return {
         "words": _sentence(next(iter(answers.values())), main_model),
+        "gains": gains(tables["complexes"], main_model) if "complexes" in tables else [],
         "heads": [(head, one.words) for head, one in answers.items()],
         "rows": rows,
     }
+
+
+def gains(complexes: pd.DataFrame, main_model: str) -> list[str]:
+    """Return what labels and priors add to the retrieval of complexes, and what CellProfiler does.
+
+    Parameters
+    ----------
+    complexes
+        The benchmark of complexes.
+    main_model
+        The model with priors, which CellProfiler is compared with.
+    """
+    if main_model in UNTRAINED:
+        return []
+    tables = Tables(complexes, main_model)
+    said = []
+    for subject, verbs, model, over in (
+        ("Labels (perturbed or NTC)", HELP, "cvae", "vae"),
+        ("Priors for each gene", HELP, main_model, "cvae"),
+        ("CellProfiler", IS, "cellprofiler", main_model),
+    ):
+        found = tables.gain("average_precision", model, over, "combined", "combined", {})
+        if found.verdict != NOT_TESTED:
+            names = f"{style.model_name(model)} minus {style.model_name(over)}"
+            interval = f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+            said.append(f"{subject} {verbs[found.verdict]}: {names} {interval.replace('-', '−')}.")
+    return said
 
 
 def _models(scores: pd.DataFrame) -> pd.DataFrame:
