@@ -74,7 +74,7 @@ def enter(
     listed, columns = str(out / "parts.parquet"), str(out / "features.tsv")
     list_feature_parts(whole["cells"], whole["labels"], screen, archive, listed)
     split_cells(listed, whole["cells"], whole["labels"], screen, archive, str(out / "cache"),
-                *targets, columns)  # fmt: skip
+                *targets, columns, str(out / "rows.tsv"))  # fmt: skip
     assert not (out / "cache").exists()
     tables = [pd.concat(map(pd.read_parquet, paths), ignore_index=True) for paths in targets]
     assert tables[0]["cell_id"].tolist() == tables[1]["cell_id"].tolist()

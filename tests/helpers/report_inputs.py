@@ -77,6 +77,14 @@ def write_qc(folder: Path) -> dict:
         }
     )  # fmt: skip
     dropped.to_parquet(folder / "dropped.parquet")
+    plate = next(iter(PLATES))
+    rows = pd.DataFrame({
+        "plate": ["", plate, plate, plate],
+        "reason": ["of other plates or wells", "used", "without a position", "listed twice"],
+        "n_rows": [300, 2138, 62, 3], "n_listed": [300, 2203, 2203, 2203],
+        "is_lost": [False, False, True, False],
+    })  # fmt: skip
+    rows.to_csv(folder / "cell_rows.tsv", sep="\t", index=False)
     columns = pd.DataFrame({
         "table": "cells", "column": ["well", "lamp", "area"], "is_feature": [False, True, True],
         "reason": ["named under columns", None, None], "variance_between_wells": [None, 1.0, 0.1],
@@ -101,7 +109,9 @@ def write_qc(folder: Path) -> dict:
     paths = [str(write_metrics(folder, model, 0)) for model in CONFIGURATION["models"]]
     names = ("alignment", "known_shifts", "dropped", "index", "splits")
     tables = {name: str(folder / f"{name}.parquet") for name in names}
-    return tables | {"feature_list": str(folder / "features.tsv"), "metrics": paths}
+    lists = {"row_counts": "cell_rows.tsv", "feature_list": "features.tsv"}
+    lists = {name: str(folder / file) for name, file in lists.items()}
+    return tables | lists | {"metrics": paths}
 
 
 def write_metrics(folder: Path, model: str, seed: int) -> Path:

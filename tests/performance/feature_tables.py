@@ -51,7 +51,7 @@ tables, screen, archive = json.loads(open("settings.json").read())
 list_feature_parts(tables, [], screen, archive, "parts")
 targets = [[f"{kind}/{plate}.parquet" for plate in screen["plates"]]
            for kind in ("cells", "features")]
-split_cells("parts", tables, [], screen, archive, "cache", *targets, "features.tsv")
+split_cells("parts", tables, [], screen, archive, "cache", *targets, "features.tsv", "rows.tsv")
 """
 
 

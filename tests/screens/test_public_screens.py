@@ -115,7 +115,8 @@ def cells_of(config: dict, folder: Path) -> dict[str, str]:
     paths = {kind: [str(folder / kind / f"{plate}.parquet") for plate in screen["plates"]]
              for kind in ("cells", "features")}  # fmt: skip
     split_cells(path["parts"], tables, config["labels"], screen, archive, str(folder / "split"),
-                paths["cells"], paths["features"], path["features.tsv"])  # fmt: skip
+                paths["cells"], paths["features"], path["features.tsv"],
+                str(folder / "rows.tsv"))  # fmt: skip
     return dict(zip(screen["plates"], paths["cells"], strict=True))
 
 

@@ -82,8 +82,10 @@ def run(tmp_path):
         files = []
         for number, ((directory, name), table) in enumerate(parts.items()):
             (tmp_path / directory).mkdir(exist_ok=True)
-            table.to_parquet(tmp_path / directory / name)
-            size = (tmp_path / directory / name).stat().st_size
+            path = tmp_path / directory / name
+            if not path.exists() or not pd.read_parquet(path).equals(table):
+                table.to_parquet(path)
+            size = path.stat().st_size
             data = {"id": number, "filename": name, "filesize": size, "md5": "0"}
             files.append({"label": name, "directoryLabel": directory, "dataFile": data})
         files.append({"label": "README.txt", "dataFile": {"id": 99, "filesize": 1}})
@@ -95,7 +97,7 @@ def run(tmp_path):
         targets = [str(tmp_path / kind / "P1.parquet") for kind in ("cells", "features")]
         split_cells(
             listed, cells, [], screen, ARCHIVE, str(tmp_path / "cache"), targets[:1], targets[1:],
-            str(tmp_path / "features.tsv"),
+            str(tmp_path / "features.tsv"), str(tmp_path / "rows.tsv"),
         )  # fmt: skip
         assert not (tmp_path / "cache").exists()
         return of_wells(*targets)
@@ -247,7 +249,7 @@ def test_packed_parts_give_the_same_tables(parts, run, tmp_path, suffix):
     targets = [str(packed / f"{kind}.parquet") for kind in ("cells", "features")]
     split_cells(
         listed, cells, [], SCREEN, ARCHIVE, str(packed / "cache"), targets[:1], targets[1:],
-        str(packed / "f.tsv"),
+        str(packed / "f.tsv"), str(packed / "rows.tsv"),
     )  # fmt: skip
     for found, expected in zip(of_wells(*targets), loose, strict=True):
         for one, other in zip(found, expected, strict=True):

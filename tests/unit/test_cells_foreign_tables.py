@@ -130,8 +130,8 @@ def test_a_well_without_cells_names_those_that_have_some(tmp_path):
         from_frame(cells_of(well="B07"), tmp_path, screen={"plates": {"P1": ["A1"]}})
     assert str(caught.value) == (
         "the tables of cells: every cell of the screen is missing; the configuration names its "
-        "plates, wells and tiles, and the tables have cells of P1/B07; correct screen.plates, "
-        "screen.tiles or cells.columns."
+        "plates, wells and tiles (0-20), and the tables have cells of P1/B07 (40 of other plates "
+        "or wells); correct screen.plates, screen.tiles or cells.columns."
     )
     frame = pd.concat([cells_of(), cells_of(well="B07")], ignore_index=True)
     with pytest.raises(InputError, match=r"plate P1 well A2 is missing.*cells of A01, B07"):
@@ -454,6 +454,73 @@ def test_controls_stand_in_wells_of_the_screen(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("spelled", "pattern"), [("s{}", "s{tile}"), ("f{:02d}", "f{tile}"), ("A1_S{}b", "A1_S{tile}b")]
+)
+def test_tiles_that_are_spelled_otherwise_are_shown_with_the_way_to_read_them(
+    spelled, pattern, tmp_path
+):
+    frame = cells_of(tile=np.arange(40) % 3 + 1)
+    numbers = frame.copy()
+    frame["tile"] = frame["tile"].map(spelled.format)
+    with pytest.raises(InputError) as caught:
+        from_frame(frame, tmp_path, screen={"tiles": "1-3"})
+    shown = ", ".join(repr(spelled.format(k)) for k in (1, 2, 3))
+    assert f"tiles (1-3), and the tables have cells of P1/A01, tiles {shown} (40 without" in str(
+        caught.value
+    )
+    assert f'cells.parse: {{COLUMN: "{pattern}"}} in place of cells.columns.tile' in str(
+        caught.value
+    )
+    parsed = {"table": "cells.csv", "parse": {"Site": pattern}}
+    frame.rename(columns={"tile": "Site"}).to_csv(tmp_path / "cells.csv", index=False)
+    cells, _, _ = enter(tmp_path, parsed, screen={"tiles": "1-3"})
+    assert cells["tile"].value_counts().to_dict() == numbers["tile"].value_counts().to_dict()
+
+
+def test_tiles_of_other_numbers_are_shown(tmp_path):
+    with pytest.raises(InputError, match=r"tiles \(1-2\).*tiles '9', '10' \(40 of tiles that"):
+        from_frame(cells_of(tile=np.arange(40) % 2 + 9), tmp_path, screen={"tiles": "1-2"})
+
+
+def test_every_row_is_counted_once_by_what_became_of_it(tmp_path):
+    frame = cells_of(60, tile=np.arange(60) % 3)
+    frame.loc[0, "plate"] = None
+    frame.loc[1, "well"] = "H12"
+    frame.loc[2, "tile"] = None
+    frame.loc[3, "tile"] = 99
+    frame.loc[4, "x_px"] = np.nan
+    frame.loc[5, ["guide", "gene"]] = None
+    frame.loc[[6, 7], "gene"] = None
+    frame.loc[8, "guide"] = None
+    twice = frame.loc[[10, 11, 12]].assign(stage="mitotic")
+    frame["stage"] = "interphase"
+    twice.loc[12, "stage"] = "interphase"
+    elsewhere = cells_of(5, seed=1, plate="P9", stage="interphase")
+    second = cells_of(9, seed=2, plate="P2", stage="interphase")
+    tables = pd.concat([frame, twice, elsewhere, second], ignore_index=True)
+    from_frame(tables, tmp_path, screen={"plates": {"P1": ["A1"], "P2": ["A1"]}})
+    rows = pd.read_csv(tmp_path.parent / f"{tmp_path.name}_out/rows.tsv", sep="\t",
+                       keep_default_na=False)  # fmt: skip
+    assert rows["n_rows"].sum() == len(tables)
+    found = {
+        plate: of.set_index("reason")["n_rows"].to_dict() for plate, of in rows.groupby("plate")
+    }
+    assert found == {
+        "": {"without a plate or well": 1, "of other plates or wells": 5},
+        "P1": {
+            "used": 51, "of other plates or wells": 1, "without the number of a tile": 1,
+            "of tiles that screen.tiles does not name": 1, "without a position": 1,
+            "with neither guide nor gene": 1, "of a guide without a gene": 2,
+            "of a gene without a guide": 1, "listed twice": 1,
+            "listed twice in several stages": 2,
+        },
+        "P2": {"used": 9},
+    }  # fmt: skip
+    assert rows.groupby("plate")["n_listed"].first().to_dict() == {"": 6, "P1": 62, "P2": 9}
+    assert rows.loc[rows["is_lost"], "n_rows"].sum() == 1 + 1 + 1 + 1 + 2 + 1
+
+
 @pytest.mark.parametrize("empty", [None, "", "  ", "nan", np.nan])
 def test_a_cell_without_a_label_is_dropped(empty, tmp_path):
     frame = cells_of()
@@ -471,7 +538,7 @@ def test_many_cells_that_tables_say_too_little_of_are_a_warning(
     frame.loc[: n_without - 1, "gene"] = None
     from_frame(frame, tmp_path)
     warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    shown = [f"30 % of the cells are dropped: {n_without} without a guide or gene"]
+    shown = [f"30 % of the cells are dropped: {n_without} of a guide without a gene"]
     assert warned == shown * is_warned
 
 

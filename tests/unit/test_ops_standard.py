@@ -70,7 +70,8 @@ def to_index(config: dict, run: Path) -> Path:
     list_feature_parts(config["cells"], config["labels"], screen, archive, parts)
     cells, features = (f"{run}/{kind}/{PLATE}.parquet" for kind in ("cells", "features"))
     split_cells(parts, config["cells"], config["labels"], screen, archive, str(run / "split"),
-                [cells], [features], str(run / "features.tsv"))  # fmt: skip
+                [cells], [features], str(run / "features.tsv"),
+                str(run / "rows.tsv"))  # fmt: skip
     shifts = {name: f"{run}/{name}.parquet" for name in ("consensus", "checks", "overlay")}
     plate_shifts(files, screen, config["alignment"], archive, PLATE, str(run / "cache"), **shifts)
     shards = []

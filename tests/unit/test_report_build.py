@@ -109,6 +109,9 @@ def test_says_what_was_run_and_what_was_found(inputs, tmp_path):
         "168 aligned and cropped, 2 failed",
         "15 of 30 genes change the cells at a false discovery rate of 5%; 10 of them also without",
         "average precision of the similar tail only",
+        "good 2,138 cells of the tables used, 2.8% lost: 62 without a position",
+        f"{next(iter(report_inputs.PLATES))} 62 2,203 without a position yes",
+        "300 300 of other plates or wells no",
         "look 2,000 cells cropped, 6.5% dropped",
         "look 168 tiles, 1.2% could not be used",
         "good NTC cells share the wells",
@@ -251,11 +254,11 @@ def test_same_bytes_but_for_the_timings(inputs, tmp_path):
 
 def test_a_run_from_profiles_says_what_it_lacks(inputs, tmp_path):
     absent = dict.fromkeys(
-        ("alignment", "known_shifts", "dropped", "feature_list", "index", "splits", "explorer",
-         "pictures", "hits", "features")
+        ("alignment", "known_shifts", "row_counts", "dropped", "feature_list", "index", "splits",
+         "explorer", "pictures", "hits", "features")
     ) | {"metrics": []}  # fmt: skip
     text = text_of(write(inputs | absent, tmp_path / "report.html"))
-    assert text.count("This run starts from published profiles") == 5
+    assert text.count("This run starts from published profiles") == 6
     assert "What are the hits?" not in text
     assert "Numbers of the paper" not in text
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mcvae_ops.report import first_screen
+from mcvae_ops.report import first_screen, quality_checks
 from mcvae_ops.report.notices import DROPPED, Notice, graded, worst_first
 
 
@@ -35,6 +35,13 @@ def known_shifts(error_px: float, confidence: float = 0.9) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def row_counts(n_lost: int) -> pd.DataFrame:
+    """100 used rows of two plates, 500 of tiles that the screen does not name, some lost."""
+    fates = [("A", "used", 60, False), ("B", "used", 40, False), ("A", "of tiles", 500, False)]
+    fates += [("B", "without a position", n_lost, True)] * (n_lost > 0)
+    return pd.DataFrame(fates, columns=["plate", "reason", "n_rows", "is_lost"])
+
+
 def covariates(auroc: float) -> pd.DataFrame:
     return pd.DataFrame(
         {"protocol": "strict", "model": ["mcvae", "vae"], "space": "combined", "item": "batch",
@@ -45,35 +52,39 @@ def covariates(auroc: float) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("n_dropped", "n_failed", "error_px", "auroc", "confounded", "grades"),
     [
-        (0, 0, 0.1, 0.5, [], ["good"] * 6),
-        (10, 1, 0.4, 0.8, [], ["look"] * 5 + ["good"]),
-        (101, 11, 0.6, 0.95, ["confounded"], ["bad"] * 6),
+        (0, 0, 0.1, 0.5, [], ["good"] * 7),
+        (10, 1, 0.4, 0.8, [], ["look"] * 6 + ["good"]),
+        (101, 11, 0.6, 0.95, ["confounded"], ["bad"] * 7),
     ],
 )
 def test_data_are_as_good_as_their_numbers(
     n_dropped, n_failed, error_px, auroc, confounded, grades
 ):
-    dropped = pd.DataFrame({"n_cells": [n_dropped]})
+    rows, dropped = row_counts(n_dropped), pd.DataFrame({"n_cells": [n_dropped]})
     tiles, shifts = alignment(n_failed), known_shifts(error_px)
     answers = first_screen.data_answers(
-        dropped, 100, tiles, shifts, covariates(auroc), "mcvae", confounded, ["figqc2"]
+        rows, dropped, 100, tiles, shifts, covariates(auroc), "mcvae", confounded, ["figqc2"]
     )
     assert [answer.grade for answer in answers] == grades
     said = [answer.words for answer in answers]
-    assert (f"{n_failed / 50:.1%} could not be used" if n_failed else "all could") in said[1]
+    lost = f"{n_dropped / (100 + n_dropped):.1%} lost: {n_dropped} without a position"
+    assert said[0] == f"100 cells of the tables used, {lost if n_dropped else 'none lost'}"
+    assert (f"{n_failed / 50:.1%} could not be used" if n_failed else "all could") in said[2]
     blurred = f"{n_failed / 50:.1%} of the tiles are" if n_failed else "no tile is"
-    assert said[2] == f"focus: {blurred} far less sharp than usual"
-    assert said[3] == (
+    assert said[3] == f"focus: {blurred} far less sharp than usual"
+    assert said[4] == (
         "alignment: 20 of 20 known shifts are found, 95% of them to within "
         f"{error_px:.2f} px (in the worst channel)"
     )
-    assert f"AUROC of {auroc:.2f}" in said[4]
-    assert [answers[3].link, answers[4].link] == ["#figqc2", "#quality"]  # figure 3B is not drawn
+    assert f"AUROC of {auroc:.2f}" in said[5]
+    assert [answers[4].link, answers[5].link] == ["#figqc2", "#quality"]  # figure 3B is not drawn
 
 
 def test_an_alignment_that_was_hardly_measured_is_not_good():
     def answer(tiles: pd.DataFrame, shifts: pd.DataFrame) -> first_screen.Answer:
-        return first_screen.data_answers(None, 0, tiles, shifts, None, "mcvae", [], [])[2]
+        return first_screen.data_answers(
+            row_counts(0), None, 0, tiles, shifts, None, "mcvae", [], []
+        )[3]
 
     tiles = alignment(0)
     unsure = answer(tiles, known_shifts(0.1, confidence=0.2))
@@ -89,9 +100,19 @@ def test_an_alignment_that_was_hardly_measured_is_not_good():
 def test_of_given_crops_focus_and_alignment_are_not_known():
     tiles = alignment(0).assign(method="given")
     answers = first_screen.data_answers(
-        None, 0, tiles, known_shifts(0.1)[:0], None, "mcvae", [], []
+        row_counts(0), None, 0, tiles, known_shifts(0.1)[:0], None, "mcvae", [], []
     )
-    assert [answer.words.partition(" ")[0] for answer in answers] == ["50", "NTC"]
+    assert [answer.words.partition(" ")[0] for answer in answers] == ["100", "50", "NTC"]
+
+
+def test_rows_that_the_configuration_leaves_out_are_no_lost_cells():
+    assert quality_checks.lost_rows(row_counts(0)) == (0, "")
+    assert quality_checks.lost_row_warnings(row_counts(5)) == []
+    share, words = quality_checks.lost_rows(row_counts(300))
+    assert (share, words) == (0.75, "300 without a position")
+    (warning,) = quality_checks.lost_row_warnings(row_counts(300))
+    assert (warning.grade, warning.link) == ("bad", "#rows")
+    assert warning.words == "75.0% of the cells in the tables are lost: 300 without a position."
 
 
 def test_steps_come_from_hits_and_warnings_the_gravest_first_and_each_once():

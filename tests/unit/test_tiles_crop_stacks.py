@@ -118,7 +118,7 @@ def gathered(config: dict, folder) -> dict[int, np.ndarray]:
     list_feature_parts(config["cells"], config["labels"], screen, archive, parts)
     split_cells(parts, config["cells"], config["labels"], screen, archive,
                 str(folder / "cache"), cells, [str(folder / "features")],
-                str(folder / "features.tsv"))  # fmt: skip
+                str(folder / "features.tsv"), str(folder / "rows.tsv"))  # fmt: skip
     crops = {}
     for well in ("A1", "A2"):
         arms = {arm: str(folder / f"{well}.{arm}.npy") for arm in ("ntc", "perturbed")}

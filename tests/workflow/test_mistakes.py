@@ -290,7 +290,7 @@ def crop(config: dict, folder: Path) -> None:
     cells, features = ([str(folder / kind / f"{plate}.parquet")] for kind in ("cells", "features"))
     split_cells(
         out["parts"], config["cells"], config["labels"], screen, archive, str(folder / "cache"),
-        cells, features, str(folder / "features.tsv"),
+        cells, features, str(folder / "features.tsv"), str(folder / "rows.tsv"),
     )  # fmt: skip
     plate_shifts(
         out["files"], screen, config["alignment"], archive, plate, str(folder / "cache"),

@@ -8,6 +8,7 @@ OUTPUTS
     results/{screen}/manifest/left_out.tsv            the study's other files, counted by kind
     results/{screen}/manifest/feature_parts.parquet   one row per file of the tables of cells and labels
     results/{screen}/manifest/features.tsv            every column of them: a feature, or why not
+    results/{screen}/manifest/cell_rows.tsv           how many of their rows are used, and why others are not
     results/{screen}/cells/{plate}.parquet            one row per cell
     results/{screen}/features/{plate}.parquet         its classical features, row-aligned
     results/{screen}/plan.tsv                         what the run will cost (target: plan)
@@ -103,6 +104,7 @@ rule split_cells:
             allow_missing=True,
         ),
         feature_list="results/{screen}/manifest/features.tsv",
+        row_counts="results/{screen}/manifest/cell_rows.tsv",
     log:
         "logs/{screen}/split_cells.log",
     benchmark:

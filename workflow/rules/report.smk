@@ -166,6 +166,7 @@ rule report:
         licences=f"results/{SCREEN}/annotations/licences.tsv",
         alignment=branch(FROM_CROPS, then=f"results/{SCREEN}/qc/alignment.parquet"),
         known_shifts=branch(FROM_CROPS, then=f"results/{SCREEN}/qc/checks.parquet"),
+        row_counts=branch(FROM_CELLS, then=f"results/{SCREEN}/manifest/cell_rows.tsv"),
         dropped=branch(FROM_CROPS, then=f"results/{SCREEN}/qc/dropped.parquet"),
         feature_list=branch(FROM_CELLS, then=f"results/{SCREEN}/manifest/features.tsv"),
         index=branch(FROM_CELLS, then=f"results/{SCREEN}/shards/index.parquet"),

@@ -26,7 +26,8 @@ from mcvae_ops.cells.lookups import attach
 from mcvae_ops.cells.overlap import duplicate_cells
 from mcvae_ops.cells.partition import Key
 from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner, features_column
-from mcvae_ops.cells.placing import OTHER_TILES
+from mcvae_ops.cells.placing import OTHER_TILES, OTHER_WELLS
+from mcvae_ops.cells.tally import USED, Tally
 from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
 from mcvae_ops.errors import InputError
 from mcvae_ops.files import parquet_writer, read_table, write_csv
@@ -40,13 +41,10 @@ VALUES_PER_GROUP = 8 << 20
 """Numbers in a row group of the features (32 MB); blocks with fewer are joined together."""
 MOST_LOST = 0.2
 """Share of the cells above which a warning says that they are dropped, unless that is `MEANT`."""
-MEANT = {
-    OTHER_TILES,
-    "of other plates or wells",
-    "shown better by another tile",
-    "listed twice",
-    "listed twice in several stages",  # counted among those
-}
+TWICE = "listed twice"
+SEVERAL_STAGES = "listed twice in several stages"
+SHOWN_BETTER = "shown better by another tile"
+MEANT = {OTHER_TILES, OTHER_WELLS, SHOWN_BETTER, TWICE, SEVERAL_STAGES}
 CELL_COLUMNS = [
     "cell_id",
     "plate",
@@ -71,6 +69,7 @@ def split_cells(
     cells: Sequence[str],
     features: Sequence[str],
     feature_list: str,
+    row_counts: str,
 ) -> None:
     """Rule split_cells: write ``.../{plate}.parquet``, cells and row-aligned features.
 
@@ -94,6 +93,8 @@ def split_cells(
         order of the plate, none in a row group of another one.
     feature_list
         Output: every column, whether it is a feature, and why not (TSV).
+    row_counts
+        Output: how many rows of each plate are used, or why not (TSV); see `fates_of_rows`.
 
     Raises
     ------
@@ -111,6 +112,7 @@ def split_cells(
     check_batches(wells.counts, screen["batch"])
     wells.say_dropped()
     wells.check_matches()
+    write_csv(fates_of_rows(wells.dropped, wells.counts), row_counts)
     listed = wells.list_features(partitioner.described)
     write_csv(listed, feature_list, "%.4g")
     shutil.rmtree(cache)
@@ -193,6 +195,34 @@ def doubled_cells(cells: pa.Table) -> tuple[pd.DataFrame, int]:
     return rows[has_several], int(staged.duplicated(names).sum())
 
 
+def fates_of_rows(dropped: Counter, counts: Counts) -> pd.DataFrame:
+    """Return what became of the rows of the tables: every row is counted once.
+
+    Parameters
+    ----------
+    dropped
+        Number of rows by (plate, reason).
+    counts
+        Cells of each well; see `check_batches`.
+
+    Returns
+    -------
+    plate (empty for plates that the screen does not name), reason (``used``, or why not), n_rows,
+    n_listed (rows of this plate) and is_lost (whether the tables say too little of a cell of the
+    screen, or contradict one another).
+    """
+    used: Counter = Counter()
+    for (plate, _), (n_controls, n_others) in counts.items():
+        used[plate, USED] += n_controls + n_others
+    rows = [(plate, reason, n) for (plate, reason), n in (used + dropped).items()]
+    fates = pd.DataFrame(rows, columns=["plate", "reason", "n_rows"])
+    fates["n_listed"] = fates.groupby("plate")["n_rows"].transform("sum")
+    fates["is_lost"] = ~fates["reason"].isin({USED, *MEANT})
+    fates["is_unused"] = fates["reason"] != USED
+    order = fates.sort_values(["plate", "is_unused", "n_rows"], ascending=[True, True, False])
+    return order.drop(columns="is_unused")
+
+
 def _write(blocks: Iterable[tuple[pa.Table, pa.Table]], paths: Sequence[str]) -> None:
     """Write some cells after the other, and their features: a row group of each."""
     with ExitStack() as stack:
@@ -226,10 +256,10 @@ class _Wells:
         extra = {"split": self.first.described.named.names, "crop": self.columns}
         self.written = [*CELL_COLUMNS, *(name for name in extra if name in extra[name])]
         parts = self.first.parts
-        self.seen = sum((part.seen for part in parts), Counter())
+        tally = sum((part.tally for part in parts), Tally())
+        self.seen, self.dropped = tally.seen, tally.dropped
         self.labels = labels_of(parts, screen)
         self.mitotic = mitotic_stages(parts, screen["mitotic"])
-        self.dropped = sum((part.dropped for part in parts), Counter())
         self.tables = tables
         self.features = [(t.described.entry.key, c) for t in tables for c in t.described.features]
         self.variance = WellVariance(len(self.features))
@@ -267,14 +297,16 @@ class _Wells:
                 rows = table.slice(start, self.cells_per_group)
                 yield rows.select(self.written), self._features_of(rows)
         self.counts[plate, well] = n_controls, n_cells - n_controls
-        dropped["shown better by another tile"] = len(shown_elsewhere)
-        self.dropped += dropped
+        dropped[SHOWN_BETTER] = len(shown_elsewhere)
+        if is_empty:
+            dropped.clear()  # they are of the other well
+        self.dropped.update({(plate, reason): n for reason, n in dropped.items()})
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items() if n)
         logger.info("%s/%s: %d cells; dropped: %s", plate, well, n_cells, reasons or "none")
-        if n := dropped["listed twice in several stages"]:
+        if n := dropped[SEVERAL_STAGES]:
             logger.warning("%s/%s: %d cells stand there in several stages of the cell cycle; the "
                            "first is used", plate, well, n)  # fmt: skip
-        elif n := dropped["listed twice"]:
+        if n := dropped[TWICE]:
             logger.warning("%s/%s: %d cells stand there twice", plate, well, n)
 
     def _features_of(self, cells: pa.Table) -> pa.Table:
@@ -286,13 +318,16 @@ class _Wells:
 
     def say_dropped(self) -> None:
         """Say how many cells are dropped and why; warn if the tables say too little of many."""
-        for reason, n in sorted(self.dropped.items()):
+        dropped: Counter = Counter()
+        for (_, reason), n in sorted(self.dropped.items()):
+            dropped[reason] += n
+        for reason, n in dropped.items():
             logger.info("%d cells dropped: %s", n, reason)
-        if n := self.dropped[OTHER_TILES]:
+        if n := dropped[OTHER_TILES]:
             n_all, tiles = self.seen.total(), self.screen["tiles"]
             logger.warning("%d of the %d cells in the tables lie in tiles that screen.tiles (%s) "
                            "does not name: left out", n, n_all, tiles)  # fmt: skip
-        lost = {reason: n for reason, n in self.dropped.items() if n and reason not in MEANT}
+        lost = {reason: n for reason, n in dropped.items() if n and reason not in MEANT}
         n_lost = sum(lost.values())
         share = n_lost / max(1, n_lost + sum(map(sum, self.counts.values())))
         if share > MOST_LOST:
@@ -370,8 +405,8 @@ class _Wells:
             keep = pd.RangeIndex(len(table)).difference(several.index)
             table = table.take(pa.array(keep.to_numpy()))
         table, n_twice = number_cells(table)
-        dropped["listed twice"] += n_twice
-        dropped["listed twice in several stages"] += n_staged
+        dropped[TWICE] += n_twice - n_staged
+        dropped[SEVERAL_STAGES] += n_staged
         return table
 
     def _labelled(self, table: pa.Table) -> pa.Table:

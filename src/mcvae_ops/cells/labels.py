@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.cells.partition import Partition
+from mcvae_ops.cells.placing import NO_TILE, OTHER_TILES
+from mcvae_ops.cells.tally import Tally
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import CONTROL, control_values, is_like
 
@@ -33,12 +35,10 @@ class Labels:
     ----------
     counts
         Number of cells by (plate, guide, gene, role).
-    seen
-        Number of all cells of the tables by (plate, well).
-    elsewhere
-        Number of control cells by (plate, well) that the configuration does not name.
+    tally
+        What became of the rows of the tables.
     screen
-        control and ambiguous_labels of the configuration.
+        tiles, control and ambiguous_labels of the configuration.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Labels:
         controls; if a guide stands for two genes and ``ambiguous_labels`` is ``refuse``.
     """
 
-    def __init__(self, counts: Counter, seen: Counter, elsewhere: Counter, screen: dict) -> None:
+    def __init__(self, counts: Counter, tally: Tally, screen: dict) -> None:
         self.name, self.patterns = control_values(screen["control"])
         labels, genes, controls, genes_of = Counter(), Counter(), Counter(), defaultdict(set)
         for (plate, guide, gene, role), n in counts.items():
@@ -66,8 +66,8 @@ class Labels:
             controls[plate] += n if is_control else 0
             genes_of[guide].add(gene)
         if not counts:
-            raise _no_cell(seen)
-        _check_control(labels, controls, elsewhere, screen)
+            raise _no_cell(tally, screen["tiles"])
+        _check_control(labels, controls, tally.elsewhere, screen)
         _say_look_alikes(genes)
         several = {guide: sorted(of) for guide, of in genes_of.items() if len(of) > 1}
         self.ambiguous = sorted(several)
@@ -84,11 +84,9 @@ class Labels:
 
 def labels_of(parts: Sequence[Partition], screen: dict) -> Labels:
     """Return the labels of the cells of some partitions."""
-    seen, elsewhere = (
-        sum((getattr(part, name) for part in parts), Counter()) for name in ("seen", "elsewhere")
-    )
+    tally = sum((part.tally for part in parts), Tally())
     counts = count_labels(rows for part in parts for rows in part.read_all(["plate", *LABELS]))
-    return Labels(counts, seen, elsewhere, screen)
+    return Labels(counts, tally, screen)
 
 
 def labelled_cells(parts: Sequence[Partition], screen: dict) -> pd.DataFrame:
@@ -184,15 +182,33 @@ def _check_control(labels: Counter, controls: Counter, elsewhere: Counter, scree
         logger.warning("no control cell on plate %s", ", ".join(without))
 
 
-def _no_cell(seen: Counter) -> InputError:
-    found = ", ".join(f"{plate}/{well}" for (plate, well), _ in seen.most_common(6))
+def _no_cell(tally: Tally, tiles: str) -> InputError:
+    wells = ", ".join(f"{plate}/{well}" for (plate, well), _ in tally.seen.most_common(6))
+    reasons: Counter = Counter()
+    for (_, reason), n in tally.dropped.items():
+        reasons[reason] += n
+    counted = ", ".join(f"{n} {reason}" for reason, n in reasons.most_common())
+    shown, fix = "", "correct screen.plates, screen.tiles or cells.columns"
+    if not reasons.keys().isdisjoint((NO_TILE, OTHER_TILES)):
+        spelled = sorted((tile for (tile,) in tally.tiles), key=lambda tile: (len(tile), tile))[:6]
+        shown = f", tiles {', '.join(map(repr, spelled))}" if spelled else ""
+        if odd := [tile for tile in spelled if not tile.isdecimal()]:
+            fix = f"name the number of the tile: {_how_to_read(odd[0])}"
     return InputError.missing(
         where="the tables of cells",
         what="every cell of the screen",
-        why="the configuration names its plates, wells and tiles, and the tables have cells of "
-        f"{found or 'no plate and well'}",
-        fix="correct screen.plates, screen.tiles or cells.columns",
+        why=f"the configuration names its plates, wells and tiles ({tiles}), and the tables have "
+        f"cells of {wells or 'no plate and well'}{shown} ({counted or 'no row'})",
+        fix=fix,
     )
+
+
+def _how_to_read(tile: str) -> str:
+    """Say how the number in the name of a tile is read: that of s01 by ``s{tile}``."""
+    pattern = re.sub(r"\d+(?!.*\d)", "{tile}", tile)
+    if "{tile}" not in pattern:
+        return "a tile is a number, in another column"
+    return f'cells.parse: {{COLUMN: "{pattern}"}} in place of cells.columns.tile'
 
 
 def _check_ambiguous(several: dict[str, list[str]], screen: dict) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from mcvae_ops import __version__
+from mcvae_ops.cells.tally import Tally
 from mcvae_ops.files import read_note, whole_file, write_note
 
 TILES_PER_BLOCK = 64
@@ -37,10 +38,8 @@ class Partition:
         Name of the part.
     columns
         Columns of its blocks.
-    dropped
-        Number of dropped cells by reason.
-    seen, elsewhere
-        Number of all cells, and of controls outside the screen, by (plate, well).
+    tally
+        What became of its rows.
     blocks
         Numbers of the blocks of each key, in the order of the part.
     n_rows
@@ -50,9 +49,7 @@ class Partition:
     path: Path
     name: str
     columns: list[str]
-    dropped: Counter
-    seen: Counter
-    elsewhere: Counter
+    tally: Tally
     blocks: dict[Key, list[int]]
     n_rows: Counter
 
@@ -105,13 +102,12 @@ class PartitionWriter:
             return None
         blocks = {tuple(key): numbers for *key, _, numbers in index["blocks"]}
         n_rows = Counter({tuple(key): n for *key, n, _ in index["blocks"]})
-        wells = [Counter({(p, w): n for p, w, n in index[name]}) for name in ("seen", "elsewhere")]
-        dropped = Counter(index["dropped"])
-        return Partition(self.data, self.name, index["columns"], dropped, *wells, blocks, n_rows)
+        tally = Tally.of_note(index["tally"])
+        return Partition(self.data, self.name, index["columns"], tally, blocks, n_rows)
 
     def __enter__(self) -> "PartitionWriter":
         self.index.unlink(missing_ok=True)
-        self.dropped, self.seen, self.elsewhere = Counter(), Counter(), Counter()
+        self.tally = Tally()
         self.blocks: dict[Key, list[int]] = defaultdict(list)
         self.n_rows: Counter = Counter()
         self.held, self.held_bytes, self.n_blocks = [], 0, 0
@@ -142,9 +138,7 @@ class PartitionWriter:
             index = {
                 "identity": self.identity,
                 "columns": self.columns,
-                "dropped": self.dropped,
-                "seen": [[*well, n] for well, n in self.seen.items()],
-                "elsewhere": [[*well, n] for well, n in self.elsewhere.items()],
+                "tally": self.tally.note(),
                 "blocks": [[*key, self.n_rows[key], blocks] for key, blocks in self.blocks.items()],
             }
             write_note(index, self.index)

@@ -191,11 +191,9 @@ class TablePartitioner:
                     if not is_first:
                         writer.add(self.placing.rows(rows))
                         continue
-                    cells, dropped, seen, elsewhere = self.placing.cells(rows)
+                    cells, tally = self.placing.cells(rows)
                     writer.add(cells)
-                    writer.dropped += dropped
-                    writer.seen += seen
-                    writer.elsewhere += elsewhere
+                    writer.tally += tally
             progress.step()
         return [writer.finished() for writer in writers.values()]
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.cells.columns import POSITION
 from mcvae_ops.cells.lookups import keys_of
+from mcvae_ops.cells.tally import Tally
 from mcvae_ops.screen import (
     ALL_TILES,
     CONTROL,
@@ -21,7 +22,11 @@ from mcvae_ops.screen import (
 )
 
 PLACE = ("plate", "well", "tile")
+# Why rows are no cells of the screen, in words that follow their number.
+OTHER_WELLS = "of other plates or wells"
+NO_TILE = "without the number of a tile"
 OTHER_TILES = "of tiles that screen.tiles does not name"
+_SHOWN_TILES = 8
 NAMES = (*PLACE, *POSITION, "guide", "gene", "role", "stage")
 
 
@@ -45,7 +50,7 @@ class Placing:
         }
         self.label, self.patterns = control_values(screen["control"])
 
-    def cells(self, rows: pa.Table) -> tuple[pa.Table, Counter, Counter, Counter]:
+    def cells(self, rows: pa.Table) -> tuple[pa.Table, Tally]:
         """Return the cells of the screen that have a place, a position, a guide and a gene.
 
         Where crops are given, a cell needs its crop in place of a position; where others embedded
@@ -60,37 +65,59 @@ class Placing:
         Returns
         -------
         All of `NAMES` (tile int32, positions float32, others text; wells spelled as the
-        configuration spells them), then the other columns; the number of dropped cells by reason;
-        of all cells by (plate, well); of controls by (plate, well) outside the screen.
+        configuration spells them), then the other columns; and what became of the rows.
         """
         rows = self._named_controls(self._complete(rows))
         table, seen = self._placed(rows)
-        where = {}
-        if "crop" in table.column_names:
-            where = {"without a crop": pc.is_valid(table["crop"])}
-        elif self.needs_positions:
-            is_known = _both(pc.is_finite(table["y_px"]), pc.is_finite(table["x_px"]))
-            where = {"without a position": is_known}
-        tests = {
-            "of other plates or wells": pc.is_valid(table["well"]),
-            OTHER_TILES: self._is_tile(table["tile"]),
-            **where,
-            "without a guide or gene": _both(
-                pc.is_valid(table["guide"]), pc.is_valid(table["gene"])
-            ),
-        }
-        dropped, is_usable = Counter(), np.ones(len(table), bool)
-        for reason, test in tests.items():
+        tally = Tally(seen=seen, tiles=_commonest(rows["tile"]))
+        is_usable = np.ones(len(table), bool)
+        for reason, test in self._tests(rows, table).items():
             has_passed = pc.fill_null(test, False).to_numpy(zero_copy_only=False)
-            dropped[reason] += int((is_usable & ~has_passed).sum())
+            fails = table["plate"].filter(pa.array(is_usable & ~has_passed))
+            tally.dropped.update(self._by_plate(fails, reason))
             is_usable &= has_passed
-        elsewhere = self._controls(rows.filter(pc.is_null(table["well"])))
-        return table.filter(pa.array(is_usable)), dropped, seen, elsewhere
+        tally.elsewhere = self._controls(rows.filter(pc.is_null(table["well"])))
+        return table.filter(pa.array(is_usable)), tally
 
     def rows(self, rows: pa.Table) -> pa.Table:
         """Return the rows that lie in a well and tile of the screen: places alone are needed."""
         table, _ = self._placed(self._complete(rows, PLACE))
         return table.filter(_both(pc.is_valid(table["well"]), self._is_tile(table["tile"])))
+
+    def _tests(self, rows: pa.Table, table: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """Return what a cell has to have, by why a row without it is dropped.
+
+        Parameters
+        ----------
+        rows, table
+            The rows before and after their wells and tiles were brought to one form.
+        """
+        is_known = {name: pc.is_valid(table[name]) for name in ("well", "tile", "guide", "gene")}
+        says_well = _both(pc.is_valid(rows["plate"]), pc.is_valid(rows["well"]))
+        is_cut = self.screen["cut_px"] is not None
+        tests = {
+            "without a plate or well": says_well,
+            OTHER_WELLS: is_known["well"],
+            "without a position in the image" if is_cut else NO_TILE: is_known["tile"],
+            OTHER_TILES: self._is_tile(table["tile"]),
+        }
+        if "crop" in table.column_names:
+            tests["without a crop"] = pc.is_valid(table["crop"])
+        elif self.needs_positions:
+            tests["without a position"] = _both(*(pc.is_finite(table[name]) for name in POSITION))
+        return tests | {
+            "with neither guide nor gene": pc.or_(is_known["guide"], is_known["gene"]),
+            "of a guide without a gene": is_known["gene"],
+            "of a gene without a guide": is_known["guide"],
+        }
+
+    def _by_plate(self, plates: pa.ChunkedArray, reason: str) -> Counter:
+        """Count rows that are dropped, by (plate, reason)."""
+        counts: Counter = Counter()
+        for found in pc.value_counts(plates).to_pylist():
+            plate = found["values"] if found["values"] in self.screen["plates"] else ""
+            counts[plate, reason] += found["counts"]
+        return counts
 
     def _complete(self, rows: pa.Table, names: tuple[str, ...] = NAMES) -> pa.Table:
         """Add what no table says: the only plate, well or tile, and the gene as the guide."""
@@ -165,6 +192,11 @@ class Placing:
         marked = [value for value in pc.unique(labels).to_pylist()
                   if value is not None and is_like(value, self.patterns)]  # fmt: skip
         return pc.is_in(labels, pa.array(marked, pa.string()))
+
+
+def _commonest(tiles: pa.ChunkedArray) -> Counter:
+    counts = {(v["values"],): v["counts"] for v in pc.value_counts(tiles.drop_null()).to_pylist()}
+    return Counter(dict(Counter(counts).most_common(_SHOWN_TILES)))
 
 
 def _numbers(tiles: pa.ChunkedArray) -> pa.Array:

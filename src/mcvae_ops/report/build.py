@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from mcvae_ops.benchmarks.hits.activity import MAX_Q
 from mcvae_ops.benchmarks.hits.hit_names import level_of, names_of
+from mcvae_ops.cells.tally import USED
 from mcvae_ops.embeddings.spaces import UNTRAINED
 from mcvae_ops.figures import style
 from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, write_text
@@ -161,19 +162,23 @@ def _records(table: pd.DataFrame | None) -> list[dict] | None:
 def _quality(
     alignment: pd.DataFrame | None,
     known_shifts: pd.DataFrame | None,
+    row_counts: pd.DataFrame | None,
     dropped: pd.DataFrame | None,
     feature_list: str | None,
     metrics: Sequence[str],
     n_kept: int,
 ) -> dict:
     """Return tables and warnings on alignment, cropping and training; None for a missing table."""
-    names = ("alignment", "dropped", "features", "training", "speed")
+    names = ("alignment", "rows", "dropped", "features", "training", "speed")
     quality = dict.fromkeys(names) | {"warnings": []}
     if alignment is not None:
         quality["alignment"] = quality_checks.alignment_summary(alignment)
         quality["warnings"] += quality_checks.alignment_warnings(alignment)
     if known_shifts is not None:
         quality["warnings"] += quality_checks.known_shift_warnings(known_shifts)
+    if row_counts is not None:
+        quality["rows"] = row_counts[row_counts["reason"] != USED]
+        quality["warnings"] += quality_checks.lost_row_warnings(row_counts)
     if dropped is not None:
         quality["dropped"] = quality_checks.dropped_summary(dropped)
         quality["warnings"] += quality_checks.dropped_warnings(dropped, n_kept)
@@ -199,6 +204,7 @@ def report(
     tables: Sequence[str],
     alignment: str | None,
     known_shifts: str | None,
+    row_counts: str | None,
     dropped: str | None,
     feature_list: str | None,
     index: str | None,
@@ -231,7 +237,7 @@ def report(
         Caption of each panel.
     tables
         Benchmark tables (parquet); tables without a column ``model`` are ignored.
-    alignment, known_shifts, dropped, feature_list, index, splits, metrics
+    alignment, known_shifts, row_counts, dropped, feature_list, index, splits, metrics
         Tables of a run that starts from cells; empty or None if the run starts from profiles.
     hits
         Table of hits (parquet); None if the run starts from profiles.
@@ -257,6 +263,9 @@ def report(
     aligned = read_frame(alignment) if alignment else None
     checks = read_frame(known_shifts) if known_shifts else None
     lost = read_frame(dropped) if dropped else None
+    rows = None
+    if row_counts:
+        rows = pd.read_csv(row_counts, sep="\t", keep_default_na=False, dtype={"plate": str})
     if aligned is not None:
         facts["tiles"] = quality_checks.tile_fact(aligned)
     if index:
@@ -264,7 +273,7 @@ def report(
     benchmarks = {Path(path).stem: read_frame(path) for path in tables}
     facts["models (trainings)"] = model_fact(benchmarks.values())
     n_kept = count_rows(index) if index else 0
-    quality = _quality(aligned, checks, lost, feature_list, metrics, n_kept)
+    quality = _quality(aligned, checks, rows, lost, feature_list, metrics, n_kept)
     confounded = []
     if index:
         cells = read_codes(index, ["plate", "well", "gene", "is_ntc"])
@@ -296,6 +305,7 @@ def report(
     answers = None
     if index:
         answers = first_screen.data_answers(
+            rows,
             lost,
             n_kept,
             aligned,
@@ -336,6 +346,7 @@ def report(
             origin="embeddings that others made" if index else "published profiles",
             warnings=quality["warnings"],
             alignment=_records(quality["alignment"]),
+            rows=_records(quality["rows"]),
             dropped=_records(quality["dropped"]),
             columns=_records(quality["features"]),
             training=_records(quality["training"]),

@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from mcvae_ops.benchmarks.hits.hit_names import level_of
+from mcvae_ops.cells.tally import USED
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import choose
 from mcvae_ops.report.gene_pictures import NUMBERS, read_picture
@@ -24,6 +25,7 @@ from mcvae_ops.report.quality_checks import (
     MOST_CONSENSUS,
     WRONG_PX,
     known_shift_warnings,
+    lost_rows,
 )
 from mcvae_ops.tiles.quality import OUT_OF_FOCUS
 
@@ -55,6 +57,7 @@ class Answer(NamedTuple):
 
 
 def data_answers(
+    row_counts: pd.DataFrame,
     dropped: pd.DataFrame | None,
     n_kept: int,
     alignment: pd.DataFrame | None,
@@ -68,6 +71,8 @@ def data_answers(
 
     Parameters
     ----------
+    row_counts
+        What became of the rows of the tables of cells.
     dropped
         Tiles with the number of cells that were dropped: n_cells; None for a screen without images.
     n_kept
@@ -85,7 +90,11 @@ def data_answers(
     panels
         Figures of the page, to which an answer can lead.
     """
-    answers = []
+    share, reasons = lost_rows(row_counts)
+    n_used = int(row_counts.loc[row_counts["reason"] == USED, "n_rows"].sum())
+    lost = f"{share:.1%} lost: {reasons}" if reasons else "none lost"
+    words = f"{style.counted(n_used, 'cells')} of the tables used, {lost}"
+    answers = [Answer(graded(share, DROPPED), words, "#rows")]
     if dropped is not None:
         n_dropped = int(dropped["n_cells"].sum())
         share = n_dropped / max(n_dropped + n_kept, 1)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mcvae_ops.cells.tally import USED
 from mcvae_ops.cells.well_variance import TELLS_WELL
 from mcvae_ops.figures import style
 from mcvae_ops.files import with_text
@@ -182,6 +183,31 @@ def known_shift_warnings(checks: pd.DataFrame) -> list[Notice]:
         step = f"Check the alignment of channel {channel} before you use it."
         warnings += [Notice("bad", said, step, "#alignment") for said in words]
     return warnings
+
+
+def lost_rows(row_counts: pd.DataFrame) -> tuple[float, str]:
+    """Return the share of the screen's cells that tables say too little of, and why, in words.
+
+    Parameters
+    ----------
+    row_counts
+        ``manifest/cell_rows.tsv``.
+    """
+    lost = row_counts[row_counts["is_lost"]]
+    n_lost = int(lost["n_rows"].sum())
+    n_used = int(row_counts.loc[row_counts["reason"] == USED, "n_rows"].sum())
+    reasons = lost.groupby("reason")["n_rows"].sum().sort_values(ascending=False)
+    words = ", ".join(f"{n:,} {reason}" for reason, n in reasons.items())
+    return n_lost / max(n_lost + n_used, 1), words
+
+
+def lost_row_warnings(row_counts: pd.DataFrame) -> list[Notice]:
+    """Return a warning if tables say too little of many cells; see `lost_rows`."""
+    share, reasons = lost_rows(row_counts)
+    if (grade := graded(share, DROPPED)) == "good":
+        return []
+    words = f"{share:.1%} of the cells in the tables are lost: {reasons}."
+    return [Notice(grade, words, "Complete the tables of cells and labels.", "#rows")]
 
 
 def dropped_summary(dropped: pd.DataFrame) -> pd.DataFrame:
