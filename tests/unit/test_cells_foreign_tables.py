@@ -478,6 +478,18 @@ def test_tiles_that_are_spelled_otherwise_are_shown_with_the_way_to_read_them(
     assert cells["tile"].value_counts().to_dict() == numbers["tile"].value_counts().to_dict()
 
 
+def test_a_table_that_is_corrected_in_place_is_read_again(tmp_path):
+    """A run that has stopped keeps what it has read; a correction need not change the size."""
+    path, text = tmp_path / "cells.csv", cells_of().to_csv(index=False)
+    path.write_text(text.replace("nontargeting", "nontargetinX").replace(",area", ",arex"))
+    with pytest.raises(InputError, match="labels no cell"):
+        enter(tmp_path, {"table": "cells.csv"})
+    path.write_text(text)
+    cells, features, _ = enter(tmp_path, {"table": "cells.csv"})
+    assert set(cells["gene"]) == {"NTC", "AAA", "BBB"}
+    assert features.columns.tolist() == ["cell_id", "area", "mean"]
+
+
 def test_tiles_of_other_numbers_are_shown(tmp_path):
     with pytest.raises(InputError, match=r"tiles \(1-2\).*tiles '9', '10' \(40 of tiles that"):
         from_frame(cells_of(tile=np.arange(40) % 2 + 9), tmp_path, screen={"tiles": "1-2"})

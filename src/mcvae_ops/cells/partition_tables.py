@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from mcvae_ops.archive.addresses import inside
+from mcvae_ops.archive.addresses import inside, is_remote, local_path
 from mcvae_ops.archive.parts import members_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_files import first_header
@@ -141,15 +141,16 @@ class TablePartitioner:
         """Describe a table by its first file, whose header is kept for a job that goes on."""
         kept = self.cache / "headers" / f"{number}.json"
         part = self.parts[number][0]
+        identity = [entry.table["table"], _identity(part)]
         noted = read_note(kept)
-        if noted is None:
+        if noted is None or noted["identity"] != identity:
             path = fetch(part["address"], self._target(part), self.archive, part["size_bytes"],
                          part["md5"])  # fmt: skip
             name, header = first_header(path, part["path"], entry.address)
-            header = header_beside(header, entry.arrays(name))
-            noted = {"name": name, "header": asdict(header)}
+            noted = {"identity": identity, "name": name, "header": asdict(header)}
             write_note(noted, kept)
-        return describe(entry, noted["name"], Header(**noted["header"]), self.screen)
+        header = header_beside(Header(**noted["header"]), entry.arrays(noted["name"]))
+        return describe(entry, noted["name"], header, self.screen)
 
     def _rows(self, table: Described) -> pa.Table:
         """Return the named columns of all rows of a table that is joined in memory."""
@@ -172,7 +173,9 @@ class TablePartitioner:
         settings = [self.screen, [t.entry.table for t in self.described], self._joined_files()]
         writers = {
             n: PartitionWriter(
-                self.cache / "partitions" / f"{number}_{n:06d}", part["path"], [*settings, part]
+                self.cache / "partitions" / f"{number}_{n:06d}",
+                part["path"],
+                [*settings, _identity(part)],
             )
             for n, part in enumerate(self.parts[number])
         }
@@ -245,7 +248,7 @@ class TablePartitioner:
     def _joined_files(self) -> list:
         """Return the files of the tables that are joined: another one joins other labels."""
         numbers = [self.numbers[table.entry.key] for table in self.tables]
-        return [self.parts[number] for number in numbers]
+        return [[_identity(part) for part in self.parts[number]] for number in numbers]
 
     def _wanted(self, part: Mapping) -> Wanted:
         return Wanted(part["address"], self._target(part), part["size_bytes"], part["md5"])
@@ -257,6 +260,17 @@ class TablePartitioner:
         folder = self.cache / "unpacked"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _identity(part: dict) -> list:
+    """Return what tells a file from what stood at its address before an interruption.
+
+    A local table may have been corrected in place, without a change of its size.
+    """
+    if is_remote(part["address"]):
+        return [part, None]
+    path = local_path(part["address"])
+    return [part, path.stat().st_mtime_ns if path.is_file() else None]
 
 
 def _fetched(wanted: dict, archive: dict) -> Iterator[tuple[int, list[Path]]]:
