@@ -232,6 +232,7 @@ def genes_of_labels(folder, platemap, **replace) -> list[str]:
         ("well,gene\nA1,WT\nA2,x\nA2,y\n", "as well A02: gene 'x' and 'y', expected one gene"),
         ("well,gene\nA1,\nA2,\n", "every cell of the screen is missing"),
         ("well,gene,guide\nA1,WT,g\nA2,x,g\n", r"1 guides of several genes \(g: NTC, x\)"),
+        ("well,gene,stage\nA1,WT,G1\nA2,x,G2\n", r"screen.mitotic: .* no stage is like, .*'G1'"),
     ],
 )
 def test_labels_are_checked_before_cells_are_looked_for(platemap, message, tmp_path):

@@ -44,6 +44,7 @@ rule check_labels:
             "ambiguous_labels",
             "features",
             "not_features",
+            "mitotic",
             "batch",
         )
         | CHANNELS,

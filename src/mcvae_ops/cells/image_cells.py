@@ -14,7 +14,7 @@ import pandas as pd
 
 from mcvae_ops.cells.controls import check_batches
 from mcvae_ops.cells.described import entries_of
-from mcvae_ops.cells.labels import labelled_cells
+from mcvae_ops.cells.labels import labelled_cells, mitotic_stages
 from mcvae_ops.cells.masks import cells_of_mask, read_mask
 from mcvae_ops.cells.measure import measure_tile
 from mcvae_ops.cells.partition_tables import TablePartitioner
@@ -260,7 +260,9 @@ def check_labels(
         parts = read_table(listed).to_pylist()
         entries = entries_of(tables, labels, archive["root"])
         partitioner = TablePartitioner(parts, entries, screen, archive, Path(folder))
-        found = labelled_cells(partitioner.partition_first().parts, screen)
+        joined = partitioner.partition_first().parts
+        found = labelled_cells(joined, screen)
+        mitotic_stages(joined, screen["mitotic"])
     n_controls = found.groupby(["plate", "well"])["is_ntc"].agg(["sum", "size"])
     counts = {(plate, well): (0, 0) for plate, wells in screen["plates"].items() for well in wells}
     counts |= {well: (n, size - n) for well, n, size in n_controls.itertuples(name=None)}
