@@ -7,6 +7,7 @@ doubled rows, a second label of controls.
 import logging
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -493,6 +494,25 @@ def test_a_table_that_is_corrected_in_place_is_read_again(tmp_path):
 def test_tiles_of_other_numbers_are_shown(tmp_path):
     with pytest.raises(InputError, match=r"tiles \(1-2\).*tiles '9', '10' \(40 of tiles that"):
         from_frame(cells_of(tile=np.arange(40) % 2 + 9), tmp_path, screen={"tiles": "1-2"})
+
+
+def test_positions_of_obsm_are_named_x_first(tmp_path):
+    """As scanpy and squidpy have them: obsm["spatial"] is (cell, 2), x and then y."""
+    frame = cells_of()
+    obs = frame[["plate", "well", "tile", "guide", "gene"]].set_axis(frame.index.astype(str))
+    data = anndata.AnnData(frame[["area", "mean"]].to_numpy(np.float32), obs,
+                           pd.DataFrame(index=["area", "mean"]))  # fmt: skip
+    data.obsm["spatial"] = frame[["x_px", "y_px"]].to_numpy()
+    data.write_h5ad(tmp_path / "cells.h5ad")
+    with pytest.raises(InputError, match="y_px, x_px is missing") as caught:
+        enter(tmp_path, {"table": "cells.h5ad"})
+    names = "{x_px: spatial_0, y_px: spatial_1}"
+    assert f'obsm["spatial"] has positions, x first: cells.columns: {names}' in str(caught.value)
+    columns = {"x_px": "spatial_0", "y_px": "spatial_1"}
+    cells, features, _ = enter(tmp_path, {"table": "cells.h5ad", "columns": columns})
+    expected = frame.sort_values(["tile", "y_px", "x_px"])
+    np.testing.assert_allclose(cells[["y_px", "x_px"]], expected[["y_px", "x_px"]], rtol=1e-6)
+    assert features.columns.tolist() == ["cell_id", "area", "mean"]
 
 
 def test_every_row_is_counted_once_by_what_became_of_it(tmp_path):

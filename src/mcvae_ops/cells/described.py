@@ -16,6 +16,8 @@ from mcvae_ops.embeddings.spaces import chosen_columns
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import control_values, only_tile
 
+# The array of obsm that holds positions, by the convention of scanpy and squidpy: x, then y.
+_SPATIAL = {"x_px": "spatial_0", "y_px": "spatial_1"}
 # Names of more than one cell: a table that adds them says something of images, wells or guides.
 OF_GROUPS = {"plate", "well", "tile", "guide", "gene", "role"}
 
@@ -204,8 +206,16 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
             what=", ".join(missing),
             why=f"their columns are {', '.join(columns[:12])}"
             + (" ..." if len(columns) > 12 else ""),
-            fix="name the columns under cells.columns or labels.columns",
+            fix="name the columns under cells.columns or labels.columns"
+            + (_how_to_name_spatial(columns) if "y_px" in missing else ""),
         )
+
+
+def _how_to_name_spatial(columns: Sequence[str]) -> str:
+    if not {*_SPATIAL.values()} <= {*columns}:
+        return ""
+    named = ", ".join(f"{ours}: {theirs}" for ours, theirs in _SPATIAL.items())
+    return f'; obsm["spatial"] has positions, x first: cells.columns: {{{named}}}'
 
 
 def needs_positions(tables: Sequence[Described], screen: dict) -> bool:
