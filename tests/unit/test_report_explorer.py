@@ -304,6 +304,8 @@ def test_hits_are_sorted_filtered_and_walked_along(run, tmp_path):
             "['hit', 'alone', 'tested cells', 'nearest', 'chance of one so near']"
             ".map((column) => DATA.table[column].at(-1))"
         )
+        assert page.value("[5, 1200].map((v) => shownValue('n', v, false))") == ["5.00", "1,200"]
+        assert page.value("[5, 1200].map((v) => shownValue('n', v, true))") == ["5", "1,200"]
         assert last == ["", "", 200, "GENE1", 0.02]  # no hit: no effect that could be alone
         page.value("$('filter').value = 'tubulin HIT'; $('filter').oninput; showRows()")
         wanted = HITS[(HITS["group"] == "tubulin") & HITS["is_hit"]]
@@ -393,6 +395,84 @@ def test_the_map_is_walked_by_keys_and_zoomed_by_two_fingers(run, tmp_path):
         )
         page.touch([(x, y)])
         page.until(SHOWN.format("details", "GENE1"))
+    assert page.problems == []
+
+
+TARGETS = """
+[...document.querySelectorAll('a, button, select, input')].filter((one) => one.offsetParent)
+.map((one) => [one.outerHTML, (one.closest('label:not(.field)') || one).getBoundingClientRect()])
+.filter(([, box]) => Math.min(box.width, box.height) < 24).map(([html]) => html)
+"""
+OVERFLOWING = """
+[...document.querySelectorAll('main *, dialog[open] *')].filter((one) => {
+  const box = one.getBoundingClientRect(), place = one.closest('.wide, dialog') || document.body;
+  return box.width && !one.closest('.wide *') && !one.closest('.unseen, datalist')
+    && box.right > place.getBoundingClientRect().right + 0.5;
+}).map((one) => one.outerHTML)
+"""
+
+
+def test_a_finger_meets_every_target_and_nothing_leaves_the_page(run, tmp_path):
+    elsewhere = "https://www.genenames.org/data/gene-symbol-report/#!/symbol/GENE1"
+    with browser.page(tmp_path) as page:
+        for width in (1400, 800, 390):
+            page.open(Path(run["html"]), width, fragment="#gene=GENE1&beside=GENE2")
+            page.until(SHOWN.format("details", "GENE1") + "&&" + SHOWN.format("pinned", "GENE2"))
+            assert page.value("document.querySelector('#details dd a').href") == elsewhere
+            assert page.value(TARGETS) == [] and page.value(OVERFLOWING) == []
+            left, right = page.value(
+                "['details', 'pinned'].map((id) => { const b = $(id).getBoundingClientRect();"
+                "return [b.left, b.top]; })"
+            )
+            assert left[0] < right[0] and left[1] == right[1]  # beside each other, on a phone too
+            page.value("enlarge('details', 0)")
+            page.until("$('large').open")
+            assert page.value(TARGETS) == [] and page.value(OVERFLOWING) == []
+            page.screenshot(OUTPUT / f"explorer_large_{width}.png")
+        # The name of a row stays where the table is moved sideways.
+        moved = page.value(
+            "(() => { $('large').close(); const table = $('rows').closest('.wide');"
+            "table.scrollLeft = 200; const box = $('rows').querySelector('td');"
+            "return [table.scrollLeft, box.getBoundingClientRect().left]; })()"
+        )
+        assert moved == [200, 16]
+    assert page.problems == []
+
+
+def test_a_tap_on_the_heat_map_names_a_pair_and_a_button_shows_it(run, tmp_path):
+    with browser.page(tmp_path) as page:
+        page.open(Path(run["html"]), 390, 844, fragment="#gene=GENE5")
+        page.until("HITS > 2")
+        page.value("heat.scrollIntoView()")
+        x, y = page.value(
+            "(() => { const b = heat.getBoundingClientRect();"
+            "return [b.x + margin + 2.5 * square, b.y + margin + .5 * square]; })()"
+        )
+        first, _, third, *_ = page.value("ALIKE.name")
+        page.touch([(x, y)])
+        page.until(f"{ALIKE}.startsWith('{first} and {third}: cosine')")
+        assert page.value("state.pinned") is None
+        x, y = page.value(
+            "(() => { const b = $('show-pair').getBoundingClientRect();"
+            "return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+        )
+        page.touch([(x, y)])
+        page.until(f"state.chosen.name === '{first}' && state.pinned?.name === '{third}'")
+    assert page.problems == []
+
+
+def test_rings_of_two_genes_on_the_map_of_guides_differ_and_have_names(run, tmp_path):
+    with browser.page(tmp_path) as page:
+        page.open(Path(run["html"]), 1400, fragment="#level=guide&gene=GENE1&beside=GENE2")
+        page.until(SHOWN.format("pinned", "GENE2"))
+        drawn = page.value(
+            "(() => { const seen = [];"
+            "pen.fillText = (text) => seen.push(text);"
+            "pen.setLineDash = (dash) => seen.push(dash.length);"
+            "draw(); delete pen.fillText; delete pen.setLineDash; return seen; })()"
+        )
+        # Each ring sets its dash and unsets it: first the kept gene, dashed, then the chosen one.
+        assert [one for one in drawn if one] == [2, "GENE2", "GENE1"]
     assert page.problems == []
 
 

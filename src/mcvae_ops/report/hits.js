@@ -44,19 +44,22 @@ function fitting() {
   return words.length ? sorted.filter((i) => words.every((word) => text(i).includes(word))) : sorted;
 }
 
-function shownValue(name, value) {
+// Counts are columns of whole numbers; elsewhere 5 is 5.00, and 1,234.5 is 1,235.
+const isCount = (values) => values.every((value) => value === null || Number.isInteger(value));
+
+function shownValue(name, value, whole) {
   if (value === null || typeof value === "string") return value;
-  return Number.isInteger(value) ? value.toLocaleString("en") : value.toPrecision(/^(q|chance)/.test(name) ? 2 : 3);
+  return whole || Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(/^(q|chance)/.test(name) ? 2 : 3);
 }
 
 function showRows() {
-  const columns = Object.entries(DATA.table), fits = fitting(), kinds = Object.fromEntries(columns.map(([name]) => [name, kind(name)]));
+  const fits = fitting(), columns = Object.entries(DATA.table).map(([name, values]) => [name, values, kind(name), isCount(values)]);
   $("rows").replaceChildren(...fits.slice(0, SHOWN_ROWS).map((i) => {
     const row = element("tr", "", { className: isShown(DATA.table.name[i]) ? "shown" : "" });
-    for (const [name, values] of columns) {
-      const cell = element("td", "", { className: kinds[name] });
+    for (const [name, values, className, whole] of columns) {
+      const cell = element("td", "", { className });
       if (name === "name") cell.append(nameCell(values[i]));
-      else cell.textContent = shownValue(name, values[i]);
+      else cell.textContent = shownValue(name, values[i], whole);
       row.append(cell);
     }
     return row;

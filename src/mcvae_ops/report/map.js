@@ -62,7 +62,10 @@ function draw() {
   }
   pen.globalAlpha = 1;
   for (const named of [state.pinned, state.chosen]) {
-    pointsOf(named).forEach((i, k, all) => label(ratio, i, r, all.length > 1 ? "" : points().name[i]));
+    const rings = pointsOf(named), isPinned = named === state.pinned;
+    // Of a gene on the map of guides, the rightmost ring has the name: it has room beside the others.
+    const last = rings.reduce((a, i) => (a === null || screenXY[2 * i] > screenXY[2 * a] ? i : a), null);
+    for (const i of rings) label(ratio, i, r, i !== last ? "" : rings.length > 1 ? named.name : points().name[i], isPinned);
   }
   if (state.at !== null) ring(ratio, state.at, r + 9);
 }
@@ -73,17 +76,19 @@ function mark(ratio, i, colour, marker, r) {
   pen.fill(PATHS[marker]);
 }
 
-function ring(ratio, i, radius) {
+function ring(ratio, i, radius, isDashed = false) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.lineWidth = 2.5;
   pen.strokeStyle = "#222";
+  pen.setLineDash(isDashed ? [4, 3] : []);
   pen.beginPath();
   pen.arc(screenXY[2 * i], screenXY[2 * i + 1], radius, 0, 7);
   pen.stroke();
+  pen.setLineDash([]);
 }
 
-function label(ratio, i, r, text) {
-  ring(ratio, i, r + 5);
+function label(ratio, i, r, text, isPinned) {
+  ring(ratio, i, r + 5, isPinned);
   const x = screenXY[2 * i], y = screenXY[2 * i + 1];
   pen.font = "600 14px system-ui, 'DejaVu Sans', sans-serif";
   const right = x + r + 10 + pen.measureText(text).width < canvas.clientWidth;

@@ -64,7 +64,8 @@ function givenState(gene, { pictures, words }) {
 }
 
 function pinButton(id, shown) {
-  const button = element("button", id === "pinned" ? "Remove" : "Keep to compare", { type: "button" });
+  const words = id === "pinned" ? "Remove" : state.pinned ? "Keep" : "Keep to compare";
+  const button = element("button", words, { type: "button" });
   button.hidden = id === "details" && state.pinned?.name === shown.name;
   button.onclick = () => pin(id === "pinned" ? null : shown);
   return button;

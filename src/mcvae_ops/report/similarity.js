@@ -1,7 +1,8 @@
 // Heat map of the hits: which resemble one another. A click on a pair shows both side by side.
 const ALIKE = DATA.similarity, HITS = ALIKE.name.length;
 const heat = $("heat"), OPPOSITE = [33, 102, 172], SAME = [178, 24, 43], WHITE = [247, 247, 247];
-let square = 0, margin = 0, pointed = null; // px of a pair, px for names, [row, column] under mouse or keyboard
+let square = 0, margin = 0, pointed = null; // px of a pair, px for names, [row, column] under mouse, finger or keyboard
+let tapped = false; // a finger covers several pairs: a tap only names one, until the button shows both
 
 const mix = (a, b, t) => rgb(a.map((value, k) => value + t * (b[k] - value)));
 const cosineColour = (value) => mix(WHITE, value < 0 ? OPPOSITE : SAME, Math.min(1, Math.abs(value)));
@@ -54,11 +55,13 @@ function frame(brush, [i, j]) {
   brush.strokeRect(margin + j * square + 1, margin + i * square + 1, square - 2, square - 2);
 }
 
-function lookAt(pair) {
+function lookAt(pair, byFinger = false) {
   pointed = pair;
+  tapped = byFinger;
   drawSimilarity();
   const [a, b] = pair ? pair.map((k) => ALIKE.name[k]) : [];
-  $("pair").textContent = pair ? `${a} and ${b}: cosine ${cosineOf(pair).toFixed(2)}` : "\u00a0";
+  $("pair").textContent = pair ? `${a} and ${b}: cosine ${cosineOf(pair).toFixed(2)}` : "";
+  $("show-pair").hidden = !tapped;
 }
 
 function choosePair([i, j]) {
@@ -74,11 +77,16 @@ function similarityInput() {
     const [j, i] = [event.offsetX, event.offsetY].map((px) => Math.floor((px - margin) / square));
     return Math.min(i, j) >= 0 && Math.max(i, j) < HITS ? [i, j] : null;
   };
-  heat.addEventListener("pointermove", (event) => lookAt(pairAt(event)));
-  heat.addEventListener("pointerleave", () => lookAt(null));
-  heat.addEventListener("click", (event) => pairAt(event) && choosePair(pairAt(event)));
+  const byFinger = (event) => event.pointerType === "touch";
+  heat.addEventListener("pointermove", (event) => byFinger(event) || lookAt(pairAt(event)));
+  heat.addEventListener("pointerleave", (event) => byFinger(event) || lookAt(null));
+  heat.addEventListener("click", (event) => {
+    const pair = pairAt(event);
+    if (pair) byFinger(event) ? lookAt(pair, true) : choosePair(pair);
+  });
+  $("show-pair").onclick = () => choosePair(pointed);
   heat.addEventListener("focus", () => heat.matches(":focus-visible") && lookAt(pointed || [0, 0]));
-  heat.addEventListener("blur", () => lookAt(null));
+  heat.addEventListener("blur", () => tapped || lookAt(null));
   heat.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && pointed) return choosePair(pointed);
     if (!ARROWS[event.key]) return;
