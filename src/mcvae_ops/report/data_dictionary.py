@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
-from mcvae_ops.files import write_csv
+from mcvae_ops.files import read_schema, write_csv
 
 _ROW = re.compile(r"^\| (`[^|]+`) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 _SAME_AS = re.compile(r"[Cc]olumns? (?:of|as in) `([^`]+)`")
@@ -169,5 +168,5 @@ def dictionary(page: str, tables: Sequence[str], dictionary: str) -> None:
     dictionary
         Output: tab-separated text; see `dictionary_rows`.
     """
-    written = {Path(path).name: pq.read_schema(path).names for path in tables}
+    written = {Path(path).name: read_schema(path).names for path in tables}
     write_csv(dictionary_rows(Path(page).read_text(encoding="utf-8"), written), dictionary)
