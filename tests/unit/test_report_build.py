@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import axe_core_python
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -14,11 +15,12 @@ from mcvae_ops.benchmarks.estimates.table import COLUMNS
 from mcvae_ops.report import quality_checks
 from mcvae_ops.report.build import hits_summary, report
 from mcvae_ops.report.claims_in_words import VERDICTS, claims_in_words
+from mcvae_ops.report.glossary import glossary
 from mcvae_ops.report.paper_comparison import compare_with_paper
 from mcvae_ops.report.templates import number
 from mcvae_ops.report.timings import read_timings
 from mcvae_ops.workflow.panels import PANELS
-from tests.conftest import OUTPUT
+from tests.conftest import OUTPUT, ROOT
 from tests.helpers import browser, figure_tables, report_inputs
 
 DRAWN = ("fig2a", "fig5c")
@@ -46,6 +48,7 @@ def inputs(tmp_path_factory) -> dict:
         "licences": str(root / "licences.tsv"),
         "matched": str(root / "matched.tsv"),
         "configuration": str(root / "configuration.yaml"),
+        "architecture": str(ROOT / "docs/architecture.md"),
         "timings": str(root / "timings"),
         "hits": tables["hits"],
         "features": report_inputs.write_altered(root / "altered.parquet"),
@@ -230,12 +233,87 @@ def test_nothing_is_cut_in_a_wide_and_in_a_narrow_window(inputs, tmp_path):
             page.open(tmp_path / "report.html", width)
             page.screenshot(OUTPUT / f"report_{width}.png")
             # On a phone a wide table is moved sideways, the page is not.
-            looked_at = ".wide, html" if width > 390 else "html"
+            looked_at = ".wide, html" if width > 390 else ".first .wide, .claims, html"
             cut = page.value(
                 f"[...document.querySelectorAll('{looked_at}')].filter("
                 "e => e.scrollWidth > e.clientWidth).map(e => e.textContent.slice(0, 80))"
             )
             assert cut == [], width
+    assert page.problems == []
+
+
+TIP = "[document.activeElement.textContent, tip.hidden ? null : tip.textContent]"
+
+
+def test_words_of_the_field_are_explained_on_hover_on_focus_and_on_tap(inputs, tmp_path):
+    write(inputs, tmp_path / "report.html")
+    words = glossary((ROOT / "docs/architecture.md").read_text(), inputs["screen"]["words"])
+    middle = "(r => [r.x + r.width / 2, r.y + r.height / 2])({}.getBoundingClientRect())"
+    term = "[...document.querySelectorAll('.term')].find(e => e.textContent === '{}')"
+    with browser.page(tmp_path / "profile") as page:
+        page.open(tmp_path / "report.html", 390)
+        page.value(term.format("NTC") + ".focus()")
+        assert page.value(TIP) == ["NTC", words["NTC"]]
+        described = page.value("document.activeElement.getAttribute('aria-describedby')")
+        assert page.value(f"document.getElementById('{described}') === tip")
+        page.press("Escape")
+        assert page.value(TIP) == ["NTC", None]
+        page.value("document.activeElement.blur()")
+        guides = term.format("guides")
+        page.value(f"{guides}.scrollIntoView({{block: 'center'}})")
+        page.mouse("mouseMoved", *page.value(middle.format(guides)))
+        assert page.value(TIP)[1] == words["guide"]
+        page.mouse("mouseMoved", *page.value(middle.format("tip")))  # it stays under the mouse
+        assert page.value(TIP)[1] == words["guide"]
+        page.mouse("mouseMoved", 1, 1)
+        assert page.value(TIP)[1] is None
+        page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+        page.value("document.querySelector('.scores').scrollIntoView({block: 'center'})")
+        head = "document.querySelector('.scores .term')"
+        page.touch([page.value(middle.format(head))])
+        assert page.value(TIP)[1].startswith("How well genes of one complex resemble each other")
+        assert page.value("document.documentElement.scrollWidth") == 390
+        page.touch([page.value(middle.format("document.querySelector('.scores tbody td')"))])
+        assert page.value(TIP)[1] is None
+    assert page.problems == []
+
+
+def test_a_word_is_explained_once_in_a_section_and_in_the_words_of_the_screen(inputs, tmp_path):
+    words = {"perturbation": "compound", "guide": "dose", "control": "DMSO"}
+    write(inputs | {"screen": inputs["screen"] | {"words": words}}, tmp_path / "report.html")
+    marked = "[...document.querySelectorAll('{} .term')].map(e => e.textContent)"
+    with browser.page(tmp_path / "profile") as page:
+        page.open(tmp_path / "report.html", 1400)
+        hits = page.value(marked.format(":is(.first .high > p, .first .high > .hit)"))
+        assert hits.count("DMSO") == 1 and "doses" in hits and "guides" not in hits
+        assert {"false discovery rate", "robust z"} <= set(hits)
+        assert page.value(marked.format("a")) == page.value(marked.format("h2")) == []
+
+
+def test_each_sentence_of_the_glossary_is_one_and_no_word_stands_twice():
+    page = (ROOT / "docs/architecture.md").read_text()
+    words = {"perturbation": "gene", "guide": "guide", "control": "NTC"}
+    sentences = glossary(page, words)
+    for word, sentence in sentences.items():
+        assert sentence.endswith(".") and ". " not in sentence, word
+        assert len(sentence) <= 130, word
+    named = re.findall(r"^\| (?!word |-)([^|]+) \|", page.partition("## Glossary")[2], re.MULTILINE)
+    forms = [form for names in named for form in names.split(", ")]
+    assert len(forms) == len(set(forms)) and set(sentences) < set(forms)
+
+
+def test_nothing_hinders_those_who_use_other_means_than_eyes_and_mouse(inputs, tmp_path):
+    """axe-core: names of controls, contrast, order of headings, roles."""
+    write(inputs, tmp_path / "report.html")
+    rules = (Path(axe_core_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    shown = "for (const e of document.querySelectorAll('details')) e.open = true;"
+    with browser.page(tmp_path / "profile") as page:
+        for width in (1400, 800, 390):
+            page.open(tmp_path / "report.html", width)
+            page.value(shown + "document.querySelector('.term').focus()")
+            page.value(rules + "; axe.run().then((found) => { window.found = found; }); 0")
+            page.until("window.found", 60)
+            assert page.value("found.violations.map((v) => [v.id, v.nodes[0].html])") == []
     assert page.problems == []
 
 

@@ -40,7 +40,7 @@ def test_the_sentence_names_the_best_the_main_model_and_the_best_shortcut():
     assert rows_of(found) == {
         "CellProfiler": [(0.25, True)], "mcVAE": [(0.20, False)], "best shortcut": [(0.27, False)],
     }  # fmt: skip
-    assert found["rows"][-1][1][0].interval == "0.20 to 0.35"
+    assert found["rows"][-1][1][0].interval == "0.20\xa0to 0.35"
 
 
 def test_a_column_per_question_and_a_gap_where_a_representation_was_not_asked():

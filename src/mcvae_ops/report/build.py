@@ -23,6 +23,7 @@ from mcvae_ops.files import count_rows, read_codes, read_frame, read_table, writ
 from mcvae_ops.report import first_screen, quality_checks, representations
 from mcvae_ops.report.altered_words import altered_words
 from mcvae_ops.report.claims_in_words import VERDICTS, claims_in_words
+from mcvae_ops.report.glossary import glossary
 from mcvae_ops.report.hit_columns import alone_in_words, json_numbers
 from mcvae_ops.report.notices import Notice, worst_first
 from mcvae_ops.report.paper_comparison import COMPARED, compare_with_paper
@@ -218,6 +219,7 @@ def report(
     matched: str,
     licences: str,
     configuration: str,
+    architecture: str,
     timings: str,
     html: str,
 ) -> None:
@@ -253,6 +255,8 @@ def report(
         Licences of the annotations (tsv).
     configuration
         The stored configuration of the run (YAML), which has no passwords and keys.
+    architecture
+        ``docs/architecture.md``, whose glossary explains words of the page.
     timings
         Folder of the files of time and memory that Snakemake writes (`benchmark:`).
     html
@@ -355,6 +359,7 @@ def report(
             licences=_records(pd.read_csv(licences, sep="\t", keep_default_na=False)),
             timings=_records(read_timings(timings)),
             configuration=Path(configuration).read_text(encoding="utf-8"),
+            glossary=glossary(Path(architecture).read_text(encoding="utf-8"), screen["words"]),
             versions=made_with,
         )
     )

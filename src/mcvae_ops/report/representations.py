@@ -184,7 +184,7 @@ def _cell(scores: pd.DataFrame, name: str) -> Cell | None:
     if name not in scores.index:
         return None
     value, low, high = scores.loc[name, ["value", "low", "high"]]
-    interval = "" if pd.isna(low) else f"{low:.2f} to {high:.2f}"
+    interval = "" if pd.isna(low) else f"{low:.2f}\N{NO-BREAK SPACE}to {high:.2f}"
     return Cell(value, interval, name == scores.index[0])
 
 
