@@ -57,7 +57,9 @@ def fig5a(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     for model, axes in places.items():
         here = choose(points, model=model).sort_values("salient_norm", ascending=False)
         where = np.log10(here[["background_norm", "salient_norm"]].to_numpy(float))
-        name_points(axes, where[:STRONGEST], here["gene"][:STRONGEST], where)
+        diagonal = np.repeat(np.linspace(*axes.get_xlim(), 200)[:, None], 2, axis=1)
+        avoided = np.concatenate([where, diagonal])
+        name_points(axes, where[:STRONGEST], here["gene"][:STRONGEST], avoided)
     note = (
         f"{_described(points)}. Norms are squared and divided by their mean over genes; "
         "dotted: S = B."
@@ -126,7 +128,10 @@ def fig5c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     left, right = figure.subplots(1, 2)
     curves = _draw_roc(left, known, auroc, theirs)
     _draw_choices(right, choices, models)
-    note = f"{_described(known)}." + _strict_note(strict, models)
+    note = (
+        f"Left: {_described(known)}. Right: strict difference with its 95 % interval, as "
+        f"configured and for other choices.{_strict_note(strict, models)}"
+    )
     style.finish(figure, "fig5c", "How well two scores find mitotic factors", note)
     estimates = pd.concat([auroc.assign(n_seeds=1), strict])[
         ["protocol", "model", "n_seeds", "metric", "item", "value", "low", "high", "n"]
@@ -237,7 +242,7 @@ def _draw_roc(
         curves.append(curve)
     axes.plot([0, 1], [0, 1], ":", color=style.FAINT, lw=1.2, label="chance: 0.500")
     axes.set(xlabel="false positive rate", ylabel="true positive rate", aspect="equal")
-    axes.legend(title="AUROC", alignment="left", loc="lower right", fontsize=8)
+    axes.legend(title="AUROC", alignment="left", loc="best", fontsize=8)
     return drop_single_model(pd.concat(curves))
 
 

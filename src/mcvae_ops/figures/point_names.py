@@ -1,4 +1,4 @@
-"""Names of points that cover neither a point nor another name."""
+"""Names of points that cover neither a point, nor another name or the line to it."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,9 @@ from matplotlib.transforms import Bbox
 
 from mcvae_ops.figures import style
 
-ANGLES = np.deg2rad([0, 180, 45, 135, -45, -135, 90, -90])
+ANGLES = np.deg2rad([0, 180, 45, 135, -45, -135, 90, -90, 22, 158, -22, -158, 67, 113, -67, -113])
 DISTANCES_PT = (6, 14, 24, 36, 50)
+LINE_POINTS = 20  # at which a line is compared with names
 LINE = {"arrowstyle": "-", "lw": 0.4, "color": style.FAINT, "shrinkA": 0, "shrinkB": 2}
 
 
@@ -38,15 +39,17 @@ def name_points(
     The names that were written.
     """
     axes.figure.draw_without_rendering()
-    drawn, taken, written = axes.transData.transform(points), [], []
+    avoided, taken, written = axes.transData.transform(points), [], []
     legend = axes.get_legend()
     if legend:
         taken.append(legend.get_window_extent())
     for place, name in zip(places, names, strict=True):
         for distance in DISTANCES_PT:
-            box = _write(axes, place, name, distance, size_pt, drawn, taken)
-            if box:
+            found = _write(axes, place, name, distance, size_pt, avoided, taken)
+            if found:
+                box, line = found
                 taken.append(box)
+                avoided = np.concatenate([avoided, line])
                 written.append(name)
                 break
     return written
@@ -60,8 +63,12 @@ def _write(
     size_pt: float,
     points: np.ndarray,
     taken: list[Bbox],
-) -> Bbox | None:
-    """Write a name at this distance from its point; return its box, or None if none is free."""
+) -> tuple[Bbox, np.ndarray] | None:
+    """Write a name at this distance from its point, with a line to it if it is far.
+
+    Return its box and (point, 2) places along its line in px; or None if no place is free.
+    """
+    start, far = axes.transData.transform(place), distance_pt > DISTANCES_PT[0]
     for angle in ANGLES:
         x, y = np.cos(angle), np.sin(angle)
         text = axes.annotate(
@@ -73,16 +80,19 @@ def _write(
             ha="left" if x > 0.1 else "right" if x < -0.1 else "center",
             va="bottom" if y > 0.1 else "top" if y < -0.1 else "center",
         )
-        box = text.get_window_extent().padded(5, 1)  # apart from the next one
+        box = text.get_window_extent().padded(5, 4)  # apart from names and markers
         inside = Bbox.intersection(box, axes.bbox)
+        end = np.array([x, y]) * distance_pt * axes.figure.dpi / 72
+        line = start + np.linspace(0, 1, LINE_POINTS)[:, None] * end if far else start[None]
         if (
             inside is not None
             and np.allclose(inside.extents, box.extents)
             and not box.count_contains(points)
             and not box.count_overlaps(taken)
+            and not any(other.count_contains(line) for other in taken)
         ):
-            if distance_pt > DISTANCES_PT[0]:
+            if far:
                 axes.annotate("", place, text.xyann, textcoords="offset points", arrowprops=LINE)
-            return box
+            return box, line
         text.remove()
     return None
