@@ -1,12 +1,14 @@
 """Every panel: drawn from its tables, complete in its source data, the same bytes twice."""
 
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import nn
@@ -18,7 +20,7 @@ from mcvae_ops.figures.layers import build_model, decoder_layers, encoder_layers
 from mcvae_ops.figures.paper_values import FILES, read_published
 from mcvae_ops.figures.plate_maps import well_places
 from mcvae_ops.models.networks import n_parameters
-from mcvae_ops.workflow.panel_inputs import panel_values
+from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
 from mcvae_ops.workflow.panels import PANELS
 from tests.helpers import report_inputs
 
@@ -121,12 +123,53 @@ def test_two_seeds_are_dots_and_no_interval(drawn, tables, tmp_path):
     data = pd.read_csv(drawn["fig3b"]["csv"])
     dots = data[data["seed"].notna()]
     assert set(dots["seed"]) == {0, 1} and set(dots["protocol"]) == {"strict"}
-    assert b"Small dots: the seeds" in Path(drawn["fig3b"]["svg"]).read_bytes()
+    note = " ".join(re.findall(r"<text[^>]*>([^<]*)<", Path(drawn["fig3b"]["svg"]).read_text()))
+    assert "Small dots, in place of a line: the two seeds" in note and "and seeds." not in note
     one = str(tmp_path / "covariates.parquet")
     table = pd.read_parquet(tables["covariates"])
     table[table["seed"] == 0].to_parquet(one)
     data = pd.read_csv(report_inputs.draw("fig3b", {"covariates": one}, tmp_path)["csv"])
     assert "seed" not in data or data["seed"].isna().all()
+
+
+def test_fig4c_draws_a_bar_strong_only_where_the_strict_interval_excludes_0(tables):
+    table = pd.read_parquet(tables["functions"])
+    is_strict = (table["metric"] == "recall_difference") & (table["protocol"] == "strict")
+    groups = sorted(set(table.loc[is_strict, "item"]))
+    intervals = [(0.1, 0.3), (-0.3, 0.1), (np.nan, np.nan)]
+    for group, (low, high) in zip(groups, intervals, strict=False):
+        table.loc[is_strict & (table["item"] == group), ["low", "high"]] = low, high
+    settings = panel_settings(report_inputs.CONFIGURATION, "fig4c")
+    published = read_published([])
+    with style.house(settings["screen"]["words"]):
+        figure, _ = drawing_of("fig4c")({"functions": table}, published, settings)
+    axes = figure.axes[0]
+    bars = {round(bar.get_y() + 0.35): bar.get_facecolor()[3] for bar in axes.patches}
+    names = [text.get_text().split(" (")[0] for text in axes.get_yticklabels()]
+    strength = {name: bars[place] for place, name in enumerate(names)}
+    assert [strength[group] for group in groups[:3]] == pytest.approx([0.8, 0.3, 0.3])
+
+
+def test_what_s_adds_is_drawn_below_and_a_bar_is_as_long_as_the_screen_says(tables, tmp_path):
+    """By hand: crops of 8 px that show 48 px of 0.325 um; a third of 15.6 um holds 5 um."""
+    settings = panel_settings(report_inputs.CONFIGURATION, "figqc6")
+    settings["screen"] = settings["screen"] | {"pixel_size_um": 0.325}
+    settings["crop"] = {"size_px": 48}
+    samples, metrics = (pd.read_parquet(tables[name]) for name in ("samples", "metrics"))
+    read = {"samples": samples.assign(model="mcvae"), "metrics": metrics.assign(model="mcvae")}
+    with style.house(settings["screen"]["words"]):
+        figure, _ = drawing_of("figqc6")(read, {}, settings)
+    every = {axes.get_ylabel(): axes for axes in figure.findobj(Axes)}
+    shown = every["DAPI, what s adds"].images[0]
+    cells = samples[(samples["channel"] == "DAPI") & samples["is_ntc"]]
+    first = cells[cells["cell_id"] == cells["cell_id"].min()].sort_values(["y", "x"])
+    difference = (first["reconstruction"] - first["without_s"]).to_numpy()
+    width = samples["x"].nunique()
+    np.testing.assert_allclose(shown.get_array()[:, :width].ravel(), difference)
+    low, high = np.percentile(samples.loc[samples["channel"] == "DAPI", "input"], (1, 99.8))
+    assert shown.get_clim() == pytest.approx((-(high - low) / 4, (high - low) / 4))
+    (bar,) = next(iter(every.values())).lines
+    assert np.ptp(bar.get_xdata()) == pytest.approx(5 / (0.325 * 48 / width))
 
 
 def test_fig2c_holds_the_members_that_differ_in_priors_only(drawn):

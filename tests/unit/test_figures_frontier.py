@@ -39,7 +39,15 @@ def test_each_model_stands_at_what_its_spaces_tell_and_at_the_nats_that_it_costs
     assert drawn_points(left) == [pytest.approx((0.1, 0.4)), pytest.approx((0.12, 0.4))]
     assert drawn_points(right) == [pytest.approx((0.1, 12.0)), pytest.approx((0.12, 0.0))]
     assert [text.get_text() for text in right.get_legend().texts] == ["dcVAE", "mcVAE"]
+    assert right.get_ylim() == pytest.approx((-0.72, 12.72))
     assert sorted(data["metric"].dropna()) == ["negative_log_likelihood"] * 2
+
+
+def test_a_model_alone_is_the_best_and_no_nats_are_below_it():
+    settings = {"profiles": {"main_model": "mcvae", "compared_models": []}}
+    with house(WORDS):
+        figure, _ = figs10(tables(), {}, settings)
+    assert figure.axes[1].get_ylim() == pytest.approx((-0.06, 1.06))
 
 
 def test_without_a_model_of_two_spaces_the_figure_says_so():

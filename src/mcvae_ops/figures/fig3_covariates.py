@@ -71,10 +71,9 @@ def fig3b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"Bars: published protocol, {style.counted(n, 'held-out NTC cells')}; "
         f"{style.model_names(models)}, mean of {style.seeds_note(mine)}; positions are fitted "
         f"per batch, median over batches. Diamonds: strict protocol (standardised, no tile on both "
-        f"sides), {_count(table, 'all')} cells, {_intervals(table)}; "
-        f"circles: the same fits on {_count(table, 'test')} cells that the model was not trained "
-        "on. Baselines: strict protocol."
-        + (" Small dots: the seeds, where two give no useful interval." if len(seeds) else "")
+        f"sides), {_count(table, 'all')} cells; circles: the same fits on "
+        f"{_count(table, 'test')} cells that the model was not trained on. "
+        f"{_spread(table, estimates, seeds)} Guessing and density: strict protocol."
         + _left_out(COVARIATES.keys() - covariates)
     )
     style.finish(figure, "fig3b", "Technical covariates predicted from control cells", note)
@@ -93,13 +92,15 @@ def _count(table: pd.DataFrame, cells: str) -> str:
     return f"{int(n.max()):,}" if len(n) else "no"
 
 
-def _intervals(table: pd.DataFrame) -> str:
-    """Return what the intervals are over: batches, and tiles where the batch is predicted."""
+def _spread(table: pd.DataFrame, estimates: pd.DataFrame, seeds: pd.DataFrame) -> str:
+    """Say what lines and small dots are: intervals over batches (or tiles), and the seeds."""
     strict = choose(table, protocol="strict", cells="all")
     units = sorted(set(strict.loc[strict["seed"] != OVER_SEEDS, "units"]) - {""}, key=len)
-    if not units:
-        return "no interval, too few tiles"
-    return f"95 % interval over {' or '.join(units)}, and seeds"
+    said = f"95 % interval over {' or '.join(units)}" if units else "no interval, too few tiles"
+    drawn_as = choose(estimates, protocol="strict")["n_seeds"]
+    lines = f"Lines: {said}{', and seeds' if units and drawn_as.gt(2).any() else ''}."
+    of_two = " Small dots, in place of a line: the two seeds, too few for an interval."
+    return lines + of_two * bool(len(seeds))
 
 
 def _left_out(covariates: set[str]) -> str:

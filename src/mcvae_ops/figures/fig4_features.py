@@ -72,8 +72,9 @@ def fig4d(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
 def _note(n: int, difference: pd.DataFrame) -> str:
     note = (
         f"{style.counted(n, 'NTC cells')}. Left: published protocol, the first group of each "
-        "class. Right: strict protocol; thin lines: groups; diamonds: their mean; band: its "
-        "95 % interval over groups (none of fewer than three)."
+        "class; a line ends with the features of its group. Right: strict protocol; thin lines: "
+        "groups; diamonds: their mean; band: its 95 % interval over groups (none of fewer than "
+        "three)."
     )
     for row in difference[difference["level"] == LISTED].itertuples():
         note += (
@@ -111,7 +112,8 @@ def fig4e(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"most altered; robust z against NTC cells of the batch, median over "
         f"{style.counted(int(listed['n'].max()), 'batches')}. Interval: strict protocol, of the "
         "median over batches (order statistics); – if the feature is not among the first of this "
-        "protocol, or there are fewer than six batches."
+        "protocol, or there are fewer than six batches. Of one measure at several angles, the "
+        "first stands for all: a number may be missing."
     )
     style.finish(figure, "fig4e", "The features that each group alters most", note)
     return figure, drawn((RUN, listed))

@@ -53,11 +53,13 @@ def fig4b(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
             recall = choose(table, metric="macro_recall", model=model, space=space)
             name = style.space_name(model, space, models)
             axes.set_title(f"{name}\n{_recall_text(recall)}", fontsize=9.5)
+            axes.set_xlabel("predicted group", fontsize=9)
+        of_model[0].set_ylabel("true group", fontsize=9)
     figure.colorbar(image, ax=every, label="share of the true group", shrink=0.7, pad=0.01)
     profiles = int(choose(shares, model=models[0]).groupby("item")["n"].first().sum())
     seeds = style.seeds_note(tables["functions"])
     note = (
-        f"Rows: true group, columns: predicted group; published protocol, all cells, "
+        f"Published protocol, all cells, "
         f"{style.counted(profiles, 'held-out profiles')} in "
         f"{style.counted(len(groups), 'groups')}; {seeds}. Strict macro recall (grouped by gene, "
         f"standardised; {_cells_note(table)}) in brackets with its 95 % interval."
@@ -92,8 +94,8 @@ def fig4c(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         f"Bars: published protocol, all cells, {style.counted(n, 'held-out profiles')}; "
         f"{style.model_names(models)}, mean of {style.seeds_note(rows)}. Diamonds: strict "
         f"protocol (grouped by gene, standardised; {_cells_note(table)}) with 95 % interval (of "
-        "each group by itself; none of too few genes). In brackets: profiles of the bar, of the "
-        "diamond."
+        "each group by itself; none of too few genes). Bars are pale where it holds 0, or there is "
+        "none. In brackets: profiles of the bar, of the diamond."
     )
     style.finish(figure, "fig4c", "Which space predicts a group better", note)
     return figure, drawn((RUN, bars), (RUN, strict), (PAPER, theirs))
@@ -105,7 +107,9 @@ def _draw_differences(
     """Draw bars, strict estimates and values of the paper for one model, one row per group."""
     colours = [style.SPACE_COLOURS["background" if v >= 0 else "salient"] for v in bars["value"]]
     places = [groups.index(item) for item in bars["item"]]
-    axes.barh(places, bars["value"], 0.7, color=colours, alpha=0.8)
+    sure = set(strict.loc[strict["low"] * strict["high"] > 0, "item"])
+    alphas = [0.8 if item in sure else 0.3 for item in bars["item"]]
+    axes.barh(places, bars["value"], 0.7, color=list(zip(colours, alphas, strict=True)))
     for row in strict[strict["item"].isin(bars["item"])].itertuples():
         y = groups.index(row.item)
         axes.plot([row.low, row.high], [y, y], color=style.INK, lw=1.2)

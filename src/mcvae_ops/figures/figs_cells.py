@@ -85,9 +85,10 @@ def _draw(
 
 
 def _note(rows: pd.DataFrame) -> str:
-    n = [f"{item} {n:,}" for item, n in rows.groupby("item", sort=False)["n"].max().items()]
+    most = rows.groupby("item", sort=False)["n"].max()
+    n = [f"{ITEMS[item][0]}: {n:,}" for item, n in most.items()]
     return (
-        f"Fitted on training cells, tested on held-out ones ({', '.join(n)}); "
+        f"Fitted on training cells, tested on held-out ones ({'; '.join(n)}); "
         f"{style.seeds_note(rows)}; 95 % interval over cells and seeds. "
         "Probe: kernel ridge regression. Dotted: the most frequent class, or 0.5."
     )

@@ -61,7 +61,11 @@ def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     for marker, name in CELLS.values():
         axes.plot([], [], marker, color=style.FAINT, ms=4.5, ls="", label=name)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center")
+    spare = [axes for axes in figure.axes if not axes.axison]
+    if spare:
+        spare[0].legend(handles, labels, loc="center", ncols=2)
+    else:
+        figure.legend(handles, labels, loc="outside right center")
     style.finish(figure, "figs2", "Batch correction: the batch, and biology", _note(table, models))
     return figure, drawn((RUN, estimates))
 
@@ -82,7 +86,7 @@ def _places(models: list[str]) -> tuple[Figure, dict[str, list[Axes]]]:
     figure = style.new_figure(10.6, 7.4)
     every = figure.subplots(len(OF_BIOLOGY), 2)
     for axes in every[len(OF_BATCH) :, 0]:
-        axes.set_visible(False)
+        axes.set_axis_off()
     every[0, 0].set_title("the batch, in control cells")
     every[0, 1].set_title("biology, in perturbed cells")
     batch, biology = (zip(of, column, strict=False) for of, column in

@@ -59,13 +59,15 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         _draw_called(bars[number], choose(called, item=gene))
     for axes in every.ravel():
         style.bare(axes)
+    width_px = cells["x"].nunique()
+    bar = style.scale_bar(every[0, 0], width_px, style.shown_pixel_um(settings, width_px))
     bars[-1].set_xlim(0, 1)
     bars[-1].set_xlabel("taken for the gene", fontsize=8)
     n = style.counted(int(called["n"].median()), "cells")
     note = (
         f"{style.model_name(main)}, first seed; the first hits, {n} of each kind (median) that the "
         "model never trained on, controls of the same batches. Two channels that change most; "
-        "differences: red brighter, blue darker, mean over cells. Right: a classifier of "
+        f"differences: red brighter, blue darker, mean over cells.{bar} Right: a classifier of "
         "reconstructions of real cells (cross-validated; 95 % interval); dashed: guessing. "
         + use_of_s(choose(tables["metrics"], model=main))
     )

@@ -17,6 +17,7 @@ from mcvae_ops.figures.source_data import RUN, average_seeds, choose, drawn, sho
 SPACES = ("salient", "background")
 TITLE = "What does it cost to keep the gene out of the background?"
 LIKELIHOOD = "negative_log_likelihood"
+LEAST_NATS = 1.0  # shown above the best
 
 
 def figs10(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
@@ -46,6 +47,8 @@ def figs10(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     left.axhline(chance, color=style.FAINT, lw=1, ls=":")
     left.set(ylabel="gene told from s (accuracy)", title="separation and what s tells")
     right.set(ylabel="nats of a cell above the best", title="separation and reconstruction")
+    top = max(LEAST_NATS, points["nats"].max())  # one model alone is the best
+    right.set_ylim(-0.06 * top, 1.06 * top)
     right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     style.finish(figure, "figs10", TITLE, _note(probe))
     return figure, drawn((RUN, rows), (RUN, likelihood))

@@ -43,7 +43,7 @@ def figs1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
             for row in choose(here, metric="mean_average_precision_null").itertuples():
                 left.plot(row.value, y + offset, "|", color=style.FAINT, ms=8)
             for row in choose(here, metric="consistent_fraction").itertuples():
-                right.plot(row.value, y + offset, marker, color=colour, ms=5)
+                right.plot(row.value, y + offset, marker, color=colour, ms=5, clip_on=False)
     names = [f"{style.model_name(model)}, {space}" for model, space in pairs]
     left.set_yticks(range(len(pairs)), names)
     left.set(xlabel="mean average precision", xlim=(0, None), ylim=(len(pairs) - 0.4, -0.6))

@@ -57,7 +57,8 @@ def figs4(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     every[0, 0].set_title("percent replicating", fontsize=9.5)
     every[1, 0].set_xlabel("share of\ngenes or guides", fontsize=8.5)
     for axes in every.flat:
-        axes.set(xlim=(0, 1.02), xticks=[0, 0.5, 1])
+        axes.set(xlim=(0, 1.02))
+        axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])  # axes stand side by side
     for marker, name in CELLS.values():
         every[0, 0].plot([], [], marker, color=style.FAINT, ms=4.5, ls="", label=name)
     handles, labels = every[0, 0].get_legend_handles_labels()

@@ -12,7 +12,11 @@ from mcvae_ops.screen import well_grid
 
 PLATES_PER_ROW = 3
 WELL = re.compile(r"^([A-Z])(\d+)$")
-POSITIONS = {CENTRE: ("#0072B2", "centre"), EDGE: ("#E69F00", "edge"), UNUSED: ("#DFE2E6", "other")}
+POSITIONS = {
+    CENTRE: (style.POSITION_COLOURS["centre"], "centre"),
+    EDGE: (style.POSITION_COLOURS["edge"], "edge"),
+    UNUSED: ("#DFE2E6", "other"),
+}
 
 
 def well_places(wells: list[str]) -> dict[str, tuple[int, int]]:

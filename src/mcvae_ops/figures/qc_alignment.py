@@ -61,6 +61,7 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame, colours: dict[str, str]) -> N
             ms=3.5,
             color=colours[channel],
             alpha=0.7,
+            clip_on=False,  # most errors may be 0
         )
     names = [f"{check}\n{channel} to {against}" for (check, channel, against), _ in groups]
     axes.set_xticks(range(len(names)), names, fontsize=7)

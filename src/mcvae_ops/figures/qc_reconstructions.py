@@ -23,7 +23,13 @@ from mcvae_ops.figures.source_data import (
 )
 from mcvae_ops.models.family import SPACES
 
-STATES = {"input": "input", "reconstruction": "reconstruction", "without_s": "with s = 0"}
+STATES = {
+    "input": "input",
+    "reconstruction": "reconstruction",
+    "without_s": "with s = 0",
+    "by_s": "what s adds",
+}
+FULL_COLOUR = 1 / 4  # of the range of the input, for what s adds
 SHOWN = (1, 99.8)  # percentiles of the input of a channel that are black and full colour
 
 
@@ -31,7 +37,7 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     """Draw input and reconstructions of cells per channel, and the KL of every dimension."""
     samples = needed(tables["samples"], "figure figqc6, table samples")
     models = shown_models(settings)
-    pixels = {model: choose(samples, model=model).dropna(axis=1, how="all") for model in models}
+    pixels = {model: _with_difference(choose(samples, model=model)) for model in models}
     states = [(models[0], "input")]  # all models show the same cells
     states += [(model, s) for model in models for s in list(STATES)[1:] if s in pixels[model]]
     channels = {c["name"]: c["colour"] for c in settings["screen"]["channels"]}
@@ -47,6 +53,9 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
         row[0].set_ylabel(
             f"{name}, {of}{STATES[state]}", fontsize=7, rotation=0, ha="right", va="center"
         )
+    width_px = samples["x"].nunique()
+    for axes in every[0]:
+        bar = style.scale_bar(axes, width_px, style.shown_pixel_um(settings, width_px))
     kl = {model: kl_of_dimensions(choose(tables["metrics"], model=model)) for model in models}
     every = right.subplots(len(models), 1, squeeze=False)[:, 0]
     for axes, model in zip(every, models, strict=True):
@@ -55,13 +64,22 @@ def figqc6(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
     n = style.counted(samples["cell_id"].nunique(), "validation cells")
     note = (
         f"{style.model_names(models)}, first seed, best validation; {n}, decoded from posterior "
-        "means, controls with s = 0; channels are scaled as in the input of the model. KL: mean "
-        "over cells (for s: perturbed cells), dimensions sorted by KL; a dimension near 0 is not "
-        "used."
+        "means, controls with s = 0; channels are scaled as in the input of the model. What s "
+        "adds: reconstruction minus that with s = 0, red brighter, blue darker, full colour at a "
+        f"quarter of the range of the input.{bar} KL: mean over cells (for s: perturbed "
+        "cells), dimensions sorted by KL; a dimension near 0 is not used."
     )
     style.finish(figure, "figqc6", "Reconstructions", note)
     dimensions = pd.concat([part.assign(model=model) for model, part in kl.items()])
     return figure, drawn((RUN, drop_single_model(dimensions)), (RUN, drop_single_model(samples)))
+
+
+def _with_difference(pixels: pd.DataFrame) -> pd.DataFrame:
+    """Return the pixels of a model, with what s adds where it has s."""
+    pixels = pixels.dropna(axis=1, how="all")
+    if "without_s" not in pixels:
+        return pixels
+    return pixels.assign(by_s=pixels["reconstruction"] - pixels["without_s"])
 
 
 def kl_of_dimensions(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -80,6 +98,10 @@ def kl_of_dimensions(metrics: pd.DataFrame) -> pd.DataFrame:
 def _draw_row(row: np.ndarray, of_channel: pd.DataFrame, state: str, colour: str) -> None:
     low, high = np.percentile(of_channel["input"], SHOWN)
     ramp = LinearSegmentedColormap.from_list(colour, ["#000000", colour, "#FFFFFF"])
+    scale = {"cmap": ramp, "vmin": low, "vmax": max(high, low + 1e-6)}
+    if state == "by_s":
+        largest = FULL_COLOUR * max(high - low, 1e-6)
+        scale = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
     for axes, arm in zip(row, (True, False), strict=True):
         style.bare(axes, axes.get_title())
         crops = [
@@ -87,7 +109,7 @@ def _draw_row(row: np.ndarray, of_channel: pd.DataFrame, state: str, colour: str
             for _, cell in of_channel[of_channel["is_ntc"] == arm].groupby("cell_id", sort=True)
         ]
         if crops:
-            axes.imshow(np.hstack(crops), cmap=ramp, vmin=low, vmax=max(high, low + 1e-6))
+            axes.imshow(np.hstack(crops), **scale)
 
 
 def _draw_kl(axes: Axes, dimensions: pd.DataFrame) -> None:

@@ -40,7 +40,8 @@ def figqc1(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Da
             drawn_image = draw_wells(axes, here, "deviation_px", settings["screen"], (0, top))
             if len(here):
                 dy, dx = here[["plate_dy_px", "plate_dx_px"]].iloc[0]
-                axes.set_title(f"{plate}, {channel}: ({dy:.1f}, {dx:.1f}) px", fontsize=8)
+                shift = f"({dy:.1f}, {dx:.1f}) px".replace("-", "−")
+                axes.set_title(f"{plate}, {channel}: {shift}", fontsize=8)
     figure.colorbar(drawn_image, ax=every, label="distance from the shift of the plate (px)")
     n_tiles = len(moved.drop_duplicates(["plate", "well", "tile"]))
     n_consensus = int((moved["method"] == "consensus").sum())

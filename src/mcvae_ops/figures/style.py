@@ -38,6 +38,8 @@ SPACE_COLOURS = {
     "combined": "#009E73",
     "technical": "#56B4E9",
 }
+# Not the blue and orange of the first plates, which stand beside them in Fig. 1 and 3A.
+POSITION_COLOURS = {"centre": "#4B3F72", "edge": "#CC79A7"}
 MODEL_COLOURS = {
     "vae": "#0072B2",
     "cvae": "#E69F00",
@@ -242,6 +244,15 @@ def scale_bar(axes: Axes, width_px: int, pixel_size_um: float | None) -> str:
     end = start + length_um / pixel_size_um
     axes.plot([start, end], [below] * 2, color="white", lw=2, solid_capstyle="butt")
     return f" Bar: {length_um} µm."
+
+
+def shown_pixel_um(settings: dict, width_px: int) -> float | None:
+    """Return the edge of a pixel of a crop that is shown `width_px` wide; None if it is unknown.
+
+    Models see whole crops, in fewer px.
+    """
+    pixel_size_um = settings["screen"]["pixel_size_um"]
+    return pixel_size_um and pixel_size_um * settings["crop"]["size_px"] / width_px
 
 
 def counted(n: int, unit: str) -> str:

@@ -25,7 +25,6 @@ from mcvae_ops.figures.source_data import (
     shown_models,
 )
 
-POSITION_COLOURS = {"centre": "#0072B2", "edge": "#E69F00"}
 ELSEWHERE = "#DADDE1"
 MOST_NAMED = 12  # largest number of batches that the legend names
 COLUMNS = {"batch": "batch", "fov": "position in FOV", "well_position": "position in well"}
@@ -155,7 +154,7 @@ def _draw_position(axes: Axes, cells: pd.DataFrame, chosen: pd.Series, column: s
     style.bare(axes)
     rest, size = cells[~chosen], _point_size(len(cells))
     axes.scatter(rest["x"], rest["y"], size, c=ELSEWHERE, lw=0, rasterized=True)
-    for position, colour in POSITION_COLOURS.items():
+    for position, colour in style.POSITION_COLOURS.items():
         coloured = cells[chosen & (cells[column] == position)]
         axes.scatter(coloured["x"], coloured["y"], 2 * size, c=colour, lw=0, rasterized=True)
         axes.scatter([], [], 30, color=colour, label=position)

@@ -77,6 +77,8 @@ def panel_settings(config: dict, panel: str) -> dict:
             name: model | {"training": _part(model["training"], NETWORK_KEYS)}
             for name, model in config["models"].items()
         }
+    if "crop" in read:
+        settings["crop"] = _part(config["crop"], ("size_px",))
     if "training" in read:
         settings["training"] = _part(config["training"], NETWORK_KEYS)
     return settings

@@ -51,8 +51,8 @@ class Panel:
         What it needs in addition to what its tables need, in the same words; or "shifts", which are
         there if a channel is registered to another one; or "well_grid", the places of tiles.
     settings
-        Sections of the configuration that it reads: "screen", "models", "training". Every panel is
-        given ``profiles`` and ``screen.words``, too.
+        Sections of the configuration that it reads: "screen", "crop", "models", "training". Every
+        panel is given ``profiles`` and ``screen.words``, too.
     caption
         What it shows, in words.
     """
@@ -173,11 +173,11 @@ PANELS = {
             "Technical covariates predicted from control cells (NTC) by logistic regression. Bars, "
             "published protocol: unscaled features, cells split at random; positions are fitted in "
             "each batch and the median is drawn. Diamonds, strict protocol: features standardised, "
-            "no tile on both sides of the split, 95 % interval over batches and training seeds; "
-            "circles: the same fits on cells that the model never trained on. Lines: guessing, and "
-            "a classifier that sees only how dense the cells lie; a space that does not exceed the "
-            "latter knows no more than density. Black ticks: values of the paper, where the screen "
-            "is the paper's."
+            "no tile on both sides of the split, 95 % interval over batches and training seeds (of "
+            "two seeds, dots in its place); circles: the same fits on cells that the model never "
+            "trained on. Horizontal lines: guessing, and a classifier that sees only how dense "
+            "the cells lie; a space that does not exceed the latter knows no more "
+            "than density. Black ticks: values of the paper, where the screen is the paper's."
         ),
     ),
     "fig4a": Panel(
@@ -212,8 +212,8 @@ PANELS = {
             "right shift states that control cells also have; groups on the left have phenotypes "
             "that control cells lack. Bars: published protocol, profiles of all cells; diamonds: "
             "strict protocol with 95 % interval, profiles of held-out cells (of all cells where "
-            "none were held out); black ticks: values of the paper, of another training, other "
-            "guides and annotation."
+            "none were held out); a bar is pale unless this interval excludes 0; black ticks: "
+            "values of the paper, of another training, other guides and annotation."
         ),
     ),
     "fig4d": Panel(
@@ -368,6 +368,7 @@ PANELS = {
     "figs8": Panel(
         draw="figs_counterfactuals:figs8",
         tables=("counterfactuals", "counterfactual_cells", "metrics"),
+        settings=("screen", "crop"),
         caption=(
             "Do control cells look like cells of a gene if they are given its salient state? For "
             "the most significant genes, two channels of: real control cells, the same decoded, "
@@ -465,11 +466,11 @@ PANELS = {
     "figqc6": Panel(
         draw="qc_reconstructions:figqc6",
         tables=("samples", "metrics"),
-        settings=("screen",),
+        settings=("screen", "crop"),
         caption=(
             "Some validation cells as the models are given them, as the main model (and each model "
             "that is compared with it) decodes them again, and as it decodes them with the salient "
-            "latent s set to 0: what differs between the last two is all that s does. Control "
+            "latent s set to 0: what differs is all that s does, and is drawn below. Control "
             "cells are always decoded with s = 0. Right: how much a model says with each latent "
             "dimension (KL divergence of posterior and prior); a salient space near 0 is dead, and "
             "the part on quality below warns of it."
