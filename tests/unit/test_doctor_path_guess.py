@@ -187,6 +187,11 @@ def test_a_field_of_200_characters_has_no_width():
     assert guess.text == "{plate}/{tile}.tif"
 
 
+def test_thousands_of_numbers_are_no_channels():
+    paths = [f"P{k % 2}_A01_ch{k:04}.tif" for k in range(4000)]
+    assert "channel" not in guess_pattern([(path, 1) for path in paths]).fields
+
+
 def test_a_well_of_a_large_number_is_no_rectangle():
     assert wells_as_text(["A01", "A99999999999"]) == ["A01", "A99999999999"]
 

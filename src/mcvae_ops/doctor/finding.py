@@ -54,7 +54,7 @@ def as_yaml(findings: Sequence[Finding], head: Sequence[str]) -> str:
     head
         Lines of the comment at the top.
     """
-    lines = [f"# {line}" for line in head]
+    lines = [_comment(line) for line in head]
     for section in SECTIONS:
         own = [one for one in findings if one.key.partition(".")[0] == section]
         if not own:
@@ -65,8 +65,8 @@ def as_yaml(findings: Sequence[Finding], head: Sequence[str]) -> str:
         for one in own:
             name = one.key.partition(".")[2]
             indent = "  " * bool(name)
-            lines += [f"{indent}# {one.why}"] * bool(one.why)
-            lines += [f"{indent}# QUESTION: {one.question}"] * bool(one.question)
+            lines += [indent + _comment(one.why)] * bool(one.why)
+            lines += [indent + _comment(f"QUESTION: {one.question}")] * bool(one.question)
             if one.value is None:
                 lines.append(f"{indent}# {name or section}:")
             else:
@@ -104,6 +104,11 @@ def as_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [" | ".join(columns), "|".join(["---"] * len(columns))]
     lines += [" | ".join(_escaped(str(cell)) for cell in row) for row in rows]
     return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
+
+
+def _comment(text: str) -> str:
+    """Return a comment of one line, whatever the names of files in it hold."""
+    return "# " + "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def _lines(name: str, value: object) -> list[str]:

@@ -47,7 +47,7 @@ _HINTS = {
 }
 _MASK = re.compile("mask|label|segment|outline|thumb")
 _OTHER_USE = re.compile("cycle|sbs|genotyp|barcod|10x|illum|montage")
-_MOST_CHANNELS = 12
+_MOST_CHANNELS, _MOST_NAMED_CHANNELS = 12, 200
 _SAMPLE, _SAMPLE_CHARACTERS = 5_000, 1_000_000
 
 
@@ -287,10 +287,11 @@ def _assign(leaves: list[Leaf]) -> None:
         taken.add(role)
 
     digits = [leaf for leaf in free if all(map(str.isdigit, leaf.distinct))]
-    for leaf in list(free):
+    few = [leaf for leaf in free if len(leaf.distinct) <= _MOST_NAMED_CHANNELS]
+    for leaf in list(few):
         if leaf.role is None and all(stain_of(v) is not None for v in leaf.distinct):
             take("channel", leaf)
-    for role, among in (("channel", free), ("tile", digits), ("plane", digits), ("time", digits)):
+    for role, among in (("channel", few), ("tile", digits), ("plane", digits), ("time", digits)):
         for leaf in list(among):
             hinted = re.fullmatch(_HINTS[role], leaf.hint)
             if leaf.role is None and role not in taken and hinted:
