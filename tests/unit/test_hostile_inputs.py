@@ -26,6 +26,7 @@ from mcvae_ops.archive.annotations.unpacking import unpacked
 from mcvae_ops.archive.ngff import fields_of_plate
 from mcvae_ops.archive.parts import members_of
 from mcvae_ops.archive.transfer import read_json
+from mcvae_ops.doctor.listing import Listing
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.profiles.profile_tables import read_profiles
 from mcvae_ops.screen import Channel
@@ -270,7 +271,9 @@ def test_pipes_and_links_to_nothing_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "b.tif")
     (tmp_path / "c.tif").symlink_to(tmp_path / "nowhere")
     (tmp_path / "d").symlink_to(tmp_path)  # a circle
+    (tmp_path / "e").symlink_to(tmp_path)  # with the other one, 2**40 folders
     assert [path.name for path in files_below(tmp_path)] == ["a.tif"]
+    assert Listing(str(tmp_path), ARCHIVE).files == [("a.tif", 1)]
 
 
 @pytest.fixture

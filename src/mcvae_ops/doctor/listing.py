@@ -147,13 +147,20 @@ def _below(root: Path) -> Iterator[Entry]:
         raise InputError(
             where=f"look={root}", found="no folder", expected="a folder", fix="correct it"
         )
+    seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
+        place = os.stat(folder)
+        if (place.st_dev, place.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         stores = sorted(name for name in folders if ZARR.search(name))
         folders[:] = sorted(set(folders) - set(stores))
         for name in stores:
             yield (Path(folder, name)).relative_to(root).as_posix(), 0
         for path in (Path(folder, name) for name in sorted(names)):
-            yield path.relative_to(root).as_posix(), path.stat().st_size
+            if path.is_file():  # no pipe, and no link to nothing
+                yield path.relative_to(root).as_posix(), path.stat().st_size
 
 
 def name_of_look(look: str) -> str:
