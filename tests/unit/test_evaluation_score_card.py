@@ -255,7 +255,7 @@ def test_several_screens_stand_side_by_side_by_their_mean_places(folder, card, t
     with browser.page(tmp_path / "profile") as page:
         page.open(path, 1400)
         assert page.value("[...$('heads').rows[0].cells].map((one) => one.textContent).join()") == (
-            "Representation,Mean of all screens,a,b,c"
+            "Representation,Mean place (0 % is first),a,b,c"
         )
         assert page.value("$('rows').rows.length") == len(card["representations"])
         assert page.value("$('rows').rows[0].cells[0].textContent").startswith("batched")

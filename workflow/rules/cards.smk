@@ -116,10 +116,10 @@ rule score_card:
 rule leaderboard:
     """Score cards side by side: that of this screen, and those of leaderboard.cards."""
     input:
-        # The card of this screen may be listed, too.
+        # The card of this screen may be listed, too, at a place of its own.
         cards=list(
             dict.fromkeys(
-                [f"results/{SCREEN}/card.json", *config["leaderboard"]["cards"]]
+                [*config["leaderboard"]["cards"], f"results/{SCREEN}/card.json"]
             )
         ),
     output:

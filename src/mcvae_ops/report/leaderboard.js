@@ -81,7 +81,7 @@ function placeCell(one) {
     part.style.width = `${(100 * count) / n}%`;
     tally.append(part);
   }
-  cell.append(tally, element("span", `${above} better, ${below} worse, of ${n}`, { className: "detail" }));
+  cell.append(tally, element("span", `${above} better, ${below} worse, of ${n}`, { className: "detail tallied" }));
   return cell;
 }
 
@@ -133,7 +133,7 @@ function showEvery() {
     row.mean = places.length === DATA.boards.length ? places.reduce((a, b) => a + b) / places.length : null;
   }
   const heads = element("tr"), sorted = [...rows.values()].sort((a, b) => (a.mean ?? 2) - (b.mean ?? 2));
-  heads.append(...["Representation", "Mean of all screens", ...DATA.boards.map(({ screen }) => screen)].map((text) => element("th", text)));
+  heads.append(...["Representation", "Mean place (0 % is first)", ...DATA.boards.map(({ screen }) => screen)].map((text) => element("th", text)));
   $("heads").replaceChildren(heads);
   $("rows").replaceChildren(...sorted.map(({ one, on, mean }) => {
     const row = element("tr", "", { className: one.is_control ? "control" : "" });
