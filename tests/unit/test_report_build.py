@@ -224,6 +224,7 @@ def test_needs_no_other_file_and_no_network(inputs, tmp_path):
     assert page.count(' src="data:image/webp;base64,') == 2  # the hits that have a picture
     assert not re.search(r'(src|href)="(https?:|//)', page)
     assert "<script src" not in page and "@import" not in page
+    assert set(re.findall(r'href="#([^"]*)"', page)) <= set(re.findall(r' id="([^"]*)"', page))
 
 
 def test_nothing_is_cut_in_a_wide_and_in_a_narrow_window(inputs, tmp_path):
