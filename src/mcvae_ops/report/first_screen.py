@@ -133,9 +133,11 @@ def _focus(alignment: pd.DataFrame) -> list[Answer]:
         return []
     blurred = alignment["reason"].str.contains(OUT_OF_FOCUS, regex=False)
     tiles = blurred.groupby([alignment[name] for name in ("plate", "well", "tile")]).max()
-    share = float(tiles.mean())
-    found = f"{share:.1%} of the tiles are" if share else "no tile is"
-    return [Answer(graded(share, FAILED), f"focus: {found} far less sharp than usual", "#quality")]
+    words = (
+        f"focus: {int(tiles.sum())} of {style.counted(len(tiles), 'tiles')} far less sharp than "
+        "usual on their plate"
+    )
+    return [Answer(graded(float(tiles.mean()), FAILED), words, "#quality")]
 
 
 def _shifts(alignment: pd.DataFrame, known_shifts: pd.DataFrame) -> list[Answer]:
