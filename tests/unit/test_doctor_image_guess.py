@@ -1,11 +1,13 @@
 """What headers and a sample of pixels say, against images that are made for it."""
 
 import math
+import struct
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from skimage.draw import disk
 
 from mcvae_ops.doctor.image_guess import (
@@ -13,6 +15,7 @@ from mcvae_ops.doctor.image_guess import (
     dark_noise,
     nuclear_diameter_px,
     read_image,
+    read_store,
     read_tiff,
 )
 from mcvae_ops.doctor.listing import Listing
@@ -130,3 +133,30 @@ def test_a_crop_is_30_um_or_three_nuclei_and_no_larger_than_a_tile():
     assert crop_finding([904, 1224], None, 33).question is not None
     assert crop_finding(64, 0.1, 40).value == 64
     assert not math.isnan(crop_finding(96, None, 9).value)
+
+
+def store_of(folder, shape, **multiscales):
+    group = zarr.open_group(folder / "A1_s1.zarr", mode="w", zarr_format=2)
+    group.create_array("0", shape=shape, chunks=(1, 64, 64), dtype="u2")
+    axes = [{"name": name} for name in "cyx"]
+    group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]} | multiscales]
+    return Listing(str(folder), ARCHIVE)
+
+
+@pytest.mark.parametrize(
+    ("shape", "multiscales"),
+    [((10**9, 300, 200), {}), ((2, 300, 200), {"datasets": []}), ((2, 300, 200), {"axes": [5]}),
+     ((2, 300, 200), {"datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale"}]}],
+                      "axes": [{"name": n, "unit": "um"} for n in "cyx"]})],
+)  # fmt: skip
+def test_a_store_that_cannot_be_read_is_one_sentence(tmp_path, shape, multiscales):
+    with pytest.raises(InputError, match=r"A1_s1\.zarr: found no OME-Zarr that can be read"):
+        read_store(store_of(tmp_path, shape, **multiscales), "A1_s1.zarr")
+
+
+def test_a_png_of_too_many_pixels_is_not_decoded(tmp_path):
+    content = bytearray(imagecodecs.png_encode(PLANES[0, 0]))
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    (tmp_path / "A1.png").write_bytes(content)
+    with pytest.raises(InputError, match="60000 x 60000 px"):
+        read_image(Listing(str(tmp_path), ARCHIVE), "A1.png", len(content))

@@ -1,9 +1,13 @@
 """Damaged image files of every kind give a tile or a `TileError`, and nothing else."""
 
+import json
 import logging
 import os
 import random
+import tempfile
 import time
+import tracemalloc
+from pathlib import Path
 
 import imagecodecs
 import numcodecs
@@ -11,6 +15,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from zarr.codecs import BloscCodec
 
 from mcvae_ops.errors import TileError
@@ -109,6 +115,83 @@ def test_a_chunk_whose_header_does_not_fit_it_is_a_broken_tile(zarr_format, byte
     chunk.write_bytes(content[:10])
     with pytest.raises(TileError, match="shorter than the header of Blosc"):
         read_tile({"g": tmp_path / "a.zarr"}, channels, 1, "max", SIZE)
+
+
+def array_of(folder, zarr_format: int, shape, chunks, inner=None) -> None:
+    """Write an OME-Zarr whose array claims a shape and chunks, with one chunk of 48 x 48 px."""
+    folder.mkdir()
+    image = {"axes": [{"name": name} for name in "cyx"], "datasets": [{"path": "0"}]}
+    chunk = np.full((1, SIZE, SIZE), 7, "<u2").tobytes()
+    raw = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    if zarr_format == 2:
+        files = {
+            ".zgroup": {"zarr_format": 2}, ".zattrs": {"multiscales": [image]},
+            "0/.zarray": {
+                "zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": "<u2",
+                "compressor": None, "fill_value": 0, "order": "C", "filters": None,
+            },
+        }  # fmt: skip
+    else:
+        shard = {"chunk_shape": inner, "codecs": raw, "index_codecs": raw, "index_location": "end"}
+        sharded = [{"name": "sharding_indexed", "configuration": shard}]
+        files = {
+            "zarr.json": {
+                "zarr_format": 3, "node_type": "group",
+                "attributes": {"ome": {"version": "0.5", "multiscales": [image]}},
+            },
+            "0/zarr.json": {
+                "zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "uint16",
+                "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
+                "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+                "fill_value": 0, "codecs": raw if inner is None else sharded, "attributes": {},
+            },
+        }  # fmt: skip
+    place = folder / ("0/0.0.0" if zarr_format == 2 else "0/c/0/0/0")
+    place.parent.mkdir(parents=True)
+    place.write_bytes(chunk)
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+
+
+ODD_LENGTHS = st.sampled_from([1, 2, SIZE, 0, -1, 10**5, 10**9, 10**30, 48.0, 1.5, "48", None, [1]])
+ODD_SHAPES = st.one_of(
+    st.sampled_from([[1, SIZE, SIZE], [], None, "abc", {}, 10**9, [1] * 200]),
+    st.lists(ODD_LENGTHS, min_size=3, max_size=3),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from([2, 3]), ODD_SHAPES, ODD_SHAPES, st.none() | ODD_SHAPES)
+@example(2, [1, SIZE, SIZE], [1, SIZE, SIZE], None)
+def test_metadata_of_an_array_that_claim_anything(zarr_format, shape, chunks, inner):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.zarr")
+        array_of(path, zarr_format, shape, chunks, inner)
+        tracemalloc.start()
+        try:
+            found = outcome(path, [Channel("c0", "g", 0)], 1)
+            assert tracemalloc.get_traced_memory()[1] < 50e6
+        finally:
+            tracemalloc.stop()
+        if shape == chunks == [1, SIZE, SIZE] and inner is None:
+            assert found == "tile"
+
+
+@pytest.mark.parametrize(
+    ("zarr_format", "chunks", "inner"),
+    [(2, [1, 10**9, 10**9], None), (3, [1, 10**5, 10**5], None), (2, [1, 0, SIZE], None),
+     (3, [0, SIZE, SIZE], None), (3, [1, 10**5, 10**5], [1, 1, 1])],
+)  # fmt: skip
+def test_chunks_without_pixels_or_too_large_ones_are_said(tmp_path, zarr_format, chunks, inner):
+    array_of(tmp_path / "a.zarr", zarr_format, [1, SIZE, SIZE], chunks, inner)
+    with pytest.raises(TileError, match=r"a\.zarr.* expected chunks of at most 1024 MB"):
+        read_tile({"g": tmp_path / "a.zarr"}, [Channel("c0", "g", 0)], 1, "max", SIZE)
+
+
+def test_a_window_of_a_million_chunks_is_not_read(tmp_path):
+    array_of(tmp_path / "a.zarr", 2, [1, 1000, 1000], [1, 1, 1])
+    with pytest.raises(TileError, match="1,002,001 chunks"):
+        read_tile({"g": tmp_path / "a.zarr"}, [Channel("c0", "g", 0)], 1, "max", 1000)
 
 
 @pytest.mark.parametrize("compressor", ["blosc", "zstd", "shards"])

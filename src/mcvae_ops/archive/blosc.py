@@ -16,6 +16,7 @@ from zarr.core.array_spec import ArraySpec
 from zarr.core.buffer import Buffer
 from zarr.registry import register_codec
 
+MOST_CHUNK_BYTES = 1 << 30  # unpacked
 HEADER = struct.Struct("<4x3I")  # four bytes of versions and flags; unpacked, block, packed
 
 
@@ -30,7 +31,8 @@ def check_chunk(chunk: np.ndarray) -> None:
     if len(chunk) < HEADER.size:
         raise ValueError(f"a chunk of {len(chunk)} bytes is shorter than the header of Blosc")
     unpacked, block, packed = HEADER.unpack(chunk[: HEADER.size].tobytes())
-    if packed != len(chunk) or (unpacked and not 0 < block <= unpacked):
+    has_sense = not unpacked or 0 < block <= unpacked <= MOST_CHUNK_BYTES
+    if packed != len(chunk) or not has_sense:
         raise ValueError(
             f"a chunk of {len(chunk)} bytes is damaged: Blosc's header says {packed} bytes, "
             f"{unpacked} unpacked in blocks of {block}"

@@ -1,5 +1,6 @@
-"""OME-Zarr (NGFF 0.4 and 0.5; Zarr 2 and 3): its groups, and the wells and fields of its plates."""
+"""OME-Zarr (NGFF 0.4 and 0.5; Zarr 2 and 3): groups and arrays, wells and fields of plates."""
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import zarr
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
-import mcvae_ops.archive.blosc  # noqa: F401 - chunks are checked from here on
 from mcvae_ops.archive.addresses import is_remote, local_path
+from mcvae_ops.archive.blosc import MOST_CHUNK_BYTES  # chunks are checked from here on
 from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.remote_zarr import RemoteStore
 from mcvae_ops.errors import InputError, TransferError
 
 _LONGEST_NUMBER = 9  # digits of a field
+_MOST_CHUNKS_OF_SHARD = 1_000_000  # each has 16 bytes in its index, which is read at once
 
 
 def open_store(address: str | Path, archive: dict) -> tuple[Store, str]:
@@ -55,6 +57,29 @@ def attributes(store: Store, path: str) -> dict:
             fix="correct the address in images",
         ) from None
     return attributes
+
+
+def open_array(store: Store, path: str) -> zarr.Array:
+    """Open an array to read it; its chunks fit the memory, whatever its metadata say.
+
+    Raises
+    ------
+    InputError
+        If a chunk has no pixel, or more than can be held, or a shard too many chunks.
+    """
+    array = zarr.open_array(store, path=path, mode="r")
+    n_pixels, n_of_shard = math.prod(array.chunks), math.prod(array.shards or array.chunks)
+    is_whole = 0 < n_pixels * array.dtype.itemsize <= MOST_CHUNK_BYTES
+    if not is_whole or n_of_shard > n_pixels * _MOST_CHUNKS_OF_SHARD:
+        shards = f" in shards of {array.shards}" if array.shards else ""
+        raise InputError(
+            where=f"{store}/{path}",
+            found=f"chunks of {array.chunks} {array.dtype}{shards}",
+            expected=f"chunks of at most {MOST_CHUNK_BYTES >> 20} MB, and at most "
+            f"{_MOST_CHUNKS_OF_SHARD:,} of them in a shard",
+            fix="write the array in smaller chunks",
+        )
+    return array
 
 
 def fields_of_plate(

@@ -14,10 +14,11 @@ from skimage.filters import threshold_otsu
 
 from mcvae_ops.archive.ngff import attributes, open_store
 from mcvae_ops.doctor.listing import Listing
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, TransferError
 from mcvae_ops.tiles.zarr_image import ZarrImage
 
 _ROWS = 128  # of a plane, from its middle
+_MOST_CHANNELS, _MOST_PIXELS = 100, 1 << 28
 _WINDOW_PX = 256  # of an image in OME-Zarr
 _MOST_BYTES = 8 << 20  # of one plane
 _MICRON = {"µm": 1.0, "um": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
@@ -52,6 +53,10 @@ class ImageFacts:
     pixels: tuple[np.ndarray, ...]
     origin: str
 
+    def __post_init__(self) -> None:
+        if self.n_channels > _MOST_CHANNELS:
+            raise ValueError(f"{self.n_channels} channels, at most {_MOST_CHANNELS} are expected")
+
     @property
     def n_channels(self) -> int:
         """Length of the channel axis."""
@@ -74,7 +79,11 @@ def read_image(listing: Listing, path: str, size_bytes: int) -> ImageFacts:
         return read_tiff(listing, path, size_bytes)
     try:
         with listing.opened(path, size_bytes) as handle:
-            pixels = imagecodecs.png_decode(handle.read(_MOST_BYTES))
+            content = handle.read(_MOST_BYTES)
+        width, height = (int.from_bytes(content[start : start + 4]) for start in (16, 20))
+        if width * height > _MOST_PIXELS:  # 2 MB may hold 2 GB of them
+            raise ValueError(f"{width} x {height} px")
+        pixels = imagecodecs.png_decode(content)
     except (imagecodecs.PngError, ValueError) as error:
         raise InputError(
             where=path, found=f"no PNG that can be read ({error})", expected="an image",
@@ -111,7 +120,27 @@ def read_tiff(listing: Listing, path: str, size_bytes: int) -> ImageFacts:
 
 
 def read_store(listing: Listing, path: str) -> ImageFacts:
-    """Read the metadata of an image in OME-Zarr, and a window of each channel."""
+    """Read the metadata of an image in OME-Zarr, and a window of each channel.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    TransferError
+        If an archive does not answer.
+    """
+    try:
+        return _facts_of_store(listing, path)
+    except (InputError, TransferError):
+        raise
+    except Exception as error:  # of damaged stores, Zarr raises nearly every kind
+        raise InputError(
+            where=path, found=f"no OME-Zarr that can be read ({error})", expected="an image",
+            fix="leave it out",
+        ) from None  # fmt: skip
+
+
+def _facts_of_store(listing: Listing, path: str) -> ImageFacts:
     address = listing.address(path)
     image = ZarrImage(address, listing.archive)
     store, below = open_store(address, listing.archive)
@@ -225,9 +254,9 @@ def _round(value: float) -> float:
 
 
 def _places(axes: str, shape: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Yield the place of one plane per channel: the middle of all other axes."""
+    """Yield the place of one plane per channel, of the first ones: the middle of other axes."""
     n_channels = shape[axes.index("C")] if "C" in axes[:-2] else 1
-    for channel in range(n_channels):
+    for channel in range(min(n_channels, _MOST_CHANNELS)):
         yield tuple(channel if axis == "C" else n // 2 for axis, n in
                     zip(axes[:-2], shape[:-2], strict=True))  # fmt: skip
 

@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 
 from mcvae_ops.archive.addresses import is_remote, local_path
-from mcvae_ops.archive.ngff import open_store
+from mcvae_ops.archive.ngff import open_array, open_store
 from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.errors import InputError, TileError
 from mcvae_ops.tiles.image_formats import ArrayImage, damage_as_tile_error
@@ -119,7 +119,7 @@ def opened_stack(address: str, archive: dict) -> Iterator[Stack]:
     if is_zarr(address):
         with damage_as_tile_error(name):
             store, path = open_store(address, archive)
-            yield Stack(zarr.open_array(store, path=path, mode="r"))
+            yield Stack(open_array(store, path))
         return
     if is_remote(address):
         raise InputError(

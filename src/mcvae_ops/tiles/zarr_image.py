@@ -1,12 +1,14 @@
 """An image of OME-Zarr as axes and planes, of which only the chunks in a window are read."""
 
+import math
 from pathlib import Path
 
 import numpy as np
-import zarr
 
-from mcvae_ops.archive.ngff import attributes, open_store
+from mcvae_ops.archive.ngff import attributes, open_array, open_store
 from mcvae_ops.errors import InputError, TileError
+
+_MOST_CHUNKS = 100_000  # of a window: each is a request of its own
 
 
 class ZarrImage:
@@ -34,7 +36,7 @@ class ZarrImage:
         if not (images := metadata.get("multiscales")):
             raise TileError("no metadata of an image (multiscales)")
         axes, level = images[0].get("axes"), images[0]["datasets"][0]["path"]
-        self._array = zarr.open_array(store, path=f"{path}/{level}".strip("/"), mode="r")
+        self._array = open_array(store, f"{path}/{level}".strip("/"))
         self.shape, self.dtype = self._array.shape, self._array.dtype
         self.axes = _letters(axes, len(self.shape))
         labels = (metadata.get("omero") or {}).get("channels") or []
@@ -45,6 +47,10 @@ class ZarrImage:
 
     def plane(self, index: tuple[int, ...], window: tuple[slice, slice]) -> np.ndarray:
         """Return a window (y, x) of the plane at a place on the axes before Y and X."""
+        edges = zip(window, self._array.chunks[-2:], strict=True)
+        n_chunks = math.prod((part.stop - part.start) // edge + 1 for part, edge in edges)
+        if n_chunks > _MOST_CHUNKS:
+            raise TileError(f"{n_chunks:,} chunks of {self._array.chunks} in one window")
         return np.asarray(self._array[(*index, *window)])
 
 
