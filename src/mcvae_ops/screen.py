@@ -13,6 +13,8 @@ ALL_TILES = "all"  # screen.tiles: those that the tables of embedded cells have
 DISC = "disc"  # screen.outlines: a disc stands for the cell
 # What a table of cells says of each cell; the rest of its columns are features, or no use.
 COLUMNS = ("plate", "well", "tile", "y_px", "x_px", "guide", "gene")
+# Reads the dose from the guide of a compound, which is its name, a space and the dose.
+DOSE_OF_GUIDE = r" ([^ ]+)$"
 _WORDS = {"gene": "perturbation", "guide": "guide", "ntc": "control"}
 
 

@@ -79,7 +79,7 @@ TRUTH: dict[str, dict] = {
         "labels.columns": {
             "plate": "Image_Metadata_Plate_DAPI", "well": "Image_Metadata_Well_DAPI",
             "gene": "Image_Metadata_Compound",
-            "guide": "{Image_Metadata_Compound} {Image_Metadata_Concentration}"},
+            "dose": "Image_Metadata_Concentration"},
         "alignment.in_register": None, "screen.pixel_size_um": None, "crop.size_px": None,
     },
     "nf1": {

@@ -8,11 +8,12 @@ from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, hit_rows
 from mcvae_ops.benchmarks.hits.control_retrieval import retrieval_exchange, retrieval_from_controls
 from mcvae_ops.benchmarks.hits.effect_norms import effect_of, moments_of, squared_norms
 from mcvae_ops.benchmarks.hits.guide_rows import agreement_of, guide_rows
-from mcvae_ops.benchmarks.hits.hit_table import add_annotations, count_changes
+from mcvae_ops.benchmarks.hits.hit_table import add_annotations, add_doses, count_changes
 from mcvae_ops.benchmarks.hits.neighbours import nearest_rows, predicted_groups
 from mcvae_ops.benchmarks.hits.proximity import arm_resemblance
 from mcvae_ops.profiles.centred import CentredCells
 from mcvae_ops.profiles.exchange import strata_of
+from mcvae_ops.screen import DOSE_OF_GUIDE
 from tests.calibration import worlds
 
 N_ACTIVE, N_GENES = 8, 20
@@ -91,6 +92,15 @@ def test_a_row_for_each_guide_adds_up_to_those_of_the_genes():
     agreeing = guides[guides["is_active"] & guides["agrees"]].groupby("gene").size()
     hits = rows_of(screen, np.zeros((880, 4)), "gene", tests)[0].set_index("gene")
     assert hits["n_guides_agree"].to_dict() == agreeing.reindex(hits.index, fill_value=0).to_dict()
+
+
+def test_the_table_of_guides_has_the_doses_of_compounds():
+    guides = pd.DataFrame({"guide": ["taxol 0.3", "taxol 10", "DMSO"],
+                           "gene": ["taxol", "taxol", "NTC"], "is_ntc": [False, False, True],
+                           "n_cells": 5})  # fmt: skip
+    table = add_doses(guides, DOSE_OF_GUIDE)
+    assert table["dose"].tolist() == [0.3, 10, 0]
+    assert table.columns.tolist() == ["guide", "gene", "is_ntc", "dose", "n_cells"]
 
 
 def guide_key(screen):

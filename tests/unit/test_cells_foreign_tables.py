@@ -17,9 +17,11 @@ import pytest
 from mcvae_ops.benchmarks.doses.dose_response import doses_of
 from mcvae_ops.cells.labels import _LIKE_CONTROL
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import DOSE_OF_GUIDE
 from tests.helpers.cell_tables import cells_of, enter, write_table
 
 TABLE = {"table": "cells.parquet"}
+BY_WELL = {"plates": {"P1": [f"A{k}" for k in range(1, 13)]}, "batch": ["plate"]}
 
 
 def from_frame(frame: pd.DataFrame, folder, **options):
@@ -392,15 +394,62 @@ def test_the_word_of_the_pipeline_is_no_gene(tmp_path):
     assert cells["is_ntc"].sum() == 20
 
 
-def test_a_dose_of_several_compounds_makes_a_guide_of_each(tmp_path):
-    """The expression that the message and the page advise, and the pattern that reads it."""
-    frame = cells_of().drop(columns="guide").assign(concentration=np.resize([0.5, 10], 40))
-    columns = {"guide": "{gene} {concentration}"}
+@pytest.mark.parametrize("kind", ["float64", "float32", "str"])
+@pytest.mark.parametrize("place", ["cells.parquet", "labels.csv", "labels.tsv"])
+def test_a_compound_and_its_dose_make_a_guide(kind, place, tmp_path):
+    """Of a table of cells or a plate map; the doses of controls, if they have any, are not read."""
+    doses = np.array([0.1, 0.00002, 10, 1_000_000])
+    wells = pd.DataFrame({"plate": "P1", "well": [f"A{k}" for k in range(1, 13)],
+                          "gene": np.repeat(["nontargeting", "AAA", "BBB"], 4),
+                          "um": np.r_[0, np.nan, 3, 0, doses, doses]})  # fmt: skip
+    frame = cells_of(60, well=[f"A{k % 12 + 1}" for k in range(60)]).drop(columns=["guide", "gene"])
+    truth = frame.merge(wells)
+    wells["um"] = wells["um"].astype(kind).replace("nan", "")
+    labels = None
+    if place == "cells.parquet":
+        write_table(frame.merge(wells), tmp_path / place)
+    else:
+        write_table(frame, tmp_path / "cells.parquet")
+        write_table(wells, tmp_path / place)
+        labels = {"table": place, "columns": {"dose": "um"}}
+    table = TABLE if labels else TABLE | {"columns": {"dose": "um"}}
+    cells, _, _ = enter(tmp_path, table, labels, screen=BY_WELL)
+    texts = ["0.1", "0.00002", "10", "1000000"]
+    expected = {"nontargeting", *(f"{gene} {text}" for gene in ("AAA", "BBB") for text in texts)}
+    assert len(cells) == 60 and set(cells["guide"]) == expected
+    cells = cells.merge(truth.astype({"y_px": "float32", "x_px": "float32"}), on=["y_px", "x_px"])
+    found = doses_of(cells["guide"], cells["is_ntc"].to_numpy(), DOSE_OF_GUIDE)
+    np.testing.assert_allclose(found, cells["um"].where(~cells["is_ntc"], 0))
+
+
+def test_a_dose_is_added_to_the_guide_and_cells_without_one_are_counted(tmp_path, caplog):
+    frame = cells_of(um=2.0)
+    frame.loc[frame["gene"] == "BBB", "um"] = np.resize([0, np.nan, 3], 13)
     write_table(frame, tmp_path / "cells.parquet")
-    cells, _, _ = enter(tmp_path, TABLE | {"columns": columns})
-    assert {"AAA 0.5", "AAA 10", "BBB 0.5", "BBB 10"} < set(cells["guide"])
-    doses = doses_of(cells["guide"], cells["is_ntc"].to_numpy(), " ([0-9.]+)$")
-    assert set(doses[~cells["is_ntc"]]) == {0.5, 10}
+    with caplog.at_level(logging.INFO):
+        cells, _, _ = enter(tmp_path, TABLE | {"columns": {"dose": "um"}})
+    assert set(cells["guide"]) == {
+        "nontargeting_0", "nontargeting_1", "AAA_0 2", "AAA_1 2", "BBB_0 3", "BBB_1 3"
+    }  # fmt: skip
+    assert "9 cells dropped: without a dose above 0" in caplog.text
+
+
+def test_a_dose_is_a_number(tmp_path):
+    write_table(cells_of(um="10 uM"), tmp_path / "cells.parquet")
+    with pytest.raises(InputError, match=r"column 'um': found .*10 uM.*, expected numbers"):
+        enter(tmp_path, TABLE | {"columns": {"dose": "um"}})
+
+
+def test_a_name_that_joins_nothing_is_refused(tmp_path):
+    write_table(cells_of(repeat=1), tmp_path / "cells.parquet")
+    with pytest.raises(InputError) as caught:
+        enter(tmp_path, TABLE | {"columns": {"replicate": "repeat"}})
+    assert str(caught.value) == (
+        "configuration key cells.columns.replicate: found a name that no other table has, expected "
+        "plate, well, tile, y_px, x_px, guide, gene, role, stage, dose, split, cell_id, crop, or a "
+        "name by which two tables are joined; remove it, or name it so (replicates are told by "
+        "plate and well: see screen.batch)."
+    )
 
 
 def test_a_guide_stands_for_one_gene(tmp_path, caplog):
@@ -410,9 +459,8 @@ def test_a_guide_stands_for_one_gene(tmp_path, caplog):
         from_frame(frame, tmp_path)
     assert str(caught.value) == (
         "the tables of cells and labels: found 1 guides of several genes (g1: AAA, BBB), expected "
-        "one gene of each guide; correct the labels (a dose alone is no guide: columns.guide is "
-        '"{compound} {dose}" in the names of the table), or set screen.ambiguous_labels: drop to '
-        "leave their cells out."
+        "one gene of each guide; correct the labels (a dose alone is no guide: name it "
+        "columns.dose), or set screen.ambiguous_labels: drop to leave their cells out."
     )
     with caplog.at_level(logging.WARNING):
         cells, _, _ = from_frame(frame, tmp_path, screen={"ambiguous_labels": "drop"})

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from mcvae_ops.errors import InputError
+from mcvae_ops.screen import DOSE_OF_GUIDE
 from mcvae_ops.workflow.drawn_panels import DrawnPanels
 from mcvae_ops.workflow.names import Embeddings
 from mcvae_ops.workflow.shorthand import COLOURS, in_full
@@ -31,6 +32,18 @@ def test_plates_channels_and_reference_in_full():
 def test_one_file_holds_all_channels_where_the_address_names_none():
     channels = full(images="{plate}.zarr")["screen"]["channels"]
     assert [channel["group"] for channel in channels] == ["image", "w2"]
+
+
+@pytest.mark.parametrize("section", ["cells", "labels"])
+def test_doses_that_tables_name_are_read_without_a_pattern(section):
+    config = in_full(whole(merged("bbbc021")))
+    assert config["benchmarks"]["doses"]["pattern"] == DOSE_OF_GUIDE
+    assert "figs7" in DrawnPanels(config, []).drawn
+    named = {section: {"table": "t.csv", "columns": {"dose": "um"}}}
+    for given, expected in ((None, DOSE_OF_GUIDE), ("x(.)", "x(.)")):
+        doses = {"benchmarks": {"doses": {"pattern": given}}}
+        assert in_full(named | doses)["benchmarks"]["doses"]["pattern"] == expected
+    assert in_full(named)[section][0]["columns"] == {"dose": "um"}
 
 
 @pytest.mark.parametrize(

@@ -391,6 +391,7 @@ rule hits:
         statistic=config["profiles"]["significance_statistic"],
         permutations=config["profiles"]["permutations"],
         seed=config["benchmarks"]["seed"],
+        dose_pattern=config["benchmarks"]["doses"]["pattern"],
     script:
         "../scripts/hits.py"
 

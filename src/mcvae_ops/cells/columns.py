@@ -25,7 +25,9 @@ from mcvae_ops.errors import InputError
 from mcvae_ops.screen import COLUMNS
 
 POSITION = ("y_px", "x_px")
+DOSE = "dose"
 KNOWN = (*COLUMNS, "role", "stage")
+OUR_NAMES = (*KNOWN, DOSE, "split", "cell_id", "crop")
 ROW_NUMBER = "row_number"
 _OPERATIONS = {
     ast.Add: operator.add,
@@ -179,7 +181,7 @@ class Named:
     def _sort_columns(self) -> None:
         texts, numbers = list(self.parsed), []
         for name, one in self.named.items():
-            is_number = one.calculates or name in POSITION
+            is_number = one.calculates or name in (*POSITION, DOSE)
             (numbers if is_number else texts).extend(one.columns)
         known = {*self.place, *([ROW_NUMBER] if self.counts_rows else [])}
         self.numbers = [c for c in dict.fromkeys(numbers) if c not in known]
@@ -200,6 +202,8 @@ class Named:
         for name, one in self.named.items():
             if name in POSITION:
                 arrays[name] = pa.array(one.numbers(values).astype(np.float32), from_pandas=True)
+            elif name == DOSE:
+                arrays[name] = _as_doses(one.numbers(values))
             else:
                 arrays[name] = one.texts(values)
         return pa.table({name: one_form(name, arrays[name]) for name in self.names})
@@ -211,7 +215,7 @@ def one_form(name: str, values: pa.Array) -> pa.Array:
     Labels (guide, gene, role, stage), crops and names of cells keep their spelling, without spaces
     around them.
     """
-    if name in (*POSITION, "guide", "gene", "role", "stage", "crop", "cell_id"):
+    if name in (*POSITION, DOSE, "guide", "gene", "role", "stage", "crop", "cell_id"):
         return values
     if name == "well":
         return _by_value(values, well_name)
@@ -258,6 +262,18 @@ def as_numbers(values: pa.Array, column: str) -> np.ndarray:
             expected="numbers",
             fix="name another column under cells.columns, or correct the table",
         ) from None
+
+
+def _as_doses(numbers: np.ndarray) -> pa.Array:
+    """Return doses as text of at most six digits, so that 0.1 of any type is one dose."""
+    known, at = np.unique(numbers, return_inverse=True)
+    texts = [
+        np.format_float_positional(dose, 6, fractional=False, trim="-")
+        if np.isfinite(dose)
+        else None
+        for dose in known
+    ]
+    return pa.array(texts, pa.string()).take(pa.array(at))
 
 
 def _by_value(values: pa.Array, change: Callable[[str], str]) -> pa.Array:

@@ -10,7 +10,7 @@ from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.archive.table_address import TableAddress, table_address
 from mcvae_ops.archive.table_formats import Header
 from mcvae_ops.archive.vector_files import open_vectors, vector_pattern
-from mcvae_ops.cells.columns import POSITION, Named
+from mcvae_ops.cells.columns import DOSE, OUR_NAMES, POSITION, Named
 from mcvae_ops.cells.feature_names import sort_columns
 from mcvae_ops.embeddings.spaces import chosen_columns
 from mcvae_ops.errors import InputError
@@ -19,7 +19,7 @@ from mcvae_ops.screen import control_values, only_tile
 # The array of obsm that holds positions, by the convention of scanpy and squidpy: x, then y.
 _SPATIAL = {"x_px": "spatial_0", "y_px": "spatial_1"}
 # Names of more than one cell: a table that adds them says something of images, wells or guides.
-OF_GROUPS = {"plate", "well", "tile", "guide", "gene", "role"}
+OF_GROUPS = {"plate", "well", "tile", "guide", "gene", "role", DOSE}
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def describe(entry: Entry, name: str, header: Header, screen: dict) -> Described
 def joins_of(tables: Sequence[Described]) -> tuple[list[Described], list[Described]]:
     """Return the tables that add labels and places, and further ones with one row per cell.
 
-    A table that adds a plate, well, tile, guide, gene or role says something of images, wells or
-    guides, and its other columns are no features of cells. A table that adds none of these holds
+    A table that adds a plate, well, tile, guide, gene, role or dose says something of images, wells
+    or guides, and its other columns are no features of cells. A table that adds none of these holds
     features (or positions) of each cell.
 
     Parameters
@@ -179,6 +179,8 @@ def joins_of(tables: Sequence[Described]) -> tuple[list[Described], list[Describ
 def check_names(tables: Sequence[Described], screen: dict) -> None:
     """Raise an `InputError` if no table says what is needed of each cell: all of it at once.
 
+    So does a name of the user's own that joins no tables, which may be a slip.
+
     Parameters
     ----------
     tables
@@ -186,6 +188,7 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
     screen
         plates, tiles, cut_px and control of the configuration.
     """
+    _check_own_names(tables)
     known = _names(tables)
     positions = needs_positions(tables, screen)
     wells = screen["plates"].values()
@@ -209,6 +212,20 @@ def check_names(tables: Sequence[Described], screen: dict) -> None:
             fix="name the columns under cells.columns or labels.columns"
             + (_how_to_name_spatial(columns) if "y_px" in missing else ""),
         )
+
+
+def _check_own_names(tables: Sequence[Described]) -> None:
+    counts = Counter(name for table in tables for name in table.named.names)
+    for table in tables:
+        for name in table.entry.table["columns"]:
+            if name not in OUR_NAMES and counts[name] == 1:
+                raise InputError(
+                    where=f"configuration key {table.entry.key}.columns.{name}",
+                    found="a name that no other table has",
+                    expected=f"{', '.join(OUR_NAMES)}, or a name by which two tables are joined",
+                    fix="remove it, or name it so (replicates are told by plate and well: see "
+                    "screen.batch)",
+                )
 
 
 def _how_to_name_spatial(columns: Sequence[str]) -> str:

@@ -219,9 +219,8 @@ def _check_ambiguous(several: dict[str, list[str]], screen: dict) -> None:
             where="the tables of cells and labels",
             found=found,
             expected="one gene of each guide",
-            fix="correct the labels (a dose alone is no guide: columns.guide is "
-            '"{compound} {dose}" in the names of the table), or set screen.ambiguous_labels: drop '
-            "to leave their cells out",
+            fix="correct the labels (a dose alone is no guide: name it columns.dose), or set "
+            "screen.ambiguous_labels: drop to leave their cells out",
         )
     logger.warning("left out: the cells of %s", found)
 

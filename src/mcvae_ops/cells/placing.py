@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.archive.patterns import well_name
-from mcvae_ops.cells.columns import POSITION
+from mcvae_ops.cells.columns import DOSE, POSITION
 from mcvae_ops.cells.lookups import keys_of
 from mcvae_ops.cells.tally import Tally
 from mcvae_ops.screen import (
@@ -55,7 +55,7 @@ class Placing:
 
         Where crops are given, a cell needs its crop in place of a position; where others embedded
         cells that have no positions, it needs none; and what its role marks as a control needs
-        neither guide nor gene.
+        neither guide nor gene. Where tables name a dose, it is added to the guide.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Placing:
         All of `NAMES` (tile int32, positions float32, others text; wells spelled as the
         configuration spells them), then the other columns; and what became of the rows.
         """
-        rows = self._named_controls(self._complete(rows))
+        rows = self._with_doses(self._named_controls(self._complete(rows)))
         table, seen = self._placed(rows)
         tally = Tally(seen=seen, tiles=_commonest(rows["tile"]))
         is_usable = np.ones(len(table), bool)
@@ -108,6 +108,7 @@ class Placing:
         return tests | {
             "with neither guide nor gene": pc.or_(is_known["guide"], is_known["gene"]),
             "of a guide without a gene": is_known["gene"],
+            "without a dose above 0": self._has_dose(rows),
             "of a gene without a guide": is_known["guide"],
         }
 
@@ -149,6 +150,20 @@ class Placing:
             values = pc.if_else(is_nameless, CONTROL, rows[name])
             rows = rows.set_column(rows.column_names.index(name), name, values)
         return rows
+
+    def _with_doses(self, rows: pa.Table) -> pa.Table:
+        """Add the dose to the guide of each cell that is no control; see `DOSE_OF_GUIDE`."""
+        if DOSE not in rows.column_names:
+            return rows
+        dosed = pc.binary_join_element_wise(rows["guide"], rows[DOSE], " ")
+        guides = pc.if_else(self._is_control(rows), rows["guide"], dosed)
+        return rows.set_column(rows.column_names.index("guide"), "guide", guides)
+
+    def _has_dose(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Say which cells have a dose where one is needed: cells of compounds, not controls."""
+        if DOSE not in rows.column_names:
+            return pa.repeat(True, len(rows))
+        return pc.or_kleene(self._is_control(rows), pc.greater(rows[DOSE].cast(pa.float64()), 0))
 
     def _placed(self, rows: pa.Table) -> tuple[pa.Table, Counter]:
         """Give wells the spelling of the configuration (null outside), and tiles their number."""

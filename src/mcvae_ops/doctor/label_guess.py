@@ -141,7 +141,7 @@ def _names(table: TableFacts, wanted: Sequence[str]) -> dict[str, str]:
         row, column = table.roles["well_row"], table.roles["well_column"]
         names["well"] = f"{{{row}}}{{{column}}}"
     if "guide" in wanted and "guide" not in names and {"gene", "dose"} <= set(table.roles):
-        names["guide"] = f"{{{table.roles['gene']}}} {{{table.roles['dose']}}}"
+        names["dose"] = table.roles["dose"]
     return {name: text for name, text in names.items() if name not in table.fields}
 
 
@@ -180,7 +180,11 @@ def _add_labels(
         for table in rest:
             names = _names(table, ("plate", "well", "guide", "gene", "role"))
             keys = [name for name in names if name in have and name in ("guide", "well", "plate")]
-            new = [name for name in ("gene", "role", "guide") if name in names and name not in have]
+            new = [
+                name
+                for name in ("gene", "role", "guide", "dose")
+                if name in names and name not in have
+            ]
             if not new or not {"guide", "well"} & set(keys):
                 continue
             fits = min(_fit(joined, table, name, names[name], places) for name in keys)

@@ -145,7 +145,9 @@ def _missing(config: dict) -> dict[str, str]:
     if config["source"] != "simulated":
         missing["truth"] = f"source is {config['source']}, in which nothing is planted"
     if config["benchmarks"]["doses"]["pattern"] is None:
-        missing["doses"] = "benchmarks.doses.pattern is null: guides are no doses"
+        missing["doses"] = (
+            "guides are no doses (no columns.dose, and benchmarks.doses.pattern is null)"
+        )
     if not config["profiles"]["corrections"]:
         missing["corrections"] = "profiles.corrections is empty"
     if config["screen"]["well_grid"] is None:

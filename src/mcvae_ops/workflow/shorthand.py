@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from mcvae_ops.archive.patterns import wells_of
+from mcvae_ops.cells.columns import DOSE
 from mcvae_ops.embeddings.spaces import parts_of
 from mcvae_ops.errors import InputError
-from mcvae_ops.screen import ALL_TILES, crops_are_given, tile_shape
+from mcvae_ops.screen import ALL_TILES, DOSE_OF_GUIDE, crops_are_given, tile_shape
 from mcvae_ops.weights_header import read_header
 
 # Keys of a table of cells, and of labels, that may be left out.
@@ -63,7 +64,8 @@ def in_full(config: dict) -> dict:
     lists of tables under ``cells`` and ``labels`` with every key of each. Published profiles need
     not describe plates, images and channels, and crops that others cut need no images; embeddings
     that others made are the models of the run, and need not describe images and channels. Models
-    with an ``encoder`` are not trained: they move to section ``encoders``.
+    with an ``encoder`` are not trained: they move to section ``encoders``. Where tables name a
+    dose, guides hold it.
     """
     config = _with_encoders(config)
     if _is_section_of_spaces(entries := config.get("embeddings")):
@@ -80,6 +82,8 @@ def in_full(config: dict) -> dict:
         "cells": _segmented(cells) if _is_list_of_sections(cells) else cells,
         "labels": _tables(config.get("labels"), LABELS),
     }
+    if any(_names_dose(config[section]) for section in ("cells", "labels")):
+        config = _with_doses(config)
     screen = config.get("screen")
     if not isinstance(screen, dict):
         return config
@@ -245,6 +249,20 @@ def _tables(tables: object, keys: dict) -> object:
     if isinstance(tables, dict):
         tables = [tables]
     return [keys | t for t in tables] if _is_list_of_sections(tables) else tables
+
+
+def _names_dose(tables: object) -> bool:
+    return _is_list_of_sections(tables) and any(
+        isinstance(table["columns"], dict) and DOSE in table["columns"] for table in tables
+    )
+
+
+def _with_doses(config: dict) -> dict:
+    """Return a configuration that reads the dose of guides as tables of cells add it."""
+    benchmarks = config.get("benchmarks")
+    if not isinstance(benchmarks, dict) or benchmarks.get("doses") != {"pattern": None}:
+        return config
+    return config | {"benchmarks": benchmarks | {"doses": {"pattern": DOSE_OF_GUIDE}}}
 
 
 def _segmented(cells: list[dict]) -> list[dict]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mcvae_ops.benchmarks.doses.dose_response import doses_of
 from mcvae_ops.benchmarks.estimates.functional_groups import group_of_genes
 from mcvae_ops.benchmarks.hits.activity import ActivityTest, Screen, confounders_of, hit_rows
 from mcvae_ops.benchmarks.hits.guide_rows import guide_rows
@@ -107,6 +108,14 @@ def count_changes(cells: pd.DataFrame, level: str) -> pd.DataFrame:
     ]
 
 
+def add_doses(guides: pd.DataFrame, pattern: str) -> pd.DataFrame:
+    """Add the column dose to a table of guides, 0 for controls; see `doses_of`."""
+    doses = doses_of(guides["guide"], guides["is_ntc"].to_numpy(bool), pattern)
+    table = guides.copy()
+    table.insert(table.columns.get_loc("is_ntc") + 1, "dose", doses)
+    return table
+
+
 def hits(
     index: str,
     splits: str,
@@ -120,6 +129,7 @@ def hits(
     statistic: str,
     permutations: int,
     seed: int,
+    dose_pattern: str | None,
     threads: int,
     hits: str,
     hits_text: str,
@@ -142,6 +152,8 @@ def hits(
         Whether the embedding is that of a trained model: only cells that it never saw are used.
     statistic, permutations, seed, threads
         As in `mcvae_ops.profiles.significance.guide_significance`.
+    dose_pattern
+        What reads the dose of a guide (`doses_of`); None where guides are no doses.
     hits, hits_text
         Outputs: parquet, and the same as tab-separated text; sorted by q.
     guide_table, guide_text
@@ -168,6 +180,8 @@ def hits(
         percent = percent.set_index("name")["mitotic_index_percent"]
         table["mitotic_index_percent"] = table["gene"].map(percent)
     guides = guides.merge(count_changes(cells, "guide"), on=["gene", "guide"], how="left")
+    if dose_pattern is not None:
+        guides = add_doses(guides, dose_pattern)
     for rows, path, text in ((table, hits, hits_text), (guides, guide_table, guide_text)):
         rows = rows.sort_values(["q_combined", "p_combined", "gene", "guide"], ignore_index=True)
         write_parquet(rows, path)
