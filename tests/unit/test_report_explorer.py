@@ -371,6 +371,8 @@ def test_a_pair_of_the_heat_map_is_chosen_by_mouse_and_keys(run, tmp_path):
 
 def test_the_map_is_walked_by_keys_and_zoomed_by_two_fingers(run, tmp_path):
     with browser.page(tmp_path) as page:
+        still = [{"name": "prefers-reduced-motion", "value": "reduce"}]  # the page does not glide
+        page.call("Emulation.setEmulatedMedia", features=still)
         page.open(Path(run["html"]), 390, 800, fragment="#gene=GENE1")
         page.until(SHOWN.format("details", "GENE1"))
         page.value("canvas.focus({focusVisible: true})")
