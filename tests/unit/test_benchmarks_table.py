@@ -15,10 +15,10 @@ WITHOUT_INTERVAL = {
 }  # fmt: skip
 
 
-def folded(metric: str, values: dict[str, tuple[float, float]]):
+def folded(metric: str, values: dict[str, tuple[float, float]], benchmark: str = "functions"):
     rows = [
         table.row(
-            benchmark="functions", protocol="strict", model="mcvae", space="x", seed=seed,
+            benchmark=benchmark, protocol="strict", model="mcvae", space="x", seed=seed,
             cells="all", metric=metric, item=item, value=value, low=value - 0.1, high=value + 0.1,
             n=5,
         )
@@ -29,10 +29,14 @@ def folded(metric: str, values: dict[str, tuple[float, float]]):
     return found[found["seed"] == table.OVER_SEEDS].set_index("item")
 
 
-def test_functional_groups_share_the_spread_between_seeds():
+@pytest.mark.parametrize(
+    ("metric", "benchmark"),
+    [("recall_difference", "functions"), ("average_precision_difference", "corrections")],
+)
+def test_functional_groups_and_corrections_share_the_spread_between_seeds(metric, benchmark):
     # Squares .02 and 0 on two degrees of freedom: variance .01; t = 4.3027.
     half = np.hypot(0.1, 4.3027 * np.sqrt(0.01 / 2))
-    found = folded("recall_difference", {"A": (0.1, 0.3), "B": (0.2, 0.2)})
+    found = folded(metric, {"A": (0.1, 0.3), "B": (0.2, 0.2)}, benchmark)
     assert found["value"].tolist() == pytest.approx([0.2, 0.2])
     assert found["low"].tolist() == pytest.approx([0.2 - half] * 2, abs=1e-4)
     assert found["high"].tolist() == pytest.approx([0.2 + half] * 2, abs=1e-4)

@@ -19,6 +19,7 @@ from mcvae_ops.figures.draw import draw_figure, drawing_of
 from mcvae_ops.figures.layers import build_model, decoder_layers, encoder_layers, layers_of
 from mcvae_ops.figures.paper_values import FILES, read_published
 from mcvae_ops.figures.plate_maps import well_places
+from mcvae_ops.figures.source_data import average_seeds, choose
 from mcvae_ops.models.networks import n_parameters
 from mcvae_ops.workflow.panel_inputs import panel_settings, panel_values
 from mcvae_ops.workflow.panels import PANELS
@@ -91,6 +92,22 @@ def test_source_data_hold_what_is_drawn(drawn, tables):
     assert mine["recall"].item() == pytest.approx(rows["value"].mean(), rel=1e-5)
     assert mine["n_seeds"].item() == 2
     assert set(data["model"]) == {"vae", "cvae", "mcvae", "cellprofiler", "random"}
+
+
+def test_without_correction_s2_shows_what_2a_and_s1_show(drawn, tables):
+    data = pd.read_csv(drawn["figs2"]["csv"])
+    plain = data[(data["item"] == "none") & (data["model"] == "mcvae")]
+    keys = ["space", "cells"]
+    for name, metric, item, shown in (
+        ("complexes", "average_precision", "CORUM", "average_precision"),
+        ("guides", "mean_average_precision", "", "guide_consistency"),
+    ):
+        rows = choose(pd.read_parquet(tables[name]), protocol="strict", model="mcvae")
+        there = average_seeds(choose(rows, metric=metric, item=item), keys)
+        both = choose(plain, metric=shown).merge(there, on=keys, suffixes=("", "_there"))
+        assert len(both) == 6  # three spaces, all cells and held-out cells
+        for end in ("value", "low", "high"):
+            np.testing.assert_allclose(both[end], both[f"{end}_there"], rtol=1e-5)
 
 
 def test_a_percentile_at_which_no_pair_is_similar_is_left_out(tables, tmp_path):

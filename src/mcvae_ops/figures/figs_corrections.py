@@ -4,12 +4,14 @@ Fig. S2: what batch correction does to the batch, and to biology.
 TABLES
     integration    silhouette of the batch and iLISI of control cells for each correction
     corrections    complex retrieval and guide consistency for each correction
+    complexes, guides    the same without correction, with the intervals of Figs. 2A and S1
 """
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mcvae_ops.benchmarks.complexes.complex_retrieval import COMPLEXES
 from mcvae_ops.figures import style
 from mcvae_ops.figures.source_data import RUN, average_seeds, choose, drawn, needed, shown_models
 
@@ -36,9 +38,14 @@ KEYS = ["model", "space", "cells", "metric", "item"]
 def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.DataFrame]:
     """Draw batch mixing above, biology below, for each correction: one column per model."""
     models = shown_models(settings)
+    corrected = tables["corrections"][tables["corrections"]["item"] != "none"]
     parts = [
-        choose(tables[name], metric=[*of, *(f"{m}_null" for m in of)], model=[*models, BASELINE])
-        for name, of in (("integration", OF_BATCH), ("corrections", OF_BIOLOGY))
+        choose(table, metric=[*of, *(f"{m}_null" for m in of)], model=[*models, BASELINE])
+        for table, of in (
+            (tables["integration"], OF_BATCH),
+            (corrected, OF_BIOLOGY),
+            (_uncorrected(tables["complexes"], tables["guides"]), OF_BIOLOGY),
+        )
     ]
     table = choose(pd.concat(parts), cells=list(CELLS))
     estimates = average_seeds(needed(table, "figure figs2, table corrections"), KEYS)
@@ -68,6 +75,16 @@ def figs2(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
         figure.legend(handles, labels, loc="outside right center")
     style.finish(figure, "figs2", "Batch correction: the batch, and biology", _note(table, models))
     return figure, drawn((RUN, estimates))
+
+
+def _uncorrected(complexes: pd.DataFrame, guides: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `OF_BIOLOGY` without correction, as rows of the table of corrections."""
+    of_pairs = choose(
+        complexes, protocol="strict", item=COMPLEXES,
+        metric=["average_precision", "macro_average_precision"],
+    )  # fmt: skip
+    of_guides = choose(guides, protocol="strict", item="", metric="mean_average_precision")
+    return pd.concat([of_pairs, of_guides.assign(metric="guide_consistency")]).assign(item="none")
 
 
 def _places(models: list[str]) -> tuple[Figure, dict[str, list[Axes]]]:

@@ -283,7 +283,7 @@ PANELS = {
     ),
     "figs2": Panel(
         draw="figs_corrections:figs2",
-        tables=("corrections", "integration"),
+        tables=("corrections", "integration", "complexes", "guides"),
         caption=(
             "What batch correction does to the batch, and to biology, in each space of the main "
             "model, of each model that is compared with it, and in CellProfiler features. "

@@ -31,7 +31,8 @@ RANGES = (
     (BETWEEN_MINUS_2_AND_2, -2, 2),
     (AT_MOST_1, -np.inf, 1),
 )  # of metrics with intervals; what is in none of them (a distance, a dose) has no bounds
-ALIKE_ITEMS = {"recall_difference"}  # metrics whose items (groups) vary alike between seeds
+# Metrics and benchmarks whose items (groups, corrections) vary alike between seeds.
+ALIKE_ITEMS = {"recall_difference", "corrections"}
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
     "protocol": "str",  # published | strict | efaar
@@ -122,13 +123,14 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
 
     An estimate with an interval for two seeds or more gets one more row, `OVER_SEEDS`: the mean
     over seeds, with an interval that includes the spread between seeds (`seeds.mean_over_seeds`).
-    Models and spaces share the spread of a metric; so do the items of the metrics `ALIKE_ITEMS`.
+    Models and spaces share the spread of a metric; so do the items of `ALIKE_ITEMS`.
     No interval leaves the range of its metric (`RANGES`).
     """
     per_seed = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     per_seed = per_seed[np.isfinite(per_seed["low"]) & np.isfinite(per_seed["high"])]
     keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n", "units")]
-    per_seed = per_seed.assign(pool=per_seed["item"].mask(per_seed["metric"].isin(ALIKE_ITEMS), ""))
+    is_alike = per_seed[["metric", "benchmark"]].isin(ALIKE_ITEMS).any(axis=1)
+    per_seed = per_seed.assign(pool=per_seed["item"].mask(is_alike, ""))
     alike = ["pool", *(name for name in keys if name not in ("model", "space", "item"))]
     groups = per_seed.groupby([*keys, "pool"], sort=False, dropna=False)
     rest = groups.agg(n=("n", "max"), units=("units", "first"))
