@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import sqlite3
 import struct
 import subprocess
 import tarfile
@@ -11,13 +12,14 @@ import time
 import tracemalloc
 import zipfile
 import zlib
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mcvae_ops.archive import content, pagetab
+from mcvae_ops.archive import content, pagetab, table_formats
 from mcvae_ops.archive.addresses import files_below
 from mcvae_ops.archive.annotations import unpacking
 from mcvae_ops.archive.annotations.list_formats import rows_of
@@ -314,6 +316,27 @@ def test_a_ledger_is_checked_by_sha256sum_and_one_without_its_first_line_is_read
     assert checked() == 0
     ledger.write_bytes(ledger.read_bytes().partition(b"\n")[2])
     verify("checksums/screen", 2)
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT"
+
+
+@pytest.mark.parametrize(
+    "view",
+    [f"{ENDLESS} x AS gene FROM c ORDER BY x", f"{ENDLESS} count(*) AS gene FROM c",
+     "SELECT zeroblob(900000000) AS gene"],
+    ids=["sorted", "counted", "huge value"],
+)  # fmt: skip
+def test_a_view_without_an_end_is_one_sentence(tmp_path, monkeypatch, view):
+    monkeypatch.setattr(table_formats, "_LEAST_STEPS", 10_000_000)
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.execute(f"CREATE VIEW cells AS {view}")
+    began_s = time.process_time()
+    with pytest.raises(InputError, match=r"table a\.db: found damage"):
+        table_formats.header_of(tmp_path / "a.db", "a.db", "cells")
+    with pytest.raises(InputError, match=r"table a\.db: found damage"):
+        list(table_formats.batches_of(tmp_path / "a.db", "a.db", "cells", ["gene"], []))
+    assert time.process_time() - began_s < 10
 
 
 def test_answers_of_many_brackets_are_no_json():

@@ -113,8 +113,8 @@ def _database_header(
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "head.sqlite")
         copy.write_bytes(remote.read(_SCHEMA_BYTES))
-        os.truncate(copy, remote.raw.size_bytes)
-        with suppress(sqlite3.DatabaseError):
+        with suppress(sqlite3.DatabaseError, OSError):  # OSError: a size that no disk has
+            os.truncate(copy, remote.raw.size_bytes)
             return path, FORMATS["SQLite"].header(copy, address.table)
     return None
 

@@ -7,13 +7,14 @@ pieces, so that a table of any size fits in memory.
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -32,6 +33,8 @@ Place = str | Path | BinaryIO
 _BATCH_BYTES = 64 << 20
 _BLOCK_BYTES = 8 << 20
 _LINE_BYTES = 1 << 20
+_LONGEST_VALUE_BYTES = 1 << 20  # in a database
+_STEPS, _LEAST_STEPS, _STEPS_PER_BYTE = 1_000_000, 1_000_000_000, 100  # of SQLite's machine
 _LINES = 100  # of a table, that tell its dialect
 _FRACTION = re.compile(r'[\s"]*[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?[\s"]*')
 _NO_NUMBERS = [*pa_csv.ConvertOptions().null_values, " "]
@@ -295,7 +298,7 @@ def _uncompressed(place: Place) -> pa.NativeFile:
 
 
 def _sqlite_header(place: Place, table: str | None) -> Header:
-    with closing(_database(place)) as database:
+    with closing(open_database(place)) as database:
         listed = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
         found = [row[0] for row in database.execute(listed)]
         if table not in found:
@@ -318,7 +321,7 @@ def _sqlite_batches(
     path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
 ) -> Iterator[pa.Table]:
     columns, n_texts = ", ".join(map(_quoted, [*texts, *numbers])), len(texts)
-    with closing(_database(path)) as database:
+    with closing(open_database(path)) as database:
         cursor = database.execute(f"SELECT {columns or 1} FROM {_quoted(table)}")
         # A number of Python takes four times the room of its value.
         while rows := cursor.fetchmany(max(1, rows_at_once(len(texts) + len(numbers)) // 4)):
@@ -330,8 +333,14 @@ def _sqlite_batches(
             yield pa.table(arrays | dict(zip(numbers, map(pa.array, values.T), strict=True)))
 
 
-def _database(path: Place) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+def open_database(path: Place) -> sqlite3.Connection:
+    """Open a database to read it; its views may be queries without an end, or of huge values."""
+    database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+    n_calls = count()
+    most = _LEAST_STEPS + _STEPS_PER_BYTE * os.path.getsize(path)
+    database.set_progress_handler(lambda: _STEPS * next(n_calls) > most, _STEPS)
+    return database
 
 
 def _affinity(declared: str, value: object) -> str:

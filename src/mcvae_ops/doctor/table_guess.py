@@ -25,6 +25,7 @@ from mcvae_ops.archive.table_formats import (
     first_rows_of_csv,
     format_of,
     header_of,
+    open_database,
 )
 from mcvae_ops.cells.columns import as_text, one_form
 from mcvae_ops.doctor.listing import Listing
@@ -248,17 +249,17 @@ def _of_database(listing: Listing, path: str, size: int) -> Iterator[tuple]:
         with listing.opened(path, size) as handle, open(copy, "wb") as target:
             target.write(handle.read(_SCHEMA_BYTES))
             target.truncate(size)
-        with closing(sqlite3.connect(f"file:{copy}?mode=ro", uri=True)) as database:
+        with closing(open_database(copy)) as database:
             listed = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
             names = [row[0] for row in database.execute(listed)]
             for name in names:
                 header = header_of(copy, path, name)
                 columns = _interesting(header)
                 rows: list[tuple] = []
-                quoted = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
+                table, *quoted = ('"' + text.replace('"', '""') + '"' for text in (name, *columns))
                 with suppress(sqlite3.DatabaseError):  # rows beyond the first bytes
                     rows = database.execute(
-                        f'SELECT {quoted or 1} FROM "{name}" LIMIT {N_ROWS}'
+                        f"SELECT {', '.join(quoted) or 1} FROM {table} LIMIT {N_ROWS}"
                     ).fetchall()
                 frame = pd.DataFrame(rows, columns=columns or ["1"])
                 yield name, header, None, _text(pa.Table.from_pandas(frame, preserve_index=False))
