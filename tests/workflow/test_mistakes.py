@@ -349,8 +349,8 @@ IN_DATA = {
             put("screen.not_features", ["plate"])(config),
         ),
         "the tables of cells: every cell of the screen is missing; the configuration names its "
-        "plates, wells and tiles, and the tables have cells of TP53-1/A01, nontargeting-1/A01; "
-        "correct screen.plates, screen.tiles or cells.columns.",
+        "plates, wells and tiles (0-1), and the tables have cells of TP53-1/A01, "
+        "nontargeting-1/A01 (40 of other plates or wells); correct screen.plates, screen.tiles or cells.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
