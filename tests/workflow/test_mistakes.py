@@ -350,7 +350,8 @@ IN_DATA = {
         ),
         "the tables of cells: every cell of the screen is missing; the configuration names its "
         "plates, wells and tiles (0-1), and the tables have cells of TP53-1/A01, "
-        "nontargeting-1/A01 (40 of other plates or wells); correct screen.plates, screen.tiles or cells.columns.",
+        "nontargeting-1/A01 (40 of other plates or wells); correct screen.plates, screen.tiles or "
+        "cells.columns.",
     ),
     "tiles of another size": (
         put("screen.tile_size_px", 128),
