@@ -11,7 +11,13 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from mcvae_ops.archive.addresses import split_address
-from mcvae_ops.archive.image_places import Places, as_recorded, check_address, is_plate
+from mcvae_ops.archive.image_places import (
+    Places,
+    as_recorded,
+    check_address,
+    is_plate,
+    screen_of_masks,
+)
 from mcvae_ops.archive.ngff import attributes, fields_of_plate, open_store
 from mcvae_ops.archive.patterns import Pattern, is_too_long, is_zarr, well_name
 from mcvae_ops.archive.sources import Source
@@ -197,8 +203,7 @@ def list_masks(archive: dict, screen: dict, masks: dict, manifest: str, left_out
     manifest, left_out
         Outputs.
     """
-    channels = [{"name": "mask", "group": "mask"}]
-    of_masks = screen | {"images": masks["address"], "channels": channels}
+    of_masks = screen_of_masks(screen, masks["address"])
     list_files(archive, of_masks, manifest, left_out, masks["key"])
 
 

@@ -70,6 +70,11 @@ def as_recorded(screen: dict) -> dict:
     return screen if screen["cut_px"] is None else screen | {"tiles": "0"}
 
 
+def screen_of_masks(screen: dict, address: str) -> dict:
+    """Return a screen whose images are masks: one channel, in files of their own."""
+    return screen | {"images": address, "channels": [{"name": "mask", "group": "mask"}]}
+
+
 def is_plate(pattern: Pattern) -> bool:
     """Say whether an address is that of plates in OME-Zarr: their metadata name the fields."""
     return is_zarr(pattern.text) and pattern.fields <= {"plate"}
