@@ -10,6 +10,7 @@ import tifffile
 import zarr
 from skimage.draw import disk
 
+from mcvae_ops.doctor.found_images import find_images
 from mcvae_ops.doctor.image_guess import (
     brightness,
     dark_noise,
@@ -19,7 +20,7 @@ from mcvae_ops.doctor.image_guess import (
     read_tiff,
 )
 from mcvae_ops.doctor.listing import Listing
-from mcvae_ops.doctor.screen_guess import crop_finding, find_images, image_findings
+from mcvae_ops.doctor.screen_guess import crop_finding, image_findings
 from mcvae_ops.errors import InputError
 from mcvae_ops.workflow.configuration import read_yaml
 from tests.helpers.configurations import DEFAULTS

@@ -13,16 +13,13 @@ from mcvae_ops.archive.image_places import as_recorded
 from mcvae_ops.archive.plan import costs_of, lines_of
 from mcvae_ops.doctor.crop_guess import crop_findings
 from mcvae_ops.doctor.finding import Finding, as_config, as_page, as_table, as_yaml
+from mcvae_ops.doctor.found_images import IMAGES, Images, find_images, name_plate
 from mcvae_ops.doctor.label_guess import Joined, join, label_findings, table_of_cells
 from mcvae_ops.doctor.listing import Listing
 from mcvae_ops.doctor.screen_guess import (
-    IMAGES,
-    Images,
     brightness_findings,
     crop_finding,
-    find_images,
     image_findings,
-    name_plate,
     nucleus_px,
     segment_finding,
     words_of,
