@@ -107,15 +107,15 @@ def test_a_list_takes_no_more_than_a_list_may(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.csv", b"a\n" * 5_000_000), ("a.csv", b"gene\n" + b'"a"\r' * 5_000_000),
-        ("a.gmt", b"s\t\t" + b"a\t" * 5_000_000), ("a.json", b"[" + b"{}," * 5_000_000 + b"{}]"),
-        ("a.csv", b"gene\n" + b"a|" * 5_000_000),
+        ("a.csv", b"a\n" * 2_000_001), ("a.csv", b"gene\n" + b'"a"\r' * 2_000_000),
+        ("a.gmt", b"s\t\t" + b"a\t" * 10_000_000), ("a.json", b"[" + b"{}," * 10_000_001 + b"{}]"),
+        ("a.csv", b"gene\n" + b"a|" * 10_000_000),
     ],
     ids=["lines", "quoted lines", "GMT", "JSON", "one field"],
 )  # fmt: skip
 def test_a_list_has_no_more_fields_than_any_list_of_genes(name, text):
     tracemalloc.start()
-    with pytest.raises(InputError, match=r"5,000,00\d lines and fields"):
+    with pytest.raises(InputError, match=r"0,00\d lines|10,000,00\d fields"):
         rows_of(text, name)
     assert tracemalloc.get_traced_memory()[1] < 4 * len(text)
     tracemalloc.stop()

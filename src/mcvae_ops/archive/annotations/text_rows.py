@@ -11,7 +11,8 @@ DELIMITERS = {"\t": "tabs", ",": "commas", ";": "semicolons"}
 _BETWEEN = ("\n", "|", *DELIMITERS)
 # Spaces of no width, which come along with text that was copied from a page.
 _UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"))
-MOST_FIELDS = 4_000_000  # of a list; each takes some 100 to 500 bytes of memory
+# Of a list. In memory, a line of one field takes some 500 bytes, a field of a long line some 50.
+_MOST_LINES, MOST_FIELDS = 2_000_000, 10_000_000
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -56,11 +57,12 @@ def decoded(content: bytes, where: str) -> str:
     if "\0" in text:
         raise _no_text(where, "characters of value 0")
     text = text.translate(_UNSEEN).replace("\r\n", "\n").replace("\r", "\n")
-    if (n_fields := sum(map(text.count, _BETWEEN))) > MOST_FIELDS:
+    n_lines, n_fields = text.count("\n"), sum(map(text.count, _BETWEEN))
+    if n_lines > _MOST_LINES or n_fields > MOST_FIELDS:
         raise InputError(
             where=where,
-            found=f"{n_fields:,} lines and fields",
-            expected=f"a list of genes, at most {MOST_FIELDS:,}",
+            found=f"{n_lines:,} lines and {n_fields:,} fields",
+            expected=f"a list of genes, at most {_MOST_LINES:,} lines and {MOST_FIELDS:,} fields",
             fix="keep only the rows and columns that are needed",
         )
     return text

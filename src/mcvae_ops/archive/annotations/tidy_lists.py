@@ -16,7 +16,7 @@ from mcvae_ops.errors import InputError
 _BETWEEN_GENES = re.compile(r"[;,|\s]+")
 _BETWEEN_NAMES = re.compile(r"[,|]")  # HGNC has names with spaces among its aliases
 _COPIES = re.compile(r"\(\d+\)$")  # Complex Portal: P12345(1)
-_MOST_CHARACTERS = 5 * MOST_FIELDS
+_MOST_CHARACTERS = 2 * MOST_FIELDS
 _NO_GENE = ("", "None", "-")
 _HEADERS = {plain(name) for role in ("gene", "genes") for name in KNOWN[role]}
 
