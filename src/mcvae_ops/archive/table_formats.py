@@ -26,6 +26,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from mcvae_ops.archive.content import GZIP_START
+from mcvae_ops.archive.hdf5_files import opened_hdf5
 from mcvae_ops.errors import InputError
 
 UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
@@ -385,10 +386,9 @@ def _plain(value: object) -> str:
 
 
 def _h5ad_header(place: Place, table: str | None) -> Header:
-    import h5py  # an open file will do, unlike for read_h5ad
     from anndata.io import read_elem
 
-    with h5py.File(place, "r") as data:
+    with opened_hdf5(place) as data:  # an open file will do, unlike for read_h5ad
         obs = read_elem(data["obs"])
         features = list(map(str, read_elem(data["var"]).index)) if "X" in data else []
         vectors = {name: array.shape[1] for name, array in _obsm(data).items()}
@@ -403,11 +403,10 @@ def _h5ad_header(place: Place, table: str | None) -> Header:
 def _h5ad_batches(
     path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
 ) -> Iterator[pa.Table]:
-    import h5py
     from anndata.io import read_elem
 
     # Not read_h5ad, which would read all of obsm: the pictures of all cells in .h5sc.
-    with h5py.File(path, "r") as data:
+    with opened_hdf5(path) as data:
         obs, var = (read_elem(data[name]) for name in ("obs", "var"))
         obs = obs.assign(**{_OBS_NAMES: obs.index})
         obsm = _obsm(data)

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.hdf5_files import opened_hdf5
 from mcvae_ops.archive.parts import ARCHIVES, members_of
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.archive.table_formats import (
@@ -233,10 +234,9 @@ def _first_rows(handle: BinaryIO, name: str, columns: list[str]) -> tuple[int | 
         return parts.metadata.num_rows, _text(pa.Table.from_batches([batch]))
     if format_of(name) is FORMATS["CSV"]:
         return None, _text(first_rows_of_csv(handle, columns, N_ROWS))
-    import h5py  # an open file will do
     from anndata.io import read_elem
 
-    with h5py.File(handle, "r") as data:
+    with opened_hdf5(handle) as data:
         obs = read_elem(data["obs"])
     kept = [column for column in columns if column in obs]
     return len(obs), _text(pa.Table.from_pandas(obs[kept].head(N_ROWS), preserve_index=False))

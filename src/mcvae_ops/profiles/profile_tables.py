@@ -20,6 +20,7 @@ from mcvae_ops.archive.content import (
     max_content,
     unpacked_bytes,
 )
+from mcvae_ops.archive.hdf5_files import opened_hdf5
 from mcvae_ops.archive.table_formats import UTF16_STARTS, whole_csv
 from mcvae_ops.embeddings.spaces import check_spaces, chosen_columns
 from mcvae_ops.errors import InputError
@@ -241,7 +242,8 @@ def _from_text(path: Path) -> pd.DataFrame:
 
 
 def _from_anndata(path: Path) -> pd.DataFrame:
-    cells = anndata.read_h5ad(path)
+    with opened_hdf5(path):  # checked, not kept open
+        cells = anndata.read_h5ad(path)
     values = cells.X.toarray() if hasattr(cells.X, "toarray") else cells.X
     parts = [cells.obs]
     if values is not None:

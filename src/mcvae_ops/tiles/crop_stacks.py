@@ -16,6 +16,7 @@ import numpy as np
 import zarr
 
 from mcvae_ops.archive.addresses import is_remote, local_path
+from mcvae_ops.archive.hdf5_files import opened_hdf5
 from mcvae_ops.archive.ngff import open_array, open_store
 from mcvae_ops.archive.patterns import is_zarr
 from mcvae_ops.errors import InputError, TileError
@@ -140,7 +141,7 @@ def opened_stack(address: str, archive: dict) -> Iterator[Stack]:
             yield Stack(np.load(file, mmap_mode="r", allow_pickle=False))
             return
         default = STACK_OF_H5SC if inside[1].lower() == "h5sc" else ""
-        with h5py.File(file, "r") as data:
+        with opened_hdf5(file) as data:
             array = data.get(address[inside.end() :].strip("/") or default or "/")
             if not isinstance(array, h5py.Dataset):
                 raise TileError("no data set there; name it behind the file, as in x.h5/crops#0")
