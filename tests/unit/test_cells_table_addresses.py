@@ -171,8 +171,8 @@ def test_a_feature_that_turns_out_to_be_text_is_named(tmp_path, monkeypatch):
         enter(tmp_path, {"table": "cells.csv"})
     assert str(caught.value) == (
         "table cells.csv: found damage (text in columns of numbers: area ('high'), mean ('n.d.')), "
-        "expected a table that can be read to its end; replace it, or name columns of text in "
-        "screen.not_features."
+        "expected a table that can be read to its end; replace it, name a column of numbers in "
+        "place of one of text, or name columns of text in screen.not_features."
     )
     frame = cells_of().astype({"area": object})
     frame.loc[7, "area"] = "high"

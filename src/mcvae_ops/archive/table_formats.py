@@ -522,7 +522,8 @@ def _damage(name: str) -> Iterator[None]:
             where=f"table {name}",
             found=f"damage ({str(error).partition(chr(10))[0]})",
             expected="a table that can be read to its end",
-            fix="replace it, or name columns of text in screen.not_features",
+            fix="replace it, name a column of numbers in place of one of text, or name columns of "
+            "text in screen.not_features",
         ) from None
 
 
