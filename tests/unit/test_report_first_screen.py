@@ -110,7 +110,7 @@ def test_rows_that_the_configuration_leaves_out_are_no_lost_cells():
     share, words = quality_checks.lost_rows(row_counts(300))
     assert (share, words) == (0.75, "300 without a position")
     (warning,) = quality_checks.lost_row_warnings(row_counts(300))
-    assert (warning.grade, warning.link) == ("bad", "#rows")
+    assert (warning.grade, warning.link) == ("bad", "#cell-rows")
     assert warning.words == "75.0% of the cells in the tables are lost: 300 without a position."
 
 

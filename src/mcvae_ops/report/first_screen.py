@@ -94,7 +94,7 @@ def data_answers(
     n_used = int(row_counts.loc[row_counts["reason"] == USED, "n_rows"].sum())
     lost = f"{share:.1%} lost: {reasons}" if reasons else "none lost"
     words = f"{style.counted(n_used, 'cells')} of the tables used, {lost}"
-    answers = [Answer(graded(share, DROPPED), words, "#rows")]
+    answers = [Answer(graded(share, DROPPED), words, "#cell-rows")]
     if dropped is not None:
         n_dropped = int(dropped["n_cells"].sum())
         share = n_dropped / max(n_dropped + n_kept, 1)

@@ -207,7 +207,7 @@ def lost_row_warnings(row_counts: pd.DataFrame) -> list[Notice]:
     if (grade := graded(share, DROPPED)) == "good":
         return []
     words = f"{share:.1%} of the cells in the tables are lost: {reasons}."
-    return [Notice(grade, words, "Complete the tables of cells and labels.", "#rows")]
+    return [Notice(grade, words, "Complete the tables of cells and labels.", "#cell-rows")]
 
 
 def dropped_summary(dropped: pd.DataFrame) -> pd.DataFrame:
