@@ -160,7 +160,7 @@ def test_a_model_s_learning_rate_reruns_its_chain_alone(tiny_run):
     assert planned["train_model"] == 1
     assert planned["embed_cells"] == 1
     assert planned["aggregate_profiles"] == 1
-    assert planned["draw_figure"] == len({"fig2a", "figs1"} & set(PANELS))
+    assert planned["draw_figure"] == len({"fig2a", "figs1", "figs2"} & set(PANELS))
     assert "mitosis" not in planned
     assert not {"crop_chunk", "simulate_plate", "measure_features", "covariates"} & set(planned)
 
