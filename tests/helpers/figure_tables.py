@@ -523,7 +523,10 @@ def cell_neighbours() -> pd.DataFrame:
 
 def counterfactuals() -> pd.DataFrame:
     """Two genes; altered controls are taken for the first one, and less so for the second."""
-    shares = {"control": 0.1, "mean": 0.8, "axis": 0.7, "cell": 0.75, "gene": 0.9}
+    shares = {
+        "control": 0.1, "mean": 0.6, "axis": 0.7, "cell": 0.5, "affected": 0.75, "gene": 0.65,
+        "gene_affected": 0.9,
+    }  # fmt: skip
     rows = [
         table.row(
             **named("counterfactuals", model="mcvae", seed=0, space="salient", n=40, item=gene),
@@ -540,9 +543,9 @@ def counterfactual_cells() -> pd.DataFrame:
     rng, rows = np.random.default_rng(9), []
     y, x = np.mgrid[:8, :8]
     middle = np.exp(-((y - 4) ** 2 + (x - 4) ** 2) / 4)
-    kinds = ["control", "control_decoded", "mean", "cell", "gene_decoded", "gene"]
+    kinds = ["control", "control_decoded", "axis", "affected", "gene_decoded", "gene"]
     pictures = [(kind, k) for kind in kinds for k in range(2)] + [
-        ("map_cell", -1),
+        ("map_affected", -1),
         ("map_gene", -1),
     ]
     for gene, (kind, k), channel in itertools.product(

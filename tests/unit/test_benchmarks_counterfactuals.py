@@ -77,16 +77,17 @@ def given(screen, model: dict, training: dict, folder) -> dict:
 class Drawn:
     """Stands for a trained model: a disc from z, and the ring of the gene from s or from z."""
 
-    def __init__(self, ring_from: str) -> None:
+    def __init__(self, ring_from: str, unaffected: int = 0) -> None:
         y, x = np.mgrid[:16, :16] - 7.5
         self._distance, self._ring_from = np.hypot(y, x), ring_from
+        self._unaffected = unaffected
         self.ring = np.exp(-((self._distance - 5) ** 2)) * np.array([1, 0])[:, None, None]
 
     def encode(self, positions: np.ndarray) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-        """Cells from 100 on are controls, whose ring has no height."""
+        """Cells from 100 on are controls, whose ring has no height, as that of the unaffected."""
         rng = np.random.default_rng(positions[0])
         radius, height = rng.normal(4, 1, len(positions)), rng.normal(0, 0.2, len(positions))
-        height += positions < 100
+        height += (positions >= self._unaffected) & (positions < 100)
         z = torch.from_numpy(np.stack([radius, height], axis=1))
         latent = {"s": torch.from_numpy(height)[:, None], "z": z}
         return self.decode(latent, positions), latent
@@ -103,16 +104,42 @@ class Drawn:
 @pytest.mark.parametrize(("ring_from", "is_taken"), [("s", True), ("z", False)])
 def test_a_control_gets_the_ring_of_the_gene_where_the_decoder_draws_it_from_s(ring_from, is_taken):
     decoder = Drawn(ring_from)
-    called, shown = module._of_gene(decoder, np.arange(60), np.arange(100, 160))
+    called, shown = module._of_gene(
+        decoder, np.arange(60), np.arange(100, 160), np.random.default_rng(0)
+    )
     share = {kind: values.mean() for kind, values in called.items()}
     assert share["gene"] > 0.95 and share["control"] < 0.05
-    for kind in ("mean", "axis", "cell"):
+    for kind in ("mean", "axis", "cell", "affected"):
         assert share[kind] > 0.95 if is_taken else share[kind] == share["control"], kind
     shape = decoder.ring / decoder.ring.max()
-    assert (shown["map_cell"].max() > 0.5) == is_taken
-    np.testing.assert_allclose(shown["map_cell"][0], shape * shown["map_cell"].max(), atol=1e-9)
+    assert (shown["map_affected"].max() > 0.5) == is_taken
+    np.testing.assert_allclose(
+        shown["map_affected"][0], shape * shown["map_affected"].max(), atol=1e-9
+    )
     inside = decoder.ring > 0.9
     assert shown["map_gene"][0][inside].mean() == pytest.approx(1, abs=0.35)
+
+
+def test_affected_cells_of_a_gene_show_more_than_its_mean():
+    decoder, genes, controls = Drawn("s", unaffected=45), np.arange(60), np.arange(100, 160)
+    called, shown = module._of_gene(decoder, genes, controls, np.random.default_rng(0))
+    share = {kind: values.mean() for kind, values in called.items()}
+    assert share["gene"] < 0.5 and share["gene_affected"] == 1
+    assert share["affected"] > 0.95 and share["axis"] > 0.95 > share["mean"]
+    inside = decoder.ring[0] > 0.9
+    height = {kind: image[:, 0][:, inside].mean(axis=1) for kind, image in shown.items()}
+    # Each shown control has the ring of the affected cell that is shown at its place.
+    added = height["affected"] - height["control_decoded"]
+    own = height["gene"] - (shown["gene"][:, 1][:, inside] > 0).mean(axis=1)
+    disc = (shown["control"][:, 1][:, inside] > 0).mean(axis=1)
+    np.testing.assert_allclose(added + height["control"] - disc, own, atol=1e-9)
+
+
+def test_affected_cells_are_those_furthest_along_the_axis():
+    s_of_gene = np.array([[0, 9], [3, 0], [0, 0], [5, -9], [1, 0.5]], float)
+    far = module.affected(s_of_gene, np.zeros((7, 2)))  # the axis: 9 / 5, 0.5 / 5
+    assert far.tolist() == [3]
+    assert module.affected(s_of_gene.repeat(2, axis=0), np.zeros((7, 2))).tolist() == [6, 7]
 
 
 def test_the_rule_writes_cells_and_shares_of_each_gene(screen, tmp_path, monkeypatch):
@@ -121,7 +148,12 @@ def test_the_rule_writes_cells_and_shares_of_each_gene(screen, tmp_path, monkeyp
     counterfactuals(**arguments)
     rows = pd.read_parquet(arguments["benchmark"])
     assert list(rows["item"].unique()) == ["GENE4", "GENE3", "GENE2", "GENE1"]  # as hits
-    assert set(rows["against"]) == {"gene", "control", "mean", "axis", "cell"}
+    assert set(rows["against"]) == {
+        "gene", "gene_affected", "control", "mean", "axis", "cell", "affected"
+    }  # fmt: skip
+    n, share = rows["n"], rows["value"]
+    middle = (share + 1.96**2 / (2 * n)) / (1 + 1.96**2 / n)  # of Wilson's interval
+    np.testing.assert_allclose((rows["low"] + rows["high"]) / 2, middle, atol=1e-3)
     cells = pd.read_parquet(arguments["pictures"])
     assert cells.groupby(["gene", "kind", "cell", "channel"]).size().eq(16 * 16).all()
     control = cells[(cells["kind"] == "control") & (cells["cell"] == 0)]

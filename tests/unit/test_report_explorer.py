@@ -565,17 +565,18 @@ def test_things_are_called_as_the_screen_calls_them(run, tmp_path):
 def test_controls_with_the_state_of_a_gene_stand_beside_its_cells(run, tmp_path):
     of_gene = figure_tables.counterfactual_cells().query("gene == 'GENE1'")
     shown = coloured(of_gene, SCREEN["channels"])
-    assert list(shown) == list(KINDS) and shown["cell"].shape == (8, 18, 3)
+    assert list(shown) == list(KINDS) and shown["affected"].shape == (8, 18, 3)
     # What is altered is brighter in the middle of both cells, and black between them.
     middle = {kind: sheet[4, [4, 14]].sum() for kind, sheet in shown.items()}
-    assert middle["cell"] > 2 * middle["control_decoded"] and not shown["cell"][:, 8:10].any()
+    assert middle["affected"] > 2 * middle["control_decoded"]
+    assert not shown["affected"][:, 8:10].any()
     with browser.page(tmp_path / "profile") as page:
         for gene, is_there in (("GENE1", True), ("GENE3", False)):
             page.open(Path(run["html"]), 1400, fragment=f"#gene={gene}")
             page.until(SHOWN.format("details", gene))
             text = page.value("$('details').innerText")
             assert ("NTC with the salient state of GENE1" in text) == is_there
-            assert ("takes 75% (67% to 83%) of controls with s of a cell" in text) == is_there
+            assert ("takes 75% (67% to 83%) of controls with s of an affected" in text) == is_there
             images = "[...document.querySelectorAll('.given img')]"
             loaded = page.value(f"{images}.filter((image) => image.naturalWidth).length")
             assert loaded == is_there * len(KINDS)

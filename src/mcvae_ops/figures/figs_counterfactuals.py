@@ -19,14 +19,16 @@ from mcvae_ops.figures.source_data import RUN, choose, drawn
 KINDS = {
     "control": "control",
     "control_decoded": "control,\ndecoded",
-    "mean": "with mean s\nof the gene",
-    "cell": "with s of a cell\nof the gene",
-    "gene_decoded": "gene,\ndecoded",
-    "gene": "gene",
+    "axis": "s moved along\nthe gene's axis",
+    "affected": "with s of an\naffected cell",
+    "gene_decoded": "affected cell,\ndecoded",
+    "gene": "affected cell\nof the gene",
 }
-MAPS = {"map_cell": "altered\n− control", "map_gene": "gene\n− control"}
-CALLED = {"control": "controls", "mean": "mean s", "axis": "moved s", "cell": "s of a cell",
-          "gene": "gene"}  # fmt: skip
+MAPS = {"map_affected": "altered\n− control", "map_gene": "gene\n− control"}
+CALLED = {
+    "control": "controls", "mean": "mean s", "axis": "s moved", "cell": "s of a cell",
+    "affected": "s of an affected", "gene": "gene", "gene_affected": "its affected cells",
+}  # fmt: skip
 TITLE = "Controls with the salient state of a gene"
 N_CHANNELS = 2
 SHOWN = (1, 99.8)  # percentiles of the pixels of the real cells that are black and white
@@ -66,7 +68,9 @@ def figs8(tables: dict, published: dict, settings: dict) -> tuple[Figure, pd.Dat
     n = style.counted(int(called["n"].median()), "cells")
     note = (
         f"{style.model_name(main)}, first seed; the first hits, {n} of each kind (median) that the "
-        "model never trained on, controls of the same batches. Two channels that change most; "
+        "model never trained on, controls of the same batches. Affected: the fifth of the gene's "
+        "cells that lie furthest from controls along its axis in s. Each control has s of the "
+        "affected cell at the same place further right. Two channels that change most; "
         f"differences: red brighter, blue darker, mean over cells.{bar} Right: a classifier of "
         "reconstructions of real cells (cross-validated; 95 % interval); dashed: guessing. "
         + use_of_s(choose(tables["metrics"], model=main))
@@ -86,9 +90,10 @@ def _without_genes() -> tuple[Figure, pd.DataFrame]:
 
 
 def most_changed(cells: pd.DataFrame) -> list[str]:
-    """Return the channels in which the cells of a gene differ most from the controls."""
-    change = cells[cells["kind"] == "map_gene"].assign(value=lambda rows: rows["value"].abs())
-    means = change.groupby("channel", sort=False)["value"].mean().sort_values(ascending=False)
+    """Return the channels in which controls change most with s of an affected cell of a gene."""
+    pixels = cells.pivot_table("value", ["channel", "cell", "y", "x"], "kind", sort=False)
+    change = (pixels["affected"] - pixels["control_decoded"]).abs()
+    means = change.groupby("channel").mean().sort_values(ascending=False)
     return sorted(means.index[:N_CHANNELS])
 
 

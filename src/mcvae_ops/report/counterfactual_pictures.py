@@ -82,12 +82,13 @@ def classified(called: pd.DataFrame) -> str:
         Rows of one gene: against (the kind of cells), value, low, high.
     """
     share = called.set_index("against")
-    given = share.loc["cell"]
+    given = share.loc["affected"]
     return (
         f"A classifier that has seen real cells alone takes {given['value']:.0%} "
-        f"({given['low']:.0%} to {given['high']:.0%}) of controls with s of a cell of the gene for "
-        f"the gene, {share.loc['control', 'value']:.0%} of controls as they are, and "
-        f"{share.loc['gene', 'value']:.0%} of its cells."
+        f"({given['low']:.0%} to {given['high']:.0%}) of controls with s of an affected cell "
+        f"for the gene, {share.loc['control', 'value']:.0%} of controls as they are, "
+        f"{share.loc['gene_affected', 'value']:.0%} of its affected cells (the fifth that lies "
+        f"furthest from controls in s) and {share.loc['gene', 'value']:.0%} of all its cells."
     )
 
 
