@@ -16,6 +16,7 @@ from mcvae_ops.evaluation.model_comparison import check_settings, compare
 from mcvae_ops.evaluation.screen_measures import OF_TRAINING, screen_measures, screen_values
 from mcvae_ops.files import write_parquet
 from tests.conftest import ROOT
+from tests.helpers.configurations import checked, merged
 from tests.helpers.documented_tables import check_columns
 
 OURS = {"model": "new", "space": "salient", "correction": "none"}
@@ -254,3 +255,21 @@ def test_table_and_page_from_the_files_of_each_screen(tmp_path):
     assert "| new | salient | none | 0.633 [0.321, 0.946] |" in text
     compare_models(measures, settings | {"aims": []}, str(comparison), str(page))
     assert "## Aims" in text and "## Aims" not in page.read_text()
+
+
+@pytest.mark.parametrize("screen", "abc")
+def test_wide_networks_are_the_same_models_with_four_times_the_nats(screen):
+    files = ("config", "dcvae", "evaluation/evaluation", f"evaluation/{screen}")
+    narrow, wide = checked(merged(*files)), checked(merged(*files, "evaluation/wide"))
+    grown = (wide["training"]["input_size_px"] / narrow["training"]["input_size_px"]) ** 2
+    every = {"mcvae", "dcvae", "separated"}
+    assert set(wide["models"]) == every | {"vae", "cvae", "cvae_prior_s", "cvae_prior_z"}
+    for name in every:
+        before, now = (one["training"] | one["models"][name]["training"] for one in (narrow, wide))
+        weights = {key for key in before if key.endswith("_weight")} - {
+            "kl_weight", "likelihood_weight", "hsic_weight"
+        }  # fmt: skip
+        for key in sorted(weights | {"gradient_clip_norm"}):
+            assert now[key] == grown * before[key], (name, key)
+        same = {"epochs", "batch_size", "normalise_batches", "augmentation"}
+        assert {key: now[key] for key in same} == {key: before[key] for key in same}
