@@ -86,9 +86,12 @@ def replicate_profiles(
     means /= np.bincount(control_batch, minlength=len(batches))[:, None]
     scale = _deviation_within(latent, controls, means[control_batch])
     sums = sums_of_groups(latent, rows, place, len(names) * len(batches)).reshape(*shape, -1)
-    centred = sums - n_cells[:, :, None] * means
-    scaled = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
-    return Replicates(names, scaled, n_cells), batches
+    # In place: the sums of a large screen are a gigabyte.
+    for k, mean in enumerate(means):
+        sums[:, k] -= n_cells[:, k, None] * mean
+    sums[:, :, scale == 0] = 0
+    np.divide(sums, scale, out=sums, where=scale > 0)
+    return Replicates(names, sums, n_cells), batches
 
 
 def _deviation_within(
