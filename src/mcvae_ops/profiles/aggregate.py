@@ -98,11 +98,13 @@ def sums_of_groups(
     """
     sums = np.zeros((n, latent.shape[1]))
     for start in range(0, len(rows), BLOCK):
-        part, groups = rows[start : start + BLOCK], group_of[start : start + BLOCK]
+        part = rows[start : start + BLOCK]
+        # A block has few of the guides in batches of a large screen.
+        groups, place = np.unique(group_of[start : start + BLOCK], return_inverse=True)
         belongs = sparse.csr_array(
-            (np.ones(len(part)), (groups, np.arange(len(part)))), shape=(n, len(part))
+            (np.ones(len(part)), (place, np.arange(len(part)))), shape=(len(groups), len(part))
         )
-        sums += belongs @ latent[part].astype(np.float64)
+        sums[groups] += belongs @ latent[part].astype(np.float64)
     return sums
 
 
