@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 TOKEN_VARIABLE = "DATAVERSE_API_TOKEN"
 _HOST = r"(?<![^\s:'\"(,=])//"  # what stands before the host of an address, not within a path
@@ -23,6 +24,12 @@ def without_key(text: str) -> str:
     """Return a text without the key of the Dataverse, which a server may have sent back."""
     key = _key()
     return text.replace(key, "(key)") if key else text
+
+
+def some_of(names: Sequence[str], most: int = 10, separator: str = ", ") -> str:
+    """Return the first names of a long list, and how many more there are."""
+    n_more = len(names) - most
+    return separator.join(names[:most]) + (f" and {n_more} more" if n_more > 0 else "")
 
 
 def dataverse_key() -> str:

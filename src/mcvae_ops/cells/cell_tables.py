@@ -29,7 +29,7 @@ from mcvae_ops.cells.partition_tables import OfCells, TablePartitioner, features
 from mcvae_ops.cells.placing import OTHER_TILES, OTHER_WELLS
 from mcvae_ops.cells.tally import USED, Tally
 from mcvae_ops.cells.well_variance import TELLS_WELL, WellVariance
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, some_of
 from mcvae_ops.files import parquet_writer, read_table, write_csv
 from mcvae_ops.progress import Progress
 from mcvae_ops.screen import CONTROL
@@ -366,14 +366,14 @@ class _Wells:
         logger.info("columns: %s", ", ".join(f"{n} {reason}" for reason, n in counts.items()))
         text = listed.loc[listed["reason"] == "text", "column"].tolist()
         if text:
-            logger.warning("%d columns of text are no features: %s", len(text), _some(text))
+            logger.warning("%d columns of text are no features: %s", len(text), some_of(text))
         telling = listed.loc[listed["variance_between_wells"] >= TELLS_WELL, "column"].tolist()
         if telling:
             logger.warning(
                 "features that tell the well, not the cell (%.0f %% of their variance lies "
                 "between wells, or more): %s (%d in all); name them in screen.not_features if they "
                 "measure no cell",
-                100 * TELLS_WELL, _some(telling), len(telling),
+                100 * TELLS_WELL, some_of(telling), len(telling),
             )  # fmt: skip
         return listed
 
@@ -445,7 +445,7 @@ class _Wells:
         raise InputError.missing(
             where="the tables of cells",
             what=f"every cell of plate {plate} well {well}",
-            why=f"screen.plates names this well, and there are cells of {_some(found)}",
+            why=f"screen.plates names this well, and there are cells of {some_of(found)}",
             fix="leave the well out of screen.plates, correct its name, or complete the table",
         )
 
@@ -475,8 +475,3 @@ def _several_labels(rows: pd.DataFrame, key: Key) -> InputError:
         fix="correct the table (a join may have doubled its rows), or set screen.ambiguous_labels: "
         "drop to leave these cells out",
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first names of a long list."""
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

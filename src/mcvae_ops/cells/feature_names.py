@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from mcvae_ops.archive.table_formats import Header
 from mcvae_ops.embeddings.spaces import SpaceNames
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, some_of
 from mcvae_ops.screen import is_like
 
 logger = logging.getLogger(__name__)
@@ -175,10 +175,9 @@ def _check_spaces(model: str, names: SpaceNames, reasons: Mapping[str, str | Non
         if reason and name in names and (name in names.outright or reason not in elsewhere)
     ]
     if wrong:
-        more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise InputError(
             where=f"configuration key embeddings.{model}.spaces",
-            found=f"columns that cannot be taken: {', '.join(wrong[:8])}{more}",
+            found=f"columns that cannot be taken: {some_of(wrong, 8)}",
             expected="columns of numbers",
             fix="correct the spaces, or name the columns in screen.not_features",
         )

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mcvae_ops.cells.partition import Partition
 from mcvae_ops.cells.placing import NO_TILE, OTHER_TILES
 from mcvae_ops.cells.tally import Tally
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, some_of
 from mcvae_ops.screen import CONTROL, control_values, is_like
 
 logger = logging.getLogger(__name__)
@@ -235,8 +235,7 @@ def _say_look_alikes(genes: Counter) -> None:
 
 def _counted(counts: Counter) -> str:
     """Return the commonest values, and how many cells have each."""
-    shown = ", ".join(f"{value!r} ({n} cells)" for value, n in counts.most_common(8))
-    return shown + (f" and {len(counts) - 8} more" if len(counts) > 8 else "")
+    return some_of([f"{value!r} ({n} cells)" for value, n in counts.most_common()], 8)
 
 
 def _reserved(screen: dict) -> InputError:

@@ -22,7 +22,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 
-from mcvae_ops.errors import InputError
+from mcvae_ops.errors import InputError, some_of
 from mcvae_ops.workflow.command_line import check_arguments
 
 SILENCE_S = 25.0  # a line says what runs after this time without one
@@ -310,8 +310,8 @@ class LogHandler(LogHandlerBase):
         for job in self._running.values():
             share = f" {job.left[0]:.0%}" if job.left else ""
             jobs.append(f"{job.name}{share}")
-        shown = "; ".join(jobs[:3]) + (f" and {len(jobs) - 3} more" if len(jobs) > 3 else "")
-        return f"  {self._done} of {self._total} done, {self._time_left()}. Running: {shown}"
+        done = f"{self._done} of {self._total} done, {self._time_left()}"
+        return f"  {done}. Running: {some_of(jobs, 3, '; ')}"
 
     def _time_left(self) -> str:
         """Return the time left in words: work of known jobs, shared among as many as run now."""
