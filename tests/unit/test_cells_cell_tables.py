@@ -268,7 +268,7 @@ def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, tmp_path,
     whole = run(table, screen)
     monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 20_000)
     monkeypatch.setattr("mcvae_ops.cells.partition._HELD_BYTES", 50_000)
-    monkeypatch.setattr("mcvae_ops.cells.cell_tables.VALUES_PER_GROUP", 9_000)
+    monkeypatch.setattr("mcvae_ops.cells.joined_wells.VALUES_PER_GROUP", 9_000)
     again = run(table, screen)
     for first, second in zip(whole, again, strict=True):
         for one, other in zip(first, second, strict=True):
@@ -283,7 +283,7 @@ def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, tmp_path,
 
 
 def test_a_reader_of_one_well_reads_its_row_groups_alone(parts, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("mcvae_ops.cells.cell_tables.VALUES_PER_GROUP", 120)
+    monkeypatch.setattr("mcvae_ops.cells.joined_wells.VALUES_PER_GROUP", 120)
     # As in a file that is too large for a seal over all of it, where pages alone are verified.
     monkeypatch.setattr("mcvae_ops.files._SEALED_WHOLE_BYTES", 0)
     (_, wanted), _ = run(parts)

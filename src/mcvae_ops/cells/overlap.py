@@ -6,6 +6,8 @@ from scipy.spatial import cKDTree
 
 from mcvae_ops.screen import on_grid, tile_shape, well_grid
 
+SHOWN_BETTER = "shown better by another tile"  # why the other rows are dropped
+
 
 def duplicate_cells(cells: pd.DataFrame, screen: dict) -> np.ndarray:
     """Find the cells of a well that another tile shows better.
