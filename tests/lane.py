@@ -17,9 +17,9 @@ FOR_TESTS = ("pytest", "hypothesis", "scanpy")
 TESTS = (
     "archive_parts", "archive_patterns", "benchmarks_positions",
     "benchmarks_table", "cells_cell_tables", "cells_foreign_tables", "doctor_path_guess",
-    "embeddings_embedded_cells", "files", "profiles_aggregate", "profiles_centred",
-    "profiles_correct", "profiles_export", "profiles_published_profiles", "shards_format",
-    "shards_tables", "tiles_crop", "tiles_read",
+    "doctor_place_ranges", "embeddings_embedded_cells", "files", "profiles_aggregate",
+    "profiles_centred", "profiles_correct", "profiles_export", "profiles_published_profiles",
+    "shards_format", "shards_tables", "tiles_crop", "tiles_read",
 )  # fmt: skip
 IMPORTS = """
 import importlib, pkgutil, sys, mcvae_ops

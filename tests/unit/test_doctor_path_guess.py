@@ -7,15 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcvae_ops.archive.patterns import Pattern, wells_of
-from mcvae_ops.doctor.path_guess import (
-    guess_pattern,
-    numbers_as_text,
-    shapes,
-    stain_of,
-    wells_as_text,
-)
-from mcvae_ops.screen import tile_numbers
+from mcvae_ops.archive.patterns import Pattern
+from mcvae_ops.doctor.path_guess import guess_pattern
+from mcvae_ops.doctor.path_shapes import shapes
+from mcvae_ops.doctor.stains import stain_of
 
 UUID = "CE6A8B2E-9C50-4D1A-B0F1-{:012X}"
 
@@ -96,17 +91,6 @@ def test_masks_and_other_cycles_stand_behind_images():
     entries += [(f"Cycle1/A1_s{k}_DAPI.tif", 90) for k in range(4)]
     first = next(shapes(entries))
     assert [path for path, _ in first] == [path for path, _ in entries[:4]]
-
-
-@given(st.sets(st.integers(0, 400), min_size=1))
-def test_ranges_of_tiles_are_read_as_they_were_written(tiles):
-    assert tile_numbers(numbers_as_text(list(tiles))) == sorted(tiles)
-
-
-@given(st.sets(st.tuples(st.sampled_from("ABCDEFGH"), st.integers(1, 12)), min_size=1))
-def test_wells_are_read_as_they_were_written(wells):
-    names = [f"{row}{column}" for row, column in wells]
-    assert sorted(wells_of(wells_as_text(names))) == sorted(names)
 
 
 @given(st.lists(st.text(st.characters(codec="ascii"), min_size=1, max_size=30), min_size=1))
@@ -190,10 +174,6 @@ def test_a_field_of_200_characters_has_no_width():
 def test_thousands_of_numbers_are_no_channels():
     paths = [f"P{k % 2}_A01_ch{k:04}.tif" for k in range(4000)]
     assert "channel" not in guess_pattern([(path, 1) for path in paths]).fields
-
-
-def test_a_well_of_a_large_number_is_no_rectangle():
-    assert wells_as_text(["A01", "A99999999999"]) == ["A01", "A99999999999"]
 
 
 @pytest.mark.parametrize(

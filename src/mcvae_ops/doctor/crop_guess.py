@@ -6,7 +6,7 @@ from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.doctor.finding import Finding
 from mcvae_ops.doctor.image_guess import brightness, read_tiff
 from mcvae_ops.doctor.listing import Listing
-from mcvae_ops.doctor.path_guess import wells_as_text
+from mcvae_ops.doctor.place_ranges import wells_as_text
 from mcvae_ops.doctor.screen_guess import brightness_findings
 from mcvae_ops.doctor.table_guess import TableFacts
 

@@ -10,14 +10,10 @@ from mcvae_ops.archive.ngff import attributes, fields_of_plate, open_store
 from mcvae_ops.archive.patterns import Pattern, well_name
 from mcvae_ops.doctor.image_guess import ImageFacts, plate_channels, read_image, read_store
 from mcvae_ops.doctor.listing import Listing
-from mcvae_ops.doctor.path_guess import (
-    PathGuess,
-    common_prefix,
-    guess_pattern,
-    is_mask,
-    shapes,
-    stain_of,
-)
+from mcvae_ops.doctor.path_guess import PathGuess, guess_pattern
+from mcvae_ops.doctor.path_parts import common_prefix
+from mcvae_ops.doctor.path_shapes import is_mask, shapes
+from mcvae_ops.doctor.stains import stain_of
 from mcvae_ops.doctor.table_guess import TableFacts
 from mcvae_ops.errors import InputError
 

@@ -15,7 +15,8 @@ from mcvae_ops.doctor.image_guess import (
     brightness,
     nuclear_diameter_px,
 )
-from mcvae_ops.doctor.path_guess import numbers_as_text, stain_of, wells_as_text
+from mcvae_ops.doctor.place_ranges import numbers_as_text, wells_as_text
+from mcvae_ops.doctor.stains import stain_of
 
 _CROP_UM, _NUCLEUS_UM, _NUCLEUS_PX = 30, 12, 24
 _SMALLEST_CROP_PX = 24
