@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.cells.columns import Named
 from mcvae_ops.cells.feature_names import reason_against
 from tests.helpers.cell_tables import enter, write_table

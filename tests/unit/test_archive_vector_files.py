@@ -37,7 +37,7 @@ def write_plates(folder: Path, suffix: str = ".parquet", **kind) -> dict[str, np
 def test_an_array_gives_the_numbers_of_a_table_with_its_columns(
     suffix, kind, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 1200)  # some rows at a time
+    monkeypatch.setattr("mcvae_ops.archive.table_batches._BATCH_BYTES", 1200)  # some rows at a time
     arrays = write_plates(tmp_path / "beside", suffix, **kind)
     beside = {"table": f"{{plate}}{suffix}", "vectors": {"dino": "dino_{plate}.npy"}}
     for plate, vectors in arrays.items():
@@ -156,7 +156,7 @@ def test_an_address_that_leads_nowhere_is_one_sentence(address, said, tmp_path):
 
 def test_an_array_is_never_whole_in_memory(tmp_path, monkeypatch):
     """The table is one batch of 200,000 rows; 64 MB of vectors come in pieces of 1 MB."""
-    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 2 << 20)
+    monkeypatch.setattr("mcvae_ops.archive.table_batches._BATCH_BYTES", 2 << 20)
     array = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (200_000, 80))
     array[-1] = 7
     array.flush()

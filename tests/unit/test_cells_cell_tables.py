@@ -266,7 +266,7 @@ def test_a_table_of_many_cuts_and_batches_is_ordered_all_the_same(run, tmp_path,
                 tile=lambda t: rng.integers(0, 301, len(t))
             )
     whole = run(table, screen)
-    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 20_000)
+    monkeypatch.setattr("mcvae_ops.archive.table_batches._BATCH_BYTES", 20_000)
     monkeypatch.setattr("mcvae_ops.cells.partition._HELD_BYTES", 50_000)
     monkeypatch.setattr("mcvae_ops.cells.joined_wells.VALUES_PER_GROUP", 9_000)
     again = run(table, screen)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.cells.feature_names import reason_against, sort_columns
 from mcvae_ops.errors import InputError
 

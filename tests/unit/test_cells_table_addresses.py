@@ -83,7 +83,7 @@ def write_vectors(kind: str, frame: pd.DataFrame, vectors: np.ndarray, path) -> 
 @pytest.mark.parametrize("columns", ["dino", "dino_*", [f"dino_{k}" for k in range(12)]])
 @pytest.mark.parametrize("kind", ["list", "large list", "fixed", "obsm", "obsm, sparse"])
 def test_vectors_are_columns_where_a_space_names_them(kind, columns, tmp_path, monkeypatch):
-    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 1200)  # some rows at a time
+    monkeypatch.setattr("mcvae_ops.archive.table_batches._BATCH_BYTES", 1200)  # some rows at a time
     vectors = np.random.default_rng(0).normal(size=(40, 12)).astype(np.float32)
     frame = cells_of().sort_values(["tile", "y_px"], ignore_index=True)
     name = "cells.h5ad" if kind.startswith("obsm") else "cells.parquet"

@@ -157,7 +157,7 @@ def test_an_array_and_an_index_become_shards(kind, row, tmp_path):
 
 
 def test_the_rows_of_a_large_table_are_counted_over_its_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr("mcvae_ops.archive.table_formats._BATCH_BYTES", 8 * 2 * 5)
+    monkeypatch.setattr("mcvae_ops.archive.table_batches._BATCH_BYTES", 8 * 2 * 5)
     write_npy(tmp_path)
     cells_of_screen().to_parquet(tmp_path / "cells.parquet")
     crops = gathered(configuration(tmp_path, "crops.npy#{row_number}", "cells.parquet"), tmp_path)

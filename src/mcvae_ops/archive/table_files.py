@@ -16,7 +16,8 @@ from mcvae_ops.archive.patterns import row_and_column, well_name
 from mcvae_ops.archive.s3 import is_s3, list_objects
 from mcvae_ops.archive.sources import Source
 from mcvae_ops.archive.table_address import TableAddress
-from mcvae_ops.archive.table_formats import FORMATS, SUFFIXES, Header, format_of, header_of
+from mcvae_ops.archive.table_formats import FORMATS, SUFFIXES, format_of, header_of
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.archive.transfer import read_range
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import tile_numbers

@@ -11,12 +11,11 @@ import os
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
 
 import numpy as np
@@ -27,11 +26,12 @@ import pyarrow.parquet as pq
 
 from mcvae_ops.archive.content import GZIP_START
 from mcvae_ops.archive.hdf5_files import opened_hdf5
+from mcvae_ops.archive.table_batches import no_numbers, rows_at_once
+from mcvae_ops.archive.table_header import Header, Place, header_of_schema, kind_of
+from mcvae_ops.archive.vector_columns import elements_of, with_vectors
 from mcvae_ops.errors import InputError
 
 UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
-Place = str | Path | BinaryIO
-_BATCH_BYTES = 64 << 20
 _BLOCK_BYTES = 8 << 20
 _LINE_BYTES = 1 << 20
 _LONGEST_VALUE_BYTES = 1 << 20  # in a database
@@ -41,28 +41,6 @@ _FRACTION = re.compile(r'[\s"]*[-+]?\d+([.,])\d+(?:[eE][-+]?\d+)?[\s"]*')
 _NO_NUMBERS = [*pa_csv.ConvertOptions().null_values, " "]
 _OBS_NAMES = "obs_names"
 _IN_LISTS, _IN_OBSM = "in a column of lists", "in an array of cells (obsm)"
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a table says of its columns before its rows are read.
-
-    Attributes
-    ----------
-    kinds
-        By column: ``number``, ``text``, ``time``, ``empty`` (no value, as far as the header knows)
-        or ``other``.
-    no_features
-        Columns that the format itself tells from measurements, with the reason. A vector of each
-        cell (a column of lists, an array of obsm) is read as columns ``{name}_{k}``: they are taken
-        only where the configuration names them.
-    twice
-        Names that several columns have.
-    """
-
-    kinds: dict[str, str]
-    no_features: dict[str, str] = field(default_factory=dict)
-    twice: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -91,7 +69,7 @@ def _parquet_header(place: Place, table: str | None) -> Header:
         vectors = _lengths_of_lists(parts)
     pandas = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in pandas.get("index_columns", []) if isinstance(name, str)]
-    header = _of_schema(schema, dict.fromkeys(index, "index of the table"))
+    header = header_of_schema(schema, dict.fromkeys(index, "index of the table"))
     return with_vectors(header, vectors, _IN_LISTS)
 
 
@@ -118,9 +96,9 @@ def _lengths_of_lists(parts: pq.ParquetFile) -> dict[str, int]:
     lengths = {}
     for column in parts.schema_arrow:
         kind = column.type
-        if pa.types.is_fixed_size_list(kind) and _kind(kind.value_type) == "number":
+        if pa.types.is_fixed_size_list(kind) and kind_of(kind.value_type) == "number":
             lengths[column.name] = kind.list_size
-        elif _is_list(kind) and _kind(kind.value_type) == "number":
+        elif _is_list(kind) and kind_of(kind.value_type) == "number":
             lengths[column.name] = _length_of_first(parts, column.name)
     return lengths
 
@@ -146,23 +124,6 @@ def _matrix(rows: pa.Table, name: str, length: int) -> np.ndarray:
     matrix = np.full((len(lists), length), np.nan, np.float32)
     matrix[has_list] = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, length)
     return matrix
-
-
-def with_vectors(header: Header, vectors: Mapping[str, int], reason: str) -> Header:
-    """Return a header with the columns of vectors in place of these."""
-    names = [f"{name}_{k}" for name, length in vectors.items() for k in range(length)]
-    kinds = {name: kind for name, kind in header.kinds.items() if name not in vectors}
-    twice = [*header.twice, *(name for name in names if name in kinds)]
-    no_features = {name: reason for name in names if name not in kinds} | header.no_features
-    return Header(dict.fromkeys(names, "number") | kinds, no_features, twice)
-
-
-def elements_of(
-    columns: Sequence[str], stored: Collection[str], vectors: Mapping[str, int]
-) -> dict[str, tuple[str, int]]:
-    """Return the vector, and the place in it, of each column that is one of its numbers."""
-    places = {f"{name}_{k}": (name, k) for name, length in vectors.items() for k in range(length)}
-    return {name: places[name] for name in columns if name in places and name not in stored}
 
 
 @dataclass(frozen=True)
@@ -205,7 +166,7 @@ def _csv_header(place: Place, table: str | None) -> Header:
     if len(start) == _BLOCK_BYTES:  # the last line is cut
         text = text[: max(text.rfind("\n"), text.rfind("\r")) + 1] or text
     source = pa.BufferReader(text.encode())
-    return _of_schema(dialect.read(source, "utf-8", 4 * _BLOCK_BYTES).schema)
+    return header_of_schema(dialect.read(source, "utf-8", 4 * _BLOCK_BYTES).schema)
 
 
 def _csv_batches(
@@ -222,7 +183,7 @@ def _csv_batches(
             yield pa.Table.from_batches([batch])
     except pa.ArrowInvalid:
         if odd := _texts_among_numbers(path, dialect, numbers):
-            raise _no_numbers(odd) from None
+            raise no_numbers(odd) from None
         raise
 
 
@@ -372,13 +333,8 @@ def _floats(rows: list[tuple], names: Sequence[str]) -> np.ndarray:
             except (ValueError, TypeError):
                 odd.setdefault(name, row[k])
     if odd:
-        raise _no_numbers(odd)
+        raise no_numbers(odd)
     return values
-
-
-def _no_numbers(odd: dict[str, object]) -> pa.ArrowInvalid:
-    listed = ", ".join(f"{name} ({value!r})" for name, value in odd.items())
-    return pa.ArrowInvalid(f"text in columns of numbers: {listed}")
 
 
 def _plain(value: object) -> str:
@@ -392,7 +348,7 @@ def _h5ad_header(place: Place, table: str | None) -> Header:
         obs = read_elem(data["obs"])
         features = list(map(str, read_elem(data["var"]).index)) if "X" in data else []
         vectors = {name: array.shape[1] for name, array in _obsm(data).items()}
-    kinds = _of_schema(pa.Schema.from_pandas(obs, preserve_index=False)).kinds
+    kinds = header_of_schema(pa.Schema.from_pandas(obs, preserve_index=False)).kinds
     kinds[_OBS_NAMES] = "text"
     twice = [name for name, n in Counter([*kinds, *features]).items() if n > 1]
     annotations = dict.fromkeys(kinds, "annotation of cells (obs)")
@@ -525,30 +481,6 @@ def _damage(name: str) -> Iterator[None]:
             fix="replace it, name a column of numbers in place of one of text, or name columns of "
             "text in screen.not_features",
         ) from None
-
-
-def _of_schema(schema: pa.Schema, no_features: dict[str, str] | None = None) -> Header:
-    twice = [name for name, n in Counter(schema.names).items() if n > 1]
-    return Header({one.name: _kind(one.type) for one in schema}, no_features or {}, twice)
-
-
-def _kind(type_: pa.DataType) -> str:
-    if pa.types.is_dictionary(type_):
-        type_ = type_.value_type
-    if pa.types.is_null(type_):
-        return "empty"
-    if any(test(type_) for test in (pa.types.is_integer, pa.types.is_floating,
-                                    pa.types.is_decimal, pa.types.is_boolean)):  # fmt: skip
-        return "number"
-    if pa.types.is_temporal(type_):
-        return "time"
-    is_text = pa.types.is_string(type_) or pa.types.is_large_string(type_)
-    return "text" if is_text or pa.types.is_string_view(type_) else "other"
-
-
-def rows_at_once(n_columns: int) -> int:
-    """Return how many rows of a table to hold at a time."""
-    return max(1, _BATCH_BYTES // (8 * max(1, n_columns)))
 
 
 def _quoted(name: str) -> str:

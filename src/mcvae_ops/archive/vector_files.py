@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from mcvae_ops.archive.addresses import is_absolute, local_path, scheme_of
 from mcvae_ops.archive.patterns import Pattern
-from mcvae_ops.archive.table_formats import Header, elements_of, rows_at_once, with_vectors
+from mcvae_ops.archive.table_batches import rows_at_once
+from mcvae_ops.archive.table_header import Header
+from mcvae_ops.archive.vector_columns import elements_of, with_vectors
 from mcvae_ops.errors import InputError
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcvae_ops.archive.patterns import Pattern, well_name, well_of
-from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.errors import InputError
 from mcvae_ops.screen import COLUMNS
 

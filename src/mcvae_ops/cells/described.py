@@ -8,7 +8,7 @@ import numpy as np
 
 from mcvae_ops.archive.patterns import Pattern
 from mcvae_ops.archive.table_address import TableAddress, table_address
-from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.archive.vector_files import open_vectors, vector_pattern
 from mcvae_ops.cells.columns import DOSE, OUR_NAMES, POSITION, Named
 from mcvae_ops.cells.feature_names import sort_columns

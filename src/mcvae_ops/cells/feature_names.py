@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from mcvae_ops.archive.table_formats import Header
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.embeddings.spaces import SpaceNames
 from mcvae_ops.errors import InputError, some_of
 from mcvae_ops.screen import is_like

@@ -12,7 +12,8 @@ from mcvae_ops.archive.addresses import inside, is_remote, local_path
 from mcvae_ops.archive.parts import members_of
 from mcvae_ops.archive.stream import stream_files
 from mcvae_ops.archive.table_files import first_header
-from mcvae_ops.archive.table_formats import Header, batches_of, header_of
+from mcvae_ops.archive.table_formats import batches_of, header_of
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.archive.transfer import Wanted, fetch
 from mcvae_ops.archive.vector_files import batches_beside, header_beside
 from mcvae_ops.cells.columns import one_form

@@ -22,12 +22,12 @@ from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.archive.table_formats import (
     FORMATS,
     SUFFIXES,
-    Header,
     first_rows_of_csv,
     format_of,
     header_of,
     open_database,
 )
+from mcvae_ops.archive.table_header import Header
 from mcvae_ops.cells.columns import as_text, one_form
 from mcvae_ops.doctor.listing import Listing
 from mcvae_ops.errors import InputError
