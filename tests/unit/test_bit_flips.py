@@ -21,7 +21,7 @@ from tests.helpers.bit_flips import KINDS, NOTICED, embedding, exported_weights,
 OF_OTHERS = {
     "files.py",
     "content.py",
-    "table_formats.py",
+    "parquet_tables.py",
     "list_formats.py",
     "profile_tables.py",
     "sources.py",
