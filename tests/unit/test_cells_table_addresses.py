@@ -117,7 +117,7 @@ def test_lists_of_several_lengths_are_refused(tmp_path):
 )  # fmt: skip
 def test_a_csv_of_any_dialect_gives_the_same_tables(how, expected, tmp_path, monkeypatch):
     if how == "small blocks":
-        monkeypatch.setattr("mcvae_ops.archive.table_formats._BLOCK_BYTES", 500)
+        monkeypatch.setattr("mcvae_ops.archive.csv_tables._BLOCK_BYTES", 500)
     has_comma = how.endswith("decimal comma")
     text = two_wells().to_csv(
         index=False, sep=";" if has_comma or how == "semicolon" else ",",
@@ -164,7 +164,7 @@ def test_a_damaged_csv_is_one_sentence(damage, found, tmp_path):
 
 
 def test_a_feature_that_turns_out_to_be_text_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("mcvae_ops.archive.table_formats._BLOCK_BYTES", 400)
+    monkeypatch.setattr("mcvae_ops.archive.csv_tables._BLOCK_BYTES", 400)
     frame = cells_of(area=["1.5"] * 39 + ["high"], mean=["0.5"] * 36 + ["", "0", "-inf", "n.d."])
     frame.to_csv(tmp_path / "cells.csv", index=False)
     with pytest.raises(InputError) as caught:

@@ -16,13 +16,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mcvae_ops.archive.csv_tables import first_rows_of_csv
 from mcvae_ops.archive.hdf5_files import opened_hdf5
 from mcvae_ops.archive.parts import ARCHIVES, members_of
 from mcvae_ops.archive.patterns import well_name
 from mcvae_ops.archive.table_formats import (
     FORMATS,
     SUFFIXES,
-    first_rows_of_csv,
     format_of,
     header_of,
     open_database,

@@ -20,8 +20,8 @@ from mcvae_ops.archive.content import (
     max_content,
     unpacked_bytes,
 )
+from mcvae_ops.archive.csv_tables import UTF16_STARTS, whole_csv
 from mcvae_ops.archive.hdf5_files import opened_hdf5
-from mcvae_ops.archive.table_formats import UTF16_STARTS, whole_csv
 from mcvae_ops.embeddings.spaces import check_spaces, chosen_columns
 from mcvae_ops.errors import InputError
 
