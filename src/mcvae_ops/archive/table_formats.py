@@ -7,7 +7,6 @@ pieces, so that a table of any size fits in memory.
 import csv
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -18,19 +17,16 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
+from mcvae_ops.archive.anndata_tables import anndata_batches, anndata_header
 from mcvae_ops.archive.csv_tables import csv_batches, csv_header
-from mcvae_ops.archive.hdf5_files import opened_hdf5
 from mcvae_ops.archive.parquet_tables import parquet_batches, parquet_header
 from mcvae_ops.archive.table_batches import no_numbers, rows_at_once
-from mcvae_ops.archive.table_header import Header, Place, header_of_schema
-from mcvae_ops.archive.vector_columns import elements_of, with_vectors
+from mcvae_ops.archive.table_header import Header, Place
 from mcvae_ops.errors import InputError
 
 _LONGEST_VALUE_BYTES = 1 << 20  # in a database
 _STEPS, _LEAST_STEPS, _STEPS_PER_BYTE = 1_000_000, 1_000_000_000, 100  # of SQLite's machine
 _LINES = 100  # of a table, that tell the kinds of its columns
-_OBS_NAMES = "obs_names"
-_IN_OBSM = "in an array of cells (obsm)"
 
 
 @dataclass(frozen=True)
@@ -135,70 +131,6 @@ def _plain(value: object) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _h5ad_header(place: Place, table: str | None) -> Header:
-    from anndata.io import read_elem
-
-    with opened_hdf5(place) as data:  # an open file will do, unlike for read_h5ad
-        obs = read_elem(data["obs"])
-        features = list(map(str, read_elem(data["var"]).index)) if "X" in data else []
-        vectors = {name: array.shape[1] for name, array in _obsm(data).items()}
-    kinds = header_of_schema(pa.Schema.from_pandas(obs, preserve_index=False)).kinds
-    kinds[_OBS_NAMES] = "text"
-    twice = [name for name, n in Counter([*kinds, *features]).items() if n > 1]
-    annotations = dict.fromkeys(kinds, "annotation of cells (obs)")
-    header = Header(kinds | dict.fromkeys(features, "number"), annotations, twice)
-    return with_vectors(header, vectors, _IN_OBSM)
-
-
-def _h5ad_batches(
-    path: Path, table: str | None, texts: Sequence[str], numbers: Sequence[str]
-) -> Iterator[pa.Table]:
-    from anndata.io import read_elem
-
-    # Not read_h5ad, which would read all of obsm: the pictures of all cells in .h5sc.
-    with opened_hdf5(path) as data:
-        obs, var = (read_elem(data[name]) for name in ("obs", "var"))
-        obs = obs.assign(**{_OBS_NAMES: obs.index})
-        obsm = _obsm(data)
-        lengths = {name: array.shape[1] for name, array in obsm.items()}
-        elements = elements_of(numbers, {*obs, *var.index}, lengths)
-        at = var.index.get_indexer([n for n in numbers if n not in obs and n not in elements])
-        x = _array(data["X"]) if "X" in data else None
-        vectors = {name: obsm[name] for name, _ in elements.values()}
-        step = rows_at_once(len(var) + sum(lengths[name] for name in vectors))
-        for start in range(0, len(obs), step):
-            rows = obs.iloc[start : start + step]
-            named = [name for name in dict.fromkeys([*texts, *numbers]) if name in obs]
-            arrays = {name: pa.array(rows[name], from_pandas=True) for name in named}
-            if len(at):
-                block = _dense(x[start : start + step])
-                arrays |= {var.index[k]: pa.array(block[:, k]) for k in at}
-            blocks = {name: _dense(vectors[name][start : start + step]) for name in vectors}
-            arrays |= {c: pa.array(blocks[name][:, k]) for c, (name, k) in elements.items()}
-            yield pa.table(arrays)
-
-
-def _obsm(data) -> dict:
-    """Return the arrays of obsm with one vector of each cell, opened; pictures are none."""
-    group = data.get("obsm", {})
-    arrays = {name: _array(place) for name in group if (place := group.get(name)) is not None}
-    return {name: array for name, array in arrays.items() if len(getattr(array, "shape", ())) == 2}
-
-
-def _array(place):
-    """Return an array of an open file, of which parts can be read; None if it is a table."""
-    import h5py
-    from anndata.io import sparse_dataset
-
-    if isinstance(place, h5py.Dataset):
-        return place
-    return None if place.attrs.get("encoding-type") == "dataframe" else sparse_dataset(place)
-
-
-def _dense(block) -> np.ndarray:
-    return block.toarray() if hasattr(block, "toarray") else np.asarray(block)
-
-
 FORMATS = {
     "parquet": Format((".parquet", ".pq"), parquet_header, parquet_batches),
     "CSV": Format(
@@ -207,7 +139,7 @@ FORMATS = {
         csv_batches,
     ),
     "SQLite": Format((".sqlite", ".sqlite3", ".db"), _sqlite_header, _sqlite_batches),
-    "AnnData": Format((".h5ad", ".h5sc"), _h5ad_header, _h5ad_batches),
+    "AnnData": Format((".h5ad", ".h5sc"), anndata_header, anndata_batches),
 }
 SUFFIXES = tuple(suffix for kind in FORMATS.values() for suffix in kind.suffixes)
 
