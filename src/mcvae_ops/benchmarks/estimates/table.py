@@ -31,8 +31,8 @@ RANGES = (
     (BETWEEN_MINUS_2_AND_2, -2, 2),
     (AT_MOST_1, -np.inf, 1),
 )  # of metrics with intervals; what is in none of them (a distance, a dose) has no bounds
-# Metrics and benchmarks whose items (groups, corrections) vary alike between seeds.
-ALIKE_ITEMS = {"recall_difference", "corrections"}
+# By column: values whose items (groups, corrections) vary alike between seeds.
+ALIKE_ITEMS = {"metric": ["recall_difference"], "benchmark": ["corrections"]}
 COLUMNS = {
     "benchmark": "str",  # complexes, covariates, functions, features, mitosis, guides, corrections
     "protocol": "str",  # published | strict | efaar
@@ -129,7 +129,7 @@ def with_seeds_folded(rows: pd.DataFrame) -> pd.DataFrame:
     per_seed = rows[(rows["protocol"] == "strict") & (rows["seed"] != OVER_SEEDS)]
     per_seed = per_seed[np.isfinite(per_seed["low"]) & np.isfinite(per_seed["high"])]
     keys = [name for name in COLUMNS if name not in ("seed", "value", "low", "high", "n", "units")]
-    is_alike = per_seed[["metric", "benchmark"]].isin(ALIKE_ITEMS).any(axis=1)
+    is_alike = per_seed.isin(ALIKE_ITEMS).any(axis=1)
     per_seed = per_seed.assign(pool=per_seed["item"].mask(is_alike, ""))
     alike = ["pool", *(name for name in keys if name not in ("model", "space", "item"))]
     groups = per_seed.groupby([*keys, "pool"], sort=False, dropna=False)
