@@ -1,5 +1,7 @@
 """HDF5 files that name other files are refused by every reader of them."""
 
+import os
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -61,3 +63,40 @@ def test_a_file_of_its_own_is_opened(cells):
         data.create_virtual_dataset("view", layout)
     with opened_hdf5(cells) as data:
         assert (data["view"][:] == 1).all()
+
+
+def test_a_file_is_visited_once_until_it_changes(cells, tmp_path, monkeypatch):
+    visited, visit = [], h5py.File.visititems
+
+    def counted(data, of_item):
+        visited.append(data.filename)
+        return visit(data, of_item)
+
+    monkeypatch.setattr(h5py.File, "visititems", counted)
+    with h5py.File(cells, "a") as data:
+        data["crops"] = np.zeros((2, 1, 4, 4), np.uint16)
+    for _ in range(3):
+        header_of(cells, "cells.h5ad", None)
+        with opened_stack(f"{cells}/crops", {}) as stack:
+            assert stack.n_crops == 2
+    assert visited == [str(cells)]
+    before = cells.stat()
+    with h5py.File(cells, "a") as data:
+        data["crops"][:] = 1  # as large as before
+    os.utime(cells, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    header_of(cells, "cells.h5ad", None)
+    assert visited == [str(cells)] * 2
+    with h5py.File(cells, "a") as data:
+        external_link(data["obs"], tmp_path / "other.h5")
+    for _ in range(2):
+        with pytest.raises(InputError, match="obs/secret lies in another file"):
+            header_of(cells, "cells.h5ad", None)
+
+
+def test_an_open_file_is_visited_each_time(cells, tmp_path):
+    with open(cells, "rb") as handle:
+        header_of(handle, "cells.h5ad", None)
+    with h5py.File(cells, "a") as data:
+        external_link(data["obs"], tmp_path / "other.h5")
+    with open(cells, "rb") as handle, pytest.raises(InputError, match="lies in another file"):
+        header_of(handle, "cells.h5ad", None)
