@@ -16,6 +16,7 @@ import pyarrow as pa
 from mcvae_ops.cells.controls import check_batches
 from mcvae_ops.cells.described import entries_of
 from mcvae_ops.cells.feature_list import list_features
+from mcvae_ops.cells.feature_names import say_unused_patterns
 from mcvae_ops.cells.joined_wells import JoinedWells
 from mcvae_ops.cells.partition_tables import TablePartitioner
 from mcvae_ops.cells.row_fates import fates_of_rows, say_dropped
@@ -84,6 +85,7 @@ def split_cells(
     parts = read_table(feature_parts).to_pylist()
     entries = entries_of(tables, labels, archive["root"])
     partitioner = TablePartitioner(parts, entries, screen, archive, Path(cache))
+    say_unused_patterns([table.reasons for table in partitioner.described], screen)
     wells = JoinedWells(partitioner.partition(), screen)
     progress = Progress(sum(map(len, screen["plates"].values())), "wells", "join cells")
     for (plate, names), *paths in zip(screen["plates"].items(), cells, features, strict=True):

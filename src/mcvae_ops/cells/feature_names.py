@@ -183,25 +183,19 @@ def _check_spaces(model: str, names: SpaceNames, reasons: Mapping[str, str | Non
         )
 
 
-def check_patterns(tables: Sequence[dict[str, str | None]], screen: dict) -> None:
-    """Say which patterns of the configuration choose nothing.
+def check_named_exist(tables: Sequence[dict[str, str | None]], screen: dict) -> None:
+    """Raise an `InputError` if ``screen.features`` names columns outright that no table has.
 
     Parameters
     ----------
     tables
         What `sort_columns` says of the columns of each table.
     screen
-        ``features``, ``not_features``; with ``spaces``, which are checked elsewhere, features are
-        no choice of the user.
-
-    Raises
-    ------
-    InputError
-        If ``screen.features`` names columns outright that no table has: all of them at once.
+        features of the configuration; with spaces, which are checked elsewhere, they are no choice
+        of the user.
     """
-    features = [] if screen.get("spaces") else screen["features"]
-    columns = list(dict.fromkeys(name for reasons in tables for name in reasons))
-    if missing := [name for name in features if "*" not in name and name not in columns]:
+    columns = _columns_of(tables)
+    if missing := [n for n in _chosen(screen) if "*" not in n and n not in columns]:
         near = [n for name in missing for n in difflib.get_close_matches(name, columns, n=2)]
         shown = list(dict.fromkeys([*near, *columns]))[:8]
         raise InputError.missing(
@@ -211,6 +205,11 @@ def check_patterns(tables: Sequence[dict[str, str | None]], screen: dict) -> Non
             + (" ..." if len(columns) > len(shown) else ""),
             fix="correct screen.features",
         )
+
+
+def say_unused_patterns(tables: Sequence[dict[str, str | None]], screen: dict) -> None:
+    """Say which patterns of features and not_features choose nothing; see `check_named_exist`."""
+    columns, features = _columns_of(tables), _chosen(screen)
     for key, patterns in (("features", features), ("not_features", screen["not_features"])):
         for pattern in patterns:
             if not any(is_like(name, [pattern]) for name in columns):
@@ -224,6 +223,14 @@ def check_patterns(tables: Sequence[dict[str, str | None]], screen: dict) -> Non
                 "screen.features: %r chooses no feature, of %d columns: %s; a column of numbers "
                 "that is named outright is one", pattern, len(against), shown,
             )  # fmt: skip
+
+
+def _columns_of(tables: Sequence[dict[str, str | None]]) -> list[str]:
+    return list(dict.fromkeys(name for reasons in tables for name in reasons))
+
+
+def _chosen(screen: dict) -> list[str]:
+    return [] if screen.get("spaces") else screen["features"]
 
 
 def _reason_within(header: Header, name: str, kind: str) -> str | None:

@@ -26,7 +26,7 @@ from mcvae_ops.cells.described import (
     joins_of,
     needs_positions,
 )
-from mcvae_ops.cells.feature_names import EMPTY, check_patterns
+from mcvae_ops.cells.feature_names import EMPTY, check_named_exist
 from mcvae_ops.cells.lookups import Lookup
 from mcvae_ops.cells.partition import Partition, PartitionWriter
 from mcvae_ops.cells.placing import PLACE, Placing
@@ -110,7 +110,7 @@ class TablePartitioner:
         self.tables, self.of_cells = joins_of(self.described)
         check_names(self.described, screen)
         self.placing = Placing(screen, needs_positions(self.described, screen))
-        check_patterns([table.reasons for table in self.described], screen)
+        check_named_exist([table.reasons for table in self.described], screen)
         check_features([self.described[0], *self.of_cells], screen)
         self.lookups: list[Lookup] = []
 

@@ -16,7 +16,7 @@ from mcvae_ops.cells.described import (
     entries_of,
     joins_of,
 )
-from mcvae_ops.cells.feature_names import check_patterns
+from mcvae_ops.cells.feature_names import check_named_exist
 from mcvae_ops.files import write_parquet
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def list_feature_parts(
     if len(described) == len(entries):
         _, of_cells = joins_of(described)
         check_names(described, screen)
-        check_patterns([table.reasons for table in described], screen)
+        check_named_exist([table.reasons for table in described], screen)
         check_features([described[0], *of_cells], screen)
         features = [name for table in described for name in table.features]
         logger.info("%d columns that may be features", len(features))
