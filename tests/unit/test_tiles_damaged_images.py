@@ -1,5 +1,6 @@
 """Damaged image files of every kind give a tile or a `TileError`, and nothing else."""
 
+import gzip
 import json
 import logging
 import os
@@ -9,9 +10,11 @@ import time
 import tracemalloc
 from pathlib import Path
 
+import google_crc32c
 import imagecodecs
 import numcodecs
 import numpy as np
+import pyarrow as pa
 import pytest
 import tifffile
 import zarr
@@ -19,6 +22,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec
 
+from mcvae_ops.archive.zarr_chunks import UNPACKERS
 from mcvae_ops.errors import TileError
 from mcvae_ops.screen import Channel
 from mcvae_ops.tiles.read import read_tile
@@ -110,30 +114,35 @@ def test_a_chunk_whose_header_does_not_fit_it_is_a_broken_tile(zarr_format, byte
     content = bytearray(chunk.read_bytes())
     content[byte] = value
     chunk.write_bytes(content)
-    with pytest.raises(TileError, match="Blosc's header says"):
+    with pytest.raises(TileError, match="blosc does not unpack"):
         read_tile({"g": tmp_path / "a.zarr"}, channels, 1, "max", SIZE)
     chunk.write_bytes(content[:10])
-    with pytest.raises(TileError, match="shorter than the header of Blosc"):
+    with pytest.raises(TileError, match="a chunk of 10 bytes that blosc does not"):
         read_tile({"g": tmp_path / "a.zarr"}, channels, 1, "max", SIZE)
 
 
-def array_of(folder, zarr_format: int, shape, chunks, inner=None) -> None:
+RAW = {"name": "bytes", "configuration": {"endian": "little"}}
+CHUNK = np.full((1, SIZE, SIZE), 7, "<u2").tobytes()
+
+
+def array_of(
+    folder, zarr_format: int, shape, chunks, inner=None, chunk=CHUNK, codecs=(RAW,), **further
+) -> None:
     """Write an OME-Zarr whose array claims a shape and chunks, with one chunk of 48 x 48 px."""
     folder.mkdir()
     image = {"axes": [{"name": name} for name in "cyx"], "datasets": [{"path": "0"}]}
-    chunk = np.full((1, SIZE, SIZE), 7, "<u2").tobytes()
-    raw = [{"name": "bytes", "configuration": {"endian": "little"}}]
     if zarr_format == 2:
         files = {
             ".zgroup": {"zarr_format": 2}, ".zattrs": {"multiscales": [image]},
             "0/.zarray": {
                 "zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": "<u2",
-                "compressor": None, "fill_value": 0, "order": "C", "filters": None,
+                "compressor": None, "fill_value": 0, "order": "C", "filters": None, **further,
             },
         }  # fmt: skip
     else:
-        shard = {"chunk_shape": inner, "codecs": raw, "index_codecs": raw, "index_location": "end"}
-        sharded = [{"name": "sharding_indexed", "configuration": shard}]
+        if inner is not None:
+            chunk += np.array([0, len(chunk)], "<u8").tobytes()  # the index of the shard
+            codecs = [sharded(inner, codecs)]
         files = {
             "zarr.json": {
                 "zarr_format": 3, "node_type": "group",
@@ -143,7 +152,7 @@ def array_of(folder, zarr_format: int, shape, chunks, inner=None) -> None:
                 "zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "uint16",
                 "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
                 "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-                "fill_value": 0, "codecs": raw if inner is None else sharded, "attributes": {},
+                "fill_value": 0, "codecs": codecs, "attributes": {},
             },
         }  # fmt: skip
     place = folder / ("0/0.0.0" if zarr_format == 2 else "0/c/0/0/0")
@@ -151,6 +160,13 @@ def array_of(folder, zarr_format: int, shape, chunks, inner=None) -> None:
     place.write_bytes(chunk)
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
+
+
+def sharded(inner, codecs) -> dict:
+    shard = {
+        "chunk_shape": inner, "codecs": codecs, "index_codecs": [RAW], "index_location": "end",
+    }  # fmt: skip
+    return {"name": "sharding_indexed", "configuration": shard}
 
 
 ODD_LENGTHS = st.sampled_from([1, 2, SIZE, 0, -1, 10**5, 10**9, 10**30, 48.0, 1.5, "48", None, [1]])
@@ -186,6 +202,80 @@ def test_chunks_without_pixels_or_too_large_ones_are_said(tmp_path, zarr_format,
     array_of(tmp_path / "a.zarr", zarr_format, [1, SIZE, SIZE], chunks, inner)
     with pytest.raises(TileError, match=r"a\.zarr.* expected chunks of at most 1024 MB"):
         read_tile({"g": tmp_path / "a.zarr"}, [Channel("c0", "g", 0)], 1, "max", SIZE)
+
+
+def packed_array(folder, form: str, codec: str, chunk: bytes) -> None:
+    """Write an OME-Zarr of Zarr 2 or 3, or of one shard, whose only chunk is packed."""
+    packer = {"id": codec} if form == "2" else {"name": IN_ZARR_3[codec], "configuration": {}}
+    packing = {"compressor": packer} if form == "2" else {"codecs": [RAW, packer]}
+    whole = [1, SIZE, SIZE]
+    inner = whole if form == "shard" else None
+    array_of(folder, 2 if form == "2" else 3, whole, whole, inner, chunk=chunk, **packing)
+
+
+def streamed(content: bytes) -> bytes:
+    """Pack with zstd as programs do that do not know how much will come."""
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    return sink.getvalue().to_pybytes()
+
+
+IN_ZARR_3 = {codec: codec if codec in ("blosc", "gzip", "zstd") else f"numcodecs.{codec}"
+             for codec in UNPACKERS}  # fmt: skip
+PACKERS = {codec: (codec, numcodecs.get_codec({"id": codec}).encode) for codec in UNPACKERS}
+
+
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3")
+@pytest.mark.parametrize("form", ["2", "3", "shard"])
+@pytest.mark.parametrize(
+    ("codec", "pack"), [*PACKERS.values(), ("zstd", streamed)], ids=[*PACKERS, "zstd streamed"]
+)
+def test_a_chunk_is_unpacked_to_no_more_than_its_array_says(codec, pack, form, tmp_path):
+    channels, pixels = [Channel("c0", "g", 0)], np.arange(SIZE * SIZE, dtype="<u2")
+    packed_array(tmp_path / "right.zarr", form, codec, pack(pixels.tobytes()))
+    tile = read_tile({"g": tmp_path / "right.zarr"}, channels, 1, "max", SIZE)
+    np.testing.assert_array_equal(tile.ravel(), pixels)
+    packed_array(tmp_path / "bomb.zarr", form, codec, pack(bytes(40_000_000)))
+    tracemalloc.start()
+    said = rf"^bomb\.zarr: damaged file: found a chunk of [\d,]+ bytes that {codec} does not unpack"
+    with pytest.raises(TileError, match=said + r" to .*, expected 4,608 bytes in it; write the"):
+        read_tile({"g": tmp_path / "bomb.zarr"}, channels, 1, "max", SIZE)
+    assert tracemalloc.get_traced_memory()[1] < 4e6
+    tracemalloc.stop()
+
+
+GZIP = {"name": "gzip", "configuration": {"level": 1}}
+TRANSPOSED = {"name": "transpose", "configuration": {"order": [2, 1, 0]}}
+AS_TYPE = {"encode_dtype": "<u2", "decode_dtype": "<u2"}
+WHOLE = [1, SIZE, SIZE]
+
+
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs are not in the Zarr version 3")
+@pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed` codec")
+@pytest.mark.parametrize(
+    ("zarr_format", "codecs", "named"),
+    [(2, {"filters": [{"id": "delta", "dtype": "<u2"}]}, "delta, bytes"),
+     (3, {"codecs": [RAW, GZIP, GZIP]}, "bytes, gzip, gzip"),
+     (3, {"codecs": [{"name": "numcodecs.astype", "configuration": AS_TYPE}, RAW]}, "astype, b"),
+     (3, {"codecs": [sharded(WHOLE, [RAW]), GZIP]}, "sharding_indexed, gzip"),
+     (3, {"codecs": [sharded(WHOLE, [RAW])], "inner": WHOLE}, "sharding_indexed")],
+    ids=["filter", "twice", "types", "packed shard", "shards in shards"],
+)  # fmt: skip
+def test_codecs_of_unknown_length_are_said(tmp_path, zarr_format, codecs, named):
+    array_of(tmp_path / "a.zarr", zarr_format, WHOLE, WHOLE, **codecs)
+    with pytest.raises(TileError, match=rf"a\.zarr.* found chunks that are written by {named}"):
+        read_tile({"g": tmp_path / "a.zarr"}, [Channel("c0", "g", 0)], 1, "max", SIZE)
+
+
+def test_turned_chunks_with_checksums_are_read(tmp_path):
+    pixels = np.arange(SIZE * SIZE, dtype="<u2").reshape(WHOLE)
+    chunk = gzip.compress(pixels.T.tobytes())
+    chunk += google_crc32c.value(chunk).to_bytes(4, "little")
+    codecs = [TRANSPOSED, RAW, GZIP, {"name": "crc32c"}]
+    array_of(tmp_path / "a.zarr", 3, WHOLE, WHOLE, chunk=chunk, codecs=codecs)
+    tile = read_tile({"g": tmp_path / "a.zarr"}, [Channel("c0", "g", 0)], 1, "max", SIZE)
+    np.testing.assert_array_equal(tile, pixels)
 
 
 def test_a_window_of_a_million_chunks_is_not_read(tmp_path):

@@ -9,12 +9,13 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
 from mcvae_ops.archive.addresses import is_remote, local_path
-from mcvae_ops.archive.blosc import MOST_CHUNK_BYTES  # chunks are checked from here on
 from mcvae_ops.archive.patterns import ZARR
 from mcvae_ops.archive.remote_zarr import RemoteStore
+from mcvae_ops.archive.zarr_chunks import UNPACKERS  # chunks are bounded from here on
 from mcvae_ops.errors import InputError, TransferError
 
 _LONGEST_NUMBER = 9  # digits of a field
+_MOST_CHUNK_BYTES = 1 << 30  # unpacked
 _MOST_CHUNKS_OF_SHARD = 1_000_000  # each has 16 bytes in its index, which is read at once
 
 
@@ -65,19 +66,27 @@ def open_array(store: Store, path: str) -> zarr.Array:
     Raises
     ------
     InputError
-        If a chunk has no pixel, or more than can be held, or a shard too many chunks.
+        If a chunk has no pixel, or more than can be held, or a shard too many chunks; or if codecs
+        make an unpacked chunk longer or shorter than its pixels.
     """
     array = zarr.open_array(store, path=path, mode="r")
     n_pixels, n_of_shard = math.prod(array.chunks), math.prod(array.shards or array.chunks)
-    is_whole = 0 < n_pixels * array.dtype.itemsize <= MOST_CHUNK_BYTES
+    is_whole = 0 < n_pixels * array.dtype.itemsize <= _MOST_CHUNK_BYTES
     if not is_whole or n_of_shard > n_pixels * _MOST_CHUNKS_OF_SHARD:
         shards = f" in shards of {array.shards}" if array.shards else ""
         raise InputError(
             where=f"{store}/{path}",
             found=f"chunks of {array.chunks} {array.dtype}{shards}",
-            expected=f"chunks of at most {MOST_CHUNK_BYTES >> 20} MB, and at most "
+            expected=f"chunks of at most {_MOST_CHUNK_BYTES >> 20} MB, and at most "
             f"{_MOST_CHUNKS_OF_SHARD:,} of them in a shard",
             fix="write the array in smaller chunks",
+        )
+    if codecs := array.async_array.codec_pipeline.unbounded:
+        raise InputError(
+            where=f"{store}/{path}",
+            found=f"chunks that are written by {codecs.replace(' ', ', ')}",
+            expected=f"at most one of {', '.join(UNPACKERS)}, and no filters",
+            fix="write the array again",
         )
     return array
 
