@@ -143,12 +143,14 @@ def _ranked(
     ahead = near >= near[np.arange(len(asked)), asked][:, None]
     rank = ahead.sum(axis=1)
     ahead[np.arange(len(asked)), asked] = False
-    without = {}
-    for name in ((RECIPROCAL, np.nan), *((RECALL, k) for k in RECALLED)):
-        gain = _score(*name, np.maximum(rank - 1, 1)) - _score(*name, rank)
-        without[name] = np.zeros(len(queries))
-        without[name][kept] = gain @ ahead
-    return Retrieval(kept[asked], rank, np.full(len(rank), len(kept)), without)
+    scores = ((RECIPROCAL, np.nan), *((RECALL, k) for k in RECALLED))
+    gains = np.stack([_score(*name, np.maximum(rank - 1, 1)) - _score(*name, rank)
+                      for name in scores])  # fmt: skip
+    without = np.zeros((len(scores), len(queries)))
+    without[:, kept] = gains @ ahead
+    return Retrieval(
+        kept[asked], rank, np.full(len(rank), len(kept)), dict(zip(scores, without, strict=True))
+    )
 
 
 def _score(metric: str, level: float, rank: np.ndarray) -> np.ndarray:
