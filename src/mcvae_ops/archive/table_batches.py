@@ -12,5 +12,5 @@ def rows_at_once(n_columns: int) -> int:
 
 def no_numbers(odd: dict[str, object]) -> pa.ArrowInvalid:
     """Return the error for columns of numbers that hold text, with one text of each."""
-    listed = ", ".join(f"{name} ({value!r})" for name, value in odd.items())
+    listed = ", ".join(f"{name} ({value!r:.80})" for name, value in odd.items())
     return pa.ArrowInvalid(f"text in columns of numbers: {listed}")

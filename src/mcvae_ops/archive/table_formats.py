@@ -20,11 +20,12 @@ import pyarrow as pa
 from mcvae_ops.archive.anndata_tables import anndata_batches, anndata_header
 from mcvae_ops.archive.csv_tables import csv_batches, csv_header
 from mcvae_ops.archive.parquet_tables import parquet_batches, parquet_header
-from mcvae_ops.archive.table_batches import no_numbers, rows_at_once
+from mcvae_ops.archive.table_batches import no_numbers
 from mcvae_ops.archive.table_header import Header, Place
 from mcvae_ops.errors import InputError
 
-_LONGEST_VALUE_BYTES = 1 << 20  # in a database
+_LONGEST_VALUE_BYTES = 1 << 12  # in a database: as long as a path may be
+_VALUES_AT_ONCE = 1 << 19  # of a database: 2 GB, if all are that long
 _STEPS, _LEAST_STEPS, _STEPS_PER_BYTE = 1_000_000, 1_000_000_000, 100  # of SQLite's machine
 _LINES = 100  # of a table, that tell the kinds of its columns
 
@@ -61,12 +62,10 @@ def _sqlite_header(place: Place, table: str | None) -> Header:
                 fix="write it behind the address, as in x.sqlite#Cells",
             )
         declared = database.execute(f"PRAGMA table_info({_quoted(table)})").fetchall()
-        rows = database.execute(f"SELECT * FROM {_quoted(table)} LIMIT {_LINES}").fetchall()
-    kinds = {
-        name: _affinity(kind, next((row[k] for row in rows if row[k] not in (None, "")), None))
-        for k, (_, name, kind, *_) in enumerate(declared)
-    }
-    return Header(kinds)
+        return Header({
+            name: _affinity(kind) or _kind_of_first(database, table, name)
+            for _, name, kind, *_ in declared
+        })  # fmt: skip
 
 
 def _sqlite_batches(
@@ -75,8 +74,9 @@ def _sqlite_batches(
     columns, n_texts = ", ".join(map(_quoted, [*texts, *numbers])), len(texts)
     with closing(open_database(path)) as database:
         cursor = database.execute(f"SELECT {columns or 1} FROM {_quoted(table)}")
-        # A number of Python takes four times the room of its value.
-        while rows := cursor.fetchmany(max(1, rows_at_once(len(texts) + len(numbers)) // 4)):
+        # A text is there four times: as it was read and in a column, of this batch and the last.
+        n_rows = rows_of_database(4 * n_texts + len(numbers))
+        while rows := cursor.fetchmany(n_rows):
             arrays = {
                 name: pa.array([None if row[k] is None else _plain(row[k]) for row in rows])
                 for k, name in enumerate(texts)
@@ -88,6 +88,7 @@ def _sqlite_batches(
 def open_database(path: Place) -> sqlite3.Connection:
     """Open a database to read it; its views may be queries without an end, or of huge values."""
     database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    database.execute("SELECT 1 FROM sqlite_master")  # reads the schema, which has longer texts
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
     n_calls = count()
     most = _LEAST_STEPS + _STEPS_PER_BYTE * os.path.getsize(path)
@@ -95,8 +96,13 @@ def open_database(path: Place) -> sqlite3.Connection:
     return database
 
 
-def _affinity(declared: str, value: object) -> str:
-    """Return the kind of a column by the rules of SQLite; one without a type by a value."""
+def rows_of_database(n_values: int) -> int:
+    """Return how many rows of a database to hold at a time, by the values of a row."""
+    return max(1, _VALUES_AT_ONCE // max(1, n_values))
+
+
+def _affinity(declared: str) -> str | None:
+    """Return the kind of a column by the rules of SQLite; None if its type does not say it."""
     declared = declared.upper()
     if any(word in declared for word in ("CHAR", "CLOB", "TEXT")):
         return "text"
@@ -104,9 +110,20 @@ def _affinity(declared: str, value: object) -> str:
         return "time"
     if any(word in declared for word in ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC", "BOOL")):
         return "number"
-    if value is None:
+    return None
+
+
+def _kind_of_first(database: sqlite3.Connection, table: str, column: str) -> str:
+    """Return the kind of the first value in the first rows of a column."""
+    name = _quoted(column)
+    rows = f"SELECT {name} FROM {_quoted(table)} LIMIT {_LINES}"
+    try:
+        first = database.execute(f"SELECT {name} FROM ({rows}) WHERE {name} <> ''").fetchone()
+    except sqlite3.DataError:  # a long value, such as a picture
+        return "other"
+    if first is None:
         return "empty"
-    return "number" if isinstance(value, int | float) else "text"
+    return "number" if isinstance(first[0], int | float) else "text"
 
 
 def _floats(rows: list[tuple], names: Sequence[str]) -> np.ndarray:
@@ -199,6 +216,13 @@ def _damage(name: str) -> Iterator[None]:
     """Say in one sentence what a library says of a file that it cannot read."""
     try:
         yield
+    except sqlite3.DataError:
+        raise InputError(
+            where=f"table {name}",
+            found=f"a value of more than {_LONGEST_VALUE_BYTES:,} bytes",
+            expected="names, paths and numbers",
+            fix="name other columns, or shorten what stands in them",
+        ) from None
     except (OSError, pa.ArrowException, sqlite3.Error, csv.Error) as error:
         raise InputError(
             where=f"table {name}",

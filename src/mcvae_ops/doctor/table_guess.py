@@ -26,6 +26,7 @@ from mcvae_ops.archive.table_formats import (
     format_of,
     header_of,
     open_database,
+    rows_of_database,
 )
 from mcvae_ops.archive.table_header import Header
 from mcvae_ops.cells.columns import as_text, one_form
@@ -257,9 +258,10 @@ def _of_database(listing: Listing, path: str, size: int) -> Iterator[tuple]:
                 columns = _interesting(header)
                 rows: list[tuple] = []
                 table, *quoted = ('"' + text.replace('"', '""') + '"' for text in (name, *columns))
+                n_rows = min(N_ROWS, rows_of_database(len(columns)))
                 with suppress(sqlite3.DatabaseError):  # rows beyond the first bytes
                     rows = database.execute(
-                        f"SELECT {', '.join(quoted) or 1} FROM {table} LIMIT {N_ROWS}"
+                        f"SELECT {', '.join(quoted) or 1} FROM {table} LIMIT {n_rows}"
                     ).fetchall()
                 frame = pd.DataFrame(rows, columns=columns or ["1"])
                 yield name, header, None, _text(pa.Table.from_pandas(frame, preserve_index=False))
